@@ -1,0 +1,58 @@
+"""API keys, and the keyed requests that make any POST safe to repeat."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+
+class Scope(models.TextChoices):
+    CATALOG = "catalog"
+    BILLING = "billing"
+    WALLETS = "wallets"
+    USAGE = "usage"
+    LEDGER = "ledger"
+
+
+class ApiKey(models.Model):
+    """A secret that acts in one mode within its scopes.
+
+    Only the SHA-256 of the secret is kept: it has 256 random bits, so a slow hash adds nothing.
+    """
+
+    livemode = models.BooleanField()
+    name = models.CharField(max_length=100)
+    prefix = models.CharField(max_length=20, help_text="The beginning of the key, to recognise it.")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    scopes = ArrayField(models.CharField(max_length=20, choices=Scope.choices))
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}...)"
+
+
+class KeyedRequest(models.Model):
+    """The first answer to a POST that carried an Idempotency-Key, kept for ever and replayed.
+
+    For requests that belong to no customer's book; those that move credits or money keep theirs in
+    the book's own operations.
+    """
+
+    livemode = models.BooleanField()
+    key = models.CharField(max_length=255)
+    endpoint = models.CharField(max_length=200)
+    content = models.JSONField()
+    status = models.PositiveSmallIntegerField()
+    body = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["livemode", "key"], name="access_keyedrequest_key")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} {self.key}"

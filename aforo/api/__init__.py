@@ -1,0 +1,1 @@
+"""The conventions of `/v1`: exact JSON in and out, problem details, keys, cursor pages."""

@@ -1,0 +1,149 @@
+"""Errors out: every failure under `/v1` is an RFC 9457 problem, never a page and never a trace."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import DataError, InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+from aforo import errors
+from aforo.api.renderers import to_json
+from aforo.errors import DomainError, FieldError
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 1
+# SQLSTATEs after which nothing was committed and the same request may be sent again: lock and
+# statement time-outs, deadlock, serialization, too many clients, server going down or away.
+_RETRYABLE = {"55P03", "57014", "40P01", "40001", "53300", "57P01", "57P02", "57P03"}
+
+
+def _pointers(detail: object, pointer: str = "") -> Iterator[FieldError]:
+    """Flatten the framework's nested error detail into pointers."""
+    match detail:
+        case Mapping():
+            for name, inner in detail.items():
+                here = pointer if name == "non_field_errors" else f"{pointer}/{_escape(name)}"
+                yield from _pointers(inner, here)
+        case list() | tuple():
+            for position, inner in enumerate(detail):
+                nested = isinstance(inner, Mapping | list)
+                yield from _pointers(inner, f"{pointer}/{position}" if nested else pointer)
+        case exceptions.ErrorDetail():
+            yield FieldError(pointer, str(detail.code), str(detail))
+        case _:
+            yield FieldError(pointer, "invalid", str(detail))
+
+
+def _escape(name: object) -> str:
+    """Escape a member name for a JSON pointer (RFC 6901, section 3)."""
+    return str(name).replace("~", "~0").replace("/", "~1")
+
+
+class _Translated(DomainError):
+    """A framework error in the domain's words."""
+
+    def __init__(self, status: int, title: str, code: str, detail: str) -> None:
+        super().__init__(detail, code=code)
+        self.status = status  # type: ignore[misc]
+        self.title = title  # type: ignore[misc]
+
+
+def _translate(error: Exception) -> DomainError | None:  # noqa: PLR0911
+    """Put a framework's or a driver's error into the domain's words."""
+    match error:
+        case DomainError():
+            return error
+        case exceptions.ValidationError():
+            return errors.Invalid(list(_pointers(error.detail)))
+        case exceptions.ParseError():
+            return _Translated(400, "Unreadable request", "unreadable", str(error.detail))
+        case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
+            return errors.Unauthorized(str(error.detail))
+        case PermissionDenied() | exceptions.PermissionDenied():
+            return errors.Forbidden(str(error) or "This key may not do that.")
+        case Http404() | exceptions.NotFound():
+            return errors.NotFound("There is nothing here.")
+        case exceptions.APIException():
+            code = str(error.default_code)
+            title = str(error.default_detail).rstrip(".")
+            return _Translated(error.status_code, title, code, str(error.detail))
+        case OperationalError() | InterfaceError() if _retryable(error):
+            return errors.Busy("The data is busy; nothing was changed. Send the request again.")
+        case DataError():
+            return errors.Rejected("A value cannot be stored.", code="invalid")
+    return None
+
+
+def _retryable(error: Exception) -> bool:
+    state = getattr(error.__cause__, "sqlstate", None)
+    return state is None or state in _RETRYABLE or str(state).startswith("08")
+
+
+def body(error: DomainError, request_id: str) -> dict[str, object]:
+    """Give the members of the problem document."""
+    document: dict[str, object] = {
+        "type": f"https://aforo.dev/problems/{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+        "request_id": request_id,
+        **error.extra,
+    }
+    if error.errors:
+        document["errors"] = [
+            {"pointer": e.pointer, "code": e.code, "detail": e.detail} for e in error.errors
+        ]
+    return document
+
+
+def _headers(error: DomainError, retry_after: int | None) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    if error.status == 503:
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    elif retry_after is not None:
+        headers["Retry-After"] = str(retry_after)
+    if error.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="aforo"'
+    return headers
+
+
+def render(error: Exception, request: HttpRequest) -> HttpResponse:
+    """Answer any exception as a problem; what is not expected is logged and answered as 500."""
+    request_id = getattr(request, "request_id", "")
+    translated = _translate(error)
+    if translated is None:
+        logger.error("Unexpected failure of request %s", request_id, exc_info=error)
+        translated = _Translated(
+            500, "Internal error", "internal_error", "The request failed; nothing was changed."
+        )
+    wait = getattr(error, "wait", None)
+    return HttpResponse(
+        to_json(body(translated, request_id)),
+        status=translated.status,
+        content_type=CONTENT_TYPE,
+        headers=_headers(translated, None if wait is None else int(wait) + 1),
+    )
+
+
+def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | HttpResponse:
+    """Answer for the API framework."""
+    return render(error, context["request"]._request)
+
+
+def not_found(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
+    """Answer an unknown address under `/v1`."""
+    return render(errors.NotFound(f"There is no {request.path}.", code="unknown_path"), request)
+
+
+def field_errors(pointer: str, inner: Sequence[FieldError]) -> list[FieldError]:
+    """Move errors of a part to their place in the whole document."""
+    return [FieldError(pointer + e.pointer, e.code, e.detail) for e in inner]

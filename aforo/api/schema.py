@@ -1,0 +1,61 @@
+"""The OpenAPI document: every operation also answers problems, and takes the API key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "RFC 9457 problem details.",
+    "required": ["type", "title", "status", "detail", "code", "request_id"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "code": {"type": "string", "description": "Stable; for programs."},
+        "request_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "code", "detail"],
+                "properties": {
+                    "pointer": {"type": "string", "description": "RFC 6901."},
+                    "code": {"type": "string"},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+    "additionalProperties": True,
+}
+
+
+class ProblemAutoSchema(AutoSchema):  # type: ignore[misc]
+    """Adds the problem answer to every operation."""
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> Any:
+        """Describe one operation."""
+        operation = super().get_operation(*args, **kwargs)
+        if operation is not None:
+            operation["responses"]["default"] = {
+                "description": "A problem (4xx, 503).",
+                "content": {"application/problem+json": {"schema": PROBLEM_SCHEMA}},
+            }
+        return operation
+
+
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[misc,no-untyped-call]
+    target_class = "aforo.access.authentication.ApiKeyAuthentication"
+    name = ["bearer", "apiKey"]
+
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
+        """Describe both ways of sending the key."""
+        return [
+            {"type": "http", "scheme": "bearer", "description": "sk_live_... or sk_test_..."},
+            {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        ]

@@ -1,0 +1,62 @@
+"""Billing periods: half open, computed from the anchor in the customer's zone, never chained. Pure.
+
+31 January with a monthly interval gives 28 February, then 31 March: the n-th bound is always
+anchor + n intervals (DESIGN 6).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from enum import StrEnum
+
+from dateutil.relativedelta import relativedelta
+
+
+class Interval(StrEnum):
+    DAY = "DAY"
+    WEEK = "WEEK"
+    MONTH = "MONTH"
+    YEAR = "YEAR"
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """[starts_at, ends_at), both aware UTC."""
+
+    starts_at: datetime
+    ends_at: datetime
+
+    def __contains__(self, moment: datetime) -> bool:
+        return self.starts_at <= moment < self.ends_at
+
+
+def _step(interval: Interval, count: int) -> relativedelta:
+    match interval:
+        case Interval.DAY:
+            return relativedelta(days=count)
+        case Interval.WEEK:
+            return relativedelta(weeks=count)
+        case Interval.MONTH:
+            return relativedelta(months=count)
+        case Interval.YEAR:
+            return relativedelta(years=count)
+
+
+def bound(anchor: datetime, zone: tzinfo, interval: Interval, count: int, index: int) -> datetime:
+    """Give anchor + index x count intervals on the wall clock of `zone`, as UTC.
+
+    A wall time that does not exist (spring forward) is read with the offset before the change; one
+    that exists twice is the first (PEP 495, fold 0).
+    """
+    local = anchor.astimezone(zone).replace(tzinfo=None)
+    moved = local + _step(interval, count * index)
+    return moved.replace(tzinfo=zone).astimezone(UTC)
+
+
+def period(anchor: datetime, zone: tzinfo, interval: Interval, count: int, index: int) -> Period:
+    """Give the period number `index` (0 starts at the anchor)."""
+    return Period(
+        bound(anchor, zone, interval, count, index),
+        bound(anchor, zone, interval, count, index + 1),
+    )

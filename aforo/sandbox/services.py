@@ -1,0 +1,39 @@
+"""The seam through which everything below an edge gets its time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from django.utils import timezone
+
+from aforo.errors import NotFound
+from aforo.sandbox.models import TestClock
+
+
+class UnknownTestClock(NotFound):
+    default_code = "unknown_test_clock"
+
+
+class Timed(Protocol):
+    """Whatever may hang on a test clock: a customer's book."""
+
+    @property
+    def test_clock(self) -> TestClock | None: ...
+
+
+def now_for(book: Timed) -> datetime:
+    """Give the customer's now: its test clock's, else the real one."""
+    return timezone.now() if book.test_clock is None else book.test_clock.now
+
+
+def get_clock(clock_id: UUID | str) -> TestClock:
+    """Find a clock.
+
+    Raises: UnknownTestClock.
+    """
+    try:
+        return TestClock.objects.get(pk=UUID(str(clock_id)))
+    except (ValueError, TestClock.DoesNotExist):
+        raise UnknownTestClock(f"There is no test clock {clock_id}.") from None
