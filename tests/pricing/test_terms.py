@@ -317,11 +317,7 @@ class TestRefusedTiers:
                 tiers(None, 1000),
                 [("/tiers/0/up_to", "open_end_not_last"), ("/tiers/1/up_to", "open_end_missing")],
             ),
-            (
-                "no bound said",
-                {"tiers": [{"unit_price": 1}]},
-                [("/tiers/0/up_to", "required")],
-            ),
+            ("no bound said", {"tiers": [{"unit_price": 1}]}, [("/tiers/0/up_to", "required")]),
             (
                 "unknown field",
                 {"tiers": [{"up_to": None, "unit_price": 1, "from": 0}]},
@@ -371,11 +367,7 @@ class TestSentences:
                 tiers(1000, 500, None),
                 "up_to must be above 1000, the bound before it.",
             ),
-            (
-                "VOLUME",
-                tiers(1000),
-                "up_to of the last tier must be null (no end).",
-            ),
+            ("VOLUME", tiers(1000), "up_to of the last tier must be null (no end)."),
             (
                 "INCLUDED_QUOTA",
                 {"included_quantity": 1, "block_size": 0, "block_price": 1},
