@@ -86,10 +86,9 @@ def start(cluster: Cluster, binaries: Binaries, account: Account, *, fast: bool)
     if not cluster.has_port:
         _take_port(cluster)
     patient_until = time.monotonic() + LINGERING_SECONDS
-    # The server may run without its database: a launcher can be killed between the two.
-    while not answers(cluster, "postgres"):
-        said = _try_start(cluster, binaries, account, fast=fast)
-        if said is None:
+    while said := _try_start(cluster, binaries, account, fast=fast):
+        # It may run without its database: a launcher can be killed between making the two.
+        if answers(cluster, "postgres"):
             break
         if time.monotonic() > patient_until or not any(sign in said for sign in PASSING):
             raise Unavailable(f"PostgreSQL did not start ({cluster.log}):\n{said.strip()[-2000:]}")
@@ -131,8 +130,8 @@ def _initialise(cluster: Cluster, binaries: Binaries, account: Account) -> None:
         shutil.chown(password, user=0, group=0)
 
 
-def _try_start(cluster: Cluster, binaries: Binaries, account: Account, *, fast: bool) -> str | None:
-    """Start once; give None on success, else what the server said this time."""
+def _try_start(cluster: Cluster, binaries: Binaries, account: Account, *, fast: bool) -> str:
+    """Start once; give nothing on success, else what the server said this time."""
     settings = SETTINGS | {"port": str(cluster.port), "unix_socket_directories": ""}
     if len(f"{cluster.data}/.s.PGSQL.65535.lock") <= SOCKET_PATH_LONGEST:
         settings["unix_socket_directories"] = str(cluster.data)
@@ -143,7 +142,7 @@ def _try_start(cluster: Cluster, binaries: Binaries, account: Account, *, fast: 
     pg_ctl, wait = binaries.program("pg_ctl"), ("-w", "-t", WAIT_SECONDS)
     done = account.run(pg_ctl, "start", "-D", cluster.data, "-l", cluster.log, "-o", options, *wait)
     if done.returncode == 0:
-        return None
+        return ""
     with cluster.log.open("rb") as log:
         log.seek(said_before)
         return done.stdout + log.read().decode(errors="replace")
