@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import database
+from tests import database, serving
 
 
 @pytest.fixture(autouse=True)
@@ -28,3 +28,10 @@ def scratch_var() -> Iterator[Path]:
     """Point the launcher at an empty directory, where `devdb.ensure(fast=True)` makes a cluster."""
     with database.throw_away_directory() as var:
         yield var
+
+
+@pytest.fixture
+def served_url(transactional_db: None) -> Iterator[str]:
+    """The address of the project as served by two processes on the tests' database."""
+    with serving.serve() as url:
+        yield url

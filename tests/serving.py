@@ -1,0 +1,44 @@
+"""The project served by processes of its own, on the database of the tests."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection
+
+from aforo.devdb import places
+
+
+@contextmanager
+def serve(*, workers: int = 2, threads: int = 25) -> Iterator[str]:
+    """Run `manage.py serve` on a free port and give its address, without a slash at the end.
+
+    The test has to commit what the served processes shall see (`transactional_db`).
+    """
+    command = [sys.executable, "manage.py", "serve", "--port", "0"]
+    command += ["--workers", str(workers), "--threads", str(threads)]
+    process = subprocess.Popen(
+        command,
+        cwd=places.PROJECT,
+        env=os.environ | {"DATABASE_URL": _test_database_url()},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        announced = process.stdout.readline()
+        assert announced.startswith("Serving at "), "the server did not start; see its errors"
+        yield announced.removeprefix("Serving at ").strip()
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def _test_database_url() -> str:
+    found = connection.settings_dict
+    user, address = f"{found['USER']}:{found['PASSWORD']}", f"{found['HOST']}:{found['PORT']}"
+    return f"postgres://{user}@{address}/{found['NAME']}"
