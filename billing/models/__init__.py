@@ -1,0 +1,35 @@
+"""Customers, subscriptions, usage, settlements and invoices."""
+
+from billing.models.customers import Customer, Subscription, SubscriptionStatus
+from billing.models.invoices import (
+    Invoice,
+    InvoiceLine,
+    InvoiceSeries,
+    InvoiceStatus,
+    LineKind,
+    TaxRate,
+)
+from billing.models.settlements import (
+    RunStatus,
+    Settlement,
+    SettlementRun,
+    SettlementStatus,
+)
+from billing.models.usage import UsageEvent
+
+__all__ = [
+    "Customer",
+    "Invoice",
+    "InvoiceLine",
+    "InvoiceSeries",
+    "InvoiceStatus",
+    "LineKind",
+    "RunStatus",
+    "Settlement",
+    "SettlementRun",
+    "SettlementStatus",
+    "Subscription",
+    "SubscriptionStatus",
+    "TaxRate",
+    "UsageEvent",
+]

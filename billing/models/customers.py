@@ -1,0 +1,85 @@
+"""Who is billed, and for what: personal data stays here, outside the journals."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import F, Q
+
+from aforo.ids import new_id
+from ledger.models import Book
+from pricing.models import BillingMode, Offering, RatePlanVersion
+
+
+class Customer(models.Model):
+    """A customer, one to one with its book."""
+
+    book = models.OneToOneField(
+        Book, on_delete=models.PROTECT, primary_key=True, related_name="customer"
+    )
+    name = models.CharField(max_length=200)
+    email = models.EmailField(blank=True)
+    country = models.CharField(max_length=2, blank=True, help_text="ISO 3166-1 alpha-2.")
+    region = models.CharField(max_length=50, blank=True)
+    tax_id = models.CharField(max_length=50, blank=True)
+    timezone = models.CharField(max_length=50, default="UTC", help_text="Decides period bounds.")
+    tags = ArrayField(models.CharField(max_length=50), default=list, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SubscriptionStatus(models.TextChoices):
+    CREATED = "CREATED"
+    TRIALING = "TRIALING"
+    ACTIVE = "ACTIVE"
+    PAUSED = "PAUSED"
+    SUSPENDED = "SUSPENDED"
+    CANCELLED = "CANCELLED"
+
+
+class Subscription(models.Model):
+    """A customer's contract on one published version of a rate plan.
+
+    Guarantees: periods are computed from `anchor_at` and `cycle`, never chained; usage that
+    occurred before `usage_closed_through` can no longer change a settled cycle.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="subscriptions")
+    offering = models.ForeignKey(Offering, on_delete=models.PROTECT, related_name="subscriptions")
+    version = models.ForeignKey(
+        RatePlanVersion, on_delete=models.PROTECT, related_name="subscriptions"
+    )
+    billing_mode = models.CharField(max_length=10, choices=BillingMode.choices)
+    status = models.CharField(max_length=10, choices=SubscriptionStatus.choices)
+    starts_at = models.DateTimeField()
+    anchor_at = models.DateTimeField(help_text="Period bounds are this plus n intervals.")
+    cycle = models.PositiveIntegerField(default=0, help_text="Number of the open cycle.")
+    current_starts_at = models.DateTimeField()
+    current_ends_at = models.DateTimeField()
+    usage_closed_through = models.DateTimeField(
+        help_text="Usage before this is sealed; what arrives later is late."
+    )
+    cancel_at = models.DateTimeField(null=True, blank=True)
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["current_ends_at"],
+                condition=~Q(status="CANCELLED"),
+                name="billing_subscription_due",
+            )
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(current_ends_at__gt=F("current_starts_at")),
+                name="billing_subscription_period",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)

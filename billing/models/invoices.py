@@ -1,0 +1,150 @@
+"""Invoices, their lines and their numbers; tax rates.
+
+Guarantees: lines sum to the total; the total is what credits paid plus what is due; numbers have
+no gap and no repeat within a mode.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+from djmoney.models.fields import MoneyField
+
+from aforo.ids import new_id
+from billing.models.customers import Customer
+from billing.models.settlements import Settlement
+
+
+class InvoiceStatus(models.TextChoices):
+    DRAFT = "DRAFT"
+    OPEN = "OPEN"
+    PAID = "PAID"
+    VOID = "VOID"
+    UNCOLLECTIBLE = "UNCOLLECTIBLE"
+
+
+class InvoiceSeries(models.Model):
+    """The counter of a mode's invoice numbers, locked last and briefly."""
+
+    livemode = models.BooleanField(unique=True)
+    prefix = models.CharField(max_length=20)
+    last_number = models.BigIntegerField(default=0)
+
+    class Meta:
+        verbose_name_plural = "invoice series"
+
+    def __str__(self) -> str:
+        return self.prefix
+
+
+def _amount() -> MoneyField:
+    """A payable amount in the invoice's one currency."""
+    return MoneyField(max_digits=38, decimal_places=4, currency_field_name="currency")
+
+
+class Invoice(models.Model):
+    """What a customer owes for one settled cycle: total = from_wallet + amount_due."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    livemode = models.BooleanField()
+    number = models.CharField(max_length=40, null=True, blank=True)  # noqa: DJ001
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="invoices")
+    settlement = models.OneToOneField(
+        Settlement, on_delete=models.PROTECT, null=True, blank=True, related_name="invoice"
+    )
+    status = models.CharField(
+        max_length=15, choices=InvoiceStatus.choices, default=InvoiceStatus.DRAFT
+    )
+    currency = models.CharField(max_length=3)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    subtotal = models.DecimalField(max_digits=38, decimal_places=12)
+    discount = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    tax = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    total = models.DecimalField(max_digits=38, decimal_places=12)
+    from_wallet = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    amount_due = models.DecimalField(max_digits=38, decimal_places=12)
+    paid = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    issued_at = models.DateTimeField(null=True, blank=True)
+    due_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["livemode", "number"], name="billing_invoice_number"),
+            models.CheckConstraint(
+                condition=Q(total=F("from_wallet") + F("amount_due")), name="billing_invoice_sums"
+            ),
+            models.CheckConstraint(
+                condition=Q(amount_due__gte=0, paid__gte=0, paid__lte=F("amount_due")),
+                name="billing_invoice_paid",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="DRAFT", number=None)
+                | (~Q(status="DRAFT") & Q(number__isnull=False)),
+                name="billing_invoice_numbered",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.number or f"draft {self.pk}"
+
+
+class LineKind(models.TextChoices):
+    USAGE = "USAGE"
+    FEE = "FEE"
+    COMMIT = "COMMIT"
+    DISCOUNT = "DISCOUNT"
+    TAX = "TAX"
+    PRORATION = "PRORATION"
+    OVERAGE = "OVERAGE"
+    ADJUSTMENT = "ADJUSTMENT"
+    ROUNDING = "ROUNDING"
+
+
+class InvoiceLine(models.Model):
+    """One line; amounts are signed here (DISCOUNT is negative), because lines sum to the total."""
+
+    invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="lines")
+    position = models.PositiveSmallIntegerField()
+    kind = models.CharField(max_length=10, choices=LineKind.choices)
+    charge = models.CharField(max_length=64, blank=True)
+    description = models.CharField(max_length=300)
+    quantity = models.DecimalField(max_digits=38, decimal_places=12, null=True)
+    unit_price = models.DecimalField(max_digits=38, decimal_places=12, null=True)
+    amount = models.DecimalField(max_digits=38, decimal_places=12)
+    steps = models.JSONField(default=list)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["invoice", "position"], name="billing_line_position")
+        ]
+
+    def __str__(self) -> str:
+        return self.description
+
+
+class TaxRate(models.Model):
+    """A percentage for a jurisdiction, from a date on; the latest one that is in force counts."""
+
+    livemode = models.BooleanField()
+    name = models.CharField(max_length=100)
+    country = models.CharField(max_length=2)
+    region = models.CharField(max_length=50, blank=True)
+    percent = models.DecimalField(max_digits=9, decimal_places=6)
+    reverse_charge = models.BooleanField(default=False)
+    valid_from = models.DateTimeField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["livemode", "country", "region", "valid_from"], name="billing_taxrate_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(percent__gte=0, percent__lte=100), name="billing_taxrate_percent"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

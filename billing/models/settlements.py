@@ -1,0 +1,106 @@
+"""Settled cycles and the runs that settle them."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+from aforo.ids import new_id
+from billing.models.customers import Subscription
+from ledger.models import Book, Entry
+
+
+class SettlementStatus(models.TextChoices):
+    SEALED = "SEALED"
+    SETTLED = "SETTLED"
+    VOIDED = "VOIDED"
+
+
+class Settlement(models.Model):
+    """One cycle of one subscription: sealed, then settled exactly once.
+
+    `stages` is the trace of the ten stages and `totals` their result, as the API shows them.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    subscription = models.ForeignKey(
+        Subscription, on_delete=models.PROTECT, related_name="settlements"
+    )
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="settlements")
+    cycle = models.PositiveIntegerField()
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    status = models.CharField(
+        max_length=10, choices=SettlementStatus.choices, default=SettlementStatus.SEALED
+    )
+    sealed_at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True, blank=True)
+    currency = models.CharField(max_length=3)
+    arrears = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    stages = models.JSONField(default=list)
+    totals = models.JSONField(default=dict)
+    entry = models.OneToOneField(Entry, on_delete=models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription", "cycle"],
+                condition=~Q(status="VOIDED"),
+                name="billing_settlement_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(ends_at__gt=F("starts_at")), name="billing_settlement_period"
+            ),
+            models.CheckConstraint(
+                condition=Q(status="SEALED", settled_at=None)
+                | (~Q(status="SEALED") & Q(settled_at__isnull=False)),
+                name="billing_settlement_settled",
+            ),
+            models.CheckConstraint(
+                condition=Q(arrears__gte=0), name="billing_settlement_arrears"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subscription_id} {self.cycle}"
+
+
+class RunStatus(models.TextChoices):
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+
+
+class SettlementRun(models.Model):
+    """A run over everything due in one mode, or over one customer.
+
+    Guarantee: runs whose scopes overlap never run at once; the second one is refused.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    livemode = models.BooleanField()
+    book = models.ForeignKey(
+        Book, on_delete=models.PROTECT, null=True, blank=True, related_name="runs"
+    )
+    as_of = models.DateTimeField()
+    status = models.CharField(max_length=10, choices=RunStatus.choices, default=RunStatus.QUEUED)
+    due = models.PositiveIntegerField(default=0)
+    settled = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    failures = models.JSONField(default=list, blank=True, help_text="[{customer_id, reason}]")
+    created_at = models.DateTimeField(auto_now_add=True)
+    heartbeat_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["livemode", "book"],
+                condition=~Q(status="DONE"),
+                nulls_distinct=False,
+                name="billing_run_one_per_scope",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.pk)

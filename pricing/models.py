@@ -1,0 +1,268 @@
+"""The catalogue: metrics, rate plans and their versions, charges, grants, offerings.
+
+Guarantees, held by the database: a published version, its charges and its grants never change;
+a plan has at most one draft; version numbers have no repeat.
+"""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+from aforo.periods import Interval
+
+
+class Aggregation(models.TextChoices):
+    COUNT = "COUNT"
+    SUM = "SUM"
+    MAX = "MAX"
+    UNIQUE = "UNIQUE"
+    LATEST = "LATEST"
+    AVERAGE = "AVERAGE"
+    P95 = "P95"
+
+
+class Metric(models.Model):
+    """What is measured, and how its events add up over a cycle."""
+
+    livemode = models.BooleanField()
+    code = models.CharField(max_length=255)
+    name = models.CharField(max_length=200)
+    aggregation = models.CharField(max_length=10, choices=Aggregation.choices)
+    property = models.CharField(
+        max_length=100, blank=True, help_text="The event property that is aggregated."
+    )
+    filters = models.JSONField(default=list, blank=True, help_text="[{property, op, value}]")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["livemode", "code"], name="pricing_metric_code")
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Kind(models.TextChoices):
+    """What a credit is: given, come with a purchase, or bought."""
+
+    PROMO = "PROMO"
+    BONUS = "BONUS"
+    CASH = "CASH"
+
+
+def default_burn_order() -> list[str]:
+    """Promo, then bonus, then cash."""
+    return [Kind.PROMO, Kind.BONUS, Kind.CASH]
+
+
+class RatePlan(models.Model):
+    """A price list in one currency; what it says stands in its versions."""
+
+    livemode = models.BooleanField()
+    code = models.CharField(max_length=64)
+    name = models.CharField(max_length=200)
+    currency = models.CharField(max_length=3)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["livemode", "code"], name="pricing_rateplan_code")
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class VersionStatus(models.TextChoices):
+    DRAFT = "DRAFT"
+    PUBLISHED = "PUBLISHED"
+    RETIRED = "RETIRED"
+
+
+class RatePlanVersion(models.Model):
+    """One wording of a rate plan: edited while DRAFT, frozen for ever once PUBLISHED."""
+
+    plan = models.ForeignKey(RatePlan, on_delete=models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    status = models.CharField(
+        max_length=10, choices=VersionStatus.choices, default=VersionStatus.DRAFT
+    )
+    burn_order = ArrayField(
+        models.CharField(max_length=5, choices=Kind.choices), default=default_burn_order
+    )
+    minimum_spend = models.DecimalField(max_digits=38, decimal_places=12, null=True, blank=True)
+    maximum_spend = models.DecimalField(max_digits=38, decimal_places=12, null=True, blank=True)
+    caps = models.JSONField(
+        default=dict, blank=True, help_text="Hard cap per metric and cycle: {metric: quantity}."
+    )
+    grace_hours = models.PositiveIntegerField(
+        default=0, help_text="How long after its end a cycle waits for late events."
+    )
+    published_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["plan", "number"], name="pricing_version_number"),
+            models.UniqueConstraint(
+                fields=["plan"], condition=Q(status="DRAFT"), name="pricing_version_one_draft"
+            ),
+            models.CheckConstraint(
+                condition=Q(status="DRAFT", published_at=None)
+                | (~Q(status="DRAFT") & Q(published_at__isnull=False)),
+                name="pricing_version_published",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.plan_id} v{self.number}"
+
+
+class Model(models.TextChoices):
+    """The six pricing models."""
+
+    PER_UNIT = "PER_UNIT"
+    FLAT_RATE = "FLAT_RATE"
+    VOLUME = "VOLUME"
+    GRADUATED = "GRADUATED"
+    INCLUDED_QUOTA = "INCLUDED_QUOTA"
+    PERCENTAGE = "PERCENTAGE"
+
+
+class Timing(models.TextChoices):
+    ARREARS = "ARREARS"
+    ADVANCE = "ADVANCE"
+
+
+class Charge(models.Model):
+    """One price of a version: a model, its terms, and the metrics that feed it."""
+
+    version = models.ForeignKey(RatePlanVersion, on_delete=models.CASCADE, related_name="charges")
+    code = models.CharField(max_length=64)
+    model = models.CharField(max_length=20, choices=Model.choices)
+    terms = models.JSONField(help_text="See pricing.terms; decimals are strings.")
+    timing = models.CharField(max_length=10, choices=Timing.choices, default=Timing.ARREARS)
+    position = models.PositiveSmallIntegerField(default=0)
+    metrics = models.ManyToManyField(Metric, through="ChargeMetric", related_name="charges")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["version", "code"], name="pricing_charge_code")
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class ChargeMetric(models.Model):
+    """A metric that feeds a charge: its aggregate counts `weight` times."""
+
+    charge = models.ForeignKey(Charge, on_delete=models.CASCADE, related_name="feeds")
+    metric = models.ForeignKey(Metric, on_delete=models.PROTECT, related_name="feeds")
+    weight = models.DecimalField(max_digits=28, decimal_places=12, default=1)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["charge", "metric"], name="pricing_chargemetric_once"),
+            models.CheckConstraint(condition=Q(weight__gt=0), name="pricing_chargemetric_weight"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.metric_id} x {self.weight}"
+
+
+class Recurrence(models.TextChoices):
+    ONCE = "ONCE"
+    EVERY_CYCLE = "EVERY_CYCLE"
+
+
+class GrantTemplate(models.Model):
+    """Credits that a plan gives: money or units, once or every cycle."""
+
+    version = models.ForeignKey(RatePlanVersion, on_delete=models.CASCADE, related_name="grants")
+    code = models.CharField(max_length=64)
+    kind = models.CharField(max_length=5, choices=Kind.choices)
+    metric = models.ForeignKey(
+        Metric, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    quantity = models.DecimalField(
+        max_digits=38, decimal_places=12, help_text="Money without a metric, else units."
+    )
+    recurrence = models.CharField(max_length=15, choices=Recurrence.choices)
+    expires_after_days = models.PositiveIntegerField(null=True, blank=True)
+    expires_at_cycle_end = models.BooleanField(default=False)
+    priority = models.PositiveSmallIntegerField(default=100)
+    rollover = models.JSONField(null=True, blank=True, help_text="{mode, percent, ...}")
+    ssp_unit_price = models.DecimalField(
+        max_digits=28,
+        decimal_places=12,
+        null=True,
+        blank=True,
+        help_text="Stand-alone selling price of one unit, to allocate the fee over a bundle.",
+    )
+    position = models.PositiveSmallIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["version", "code"], name="pricing_grant_code"),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="pricing_grant_quantity"),
+            models.CheckConstraint(
+                condition=Q(expires_after_days=None) | Q(expires_at_cycle_end=False),
+                name="pricing_grant_one_expiry",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class BillingMode(models.TextChoices):
+    """What happens to the part that no credit covers."""
+
+    PREPAID = "PREPAID", "Prepaid: refused"
+    HYBRID = "HYBRID", "Hybrid: credits first, the rest to the invoice"
+    POSTPAID = "POSTPAID", "Postpaid: to the invoice, no cash credits"
+
+
+class OfferingStatus(models.TextChoices):
+    DRAFT = "DRAFT"
+    ACTIVE = "ACTIVE"
+    ARCHIVED = "ARCHIVED"
+
+
+class Offering(models.Model):
+    """A rate plan as it is sold: in a billing mode, at an interval."""
+
+    livemode = models.BooleanField()
+    code = models.CharField(max_length=64)
+    name = models.CharField(max_length=200)
+    plan = models.ForeignKey(RatePlan, on_delete=models.PROTECT, related_name="offerings")
+    billing_mode = models.CharField(max_length=10, choices=BillingMode.choices)
+    interval = models.CharField(max_length=5, choices=[(i.value, i.value) for i in Interval])
+    interval_count = models.PositiveSmallIntegerField(default=1)
+    trial_days = models.PositiveSmallIntegerField(default=0)
+    overage_limit = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        null=True,
+        blank=True,
+        help_text="Most overage a customer may run up in a cycle.",
+    )
+    status = models.CharField(
+        max_length=10, choices=OfferingStatus.choices, default=OfferingStatus.ACTIVE
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["livemode", "code"], name="pricing_offering_code"),
+            models.CheckConstraint(
+                condition=Q(interval_count__gte=1), name="pricing_offering_interval"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code

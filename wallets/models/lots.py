@@ -1,0 +1,163 @@
+"""Credit lots and the append-only movements that prove them.
+
+Guarantees, held by the database:
+- `remaining` and `held` are never negative, nothing is held that is not there, and a lot never
+  holds more than was granted;
+- what remains of the consideration (`carrying_remaining`) goes with what remains of the lot, to
+  zero with the last unit;
+- movements are never updated or deleted.
+`verify_ledger` proves that lots equal the sums of their movements.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+from aforo.ids import new_id
+from ledger.models import Book, Entry
+from pricing.models import Kind
+from wallets.models.operations import TopUp
+from wallets.models.wallets import UnitWallet, Wallet
+
+
+class Source(models.TextChoices):
+    """Where a lot comes from."""
+
+    PLAN = "PLAN"
+    CAMPAIGN = "CAMPAIGN"
+    TOP_UP = "TOP_UP"
+    REFILL = "REFILL"
+    MANUAL = "MANUAL"
+    GOODWILL = "GOODWILL"
+    REVERSAL = "REVERSAL"
+
+
+class CreditLot(models.Model):
+    """One grant: so many credits of a kind, with the consideration they hold and their expiry.
+
+    Quantities are money in a wallet's currency or units of a unit wallet's metric. `carrying` is
+    the part of the price paid that the lot holds, in `currency`, released in proportion as the lot
+    is used (FINANCE 4.1): carrying_remaining = carrying x remaining / face, to 12 places.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="lots", db_index=False)
+    wallet = models.ForeignKey(
+        Wallet, on_delete=models.PROTECT, null=True, related_name="lots", db_index=False
+    )
+    unit_wallet = models.ForeignKey(
+        UnitWallet, on_delete=models.PROTECT, null=True, related_name="lots", db_index=False
+    )
+    kind = models.CharField(max_length=5, choices=Kind.choices)
+    source = models.CharField(max_length=10, choices=Source.choices)
+    cause = models.CharField(
+        max_length=255, blank=True, help_text="What it was granted for; once per book."
+    )
+    reason = models.CharField(max_length=500, blank=True)
+    top_up = models.ForeignKey(
+        TopUp, on_delete=models.PROTECT, null=True, blank=True, related_name="lots"
+    )
+    face = models.DecimalField(max_digits=38, decimal_places=12)
+    remaining = models.DecimalField(max_digits=38, decimal_places=12)
+    held = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    carrying = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    carrying_remaining = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    currency = models.CharField(max_length=3, blank=True)
+    priority = models.PositiveSmallIntegerField(default=100)
+    granted_at = models.DateTimeField()
+    effective_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+    rollover = models.JSONField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            # Only lots with something left are read when credits burn, however long the history.
+            models.Index(fields=["book"], condition=Q(remaining__gt=0), name="wallets_lot_open"),
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(remaining__gt=0, expires_at__isnull=False),
+                name="wallets_lot_lapsing",
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["book", "cause"], condition=~Q(cause=""), name="wallets_lot_cause"
+            ),
+            models.CheckConstraint(
+                condition=Q(wallet__isnull=False, unit_wallet=None)
+                | Q(wallet=None, unit_wallet__isnull=False),
+                name="wallets_lot_one_wallet",
+            ),
+            models.CheckConstraint(
+                condition=Q(face__gt=0, remaining__gte=0, remaining__lte=F("face")),
+                name="wallets_lot_remaining",
+            ),
+            models.CheckConstraint(
+                condition=Q(held__gte=0, held__lte=F("remaining")), name="wallets_lot_held"
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    carrying__gte=0,
+                    carrying_remaining__gte=0,
+                    carrying_remaining__lte=F("carrying"),
+                ),
+                name="wallets_lot_carrying",
+            ),
+            models.CheckConstraint(
+                condition=Q(remaining__gt=0) | Q(carrying_remaining=0),
+                name="wallets_lot_carrying_spent",
+            ),
+            models.CheckConstraint(
+                condition=Q(expires_at=None) | Q(expires_at__gt=F("effective_at")),
+                name="wallets_lot_lifetime",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.face.normalize():f}"
+
+
+class MovementKind(models.TextChoices):
+    GRANT = "GRANT"
+    HOLD = "HOLD"
+    RELEASE = "RELEASE"
+    BURN = "BURN"
+    EXPIRE = "EXPIRE"
+    ROLLOVER = "ROLLOVER"
+    REVERSE = "REVERSE"
+    REFUND = "REFUND"
+    ADJUST = "ADJUST"
+
+
+class Movement(models.Model):
+    """One change of one lot, append-only. The kind says the side; quantities are above zero."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    book = models.ForeignKey(
+        Book, on_delete=models.PROTECT, related_name="movements", db_constraint=False
+    )
+    lot = models.ForeignKey(CreditLot, on_delete=models.PROTECT, related_name="movements")
+    entry = models.ForeignKey(Entry, on_delete=models.PROTECT, related_name="+")
+    position = models.PositiveSmallIntegerField()
+    kind = models.CharField(max_length=8, choices=MovementKind.choices)
+    quantity = models.DecimalField(max_digits=38, decimal_places=12)
+    carrying = models.DecimalField(max_digits=38, decimal_places=12)
+    balance_after = models.DecimalField(max_digits=38, decimal_places=12)
+    held_after = models.DecimalField(max_digits=38, decimal_places=12)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["entry", "position"], name="wallets_movement_position"),
+            models.CheckConstraint(
+                condition=Q(quantity__gt=0, carrying__gte=0, balance_after__gte=0),
+                name="wallets_movement_amounts",
+            ),
+            models.CheckConstraint(
+                condition=Q(held_after__gte=0, held_after__lte=F("balance_after")),
+                name="wallets_movement_held",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.quantity.normalize():f}"

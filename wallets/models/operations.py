@@ -1,0 +1,129 @@
+"""What clients asked for: the operation with its key, the debit, the top-up."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+from aforo.ids import new_id
+from ledger.models import Book, Entry
+from wallets.models.wallets import UnitWallet, Wallet
+
+
+class Operation(models.Model):
+    """A request that moved credits, by its idempotency key, and the answer it got.
+
+    Guarantees: (book, key) is unique for ever, across all endpoints; the row is written in the
+    transaction of the effect, and its body is replayed verbatim. A refusal leaves no row.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="operations")
+    key = models.CharField(max_length=255)
+    endpoint = models.CharField(max_length=100)
+    content = models.JSONField(help_text="What was asked, in canonical form.")
+    status = models.PositiveSmallIntegerField()
+    body = models.TextField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["book", "key"], name="wallets_operation_key")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} {self.key}"
+
+
+class Strategy(models.TextChoices):
+    """Which lots may pay: the plan's burn order, or one kind alone."""
+
+    WATERFALL = "WATERFALL"
+    PROMO = "PROMO"
+    BONUS = "BONUS"
+    CASH = "CASH"
+
+
+class Debit(models.Model):
+    """An accepted debit: `quantity` was asked for, `overage` of it no credit covered."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="debits")
+    operation = models.OneToOneField(
+        Operation, on_delete=models.PROTECT, null=True, related_name="debit", db_constraint=False
+    )
+    entry = models.OneToOneField(Entry, on_delete=models.PROTECT, related_name="+")
+    wallet = models.ForeignKey(
+        Wallet, on_delete=models.PROTECT, null=True, related_name="debits", db_index=False
+    )
+    unit_wallet = models.ForeignKey(
+        UnitWallet, on_delete=models.PROTECT, null=True, related_name="debits", db_index=False
+    )
+    quantity = models.DecimalField(max_digits=38, decimal_places=12)
+    overage = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    overage_billed = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        default=0,
+        help_text="How much of the overage a settlement has taken.",
+    )
+    strategy = models.CharField(max_length=10, choices=Strategy.choices)
+    occurred_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["book"],
+                condition=Q(overage__gt=F("overage_billed")),
+                name="wallets_debit_unbilled",
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(wallet__isnull=False, unit_wallet=None)
+                | Q(wallet=None, unit_wallet__isnull=False),
+                name="wallets_debit_one_wallet",
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity__gt=0, overage__gte=0, overage__lte=F("quantity")),
+                name="wallets_debit_overage",
+            ),
+            models.CheckConstraint(
+                condition=Q(overage_billed__gte=0, overage_billed__lte=F("overage")),
+                name="wallets_debit_overage_billed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity.normalize():f}"
+
+
+class TopUpStatus(models.TextChoices):
+    PENDING = "PENDING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+class TopUp(models.Model):
+    """A purchase of credits; its lots exist once it SUCCEEDED."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="top_ups")
+    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="top_ups")
+    amount = models.DecimalField(max_digits=38, decimal_places=12)
+    method = models.CharField(max_length=50)
+    status = models.CharField(max_length=10, choices=TopUpStatus.choices)
+    created_at = models.DateTimeField()
+    paid_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(amount__gt=0), name="wallets_topup_amount"),
+            models.CheckConstraint(
+                condition=Q(paid_at__isnull=False) | ~Q(status="SUCCEEDED"),
+                name="wallets_topup_paid",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount.normalize():f}"

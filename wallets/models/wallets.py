@@ -1,0 +1,77 @@
+"""A customer's wallets: one a currency for money, one a metric for units."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+from ledger.models import Book
+from pricing.models import BillingMode, Kind, Metric, default_burn_order
+
+
+class SpendState(models.TextChoices):
+    """Whether new debits are taken; captures of existing holds always are."""
+
+    ACTIVE = "ACTIVE"
+    SUSPENDED = "SUSPENDED"
+    PAUSED = "PAUSED"
+
+
+class SpendRules(models.Model):
+    """How a wallet may be spent; written by billing under the book's lock, from the oldest live
+    subscription, so that the engine need not know any subscription."""
+
+    billing_mode = models.CharField(
+        max_length=10, choices=BillingMode.choices, default=BillingMode.PREPAID
+    )
+    burn_order = ArrayField(
+        models.CharField(max_length=5, choices=Kind.choices), default=default_burn_order
+    )
+    overage_limit = models.DecimalField(max_digits=38, decimal_places=12, null=True, blank=True)
+    low_balance_threshold = models.DecimalField(
+        max_digits=38, decimal_places=12, null=True, blank=True
+    )
+    spend_state = models.CharField(
+        max_length=10, choices=SpendState.choices, default=SpendState.ACTIVE
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        abstract = True
+
+
+class Wallet(SpendRules):
+    """A customer's money credits in one currency."""
+
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="wallets")
+    currency = models.CharField(max_length=3)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["book", "currency"], name="wallets_wallet_currency"),
+            models.CheckConstraint(
+                condition=Q(overage_limit=None) | Q(overage_limit__gte=0),
+                name="wallets_wallet_overage_limit",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.book_id} {self.currency}"
+
+
+class UnitWallet(SpendRules):
+    """A customer's unit credits for one metric."""
+
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="unit_wallets")
+    metric = models.ForeignKey(
+        Metric, on_delete=models.PROTECT, db_constraint=False, related_name="+"
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["book", "metric"], name="wallets_unitwallet_metric"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.book_id} {self.metric_id}"
