@@ -46,10 +46,18 @@ class Wallet(SpendRules):
 
     book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="wallets")
     currency = models.CharField(max_length=3)
+    preferred_at = models.DateTimeField(
+        null=True, blank=True, help_text="Set on the one that a debit without currency means."
+    )
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["book", "currency"], name="wallets_wallet_currency"),
+            models.UniqueConstraint(
+                fields=["book"],
+                condition=Q(preferred_at__isnull=False),
+                name="wallets_wallet_one_preferred",
+            ),
             models.CheckConstraint(
                 condition=Q(overage_limit=None) | Q(overage_limit__gte=0),
                 name="wallets_wallet_overage_limit",

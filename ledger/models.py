@@ -1,0 +1,186 @@
+"""The books: a customer's Book, the chart of accounts, entries and their postings.
+
+Guarantees, held by the database against every writer:
+- an entry and its postings are never updated or deleted (triggers, ENABLE ALWAYS);
+- a posting moves an amount above zero between two different accounts, so an unbalanced entry
+  cannot be written at all;
+- the sequence of a book has no gap and no repeat, and each entry's hash covers the one before;
+- nothing is posted into a closed period.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+from aforo.ids import new_id
+from aforo.sandbox.models import TestClock
+
+
+class Book(models.Model):
+    """A customer's account book: the row that is locked, the gap-free counter of its entries, and
+    the head of its hash chain."""
+
+    livemode = models.BooleanField()
+    key = models.CharField(max_length=64, help_text="The customer's id, chosen by the client.")
+    sequence = models.BigIntegerField(default=0)
+    head_hash = models.CharField(max_length=64, default="", blank=True)
+    last_recorded_at = models.DateTimeField(null=True, blank=True)
+    test_clock = models.ForeignKey(
+        TestClock, on_delete=models.PROTECT, null=True, blank=True, related_name="books"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["livemode", "key"], name="ledger_book_key"),
+            models.CheckConstraint(condition=Q(sequence__gte=0), name="ledger_book_sequence"),
+            models.CheckConstraint(
+                condition=Q(livemode=False) | Q(test_clock=None), name="ledger_book_clock_is_sandbox"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Side(models.TextChoices):
+    DEBIT = "DEBIT"
+    CREDIT = "CREDIT"
+
+
+class Statement(models.TextChoices):
+    ASSET = "ASSET"
+    LIABILITY = "LIABILITY"
+    EQUITY = "EQUITY"
+    INCOME = "INCOME"
+    EXPENSE = "EXPENSE"
+
+
+class Account(models.Model):
+    """An account of the chart; `normal` is the side on which its balance is positive."""
+
+    code = models.CharField(max_length=10, primary_key=True)
+    name = models.CharField(max_length=100)
+    normal = models.CharField(max_length=6, choices=Side.choices)
+    statement = models.CharField(max_length=10, choices=Statement.choices)
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.name}"
+
+
+class Event(models.TextChoices):
+    """What can happen to credits and money; each makes entries."""
+
+    GRANT = "GRANT", "Credits granted"
+    TOP_UP = "TOP_UP", "Credits bought"
+    DEBIT = "DEBIT", "Credits burned"
+    HOLD = "HOLD", "Credits reserved"
+    CAPTURE = "CAPTURE", "Reservation captured"
+    RELEASE = "RELEASE", "Reservation released"
+    REVERSAL = "REVERSAL", "Debit reversed"
+    EXPIRY = "EXPIRY", "Credits lapsed"
+    ROLLOVER = "ROLLOVER", "Credits rolled over"
+    REFUND = "REFUND", "Credits refunded"
+    DISPUTE = "DISPUTE", "Top-up disputed"
+    ADJUSTMENT = "ADJUSTMENT", "Credits adjusted"
+    SETTLEMENT = "SETTLEMENT", "Cycle settled"
+    USAGE_ACCRUED = "USAGE_ACCRUED", "Uncovered usage accrued"
+    FEE_RECOGNISED = "FEE_RECOGNISED", "Plan fee earned"
+    BREAKAGE_ACCRUED = "BREAKAGE_ACCRUED", "Breakage accrued"
+    INVOICE = "INVOICE", "Invoice issued"
+    PAYMENT = "PAYMENT", "Invoice paid"
+    CREDIT_NOTE = "CREDIT_NOTE", "Credit note issued"
+    WRITE_OFF = "WRITE_OFF", "Receivable written off"
+    MANUAL = "MANUAL", "Manual correction"
+    OPENING_BALANCE = "OPENING_BALANCE", "Opening balance"
+
+
+class Entry(models.Model):
+    """One event of one book. Append-only; `document` holds strings only, and is hashed.
+
+    `occurred_at` is when it took effect, `recorded_at` the database clock after the book's lock
+    (never goes back within a book), `accounting_date` decides the period.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="entries")
+    sequence = models.BigIntegerField()
+    event = models.CharField(max_length=20, choices=Event.choices)
+    occurred_at = models.DateTimeField()
+    recorded_at = models.DateTimeField()
+    accounting_date = models.DateField(db_index=True)
+    document = models.JSONField()
+    prev_hash = models.CharField(max_length=64, blank=True)
+    hash = models.CharField(max_length=64)
+
+    class Meta:
+        verbose_name_plural = "entries"
+        constraints = [
+            models.UniqueConstraint(fields=["book", "sequence"], name="ledger_entry_sequence"),
+            models.CheckConstraint(condition=Q(sequence__gt=0), name="ledger_entry_sequence_positive"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} {self.sequence}"
+
+
+class Posting(models.Model):
+    """An amount moved from the credited account to the debited one.
+
+    Balanced by construction: there is one amount. `lot` is the id of the credit lot whose carrying
+    amount moved, without a foreign key, because the books know nothing of wallets.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    entry = models.ForeignKey(Entry, on_delete=models.PROTECT, related_name="postings")
+    position = models.PositiveSmallIntegerField()
+    # No constraint to the chart: a foreign key would lock the same few rows from every debit.
+    debit = models.ForeignKey(
+        Account, on_delete=models.PROTECT, db_constraint=False, related_name="+", db_index=False
+    )
+    credit = models.ForeignKey(
+        Account, on_delete=models.PROTECT, db_constraint=False, related_name="+", db_index=False
+    )
+    amount = models.DecimalField(max_digits=38, decimal_places=12)
+    currency = models.CharField(max_length=3)
+    lot = models.UUIDField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["entry", "position"], name="ledger_posting_position"),
+            models.CheckConstraint(condition=Q(amount__gt=0), name="ledger_posting_amount"),
+            models.CheckConstraint(condition=~Q(debit=F("credit")), name="ledger_posting_accounts"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.debit_id} / {self.credit_id} {self.amount} {self.currency}"
+
+
+class PeriodStatus(models.TextChoices):
+    OPEN = "OPEN"
+    CLOSED = "CLOSED"
+
+
+class Period(models.Model):
+    """A calendar month of the live books; a closed one takes no entry (sandbox never closes)."""
+
+    livemode = models.BooleanField(default=True)
+    starts_on = models.DateField()
+    ends_on = models.DateField(help_text="Exclusive.")
+    status = models.CharField(
+        max_length=10, choices=PeriodStatus.choices, default=PeriodStatus.OPEN
+    )
+    closed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["livemode", "starts_on"], name="ledger_period_month"),
+            models.CheckConstraint(
+                condition=Q(ends_on__gt=F("starts_on")), name="ledger_period_order"
+            ),
+            models.CheckConstraint(condition=Q(livemode=True), name="ledger_period_live"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.starts_on:%Y-%m}"

@@ -1,0 +1,232 @@
+"""Every change of credits passes here: lots, their movements and the entry that explains them.
+
+A `Journal` gathers what one transaction does to the lots of books that it has locked, and writes
+all of it in a handful of statements, however much it is. Nothing else writes lots or movements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from aforo import bulk, money
+from aforo.api.renderers import timestamp
+from aforo.errors import InvariantBroken
+from aforo.ids import new_id
+from ledger import recipes
+from ledger import services as ledger
+from ledger.chain import MovementLine
+from ledger.models import Book, Entry
+from ledger.recipes import Line
+from wallets.carrying import remaining_carrying
+from wallets.models import CreditLot, Movement, MovementKind, UnitWallet, Wallet
+
+ZERO = Decimal(0)
+COUNTERS = ["remaining", "held", "carrying_remaining"]
+
+
+@dataclass(slots=True)
+class Draft:
+    """An entry in the making: its lines and the movements it explains."""
+
+    journal: Journal
+    book: Book
+    event: str
+    occurred_at: datetime
+    document: dict[str, object]
+    at_period_end: bool = False
+    id: UUID = field(default_factory=new_id)
+    lines: list[Line] = field(default_factory=list)
+    movements: list[MovementLine] = field(default_factory=list)
+
+    def _move(
+        self, lot: CreditLot, kind: MovementKind, *, quantity: Decimal, carrying: Decimal
+    ) -> None:
+        self.movements.append(
+            MovementLine(lot.id, kind.value, quantity, carrying, lot.remaining, lot.held)
+        )
+        self.journal.changed[lot.id] = lot
+
+    def _take(self, lot: CreditLot, kind: MovementKind, quantity: Decimal) -> Decimal:
+        """Lower what remains of a lot; give the consideration that this releases."""
+        if not ZERO < quantity <= lot.remaining - lot.held:
+            raise InvariantBroken(f"{kind} of {quantity} from lot {lot.id} with {lot.remaining}.")
+        lot.remaining -= quantity
+        after = remaining_carrying(
+            carrying=lot.carrying, face=lot.face, remaining=lot.remaining
+        )
+        released = lot.carrying_remaining - after
+        lot.carrying_remaining = after
+        self._move(lot, kind, quantity=quantity, carrying=released)
+        return released
+
+    def grant(self, lot: CreditLot) -> None:
+        """Issue a new lot; the lines of its consideration are the caller's."""
+        self.journal.new_lots.append(lot)
+        self._move(lot, MovementKind.GRANT, quantity=lot.face, carrying=lot.carrying)
+
+    def burn(self, lot: CreditLot, quantity: Decimal, *, tax: Decimal = ZERO) -> None:
+        """Spend part of a lot; its consideration becomes revenue, less the tax it contains."""
+        released = self._take(lot, MovementKind.BURN, quantity)
+        self.lines += recipes.burn(
+            kind=lot.kind,
+            source=lot.source,
+            carrying=released,
+            currency=lot.currency,
+            lot=lot.id,
+            tax=tax,
+        )
+
+    def expire(self, lot: CreditLot) -> None:
+        """Let everything that is not held lapse; its consideration becomes breakage."""
+        released = self._take(lot, MovementKind.EXPIRE, lot.remaining - lot.held)
+        self.lines += recipes.expiry(
+            kind=lot.kind,
+            source=lot.source,
+            carrying=released,
+            currency=lot.currency,
+            lot=lot.id,
+        )
+
+
+class Journal:
+    """What one transaction does to credits. The books must be locked by the caller."""
+
+    def __init__(self) -> None:
+        self.drafts: list[Draft] = []
+        self.new_lots: list[CreditLot] = []
+        self.changed: dict[UUID, CreditLot] = {}
+
+    def entry(
+        self,
+        *,
+        book: Book,
+        event: str,
+        occurred_at: datetime,
+        document: Mapping[str, object],
+        at_period_end: bool = False,
+    ) -> Draft:
+        """Begin an entry."""
+        draft = Draft(self, book, event, occurred_at, dict(document), at_period_end)
+        self.drafts.append(draft)
+        return draft
+
+    def write(self) -> list[Entry]:
+        """Write the entries, then the lots and movements that they explain."""
+        if not self.drafts:
+            return []
+        bulk.insert_models(CreditLot, self.new_lots)
+        fresh = {lot.id for lot in self.new_lots}
+        bulk.update_rows(
+            CreditLot,
+            "id",
+            COUNTERS,
+            [
+                [lot.id, *(getattr(lot, name) for name in COUNTERS)]
+                for lot in self.changed.values()
+                if lot.id not in fresh
+            ],
+        )
+        entries = ledger.append(
+            [
+                ledger.EntryDraft(
+                    book=draft.book,
+                    event=draft.event,
+                    occurred_at=draft.occurred_at,
+                    document=draft.document,
+                    lines=draft.lines,
+                    movements=draft.movements,
+                    id=draft.id,
+                    at_period_end=draft.at_period_end,
+                )
+                for draft in self.drafts
+            ]
+        )
+        self._write_movements()
+        self.drafts, self.new_lots, self.changed = [], [], {}
+        return entries
+
+    def _write_movements(self) -> None:
+        bulk.insert_rows(
+            Movement,
+            [
+                "id", "book_id", "lot_id", "entry_id", "position", "kind",
+                "quantity", "carrying", "balance_after", "held_after",
+            ],
+            [
+                [
+                    new_id(), draft.book.pk, line.lot, draft.id, position, line.kind,
+                    line.quantity, line.carrying, line.balance_after, line.held_after,
+                ]
+                for draft in self.drafts
+                for position, line in enumerate(draft.movements)
+            ],
+        )  # fmt: skip
+
+
+def new_lot(
+    *,
+    wallet: Wallet | UnitWallet,
+    kind: str,
+    source: str,
+    quantity: Decimal,
+    now: datetime,
+    carrying: Decimal = ZERO,
+    currency: str = "",
+    cause: str = "",
+    reason: str = "",
+    priority: int = 100,
+    effective_at: datetime | None = None,
+    expires_at: datetime | None = None,
+    rollover: dict[str, object] | None = None,
+    top_up_id: UUID | None = None,
+) -> CreditLot:
+    """Make a lot that is not yet written; `effective_at` defaults to `now`."""
+    is_money = isinstance(wallet, Wallet)
+    return CreditLot(
+        book_id=wallet.book_id,
+        wallet=wallet if is_money else None,
+        unit_wallet=None if is_money else wallet,
+        kind=kind,
+        source=source,
+        cause=cause,
+        reason=reason,
+        top_up_id=top_up_id,
+        face=quantity,
+        remaining=quantity,
+        carrying=carrying,
+        carrying_remaining=carrying,
+        held=ZERO,
+        currency=wallet.currency if isinstance(wallet, Wallet) else currency,
+        priority=priority,
+        granted_at=now,
+        effective_at=effective_at or now,
+        expires_at=expires_at,
+        rollover=rollover,
+    )
+
+
+def lot_document(lot: CreditLot) -> dict[str, object]:
+    """Describe a new lot for its entry, in strings only, so that its terms are in the chain."""
+    described: dict[str, object] = {
+        "lot": str(lot.id),
+        "kind": lot.kind,
+        "source": lot.source,
+        "face": money.plain(lot.face),
+        "carrying": money.plain(lot.carrying),
+        "priority": str(lot.priority),
+        "effective_at": timestamp(lot.effective_at),
+    }
+    if lot.wallet_id is not None:
+        described["currency"] = lot.currency
+    else:
+        described["unit_wallet"] = str(lot.unit_wallet_id)
+    if lot.expires_at is not None:
+        described["expires_at"] = timestamp(lot.expires_at)
+    for name in ("cause", "reason"):
+        if getattr(lot, name):
+            described[name] = getattr(lot, name)
+    return described

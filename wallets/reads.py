@@ -1,0 +1,124 @@
+"""What a customer has: lots, balances and how they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+
+from django.db.models import F, Q, QuerySet, Sum
+
+from aforo import money
+from ledger.models import Book
+from pricing.models import Kind
+from wallets.models import CreditLot, UnitWallet, Wallet
+from wallets.waterfall import Lot
+
+ZERO = Decimal(0)
+
+
+def open_lots(book_ids: Iterable[int]) -> QuerySet[CreditLot]:
+    """Lots with something left, in the order they were granted."""
+    return CreditLot.objects.filter(book_id__in=list(book_ids), remaining__gt=0).order_by(
+        "granted_at", "id"
+    )
+
+
+def seen_by_waterfall(lot: CreditLot) -> Lot:
+    """Show the waterfall what it needs of a lot."""
+    return Lot(
+        id=lot.id,
+        kind=lot.kind,
+        available=lot.remaining - lot.held,
+        priority=lot.priority,
+        expires_at=lot.expires_at,
+        granted_at=lot.granted_at,
+        effective_at=lot.effective_at,
+    )
+
+
+def is_alive(lot: CreditLot, moment: datetime) -> bool:
+    """Tell whether a lot can be spent at `moment`: [effective_at, expires_at), swept or not."""
+    return lot.effective_at <= moment and (lot.expires_at is None or moment < lot.expires_at)
+
+
+def balance(lots: Iterable[CreditLot], moment: datetime) -> dict[str, object]:
+    """Sum one wallet's lots: what is available (without held parts), by kind, and what is held.
+
+    A held part outlives its lot's expiry, so it counts as held whatever the moment.
+    """
+    by_kind = dict.fromkeys(Kind.values, ZERO)
+    held = ZERO
+    for lot in lots:
+        held += lot.held
+        if is_alive(lot, moment):
+            by_kind[lot.kind] += lot.remaining - lot.held
+    return {
+        "available": money.plain(sum(by_kind.values(), ZERO)),
+        "held": money.plain(held),
+        "by_kind": {kind: money.plain(value) for kind, value in by_kind.items()},
+    }
+
+
+def describe_lot(lot: CreditLot) -> dict[str, object]:
+    """Show one lot."""
+    unit_wallet = lot.unit_wallet
+    return {
+        "lot": lot.id,
+        **({"currency": lot.currency} if unit_wallet is None else {"metric": unit_wallet.metric.code}),
+        "kind": lot.kind,
+        "source": lot.source,
+        "granted": lot.face,
+        "remaining": lot.remaining,
+        "held": lot.held,
+        "carrying": lot.carrying_remaining,
+        "priority": lot.priority,
+        "effective_at": lot.effective_at,
+        "expires_at": lot.expires_at,
+    }
+
+
+def statement(
+    *, book: Book, now: datetime, pending: Mapping[str, Decimal]
+) -> dict[str, object]:
+    """Show everything a customer has now.
+
+    `pending` is metered usage that is not burned yet, by currency and by metric code: it comes
+    from billing, which alone can price it. Constant queries, and spent lots are not read.
+    """
+    lots = list(open_lots([book.pk]).select_related("unit_wallet__metric"))
+    wallets = Wallet.objects.filter(book=book).order_by("pk")
+    unit_wallets = UnitWallet.objects.filter(book=book).select_related("metric").order_by("pk")
+    return {
+        "customer_id": book.key,
+        "wallets": [
+            {
+                "currency": wallet.currency,
+                **balance((lot for lot in lots if lot.wallet_id == wallet.pk), now),
+                "pending": pending.get(wallet.currency, ZERO),
+                "billing_mode": wallet.billing_mode,
+                "state": wallet.spend_state,
+            }
+            for wallet in wallets
+        ],
+        "unit_wallets": [
+            {
+                "metric": wallet.metric.code,
+                **balance((lot for lot in lots if lot.unit_wallet_id == wallet.pk), now),
+                "pending": pending.get(wallet.metric.code, ZERO),
+            }
+            for wallet in unit_wallets
+        ],
+        "lots": [describe_lot(lot) for lot in lots if lot.held > 0 or is_alive(lot, now)],
+        "overage": _open_overage(book),
+    }
+
+
+def _open_overage(book: Book) -> dict[str, Decimal]:
+    """Sum, per currency, the overage that waits for the next invoice."""
+    rows = (
+        book.debits.filter(Q(overage__gt=F("overage_billed")))
+        .values("wallet__currency")
+        .annotate(total=Sum(F("overage") - F("overage_billed")))
+    )
+    return {row["wallet__currency"]: row["total"] for row in rows}
