@@ -54,7 +54,8 @@ class Paused(Conflict):
 @dataclass(frozen=True, slots=True)
 class DebitRequest:
     """One debit: `amount` of money (in `currency`, or the customer's only one), or `quantity` units
-    of `metric`."""
+    of `metric`.
+    """
 
     customer_id: str
     key: str
@@ -278,9 +279,7 @@ class _Batch:
 
     def _only_account(self, book: Book) -> _Account:
         accounts = [a for (book_id, _), a in self.money.items() if book_id == book.pk]
-        preferred = [
-            a for a in accounts if isinstance(a.wallet, Wallet) and a.wallet.preferred_at
-        ]
+        preferred = [a for a in accounts if isinstance(a.wallet, Wallet) and a.wallet.preferred_at]
         candidates = accounts if len(accounts) == 1 else preferred
         if len(candidates) != 1:
             detail = "Name the currency: the customer has no single wallet."
@@ -355,9 +354,7 @@ class _Batch:
         bulk.insert_models(Debit, self.debits)
 
 
-def _document(
-    request: DebitRequest, account: _Account, outcome: Allocated
-) -> dict[str, object]:
+def _document(request: DebitRequest, account: _Account, outcome: Allocated) -> dict[str, object]:
     """Say in the journal what was asked and who paid."""
     wallet = account.wallet
     unit = (

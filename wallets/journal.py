@@ -55,9 +55,7 @@ class Draft:
         if not ZERO < quantity <= lot.remaining - lot.held:
             raise InvariantBroken(f"{kind} of {quantity} from lot {lot.id} with {lot.remaining}.")
         lot.remaining -= quantity
-        after = remaining_carrying(
-            carrying=lot.carrying, face=lot.face, remaining=lot.remaining
-        )
+        after = remaining_carrying(carrying=lot.carrying, face=lot.face, remaining=lot.remaining)
         released = lot.carrying_remaining - after
         lot.carrying_remaining = after
         self._move(lot, kind, quantity=quantity, carrying=released)

@@ -65,7 +65,11 @@ def describe_lot(lot: CreditLot) -> dict[str, object]:
     unit_wallet = lot.unit_wallet
     return {
         "lot": lot.id,
-        **({"currency": lot.currency} if unit_wallet is None else {"metric": unit_wallet.metric.code}),
+        **(
+            {"currency": lot.currency}
+            if unit_wallet is None
+            else {"metric": unit_wallet.metric.code}
+        ),
         "kind": lot.kind,
         "source": lot.source,
         "granted": lot.face,
@@ -78,9 +82,7 @@ def describe_lot(lot: CreditLot) -> dict[str, object]:
     }
 
 
-def statement(
-    *, book: Book, now: datetime, pending: Mapping[str, Decimal]
-) -> dict[str, object]:
+def statement(*, book: Book, now: datetime, pending: Mapping[str, Decimal]) -> dict[str, object]:
     """Show everything a customer has now.
 
     `pending` is metered usage that is not burned yet, by currency and by metric code: it comes

@@ -1,5 +1,11 @@
-"""The addresses of the app under `/v1`."""
+"""The addresses of the wallets under `/v1`."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from wallets import api
+
+urlpatterns = [
+    path("wallets/debit", api.DebitView.as_view()),
+    path("wallets/grants", api.GrantView.as_view()),
+    path("wallets/top-ups", api.TopUpView.as_view()),
+]

@@ -33,9 +33,7 @@ class Lot:
 
     def spendable_at(self, moment: datetime) -> bool:
         """Tell whether the lot is alive: [effective_at, expires_at)."""
-        return self.effective_at <= moment and (
-            self.expires_at is None or moment < self.expires_at
-        )
+        return self.effective_at <= moment and (self.expires_at is None or moment < self.expires_at)
 
 
 @dataclass(frozen=True, slots=True)

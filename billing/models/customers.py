@@ -56,7 +56,13 @@ class Subscription(models.Model):
     status = models.CharField(max_length=10, choices=SubscriptionStatus.choices)
     starts_at = models.DateTimeField()
     anchor_at = models.DateTimeField(help_text="Period bounds are this plus n intervals.")
+    trial_ends_at = models.DateTimeField(
+        null=True, blank=True, help_text="Cycle 0 is then the trial, which costs nothing."
+    )
     cycle = models.PositiveIntegerField(default=0, help_text="Number of the open cycle.")
+    first_index = models.IntegerField(
+        default=0, help_text="Number of intervals from the anchor to the first paid cycle."
+    )
     current_starts_at = models.DateTimeField()
     current_ends_at = models.DateTimeField()
     usage_closed_through = models.DateTimeField(

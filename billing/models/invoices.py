@@ -37,11 +37,6 @@ class InvoiceSeries(models.Model):
         return self.prefix
 
 
-def _amount() -> MoneyField:
-    """A payable amount in the invoice's one currency."""
-    return MoneyField(max_digits=38, decimal_places=4, currency_field_name="currency")
-
-
 class Invoice(models.Model):
     """What a customer owes for one settled cycle: total = from_wallet + amount_due."""
 
@@ -55,15 +50,15 @@ class Invoice(models.Model):
     status = models.CharField(
         max_length=15, choices=InvoiceStatus.choices, default=InvoiceStatus.DRAFT
     )
-    currency = models.CharField(max_length=3)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
-    subtotal = models.DecimalField(max_digits=38, decimal_places=12)
+    subtotal = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     discount = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     tax = models.DecimalField(max_digits=38, decimal_places=12, default=0)
-    total = models.DecimalField(max_digits=38, decimal_places=12)
+    # The one money field: its currency column is the invoice's.
+    total = MoneyField(max_digits=38, decimal_places=12, currency_field_name="currency")
     from_wallet = models.DecimalField(max_digits=38, decimal_places=12, default=0)
-    amount_due = models.DecimalField(max_digits=38, decimal_places=12)
+    amount_due = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     paid = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     issued_at = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)

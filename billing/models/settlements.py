@@ -37,6 +37,7 @@ class Settlement(models.Model):
     settled_at = models.DateTimeField(null=True, blank=True)
     currency = models.CharField(max_length=3)
     arrears = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    arrears_paid = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     stages = models.JSONField(default=list)
     totals = models.JSONField(default=dict)
     entry = models.OneToOneField(Entry, on_delete=models.PROTECT, null=True, related_name="+")
@@ -57,7 +58,8 @@ class Settlement(models.Model):
                 name="billing_settlement_settled",
             ),
             models.CheckConstraint(
-                condition=Q(arrears__gte=0), name="billing_settlement_arrears"
+                condition=Q(arrears__gte=0, arrears_paid__gte=0, arrears_paid__lte=F("arrears")),
+                name="billing_settlement_arrears",
             ),
         ]
 

@@ -20,7 +20,8 @@ class SpendState(models.TextChoices):
 
 class SpendRules(models.Model):
     """How a wallet may be spent; written by billing under the book's lock, from the oldest live
-    subscription, so that the engine need not know any subscription."""
+    subscription, so that the engine need not know any subscription.
+    """
 
     billing_mode = models.CharField(
         max_length=10, choices=BillingMode.choices, default=BillingMode.PREPAID

@@ -1,0 +1,188 @@
+"""What travels through the ten stages: what was read, and what each stage has found. Pure.
+
+Frozen: a stage gives a new draft. Amounts are exact until Commit; from there on the document of a
+HYBRID or POSTPAID cycle is rounded to the currency, a PREPAID one is not (DECISIONS 11).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from types import MappingProxyType
+from uuid import UUID
+
+from aforo.money import ZERO, plain
+from aforo.periods import Period
+from pricing.calculators import Step
+from pricing.terms import Terms
+from wallets.waterfall import Allocation, Lot
+
+_NOTHING: Mapping[str, Decimal] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeTerms:
+    """A price of the plan, and the metrics that feed it with their weights."""
+
+    code: str
+    model: str
+    terms: Terms
+    feeds: tuple[tuple[str, Decimal], ...] = ()
+    timing: str = "ARREARS"
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricUsage:
+    """A metric's aggregate over the cycle, and the number of its events."""
+
+    quantity: Decimal
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Coupon:
+    """A percentage (`percent`), or a fixed `amount`, off the subtotal."""
+
+    code: str
+    percent: Decimal | None = None
+    amount: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tax:
+    """The rate of the customer's jurisdiction."""
+
+    name: str
+    percent: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Overage:
+    """What a wallet debit ran up beyond its credits: gross, taken as it is."""
+
+    debit: UUID
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one charge is asked to price: used, of which included, of which paid in units."""
+
+    charge: ChargeTerms
+    used: Decimal
+    events: int
+    included: Decimal = ZERO
+    from_units: Decimal = ZERO
+
+    @property
+    def billable(self) -> Decimal:
+        return self.used - self.included - self.from_units
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the document; DISCOUNT is negative, so that lines sum to the total."""
+
+    kind: str
+    description: str
+    amount: Decimal
+    charge: str = ""
+    quantity: Decimal | None = None
+    unit_price: Decimal | None = None
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Who pays `gross` = `net` + `tax`: a lot's kind, INVOICE or ARREARS."""
+
+    kind: str
+    gross: Decimal
+    net: Decimal
+    tax: Decimal
+    lot: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageTrace:
+    """What a stage was given, what it gave, and why."""
+
+    stage: int
+    title: str
+    given: Mapping[str, str]
+    found: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A cycle on its way to being settled."""
+
+    # What load read.
+    currency: str
+    billing_mode: str
+    period: Period
+    charges: tuple[ChargeTerms, ...] = ()
+    usage: Mapping[str, MetricUsage] = field(default_factory=dict)
+    served: Decimal = Decimal(1)
+    """Served time over full time (`of_full`): a shorter first cycle includes less."""
+    of_full: Decimal = Decimal(1)
+    caps: Mapping[str, Decimal] = _NOTHING
+    rolled_in: Mapping[str, Decimal] = _NOTHING
+    minimum_spend: Decimal | None = None
+    maximum_spend: Decimal | None = None
+    coupon: Coupon | None = None
+    tax_rate: Tax | None = None
+    unit_lots: Mapping[str, tuple[Lot, ...]] = field(default_factory=dict)
+    unit_orders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    money_lots: tuple[Lot, ...] = ()
+    money_order: tuple[str, ...] = ("PROMO", "BONUS", "CASH")
+    overages: tuple[Overage, ...] = ()
+
+    # What the stages found.
+    quotas: Mapping[str, Decimal] = _NOTHING
+    demands: tuple[Demand, ...] = ()
+    unit_burns: Mapping[str, tuple[Allocation, ...]] = field(default_factory=dict)
+    lines: tuple[Line, ...] = ()
+    subtotal: Decimal = ZERO
+    commitment: Decimal = ZERO
+    discount: Decimal = ZERO
+    tax: Decimal = ZERO
+    rounding: Decimal = ZERO
+    total: Decimal = ZERO
+    money_burns: tuple[Allocation, ...] = ()
+    payers: tuple[Payer, ...] = ()
+    from_wallet: Mapping[str, Decimal] = _NOTHING
+    to_invoice: Decimal = ZERO
+    arrears: Decimal = ZERO
+    trace: tuple[StageTrace, ...] = ()
+
+    @property
+    def is_rounded(self) -> bool:
+        """Tell whether the document is rounded to the currency."""
+        return self.billing_mode != "PREPAID"
+
+    @property
+    def overage(self) -> Decimal:
+        return sum((overage.amount for overage in self.overages), ZERO)
+
+
+def traced(
+    draft: Draft,
+    title: str,
+    *,
+    given: Mapping[str, Decimal],
+    found: Mapping[str, Decimal],
+    notes: list[str],
+) -> Draft:
+    """Leave a stage's trace behind, in readable numbers."""
+    trace = StageTrace(
+        stage=len(draft.trace) + 1,
+        title=title,
+        given={name: plain(value) for name, value in given.items()},
+        found={name: plain(value) for name, value in found.items()},
+        notes=tuple(notes),
+    )
+    return replace(draft, trace=(*draft.trace, trace))

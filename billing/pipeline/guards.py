@@ -1,0 +1,47 @@
+"""What must hold after every stage: a wrong bill stops here instead of shipping. Pure."""
+
+from __future__ import annotations
+
+from aforo.errors import InvariantBroken
+from aforo.money import ZERO
+from billing.pipeline.draft import Draft
+
+
+def check(draft: Draft) -> None:
+    """Hold a draft against the invariants that its stages have reached.
+
+    Raises: InvariantBroken, naming the stage and the rule.
+    """
+    stage = len(draft.trace)
+    rules = {
+        "nothing is negative": min(draft.subtotal, draft.discount, draft.tax, draft.total) >= 0,
+        "a discount is at most the subtotal": draft.discount <= draft.subtotal,
+        "what is billable is not negative": all(d.billable >= 0 for d in draft.demands),
+        "what is included is at most the quota": all(
+            d.included <= draft.quotas.get(d.charge.code, ZERO) for d in draft.demands
+        ),
+    }
+    in_lines = sum((line.amount for line in draft.lines), ZERO)
+    if 5 <= stage <= 6:
+        rules["the lines sum to the subtotal"] = in_lines == draft.subtotal
+    if stage == 9:
+        rules |= _settled(draft) | {"the lines sum to the total": in_lines == draft.total}
+    broken = [rule for rule, holds in rules.items() if not holds]
+    if broken:
+        title = draft.trace[-1].title if draft.trace else "Load"
+        raise InvariantBroken(f"After stage {title}: {'; '.join(broken)} does not hold.")
+
+
+def _settled(draft: Draft) -> dict[str, bool]:
+    wallet = sum(draft.from_wallet.values(), ZERO)
+    offered = {lot.id: lot.available for lot in draft.money_lots}
+    for lots in draft.unit_lots.values():
+        offered |= {lot.id: lot.available for lot in lots}
+    burns = [*draft.money_burns, *(b for burned in draft.unit_burns.values() for b in burned)]
+    return {
+        "the total is paid by credits, invoice and arrears": draft.total
+        == wallet + draft.to_invoice + draft.arrears,
+        "no payer pays less than nothing": min(draft.to_invoice, draft.arrears, wallet) >= 0,
+        "the payers hold the tax": sum((p.tax for p in draft.payers), ZERO) == draft.tax,
+        "no lot gives more than it has": all(b.quantity <= offered[b.lot] for b in burns),
+    }

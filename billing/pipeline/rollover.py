@@ -1,0 +1,32 @@
+"""Stage 2."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from aforo.money import ZERO, proportion
+from billing.pipeline.draft import Draft, traced
+from pricing.terms import included_quantity
+
+
+def rollover(draft: Draft) -> Draft:
+    """Say what each charge includes this cycle: its own quantity by time, and what rolled in.
+
+    Needs: charges, served, of_full, rolled_in. Gives: quotas per charge. Keeps: everything else.
+    """
+    quotas = {}
+    for charge in draft.charges:
+        own = included_quantity(charge.terms)
+        if draft.served != draft.of_full:
+            own = proportion(own, draft.served, draft.of_full)
+        quota = own + draft.rolled_in.get(charge.code, ZERO)
+        if quota > 0:
+            quotas[charge.code] = quota
+    notes = [f"{code}: {quantity:f} rolled in." for code, quantity in draft.rolled_in.items()]
+    return traced(
+        replace(draft, quotas=quotas),
+        "Rollover",
+        given=dict(draft.rolled_in),
+        found=quotas,
+        notes=notes or ["Nothing rolled in from the last cycle."],
+    )

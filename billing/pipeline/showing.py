@@ -1,0 +1,46 @@
+"""A settled draft as the API and the invoice page show it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from aforo.money import ZERO, plain
+from billing.pipeline.draft import Draft
+
+
+def totals(draft: Draft) -> dict[str, object]:
+    """Give the totals: who pays what."""
+    due = [payer for payer in draft.payers if payer.kind in {"INVOICE", "ARREARS"}]
+    return {
+        "subtotal": plain(draft.subtotal),
+        "discount": plain(draft.discount),
+        "tax": plain(draft.tax),
+        "overage": plain(draft.overage),
+        "total": plain(draft.total),
+        "from_units": [
+            {"metric": metric, "kind": burn.kind, "quantity": plain(burn.quantity)}
+            for metric, burns in sorted(draft.unit_burns.items())
+            for burn in burns
+        ],
+        "from_wallet": {kind: plain(amount) for kind, amount in draft.from_wallet.items()},
+        "to_invoice": plain(draft.to_invoice),
+        "arrears": plain(draft.arrears),
+        "due": {
+            "net": plain(sum((payer.net for payer in due), ZERO)),
+            "tax": plain(sum((payer.tax for payer in due), ZERO)),
+        },
+    }
+
+
+def stages(draft: Draft) -> list[Mapping[str, object]]:
+    """Give the trace, stage by stage."""
+    return [
+        {
+            "stage": trace.stage,
+            "title": trace.title,
+            "in": dict(trace.given),
+            "out": dict(trace.found),
+            "notes": list(trace.notes),
+        }
+        for trace in draft.trace
+    ]

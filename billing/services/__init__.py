@@ -1,0 +1,1 @@
+"""What billing does: customers, subscriptions, usage, settlement, invoices, runs, clocks, proofs."""

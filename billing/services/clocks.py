@@ -1,0 +1,91 @@
+"""Advance a test clock: what would have happened happens, in order, instant by instant."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import F, Min, Q
+
+from aforo.errors import Conflict, FieldError, Invalid
+from aforo.sandbox.models import TestClock
+from aforo.sandbox.services import get_clock
+from billing.models import Subscription, SubscriptionStatus
+from billing.services import settlement
+from ledger.models import Book
+from wallets.models import CreditLot
+
+# Past this an advance answers with how far it has come; repeating it goes on from there.
+MAX_SECONDS = 45
+
+
+class ClockBusy(Conflict):
+    default_code = "clock_advancing"
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """How far a clock has come."""
+
+    clock: TestClock
+    done: bool
+
+
+def advance(
+    *, clock_id: UUID, to: datetime, monotonic: Callable[[], float] = time.monotonic
+) -> Advanced:
+    """Move a clock to `to`, running expiry and settlement at each due instant on the way.
+
+    Commits per instant and moves `now` only as far as it has come, so it can be killed and
+    repeated. Raises: UnknownTestClock; Invalid when `to` lies behind; ClockBusy while another
+    advance of the same clock is under way.
+    """
+    clock = get_clock(clock_id)
+    if to < clock.now:
+        raise Invalid([FieldError("/now", "in_the_past", f"The clock is at {clock.now}.")])
+    claimed = TestClock.objects.filter(
+        Q(advancing_to=None) | Q(advancing_to=to), pk=clock.pk, now=clock.now
+    ).update(advancing_to=to)
+    if not claimed:
+        raise ClockBusy("Another advance of this clock is under way.")
+    deadline = monotonic() + MAX_SECONDS
+    try:
+        while (instant := _next_instant(clock.pk, to)) is not None:
+            _run_due(clock.pk, instant)
+            if monotonic() > deadline:
+                return Advanced(TestClock.objects.get(pk=clock.pk), done=False)
+        TestClock.objects.filter(pk=clock.pk).update(now=to)
+    finally:
+        TestClock.objects.filter(pk=clock.pk).update(advancing_to=None)
+    return Advanced(TestClock.objects.get(pk=clock.pk), done=True)
+
+
+def _next_instant(clock_id: UUID, to: datetime) -> datetime | None:
+    """Find the earliest moment up to `to` at which a customer of the clock has something due."""
+    cycles = Subscription.objects.filter(customer__book__test_clock=clock_id).exclude(
+        status=SubscriptionStatus.CANCELLED
+    )
+    due = [settlement.due_at(s) for s in cycles.select_related("version")]
+    lapsing = CreditLot.objects.filter(
+        book__test_clock=clock_id, remaining__gt=F("held"), expires_at__lte=to
+    )
+    # A lot that its customer's unsettled cycle holds back falls due with that cycle.
+    first_end = Min(
+        "book__customer__subscriptions__current_ends_at",
+        filter=~Q(book__customer__subscriptions__status=SubscriptionStatus.CANCELLED),
+    )
+    free = lapsing.annotate(first_end=first_end).filter(
+        Q(first_end=None) | Q(expires_at__lt=F("first_end"))
+    )
+    due += free.values_list("expires_at", flat=True)
+    return min((moment for moment in due if moment is not None and moment <= to), default=None)
+
+
+def _run_due(clock_id: UUID, instant: datetime) -> None:
+    """Do what is due for every customer of the clock at one instant, then let time reach it."""
+    for book in Book.objects.filter(test_clock=clock_id).order_by("pk"):
+        settlement.settle_book(book_id=book.pk, until=instant, issued_at=instant)
+    TestClock.objects.filter(pk=clock_id, now__lt=instant).update(now=instant)

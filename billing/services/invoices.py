@@ -1,0 +1,136 @@
+"""Invoices: drafted with the settlement, then numbered without gaps and posted."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+
+from aforo import money
+from aforo.errors import NotFound
+from billing import locks
+from billing.models import Customer, Invoice, InvoiceLine, InvoiceStatus, Settlement
+from billing.pipeline.draft import Draft
+from ledger import recipes
+from ledger import services as ledger
+from ledger.models import Event
+
+DUE_AFTER = timedelta(days=30)
+ZERO = Decimal(0)
+
+
+class UnknownInvoice(NotFound):
+    default_code = "unknown_invoice"
+
+
+def draft_invoice(*, customer: Customer, settlement: Settlement, draft: Draft) -> Invoice:
+    """Write the invoice of a settled cycle, without a number yet. The book must be locked."""
+    from_wallet = sum(draft.from_wallet.values(), ZERO)
+    invoice = Invoice(
+        livemode=customer.book.livemode,
+        customer=customer,
+        settlement=settlement,
+        currency=draft.currency,
+        starts_at=settlement.starts_at,
+        ends_at=settlement.ends_at,
+        subtotal=draft.subtotal,
+        discount=draft.discount,
+        tax=draft.tax,
+        total=draft.total,
+        from_wallet=from_wallet,
+        amount_due=draft.to_invoice,
+    )
+    invoice.save(force_insert=True)
+    InvoiceLine.objects.bulk_create(
+        InvoiceLine(
+            invoice=invoice,
+            position=position,
+            kind=line.kind,
+            charge=line.charge,
+            description=line.description,
+            quantity=line.quantity,
+            unit_price=line.unit_price,
+            amount=line.amount,
+            steps=[
+                {
+                    "label": step.label,
+                    "quantity": money.plain(step.quantity),
+                    "unit_price": None if step.unit_price is None else money.plain(step.unit_price),
+                    "amount": money.plain(step.amount),
+                }
+                for step in line.steps
+            ],
+        )
+        for position, line in enumerate(draft.lines)
+    )
+    return invoice
+
+
+@transaction.atomic
+def finalize(*, invoice_id: UUID, now: datetime) -> Invoice:
+    """Number an invoice and post it; one with nothing due is PAID at once. Repeating is safe.
+
+    The book is locked first, the counter of the series last and briefly, so that numbering never
+    holds up the settlement of others (DECISIONS 1).
+    """
+    invoice = Invoice.objects.select_related("settlement").get(pk=invoice_id)
+    book = ledger.lock_book(book_id=invoice.customer_id)
+    invoice.refresh_from_db()
+    if invoice.status != InvoiceStatus.DRAFT:
+        return invoice
+    net, tax = _due_parts(invoice)
+    series = locks.lock_series(livemode=invoice.livemode)
+    series.last_number = F("last_number") + 1
+    series.save(update_fields=["last_number"])
+    series.refresh_from_db()
+    invoice.number = f"{series.prefix}{series.last_number:06d}"
+    invoice.status = InvoiceStatus.OPEN if invoice.amount_due > 0 else InvoiceStatus.PAID
+    invoice.issued_at = now
+    invoice.due_at = now + DUE_AFTER
+    invoice.save(update_fields=["number", "status", "issued_at", "due_at"])
+    ledger.append(
+        [
+            ledger.EntryDraft(
+                book=book,
+                event=Event.INVOICE,
+                occurred_at=now,
+                document={"invoice": invoice.number, "due": money.plain(invoice.amount_due)},
+                lines=recipes.invoice_issued(net=net, tax=tax, currency=str(invoice.currency)),
+            )
+        ]
+    )
+    return invoice
+
+
+def _due_parts(invoice: Invoice) -> tuple[Decimal, Decimal]:
+    """Give the net and the tax of what is due, as the settlement's payers say."""
+    assert invoice.settlement is not None, "this invoice comes from a settlement"
+    due = invoice.settlement.totals["due"]
+    return Decimal(due["net"]), Decimal(due["tax"])
+
+
+def finalize_drafts(*, book_id: int, now: datetime) -> int:
+    """Finalize what a killed run left in draft; give how many."""
+    drafts = Invoice.objects.filter(customer=book_id, status=InvoiceStatus.DRAFT)
+    ids = list(drafts.order_by("created_at", "pk").values_list("pk", flat=True))
+    for invoice_id in ids:
+        finalize(invoice_id=invoice_id, now=now)
+    return len(ids)
+
+
+def get_invoice(*, livemode: bool, reference: str) -> Invoice:
+    """Find an invoice by its id or its number.
+
+    Raises: UnknownInvoice.
+    """
+    found = Invoice.objects.filter(livemode=livemode).select_related("customer__book")
+    try:
+        invoice = found.filter(pk=UUID(reference)).first()
+    except ValueError:
+        invoice = found.filter(number=reference).first() if "\x00" not in reference else None
+    if invoice is None:
+        raise UnknownInvoice(f"There is no invoice {reference}.")
+    return invoice

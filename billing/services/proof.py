@@ -1,0 +1,138 @@
+"""Prove the books: chains, lots against movements, lots against liability accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.db import connection, transaction
+
+from ledger import services as ledger
+from ledger.models import Book
+from ledger.services import BadEntry
+from wallets import services as wallets
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How much was proved, and the first row that does not hold."""
+
+    books: int
+    entries: int
+    lots: int
+    first_bad: BadEntry | None
+
+    @property
+    def ok(self) -> bool:
+        return self.first_bad is None
+
+
+# What remains of a lot is what was granted less what left it; the kind says the side.
+_LOTS_AGAINST_MOVEMENTS = """
+    SELECT lot.id, lot.remaining, lot.held, lot.carrying_remaining,
+        coalesce(sum(m.quantity * side.total), 0),
+        coalesce(sum(m.quantity * side.hold), 0),
+        coalesce(sum(m.carrying * side.total), 0)
+    FROM wallets_creditlot lot
+    LEFT JOIN wallets_movement m ON m.lot_id = lot.id
+    LEFT JOIN (VALUES
+        ('GRANT', 1, 0), ('REVERSE', 1, 0), ('BURN', -1, 0), ('EXPIRE', -1, 0),
+        ('REFUND', -1, 0), ('HOLD', 0, 1), ('RELEASE', 0, -1)
+    ) AS side(kind, total, hold) ON side.kind = m.kind
+    WHERE lot.book_id = %s
+    GROUP BY lot.id ORDER BY lot.id
+"""
+
+# The liability of each lot, as posted, against what the lot still carries.
+_LOTS_AGAINST_LIABILITIES = """
+    SELECT lot.id, lot.carrying_remaining, coalesce(sum(
+        CASE WHEN p.credit_id IN ('2100', '2110', '2130') THEN p.amount ELSE 0 END
+        - CASE WHEN p.debit_id IN ('2100', '2110', '2130') THEN p.amount ELSE 0 END), 0)
+    FROM wallets_creditlot lot
+    LEFT JOIN ledger_posting p
+        JOIN ledger_entry e ON e.id = p.entry_id AND e.book_id = %s
+        ON p.lot = lot.id
+    WHERE lot.book_id = %s
+    GROUP BY lot.id ORDER BY lot.id
+"""
+
+
+def verify(
+    *,
+    livemode: bool | None = None,
+    customer_id: str | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Proof:
+    """Prove every book (of a mode, or one customer's), each in one snapshot, in bounded memory.
+
+    `progress` is told how many books of how many are done. Raises: UnknownCustomer.
+    """
+    books = Book.objects.order_by("pk")
+    if livemode is not None:
+        books = books.filter(livemode=livemode)
+    if customer_id is not None:
+        books = books.filter(key=customer_id)
+        if not books.exists():
+            raise ledger.UnknownCustomer(f"There is no customer {customer_id}.")
+    total, entries, lots = books.count(), 0, 0
+    for done, book_id in enumerate(books.values_list("pk", flat=True).iterator(), start=1):
+        proof = _prove_book(book_id)
+        entries, lots = entries + proof.entries, lots + proof.lots
+        if proof.first_bad is not None:
+            return Proof(done, entries, lots, proof.first_bad)
+        progress(done, total)
+    return Proof(total, entries, lots, None)
+
+
+def _prove_book(book_id: int) -> Proof:
+    with transaction.atomic():
+        _take_snapshot()
+        book = Book.objects.get(pk=book_id)
+        report = ledger.verify_chain(book=book, movements=wallets.movement_lines)
+        if report.first_bad is not None:
+            return Proof(1, report.entries, 0, report.first_bad)
+        lots = 0
+        for lot_id, reason in _check_lots(book_id):
+            if reason is not None:
+                return Proof(1, report.entries, lots, BadEntry(f"lot {lot_id}", reason))
+            lots += 1
+        return Proof(1, report.entries, lots, None)
+
+
+def _take_snapshot() -> None:
+    """See one state of the book, unless the caller's transaction has begun to read already."""
+    if len(connection.savepoint_ids) == 0:
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+
+
+def _check_lots(book_id: int) -> Iterator[tuple[str, str | None]]:
+    """Give each lot with what is wrong about it, if anything."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOTS_AGAINST_MOVEMENTS, [book_id])
+        moved = cursor.fetchall()
+        cursor.execute(_LOTS_AGAINST_LIABILITIES, [book_id, book_id])
+        posted = {lot_id: (carried, owed) for lot_id, carried, owed in cursor.fetchall()}
+    for lot_id, remaining, held, carrying, by_moves, holds, carried_moves in moved:
+        yield str(lot_id), _lot_fault(
+            counters=(remaining, held, carrying),
+            movements=(by_moves, holds, carried_moves),
+            liability=posted[lot_id],
+        )
+
+
+def _lot_fault(
+    *,
+    counters: tuple[Decimal, Decimal, Decimal],
+    movements: tuple[Decimal, Decimal, Decimal],
+    liability: tuple[Decimal, Decimal],
+) -> str | None:
+    names = ("remaining", "held", "carrying")
+    for name, counter, moved in zip(names, counters, movements, strict=True):
+        if counter != moved:
+            return f"{name} is {counter:f}, its movements say {moved:f}"
+    if liability[0] != liability[1]:
+        return f"it carries {liability[0]:f}, the liability accounts say {liability[1]:f}"
+    return None
+

@@ -1,0 +1,175 @@
+"""Settle cycles: seal, read, run the ten stages, open the next cycle; each cycle exactly once.
+
+A cycle is sealed in a short transaction of its own under the exclusive lock (DECISIONS 13). Its
+usage, immutable from then on, is added up without a lock. The stages run under the book's lock,
+together with everything they change: burns, invoice, entries, the next cycle and its credits.
+Killed between the two, the next call goes on from the sealed cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from aforo.errors import NotFound
+from billing import pipeline
+from billing.models import (
+    Settlement,
+    SettlementStatus,
+    Subscription,
+    SubscriptionStatus,
+)
+from billing.pipeline import load, settle
+from billing.services import invoices, subscriptions
+from ledger import services as ledger
+from ledger.models import Book
+from wallets import services as wallets
+
+Clock = Callable[[], datetime]
+
+
+class UnknownSettlement(NotFound):
+    default_code = "unknown_settlement"
+
+
+def _live(book_id: int) -> list[Subscription]:
+    """Give a customer's live subscriptions, the one whose cycle ends first in front."""
+    return list(
+        Subscription.objects.filter(customer=book_id)
+        .exclude(status=SubscriptionStatus.CANCELLED)
+        .select_related("customer__book", "version__plan", "offering")
+        .order_by("current_ends_at", "created_at", "pk")
+    )
+
+
+def due_at(subscription: Subscription) -> datetime:
+    """Give when the open cycle is settled: its end plus the plan's grace."""
+    return subscription.current_ends_at + timedelta(hours=subscription.version.grace_hours)
+
+
+def settle_book(*, book_id: int, until: datetime, issued_at: datetime) -> int:
+    """Settle every cycle of one customer that is due at `until`, in the order of their ends.
+
+    Commits cycle by cycle; repeating changes nothing. Gives the number of cycles settled.
+    """
+    settled = 0
+    while True:
+        due = [s for s in _live(book_id) if due_at(s) <= until]
+        if not due:
+            break
+        settled += settle_cycle(subscription=due[0], now=issued_at)
+    invoices.finalize_drafts(book_id=book_id, now=issued_at)
+    with transaction.atomic():
+        lapse(book=ledger.lock_book(book_id=book_id), until=until)
+    return settled
+
+
+def settle_cycle(*, subscription: Subscription, now: datetime) -> bool:
+    """Settle a subscription's open cycle, which is over; tell whether this call did it."""
+    settlement = _seal(subscription, now)
+    if settlement is None:
+        return False
+    usage = load.read_usage(settlement=settlement)
+    with transaction.atomic():
+        book = ledger.lock_book(book_id=settlement.book_id)
+        settlement.refresh_from_db()
+        if settlement.status != SettlementStatus.SEALED:
+            return False
+        current = Subscription.objects.select_related(
+            "customer__book", "version__plan", "offering"
+        ).get(pk=subscription.pk)
+        draft = pipeline.run(
+            load.load(book=book, subscription=current, settlement=settlement, usage=usage)
+        )
+        settle.settle(book=book, settlement=settlement, draft=draft, now=now)
+        if draft.billing_mode != "PREPAID" and draft.lines:
+            invoices.draft_invoice(
+                customer=current.customer, settlement=settlement, draft=draft
+            )
+        _go_on(book, current, settlement)
+    invoices.finalize_drafts(book_id=settlement.book_id, now=now)
+    return True
+
+
+def _seal(subscription: Subscription, now: datetime) -> Settlement | None:
+    """Close the open cycle to usage, under the exclusive lock; None when it is no longer due."""
+    with transaction.atomic():
+        ledger.lock_book(book_id=subscription.customer_id, exclusive=True)
+        current = Subscription.objects.get(pk=subscription.pk)
+        if current.cycle != subscription.cycle:
+            return None
+        settlement, _ = Settlement.objects.get_or_create(
+            subscription=current,
+            cycle=current.cycle,
+            defaults={
+                "book_id": current.customer_id,
+                "starts_at": current.current_starts_at,
+                "ends_at": current.current_ends_at,
+                "sealed_at": now,
+                "currency": subscription.version.plan.currency,
+            },
+        )
+        current.usage_closed_through = current.current_ends_at
+        current.save(update_fields=["usage_closed_through"])
+        return settlement
+
+
+def _go_on(book: Book, subscription: Subscription, settlement: Settlement) -> None:
+    """What is due at a cycle's end after Settle: state, lapses, the next cycle's credits."""
+    if settlement.arrears > settlement.arrears_paid:
+        subscriptions.set_status(
+            book=book, subscription=subscription, status=SubscriptionStatus.SUSPENDED
+        )
+    subscriptions.open_next_cycle(subscription)
+    lapse(book=book, until=settlement.ends_at)
+    subscriptions.issue_plan_credits(
+        book=book, subscription=subscription, at=settlement.ends_at
+    )
+
+
+def lapse(*, book: Book, until: datetime) -> int:
+    """Lapse what expired by `until`; an unsettled cycle that ends at or before an expiry holds it
+    back, because the lot still pays for that cycle (DECISIONS 16). The book must be locked."""
+    ends = [s.current_ends_at for s in _live(book.pk)]
+    held_back = [end for end in ends if end <= until]
+    limit = min([until, *(end - timedelta(microseconds=1) for end in held_back)])
+    return wallets.expire(book=book, until=limit)
+
+
+def pay_arrears(book: Book) -> None:
+    """Pay open arrears, oldest first, from the credits there are now; paid up, lift the suspension.
+
+    The book is locked; runs in the transaction of the grant or top-up that brought the credits.
+    """
+    owed = Settlement.objects.filter(book=book, arrears__gt=F("arrears_paid")).select_related(
+        "subscription__version"
+    )
+    for settlement in owed.order_by("ends_at", "pk"):
+        settle.pay_arrears(book=book, settlement=settlement)
+        subscription = settlement.subscription
+        if (
+            subscription.status == SubscriptionStatus.SUSPENDED
+            and not owed.filter(subscription=subscription).exists()
+        ):
+            subscriptions.set_status(
+                book=book, subscription=subscription, status=SubscriptionStatus.ACTIVE
+            )
+            subscriptions.issue_plan_credits(
+                book=book, subscription=subscription, at=subscription.current_starts_at
+            )
+
+
+def get_settlement(*, livemode: bool, settlement_id: UUID) -> Settlement:
+    """Find a settlement.
+
+    Raises: UnknownSettlement.
+    """
+    found = Settlement.objects.filter(Q(pk=settlement_id), book__livemode=livemode)
+    settlement = found.select_related("subscription__customer__book").first()
+    if settlement is None:
+        raise UnknownSettlement(f"There is no settlement {settlement_id}.")
+    return settlement

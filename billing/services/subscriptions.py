@@ -1,0 +1,299 @@
+"""Subscriptions: provision the wallets, set their rules, issue the plan's credits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+
+from aforo import periods
+from aforo.errors import Conflict, FieldError, Invalid, NotFound
+from aforo.periods import Interval
+from aforo.sandbox.services import now_for
+from billing.models import Customer, Subscription, SubscriptionStatus
+from billing.services.customers import zone_of
+from ledger import services as ledger
+from ledger.models import Book
+from pricing import services as pricing
+from pricing.models import GrantTemplate, Metric, OfferingStatus, Recurrence
+from wallets import services as wallets
+from wallets.journal import new_lot
+from wallets.models import CreditLot, Source, SpendState, UnitWallet, Wallet
+
+LIVE = [
+    SubscriptionStatus.TRIALING,
+    SubscriptionStatus.ACTIVE,
+    SubscriptionStatus.SUSPENDED,
+    SubscriptionStatus.PAUSED,
+]
+_SPEND_STATE = {
+    SubscriptionStatus.SUSPENDED: SpendState.SUSPENDED,
+    SubscriptionStatus.PAUSED: SpendState.PAUSED,
+}
+
+
+class MetricAlreadySubscribed(Conflict):
+    default_code = "metric_already_subscribed"
+
+
+class OfferingNotSold(Conflict):
+    default_code = "offering_not_active"
+
+
+class UnknownSubscription(NotFound):
+    default_code = "unknown_subscription"
+
+
+def get_subscription(*, livemode: bool, subscription_id: UUID) -> Subscription:
+    """Find a subscription with what its answer shows.
+
+    Raises: UnknownSubscription.
+    """
+    found = Subscription.objects.filter(
+        pk=subscription_id, customer__book__livemode=livemode
+    ).select_related("customer__book__test_clock", "offering", "version__plan")
+    subscription = found.first()
+    if subscription is None:
+        raise UnknownSubscription(f"There is no subscription {subscription_id}.")
+    return subscription
+
+
+def subscribe(
+    *,
+    livemode: bool,
+    customer_id: str,
+    offering: str,
+    starts_at: datetime | None = None,
+    anchor_day: int | None = None,
+) -> Subscription:
+    """Start a subscription: one transaction provisions the wallets and issues the plan's credits.
+
+    It pins the plan's current published version. `starts_at` may lie in the past; `anchor_day`
+    makes months begin on that day of the customer's zone, the first one being shorter.
+
+    Raises: UnknownCustomer, Invalid, OfferingNotSold, MetricAlreadySubscribed, NotPublished.
+    """
+    book_id = ledger.get_book(livemode=livemode, key=customer_id).pk
+    sold = pricing.find_offering(livemode=livemode, code=offering)
+    if sold.status != OfferingStatus.ACTIVE:
+        raise OfferingNotSold(f"The offering {offering} is {sold.status.lower()}.")
+    version = pricing.current_version(sold.plan)
+    with transaction.atomic():
+        book = ledger.lock_book(book_id=book_id)
+        customer = Customer.objects.get(book=book)
+        now = now_for(book)
+        start = now if starts_at is None else starts_at
+        if start > now:
+            raise Invalid([FieldError("/starts_at", "in_the_future", "It must not be later.")])
+        _check_metrics_free(book, version.pk)
+        subscription = Subscription(
+            customer=customer,
+            offering=sold,
+            version=version,
+            billing_mode=sold.billing_mode,
+            status=SubscriptionStatus.ACTIVE,
+            starts_at=start,
+            usage_closed_through=start,
+        )
+        _set_first_period(subscription, anchor_day)
+        subscription.save(force_insert=True)
+        _provision(book, subscription)
+        issue_plan_credits(book=book, subscription=subscription, at=start)
+        return subscription
+
+
+def _check_metrics_free(book: Book, version_id: int) -> None:
+    """Hold that two live subscriptions never charge the same metric (DECISIONS 5)."""
+    mine = Metric.objects.filter(charges__version=version_id)
+    theirs = Metric.objects.filter(
+        charges__version__subscriptions__customer=book.pk,
+        charges__version__subscriptions__status__in=LIVE,
+    )
+    taken = mine.filter(pk__in=theirs.values("pk")).order_by("pk").first()
+    if taken is not None:
+        raise MetricAlreadySubscribed(f"The metric {taken.code} is charged by another one.")
+
+
+def _set_first_period(subscription: Subscription, anchor_day: int | None) -> None:
+    """Set anchor and first period; a trial is a period of its own, before the anchor."""
+    start = subscription.starts_at
+    offering = subscription.offering
+    if offering.trial_days:
+        subscription.status = SubscriptionStatus.TRIALING
+        subscription.trial_ends_at = start + timedelta(days=offering.trial_days)
+        start = subscription.trial_ends_at
+    subscription.anchor_at = start
+    if anchor_day is not None:
+        _anchor_on_day(subscription, start, anchor_day)
+    if subscription.trial_ends_at is not None:
+        subscription.current_starts_at = subscription.starts_at
+        subscription.current_ends_at = subscription.trial_ends_at
+        return
+    period = period_of(subscription, 0)
+    subscription.current_starts_at = subscription.starts_at
+    subscription.current_ends_at = period.ends_at
+
+
+def _anchor_on_day(subscription: Subscription, start: datetime, anchor_day: int) -> None:
+    """Anchor on a January with that day, so that 31 stays 31 in every month that has it."""
+    if subscription.offering.interval != Interval.MONTH:
+        detail = "Only offerings billed by the month have an anchor day."
+        raise Invalid([FieldError("/anchor_day", "not_monthly", detail)])
+    zone = zone_of(subscription.customer)
+    local = start.astimezone(zone)
+    anchor = datetime(local.year - 1, 1, anchor_day, tzinfo=zone)
+    subscription.anchor_at = anchor.astimezone(start.tzinfo)
+    index = 0
+    while period_of(subscription, index).ends_at <= start:
+        index += 1
+    subscription.first_index = index
+
+
+def period_of(subscription: Subscription, cycle: int) -> periods.Period:
+    """Give the full period of a paid cycle number, from the anchor; the trial has none."""
+    offering = subscription.offering
+    paid = cycle - (1 if subscription.trial_ends_at is not None else 0)
+    if subscription.trial_ends_at is None or paid >= 0:
+        return periods.period(
+            subscription.anchor_at,
+            zone_of(subscription.customer),
+            Interval(offering.interval),
+            offering.interval_count,
+            subscription.first_index + max(paid, 0),
+        )
+    assert subscription.trial_ends_at is not None, "only a trial comes before the anchor"
+    return periods.Period(subscription.starts_at, subscription.trial_ends_at)
+
+
+def open_next_cycle(subscription: Subscription) -> None:
+    """Move a subscription to the period after its settled one. The book must be locked."""
+    subscription.cycle += 1
+    if subscription.status == SubscriptionStatus.TRIALING:
+        subscription.status = SubscriptionStatus.ACTIVE
+    subscription.current_starts_at = subscription.current_ends_at
+    subscription.current_ends_at = period_of(subscription, subscription.cycle).ends_at
+    subscription.save(
+        update_fields=["cycle", "status", "current_starts_at", "current_ends_at"]
+    )
+
+
+def _provision(book: Book, subscription: Subscription) -> None:
+    """Open the wallets that the plan speaks of: its currency's, and one a metric."""
+    version = subscription.version
+    wallet = wallets.money_wallet(book=book, currency=version.plan.currency)
+    if not Wallet.objects.filter(book=book, preferred_at__isnull=False).exists():
+        wallet.preferred_at = subscription.starts_at
+        wallet.save(update_fields=["preferred_at"])
+    charged = Metric.objects.filter(charges__version=version)
+    granted = Metric.objects.filter(
+        pk__in=GrantTemplate.objects.filter(version=version, metric__isnull=False).values("metric")
+    )
+    for metric in (charged | granted).distinct().order_by("pk"):
+        wallets.unit_wallet(book=book, metric=metric)
+    refresh_rules(book=book)
+
+
+def refresh_rules(*, book: Book) -> None:
+    """Write the spend rules of every wallet from the oldest live subscription that it serves.
+
+    A wallet that none serves is PREPAID with the default burn order. The book must be locked.
+    """
+    live = list(
+        Subscription.objects.filter(customer=book.pk, status__in=LIVE)
+        .select_related("version__plan", "offering")
+        .prefetch_related("version__charges__metrics")
+        .order_by("starts_at", "created_at", "pk")
+    )
+    for wallet in Wallet.objects.filter(book=book):
+        serving = [s for s in live if s.version.plan.currency == wallet.currency]
+        wallets.apply_rules(wallets=[wallet], rules=_rules(serving))
+    for units in UnitWallet.objects.filter(book=book):
+        serving = [s for s in live if units.metric_id in _charged_metrics(s)]
+        wallets.apply_rules(wallets=[units], rules=_rules(serving))
+
+
+def _charged_metrics(subscription: Subscription) -> set[int]:
+    return {m.pk for charge in subscription.version.charges.all() for m in charge.metrics.all()}
+
+
+def _rules(serving: Sequence[Subscription]) -> wallets.SpendRules:
+    if not serving:
+        return wallets.SpendRules()
+    oldest = serving[0]
+    return wallets.SpendRules(
+        billing_mode=oldest.billing_mode,
+        burn_order=tuple(oldest.version.burn_order),
+        overage_limit=oldest.offering.overage_limit,
+        spend_state=_SPEND_STATE.get(
+            SubscriptionStatus(oldest.status), SpendState.ACTIVE
+        ),
+    )
+
+
+def set_status(*, book: Book, subscription: Subscription, status: SubscriptionStatus) -> None:
+    """Change a subscription's state and what its wallets may do. The book must be locked."""
+    subscription.status = status
+    subscription.save(update_fields=["status"])
+    refresh_rules(book=book)
+
+
+def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) -> None:
+    """Issue what the plan gives in the open cycle: once-only grants in the first, the rest in each.
+
+    Unique per (subscription, grant, period), so repeating it issues nothing twice.
+    """
+    if subscription.status not in {SubscriptionStatus.ACTIVE, SubscriptionStatus.TRIALING}:
+        return
+    templates = (
+        GrantTemplate.objects.filter(version=subscription.version)
+        .select_related("metric")
+        .order_by("position", "pk")
+    )
+    lots = [
+        _plan_lot(book, subscription, template, at)
+        for template in templates
+        if template.recurrence == Recurrence.EVERY_CYCLE or subscription.cycle == 0
+    ]
+    wallets.issue(
+        book=book,
+        lots=lots,
+        occurred_at=at,
+        document={
+            "subscription": str(subscription.pk),
+            "plan": f"{subscription.version.plan.code} v{subscription.version.number}",
+        },
+    )
+
+
+def _plan_lot(
+    book: Book, subscription: Subscription, template: GrantTemplate, at: datetime
+) -> CreditLot:
+    wallet: Wallet | UnitWallet
+    currency = subscription.version.plan.currency
+    if template.metric is None:
+        wallet = wallets.money_wallet(book=book, currency=currency)
+    else:
+        wallet = wallets.unit_wallet(book=book, metric=template.metric)
+    period = (
+        "once" if template.recurrence == Recurrence.ONCE else str(subscription.cycle)
+    )
+    expires_at = None
+    if template.expires_after_days is not None:
+        expires_at = at + timedelta(days=template.expires_after_days)
+    elif template.expires_at_cycle_end:
+        expires_at = subscription.current_ends_at
+    return new_lot(
+        wallet=wallet,
+        kind=template.kind,
+        source=Source.PLAN,
+        quantity=template.quantity,
+        now=at,
+        currency=currency,
+        cause=f"plan:{subscription.pk}:{template.code}:{period}",
+        priority=template.priority,
+        expires_at=expires_at,
+        rollover=template.rollover,
+    )
+

@@ -1,0 +1,214 @@
+"""`/v1/wallets`: credits in, credits out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from aforo.access.models import Scope
+from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
+from aforo.api.idempotency import required_key, respond
+from aforo.api.views import ApiView
+from aforo.errors import DomainError
+from pricing.models import Kind
+from wallets import engine, services
+from wallets.answers import Answer
+from wallets.models import Source, Strategy
+
+
+class CustomerIdField(serializers.CharField):
+    """The client's own id of a customer."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=64, **kwargs)
+
+
+class MoneyOrUnits(StrictSerializer):
+    """Either `amount` (with a currency) or `metric` and `quantity`, never both."""
+
+    amount = DecimalField(positive=True, required=False)
+    currency = CurrencyField(required=False)
+    metric = serializers.CharField(max_length=255, required=False)
+    quantity = DecimalField(positive=True, required=False)
+
+    currency_required = False
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Hold the two forms apart."""
+        is_money = "amount" in attrs
+        if is_money == ("quantity" in attrs):
+            raise serializers.ValidationError(
+                {"amount": "Give amount, or metric and quantity."}, code="required"
+            )
+        if is_money and "metric" in attrs:
+            raise serializers.ValidationError(
+                {"metric": "An amount has no metric."}, code="invalid"
+            )
+        if not is_money and "metric" not in attrs:
+            raise serializers.ValidationError({"metric": "Name the metric."}, code="required")
+        if not is_money and "currency" in attrs:
+            raise serializers.ValidationError({"currency": "Units have none."}, code="invalid")
+        if is_money and self.currency_required and "currency" not in attrs:
+            raise serializers.ValidationError(
+                {"currency": "Name the currency."}, code="currency_required"
+            )
+        return attrs
+
+
+class DebitBody(MoneyOrUnits):
+    customer_id = CustomerIdField()
+    strategy = serializers.ChoiceField(choices=Strategy.choices, default=Strategy.WATERFALL)
+    idempotency_key = serializers.CharField(max_length=255, required=False)
+
+
+class GrantBody(MoneyOrUnits):
+    customer_id = CustomerIdField()
+    kind = serializers.ChoiceField(choices=[Kind.PROMO, Kind.BONUS])
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    priority = serializers.IntegerField(min_value=0, max_value=32_767, default=100)
+    reason = serializers.CharField(max_length=500)
+    source = serializers.ChoiceField(
+        choices=[Source.MANUAL, Source.GOODWILL], default=Source.MANUAL
+    )
+    idempotency_key = serializers.CharField(max_length=255, required=False)
+
+    currency_required = True
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Goodwill is money given free, so it is of the kind PROMO."""
+        if attrs["source"] == Source.GOODWILL and (
+            attrs["kind"] != Kind.PROMO or "amount" not in attrs
+        ):
+            raise serializers.ValidationError(
+                {"source": "Goodwill is PROMO money."}, code="invalid"
+            )
+        return super().validate(attrs)
+
+
+class PaymentBody(StrictSerializer):
+    method = serializers.CharField(max_length=50)
+
+
+class BonusBody(MoneyOrUnits):
+    currency = None  # It is the top-up's own.
+
+
+class TopUpBody(StrictSerializer):
+    customer_id = CustomerIdField()
+    amount = DecimalField(positive=True)
+    currency = CurrencyField()
+    payment = PaymentBody(required=False)
+    bonus = BonusBody(required=False)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    idempotency_key = serializers.CharField(max_length=255, required=False)
+
+
+class AllocationAnswer(serializers.Serializer[Any]):
+    lot = serializers.UUIDField()
+    kind = serializers.ChoiceField(choices=Kind.choices)
+    amount = serializers.CharField()
+    source = serializers.CharField()
+    expires_at = serializers.DateTimeField(allow_null=True)
+    balance_after = serializers.CharField()
+
+
+class BalanceAnswer(serializers.Serializer[Any]):
+    available = serializers.CharField()
+    held = serializers.CharField()
+    by_kind = serializers.DictField(child=serializers.CharField())
+
+
+class DebitAnswer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    customer_id = serializers.CharField()
+    amount = serializers.CharField(required=False)
+    currency = serializers.CharField(required=False)
+    metric = serializers.CharField(required=False)
+    quantity = serializers.CharField(required=False)
+    strategy = serializers.CharField()
+    allocations = AllocationAnswer(many=True)
+    overage = serializers.CharField()
+    balance = BalanceAnswer()
+    entry = serializers.UUIDField()
+    occurred_at = serializers.DateTimeField()
+
+
+class LotAnswer(serializers.Serializer[Any]):
+    lot = serializers.UUIDField()
+    currency = serializers.CharField(required=False)
+    metric = serializers.CharField(required=False)
+    kind = serializers.CharField()
+    source = serializers.CharField()
+    granted = serializers.CharField()
+    remaining = serializers.CharField()
+    held = serializers.CharField()
+    carrying = serializers.CharField()
+    priority = serializers.IntegerField()
+    effective_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(allow_null=True)
+
+
+class IssuedAnswer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    customer_id = serializers.CharField()
+    status = serializers.CharField(required=False)
+    amount = serializers.CharField(required=False)
+    currency = serializers.CharField(required=False)
+    metric = serializers.CharField(required=False)
+    quantity = serializers.CharField(required=False)
+    lots = LotAnswer(many=True)
+    entry = serializers.UUIDField()
+
+
+def reply(answer: Answer) -> HttpResponse:
+    """Send an answer, fresh or replayed, verbatim."""
+    return respond(answer.body, answer.status, replayed=answer.replayed)
+
+
+class DebitView(ApiView):
+    scope = Scope.WALLETS
+
+    @extend_schema(request=DebitBody, responses=DebitAnswer)
+    def post(self, request: Request) -> HttpResponse:
+        """Burn credits in the customer's burn order, or of one kind; name every lot that paid."""
+        body = self.read(DebitBody, request)
+        key = required_key(request, body.pop("idempotency_key", None))
+        (result,) = engine.debit([engine.DebitRequest(key=key, **body)], livemode=self.livemode)
+        if isinstance(result, DomainError):
+            raise result
+        return reply(result)
+
+
+class GrantView(ApiView):
+    scope = Scope.WALLETS
+
+    @extend_schema(request=GrantBody, responses={201: IssuedAnswer})
+    def post(self, request: Request) -> HttpResponse:
+        """Give promo or bonus credits."""
+        body = self.read(GrantBody, request)
+        key = required_key(request, body.pop("idempotency_key", None))
+        return reply(services.grant(livemode=self.livemode, key=key, **body))
+
+
+class TopUpView(ApiView):
+    scope = Scope.WALLETS
+
+    @extend_schema(request=TopUpBody, responses={201: IssuedAnswer})
+    def post(self, request: Request) -> HttpResponse:
+        """Buy cash credits, with the bonus that comes with them."""
+        body = self.read(TopUpBody, request)
+        key = required_key(request, body.pop("idempotency_key", None))
+        payment, bonus = body.pop("payment", None), body.pop("bonus", None)
+        return reply(
+            services.top_up(
+                livemode=self.livemode,
+                key=key,
+                payment=None if payment is None else services.Payment(**payment),
+                bonus=None if bonus is None else services.Bonus(**bonus),
+                **body,
+            )
+        )
