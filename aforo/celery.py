@@ -1,5 +1,6 @@
 """The Celery application. Tasks carry only ids: the work is a row, so a lost message costs a
-minute and a duplicate nothing."""
+minute and a duplicate nothing.
+"""
 
 import os
 

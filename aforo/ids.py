@@ -1,5 +1,6 @@
 """Public ids: UUID version 7 (RFC 9562), time-ordered, made before the insert so that rows written
-in one statement can refer to each other."""
+in one statement can refer to each other.
+"""
 
 from uuid import UUID
 

@@ -1,5 +1,6 @@
 """All settings, read from the environment once. Production (DEBUG off) refuses to start without
-the ones it needs."""
+the ones it needs.
+"""
 
 from __future__ import annotations
 
@@ -166,6 +167,8 @@ SPECTACULAR_SETTINGS = {
 }
 
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://")
+# Without a real broker no worker need be there: the server executes settlement runs itself.
+RUNS_IN_PROCESS = CELERY_BROKER_URL == "filesystem://"
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

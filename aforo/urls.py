@@ -23,4 +23,3 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("billing.urls_ingest")),
     re_path(r"^(api/)?v1/", problems.not_found),
 ]
-

@@ -1,5 +1,24 @@
-"""The addresses of the app under `/v1`."""
+"""The addresses of billing under `/v1`."""
 
-from django.urls import URLPattern
+from django.urls import include, path
 
-urlpatterns: list[URLPattern] = []
+from billing.api import books, customers, settlements
+
+urlpatterns = [
+    path("customers", customers.CustomersView.as_view()),
+    path("customers/<str:customer_id>", customers.CustomerView.as_view()),
+    path("subscriptions", customers.SubscriptionsView.as_view()),
+    path("subscriptions/<uuid:subscription_id>", customers.SubscriptionView.as_view()),
+    path("wallets/<str:customer_id>", books.StatementView.as_view()),
+    path("settlements", settlements.SettlementsView.as_view()),
+    path("settlements/run", settlements.RunsView.as_view()),
+    path("settlements/runs/<uuid:run_id>", settlements.RunView.as_view()),
+    path("settlements/<uuid:settlement_id>", settlements.SettlementView.as_view()),
+    path("invoices", settlements.InvoicesView.as_view()),
+    path("invoices/<str:reference>", settlements.InvoiceView.as_view()),
+    path("tax-rates", settlements.TaxRatesView.as_view()),
+    path("test-clocks", books.ClocksView.as_view()),
+    path("test-clocks/<uuid:clock_id>/advance", books.AdvanceView.as_view()),
+    path("ledger/verify", books.VerifyView.as_view()),
+    path("", include("billing.urls_ingest")),
+]

@@ -19,7 +19,8 @@ from aforo.sandbox.models import TestClock
 
 class Book(models.Model):
     """A customer's account book: the row that is locked, the gap-free counter of its entries, and
-    the head of its hash chain."""
+    the head of its hash chain.
+    """
 
     livemode = models.BooleanField()
     key = models.CharField(max_length=64, help_text="The customer's id, chosen by the client.")
@@ -36,7 +37,7 @@ class Book(models.Model):
             models.UniqueConstraint(fields=["livemode", "key"], name="ledger_book_key"),
             models.CheckConstraint(condition=Q(sequence__gte=0), name="ledger_book_sequence"),
             models.CheckConstraint(
-                condition=Q(livemode=False) | Q(test_clock=None), name="ledger_book_clock_is_sandbox"
+                condition=Q(livemode=False) | Q(test_clock=None), name="ledger_book_sandbox_clock"
             ),
         ]
 
@@ -116,9 +117,10 @@ class Entry(models.Model):
 
     class Meta:
         verbose_name_plural = "entries"
+        indexes = [models.Index(fields=["recorded_at", "id"], name="ledger_entry_newest")]
         constraints = [
             models.UniqueConstraint(fields=["book", "sequence"], name="ledger_entry_sequence"),
-            models.CheckConstraint(condition=Q(sequence__gt=0), name="ledger_entry_sequence_positive"),
+            models.CheckConstraint(condition=Q(sequence__gt=0), name="ledger_entry_from_one"),
         ]
 
     def __str__(self) -> str:
@@ -133,7 +135,9 @@ class Posting(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    entry = models.ForeignKey(Entry, on_delete=models.PROTECT, related_name="postings")
+    entry = models.ForeignKey(
+        Entry, on_delete=models.PROTECT, related_name="postings", db_index=False
+    )
     position = models.PositiveSmallIntegerField()
     # No constraint to the chart: a foreign key would lock the same few rows from every debit.
     debit = models.ForeignKey(

@@ -60,7 +60,7 @@ def liability(*, kind: str, source: str) -> str:
             return GOODWILL_CREDITS
         case "BONUS", _:
             return BONUS_CREDITS
-        case ("CASH" | "PROMO"), _:
+        case (("CASH" | "PROMO"), _):
             # A promo lot holds consideration only where it came with a purchase.
             return CASH_CREDITS
     raise InvariantBroken(f"There is no credit kind {kind}.")
@@ -99,9 +99,7 @@ def burn(
     )
 
 
-def expiry(
-    *, kind: str, source: str, carrying: Decimal, currency: str, lot: UUID
-) -> list[Line]:
+def expiry(*, kind: str, source: str, carrying: Decimal, currency: str, lot: UUID) -> list[Line]:
     """FINANCE 3, events 21 to 24: a lapse is breakage; goodwill that lapses was no reduction."""
     account = liability(kind=kind, source=source)
     match account:
@@ -114,9 +112,7 @@ def expiry(
     return _lines(Line(account, gain, carrying, currency, lot))
 
 
-def usage_uncovered(
-    *, net: Decimal, tax: Decimal, commitment: Decimal, currency: str
-) -> list[Line]:
+def usage_uncovered(*, net: Decimal, commitment: Decimal, currency: str) -> list[Line]:
     """FINANCE 3, events 33 and 35: usage and commitment that no credit covered, not yet invoiced.
 
     The tax is payable with the invoice, so it is no part of this.

@@ -119,9 +119,7 @@ def append(drafts: Sequence[EntryDraft]) -> list[Entry]:
     if not drafts:
         return []
     clock, closed = _clock_and_closed_periods()
-    entries = []
-    for draft in drafts:
-        entries.append(_next_entry(draft, clock=clock, closed=closed))
+    entries = [_next_entry(draft, clock=clock, closed=closed) for draft in drafts]
     bulk.insert_models(Entry, entries)
     bulk.insert_rows(
         Posting,

@@ -1,5 +1,10 @@
-"""The addresses of the app under `/v1`."""
+"""The addresses of the books under `/v1`."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from ledger import api
+
+urlpatterns = [
+    path("ledger/entries", api.EntriesView.as_view()),
+    path("ledger/trial-balance", api.TrialBalanceView.as_view()),
+]

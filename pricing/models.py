@@ -143,10 +143,13 @@ class Charge(models.Model):
     version = models.ForeignKey(RatePlanVersion, on_delete=models.CASCADE, related_name="charges")
     code = models.CharField(max_length=64)
     model = models.CharField(max_length=20, choices=Model.choices)
+    description = models.CharField(max_length=200, blank=True)
     terms = models.JSONField(help_text="See pricing.terms; decimals are strings.")
     timing = models.CharField(max_length=10, choices=Timing.choices, default=Timing.ARREARS)
     position = models.PositiveSmallIntegerField(default=0)
-    metrics = models.ManyToManyField(Metric, through="ChargeMetric", related_name="charges")
+    metrics: models.ManyToManyField[Metric, models.Model] = models.ManyToManyField(
+        Metric, through="ChargeMetric", related_name="charges"
+    )
 
     class Meta:
         constraints = [

@@ -73,7 +73,11 @@ def key_of(request: Request, body_key: str | None = None) -> str:
     header = request.headers.get(HEADER, "").strip()
     if header and body_key and header != body_key:
         raise Invalid(
-            [FieldError("/idempotency_key", "key_mismatch", f"It differs from the {HEADER} header.")]
+            [
+                FieldError(
+                    "/idempotency_key", "key_mismatch", f"It differs from the {HEADER} header."
+                )
+            ]
         )
     key = body_key or header
     if len(key) > MAX_LENGTH or "\x00" in key:

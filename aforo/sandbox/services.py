@@ -8,12 +8,16 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from aforo.errors import NotFound
+from aforo.errors import NotFound, Rejected
 from aforo.sandbox.models import TestClock
 
 
 class UnknownTestClock(NotFound):
     default_code = "unknown_test_clock"
+
+
+class ClockIsSandbox(Rejected):
+    default_code = "test_clock_in_live_mode"
 
 
 class Timed(Protocol):
@@ -37,3 +41,13 @@ def get_clock(clock_id: UUID | str) -> TestClock:
         return TestClock.objects.get(pk=UUID(str(clock_id)))
     except (ValueError, TestClock.DoesNotExist):
         raise UnknownTestClock(f"There is no test clock {clock_id}.") from None
+
+
+def create_clock(*, livemode: bool, now: datetime) -> TestClock:
+    """Make a clock that stands at `now`.
+
+    Raises: ClockIsSandbox in live mode.
+    """
+    if livemode:
+        raise ClockIsSandbox("Test clocks are for the sandbox: use a sk_test_ key.")
+    return TestClock.objects.create(now=now)

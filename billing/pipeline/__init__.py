@@ -1,9 +1,11 @@
 """The ten-stage settlement. `STAGES` is the table of contents: nine pure stages; `load` reads
-before them, and the tenth, `settle`, writes."""
+before them, and the tenth, `settle`, writes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from aforo import money
 from billing.pipeline import guards
@@ -41,3 +43,8 @@ def run(draft: Draft) -> Draft:
         draft = stage(draft)
         guards.check(draft)
     return draft
+
+
+def without_minimum(draft: Draft) -> Draft:
+    """Leave the minimum spend out: it falls due at a cycle's end, not on the way there."""
+    return replace(draft, minimum_spend=None)

@@ -70,12 +70,8 @@ def _relief(demand: Demand, feeds: dict[str, Decimal], paid: dict[str, Decimal])
     return min(relief, demand.used - demand.included)
 
 
-def _notes(
-    demands: Sequence[Demand], burns: dict[str, tuple[Allocation, ...]]
-) -> list[str]:
-    notes = [
-        f"{d.charge.code}: {plain(d.included)} included." for d in demands if d.included > 0
-    ]
+def _notes(demands: Sequence[Demand], burns: dict[str, tuple[Allocation, ...]]) -> list[str]:
+    notes = [f"{d.charge.code}: {plain(d.included)} included." for d in demands if d.included > 0]
     notes += [
         f"{metric}: {plain(burn.quantity)} from {burn.kind} units."
         for metric, burned in burns.items()

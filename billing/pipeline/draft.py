@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from types import MappingProxyType
 from uuid import UUID
 
 from aforo.money import ZERO, plain
@@ -17,8 +16,6 @@ from aforo.periods import Period
 from pricing.calculators import Step
 from pricing.terms import Terms
 from wallets.waterfall import Allocation, Lot
-
-_NOTHING: Mapping[str, Decimal] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +126,8 @@ class Draft:
     served: Decimal = Decimal(1)
     """Served time over full time (`of_full`): a shorter first cycle includes less."""
     of_full: Decimal = Decimal(1)
-    caps: Mapping[str, Decimal] = _NOTHING
-    rolled_in: Mapping[str, Decimal] = _NOTHING
+    caps: Mapping[str, Decimal] = field(default_factory=dict)
+    rolled_in: Mapping[str, Decimal] = field(default_factory=dict)
     minimum_spend: Decimal | None = None
     maximum_spend: Decimal | None = None
     coupon: Coupon | None = None
@@ -142,7 +139,7 @@ class Draft:
     overages: tuple[Overage, ...] = ()
 
     # What the stages found.
-    quotas: Mapping[str, Decimal] = _NOTHING
+    quotas: Mapping[str, Decimal] = field(default_factory=dict)
     demands: tuple[Demand, ...] = ()
     unit_burns: Mapping[str, tuple[Allocation, ...]] = field(default_factory=dict)
     lines: tuple[Line, ...] = ()
@@ -154,7 +151,7 @@ class Draft:
     total: Decimal = ZERO
     money_burns: tuple[Allocation, ...] = ()
     payers: tuple[Payer, ...] = ()
-    from_wallet: Mapping[str, Decimal] = _NOTHING
+    from_wallet: Mapping[str, Decimal] = field(default_factory=dict)
     to_invoice: Decimal = ZERO
     arrears: Decimal = ZERO
     trace: tuple[StageTrace, ...] = ()

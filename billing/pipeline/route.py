@@ -96,9 +96,7 @@ def _burns(
     return tuple(burns)
 
 
-def _limited(
-    lots: Sequence[Lot], kind: str, limit: Decimal, order: Sequence[str]
-) -> list[Lot]:
+def _limited(lots: Sequence[Lot], kind: str, limit: Decimal, order: Sequence[str]) -> list[Lot]:
     """Offer no more of one kind than `limit`, in burn order."""
     offered = []
     for lot in in_burn_order(lots, order):
@@ -110,9 +108,7 @@ def _limited(
     return offered
 
 
-def _last_lines(
-    draft: Draft, *, net: Decimal, tax: Decimal, total: Decimal
-) -> list[Line]:
+def _last_lines(draft: Draft, *, net: Decimal, tax: Decimal, total: Decimal) -> list[Line]:
     lines = []
     if tax != 0 and draft.tax_rate is not None:
         lines.append(Line("TAX", draft.tax_rate.name, tax))

@@ -1,1 +1,1 @@
-"""What billing does: customers, subscriptions, usage, settlement, invoices, runs, clocks, proofs."""
+"""What billing does: customers, subscriptions, usage, settlements, invoices, runs, proofs."""

@@ -12,7 +12,7 @@ from django.db.models import F, Min, Q
 
 from aforo.errors import Conflict, FieldError, Invalid
 from aforo.sandbox.models import TestClock
-from aforo.sandbox.services import get_clock
+from aforo.sandbox.services import UnknownTestClock, get_clock
 from billing.models import Subscription, SubscriptionStatus
 from billing.services import settlement
 from ledger.models import Book
@@ -35,7 +35,7 @@ class Advanced:
 
 
 def advance(
-    *, clock_id: UUID, to: datetime, monotonic: Callable[[], float] = time.monotonic
+    *, clock_id: UUID, livemode: bool, to: datetime, monotonic: Callable[[], float] = time.monotonic
 ) -> Advanced:
     """Move a clock to `to`, running expiry and settlement at each due instant on the way.
 
@@ -44,6 +44,8 @@ def advance(
     advance of the same clock is under way.
     """
     clock = get_clock(clock_id)
+    if livemode:
+        raise UnknownTestClock(f"There is no test clock {clock_id}.")
     if to < clock.now:
         raise Invalid([FieldError("/now", "in_the_past", f"The clock is at {clock.now}.")])
     claimed = TestClock.objects.filter(

@@ -8,16 +8,12 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from django.db import transaction
 
-from aforo.errors import FieldError, Invalid, Rejected
-from aforo.sandbox.services import get_clock
+from aforo.errors import FieldError, Invalid
+from aforo.sandbox.services import ClockIsSandbox, get_clock
 from billing.models import Customer
 from ledger import services as ledger
 
 PERSONAL = ["name", "email", "country", "region", "tax_id", "timezone", "tags"]
-
-
-class ClockIsSandbox(Rejected):
-    default_code = "test_clock_in_live_mode"
 
 
 def _check_zone(zone: str) -> None:

@@ -239,9 +239,7 @@ def _row(
         event.key,
         event.quantity,
         event.occurred_at,
-        cycles.counted_at(
-            book_id=book.pk, metric_id=metric.pk, occurred_at=event.occurred_at
-        ),
+        cycles.counted_at(book_id=book.pk, metric_id=metric.pk, occurred_at=event.occurred_at),
         received_at,
         event.properties,
     ]

@@ -71,7 +71,7 @@ def draft_invoice(*, customer: Customer, settlement: Settlement, draft: Draft) -
 
 @transaction.atomic
 def finalize(*, invoice_id: UUID, now: datetime) -> Invoice:
-    """Number an invoice and post it; one with nothing due is PAID at once. Repeating is safe.
+    """Give an invoice its number and post it; one with nothing due is PAID at once. Repeatable.
 
     The book is locked first, the counter of the series last and briefly, so that numbering never
     holds up the settlement of others (DECISIONS 1).

@@ -115,10 +115,13 @@ def _check_lots(book_id: int) -> Iterator[tuple[str, str | None]]:
         cursor.execute(_LOTS_AGAINST_LIABILITIES, [book_id, book_id])
         posted = {lot_id: (carried, owed) for lot_id, carried, owed in cursor.fetchall()}
     for lot_id, remaining, held, carrying, by_moves, holds, carried_moves in moved:
-        yield str(lot_id), _lot_fault(
-            counters=(remaining, held, carrying),
-            movements=(by_moves, holds, carried_moves),
-            liability=posted[lot_id],
+        yield (
+            str(lot_id),
+            _lot_fault(
+                counters=(remaining, held, carrying),
+                movements=(by_moves, holds, carried_moves),
+                liability=posted[lot_id],
+            ),
         )
 
 
@@ -135,4 +138,3 @@ def _lot_fault(
     if liability[0] != liability[1]:
         return f"it carries {liability[0]:f}, the liability accounts say {liability[1]:f}"
     return None
-

@@ -1,4 +1,4 @@
-"""Settlement runs: everything due in one mode, or for one customer, one run of a scope at a time."""
+"""Settlement runs: all that is due in a mode or for one customer, one run of a scope at a time."""
 
 from __future__ import annotations
 
@@ -137,4 +137,3 @@ def describe(run: SettlementRun) -> dict[str, object]:
         "failed": run.failed,
         "failures": run.failures,
     }
-

@@ -16,6 +16,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from aforo.errors import NotFound
+from aforo.sandbox.services import now_for
 from billing import pipeline
 from billing.models import (
     Settlement,
@@ -83,13 +84,17 @@ def settle_cycle(*, subscription: Subscription, now: datetime) -> bool:
             "customer__book", "version__plan", "offering"
         ).get(pk=subscription.pk)
         draft = pipeline.run(
-            load.load(book=book, subscription=current, settlement=settlement, usage=usage)
+            load.load(
+                book=book,
+                subscription=current,
+                settlement=settlement,
+                usage=usage,
+                full_period=subscriptions.period_of(current, settlement.cycle),
+            )
         )
         settle.settle(book=book, settlement=settlement, draft=draft, now=now)
         if draft.billing_mode != "PREPAID" and draft.lines:
-            invoices.draft_invoice(
-                customer=current.customer, settlement=settlement, draft=draft
-            )
+            invoices.draft_invoice(customer=current.customer, settlement=settlement, draft=draft)
         _go_on(book, current, settlement)
     invoices.finalize_drafts(book_id=settlement.book_id, now=now)
     return True
@@ -119,21 +124,20 @@ def _seal(subscription: Subscription, now: datetime) -> Settlement | None:
 
 
 def _go_on(book: Book, subscription: Subscription, settlement: Settlement) -> None:
-    """What is due at a cycle's end after Settle: state, lapses, the next cycle's credits."""
+    """Do what is due after Settle: state, lapses, the next cycle and its credits."""
     if settlement.arrears > settlement.arrears_paid:
         subscriptions.set_status(
             book=book, subscription=subscription, status=SubscriptionStatus.SUSPENDED
         )
     subscriptions.open_next_cycle(subscription)
     lapse(book=book, until=settlement.ends_at)
-    subscriptions.issue_plan_credits(
-        book=book, subscription=subscription, at=settlement.ends_at
-    )
+    subscriptions.issue_plan_credits(book=book, subscription=subscription, at=settlement.ends_at)
 
 
 def lapse(*, book: Book, until: datetime) -> int:
     """Lapse what expired by `until`; an unsettled cycle that ends at or before an expiry holds it
-    back, because the lot still pays for that cycle (DECISIONS 16). The book must be locked."""
+    back, because the lot still pays for that cycle (DECISIONS 16). The book must be locked.
+    """
     ends = [s.current_ends_at for s in _live(book.pk)]
     held_back = [end for end in ends if end <= until]
     limit = min([until, *(end - timedelta(microseconds=1) for end in held_back)])
@@ -149,7 +153,7 @@ def pay_arrears(book: Book) -> None:
         "subscription__version"
     )
     for settlement in owed.order_by("ends_at", "pk"):
-        settle.pay_arrears(book=book, settlement=settlement)
+        settle.pay_arrears(book=book, settlement=settlement, now=now_for(book))
         subscription = settlement.subscription
         if (
             subscription.status == SubscriptionStatus.SUSPENDED

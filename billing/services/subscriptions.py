@@ -174,9 +174,7 @@ def open_next_cycle(subscription: Subscription) -> None:
         subscription.status = SubscriptionStatus.ACTIVE
     subscription.current_starts_at = subscription.current_ends_at
     subscription.current_ends_at = period_of(subscription, subscription.cycle).ends_at
-    subscription.save(
-        update_fields=["cycle", "status", "current_starts_at", "current_ends_at"]
-    )
+    subscription.save(update_fields=["cycle", "status", "current_starts_at", "current_ends_at"])
 
 
 def _provision(book: Book, subscription: Subscription) -> None:
@@ -226,9 +224,7 @@ def _rules(serving: Sequence[Subscription]) -> wallets.SpendRules:
         billing_mode=oldest.billing_mode,
         burn_order=tuple(oldest.version.burn_order),
         overage_limit=oldest.offering.overage_limit,
-        spend_state=_SPEND_STATE.get(
-            SubscriptionStatus(oldest.status), SpendState.ACTIVE
-        ),
+        spend_state=_SPEND_STATE.get(SubscriptionStatus(oldest.status), SpendState.ACTIVE),
     )
 
 
@@ -276,9 +272,7 @@ def _plan_lot(
         wallet = wallets.money_wallet(book=book, currency=currency)
     else:
         wallet = wallets.unit_wallet(book=book, metric=template.metric)
-    period = (
-        "once" if template.recurrence == Recurrence.ONCE else str(subscription.cycle)
-    )
+    period = "once" if template.recurrence == Recurrence.ONCE else str(subscription.cycle)
     expires_at = None
     if template.expires_after_days is not None:
         expires_at = at + timedelta(days=template.expires_after_days)
@@ -296,4 +290,3 @@ def _plan_lot(
         expires_at=expires_at,
         rollover=template.rollover,
     )
-

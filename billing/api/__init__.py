@@ -1,0 +1,1 @@
+"""`/v1` of billing: customers, subscriptions, usage, settlements, invoices, clocks, proofs."""

@@ -1,0 +1,128 @@
+"""What looks over everything: a customer's wallets, test clocks, the proof of the books."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from aforo.access.models import Scope
+from aforo.api.fields import StrictSerializer
+from aforo.api.idempotency import once
+from aforo.api.views import ApiView
+from aforo.sandbox.models import TestClock
+from aforo.sandbox.services import create_clock, now_for
+from billing.services import clocks, pending, proof
+from ledger import services as ledger
+from wallets import reads
+
+
+class WalletAnswer(serializers.Serializer[Any]):
+    currency = serializers.CharField()
+    available = serializers.CharField()
+    held = serializers.CharField()
+    pending = serializers.CharField()
+    by_kind = serializers.DictField(child=serializers.CharField())
+
+
+class UnitWalletAnswer(serializers.Serializer[Any]):
+    metric = serializers.CharField()
+    available = serializers.CharField()
+    held = serializers.CharField()
+    pending = serializers.CharField()
+    by_kind = serializers.DictField(child=serializers.CharField())
+
+
+class StatementAnswer(serializers.Serializer[Any]):
+    customer_id = serializers.CharField()
+    wallets = WalletAnswer(many=True)
+    unit_wallets = UnitWalletAnswer(many=True)
+    lots = serializers.ListField(child=serializers.DictField())
+    overage = serializers.DictField(child=serializers.CharField())
+
+
+class StatementView(ApiView):
+    scope = Scope.WALLETS
+
+    @extend_schema(responses=StatementAnswer)
+    def get(self, request: Request, customer_id: str) -> Response:
+        """Show a customer's wallets, lots, and the metered usage they have yet to pay."""
+        book = ledger.get_book(livemode=self.livemode, key=customer_id)
+        now = now_for(book)
+        return Response(
+            reads.statement(book=book, now=now, pending=pending.pending(book=book, now=now))
+        )
+
+
+class ClockBody(StrictSerializer):
+    now = serializers.DateTimeField()
+
+
+class ClockAnswer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    now = serializers.DateTimeField()
+
+
+def _show(clock: TestClock) -> dict[str, object]:
+    return {"id": clock.pk, "now": clock.now}
+
+
+class ClocksView(ApiView):
+    scope = Scope.BILLING
+
+    @extend_schema(request=ClockBody, responses={201: ClockAnswer})
+    def post(self, request: Request) -> HttpResponse:
+        """Make a test clock."""
+        body = self.read(ClockBody, request)
+        return once(
+            request,
+            livemode=self.livemode,
+            endpoint="POST /v1/test-clocks",
+            content=body,
+            make=lambda: _show(create_clock(livemode=self.livemode, now=body["now"])),
+        )
+
+
+class AdvanceView(ApiView):
+    scope = Scope.BILLING
+
+    @extend_schema(request=ClockBody, responses={200: ClockAnswer, 202: ClockAnswer})
+    def post(self, request: Request, clock_id: UUID) -> Response:
+        """Advance a clock: what would have happened happens; 202 when there is more to do."""
+        body = self.read(ClockBody, request)
+        advanced = clocks.advance(clock_id=clock_id, livemode=self.livemode, to=body["now"])
+        return Response(_show(advanced.clock), status=200 if advanced.done else 202)
+
+
+class BadEntryAnswer(serializers.Serializer[Any]):
+    entry = serializers.CharField()
+    reason = serializers.CharField()
+
+
+class ProofAnswer(serializers.Serializer[Any]):
+    ok = serializers.BooleanField()
+    entries = serializers.IntegerField()
+    first_bad = BadEntryAnswer(required=False)
+
+
+class VerifyView(ApiView):
+    scope = Scope.LEDGER
+
+    @extend_schema(parameters=[OpenApiParameter("customer_id", str)], responses=ProofAnswer)
+    def get(self, request: Request) -> Response:
+        """Prove the books: chains, lots, movements, liability accounts."""
+        found = proof.verify(
+            livemode=self.livemode, customer_id=request.query_params.get("customer_id")
+        )
+        answer: dict[str, object] = {"ok": found.ok, "entries": found.entries}
+        if found.first_bad is not None:
+            answer["first_bad"] = {
+                "entry": found.first_bad.entry,
+                "reason": found.first_bad.reason,
+            }
+        return Response(answer)

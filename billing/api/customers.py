@@ -1,0 +1,204 @@
+"""`/v1/customers` and `/v1/subscriptions`."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from aforo.access.models import Scope
+from aforo.api.fields import StrictSerializer
+from aforo.api.idempotency import once
+from aforo.api.views import ApiView
+from billing.models import Customer, Subscription
+from billing.services import customers, subscriptions
+from wallets import reads
+from wallets.models import CreditLot, Source
+
+
+class PersonalBody(StrictSerializer):
+    name = serializers.CharField(max_length=200)
+    email = serializers.EmailField(required=False, allow_blank=True)
+    country = serializers.RegexField(r"^[A-Z]{2}$", required=False, allow_blank=True)
+    region = serializers.CharField(max_length=50, required=False, allow_blank=True)
+    tax_id = serializers.CharField(max_length=50, required=False, allow_blank=True)
+    timezone = serializers.CharField(max_length=50, required=False)
+    tags = serializers.ListField(child=serializers.CharField(max_length=50), required=False)
+
+
+class CustomerBody(PersonalBody):
+    id = serializers.RegexField(r"^[^\s/\x00]+$", max_length=64)
+    test_clock = serializers.UUIDField(required=False, allow_null=True)
+
+
+class CustomerChange(PersonalBody):
+    name = serializers.CharField(max_length=200, required=False)
+
+
+class CustomerAnswer(serializers.ModelSerializer[Customer]):
+    id = serializers.CharField(source="book.key")
+    livemode = serializers.BooleanField(source="book.livemode")
+    test_clock = serializers.UUIDField(source="book.test_clock_id", allow_null=True)
+
+    class Meta:
+        model = Customer
+        fields = [
+            "id", "livemode", "name", "email", "country", "region", "tax_id", "timezone", "tags",
+            "test_clock", "created_at",
+        ]  # fmt: skip
+
+
+class SubscriptionBody(StrictSerializer):
+    customer_id = serializers.CharField(max_length=64)
+    offering = serializers.CharField(max_length=64)
+    starts_at = serializers.DateTimeField(required=False, allow_null=True)
+    anchor_day = serializers.IntegerField(
+        min_value=1, max_value=31, required=False, allow_null=True
+    )
+
+
+class PeriodAnswer(serializers.Serializer[Any]):
+    starts_at = serializers.DateTimeField(source="current_starts_at")
+    ends_at = serializers.DateTimeField(source="current_ends_at")
+
+
+class PinnedAnswer(serializers.Serializer[Any]):
+    code = serializers.CharField(source="plan.code")
+    version = serializers.IntegerField(source="number")
+
+
+class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
+    customer_id = serializers.CharField(source="customer.book.key")
+    offering = serializers.CharField(source="offering.code")
+    current_period = PeriodAnswer(source="*")
+    rate_plan = PinnedAnswer(source="version")
+    wallets = serializers.SerializerMethodField()
+    grants = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Subscription
+        fields = [
+            "id", "customer_id", "offering", "status", "billing_mode", "starts_at", "trial_ends_at",
+            "current_period", "rate_plan", "wallets", "grants",
+        ]  # fmt: skip
+
+    def get_wallets(self, subscription: Subscription) -> list[dict[str, Any]]:
+        """Name the wallets that the plan speaks of."""
+        book = subscription.customer.book
+        return [
+            *({"currency": w.currency} for w in book.wallets.order_by("pk")),
+            *(
+                {"metric": w.metric.code}
+                for w in book.unit_wallets.select_related("metric").order_by("pk")
+            ),
+        ]
+
+    def get_grants(self, subscription: Subscription) -> list[dict[str, Any]]:
+        """Show the credits that it has issued, newest first, at most a hundred."""
+        lots = CreditLot.objects.filter(
+            book=subscription.customer_id,
+            source=Source.PLAN,
+            cause__startswith=f"plan:{subscription.pk}:",
+        ).select_related("unit_wallet__metric")
+        return [reads.describe_lot(lot) for lot in lots.order_by("-granted_at", "id")[:100]]
+
+
+class CustomersView(ApiView, generics.ListAPIView[Customer]):
+    scope = Scope.BILLING
+    serializer_class = CustomerAnswer
+    filterset_fields = ["country"]
+
+    def get_queryset(self) -> QuerySet[Customer]:
+        """Give the customers of the key's mode."""
+        return Customer.objects.filter(book__livemode=self.livemode).select_related("book")
+
+    @extend_schema(request=CustomerBody, responses={201: CustomerAnswer})
+    def post(self, request: Request) -> HttpResponse:
+        """Create a customer, and open its book."""
+        body = self.read(CustomerBody, request)
+        content = dict(body)
+        customer_id = body.pop("id")
+        return once(
+            request,
+            livemode=self.livemode,
+            endpoint="POST /v1/customers",
+            content=content,
+            make=lambda: (
+                CustomerAnswer(
+                    customers.create_customer(
+                        livemode=self.livemode, customer_id=customer_id, **body
+                    )
+                ).data
+            ),
+        )
+
+
+class CustomerView(ApiView):
+    scope = Scope.BILLING
+
+    @extend_schema(responses=CustomerAnswer)
+    def get(self, request: Request, customer_id: str) -> Response:
+        """Show a customer."""
+        found = customers.get_customer(livemode=self.livemode, customer_id=customer_id)
+        return Response(CustomerAnswer(found).data)
+
+    @extend_schema(request=CustomerChange, responses=CustomerAnswer)
+    def patch(self, request: Request, customer_id: str) -> Response:
+        """Change personal data."""
+        body = self.read(CustomerChange, request)
+        changed = customers.update_customer(
+            livemode=self.livemode, customer_id=customer_id, changes=body
+        )
+        return Response(CustomerAnswer(changed).data)
+
+
+class SubscriptionFilter(filters.FilterSet):
+    customer_id = filters.CharFilter(field_name="customer__book__key")
+
+    class Meta:
+        model = Subscription
+        fields = ["status", "customer_id"]
+
+
+class SubscriptionsView(ApiView, generics.ListAPIView[Subscription]):
+    scope = Scope.BILLING
+    serializer_class = SubscriptionAnswer
+    filterset_class = SubscriptionFilter
+
+    def get_queryset(self) -> QuerySet[Subscription]:
+        """Give the subscriptions of the key's mode."""
+        mine = Subscription.objects.filter(customer__book__livemode=self.livemode)
+        return mine.select_related("customer__book", "offering", "version__plan")
+
+    @extend_schema(request=SubscriptionBody, responses={201: SubscriptionAnswer})
+    def post(self, request: Request) -> HttpResponse:
+        """Subscribe: provision the wallets and issue the plan's credits."""
+        body = self.read(SubscriptionBody, request)
+        return once(
+            request,
+            livemode=self.livemode,
+            endpoint="POST /v1/subscriptions",
+            content=body,
+            make=lambda: (
+                SubscriptionAnswer(subscriptions.subscribe(livemode=self.livemode, **body)).data
+            ),
+        )
+
+
+class SubscriptionView(ApiView):
+    scope = Scope.BILLING
+
+    @extend_schema(responses=SubscriptionAnswer)
+    def get(self, request: Request, subscription_id: UUID) -> Response:
+        """Show a subscription."""
+        found = subscriptions.get_subscription(
+            livemode=self.livemode, subscription_id=subscription_id
+        )
+        return Response(SubscriptionAnswer(found).data)

@@ -1,0 +1,255 @@
+"""`/v1/settlements`, `/v1/invoices`, `/v1/tax-rates`."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.utils import timezone
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from aforo.access.models import Scope
+from aforo.api.fields import DecimalField, StrictSerializer
+from aforo.api.idempotency import once
+from aforo.api.views import ApiView
+from billing import tasks
+from billing.models import Invoice, InvoiceLine, Settlement, TaxRate
+from billing.services import invoices, runs, settlement, taxes
+
+
+class RunBody(StrictSerializer):
+    as_of = serializers.DateTimeField(required=False, allow_null=True)
+    customer_id = serializers.CharField(max_length=64, required=False, allow_null=True)
+
+
+class RunAnswer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    status = serializers.CharField()
+    as_of = serializers.DateTimeField()
+    due = serializers.IntegerField()
+    settled = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    failures = serializers.ListField(child=serializers.DictField())
+
+
+class RunEnvelope(serializers.Serializer[Any]):
+    run = RunAnswer()
+
+
+class RunsView(ApiView):
+    scope = Scope.BILLING
+
+    @extend_schema(request=RunBody, responses={202: RunEnvelope})
+    def post(self, request: Request) -> HttpResponse:
+        """Settle what is due, for one customer or all; 409 while such a run is under way."""
+        body = self.read(RunBody, request)
+
+        def make() -> dict[str, object]:
+            run = runs.start_run(
+                livemode=self.livemode,
+                as_of=body.get("as_of"),
+                customer_id=body.get("customer_id"),
+                now=timezone.now(),
+            )
+            tasks.hand_over(run.pk)
+            return {"run": runs.describe(run)}
+
+        return once(
+            request,
+            livemode=self.livemode,
+            endpoint="POST /v1/settlements/run",
+            content=body,
+            make=make,
+            status=202,
+        )
+
+
+class RunView(ApiView):
+    scope = Scope.BILLING
+
+    @extend_schema(responses=RunAnswer)
+    def get(self, request: Request, run_id: UUID) -> Response:
+        """Show how far a run is."""
+        return Response(runs.describe(runs.get_run(livemode=self.livemode, run_id=run_id)))
+
+
+class SettlementPeriod(serializers.Serializer[Any]):
+    starts_at = serializers.DateTimeField()
+    ends_at = serializers.DateTimeField()
+
+
+class SettlementAnswer(serializers.ModelSerializer[Settlement]):
+    customer_id = serializers.CharField(source="book.key")
+    subscription = serializers.UUIDField(source="subscription_id")
+    period = SettlementPeriod(source="*")
+    invoice = serializers.SerializerMethodField()
+    arrears_open = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Settlement
+        fields = [
+            "id", "customer_id", "subscription", "cycle", "period", "status", "currency",
+            "settled_at", "stages", "totals", "arrears_open", "invoice",
+        ]  # fmt: skip
+
+    def get_invoice(self, found: Settlement) -> str | None:
+        """Name the invoice, if the cycle has one."""
+        invoice = getattr(found, "invoice", None)
+        return None if invoice is None else invoice.number or str(invoice.pk)
+
+    def get_arrears_open(self, found: Settlement) -> str:
+        """Give what is still owed of the arrears."""
+        return DecimalField().to_representation(found.arrears - found.arrears_paid)
+
+
+class SettlementFilter(filters.FilterSet):
+    customer_id = filters.CharFilter(field_name="book__key")
+    subscription = filters.UUIDFilter(field_name="subscription")
+
+    class Meta:
+        model = Settlement
+        fields = ["customer_id", "subscription", "status"]
+
+
+class SettlementsView(ApiView, generics.ListAPIView[Settlement]):
+    scope = Scope.BILLING
+    serializer_class = SettlementAnswer
+    filterset_class = SettlementFilter
+
+    def get_queryset(self) -> QuerySet[Settlement]:
+        """Give the settlements of the key's mode."""
+        mine = Settlement.objects.filter(book__livemode=self.livemode)
+        return mine.select_related("book", "invoice")
+
+
+class SettlementView(ApiView):
+    scope = Scope.BILLING
+
+    @extend_schema(responses=SettlementAnswer)
+    def get(self, request: Request, settlement_id: UUID) -> Response:
+        """Show a settlement with its ten stages and its totals."""
+        found = settlement.get_settlement(livemode=self.livemode, settlement_id=settlement_id)
+        return Response(SettlementAnswer(found).data)
+
+
+class LineAnswer(serializers.ModelSerializer[InvoiceLine]):
+    quantity = DecimalField(allow_null=True)
+    unit_price = DecimalField(allow_null=True)
+    amount = DecimalField()
+
+    class Meta:
+        model = InvoiceLine
+        fields = ["kind", "charge", "description", "quantity", "unit_price", "amount", "steps"]
+
+
+class InvoiceAnswer(serializers.ModelSerializer[Invoice]):
+    customer_id = serializers.CharField(source="customer.book.key")
+    settlement = serializers.UUIDField(source="settlement_id", allow_null=True)
+    period = SettlementPeriod(source="*")
+    overdue = serializers.SerializerMethodField()
+    subtotal = DecimalField()
+    discount = DecimalField()
+    tax = DecimalField()
+    total = DecimalField(source="total.amount")
+    from_wallet = DecimalField()
+    amount_due = DecimalField()
+    paid = DecimalField()
+    lines = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Invoice
+        fields = [
+            "id", "number", "customer_id", "settlement", "status", "overdue", "currency", "period",
+            "subtotal", "discount", "tax", "total", "from_wallet", "amount_due", "paid", "lines",
+            "issued_at", "due_at",
+        ]  # fmt: skip
+
+    def get_overdue(self, invoice: Invoice) -> bool:
+        """Tell whether an open invoice is past its due date."""
+        return (
+            invoice.status == "OPEN"
+            and invoice.due_at is not None
+            and invoice.due_at < timezone.now()
+        )
+
+    def get_lines(self, invoice: Invoice) -> list[dict[str, Any]]:
+        """Show the lines in their order."""
+        lines = sorted(invoice.lines.all(), key=lambda line: line.position)
+        return [dict(LineAnswer(line).data) for line in lines]
+
+
+class InvoiceFilter(filters.FilterSet):
+    customer_id = filters.CharFilter(field_name="customer__book__key")
+
+    class Meta:
+        model = Invoice
+        fields = ["customer_id", "status"]
+
+
+class InvoicesView(ApiView, generics.ListAPIView[Invoice]):
+    scope = Scope.BILLING
+    serializer_class = InvoiceAnswer
+    filterset_class = InvoiceFilter
+
+    def get_queryset(self) -> QuerySet[Invoice]:
+        """Give the invoices of the key's mode."""
+        mine = Invoice.objects.filter(livemode=self.livemode)
+        return mine.select_related("customer__book").prefetch_related("lines")
+
+
+class InvoiceView(ApiView):
+    scope = Scope.BILLING
+
+    @extend_schema(responses=InvoiceAnswer)
+    def get(self, request: Request, reference: str) -> Response:
+        """Show an invoice, by id or number."""
+        found = invoices.get_invoice(livemode=self.livemode, reference=reference)
+        return Response(InvoiceAnswer(found).data)
+
+
+class TaxRateBody(StrictSerializer):
+    name = serializers.CharField(max_length=100)
+    country = serializers.RegexField(r"^[A-Z]{2}$")
+    region = serializers.CharField(max_length=50, required=False, allow_blank=True)
+    percent = DecimalField()
+    valid_from = serializers.DateTimeField(required=False, allow_null=True)
+
+
+class TaxRateAnswer(serializers.ModelSerializer[TaxRate]):
+    percent = DecimalField()
+
+    class Meta:
+        model = TaxRate
+        fields = ["id", "name", "country", "region", "percent", "valid_from"]
+
+
+class TaxRatesView(ApiView, generics.ListAPIView[TaxRate]):
+    scope = Scope.BILLING
+    serializer_class = TaxRateAnswer
+    filterset_fields = ["country"]
+
+    def get_queryset(self) -> QuerySet[TaxRate]:
+        """Give the rates of the key's mode."""
+        return TaxRate.objects.filter(livemode=self.livemode)
+
+    @extend_schema(request=TaxRateBody, responses={201: TaxRateAnswer})
+    def post(self, request: Request) -> HttpResponse:
+        """Add a rate, in force from `valid_from`, else from now on."""
+        body = self.read(TaxRateBody, request)
+        return once(
+            request,
+            livemode=self.livemode,
+            endpoint="POST /v1/tax-rates",
+            content=body,
+            make=lambda: (
+                TaxRateAnswer(
+                    taxes.create_tax_rate(livemode=self.livemode, now=timezone.now(), **body)
+                ).data
+            ),
+        )

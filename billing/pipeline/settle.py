@@ -1,0 +1,149 @@
+"""Stage 10, the only one that writes: burns, entry, what is due, and the settlement itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from django.db.models import F
+
+from aforo import money
+from aforo.errors import InvariantBroken
+from aforo.money import ZERO, plain
+from billing.models import Settlement, SettlementStatus
+from billing.pipeline import showing
+from billing.pipeline.draft import Draft, StageTrace
+from ledger import recipes
+from ledger.models import Book, Event
+from wallets import reads, waterfall
+from wallets.journal import Draft as EntryDraft
+from wallets.journal import Journal
+from wallets.models import Debit
+
+
+def settle(*, book: Book, settlement: Settlement, draft: Draft, now: datetime) -> None:
+    """Write a settled cycle in one entry dated at its end. The book must be locked.
+
+    Needs: payers, burns. Gives: movements, postings, the settlement with its trace.
+    Keeps: what is burned here is what Route said, lot by lot.
+    """
+    journal = Journal()
+    entry = journal.entry(
+        book=book,
+        event=Event.SETTLEMENT,
+        occurred_at=settlement.ends_at,
+        document={
+            "settlement": str(settlement.pk),
+            "subscription": str(settlement.subscription_id),
+            "total": plain(draft.total),
+            "to_invoice": plain(draft.to_invoice),
+            "arrears": plain(draft.arrears),
+        },
+        at_period_end=True,
+    )
+    _burn(entry, book, draft)
+    _accrue(entry, draft)
+    journal.write()
+    for overage in draft.overages:
+        Debit.objects.filter(pk=overage.debit).update(
+            overage_billed=F("overage_billed") + overage.amount
+        )
+    settlement.status = SettlementStatus.SETTLED
+    settlement.settled_at = now
+    settlement.arrears = draft.arrears
+    settlement.stages = showing.stages(_finished(draft, entry))
+    settlement.totals = showing.totals(draft)
+    settlement.entry_id = entry.id
+    settlement.save(update_fields=["status", "settled_at", "arrears", "stages", "totals", "entry"])
+
+
+def _burn(entry: EntryDraft, book: Book, draft: Draft) -> None:
+    """Burn units, then money with the tax that each payer's part holds."""
+    lots = {lot.id: lot for lot in reads.open_lots([book.pk])}
+    for burns in draft.unit_burns.values():
+        for burn in burns:
+            entry.burn(lots[burn.lot], burn.quantity)
+    taxes = {payer.lot: payer.tax for payer in draft.payers if payer.lot is not None}
+    for burn in draft.money_burns:
+        entry.burn(lots[burn.lot], burn.quantity, tax=taxes.get(burn.lot, ZERO))
+
+
+def _accrue(entry: EntryDraft, draft: Draft) -> None:
+    """Post what goes to the invoice as unbilled, with its share of commitment and rounding.
+
+    Arrears post nothing until they are paid: collection is not probable.
+    """
+    due = next((payer for payer in draft.payers if payer.kind == "INVOICE"), None)
+    if due is None:
+        return
+    share = ZERO
+    if draft.commitment > 0 and draft.total > 0:
+        share = money.proportion(draft.commitment, due.gross, draft.total)
+    residue = min(draft.rounding, due.net)
+    entry.lines += recipes.usage_uncovered(
+        net=due.net - residue, commitment=min(share, due.net), currency=draft.currency
+    )
+    entry.lines += recipes.rounding(residue=residue, currency=draft.currency)
+
+
+def _finished(draft: Draft, entry: EntryDraft) -> Draft:
+    """Add the tenth stage's own trace."""
+    trace = StageTrace(
+        stage=10,
+        title="Settle",
+        given={"total": plain(draft.total)},
+        found={
+            "from_wallet": plain(sum(draft.from_wallet.values(), ZERO)),
+            "to_invoice": plain(draft.to_invoice),
+            "arrears": plain(draft.arrears),
+        },
+        notes=(
+            f"Entry {entry.id}: {len(entry.movements)} movements, {len(entry.lines)} postings.",
+        ),
+    )
+    return replace(draft, trace=(*draft.trace, trace))
+
+
+@money.exact
+def pay_arrears(*, book: Book, settlement: Settlement, now: datetime) -> Decimal:
+    """Pay a settlement's arrears from the money credits alive now; give how much was paid.
+
+    An ordinary burn, in burn order (DESIGN 3). The book must be locked.
+    """
+    owed = settlement.arrears - settlement.arrears_paid
+    version = settlement.subscription.version
+    lots = {
+        lot.id: lot
+        for lot in reads.open_lots([book.pk]).filter(wallet__currency=settlement.currency)
+        if reads.is_alive(lot, now)
+    }
+    outcome = waterfall.allocate(
+        (reads.seen_by_waterfall(lot) for lot in lots.values()), owed, version.burn_order
+    )
+    if not outcome.allocations:
+        return ZERO
+    journal = Journal()
+    entry = journal.entry(
+        book=book,
+        event=Event.SETTLEMENT,
+        occurred_at=now,
+        document={"settlement": str(settlement.pk), "arrears_paid": plain(outcome.covered)},
+    )
+    tax_left = _open_tax(settlement)
+    for allocation in outcome.allocations:
+        tax = money.proportion(tax_left, allocation.quantity, owed)
+        entry.burn(lots[allocation.lot], allocation.quantity, tax=tax)
+    journal.write()
+    settlement.arrears_paid += outcome.covered
+    settlement.save(update_fields=["arrears_paid"])
+    return outcome.covered
+
+
+def _open_tax(settlement: Settlement) -> Decimal:
+    """Give the tax in what is still owed of the arrears."""
+    if settlement.arrears == 0:
+        raise InvariantBroken("There are no arrears to pay.")
+    tax = Decimal(settlement.totals["due"]["tax"])
+    owed = settlement.arrears - settlement.arrears_paid
+    return money.proportion(tax, owed, settlement.arrears)

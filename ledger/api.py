@@ -1,0 +1,122 @@
+"""`/v1/ledger`: entries and the trial balance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from aforo.access.models import Scope
+from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
+from aforo.api.pagination import NewestFirst
+from aforo.api.views import ApiView
+from ledger import reports
+from ledger.models import Entry, Event, Posting
+
+
+class PostingAnswer(serializers.ModelSerializer[Posting]):
+    debit = serializers.CharField(source="debit_id")
+    credit = serializers.CharField(source="credit_id")
+    amount = DecimalField()
+
+    class Meta:
+        model = Posting
+        fields = ["debit", "credit", "amount", "currency", "lot"]
+
+
+class EntryAnswer(serializers.ModelSerializer[Entry]):
+    customer_id = serializers.CharField(source="book.key")
+    postings = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Entry
+        fields = [
+            "id", "customer_id", "sequence", "event", "occurred_at", "recorded_at",
+            "accounting_date", "document", "postings", "hash", "prev_hash",
+        ]  # fmt: skip
+
+    def get_postings(self, entry: Entry) -> list[dict[str, Any]]:
+        """Show the postings in their order."""
+        postings = sorted(entry.postings.all(), key=lambda posting: posting.position)
+        return [dict(PostingAnswer(posting).data) for posting in postings]
+
+
+class EntryFilter(filters.FilterSet):
+    """`from` and `to` bound `occurred_at`, half open."""
+
+    customer_id = filters.CharFilter(field_name="book__key")
+    event = filters.ChoiceFilter(choices=Event.choices)
+
+    class Meta:
+        model = Entry
+        fields = ["customer_id", "event"]
+
+    @classmethod
+    def get_filters(cls) -> Any:
+        """Add the filters whose names are words of the language."""
+        found = super().get_filters()
+        found["from"] = filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="gte")
+        found["to"] = filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="lt")
+        return found
+
+
+class NewestRecorded(NewestFirst):
+    ordering = ("-recorded_at", "-id")
+
+
+class EntriesView(ApiView, generics.ListAPIView[Entry]):
+    scope = Scope.LEDGER
+    serializer_class = EntryAnswer
+    filterset_class = EntryFilter
+    pagination_class = NewestRecorded
+
+    def get_queryset(self) -> QuerySet[Entry]:
+        """Give the entries of the key's mode."""
+        mine = Entry.objects.filter(book__livemode=self.livemode)
+        return mine.select_related("book").prefetch_related("postings")
+
+
+class BalanceQuery(StrictSerializer):
+    as_of = serializers.DateField(required=False)
+    currency = CurrencyField(required=False)
+
+
+class BalanceAnswer(serializers.Serializer[Any]):
+    account = serializers.CharField()
+    name = serializers.CharField()
+    currency = serializers.CharField()
+    debit = serializers.CharField()
+    credit = serializers.CharField()
+    balance = serializers.CharField()
+
+
+class TrialBalanceView(ApiView):
+    scope = Scope.LEDGER
+
+    @extend_schema(
+        parameters=[OpenApiParameter("as_of", str), OpenApiParameter("currency", str)],
+        responses=BalanceAnswer(many=True),
+    )
+    def get(self, request: Request) -> Response:
+        """Sum every account up to and including a day of the entity's calendar."""
+        query = BalanceQuery(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        rows = reports.trial_balance(livemode=self.livemode, **query.validated_data)
+        return Response(
+            [
+                {
+                    "account": row.account,
+                    "name": row.name,
+                    "currency": row.currency,
+                    "debit": row.debit,
+                    "credit": row.credit,
+                    "balance": row.balance,
+                }
+                for row in rows
+            ]
+        )

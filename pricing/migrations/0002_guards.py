@@ -1,0 +1,88 @@
+"""A published version says the same for ever, and so do its charges, feeds and grants."""
+
+from django.db import migrations
+
+GUARD = """
+CREATE FUNCTION pricing_version_frozen() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.status = 'DRAFT' THEN
+        RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+    END IF;
+    IF TG_OP = 'UPDATE' AND OLD.status = 'PUBLISHED' AND NEW.status = 'RETIRED'
+        AND to_jsonb(OLD) - 'status' = to_jsonb(NEW) - 'status' THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'a published rate plan version never changes'
+        USING ERRCODE = 'integrity_constraint_violation', HINT = 'Begin the next draft.';
+END $$;
+CREATE TRIGGER pricing_version_frozen BEFORE UPDATE OR DELETE ON pricing_rateplanversion
+    FOR EACH ROW EXECUTE FUNCTION pricing_version_frozen();
+ALTER TABLE pricing_rateplanversion ENABLE ALWAYS TRIGGER pricing_version_frozen;
+
+CREATE FUNCTION pricing_part_frozen() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    versions bigint[];
+BEGIN
+    IF TG_TABLE_NAME = 'pricing_chargemetric' THEN
+        SELECT array_agg(version_id) INTO versions FROM pricing_charge
+            WHERE id IN (
+                CASE WHEN TG_OP <> 'INSERT' THEN (to_jsonb(OLD) ->> 'charge_id')::bigint END,
+                CASE WHEN TG_OP <> 'DELETE' THEN (to_jsonb(NEW) ->> 'charge_id')::bigint END);
+    ELSE
+        versions := ARRAY[
+            CASE WHEN TG_OP <> 'INSERT' THEN (to_jsonb(OLD) ->> 'version_id')::bigint END,
+            CASE WHEN TG_OP <> 'DELETE' THEN (to_jsonb(NEW) ->> 'version_id')::bigint END];
+    END IF;
+    IF EXISTS (
+        SELECT FROM pricing_rateplanversion WHERE id = ANY(versions) AND status <> 'DRAFT'
+    ) THEN
+        RAISE EXCEPTION 'a published rate plan version never changes'
+            USING ERRCODE = 'integrity_constraint_violation', HINT = 'Begin the next draft.';
+    END IF;
+    RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+END $$;
+CREATE TRIGGER pricing_charge_frozen BEFORE INSERT OR UPDATE OR DELETE ON pricing_charge
+    FOR EACH ROW EXECUTE FUNCTION pricing_part_frozen();
+CREATE TRIGGER pricing_chargemetric_frozen BEFORE INSERT OR UPDATE OR DELETE
+    ON pricing_chargemetric FOR EACH ROW EXECUTE FUNCTION pricing_part_frozen();
+CREATE TRIGGER pricing_granttemplate_frozen BEFORE INSERT OR UPDATE OR DELETE
+    ON pricing_granttemplate FOR EACH ROW EXECUTE FUNCTION pricing_part_frozen();
+ALTER TABLE pricing_charge ENABLE ALWAYS TRIGGER pricing_charge_frozen;
+ALTER TABLE pricing_chargemetric ENABLE ALWAYS TRIGGER pricing_chargemetric_frozen;
+ALTER TABLE pricing_granttemplate ENABLE ALWAYS TRIGGER pricing_granttemplate_frozen;
+
+CREATE FUNCTION pricing_metric_frozen() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (OLD.code, OLD.aggregation, OLD.property, OLD.filters)
+            IS DISTINCT FROM (NEW.code, NEW.aggregation, NEW.property, NEW.filters)
+        AND EXISTS (
+            SELECT FROM pricing_chargemetric f
+            JOIN pricing_charge c ON c.id = f.charge_id
+            JOIN pricing_rateplanversion v ON v.id = c.version_id
+            WHERE f.metric_id = OLD.id AND v.status <> 'DRAFT'
+        ) THEN
+        RAISE EXCEPTION 'a metric that a published plan prices keeps its aggregation'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER pricing_metric_frozen BEFORE UPDATE ON pricing_metric
+    FOR EACH ROW EXECUTE FUNCTION pricing_metric_frozen();
+ALTER TABLE pricing_metric ENABLE ALWAYS TRIGGER pricing_metric_frozen;
+"""
+
+REVERSE = """
+DROP TRIGGER pricing_metric_frozen ON pricing_metric;
+DROP FUNCTION pricing_metric_frozen();
+DROP TRIGGER pricing_granttemplate_frozen ON pricing_granttemplate;
+DROP TRIGGER pricing_chargemetric_frozen ON pricing_chargemetric;
+DROP TRIGGER pricing_charge_frozen ON pricing_charge;
+DROP FUNCTION pricing_part_frozen();
+DROP TRIGGER pricing_version_frozen ON pricing_rateplanversion;
+DROP FUNCTION pricing_version_frozen();
+"""
+
+
+class Migration(migrations.Migration):
+    dependencies = [("pricing", "0001_initial")]
+    operations = [migrations.RunSQL(GUARD, REVERSE)]
