@@ -14,7 +14,7 @@ __all__ += ["action", "display"]
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
-    """For whatever is financial: visible, searchable, changed only by actions that call services."""
+    """For what is financial: visible, searchable, changed only by actions that call services."""
 
     def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         """Refuse: rows come from services."""

@@ -94,7 +94,7 @@ def split(total: Decimal, weights: Sequence[Decimal]) -> list[Decimal]:
 
 
 def plain(value: Decimal) -> str:
-    """Write a decimal without exponent or trailing zeros: the form of JSON and of the hash chain."""
+    """Write a decimal without exponent or trailing zeros: the form of JSON and the hash chain."""
     text = format(value, "f")
     if "." in text:
         text = text.rstrip("0").rstrip(".")

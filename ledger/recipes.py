@@ -112,13 +112,17 @@ def expiry(*, kind: str, source: str, carrying: Decimal, currency: str, lot: UUI
     return _lines(Line(account, gain, carrying, currency, lot))
 
 
-def usage_uncovered(*, net: Decimal, commitment: Decimal, currency: str) -> list[Line]:
-    """FINANCE 3, events 33 and 35: usage and commitment that no credit covered, not yet invoiced.
+def usage_uncovered(
+    *, net: Decimal, fees: Decimal, commitment: Decimal, currency: str
+) -> list[Line]:
+    """FINANCE 3, events 33, 35 and 36: what no credit covered, not yet invoiced; of `net`, the
+    parts of plan fees in arrears and of commitment are revenue of their own kind.
 
     The tax is payable with the invoice, so it is no part of this.
     """
     return _lines(
-        Line(UNBILLED, OVERAGE_REVENUE, net - commitment, currency),
+        Line(UNBILLED, OVERAGE_REVENUE, net - fees - commitment, currency),
+        Line(UNBILLED, FEE_REVENUE, fees, currency),
         Line(UNBILLED, COMMITMENT_REVENUE, commitment, currency),
     )
 

@@ -56,30 +56,35 @@ class _Translated(DomainError):
         self.title = title  # type: ignore[misc]
 
 
-def _translate(error: Exception) -> DomainError | None:  # noqa: PLR0911
-    """Put a framework's or a driver's error into the domain's words."""
+def _translate(error: Exception) -> DomainError | None:
+    """Put a framework's or a driver's error into the domain's words; None when it is unexpected."""
     match error:
         case DomainError():
             return error
-        case exceptions.ValidationError():
-            return errors.Invalid(list(_pointers(error.detail)))
-        case exceptions.ParseError():
-            return _Translated(400, "Unreadable request", "unreadable", str(error.detail))
-        case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
-            return errors.Unauthorized(str(error.detail))
-        case PermissionDenied() | exceptions.PermissionDenied():
-            return errors.Forbidden(str(error) or "This key may not do that.")
-        case Http404() | exceptions.NotFound():
-            return errors.NotFound("There is nothing here.")
-        case exceptions.APIException():
-            code = str(error.default_code)
-            title = str(error.default_detail).rstrip(".")
-            return _Translated(error.status_code, title, code, str(error.detail))
+        case exceptions.APIException() | PermissionDenied() | Http404():
+            return _translate_framework(error)
         case OperationalError() | InterfaceError() if _retryable(error):
             return errors.Busy("The data is busy; nothing was changed. Send the request again.")
         case DataError():
             return errors.Rejected("A value cannot be stored.", code="invalid")
     return None
+
+
+def _translate_framework(
+    error: exceptions.APIException | PermissionDenied | Http404,
+) -> DomainError:
+    match error:
+        case exceptions.ValidationError():
+            return errors.Invalid(list(_pointers(error.detail)))
+        case exceptions.ParseError():
+            return _Translated(400, "Unreadable request", "unreadable", str(error.detail))
+        case PermissionDenied() | exceptions.PermissionDenied():
+            return errors.Forbidden(str(error) or "This key may not do that.")
+        case Http404() | exceptions.NotFound():
+            return errors.NotFound("There is nothing here.")
+        case exceptions.APIException():
+            title = str(error.default_detail).rstrip(".")
+            return _Translated(error.status_code, title, str(error.default_code), str(error.detail))
 
 
 def _retryable(error: Exception) -> bool:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from decimal import Decimal
 
-from aforo.money import ZERO
+from aforo.money import ZERO, plain
 from billing.pipeline.draft import Demand, Draft, MetricUsage, traced
 
 _NONE = MetricUsage(ZERO, 0)
@@ -26,7 +25,7 @@ def aggregate(draft: Draft) -> Draft:
             used += weight * usage.quantity
             events += usage.events
         if used < 0:
-            notes.append(f"{charge.code}: the aggregate {used:f} counts as zero.")
+            notes.append(f"{charge.code}: the aggregate {plain(used)} counts as zero.")
         demands.append(Demand(charge=charge, used=max(used, ZERO), events=events))
     events_seen = sum(usage.events for usage in draft.usage.values())
     return traced(
@@ -34,5 +33,5 @@ def aggregate(draft: Draft) -> Draft:
         "Aggregate",
         given={metric: usage.quantity for metric, usage in sorted(draft.usage.items())},
         found={demand.charge.code: demand.used for demand in demands},
-        notes=[f"{Decimal(events_seen):f} events.", *notes],
+        notes=[f"{events_seen} events.", *notes],
     )

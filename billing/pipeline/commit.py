@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aforo.money import round_amount
+from aforo.money import plain, round_amount
 from billing.pipeline.draft import Draft, Line, traced
 
 
@@ -22,18 +22,18 @@ def commit(draft: Draft) -> Draft:
         commitment = draft.minimum_spend - subtotal
         lines.append(Line("COMMIT", "Minimum spend", commitment))
         subtotal = draft.minimum_spend
-        notes.append(f"Raised to the minimum spend of {draft.minimum_spend:f}.")
+        notes.append(f"Raised to the minimum spend of {plain(draft.minimum_spend)}.")
     if draft.maximum_spend is not None and subtotal > draft.maximum_spend:
         lines.append(Line("ADJUSTMENT", "Maximum spend", draft.maximum_spend - subtotal))
         subtotal = draft.maximum_spend
-        notes.append(f"Cut to the maximum spend of {draft.maximum_spend:f}.")
+        notes.append(f"Cut to the maximum spend of {plain(draft.maximum_spend)}.")
     rounding = draft.rounding
     if draft.is_rounded:
         rounded = round_amount(subtotal, draft.currency)
         rounding = rounded - subtotal
         if rounding != 0:
             lines.append(Line("ROUNDING", "Rounding", rounding))
-            notes.append(f"Rounded by {rounding:f}.")
+            notes.append(f"Rounded by {plain(rounding)}.")
         subtotal = rounded
     return traced(
         replace(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from aforo.money import ZERO, round_amount, to_books
+from aforo.money import ZERO, plain, round_amount, to_books
 from billing.pipeline.draft import Coupon, Draft, Line, traced
 
 
@@ -19,7 +19,7 @@ def discount(draft: Draft) -> Draft:
     if draft.coupon is not None:
         off = min(_off(draft.coupon, draft.subtotal), draft.subtotal)
         off = round_amount(off, draft.currency) if draft.is_rounded else to_books(off)
-        notes = [f"Coupon {draft.coupon.code}: {off:f} off."]
+        notes = [f"Coupon {draft.coupon.code}: {plain(off)} off."]
         if off > 0:
             lines = (*lines, Line("DISCOUNT", f"Coupon {draft.coupon.code}", -off))
     return traced(

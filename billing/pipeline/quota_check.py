@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from aforo.money import plain
 from billing.pipeline.draft import Draft, traced
 
 
@@ -15,7 +16,7 @@ def quota_check(draft: Draft) -> Draft:
     for metric, cap in sorted(draft.caps.items()):
         used = draft.usage[metric].quantity if metric in draft.usage else 0
         if used > cap:
-            notes.append(f"{metric}: {used - cap:f} beyond the cap of {cap:f}, priced.")
+            notes.append(f"{metric}: {plain(used - cap)} beyond the cap of {plain(cap)}, priced.")
     return traced(
         draft,
         "Quota check",

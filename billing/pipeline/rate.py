@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aforo.money import ZERO
+from aforo.money import ZERO, plain
 from billing.pipeline.draft import Demand, Draft, Line, traced
 from pricing import calculators
 from pricing.terms import FlatRate
@@ -23,9 +23,9 @@ def rate(draft: Draft) -> Draft:
         given={demand.charge.code: demand.billable for demand in draft.demands},
         found={line.charge: line.amount for line in lines},
         notes=[
-            f"{line.charge}: {step.label}, {step.quantity:f}"
-            + (f" x {step.unit_price:f}" if step.unit_price is not None else "")
-            + f" = {step.amount:f}"
+            f"{line.charge}: {step.label}, {plain(step.quantity)}"
+            + (f" x {plain(step.unit_price)}" if step.unit_price is not None else "")
+            + f" = {plain(step.amount)}"
             for line in lines
             for step in line.steps
         ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from aforo.money import ZERO, proportion
+from aforo.money import ZERO, plain, proportion
 from billing.pipeline.draft import Draft, traced
 from pricing.terms import included_quantity
 
@@ -22,7 +22,7 @@ def rollover(draft: Draft) -> Draft:
         quota = own + draft.rolled_in.get(charge.code, ZERO)
         if quota > 0:
             quotas[charge.code] = quota
-    notes = [f"{code}: {quantity:f} rolled in." for code, quantity in draft.rolled_in.items()]
+    notes = [f"{code}: {plain(quantity)} rolled in." for code, quantity in draft.rolled_in.items()]
     return traced(
         replace(draft, quotas=quotas),
         "Rollover",

@@ -13,7 +13,7 @@ from aforo.errors import InvariantBroken
 from aforo.money import ZERO, plain
 from billing.models import Settlement, SettlementStatus
 from billing.pipeline import showing
-from billing.pipeline.draft import Draft, StageTrace
+from billing.pipeline.draft import Draft, Payer, StageTrace
 from ledger import recipes
 from ledger.models import Book, Event
 from wallets import reads, waterfall
@@ -77,14 +77,25 @@ def _accrue(entry: EntryDraft, draft: Draft) -> None:
     due = next((payer for payer in draft.payers if payer.kind == "INVOICE"), None)
     if due is None:
         return
-    share = ZERO
-    if draft.commitment > 0 and draft.total > 0:
-        share = money.proportion(draft.commitment, due.gross, draft.total)
     residue = min(draft.rounding, due.net)
+    net = due.net - residue
+    fees = min(_share(draft, due, _fees(draft)), net)
     entry.lines += recipes.usage_uncovered(
-        net=due.net - residue, commitment=min(share, due.net), currency=draft.currency
+        net=net,
+        fees=fees,
+        commitment=min(_share(draft, due, draft.commitment), net - fees),
+        currency=draft.currency,
     )
     entry.lines += recipes.rounding(residue=residue, currency=draft.currency)
+
+
+def _fees(draft: Draft) -> Decimal:
+    return sum((line.amount for line in draft.lines if line.kind == "FEE"), ZERO)
+
+
+def _share(draft: Draft, payer: Payer, amount: Decimal) -> Decimal:
+    """Give a payer's share of a part of the total: every payer carries the same one."""
+    return money.proportion(amount, payer.gross, draft.total) if amount > 0 else ZERO
 
 
 def _finished(draft: Draft, entry: EntryDraft) -> Draft:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from aforo.money import ZERO, round_amount, to_books
+from aforo.money import ZERO, plain, round_amount, to_books
 from billing.pipeline.draft import Draft, traced
 
 
@@ -28,7 +28,7 @@ def tax(draft: Draft) -> Draft:
     note = (
         "No tax rate applies."
         if draft.tax_rate is None
-        else f"{draft.tax_rate.name}: {draft.tax_rate.percent.normalize():f} % of {net:f}."
+        else f"{draft.tax_rate.name}: {plain(draft.tax_rate.percent)} % of {plain(net)}."
     )
     return traced(
         replace(draft, tax=owed, total=net + owed + draft.overage),

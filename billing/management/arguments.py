@@ -1,0 +1,15 @@
+"""Arguments that several commands take."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import UTC, datetime
+
+
+def moment(text: str) -> datetime:
+    """Read an ISO 8601 moment; without an offset it is UTC."""
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is no ISO 8601 moment") from error
+    return value if value.tzinfo else value.replace(tzinfo=UTC)

@@ -1,0 +1,39 @@
+"""`manage.py verify_ledger`: prove the books, or name the first bad row."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+from rich.progress import Progress
+
+from aforo.errors import DomainError
+from billing.services import proof
+
+
+class Command(BaseCommand):
+    help = "Prove chains, lots, movements and liability accounts; exit 1 with the first bad row."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options."""
+        parser.add_argument("--customer", help="Only this customer's books, in both modes.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Prove the books."""
+        console = Console(file=sys.stderr)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+            task = bar.add_task("Verifying books", total=None)
+            try:
+                found = proof.verify(
+                    customer_id=options["customer"],
+                    progress=lambda done, total: bar.update(task, completed=done, total=total),
+                )
+            except DomainError as error:
+                raise CommandError(error.detail) from error
+        if found.first_bad is not None:
+            raise CommandError(f"{found.first_bad.entry}: {found.first_bad.reason}")
+        self.stdout.write(
+            f"ok: {found.books} books, {found.entries} entries, {found.lots} lots prove themselves"
+        )
