@@ -1,1 +1,1 @@
-"""The ground floor: settings, money, time, errors and the conventions of the API. It imports no app."""
+"""The ground floor: settings, money, time, errors, the API's conventions. It imports no app."""

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.db import models
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin, StackedInline, TabularInline
-from unfold.decorators import action, display
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import action as _action
 
-__all__ = ["ModelAdmin", "ReadOnlyAdmin", "ReadOnlyInline", "StackedInline", "TabularInline"]
-__all__ += ["action", "display"]
+__all__ = ["ModelAdmin", "ReadOnlyAdmin", "ReadOnlyInline", "TabularInline", "action"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def action(*, description: str) -> Callable[[F], F]:
+    """Make a method an action of its list."""
+    decorate: Callable[[F], F] = _action(description=description)
+    return decorate
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]

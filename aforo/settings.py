@@ -199,4 +199,5 @@ UNFOLD = {
     "SITE_SYMBOL": "account_balance_wallet",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {"show_search": True, "show_all_applications": True},
 }

@@ -19,6 +19,7 @@ from pricing import services as pricing
 from pricing.models import Metric, Offering, RatePlan
 from wallets import engine
 from wallets import services as wallets
+from wallets.answers import Answer
 
 STARTS_AT = datetime(2026, 9, 1, tzinfo=UTC)
 ENDS_AT = datetime(2026, 10, 1, tzinfo=UTC)
@@ -97,7 +98,7 @@ DEBITS = [(3, "4"), (9, "12.50"), (17, "20")]
 class Shown:
     """What quickstart prints."""
 
-    debits: list[engine.Result]
+    debits: list[Answer]
     settlement: Settlement
     invoice: Invoice
     entries: list[Entry]
@@ -166,7 +167,7 @@ def _customer() -> Book:
     return found.book
 
 
-def _month(book: Book) -> list[engine.Result]:
+def _month(book: Book) -> list[Answer]:
     """Live through September: a top-up with a bonus, debits, metered usage, the month's end."""
     wallets.top_up(
         livemode=False,

@@ -56,13 +56,9 @@ class EntryFilter(filters.FilterSet):
         model = Entry
         fields = ["customer_id", "event"]
 
-    @classmethod
-    def get_filters(cls) -> Any:
-        """Add the filters whose names are words of the language."""
-        found = super().get_filters()
-        found["from"] = filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="gte")
-        found["to"] = filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="lt")
-        return found
+    # `from` is a word of the language, so it cannot be assigned like the others.
+    vars()["from"] = filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="gte")
+    to = filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="lt")
 
 
 class NewestRecorded(NewestFirst):

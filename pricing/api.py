@@ -219,7 +219,7 @@ class PreviewBody(StrictSerializer):
 
 
 class StepAnswer(serializers.Serializer[Any]):
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
     quantity = serializers.CharField()
     unit_price = serializers.CharField(allow_null=True)
     amount = serializers.CharField()

@@ -197,6 +197,35 @@ def create_version(*, livemode: bool, code: str, wording: Wording) -> RatePlanVe
 
 
 @transaction.atomic
+def begin_draft(*, plan: RatePlan) -> RatePlanVersion:
+    """Begin the next draft as a copy of the latest version, or as an empty one.
+
+    Raises: DraftExists.
+    """
+    latest = plan.versions.order_by("-number").first()
+    if latest is None:
+        return RatePlanVersion.objects.create(plan=plan, number=1)
+    if latest.status == VersionStatus.DRAFT:
+        raise DraftExists(f"Version {latest.number} of {plan.code} is a draft already.")
+    draft = RatePlanVersion.objects.get(pk=latest.pk)
+    draft.pk, draft.number = None, latest.number + 1
+    draft.status, draft.published_at = VersionStatus.DRAFT, None
+    draft.save(force_insert=True)
+    for charge in latest.charges.prefetch_related("feeds").order_by("position", "pk"):
+        feeds = list(charge.feeds.all())
+        charge.pk, charge.version = None, draft
+        charge.save(force_insert=True)
+        ChargeMetric.objects.bulk_create(
+            ChargeMetric(charge=charge, metric_id=feed.metric_id, weight=feed.weight)
+            for feed in feeds
+        )
+    for grant in latest.grants.order_by("position", "pk"):
+        grant.pk, grant.version = None, draft
+        grant.save(force_insert=True)
+    return draft
+
+
+@transaction.atomic
 def update_draft(*, livemode: bool, code: str, wording: Wording) -> RatePlanVersion:
     """Replace what the draft of a plan says.
 

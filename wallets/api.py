@@ -71,7 +71,7 @@ class GrantBody(MoneyOrUnits):
     expires_at = serializers.DateTimeField(required=False, allow_null=True)
     priority = serializers.IntegerField(min_value=0, max_value=32_767, default=100)
     reason = serializers.CharField(max_length=500)
-    source = serializers.ChoiceField(
+    source = serializers.ChoiceField(  # type: ignore[assignment]
         choices=[Source.MANUAL, Source.GOODWILL], default=Source.MANUAL
     )
     idempotency_key = serializers.CharField(max_length=255, required=False)
@@ -94,7 +94,15 @@ class PaymentBody(StrictSerializer):
 
 
 class BonusBody(MoneyOrUnits):
-    currency = None  # It is the top-up's own.
+    """Money of the top-up's own currency, or units."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse another currency."""
+        if "currency" in attrs:
+            raise serializers.ValidationError(
+                {"currency": "The bonus has the currency of the top-up."}, code="invalid"
+            )
+        return super().validate(attrs)
 
 
 class TopUpBody(StrictSerializer):
@@ -111,7 +119,7 @@ class AllocationAnswer(serializers.Serializer[Any]):
     lot = serializers.UUIDField()
     kind = serializers.ChoiceField(choices=Kind.choices)
     amount = serializers.CharField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     expires_at = serializers.DateTimeField(allow_null=True)
     balance_after = serializers.CharField()
 
@@ -142,7 +150,7 @@ class LotAnswer(serializers.Serializer[Any]):
     currency = serializers.CharField(required=False)
     metric = serializers.CharField(required=False)
     kind = serializers.CharField()
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
     granted = serializers.CharField()
     remaining = serializers.CharField()
     held = serializers.CharField()

@@ -306,14 +306,14 @@ class _Batch:
         self, request: DebitRequest, account: _Account, outcome: Allocated, draft: Draft
     ) -> Answer:
         """Keep the debit, and its answer under its key."""
-        is_money = isinstance(account.wallet, Wallet)
+        wallet = account.wallet
         operation_id = new_id()
         made = Debit(
             book=account.book,
             operation_id=operation_id,
             entry_id=draft.id,
-            wallet=account.wallet if is_money else None,
-            unit_wallet=None if is_money else account.wallet,
+            wallet=wallet if isinstance(wallet, Wallet) else None,
+            unit_wallet=wallet if isinstance(wallet, UnitWallet) else None,
             quantity=request.need,
             overage=outcome.shortfall,
             overage_billed=ZERO,

@@ -183,11 +183,10 @@ def new_lot(
     top_up_id: UUID | None = None,
 ) -> CreditLot:
     """Make a lot that is not yet written; `effective_at` defaults to `now`."""
-    is_money = isinstance(wallet, Wallet)
     return CreditLot(
         book_id=wallet.book_id,
-        wallet=wallet if is_money else None,
-        unit_wallet=None if is_money else wallet,
+        wallet=wallet if isinstance(wallet, Wallet) else None,
+        unit_wallet=wallet if isinstance(wallet, UnitWallet) else None,
         kind=kind,
         source=source,
         cause=cause,

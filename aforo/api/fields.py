@@ -87,7 +87,7 @@ class StrictSerializer(serializers.Serializer[Any]):
         if isinstance(data, Mapping):
             unknown = [name for name in data if name not in self.fields]
             if unknown:
-                message = self.error_messages["unknown_field"]
+                message = str(self.error_messages["unknown_field"])
                 raise serializers.ValidationError(
                     {name: [ErrorDetail(message, "unknown_field")] for name in unknown}
                 )

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 class NewestFirst(CursorPagination):
     """Order by id, which ascends with time (UUID version 7 or an identity column)."""
 
-    ordering = "-pk"
+    ordering: Any = "-pk"
     page_size_query_param = "page_size"
     max_page_size = 500
 

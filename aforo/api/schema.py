@@ -35,7 +35,7 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 }
 
 
-class ProblemAutoSchema(AutoSchema):  # type: ignore[misc]
+class ProblemAutoSchema(AutoSchema):
     """Adds the problem answer to every operation."""
 
     def get_operation(self, *args: Any, **kwargs: Any) -> Any:
@@ -49,7 +49,7 @@ class ProblemAutoSchema(AutoSchema):  # type: ignore[misc]
         return operation
 
 
-class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[misc,no-untyped-call]
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "aforo.access.authentication.ApiKeyAuthentication"
     name = ["bearer", "apiKey"]
 

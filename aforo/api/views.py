@@ -8,6 +8,8 @@ from rest_framework.request import Request
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
+from aforo.access.authentication import caller
+
 
 class ApiView(APIView):
     """A view that asks for one scope and acts in the mode of the caller's key."""
@@ -17,7 +19,7 @@ class ApiView(APIView):
     @property
     def livemode(self) -> bool:
         """The mode of the caller's key; the other mode's objects do not exist for it."""
-        return bool(self.request.auth.livemode)
+        return caller(self.request).livemode
 
     def read(self, serializer: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
         """Validate the body.

@@ -6,6 +6,8 @@ no gap and no repeat within a mode.
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from django.db import models
 from django.db.models import F, Q
 from djmoney.models.fields import MoneyField
@@ -56,13 +58,18 @@ class Invoice(models.Model):
     discount = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     tax = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     # The one money field: its currency column is the invoice's.
-    total = MoneyField(max_digits=38, decimal_places=12, currency_field_name="currency")
+    currency: str
+    total: Any = MoneyField(  # type: ignore[no-untyped-call]
+        max_digits=38, decimal_places=12, currency_field_name="currency"
+    )
     from_wallet = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     amount_due = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     paid = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     issued_at = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects: ClassVar[models.Manager[Invoice]] = models.Manager()
 
     class Meta:
         constraints = [

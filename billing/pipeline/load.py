@@ -24,6 +24,8 @@ from wallets import reads
 from wallets.models import Debit, Source, UnitWallet, Wallet
 from wallets.waterfall import Lot
 
+Parameter = str | list[str]
+
 _NUMERIC = r"^-?[0-9]+(\.[0-9]+)?$"
 _AGGREGATES = {
     Aggregation.COUNT: "count(*)",
@@ -58,7 +60,7 @@ def aggregate(
     """Aggregate the events of a metric that count in [starts_at, ends_at) as the metric says."""
     where, parameters = _where(metric)
     value, text = "quantity", "key"
-    before: list[object] = []
+    before: list[str] = []
     if metric.property:
         where += " AND properties ? %s"
         parameters.append(metric.property)
@@ -82,9 +84,9 @@ def aggregate(
     return MetricUsage(money.to_books(Decimal(quantity)), events)
 
 
-def _where(metric: Metric) -> tuple[str, list[object]]:
+def _where(metric: Metric) -> tuple[str, list[Parameter]]:
     """Turn the metric's property filters into conditions and their parameters."""
-    conditions, parameters = "", list[object]()
+    conditions, parameters = "", list[Parameter]()
     for rule in metric.filters:
         condition, given = _condition(rule)
         conditions += f" AND {condition}"
@@ -92,7 +94,7 @@ def _where(metric: Metric) -> tuple[str, list[object]]:
     return conditions, parameters
 
 
-def _condition(rule: Mapping[str, object]) -> tuple[str, list[object]]:
+def _condition(rule: Mapping[str, object]) -> tuple[str, list[Parameter]]:
     name, operator, value = str(rule["property"]), str(rule["op"]), rule.get("value")
     field = "(properties ->> %s)"
     match operator:
@@ -191,7 +193,7 @@ def _pays_for(
 
 def _overages(wallet: Wallet, ends_at: datetime) -> tuple[Overage, ...]:
     """Give the overage of wallet debits up to the cycle's end that no settlement has taken."""
-    if wallet.pk is None:
+    if wallet._state.adding:
         return ()
     open_debits = Debit.objects.filter(
         wallet=wallet, overage__gt=F("overage_billed"), occurred_at__lt=ends_at

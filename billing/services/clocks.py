@@ -82,8 +82,8 @@ def _next_instant(clock_id: UUID, to: datetime) -> datetime | None:
     free = lapsing.annotate(first_end=first_end).filter(
         Q(first_end=None) | Q(expires_at__lt=F("first_end"))
     )
-    due += free.values_list("expires_at", flat=True)
-    return min((moment for moment in due if moment is not None and moment <= to), default=None)
+    due += [moment for moment in free.values_list("expires_at", flat=True) if moment is not None]
+    return min((moment for moment in due if moment <= to), default=None)
 
 
 def _run_due(clock_id: UUID, instant: datetime) -> None:

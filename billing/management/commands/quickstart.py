@@ -23,7 +23,7 @@ from aforo.access import services as access
 from billing import demo
 from billing.services import proof
 from ledger import reports
-from wallets.answers import Answer
+from ledger.models import Posting
 
 ADMIN = "admin"
 
@@ -112,7 +112,6 @@ def _show_debits(console: Console, shown: demo.Shown) -> None:
         right=("Debit", "Amount", "Left in lot", "Available after"),
     )  # fmt: skip
     for result in shown.debits:
-        assert isinstance(result, Answer), "the demo's debits are covered"
         debit = json.loads(result.body)
         for number, part in enumerate(debit["allocations"]):
             first = number == 0
@@ -159,14 +158,14 @@ def _show_invoice(console: Console, shown: demo.Shown) -> None:
             line.description,
             "" if line.quantity is None else money.plain(line.quantity),
             "" if line.unit_price is None else money.plain(line.unit_price),
-            money.amount_text(line.amount, str(invoice.currency)),
+            money.amount_text(line.amount, invoice.currency),
         )
     for name, amount in (
         ("Total", invoice.total.amount),
         ("Paid by credits", -invoice.from_wallet),
         ("Amount due", invoice.amount_due),
     ):
-        text = money.amount_text(amount, str(invoice.currency))
+        text = money.amount_text(amount, invoice.currency)
         table.add_row(f"[bold]{name}", "", "", f"[bold]{text}")
     console.print(table)
 
@@ -179,7 +178,7 @@ def _show_journal(console: Console, shown: demo.Shown) -> None:
         right=("#", "Amount"),
     )  # fmt: skip
     for entry in shown.entries:
-        postings = list(entry.postings.all()) or [None]
+        postings: list[Posting | None] = [*entry.postings.all()] or [None]
         for number, posting in enumerate(postings):
             first = number == 0
             table.add_row(

@@ -1,0 +1,141 @@
+"""Customers, usage, settlements and invoices in the back office."""
+
+from __future__ import annotations
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from aforo.adminui import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, action
+from aforo.errors import DomainError
+from billing.models import (
+    Customer,
+    Invoice,
+    InvoiceLine,
+    InvoiceSeries,
+    Settlement,
+    SettlementRun,
+    Subscription,
+    TaxRate,
+    UsageEvent,
+)
+from billing.services import due
+
+
+class SubscriptionInline(ReadOnlyInline):
+    model = Subscription
+    fields = ["offering", "status", "billing_mode", "current_starts_at", "current_ends_at"]
+
+
+@admin.register(Customer)
+class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
+    """Personal data can be corrected here; customers are made through the API."""
+
+    list_display = ["name", "book", "email", "country", "timezone", "created_at"]
+    list_filter = ["book__livemode", "country"]
+    list_select_related = ["book"]
+    search_fields = ["book__key", "name", "email"]
+    readonly_fields = ["book", "created_at"]
+    ordering = ["-created_at"]
+    inlines = [SubscriptionInline]
+    actions = ["settle_due"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: a customer is made with its book."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Customer | None = None) -> bool:
+        """Refuse: history is kept."""
+        return False
+
+    @action(description="Settle what is due")
+    def settle_due(self, request: HttpRequest, customers: QuerySet[Customer]) -> None:
+        """Run a settlement run for each chosen customer."""
+        for customer in customers.select_related("book"):
+            book = customer.book
+            try:
+                run = due.settle(
+                    livemode=book.livemode, as_of=None, customer_id=book.key, clock=timezone.now
+                )
+            except DomainError as error:
+                self.message_user(request, f"{book.key}: {error.detail}", messages.ERROR)
+                continue
+            reasons = "; ".join(failure["reason"] for failure in run.failures)
+            level = messages.ERROR if run.failed else messages.SUCCESS
+            self.message_user(request, f"{book.key}: {run.settled} settled. {reasons}", level)
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(ReadOnlyAdmin):
+    list_display = ["customer", "offering", "status", "current_starts_at", "current_ends_at"]
+    list_filter = ["status", "billing_mode", "customer__book__livemode", "offering"]
+    list_select_related = ["customer", "offering"]
+    search_fields = ["customer__book__key", "=id"]
+    ordering = ["-created_at"]
+
+
+@admin.register(UsageEvent)
+class UsageEventAdmin(ReadOnlyAdmin):
+    list_display = ["book", "metric", "quantity", "occurred_at", "counted_at", "key"]
+    list_filter = ["book__livemode", "occurred_at"]
+    list_select_related = ["book", "metric"]
+    search_fields = ["book__key", "key", "metric__code"]
+    ordering = ["-id"]
+    show_full_result_count = False
+
+
+@admin.register(Settlement)
+class SettlementAdmin(ReadOnlyAdmin):
+    list_display = ["book", "cycle", "starts_at", "ends_at", "status", "currency", "arrears"]
+    list_filter = ["status", "book__livemode", "ends_at"]
+    list_select_related = ["book"]
+    search_fields = ["book__key", "=id"]
+    ordering = ["-id"]
+
+
+@admin.register(SettlementRun)
+class SettlementRunAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "livemode", "book", "status", "due", "settled", "failed"]
+    list_filter = ["status", "livemode"]
+    list_select_related = ["book"]
+    ordering = ["-created_at"]
+
+
+class InvoiceLineInline(ReadOnlyInline):
+    model = InvoiceLine
+    fields = ["kind", "description", "quantity", "unit_price", "amount"]
+    ordering = ["position"]
+    show_change_link = False
+
+
+@admin.register(Invoice)
+class InvoiceAdmin(ReadOnlyAdmin):
+    list_display = ["number", "customer", "status", "total", "from_wallet", "amount_due", "due_at"]
+    list_filter = ["status", "livemode", "currency", "issued_at"]
+    list_select_related = ["customer"]
+    search_fields = ["number", "customer__book__key", "=id"]
+    ordering = ["-created_at"]
+    inlines = [InvoiceLineInline]
+
+
+@admin.register(InvoiceSeries)
+class InvoiceSeriesAdmin(ReadOnlyAdmin):
+    list_display = ["prefix", "livemode", "last_number"]
+
+
+@admin.register(TaxRate)
+class TaxRateAdmin(ModelAdmin):  # type: ignore[misc]
+    """Rates are added, never edited: an invoice stays explained by the rate it was made with."""
+
+    list_display = ["name", "country", "region", "percent", "valid_from", "livemode"]
+    list_filter = ["country", "livemode"]
+    ordering = ["country", "region", "-valid_from"]
+
+    def has_change_permission(self, request: HttpRequest, obj: TaxRate | None = None) -> bool:
+        """Refuse: a new rate starts at a date."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: TaxRate | None = None) -> bool:
+        """Refuse: history is kept."""
+        return False

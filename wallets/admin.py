@@ -1,0 +1,94 @@
+"""Wallets, lots and operations in the back office: to read; credits move by services only."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+
+from aforo.adminui import ReadOnlyAdmin, ReadOnlyInline
+from wallets.models import CreditLot, Debit, Movement, Operation, TopUp, UnitWallet, Wallet
+
+
+class LotInline(ReadOnlyInline):
+    model = CreditLot
+    fields = ["kind", "source", "face", "remaining", "held", "carrying_remaining", "expires_at"]
+    ordering = ["granted_at"]
+
+
+class MovementInline(ReadOnlyInline):
+    model = Movement
+    fields = ["kind", "quantity", "carrying", "balance_after", "held_after", "entry"]
+    ordering = ["id"]
+    show_change_link = False
+
+
+@admin.register(Wallet)
+class WalletAdmin(ReadOnlyAdmin):
+    list_display = ["book", "currency", "billing_mode", "spend_state", "overage_limit"]
+    list_filter = ["currency", "billing_mode", "spend_state", "book__livemode"]
+    list_select_related = ["book"]
+    search_fields = ["book__key"]
+    ordering = ["book__key", "currency"]
+    inlines = [LotInline]
+
+
+@admin.register(UnitWallet)
+class UnitWalletAdmin(ReadOnlyAdmin):
+    list_display = ["book", "metric", "billing_mode", "spend_state"]
+    list_filter = ["billing_mode", "spend_state", "book__livemode"]
+    list_select_related = ["book", "metric"]
+    search_fields = ["book__key", "metric__code"]
+    ordering = ["book__key", "metric__code"]
+    inlines = [LotInline]
+
+
+@admin.register(CreditLot)
+class CreditLotAdmin(ReadOnlyAdmin):
+    list_display = [
+        "book", "kind", "source", "face", "remaining", "held", "carrying_remaining", "currency",
+        "expires_at",
+    ]  # fmt: skip
+    list_filter = ["kind", "source", "currency", "book__livemode", "expires_at"]
+    list_select_related = ["book"]
+    search_fields = ["book__key", "=id", "cause", "reason"]
+    ordering = ["-granted_at"]
+    inlines = [MovementInline]
+    show_full_result_count = False
+
+
+@admin.register(Movement)
+class MovementAdmin(ReadOnlyAdmin):
+    list_display = ["book", "kind", "quantity", "carrying", "balance_after", "held_after", "lot"]
+    list_filter = ["kind", "book__livemode"]
+    list_select_related = ["book", "lot"]
+    search_fields = ["book__key", "=lot__id"]
+    ordering = ["-id"]
+    show_full_result_count = False
+
+
+@admin.register(Debit)
+class DebitAdmin(ReadOnlyAdmin):
+    list_display = ["book", "quantity", "strategy", "overage", "overage_billed", "occurred_at"]
+    list_filter = ["strategy", "book__livemode", "occurred_at"]
+    list_select_related = ["book"]
+    search_fields = ["book__key", "=id", "operation__key"]
+    ordering = ["-id"]
+    show_full_result_count = False
+
+
+@admin.register(TopUp)
+class TopUpAdmin(ReadOnlyAdmin):
+    list_display = ["book", "wallet", "amount", "method", "status", "created_at", "paid_at"]
+    list_filter = ["status", "method", "book__livemode"]
+    list_select_related = ["book", "wallet"]
+    search_fields = ["book__key", "=id"]
+    ordering = ["-created_at"]
+
+
+@admin.register(Operation)
+class OperationAdmin(ReadOnlyAdmin):
+    list_display = ["book", "endpoint", "key", "status", "created_at"]
+    list_filter = ["endpoint", "book__livemode"]
+    list_select_related = ["book"]
+    search_fields = ["book__key", "key"]
+    ordering = ["-id"]
+    show_full_result_count = False
