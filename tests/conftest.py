@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rest_framework.test import APIClient
 
+from aforo.access.services import create_api_key
 from tests import database, serving
 
 
@@ -35,3 +37,31 @@ def served_url(transactional_db: None) -> Iterator[str]:
     """The address of the project as served by two processes on the tests' database."""
     with serving.serve() as url:
         yield url
+
+
+@pytest.fixture
+def sandbox_key(db: None) -> str:
+    """A sandbox key with every scope."""
+    return create_api_key(livemode=False, name="tests")[1]
+
+
+@pytest.fixture
+def live_key(db: None) -> str:
+    """A live key with every scope."""
+    return create_api_key(livemode=True, name="tests")[1]
+
+
+@pytest.fixture
+def api(sandbox_key: str) -> APIClient:
+    """The API as a sandbox key sees it."""
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {sandbox_key}")
+    return client
+
+
+@pytest.fixture
+def live_api(live_key: str) -> APIClient:
+    """The API as a live key sees it."""
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {live_key}")
+    return client

@@ -224,7 +224,7 @@ class _Batch:
             rows = (
                 Debit.objects.filter(wallet__in=limited, overage__gt=F("overage_billed"))
                 .values_list("wallet")
-                .annotate(Sum(F("overage") - F("overage_billed")))
+                .annotate(unbilled=Sum(F("overage") - F("overage_billed")))
             )
             for wallet_id, total in rows:
                 limited[wallet_id].open_overage = total

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import IO, Any, TypeVar
 
-from django.core.exceptions import RequestDataTooBig
+from django.conf import settings
 from rest_framework.exceptions import ParseError
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
@@ -43,6 +43,18 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+def _check_length(parser_context: Mapping[str, Any] | None) -> None:
+    """Refuse a body by its announced length, before it is read.
+
+    Raises: TooLarge.
+    """
+    request = (parser_context or {}).get("request")
+    length = 0 if request is None else int(request.META.get("CONTENT_LENGTH") or 0)
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    if length > limit:
+        raise TooLarge(f"The request body is larger than {limit} bytes.")
+
+
 class ExactJsonParser(BaseParser):
     """RFC 8259 JSON, strictly: no duplicate names, no lone surrogates, numbers kept exact."""
 
@@ -58,10 +70,8 @@ class ExactJsonParser(BaseParser):
 
         Raises: ParseError (400) when it is not JSON.
         """
-        try:
-            body = stream.read()
-        except RequestDataTooBig as error:
-            raise TooLarge("The request body is larger than 8 MiB.") from error
+        _check_length(parser_context)
+        body = stream.read()
         if not body.strip():
             return {}
         try:

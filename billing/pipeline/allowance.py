@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 
-from aforo.money import ZERO, divide, plain
+from aforo.money import ZERO, divide, plain, to_books
 from billing.pipeline.draft import Demand, Draft, traced
 from pricing.terms import FlatRate, Percentage
 from wallets.waterfall import Allocation, allocate
+
+Burns = Mapping[str, tuple[Allocation, ...]]
 
 
 def allowance(draft: Draft) -> Draft:
@@ -23,58 +25,60 @@ def allowance(draft: Draft) -> Draft:
         replace(d, included=min(d.used, draft.quotas.get(d.charge.code, ZERO)))
         for d in draft.demands
     ]
-    open_feeds = [_open_feeds(draft, demand) for demand in demands]
     burns: dict[str, tuple[Allocation, ...]] = {}
-    paid: dict[str, Decimal] = {}
     for metric, lots in sorted(draft.unit_lots.items()):
-        need = max((feeds.get(metric, ZERO) for feeds in open_feeds), default=ZERO)
-        outcome = allocate(lots, need, draft.unit_orders.get(metric, draft.money_order))
+        need = max((_units_open(demand, metric) for demand in demands), default=ZERO)
+        order = draft.may_pay(draft.unit_orders.get(metric, draft.money_order))
+        outcome = allocate(lots, need, order)
         if outcome.allocations:
             burns[metric] = outcome.allocations
-            paid[metric] = outcome.covered
-    demands = [
-        replace(demand, from_units=_relief(demand, feeds, paid))
-        for demand, feeds in zip(demands, open_feeds, strict=True)
-    ]
+    demands = [replace(demand, from_units=_paid_in_units(demand, burns)) for demand in demands]
     return traced(
         replace(draft, demands=tuple(demands), unit_burns=burns),
         "Allowance",
         given={demand.charge.code: demand.used for demand in demands},
         found={demand.charge.code: demand.billable for demand in demands},
-        notes=_notes(demands, burns),
+        notes=[
+            *(f"{d.charge.code}: {plain(d.included)} included." for d in demands if d.included),
+            *(
+                f"{metric}: {plain(burn.quantity)} from {burn.kind} units."
+                for metric, burned in burns.items()
+                for burn in burned
+            ),
+        ]
+        or ["Nothing is included, and no unit credits paid."],
     )
 
 
-def _open_feeds(draft: Draft, demand: Demand) -> dict[str, Decimal]:
-    """Give what is left of each metric after the included quantity, eaten in the feeds' order."""
+def _open(demand: Demand, metric: str) -> Decimal:
+    """Give what the included quantity, eaten in the feeds' order, leaves of a metric, weighted."""
+    left = demand.included
+    for fed_by, weighted in demand.weighted.items():
+        if fed_by == metric:
+            return weighted - min(left, weighted)
+        left -= min(left, weighted)
+    return ZERO
+
+
+def _units_open(demand: Demand, metric: str) -> Decimal:
+    """Give the units of a metric that credits may still pay; a fee or a percentage has none."""
     if isinstance(demand.charge.terms, FlatRate | Percentage):
-        return {}
-    included = demand.included
-    left: dict[str, Decimal] = {}
-    for metric, weight in demand.charge.feeds:
-        usage = draft.usage.get(metric)
-        weighted = weight * max(usage.quantity, ZERO) if usage else ZERO
-        eaten = min(included, weighted)
-        included -= eaten
-        left[metric] = divide(weighted - eaten, weight)
-    return left
+        return ZERO
+    weight = dict(demand.charge.feeds).get(metric)
+    return ZERO if weight is None else divide(_open(demand, metric), weight)
 
 
-def _relief(demand: Demand, feeds: dict[str, Decimal], paid: dict[str, Decimal]) -> Decimal:
-    """Give the weighted quantity of a charge that unit credits pay."""
+def _paid_in_units(demand: Demand, burns: Burns) -> Decimal:
+    """Give the weighted quantity that unit credits pay.
+
+    Units that reach for all of a metric leave nothing behind: 28 / 3 is 9.333333333333, and three
+    times that would leave a trace of a unit that starts a block or owes a tier's flat fee.
+    """
     weights = dict(demand.charge.feeds)
-    relief = sum(
-        (weights[metric] * min(left, paid.get(metric, ZERO)) for metric, left in feeds.items()),
-        ZERO,
-    )
-    return min(relief, demand.used - demand.included)
-
-
-def _notes(demands: Sequence[Demand], burns: dict[str, tuple[Allocation, ...]]) -> list[str]:
-    notes = [f"{d.charge.code}: {plain(d.included)} included." for d in demands if d.included > 0]
-    notes += [
-        f"{metric}: {plain(burn.quantity)} from {burn.kind} units."
-        for metric, burned in burns.items()
-        for burn in burned
-    ]
-    return notes or ["Nothing is included, and no unit credits paid."]
+    paid = ZERO
+    for metric, burned in burns.items():
+        units, need = sum((b.quantity for b in burned), ZERO), _units_open(demand, metric)
+        if need > 0:
+            left = _open(demand, metric)
+            paid += left if units >= need else min(to_books(weights[metric] * units), left)
+    return paid

@@ -3,48 +3,57 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
-from aforo.money import plain, round_amount
+from aforo.money import ZERO, plain, round_amount, to_books
 from billing.pipeline.draft import Draft, Line, traced
 
 
 def commit(draft: Draft) -> Draft:
     """Bring the subtotal up to the plan's minimum spend, or down to its maximum; then round it.
 
-    Needs: lines, subtotal, minimum_spend, maximum_spend. Gives: a COMMIT or an ADJUSTMENT line, the
-    subtotal as the document shows it, and the residue of rounding as a line.
-    Keeps: the lines sum to the subtotal.
+    Needs: lines, subtotal, unit_burns, considerations, minimum_spend, maximum_spend. Gives: a
+    COMMIT or an ADJUSTMENT line, the subtotal as the document shows it, and the residue of
+    rounding as a line. Keeps: the lines sum to the subtotal.
     """
-    before = draft.subtotal
-    lines, notes = list(draft.lines), []
-    subtotal, commitment = before, draft.commitment
-    if draft.minimum_spend is not None and subtotal < draft.minimum_spend:
-        commitment = draft.minimum_spend - subtotal
+    lines, notes, subtotal = list(draft.lines), [], draft.subtotal
+    in_units, commitment = _paid_in_units(draft), ZERO
+    if draft.minimum_spend is not None and subtotal + in_units < draft.minimum_spend:
+        commitment = to_books(draft.minimum_spend - subtotal - in_units)
         lines.append(Line("COMMIT", "Minimum spend", commitment))
-        subtotal = draft.minimum_spend
-        notes.append(f"Raised to the minimum spend of {plain(draft.minimum_spend)}.")
+        subtotal += commitment
+        counted = f", of which paid units count {plain(in_units)}" if in_units else ""
+        notes.append(f"Raised to the minimum spend of {plain(draft.minimum_spend)}{counted}.")
     if draft.maximum_spend is not None and subtotal > draft.maximum_spend:
         lines.append(Line("ADJUSTMENT", "Maximum spend", draft.maximum_spend - subtotal))
         subtotal = draft.maximum_spend
         notes.append(f"Cut to the maximum spend of {plain(draft.maximum_spend)}.")
-    rounding = draft.rounding
-    if draft.is_rounded:
-        rounded = round_amount(subtotal, draft.currency)
-        rounding = rounded - subtotal
-        if rounding != 0:
-            lines.append(Line("ROUNDING", "Rounding", rounding))
-            notes.append(f"Rounded by {plain(rounding)}.")
-        subtotal = rounded
+    subtotal = round_amount(subtotal, draft.currency) if draft.is_rounded else to_books(subtotal)
+    # The steps of a line stay exact; its amount is what the books can hold.
+    lines = [replace(line, amount=to_books(line.amount)) for line in lines]
+    rounding = subtotal - sum((line.amount for line in lines), ZERO)
+    if rounding != 0:
+        lines.append(Line("ROUNDING", "Rounding", rounding))
+        notes.append(f"Rounded by {plain(rounding)}.")
     return traced(
         replace(
-            draft,
-            lines=tuple(lines),
-            subtotal=subtotal,
-            commitment=commitment,
-            rounding=rounding,
+            draft, lines=tuple(lines), subtotal=subtotal, commitment=commitment, rounding=rounding
         ),
         "Commit",
-        given={"subtotal": before},
+        given={"subtotal": draft.subtotal},
         found={"subtotal": subtotal},
         notes=notes or ["Within the plan's minimum and maximum."],
+    )
+
+
+def _paid_in_units(draft: Draft) -> Decimal:
+    """Give what the burned unit lots had cost: it counts toward a minimum (DECISIONS 35)."""
+    return sum(
+        (
+            draft.considerations[burn.lot].released_by(burn.quantity)
+            for burns in draft.unit_burns.values()
+            for burn in burns
+            if burn.kind != "PROMO" and burn.lot in draft.considerations
+        ),
+        ZERO,
     )

@@ -1,12 +1,13 @@
 """What travels through the ten stages: what was read, and what each stage has found. Pure.
 
 Frozen: a stage gives a new draft. Amounts are exact until Commit; from there on the document of a
-HYBRID or POSTPAID cycle is rounded to the currency, a PREPAID one is not (DECISIONS 11).
+HYBRID or POSTPAID cycle is rounded to the currency, a PREPAID one keeps the 12 places of the books
+(DECISIONS 11).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from uuid import UUID
@@ -15,6 +16,7 @@ from aforo.money import ZERO, plain
 from aforo.periods import Period
 from pricing.calculators import Step
 from pricing.terms import Terms
+from wallets.carrying import remaining_carrying
 from wallets.waterfall import Allocation, Lot
 
 
@@ -53,6 +55,7 @@ class Tax:
 
     name: str
     percent: Decimal
+    jurisdiction: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +67,38 @@ class Overage:
 
 
 @dataclass(frozen=True, slots=True)
+class Consideration:
+    """What was paid for a unit lot: `carrying` for its `face`, of which `remaining` is left."""
+
+    carrying: Decimal
+    face: Decimal
+    remaining: Decimal
+
+    def released_by(self, quantity: Decimal) -> Decimal:
+        """Give the part that burning `quantity` releases."""
+        before, after = (
+            remaining_carrying(carrying=self.carrying, face=self.face, remaining=remaining)
+            for remaining in (self.remaining, self.remaining - quantity)
+        )
+        return before - after
+
+
+@dataclass(frozen=True, slots=True)
 class Demand:
-    """What one charge is asked to price: used, of which included, of which paid in units."""
+    """What one charge is asked to price: used, of which included, of which paid in units.
+
+    `weighted` says how much of what was used comes from each metric.
+    """
 
     charge: ChargeTerms
-    used: Decimal
+    weighted: Mapping[str, Decimal]
     events: int
     included: Decimal = ZERO
     from_units: Decimal = ZERO
+
+    @property
+    def used(self) -> Decimal:
+        return sum(self.weighted.values(), ZERO)
 
     @property
     def billable(self) -> Decimal:
@@ -134,6 +161,8 @@ class Draft:
     tax_rate: Tax | None = None
     unit_lots: Mapping[str, tuple[Lot, ...]] = field(default_factory=dict)
     unit_orders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    considerations: Mapping[UUID, Consideration] = field(default_factory=dict)
+    """Of the unit lots that were paid for in this currency."""
     money_lots: tuple[Lot, ...] = ()
     money_order: tuple[str, ...] = ("PROMO", "BONUS", "CASH")
     overages: tuple[Overage, ...] = ()
@@ -160,6 +189,11 @@ class Draft:
     def is_rounded(self) -> bool:
         """Tell whether the document is rounded to the currency."""
         return self.billing_mode != "PREPAID"
+
+    def may_pay(self, order: Sequence[str]) -> tuple[str, ...]:
+        """Give the kinds of a burn order that pay here: POSTPAID has no cash step (DESIGN 3)."""
+        is_postpaid = self.billing_mode == "POSTPAID"
+        return tuple(kind for kind in order if not (is_postpaid and kind == "CASH"))
 
     @property
     def overage(self) -> Decimal:

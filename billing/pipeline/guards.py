@@ -24,6 +24,8 @@ def check(draft: Draft) -> None:
     in_lines = sum((line.amount for line in draft.lines), ZERO)
     if 5 <= stage <= 6:
         rules["the lines sum to the subtotal"] = in_lines == draft.subtotal
+    if 7 <= stage <= 8:
+        rules["the lines sum to the net"] = in_lines == draft.subtotal - draft.discount
     if stage == 9:
         rules |= _settled(draft) | {"the lines sum to the total": in_lines == draft.total}
     broken = [rule for rule, holds in rules.items() if not holds]

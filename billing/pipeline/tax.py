@@ -25,11 +25,11 @@ def tax(draft: Draft) -> Draft:
     """
     net = draft.subtotal - draft.discount
     owed = tax_on(draft, net)
-    note = (
-        "No tax rate applies."
-        if draft.tax_rate is None
-        else f"{draft.tax_rate.name}: {plain(draft.tax_rate.percent)} % of {plain(net)}."
-    )
+    note = "No tax rate applies."
+    if draft.tax_rate is not None:
+        where = f" ({draft.tax_rate.jurisdiction})" if draft.tax_rate.jurisdiction else ""
+        rate = plain(draft.tax_rate.percent)
+        note = f"{draft.tax_rate.name}{where}: {rate} % of {plain(net)}."
     return traced(
         replace(draft, tax=owed, total=net + owed + draft.overage),
         "Tax",

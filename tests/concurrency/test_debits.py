@@ -1,0 +1,134 @@
+"""Real threads and real commits on one wallet: never below zero, never twice."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+
+import httpx
+import pytest
+from django.db import connection
+
+from aforo.access.services import create_api_key
+from billing.services import proof
+from ledger.models import Entry
+from tests import factories
+from wallets import engine
+from wallets.answers import Answer
+from wallets.models import Debit, Operation
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]
+
+
+def at_once(calls: int, call: Callable[[int], object]) -> list[object]:
+    """Run calls in as many threads, let go together; close each thread's connection."""
+    barrier = threading.Barrier(calls)
+
+    def run(number: int) -> object:
+        barrier.wait()
+        try:
+            return call(number)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(calls) as pool:
+        return list(pool.map(run, range(calls)))
+
+
+def test_fifty_threads_on_a_wallet_that_covers_thirty() -> None:
+    book = factories.customer()
+    factories.grant("cust_1", "10", "PROMO")
+    factories.grant("cust_1", "20", "BONUS")
+    factories.top_up("cust_1", "30")
+
+    results = at_once(50, lambda n: factories.debit("cust_1", "2", f"req_{n}"))
+
+    accepted = [r for r in results if isinstance(r, Answer)]
+    refused = Counter(factories.refusal(r).code for r in results if not isinstance(r, Answer))
+    assert len(accepted) == 30
+    assert refused == {"insufficient_funds": 20}
+    assert factories.available(book) == 0
+    assert Debit.objects.filter(book=book).count() == 30
+    assert proof.verify().ok
+
+
+def test_one_key_fired_twenty_times_has_one_effect() -> None:
+    book = factories.customer()
+    factories.top_up("cust_1", "100")
+    entries = Entry.objects.count()
+
+    results = at_once(20, lambda _: factories.debit("cust_1", "7", "the_same"))
+
+    bodies = {r.body for r in results if isinstance(r, Answer)}
+    assert len(results) == 20
+    assert len(bodies) == 1
+    assert sum(r.replayed for r in results if isinstance(r, Answer)) == 19
+    assert factories.available(book) == 93
+    assert Entry.objects.count() == entries + 1
+    assert Operation.objects.filter(book=book, key="the_same").count() == 1
+
+
+def test_lists_that_name_the_books_in_opposite_order_do_not_deadlock() -> None:
+    for key in ("cust_1", "cust_2"):
+        factories.customer(key)
+        factories.top_up(key, "1000")
+
+    def both(number: int) -> list[engine.Result]:
+        keys = ["cust_1", "cust_2"][:: 1 if number % 2 else -1]
+        return engine.debit(
+            [engine.DebitRequest(customer_id=k, key=f"r{number}", amount=Decimal(1)) for k in keys],
+            livemode=False,
+        )
+
+    results = at_once(20, both)
+
+    answers = [r for pair in results if isinstance(pair, list) for r in pair]
+    assert len(answers) == 40
+    assert all(isinstance(r, Answer) for r in answers)
+    assert proof.verify().ok
+
+
+def test_fifty_connections_over_http(served_url: str) -> None:
+    book = factories.customer("cust_8923")
+    factories.top_up("cust_8923", "60")
+    _, secret = create_api_key(livemode=False, name="load")
+    headers = {"Authorization": f"Bearer {secret}"}
+
+    def call(number: int) -> int:
+        with httpx.Client(base_url=served_url, headers=headers, timeout=60) as client:
+            body = {"customer_id": "cust_8923", "amount": 2, "idempotency_key": f"req_{number}"}
+            return client.post("/v1/wallets/debit", json=body).status_code
+
+    statuses = Counter(at_once(50, call))
+
+    assert statuses == {200: 30, 402: 20}
+    assert factories.available(book) == 0
+    assert proof.verify().ok
+
+
+def test_the_landing_page_call_without_a_content_type(served_url: str) -> None:
+    """Only host, key and customer are replaced; curl -d alone would even claim a form."""
+    factories.customer("cust_8923")
+    factories.top_up("cust_8923", "100")
+    _, secret = create_api_key(livemode=False, name="landing")
+    content = (
+        b'{"customer_id": "cust_8923", "amount": 50, "strategy": "WATERFALL", '
+        b'"idempotency_key": "req_9982"}'
+    )
+    url, key = f"{served_url}/v1/wallets/debit", {"Authorization": f"Bearer {secret}"}
+
+    bare = httpx.post(url, content=content, headers=key)
+    form = httpx.post(
+        url,
+        content=content,
+        headers=key | {"Content-Type": "application/x-www-form-urlencoded"},
+    )
+
+    assert (bare.status_code, form.status_code) == (200, 200)
+    assert bare.json()["balance"]["available"] == "50"
+    assert form.content == bare.content
+    assert form.headers["Idempotency-Replayed"] == "true"
+    assert "Idempotency-Replayed" not in bare.headers

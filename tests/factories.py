@@ -1,0 +1,192 @@
+"""Plain functions that build state through the services that everything else calls too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from aforo.errors import DomainError
+from aforo.sandbox.models import TestClock
+from aforo.sandbox.services import create_clock
+from billing.models import Subscription
+from billing.services import customers, subscriptions
+from ledger.models import Book, Entry, Posting
+from pricing import services as pricing
+from pricing.models import Metric, Offering
+from wallets import engine
+from wallets import services as wallets
+from wallets.answers import Answer
+from wallets.models import CreditLot, Debit, Movement, Operation
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+FEBRUARY = datetime(2026, 2, 1, tzinfo=UTC)
+MARCH = datetime(2026, 3, 1, tzinfo=UTC)
+
+TOKENS_AT_2_MILLS: list[dict[str, Any]] = [
+    {
+        "code": "tokens",
+        "description": "Tokens",
+        "model": "PER_UNIT",
+        "metric": "tokens",
+        "terms": {"unit_price": "0.002"},
+    }
+]
+
+
+def metric(code: str = "tokens", *, livemode: bool = False, aggregation: str = "SUM") -> Metric:
+    """Give a metric, made if need be."""
+    found = Metric.objects.filter(livemode=livemode, code=code).first()
+    return found or pricing.create_metric(
+        livemode=livemode, code=code, name=code, aggregation=aggregation
+    )
+
+
+def offering(
+    code: str = "tokens_monthly",
+    *,
+    billing_mode: str = "HYBRID",
+    livemode: bool = False,
+    charges: Sequence[dict[str, Any]] = TOKENS_AT_2_MILLS,
+    grants: Sequence[dict[str, Any]] = (),
+    wording: dict[str, Any] | None = None,
+    **terms: Any,
+) -> Offering:
+    """Publish a plan and sell it by the month."""
+    metric("tokens", livemode=livemode)
+    pricing.create_rate_plan(
+        livemode=livemode,
+        code=f"plan_{code}",
+        name=code,
+        currency="USD",
+        wording=pricing.Wording(charges=charges, grants=grants, **(wording or {})),
+    )
+    pricing.publish(livemode=livemode, code=f"plan_{code}", now=START)
+    return pricing.create_offering(
+        livemode=livemode,
+        code=code,
+        name=code,
+        rate_plan=f"plan_{code}",
+        billing_mode=billing_mode,
+        interval=terms.pop("interval", "MONTH"),
+        **terms,
+    )
+
+
+def customer(
+    key: str = "cust_1", *, livemode: bool = False, clock: TestClock | None = None
+) -> Book:
+    """Create a customer and give its book."""
+    made = customers.create_customer(
+        livemode=livemode,
+        customer_id=key,
+        name=key.title(),
+        test_clock=None if clock is None else clock.pk,
+    )
+    return made.book
+
+
+def clocked_customer(key: str = "cust_1", now: datetime = START) -> Book:
+    """Create a sandbox customer on a clock of its own."""
+    return customer(key, clock=create_clock(livemode=False, now=now))
+
+
+def subscription(key: str, code: str = "tokens_monthly") -> Subscription:
+    """Subscribe a sandbox customer."""
+    return subscriptions.subscribe(livemode=False, customer_id=key, offering=code)
+
+
+def top_up(key: str, amount: str, *, livemode: bool = False, name: str = "") -> None:
+    """Buy cash credits in USD."""
+    wallets.top_up(
+        livemode=livemode,
+        customer_id=key,
+        key=name or f"top-up-{key}-{amount}",
+        amount=Decimal(amount),
+        currency="USD",
+        payment=wallets.Payment("wire") if livemode else None,
+    )
+
+
+def grant(key: str, amount: str, kind: str = "PROMO", **terms: Any) -> None:
+    """Give money credits in USD."""
+    wallets.grant(
+        livemode=terms.pop("livemode", False),
+        customer_id=key,
+        key=terms.pop("name", f"grant-{key}-{kind}-{amount}"),
+        kind=kind,
+        amount=Decimal(amount),
+        currency="USD",
+        reason="test",
+        **terms,
+    )
+
+
+def grant_units(key: str, quantity: str, kind: str = "PROMO", **terms: Any) -> None:
+    """Give units of the metric `tokens`."""
+    wallets.grant(
+        livemode=False,
+        customer_id=key,
+        key=f"units-{key}-{kind}-{quantity}",
+        kind=kind,
+        metric="tokens",
+        quantity=Decimal(quantity),
+        reason="test",
+        **terms,
+    )
+
+
+def debit(key: str, amount: str, name: str = "", **terms: Any) -> engine.Result:
+    """Debit money; give the answer or the refusal."""
+    request = engine.DebitRequest(
+        customer_id=key, key=name or f"debit-{amount}", amount=Decimal(amount), **terms
+    )
+    (result,) = engine.debit([request], livemode=False)
+    return result
+
+
+def body(result: engine.Result) -> dict[str, Any]:
+    """Read an accepted answer."""
+    assert isinstance(result, Answer), result
+    read: dict[str, Any] = json.loads(result.body)
+    return read
+
+
+def refusal(result: engine.Result) -> DomainError:
+    """Take a refusal."""
+    assert isinstance(result, DomainError), result
+    return result
+
+
+def everything() -> tuple[Any, ...]:
+    """Picture all that credits are made of, to see that a refusal changed nothing."""
+    return (
+        Book.objects.count(),
+        Entry.objects.count(),
+        Posting.objects.count(),
+        Movement.objects.count(),
+        Debit.objects.count(),
+        Operation.objects.count(),
+        sorted(CreditLot.objects.values_list("id", "remaining", "held", "carrying_remaining")),
+        sorted(Book.objects.values_list("key", "sequence", "head_hash")),
+    )
+
+
+def available(book: Book) -> Decimal:
+    """Sum what remains of a book's money lots."""
+    lots = CreditLot.objects.filter(book=book, wallet__isnull=False)
+    return sum((lot.remaining - lot.held for lot in lots), Decimal(0))
+
+
+def event(key: str, quantity: object, name: str, at: datetime, metric: str = "tokens") -> object:
+    """Write a metered event as the vendor's client does."""
+    return {
+        "customerId": key,
+        "metricName": metric,
+        "quantity": quantity,
+        "idempotencyKey": name,
+        "occurredAt": at.isoformat(),
+        "productType": "API",
+    }
