@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from django.db import connection
 from django.db.models import F, Q
@@ -16,7 +17,7 @@ from django.db.models import F, Q
 from aforo import money
 from aforo.periods import Period
 from billing.models import Settlement, Subscription, TaxRate
-from billing.pipeline.draft import ChargeTerms, Draft, MetricUsage, Overage, Tax
+from billing.pipeline.draft import ChargeTerms, Consideration, Draft, MetricUsage, Overage, Tax
 from ledger.models import Book
 from pricing import services as pricing
 from pricing.models import Aggregation, Metric
@@ -141,6 +142,7 @@ def load(
     units = {w.pk: w for w in UnitWallet.objects.filter(book=book).select_related("metric")}
     unit_lots: dict[str, list[Lot]] = {}
     money_lots: list[Lot] = []
+    considerations: dict[UUID, Consideration] = {}
     for lot in reads.open_lots([book.pk]):
         if not _pays_for(lot.source, lot.effective_at, lot.expires_at, settlement.ends_at):
             continue
@@ -149,6 +151,8 @@ def load(
         elif lot.unit_wallet_id in units:
             code = units[lot.unit_wallet_id].metric.code
             unit_lots.setdefault(code, []).append(reads.seen_by_waterfall(lot))
+            if lot.carrying > 0 and lot.currency == version.plan.currency:
+                considerations[lot.id] = Consideration(lot.carrying, lot.face, lot.remaining)
     return Draft(
         currency=version.plan.currency,
         billing_mode=subscription.billing_mode,
@@ -173,6 +177,7 @@ def load(
         tax_rate=_tax_rate(subscription, settlement.ends_at),
         unit_lots={code: tuple(lots) for code, lots in unit_lots.items()},
         unit_orders={w.metric.code: tuple(w.burn_order) for w in units.values()},
+        considerations=considerations,
         money_lots=tuple(money_lots),
         money_order=tuple(version.burn_order),
         overages=_overages(wallet, settlement.ends_at),
@@ -213,4 +218,6 @@ def _tax_rate(subscription: Subscription, at: datetime) -> Tax | None:
         valid_from__lte=at,
     )
     rate = rates.order_by("-region", "-valid_from", "-pk").first()
-    return None if rate is None else Tax(rate.name, rate.percent)
+    if rate is None:
+        return None
+    return Tax(rate.name, rate.percent, "-".join(filter(None, (rate.country, rate.region))))
