@@ -1,0 +1,142 @@
+"""Every page of the back office opens, and nothing financial can be edited there."""
+
+from __future__ import annotations
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from billing import demo
+from billing.models import Settlement
+from pricing.models import RatePlan, RatePlanVersion
+from tests import factories
+from wallets.models import CreditLot
+
+pytestmark = pytest.mark.django_db
+
+OURS = ["access", "sandbox", "ledger", "pricing", "wallets", "billing"]
+INSIDE = {"Charge", "ChargeMetric", "GrantTemplate", "InvoiceLine"}  # Shown inside their parents.
+EDITABLE = {"Metric", "RatePlan", "RatePlanVersion", "Charge", "Offering", "Customer", "TaxRate"}
+
+
+@pytest.fixture
+def staff(admin_client: Client) -> Client:
+    demo.run()
+    return admin_client
+
+
+def models() -> list[type]:
+    return [m for label in OURS for m in apps.get_app_config(label).get_models()]
+
+
+def test_every_model_is_visible() -> None:
+    missing = {m.__name__ for m in models() if m not in admin.site._registry}
+
+    assert missing <= INSIDE
+
+
+@pytest.mark.parametrize(
+    "model",
+    [m for m in models() if m.__name__ not in {"ChargeMetric", "GrantTemplate", "InvoiceLine"}],
+)
+def test_list_and_detail_open(staff: Client, model: type) -> None:
+    meta = model._meta  # type: ignore[attr-defined]
+    base = f"admin:{meta.app_label}_{meta.model_name}"
+
+    listed = staff.get(reverse(f"{base}_changelist"))
+    first = model.objects.order_by("pk").first()  # type: ignore[attr-defined]
+
+    assert listed.status_code == 200
+    if first is not None:
+        assert staff.get(reverse(f"{base}_change", args=[first.pk])).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "model", [m for m in models() if m in admin.site._registry and m.__name__ not in EDITABLE]
+)
+def test_what_is_financial_is_read_only(staff: Client, model: type) -> None:
+    meta = model._meta  # type: ignore[attr-defined]
+    base = f"admin:{meta.app_label}_{meta.model_name}"
+
+    assert staff.get(reverse(f"{base}_add")).status_code == 403
+    first = model.objects.order_by("pk").first()  # type: ignore[attr-defined]
+    if first is not None:
+        assert staff.post(reverse(f"{base}_change", args=[first.pk]), {}).status_code == 403
+        assert staff.post(reverse(f"{base}_delete", args=[first.pk])).status_code == 403
+
+
+def test_lists_take_constant_queries(staff: Client) -> None:
+    url = reverse("admin:wallets_creditlot_changelist")
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert staff.get(url).status_code == 200
+        return len(captured)
+
+    before = queries()
+    for n in range(15):
+        factories.grant(demo.LANDING_CUSTOMER, "1", name=f"g{n}")
+
+    assert queries() == before
+    assert CreditLot.objects.count() >= 15
+
+
+def test_a_draft_is_begun_edited_and_published(staff: Client) -> None:
+    plan = RatePlan.objects.get(livemode=False, code=demo.PLAN)
+    plans = reverse("admin:pricing_rateplan_changelist")
+
+    staff.post(plans, {"action": "begin_draft", "_selected_action": [plan.pk]})
+    draft = RatePlanVersion.objects.get(plan=plan, status="DRAFT")
+    assert draft.charges.count() == 4
+    assert draft.grants.count() == 2
+    staff.post(plans, {"action": "publish_draft", "_selected_action": [plan.pk]})
+
+    draft.refresh_from_db()
+    assert (draft.number, draft.status) == (2, "PUBLISHED")
+    page = staff.get(reverse("admin:pricing_rateplanversion_change", args=[draft.pk]))
+    assert b"_save" not in page.content
+
+
+def test_wrong_terms_are_named_on_the_form(staff: Client) -> None:
+    plan = RatePlan.objects.get(livemode=False, code=demo.PLAN)
+    staff.post(
+        reverse("admin:pricing_rateplan_changelist"),
+        {"action": "begin_draft", "_selected_action": [plan.pk]},
+    )
+    charge = RatePlanVersion.objects.get(plan=plan, status="DRAFT").charges.get(code="input")
+
+    page = staff.post(
+        reverse("admin:pricing_charge_change", args=[charge.pk]),
+        {
+            "code": "input",
+            "model": "PER_UNIT",
+            "terms": '{"unit_price": "-1"}',
+            "timing": "ARREARS",
+            "position": "0",
+            "feeds-TOTAL_FORMS": "0",
+            "feeds-INITIAL_FORMS": "0",
+        },
+    )
+
+    assert page.status_code == 200
+    assert b"/unit_price" in page.content
+    charge.refresh_from_db()
+    assert charge.terms == {"unit_price": "0.0000025"}
+
+
+def test_settling_by_action_says_what_it_did(staff: Client) -> None:
+    before = Settlement.objects.count()
+    book = demo._customer()
+
+    page = staff.post(
+        reverse("admin:billing_customer_changelist"),
+        {"action": "settle_due", "_selected_action": [book.pk]},
+        follow=True,
+    )
+
+    assert b"0 settled" in page.content
+    assert Settlement.objects.count() == before
