@@ -57,7 +57,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "djmoney",
     "django_celery_beat",
-    "aforo",
+    "aforo.apps.AforoConfig",
     "aforo.access",
     "aforo.sandbox",
     "ledger",
@@ -164,6 +164,15 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "CreditKind": "pricing.models.Kind",
+        "BillingMode": "pricing.models.BillingMode",
+        "OfferingStatus": "pricing.models.OfferingStatus",
+        "VersionStatus": "pricing.models.VersionStatus",
+        "SubscriptionStatus": "billing.models.SubscriptionStatus",
+        "SettlementStatus": "billing.models.SettlementStatus",
+        "InvoiceStatus": "billing.models.InvoiceStatus",
+    },
 }
 
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://")

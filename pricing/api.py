@@ -84,7 +84,7 @@ class ChargeBody(StrictSerializer):
     timing = serializers.ChoiceField(choices=Timing.choices, required=False)
 
 
-class GrantBody(StrictSerializer):
+class GrantTermsBody(StrictSerializer):
     code = CodeField(required=False)
     kind = serializers.ChoiceField(choices=Kind.choices)
     amount = DecimalField(positive=True, required=False)
@@ -109,7 +109,7 @@ class WordingBody(StrictSerializer):
     caps = serializers.DictField(child=DecimalField(positive=True), required=False)
     grace_hours = serializers.IntegerField(min_value=0, max_value=2_000, required=False)
     charges = ChargeBody(many=True)
-    grants = GrantBody(many=True, required=False)
+    grants = GrantTermsBody(many=True, required=False)
 
 
 class RatePlanBody(WordingBody):

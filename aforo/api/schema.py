@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.extensions import (
+    OpenApiAuthenticationExtension,
+    OpenApiSerializerFieldExtension,
+)
 from drf_spectacular.openapi import AutoSchema
 
 PROBLEM_SCHEMA: dict[str, Any] = {
@@ -47,6 +50,17 @@ class ProblemAutoSchema(AutoSchema):
                 "content": {"application/problem+json": {"schema": PROBLEM_SCHEMA}},
             }
         return operation
+
+
+class DecimalFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    target_class = "aforo.api.fields.DecimalField"
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        """Describe a decimal: a string in answers, a string or a number in requests."""
+        return {
+            "type": "string" if direction == "response" else ["string", "number"],
+            "examples": ["12.50"],
+        }
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

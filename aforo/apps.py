@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class AforoConfig(AppConfig):
+    name = "aforo"
+    verbose_name = "Aforo"
