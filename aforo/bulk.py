@@ -7,58 +7,73 @@ number and the server plans it once.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
 from functools import cache
 from typing import Any
 
 from django.db import connection, models
 
 
-def _column_type(field: models.Field[Any, Any]) -> str:
-    """Give the array element type of a column, as PostgreSQL names it."""
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column, the type of the array that its values travel in, and how they are written there."""
+
+    name: str
+    travels_as: str
+    stored_as: str
+    write: Callable[[Any], Any] | None
+
+
+def _json(value: object) -> str | None:
+    """Write JSON as text; the server casts it. None is the database's NULL, not JSON's."""
+    return None if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _decimal(value: Decimal | int | None) -> Decimal | None:
+    """Write a number; an array cannot mix the integer defaults of models with decimals."""
+    return Decimal(value) if isinstance(value, int) else value
+
+
+def _column(field: models.Field[Any, Any]) -> _Column:
+    name = connection.ops.quote_name(str(field.column))
     declared = field.db_type(connection)
     assert declared is not None, f"{field} has no column"
-    return {"varchar": "text", "serial": "integer", "bigserial": "bigint"}.get(
+    kind = {"varchar": "text", "serial": "integer", "bigserial": "bigint"}.get(
         declared.partition("(")[0], declared
     )
-
-
-def _fields(model: type[models.Model], names: Sequence[str]) -> list[models.Field[Any, Any]]:
-    by_attname = {f.attname: f for f in model._meta.concrete_fields}
-    return [by_attname[name] for name in names]
+    if isinstance(field, models.JSONField):
+        return _Column(name, "text", kind, _json)
+    if isinstance(field, models.DecimalField):
+        return _Column(name, kind, kind, _decimal)
+    return _Column(name, kind, kind, None)
 
 
 @cache
-def _shape(
-    model: type[models.Model], names: tuple[str, ...]
-) -> tuple[list[str], list[str], list[bool]]:
-    """Columns, types, and which of them hold JSON."""
-    fields = _fields(model, names)
-    return (
-        [connection.ops.quote_name(str(f.column)) for f in fields],
-        [_column_type(f) for f in fields],
-        [isinstance(f, models.JSONField) for f in fields],
-    )
+def _columns(model: type[models.Model], names: tuple[str, ...]) -> tuple[_Column, ...]:
+    by_attname = {f.attname: f for f in model._meta.concrete_fields}
+    return tuple(_column(by_attname[name]) for name in names)
 
 
-def _arrays(rows: Sequence[Sequence[Any]], is_json: Sequence[bool]) -> list[list[Any]]:
-    """Turn rows into one list a column; JSON travels as text and is cast by the server."""
+def _arrays(rows: Sequence[Sequence[Any]], columns: Sequence[_Column]) -> list[list[Any]]:
+    """Turn rows into one list a column."""
     return [
-        [json.dumps(value, ensure_ascii=False) if encoded else value for value in column]
-        for encoded, column in zip(is_json, zip(*rows, strict=True), strict=True)
+        list(values) if column.write is None else [column.write(value) for value in values]
+        for column, values in zip(columns, zip(*rows, strict=True), strict=True)
     ]
 
 
-def _unnest(types: Sequence[str], is_json: Sequence[bool]) -> str:
-    return ", ".join(
-        f"%s::{'text' if encoded else kind}[]" for kind, encoded in zip(types, is_json, strict=True)
-    )
+def _unnest(columns: Sequence[_Column]) -> str:
+    arrays = ", ".join(f"%s::{column.travels_as}[]" for column in columns)
+    aliases = ", ".join(f"c{n}" for n in range(len(columns)))
+    return f"unnest({arrays}) AS r({aliases})"
 
 
-def _selected(types: Sequence[str], is_json: Sequence[bool]) -> list[str]:
+def _selected(columns: Sequence[_Column]) -> list[str]:
     return [
-        f"r.c{n}::{kind}" if encoded else f"r.c{n}"
-        for n, (kind, encoded) in enumerate(zip(types, is_json, strict=True))
+        f"r.c{n}" if column.travels_as == column.stored_as else f"r.c{n}::{column.stored_as}"
+        for n, column in enumerate(columns)
     ]
 
 
@@ -78,19 +93,18 @@ def insert_rows(
     """
     if not rows:
         return []
-    columns, types, is_json = _shape(model, tuple(names))
-    selected = ", ".join(_selected(types, is_json))
-    aliases = ", ".join(f"c{n}" for n in range(len(columns)))
+    columns = _columns(model, tuple(names))
     statement = (
-        f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} ({', '.join(columns)}) "  # noqa: S608
-        f"SELECT {selected} FROM unnest({_unnest(types, is_json)}) AS r({aliases})"
+        f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} "  # noqa: S608
+        f"({', '.join(column.name for column in columns)}) "
+        f"SELECT {', '.join(_selected(columns))} FROM {_unnest(columns)}"
     )
     if ignore_conflicts:
         statement += " ON CONFLICT DO NOTHING"
     if returning:
-        statement += f" RETURNING {_shape(model, (returning,))[0][0]}"
+        statement += f" RETURNING {_columns(model, (returning,))[0].name}"
     with connection.cursor() as cursor:
-        cursor.execute(statement, _arrays(rows, is_json))
+        cursor.execute(statement, _arrays(rows, columns))
         return [value for (value,) in cursor.fetchall()] if returning else []
 
 
@@ -106,14 +120,14 @@ def update_rows(
     """Update rows in one statement; each row is the key, then the values of `names`."""
     if not rows:
         return
-    columns, types, is_json = _shape(model, (key, *names))
-    values = _selected(types, is_json)
-    assignments = ", ".join(f"{c} = {v}" for c, v in zip(columns[1:], values[1:], strict=True))
-    aliases = ", ".join(f"c{n}" for n in range(len(columns)))
-    table = connection.ops.quote_name(model._meta.db_table)
+    columns = _columns(model, (key, *names))
+    values = _selected(columns)
+    assignments = ", ".join(
+        f"{column.name} = {value}" for column, value in zip(columns[1:], values[1:], strict=True)
+    )
     statement = (
-        f"UPDATE {table} AS t SET {assignments} "  # noqa: S608
-        f"FROM unnest({_unnest(types, is_json)}) AS r({aliases}) WHERE t.{columns[0]} = r.c0"
+        f"UPDATE {connection.ops.quote_name(model._meta.db_table)} AS t SET {assignments} "  # noqa: S608
+        f"FROM {_unnest(columns)} WHERE t.{columns[0].name} = {values[0]}"
     )
     with connection.cursor() as cursor:
-        cursor.execute(statement, _arrays(rows, is_json))
+        cursor.execute(statement, _arrays(rows, columns))
