@@ -62,7 +62,13 @@ class EntryFilter(filters.FilterSet):
 
 
 class NewestRecorded(NewestFirst):
+    """Newest first across books; within one, by its sequence, which is the same order."""
+
     ordering = ("-recorded_at", "-id")
+
+    def get_ordering(self, request: Request, queryset: QuerySet[Any], view: Any) -> tuple[str, ...]:
+        """Read one customer's entries through the key of their book."""
+        return ("-sequence",) if request.query_params.get("customer_id") else self.ordering
 
 
 class EntriesView(ApiView, generics.ListAPIView[Entry]):
@@ -82,7 +88,7 @@ class BalanceQuery(StrictSerializer):
     currency = CurrencyField(required=False)
 
 
-class BalanceAnswer(serializers.Serializer[Any]):
+class AccountBalanceAnswer(serializers.Serializer[Any]):
     account = serializers.CharField()
     name = serializers.CharField()
     currency = serializers.CharField()
@@ -96,7 +102,7 @@ class TrialBalanceView(ApiView):
 
     @extend_schema(
         parameters=[OpenApiParameter("as_of", str), OpenApiParameter("currency", str)],
-        responses=BalanceAnswer(many=True),
+        responses=AccountBalanceAnswer(many=True),
     )
     def get(self, request: Request) -> Response:
         """Sum every account up to and including a day of the entity's calendar."""

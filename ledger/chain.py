@@ -1,7 +1,8 @@
 """The hash chain of a book: SHA-256 over the canonical text of each entry and the hash before it.
 
-The text is rebuilt from columns (mode, book, sequence, event, both times, accounting date,
-document, ordered postings and movements), so any edit of any of them breaks the chain. Pure.
+The text is rebuilt from columns (mode, book, id, sequence, event, both times, accounting date,
+document, ordered postings and movements), so any edit of any of them breaks the chain. What the
+database would store otherwise than it was hashed is refused. Pure.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from aforo import money
+from aforo.errors import InvariantBroken
 from ledger.recipes import Line
 
 
@@ -36,6 +38,7 @@ class Content:
 
     livemode: bool
     book: str
+    id: UUID
     sequence: int
     event: str
     occurred_at: datetime
@@ -51,13 +54,36 @@ def _moment(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="microseconds")
 
 
+def _number(value: Decimal) -> str:
+    """Write a decimal that the books can hold; the database would round any other in silence."""
+    text = money.plain(value)
+    if len(text.partition(".")[2]) > money.BOOKS_PLACES:
+        raise InvariantBroken(f"{text} has more decimals than the books hold.")
+    return text
+
+
+def _is_text(value: object) -> bool:
+    """Tell a document of strings, in lists and objects, from one that JSON may write otherwise."""
+    match value:
+        case str():
+            return True
+        case Mapping():
+            return all(isinstance(name, str) and _is_text(v) for name, v in value.items())
+        case list() | tuple():
+            return all(_is_text(item) for item in value)
+    return False
+
+
 def canonical_text(content: Content, prev_hash: str) -> str:
     """Write an entry in its one canonical form: JSON, sorted names, decimals normalised."""
+    if not _is_text(content.document):
+        raise InvariantBroken(f"A document holds strings only: {content.document}.")
     return json.dumps(
         {
             "prev_hash": prev_hash,
             "livemode": content.livemode,
             "book": content.book,
+            "id": str(content.id),
             "sequence": content.sequence,
             "event": content.event,
             "occurred_at": _moment(content.occurred_at),
@@ -68,7 +94,7 @@ def canonical_text(content: Content, prev_hash: str) -> str:
                 [
                     line.debit,
                     line.credit,
-                    money.plain(line.amount),
+                    _number(line.amount),
                     line.currency,
                     str(line.lot) if line.lot else "",
                 ]
@@ -78,10 +104,10 @@ def canonical_text(content: Content, prev_hash: str) -> str:
                 [
                     str(movement.lot),
                     movement.kind,
-                    money.plain(movement.quantity),
-                    money.plain(movement.carrying),
-                    money.plain(movement.balance_after),
-                    money.plain(movement.held_after),
+                    _number(movement.quantity),
+                    _number(movement.carrying),
+                    _number(movement.balance_after),
+                    _number(movement.held_after),
                 ]
                 for movement in content.movements
             ],

@@ -1,16 +1,36 @@
-"""The one lock: on books. It covers every row of their customers (DECISIONS 1 to 3).
+"""The locks: on books, which cover every row of their customers (DECISIONS 1 to 3), and on the
+months that are posted into (DECISIONS 21).
 
 Lock order everywhere: a claimed job row, then books by primary key, then campaign and coupon rows
-by primary key, then the invoice counter.
+by primary key, then the invoice counter. Months are shared by whoever posts, after its books; who
+closes a month holds it alone, and takes no book while doing so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import date
 
-from django.db import connection
+from django.db import OperationalError, connection
 
+from aforo.errors import Busy
 from ledger.models import Book
+
+# Advisory locks on two integers never meet those on one, which are the books' primary keys.
+_MONTHS = 1
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Turn the end of a bounded wait into the domain's word for it."""
+    try:
+        yield
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+            raise
+        raise Busy("Others are at work on this customer; nothing was changed.") from error
 
 
 def lock_books(ids: Collection[int], *, exclusive: bool) -> list[Book]:
@@ -20,16 +40,35 @@ def lock_books(ids: Collection[int], *, exclusive: bool) -> list[Book]:
     rate of a hot row. Correctness rests on the row lock. Weaker than FOR UPDATE unless
     `exclusive`, so that inserts that refer to the book do not wait.
     """
-    if len(ids) == 1 and not exclusive:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", list(ids))
-    books = Book.objects.filter(pk__in=ids).select_related("test_clock")
-    return list(books.select_for_update(of=("self",), no_key=not exclusive).order_by("pk"))
+    with _bounded():
+        if len(ids) == 1 and not exclusive:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", list(ids))
+        books = Book.objects.filter(pk__in=ids).select_related("test_clock")
+        return list(books.select_for_update(of=("self",), no_key=not exclusive).order_by("pk"))
 
 
 def share_books(ids: Collection[int]) -> None:
     """Hold off sealing while rows that refer to the books are added (FOR KEY SHARE, in order)."""
-    with connection.cursor() as cursor:
+    with _bounded(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT id FROM ledger_book WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE", [list(ids)]
         )
+
+
+def _month_keys(months: Collection[date]) -> list[int]:
+    return sorted(month.year * 100 + month.month for month in months)
+
+
+def sharing_months(months: Collection[date]) -> tuple[str, list[int | list[int]]]:
+    """Give the statement, with its parameters, that holds off the close of months until the
+    transaction ends; the caller joins it to its own.
+    """
+    statement = "SELECT pg_advisory_xact_lock_shared(%s, month) FROM unnest(%s::int[]) AS month"
+    return statement, [_MONTHS, _month_keys(months)]
+
+
+def lock_month(month: date) -> None:
+    """Wait until nobody posts into a month, and keep it so until the transaction ends."""
+    with _bounded(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_MONTHS, *_month_keys([month])])

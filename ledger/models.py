@@ -35,6 +35,7 @@ class Book(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["livemode", "key"], name="ledger_book_key"),
+            models.CheckConstraint(condition=~Q(key=""), name="ledger_book_key_given"),
             models.CheckConstraint(condition=Q(sequence__gte=0), name="ledger_book_sequence"),
             models.CheckConstraint(
                 condition=Q(livemode=False) | Q(test_clock=None), name="ledger_book_sandbox_clock"
@@ -105,7 +106,8 @@ class Entry(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="entries")
+    # The unique key begins with the book, so its foreign key needs no index of its own.
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="entries", db_index=False)
     sequence = models.BigIntegerField()
     event = models.CharField(max_length=20, choices=Event.choices)
     occurred_at = models.DateTimeField()

@@ -30,6 +30,8 @@ FEE_REVENUE = "4030"
 COMMITMENT_REVENUE = "4040"
 CASH_BREAKAGE = "4200"
 BONUS_BREAKAGE = "4210"
+PROMO_DISCOUNT = "4900"
+BONUS_DISCOUNT = "4901"
 GOODWILL = "4930"
 BANK = "1000"
 ROUNDING = "7900"
@@ -71,6 +73,13 @@ def revenue(*, kind: str) -> str:
     return BONUS_REVENUE if kind == "BONUS" else CASH_REVENUE
 
 
+def discount(*, kind: str, source: str) -> str:
+    """Give the contra-revenue account of what a lot pays without consideration."""
+    if source == "GOODWILL":
+        return GOODWILL
+    return BONUS_DISCOUNT if kind == "BONUS" else PROMO_DISCOUNT
+
+
 def goodwill_granted(*, face: Decimal, currency: str, lot: UUID) -> list[Line]:
     """FINANCE 3, event 9: goodwill reduces revenue when it is given (ASC 606-10-32-25)."""
     return _lines(Line(GOODWILL, GOODWILL_CREDITS, face, currency, lot))
@@ -90,12 +99,17 @@ def credits_sold(
 def burn(
     *, kind: str, source: str, carrying: Decimal, currency: str, lot: UUID, tax: Decimal = ZERO
 ) -> list[Line]:
-    """FINANCE 3, events 14 to 17: the consideration released is earned, less the tax in it."""
+    """FINANCE 3, events 14 to 17: the consideration released is earned, less the tax in it.
+
+    Credits pay gross at face, so a lot that cost less than its face, or nothing, may hold less
+    than the tax: the rest of the tax is owed all the same, and is part of the discount given.
+    """
     account = liability(kind=kind, source=source)
-    tax = min(tax, carrying)
+    held = min(tax, carrying)
     return _lines(
-        Line(account, revenue(kind=kind), carrying - tax, currency, lot),
-        Line(account, TAX_PAYABLE, tax, currency, lot),
+        Line(account, revenue(kind=kind), carrying - held, currency, lot),
+        Line(account, TAX_PAYABLE, held, currency, lot),
+        Line(discount(kind=kind, source=source), TAX_PAYABLE, tax - held, currency, lot),
     )
 
 

@@ -48,7 +48,7 @@ class Migration(migrations.Migration):
                 ('document', models.JSONField()),
                 ('prev_hash', models.CharField(blank=True, max_length=64)),
                 ('hash', models.CharField(max_length=64)),
-                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='ledger.book')),
+                ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='ledger.book')),
             ],
             options={
                 'verbose_name_plural': 'entries',
@@ -84,6 +84,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='book',
             constraint=models.UniqueConstraint(fields=('livemode', 'key'), name='ledger_book_key'),
+        ),
+        migrations.AddConstraint(
+            model_name='book',
+            constraint=models.CheckConstraint(condition=models.Q(('key', ''), _negated=True), name='ledger_book_key_given'),
         ),
         migrations.AddConstraint(
             model_name='book',

@@ -1,0 +1,93 @@
+"""Find, open and lock books; write the chart of accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from django.db import IntegrityError, transaction
+
+from aforo.errors import Conflict, NotFound
+from aforo.sandbox.models import TestClock
+from ledger import locks
+from ledger.chart import DEFAULT_CHART
+from ledger.models import Account, Book
+
+
+class UnknownCustomer(NotFound):
+    default_code = "unknown_customer"
+
+
+class BookExists(Conflict):
+    default_code = "customer_exists"
+
+
+def ensure_chart() -> None:
+    """Write the accounts of the default chart that are missing."""
+    Account.objects.bulk_create(
+        [
+            Account(code=code, name=name, normal=normal, statement=statement)
+            for code, name, normal, statement in DEFAULT_CHART
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def _can_be_stored(key: str) -> bool:
+    """Tell text from what only JSON can carry: NUL, and halves of a surrogate pair."""
+    return "\x00" not in key and not any("\ud800" <= character <= "\udfff" for character in key)
+
+
+def find_books(*, livemode: bool, keys: Collection[str]) -> dict[str, Book]:
+    """Find books by customer id, without locking them; unknown ones are absent."""
+    sane = [key for key in keys if _can_be_stored(key)]
+    found = Book.objects.filter(livemode=livemode, key__in=sane).select_related("test_clock")
+    return {book.key: book for book in found}
+
+
+def get_book(*, livemode: bool, key: str) -> Book:
+    """Find one book.
+
+    Raises: UnknownCustomer.
+    """
+    book = find_books(livemode=livemode, keys=[key]).get(key)
+    if book is None:
+        raise UnknownCustomer(f"There is no customer {key}.")
+    return book
+
+
+def open_book(*, livemode: bool, key: str, test_clock: TestClock | None = None) -> Book:
+    """Open a customer's book.
+
+    Raises: BookExists.
+    """
+    try:
+        with transaction.atomic():
+            return Book.objects.create(livemode=livemode, key=key, test_clock=test_clock)
+    except IntegrityError as error:
+        if not Book.objects.filter(livemode=livemode, key=key).exists():
+            raise
+        raise BookExists(f"The customer {key} exists already.") from error
+
+
+def lock_books(*, ids: Collection[int], exclusive: bool = False) -> dict[int, Book]:
+    """Lock books by primary key inside the caller's transaction; read what they cover afterwards.
+
+    `exclusive` also keeps out `share_books`. Raises: Busy after the role's lock_timeout.
+    """
+    return {book.pk: book for book in locks.lock_books(ids, exclusive=exclusive)}
+
+
+def lock_book(*, book_id: int, exclusive: bool = False) -> Book:
+    """Lock one book inside the caller's transaction.
+
+    Raises: Busy after the role's lock_timeout.
+    """
+    return lock_books(ids=[book_id], exclusive=exclusive)[book_id]
+
+
+def share_books(*, ids: Collection[int]) -> None:
+    """Hold off the sealing of cycles of these books until the caller's transaction ends.
+
+    Raises: Busy after the role's lock_timeout.
+    """
+    locks.share_books(ids)
