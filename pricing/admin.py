@@ -207,7 +207,7 @@ class ChargeAdmin(DraftOnly, ModelAdmin):  # type: ignore[misc]
     form = ChargeForm
     list_display = ["code", "version", "model", "timing"]
     list_filter = ["model", "version__status"]
-    list_select_related = ["version"]
+    list_select_related = ["version__plan"]
     search_fields = ["code", "version__plan__code"]
     ordering = ["version", "position"]
     inlines = [FeedInline]

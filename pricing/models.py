@@ -118,7 +118,7 @@ class RatePlanVersion(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.plan_id} v{self.number}"
+        return f"{self.plan.code} v{self.number}"
 
 
 class Model(models.TextChoices):

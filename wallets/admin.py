@@ -79,7 +79,7 @@ class DebitAdmin(ReadOnlyAdmin):
 class TopUpAdmin(ReadOnlyAdmin):
     list_display = ["book", "wallet", "amount", "method", "status", "created_at", "paid_at"]
     list_filter = ["status", "method", "book__livemode"]
-    list_select_related = ["book", "wallet"]
+    list_select_related = ["book", "wallet__book"]
     search_fields = ["book__key", "=id"]
     ordering = ["-created_at"]
 

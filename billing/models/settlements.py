@@ -64,7 +64,7 @@ class Settlement(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.subscription_id} {self.cycle}"
+        return f"{self.ends_at:%Y-%m-%d} #{self.cycle}"
 
 
 class RunStatus(models.TextChoices):

@@ -94,7 +94,7 @@ def test_a_bad_debit(
 def test_a_body_that_is_no_request(api: APIClient, raw: bytes, status: int) -> None:
     before = factories.everything()
 
-    response = api.generic("POST", DEBIT, raw, content_type="application/json")
+    response = api.post(DEBIT, raw, content_type="application/json")
 
     assert response.status_code == status
     assert response["Content-Type"] == "application/problem+json"
@@ -102,7 +102,7 @@ def test_a_body_that_is_no_request(api: APIClient, raw: bytes, status: int) -> N
 
 
 def test_too_large_a_body(api: APIClient) -> None:
-    response = api.generic("POST", DEBIT, b" " * (9 * 1024 * 1024), content_type="text/plain")
+    response = api.post(DEBIT, b" " * (9 * 1024 * 1024), content_type="text/plain")
 
     assert response.status_code == 413
 
@@ -112,7 +112,7 @@ def test_too_large_a_body(api: APIClient) -> None:
     [{}, {"HTTP_AUTHORIZATION": "Bearer sk_test_wrong"}, {"HTTP_X_API_KEY": "sk_live_wrong"}],
 )
 def test_without_a_valid_key(headers: dict[str, str]) -> None:
-    response = APIClient().post(DEBIT, debit(), **headers)  # type: ignore[arg-type]
+    response = APIClient().post(DEBIT, debit(), **headers)
 
     assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
     assert "Bearer" in response["WWW-Authenticate"]
@@ -122,7 +122,7 @@ def test_a_key_outside_its_scopes() -> None:
     _, secret = create_api_key(livemode=False, name="usage only", scopes=["usage"])
     before = factories.everything()
 
-    response = APIClient().post(DEBIT, debit(), HTTP_X_API_KEY=secret)  # type: ignore[arg-type]
+    response = APIClient().post(DEBIT, debit(), HTTP_X_API_KEY=secret)
 
     assert (response.status_code, response.json()["code"]) == (403, "forbidden")
     assert "wallets" in response.json()["detail"]
@@ -140,7 +140,7 @@ def test_a_live_key_does_not_see_a_sandbox_customer(live_api: APIClient) -> None
 
 
 def test_header_and_body_keys_that_differ(api: APIClient) -> None:
-    response = api.post(DEBIT, debit(), HTTP_IDEMPOTENCY_KEY="other")  # type: ignore[arg-type]
+    response = api.post(DEBIT, debit(), HTTP_IDEMPOTENCY_KEY="other")
 
     assert (response.status_code, response.json()["code"]) == (422, "key_mismatch")
 
@@ -148,8 +148,8 @@ def test_header_and_body_keys_that_differ(api: APIClient) -> None:
 def test_the_header_alone_is_a_key(api: APIClient) -> None:
     body = debit(idempotency_key=None)
 
-    first = api.post(DEBIT, body, HTTP_IDEMPOTENCY_KEY="h")  # type: ignore[arg-type]
-    again = api.post(DEBIT, body, HTTP_IDEMPOTENCY_KEY="h")  # type: ignore[arg-type]
+    first = api.post(DEBIT, body, HTTP_IDEMPOTENCY_KEY="h")
+    again = api.post(DEBIT, body, HTTP_IDEMPOTENCY_KEY="h")
 
     assert first.status_code == 200
     assert again.content == first.content

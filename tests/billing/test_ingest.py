@@ -138,7 +138,7 @@ def test_heartbeats_are_accepted_and_never_stored(api: APIClient) -> None:
     ],
 )
 def test_a_batch_that_is_none(api: APIClient, body: object, status: int) -> None:
-    response = api.post(BATCH, body)  # type: ignore[arg-type]
+    response = api.post(BATCH, body)
 
     assert response.status_code == status
     assert response["Content-Type"] == "application/problem+json"

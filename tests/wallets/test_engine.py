@@ -15,6 +15,7 @@ from ledger.models import Entry, Posting
 from tests import factories
 from wallets import engine
 from wallets import services as wallets
+from wallets.answers import Answer
 from wallets.models import CreditLot, Wallet
 
 pytestmark = pytest.mark.django_db
@@ -87,8 +88,8 @@ def test_the_same_key_and_content_is_replayed_verbatim() -> None:
 
     again = factories.debit("cust_1", "10.000", "k")
 
-    assert isinstance(first, engine.Answer)
-    assert isinstance(again, engine.Answer)
+    assert isinstance(first, Answer)
+    assert isinstance(again, Answer)
     assert (again.replayed, again.body, again.status) == (True, first.body, first.status)
     assert factories.everything() == before
 
@@ -136,7 +137,10 @@ def test_a_list_decides_each_request_alone_and_in_order() -> None:
         livemode=False,
     )
 
-    seen = [getattr(r, "code", None) or ("replay" if r.replayed else "ok") for r in results]
+    seen = [
+        ("replay" if result.replayed else "ok") if isinstance(result, Answer) else result.code
+        for result in results
+    ]
     assert seen == ["ok", "insufficient_funds", "ok", "ok", "replay", "unknown_customer"]
 
 

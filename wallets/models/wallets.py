@@ -66,7 +66,7 @@ class Wallet(SpendRules):
         ]
 
     def __str__(self) -> str:
-        return f"{self.book_id} {self.currency}"
+        return f"{self.book.key} {self.currency}"
 
 
 class UnitWallet(SpendRules):
@@ -83,4 +83,4 @@ class UnitWallet(SpendRules):
         ]
 
     def __str__(self) -> str:
-        return f"{self.book_id} {self.metric_id}"
+        return f"{self.book.key} {self.metric.code}"

@@ -1,0 +1,105 @@
+"""Set-based writes store what plain ones would."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from aforo import bulk
+from aforo.ids import new_id
+from ledger.models import Account, Book, Posting, Side, Statement
+from tests import factories
+from wallets.models import CreditLot, Operation
+
+pytestmark = pytest.mark.django_db
+
+
+def account(code: str, name: str = "Test", normal: str = Side.DEBIT) -> list[str]:
+    return [code, name, normal, Statement.ASSET]
+
+
+NAMES = ["code", "name", "normal", "statement"]
+
+
+def test_rows_travel_in_one_statement_however_many() -> None:
+    rows = [account(f"9{n:03}", f"{n}: 'quoted', {{braced}} \\ and NULL") for n in range(300)]
+
+    with CaptureQueriesContext(connection) as queries:
+        bulk.insert_rows(Account, NAMES, rows)
+
+    assert len(queries) == 1
+    stored = Account.objects.filter(code__startswith="9").order_by("code")
+    assert [[a.code, a.name, a.normal, a.statement] for a in stored] == rows
+
+
+def test_choices_mix_with_plain_text_and_integers_with_decimals() -> None:
+    bulk.insert_rows(Account, NAMES, [account("9000"), account("9001", normal="CREDIT")])
+    factories.customer()
+    factories.top_up("cust_1", "10")
+    lot = CreditLot.objects.get()
+    other = CreditLot.objects.get()
+    other.pk, other.held, other.carrying_remaining = new_id(), 0, Decimal("0.000000000001")
+
+    lot.pk, lot.cause = new_id(), "again"
+    bulk.insert_models(CreditLot, [lot, other])
+
+    assert Account.objects.get(code="9001").normal == Side.CREDIT
+    assert CreditLot.objects.get(pk=other.pk).carrying_remaining == Decimal("0.000000000001")
+    assert CreditLot.objects.get(pk=lot.pk).carrying_remaining == 10
+
+
+def test_null_is_not_json_null() -> None:
+    factories.customer()
+    factories.top_up("cust_1", "10")
+    lot = CreditLot.objects.get()
+    rolling = CreditLot.objects.get()
+    lot.pk, lot.cause = new_id(), "none"
+    rolling.pk, rolling.rollover = new_id(), {"mode": "ALL", "note": "é\"'{}"}
+
+    bulk.insert_models(CreditLot, [lot, rolling])
+
+    assert CreditLot.objects.filter(rollover__isnull=True).count() == 2
+    assert CreditLot.objects.get(pk=rolling.pk).rollover == {"mode": "ALL", "note": "é\"'{}"}
+
+
+def test_conflicts_are_passed_over_and_what_was_inserted_is_told() -> None:
+    bulk.insert_rows(Account, NAMES, [account("9000", "First")])
+
+    inserted = bulk.insert_rows(
+        Account,
+        NAMES,
+        [account("9000", "Second"), account("9001")],
+        ignore_conflicts=True,
+        returning="code",
+    )
+
+    assert inserted == ["9001"]
+    assert Account.objects.get(code="9000").name == "First"
+
+
+def test_updates_touch_the_named_rows_and_columns_only() -> None:
+    books = [Book.objects.create(livemode=False, key=f"b{n}") for n in range(3)]
+
+    with CaptureQueriesContext(connection) as queries:
+        bulk.update_rows(
+            Book,
+            "id",
+            ["sequence", "last_recorded_at"],
+            [[b.pk, n + 7, None] for n, b in enumerate(books[:2])],
+        )
+
+    assert len(queries) == 1
+    stored = Book.objects.order_by("pk").values_list("key", "sequence")
+    assert list(stored) == [("b0", 7), ("b1", 8), ("b2", 0)]
+
+
+def test_no_rows_are_no_statement() -> None:
+    with CaptureQueriesContext(connection) as queries:
+        assert bulk.insert_rows(Operation, ["id"], [], returning="id") == []
+        bulk.insert_models(Posting, [])
+        bulk.update_rows(Book, "id", ["sequence"], [])
+
+    assert len(queries) == 0

@@ -1,0 +1,87 @@
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from aforo.errors import InvariantBroken
+from billing import pipeline
+from billing.pipeline import STAGES, guards
+from billing.pipeline.draft import Coupon, Draft, Line, Tax
+from tests.billing.pipeline.drafts import charge, draft, lot, metered
+
+ONE = Decimal(1)
+# 30.00 less 3.00, 10 % tax on 27.00 less 1.00 of promo: 29.60, of which cash pays 5.00.
+FULL = draft(
+    charges=(charge(),),
+    usage=metered("15000"),
+    coupon=Coupon("TEN", percent=Decimal(10)),
+    tax_rate=Tax("VAT", Decimal(10)),
+    money_lots=(lot("PROMO", "1", 1), lot("CASH", "5", 2)),
+)
+
+
+def after(stages: int) -> Draft:
+    found = FULL
+    for stage in STAGES[:stages]:
+        found = stage(found)
+        guards.check(found)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("stages", "wrong", "rule"),
+    [
+        (5, {"subtotal": Decimal(-1)}, "nothing is negative"),
+        (5, {"subtotal": Decimal(31)}, "the lines sum to the subtotal"),
+        (6, {"lines": ()}, "the lines sum to the subtotal"),
+        (7, {"discount": Decimal(31)}, "a discount is at most the subtotal"),
+        (7, {"discount": Decimal(2)}, "the lines sum to the net"),
+        (8, {"lines": ()}, "the lines sum to the net"),
+        (8, {"tax": Decimal(-1)}, "nothing is negative"),
+        (9, {"lines": (Line("USAGE", "Tokens", ONE),)}, "the lines sum to the total"),
+        (9, {"to_invoice": ONE}, "the total is paid by credits, invoice and arrears"),
+        (9, {"arrears": -ONE}, "no payer pays less than nothing"),
+        (9, {"payers": ()}, "the payers hold the tax"),
+        (9, {"money_lots": (lot("PROMO", "1", 1), lot("CASH", "4", 2))}, "no lot gives more"),
+    ],
+)
+def test_a_wrong_bill_stops_and_names_the_rule(
+    stages: int, wrong: dict[str, Any], rule: str
+) -> None:
+    broken = replace(after(stages), **wrong)
+
+    with pytest.raises(InvariantBroken, match=rule):
+        guards.check(broken)
+
+
+@pytest.mark.parametrize(
+    ("included", "from_units", "rule"),
+    [
+        (ONE, Decimal(0), "what is included is at most the quota"),
+        (Decimal(0), Decimal(15001), "what is billable is not negative"),
+    ],
+)
+def test_an_allowance_beyond_what_there_is_stops(
+    included: Decimal, from_units: Decimal, rule: str
+) -> None:
+    right = after(4)
+    asked = replace(right.demands[0], included=included, from_units=from_units)
+
+    with pytest.raises(InvariantBroken, match=rule):
+        guards.check(replace(right, demands=(asked,)))
+
+
+def test_the_message_names_the_stage() -> None:
+    with pytest.raises(InvariantBroken, match=r"^After stage Discount: "):
+        guards.check(replace(after(7), discount=Decimal(31)))
+
+
+def test_run_checks_after_each_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(found: Draft) -> Draft:
+        return replace(STAGES[4](found), lines=())
+
+    monkeypatch.setattr(pipeline, "STAGES", (*STAGES[:4], forgetful, *STAGES[5:]))
+
+    with pytest.raises(InvariantBroken, match=r"^After stage Rate: the lines sum to the subtotal"):
+        pipeline.run(FULL)
