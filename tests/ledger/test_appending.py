@@ -136,9 +136,9 @@ class TestHead:
     def test_a_book_object_that_outlived_a_rollback_is_no_danger(self) -> None:
         book = ledger.open_book(livemode=False, key="b")
         ledger.append([draft(book)])
-        with pytest.raises(ZeroDivisionError), transaction.atomic():
-            ledger.append([draft(book), draft(book)])
-            _ = 1 / 0
+        point = transaction.savepoint()
+        ledger.append([draft(book), draft(book)])
+        transaction.savepoint_rollback(point)
         assert book.sequence == 3
 
         (entry,) = ledger.append([draft(book)])
@@ -218,9 +218,10 @@ class TestLocks:
         with ThreadPoolExecutor(1) as pool:
             poster = pool.submit(post)
             assert posted.wait(10)
-            with pytest.raises(Busy), transaction.atomic():
+            with transaction.atomic():
                 self.lock_timeout("200ms")
-                locks.lock_month(date(2026, 3, 1))
+                with pytest.raises(Busy), transaction.atomic():
+                    locks.lock_month(date(2026, 3, 1))
             waiting.set()
             assert poster.result() == date(2026, 3, 15)
         with transaction.atomic():
@@ -271,13 +272,12 @@ class TestLocks:
         with ThreadPoolExecutor(1) as pool:
             holder = pool.submit(hold)
             assert locked.wait(10)
-            with pytest.raises(Busy), transaction.atomic():
-                self.lock_timeout("100ms")
-                ledger.lock_book(book_id=book.pk)
             with transaction.atomic():
                 self.lock_timeout("100ms")
+                with pytest.raises(Busy), transaction.atomic():
+                    ledger.lock_book(book_id=book.pk)
                 if exclusive:
-                    with pytest.raises(Busy):
+                    with pytest.raises(Busy), transaction.atomic():
                         ledger.share_books(ids=[book.pk])
                 else:
                     ledger.share_books(ids=[book.pk])

@@ -1,4 +1,4 @@
-"""The canonical text of an entry: every part of it counts, and only what can be stored is hashed."""
+"""The canonical text of an entry: every part counts, and only what can be stored is hashed."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_the_text_is_the_one_that_is_written_down() -> None:
         {"movements": [replace(CONTENT.movements[0], carrying=Decimal(4))]},
         {"movements": [replace(CONTENT.movements[0], held_after=Decimal(1))]},
     ],
-    ids=lambda change: ",".join(change),
+    ids=",".join,
 )
 def test_every_part_counts(change: dict[str, Any]) -> None:
     assert entry_hash(replace(CONTENT, **change), "before") != entry_hash(CONTENT, "before")
@@ -109,6 +109,6 @@ def test_a_number_that_the_database_would_round_is_refused() -> None:
 
     with pytest.raises(InvariantBroken, match="more decimals"):
         canonical_text(replace(CONTENT, lines=[Line("2100", "4000", thirteen, "USD")]), "")
+    moved = replace(CONTENT.movements[0], carrying=thirteen)
     with pytest.raises(InvariantBroken, match="more decimals"):
-        moved = replace(CONTENT.movements[0], carrying=thirteen)
         canonical_text(replace(CONTENT, movements=[moved]), "")
