@@ -112,7 +112,10 @@ def test_too_large_a_body(api: APIClient) -> None:
     [{}, {"HTTP_AUTHORIZATION": "Bearer sk_test_wrong"}, {"HTTP_X_API_KEY": "sk_live_wrong"}],
 )
 def test_without_a_valid_key(headers: dict[str, str]) -> None:
-    response = APIClient().post(DEBIT, debit(), **headers)
+    client = APIClient()
+    client.credentials(**headers)
+
+    response = client.post(DEBIT, debit())
 
     assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
     assert "Bearer" in response["WWW-Authenticate"]
