@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cache
 from typing import Any
 
@@ -18,22 +17,22 @@ from django.db import connection, models
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A column, the type of the array that its values travel in, and how they are written there."""
+    """A column, the type of the array that its values travel in, and how one is written there."""
 
     name: str
     travels_as: str
     stored_as: str
-    write: Callable[[Any], Any] | None
+    write: Callable[[Any], str]
 
 
-def _json(value: object) -> str | None:
-    """Write JSON as text; the server casts it. None is the database's NULL, not JSON's."""
-    return None if value is None else json.dumps(value, ensure_ascii=False)
+def _quoted(text: str) -> str:
+    """Write text as an element of an array literal."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
-def _decimal(value: Decimal | int | None) -> Decimal | None:
-    """Write a number; an array cannot mix the integer defaults of models with decimals."""
-    return Decimal(value) if isinstance(value, int) else value
+def _json(value: object) -> str:
+    return _quoted(json.dumps(value, ensure_ascii=False))
 
 
 def _column(field: models.Field[Any, Any]) -> _Column:
@@ -43,11 +42,12 @@ def _column(field: models.Field[Any, Any]) -> _Column:
     kind = {"varchar": "text", "serial": "integer", "bigserial": "bigint"}.get(
         declared.partition("(")[0], declared
     )
+    assert not kind.endswith("[]"), f"{field} is an array, which cannot travel in an array"
+    assert kind != "bytea", f"{field} is binary"
     if isinstance(field, models.JSONField):
         return _Column(name, "text", kind, _json)
-    if isinstance(field, models.DecimalField):
-        return _Column(name, kind, kind, _decimal)
-    return _Column(name, kind, kind, None)
+    # Numbers, ids, dates and times need no quotes in an array literal, and are most of the rows.
+    return _Column(name, kind, kind, _quoted if kind == "text" else str)
 
 
 @cache
@@ -56,12 +56,14 @@ def _columns(model: type[models.Model], names: tuple[str, ...]) -> tuple[_Column
     return tuple(_column(by_attname[name]) for name in names)
 
 
-def _arrays(rows: Sequence[Sequence[Any]], columns: Sequence[_Column]) -> list[list[Any]]:
-    """Turn rows into one list a column."""
-    return [
-        list(values) if column.write is None else [column.write(value) for value in values]
-        for column, values in zip(columns, zip(*rows, strict=True), strict=True)
-    ]
+def _arrays(rows: Sequence[Sequence[Any]], columns: Sequence[_Column]) -> list[str]:
+    """Turn rows into one array literal a column: several times faster than the driver's own."""
+    literals = []
+    for column, values in zip(columns, zip(*rows, strict=True), strict=True):
+        write = column.write
+        elements = ["NULL" if value is None else write(value) for value in values]
+        literals.append(f"{{{','.join(elements)}}}")
+    return literals
 
 
 def _unnest(columns: Sequence[_Column]) -> str:
@@ -85,7 +87,7 @@ def insert_rows(
     ignore_conflicts: bool = False,
     returning: str = "",
 ) -> list[Any]:
-    """Insert rows in one statement; array columns cannot travel this way.
+    """Insert rows in one statement; array and binary columns cannot travel this way.
 
     `names` are attribute names (`book_id`). With `ignore_conflicts`, rows that meet a unique
     constraint are passed over. `returning` names one attribute: its values of the rows that were
