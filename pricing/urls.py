@@ -2,17 +2,17 @@
 
 from django.urls import path
 
-from pricing import api
+from pricing.api import metrics, offerings, plans, preview
 
 urlpatterns = [
-    path("metrics", api.MetricsView.as_view()),
-    path("metrics/<str:code>", api.MetricView.as_view()),
-    path("rate-plans", api.RatePlansView.as_view()),
-    path("rate-plans/<str:code>", api.RatePlanView.as_view()),
-    path("rate-plans/<str:code>/versions", api.VersionsView.as_view()),
-    path("rate-plans/<str:code>/versions/<int:number>", api.VersionView.as_view()),
-    path("rate-plans/<str:code>/publish", api.PublishView.as_view()),
-    path("offerings", api.OfferingsView.as_view()),
-    path("offerings/<str:code>", api.OfferingView.as_view()),
-    path("pricing/preview", api.PricingPreviewView.as_view()),
+    path("metrics", metrics.MetricsView.as_view()),
+    path("metrics/<str:code>", metrics.MetricView.as_view()),
+    path("rate-plans", plans.RatePlansView.as_view()),
+    path("rate-plans/<str:code>", plans.RatePlanView.as_view()),
+    path("rate-plans/<str:code>/versions", plans.VersionsView.as_view()),
+    path("rate-plans/<str:code>/versions/<int:number>", plans.VersionView.as_view()),
+    path("rate-plans/<str:code>/publish", plans.PublishView.as_view()),
+    path("offerings", offerings.OfferingsView.as_view()),
+    path("offerings/<str:code>", offerings.OfferingView.as_view()),
+    path("pricing/preview", preview.PricingPreviewView.as_view()),
 ]

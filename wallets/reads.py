@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 from django.db.models import F, Q, QuerySet, Sum
 
 from aforo import money
+from ledger.chain import MovementLine
 from ledger.models import Book
 from pricing.models import Kind
-from wallets.models import CreditLot, UnitWallet, Wallet
+from wallets.models import CreditLot, Movement, UnitWallet, Wallet
 from wallets.waterfall import Lot
 
 ZERO = Decimal(0)
@@ -124,3 +126,13 @@ def _open_overage(book: Book) -> dict[str, Decimal]:
         .annotate(total=Sum(F("overage") - F("overage_billed")))
     )
     return {row["wallet__currency"]: row["total"] for row in rows}
+
+
+def movement_lines(entry_ids: Sequence[UUID]) -> dict[UUID, list[MovementLine]]:
+    """Give the movements of entries as the hash chain saw them."""
+    lines: dict[UUID, list[MovementLine]] = {}
+    moved = Movement.objects.filter(entry_id__in=entry_ids).order_by("entry_id", "position")
+    for m in moved:
+        line = MovementLine(m.lot_id, m.kind, m.quantity, m.carrying, m.balance_after, m.held_after)
+        lines.setdefault(m.entry_id, []).append(line)
+    return lines

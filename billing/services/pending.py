@@ -16,7 +16,7 @@ from ledger.models import Book
 
 def _open(book: Book, now: datetime) -> QuerySet[Subscription]:
     return Subscription.objects.filter(
-        customer=book.pk, status__in=subscriptions.LIVE, current_starts_at__lt=now
+        customer=book.pk, status__in=subscriptions.LIVE, current_starts_at__lte=now
     ).select_related("customer__book", "version__plan", "offering")
 
 
@@ -28,18 +28,16 @@ def pending(*, book: Book, now: datetime) -> dict[str, Decimal]:
     """
     burned: dict[str, Decimal] = {}
     for subscription in _open(book, now):
-        until = min(now, subscription.current_ends_at)
         cycle = Settlement(
             subscription=subscription,
             book=book,
             cycle=subscription.cycle,
             starts_at=subscription.current_starts_at,
-            ends_at=until,
+            ends_at=subscription.current_ends_at,
         )
         usage = load.read_usage(settlement=cycle)
         if not any(metric.events for metric in usage.values()):
             continue
-        cycle.ends_at = subscription.current_ends_at
         draft = load.load(
             book=book,
             subscription=subscription,

@@ -1,0 +1,30 @@
+"""What the lists and bodies of the catalogue share."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from rest_framework import generics, serializers
+
+from aforo.access.models import Scope
+from aforo.api.views import ApiView
+
+
+class CodeField(serializers.RegexField):
+    """A code that fits into an address."""
+
+    def __init__(self, max_length: int = 64, **kwargs: Any) -> None:
+        super().__init__(r"^[A-Za-z0-9._:\-]+$", max_length=max_length, **kwargs)
+
+
+class CatalogList(ApiView, generics.ListAPIView[Any]):
+    """A list of the catalogue, newest first."""
+
+    scope = Scope.CATALOG
+    model: ClassVar[Any] = None
+
+    def get_queryset(self) -> QuerySet[Any]:
+        """Give what the mode of the key may see."""
+        queryset: QuerySet[Any] = self.model.objects.filter(livemode=self.livemode)
+        return queryset

@@ -1,0 +1,81 @@
+"""`/v1/metrics`."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from aforo.access.models import Scope
+from aforo.api.fields import StrictSerializer
+from aforo.api.idempotency import once
+from aforo.api.views import ApiView
+from pricing import services
+from pricing.api.catalog import CatalogList, CodeField
+from pricing.models import (
+    Aggregation,
+    Metric,
+)
+
+
+class FilterBody(StrictSerializer):
+    property = serializers.CharField(max_length=100)
+    op = serializers.ChoiceField(choices=services.OPERATORS)
+    value = serializers.JSONField(required=False)
+
+
+class MetricBody(StrictSerializer):
+    code = CodeField(max_length=255)
+    name = serializers.CharField(max_length=200)
+    aggregation = serializers.ChoiceField(choices=Aggregation.choices)
+    property = serializers.CharField(max_length=100, required=False, allow_blank=True)
+    filters = FilterBody(many=True, required=False)
+
+
+class MetricChange(StrictSerializer):
+    name = serializers.CharField(max_length=200, required=False)
+    aggregation = serializers.ChoiceField(choices=Aggregation.choices, required=False)
+    property = serializers.CharField(max_length=100, required=False, allow_blank=True)
+    filters = FilterBody(many=True, required=False)
+
+
+class MetricAnswer(serializers.ModelSerializer[Metric]):
+    class Meta:
+        model = Metric
+        fields = ["code", "name", "aggregation", "property", "filters", "created_at"]
+
+
+class MetricsView(CatalogList):
+    model = Metric
+    serializer_class = MetricAnswer
+    filterset_fields = ["aggregation"]
+
+    @extend_schema(request=MetricBody, responses={201: MetricAnswer})
+    def post(self, request: Request) -> HttpResponse:
+        """Define a metric."""
+        body = self.read(MetricBody, request)
+        return once(
+            request,
+            livemode=self.livemode,
+            endpoint="POST /v1/metrics",
+            content=body,
+            make=lambda: MetricAnswer(services.create_metric(livemode=self.livemode, **body)).data,
+        )
+
+
+class MetricView(ApiView):
+    scope = Scope.CATALOG
+
+    @extend_schema(responses=MetricAnswer)
+    def get(self, request: Request, code: str) -> Response:
+        """Show a metric."""
+        return Response(MetricAnswer(services.get_metric(livemode=self.livemode, code=code)).data)
+
+    @extend_schema(request=MetricChange, responses=MetricAnswer)
+    def patch(self, request: Request, code: str) -> Response:
+        """Change a metric; one that is priced keeps everything but its name."""
+        body = self.read(MetricChange, request)
+        metric = services.update_metric(livemode=self.livemode, code=code, changes=body)
+        return Response(MetricAnswer(metric).data)

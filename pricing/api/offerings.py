@@ -1,0 +1,97 @@
+"""`/v1/offerings`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from aforo.access.models import Scope
+from aforo.api.fields import DecimalField, StrictSerializer
+from aforo.api.idempotency import once
+from aforo.api.views import ApiView
+from aforo.periods import Interval
+from pricing import services
+from pricing.api.catalog import CatalogList, CodeField
+from pricing.models import (
+    BillingMode,
+    Offering,
+    OfferingStatus,
+)
+
+
+class OfferingBody(StrictSerializer):
+    code = CodeField()
+    name = serializers.CharField(max_length=200)
+    rate_plan = serializers.CharField(max_length=64)
+    billing_mode = serializers.ChoiceField(choices=BillingMode.choices)
+    interval = serializers.ChoiceField(choices=[i.value for i in Interval])
+    interval_count = serializers.IntegerField(min_value=1, max_value=366, required=False)
+    trial_days = serializers.IntegerField(min_value=0, max_value=3_660, required=False)
+    overage_limit = DecimalField(required=False, allow_null=True)
+    status = serializers.ChoiceField(
+        choices=[OfferingStatus.DRAFT, OfferingStatus.ACTIVE], required=False
+    )
+
+
+class OfferingChange(StrictSerializer):
+    name = serializers.CharField(max_length=200, required=False)
+    status = serializers.ChoiceField(choices=OfferingStatus.choices, required=False)
+
+
+class OfferingAnswer(serializers.ModelSerializer[Offering]):
+    rate_plan = serializers.CharField(source="plan.code")
+    overage_limit = DecimalField(allow_null=True)
+
+    class Meta:
+        model = Offering
+        fields = [
+            "code", "name", "rate_plan", "billing_mode", "interval", "interval_count",
+            "trial_days", "overage_limit", "status", "created_at",
+        ]  # fmt: skip
+
+
+class OfferingsView(CatalogList):
+    model = Offering
+    serializer_class = OfferingAnswer
+    filterset_fields = ["status", "billing_mode"]
+
+    def get_queryset(self) -> QuerySet[Any]:
+        """Read the plans with them."""
+        return super().get_queryset().select_related("plan")
+
+    @extend_schema(request=OfferingBody, responses={201: OfferingAnswer})
+    def post(self, request: Request) -> HttpResponse:
+        """Sell a rate plan."""
+        body = self.read(OfferingBody, request)
+        return once(
+            request,
+            livemode=self.livemode,
+            endpoint="POST /v1/offerings",
+            content=body,
+            make=lambda: (
+                OfferingAnswer(services.create_offering(livemode=self.livemode, **body)).data
+            ),
+        )
+
+
+class OfferingView(ApiView):
+    scope = Scope.CATALOG
+
+    @extend_schema(responses=OfferingAnswer)
+    def get(self, request: Request, code: str) -> Response:
+        """Show an offering."""
+        offering = services.get_offering(livemode=self.livemode, code=code)
+        return Response(OfferingAnswer(offering).data)
+
+    @extend_schema(request=OfferingChange, responses=OfferingAnswer)
+    def patch(self, request: Request, code: str) -> Response:
+        """Rename, activate or archive an offering."""
+        body = self.read(OfferingChange, request)
+        offering = services.update_offering(livemode=self.livemode, code=code, changes=body)
+        return Response(OfferingAnswer(offering).data)

@@ -1,0 +1,61 @@
+"""Configure the catalogue: metrics, rate plans and their versions, offerings."""
+
+from pricing.reads import NotPublished, PricedCharge, charges_of, current_version, find_offering
+from pricing.services.codes import CodeTaken
+from pricing.services.metrics import (
+    OPERATORS,
+    MetricInUse,
+    UnknownMetric,
+    create_metric,
+    get_metric,
+    update_metric,
+)
+from pricing.services.offerings import (
+    UnknownOffering,
+    create_offering,
+    get_offering,
+    update_offering,
+)
+from pricing.services.plans import (
+    DraftExists,
+    NoDraft,
+    UnknownRatePlan,
+    begin_draft,
+    create_rate_plan,
+    create_version,
+    get_rate_plan,
+    get_version,
+    publish,
+    update_draft,
+)
+from pricing.services.wording import Wording
+
+__all__ = [
+    "OPERATORS",
+    "CodeTaken",
+    "DraftExists",
+    "MetricInUse",
+    "NoDraft",
+    "NotPublished",
+    "PricedCharge",
+    "UnknownMetric",
+    "UnknownOffering",
+    "UnknownRatePlan",
+    "Wording",
+    "begin_draft",
+    "charges_of",
+    "create_metric",
+    "create_offering",
+    "create_rate_plan",
+    "create_version",
+    "current_version",
+    "find_offering",
+    "get_metric",
+    "get_offering",
+    "get_rate_plan",
+    "get_version",
+    "publish",
+    "update_draft",
+    "update_metric",
+    "update_offering",
+]

@@ -1,0 +1,167 @@
+"""Runs and locks with real commits: one run a scope, bounded waits, nothing between two cycles."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from billing.models import RunStatus, Settlement, SettlementRun, UsageEvent
+from billing.services import due, ingest, runs, subscriptions
+from ledger import services as ledger
+from ledger.models import Book
+from tests import factories
+from tests.concurrency.test_debits import at_once
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]
+
+
+def subscribed(key: str = "cust_1", days: int = 32) -> Book:
+    book = factories.customer(key)
+    subscriptions.subscribe(
+        livemode=False,
+        customer_id=key,
+        offering="tokens_monthly",
+        starts_at=timezone.now() - timedelta(days=days),
+    )
+    return book
+
+
+def test_a_run_over_the_api_ends_and_the_next_one_finds_nothing(api: APIClient) -> None:
+    factories.offering()
+    subscribed()
+
+    answer = api.post("/v1/settlements/run", {})
+
+    assert answer.status_code == 202
+    run_id = answer.json()["run"]["id"]
+    for _ in range(100):
+        found = api.get(f"/v1/settlements/runs/{run_id}").json()
+        if found["status"] == "DONE":
+            break
+        time.sleep(0.1)
+    assert (found["due"], found["settled"], found["failed"]) == (1, 1, 0)
+    again = due.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now)
+    assert (again.due, again.settled) == (0, 0)
+
+
+def test_overlapping_runs_are_refused_until_the_lease_is_over(api: APIClient) -> None:
+    factories.customer()
+    factories.customer("cust_2")
+    now = timezone.now()
+    runs.start_run(livemode=False, as_of=None, customer_id="cust_1", now=now)
+
+    same = api.post("/v1/settlements/run", {"customer_id": "cust_1"})
+    everybody = api.post("/v1/settlements/run", {})
+    runs.start_run(livemode=False, as_of=None, customer_id="cust_2", now=now)
+    runs.start_run(livemode=True, as_of=None, customer_id=None, now=now)
+
+    assert (same.status_code, same.json()["code"]) == (409, "run_in_progress")
+    assert everybody.status_code == 409
+    later = now + runs.LEASE
+    taken_over = runs.start_run(livemode=False, as_of=None, customer_id="cust_1", now=later)
+    assert SettlementRun.objects.filter(status=RunStatus.DONE).count() == 1
+    assert taken_over.status == RunStatus.QUEUED
+
+
+def test_two_runs_at_once_settle_a_cycle_once() -> None:
+    factories.offering()
+    for n in range(4):
+        subscribed(f"cust_{n}")
+
+    def settle(_: int) -> int:
+        try:
+            run = due.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now)
+        except runs.AlreadyRunning:
+            return 0
+        return run.settled
+
+    settled = at_once(4, settle)
+
+    assert sum(settled) == 4
+    assert Settlement.objects.count() == 4
+
+
+def test_every_event_that_commits_while_a_cycle_is_sealed_is_billed_once() -> None:
+    """200 events of the ending cycle race with its settlement: what is late goes to the next."""
+    factories.offering()
+    book = subscribed()
+    at = timezone.now() - timedelta(days=5)
+    go = threading.Barrier(3)
+
+    def send(number: int) -> int:
+        go.wait()
+        accepted = 0
+        for n in range(100):
+            event = factories.event("cust_1", 1, f"{number}-{n}", at)
+            outcome = ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
+            accepted += outcome.accepted
+        return accepted
+
+    def settle(_: int) -> int:
+        go.wait()
+        time.sleep(0.15)
+        return due.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now).settled
+
+    jobs: list[Any] = [send, send, settle]
+    results = at_once(3, lambda n: jobs[n](n))
+
+    assert results == [100, 100, 1]
+    assert Settlement.objects.filter(book=book).count() == 1
+    ahead = timezone.now() + timedelta(days=40)
+    due.settle(livemode=False, as_of=ahead, customer_id=None, clock=timezone.now)
+    quantities = [
+        sum(
+            event.quantity
+            for event in UsageEvent.objects.filter(
+                counted_at__gte=s.starts_at, counted_at__lt=s.ends_at
+            )
+        )
+        for s in Settlement.objects.order_by("cycle")
+    ]
+    assert sum(quantities) == 200
+    billed = [s.stages[2]["out"]["tokens"] for s in Settlement.objects.order_by("cycle")]
+    assert [int(b) for b in billed] == [int(q) for q in quantities]
+
+
+def test_a_book_that_is_locked_for_long_answers_busy_and_others_do_not_wait(
+    api: APIClient,
+) -> None:
+    for key in ("cust_1", "cust_2"):
+        factories.customer(key)
+        factories.top_up(key, "10")
+    locked, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        try:
+            with transaction.atomic():
+                ledger.lock_book(book_id=Book.objects.get(key="cust_1").pk)
+                locked.set()
+                done.wait(60)
+        finally:
+            connection.close()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    locked.wait(10)
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '300ms'")
+    body = {"customer_id": "cust_1", "amount": 1, "idempotency_key": "k"}
+
+    busy = api.post("/v1/wallets/debit", body)
+    other = api.post("/v1/wallets/debit", body | {"customer_id": "cust_2"})
+
+    done.set()
+    holder.join()
+    assert (busy.status_code, busy.json()["code"]) == (503, "busy")
+    assert int(busy["Retry-After"]) >= 1
+    assert other.status_code == 200
+    assert api.post("/v1/wallets/debit", body).status_code == 200
+    with connection.cursor() as cursor:
+        cursor.execute("RESET lock_timeout")

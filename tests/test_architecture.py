@@ -1,0 +1,70 @@
+"""What no linter knows of this house: where locks are taken, who reads the clock, no floats."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+APPS = ["aforo", "ledger", "pricing", "wallets", "billing"]
+# Edges read the clock, and the seam that gives a customer's time.
+CLOCK_READERS = {"api", "admin", "tasks", "management", "access", "sandbox", "devdb", "server"}
+
+
+def sources() -> Iterator[tuple[str, ast.AST]]:
+    for app in APPS:
+        for path in sorted((ROOT / app).rglob("*.py")):
+            if "migrations" not in path.parts:
+                yield str(path.relative_to(ROOT)), ast.parse(path.read_text())
+
+
+def calls(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func)
+
+
+def test_rows_are_locked_in_locks_only() -> None:
+    found = {
+        path
+        for path, tree in sources()
+        if any(name.endswith("select_for_update") for name in calls(tree))
+    }
+
+    assert found == {"billing/locks.py", "ledger/locks.py"}
+
+
+@pytest.mark.parametrize("clock", ["timezone.now", "datetime.now", "date.today", "time.time"])
+def test_the_domain_never_reads_the_clock(clock: str) -> None:
+    readers = {
+        path
+        for path, tree in sources()
+        if any(name.endswith(clock) for name in calls(tree))
+        and not CLOCK_READERS & {*Path(path).parts, Path(path).stem}
+    }
+
+    assert readers == set()
+
+
+def test_there_is_no_float() -> None:
+    apps = ("ledger", "pricing", "wallets", "billing")
+    found = {
+        path
+        for path, tree in sources()
+        if path.startswith(apps) and any(name == "float" for name in calls(tree))
+    }
+
+    assert found == set()
+
+
+def test_files_stay_small() -> None:
+    long = {
+        path: len((ROOT / path).read_text().splitlines())
+        for path, _ in sources()
+        if len((ROOT / path).read_text().splitlines()) > 400
+    }
+
+    assert long == {}

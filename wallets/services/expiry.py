@@ -1,0 +1,46 @@
+"""Lapse what has expired, each lot at its own moment."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from ledger.models import Book, Event
+from wallets.journal import Journal
+from wallets.models import (
+    CreditLot,
+)
+
+
+def expire(*, book: Book, until: datetime) -> int:
+    """Lapse what expired at or before `until`, each lot at its own moment; held parts stay.
+
+    The book must be locked. Safe to repeat: a lapsed lot has nothing left. Gives the number of
+    lots that lapsed.
+    """
+    due = CreditLot.objects.filter(book=book, remaining__gt=0, expires_at__lte=until).order_by(
+        "expires_at", "id"
+    )
+    journal = Journal()
+    lapsed = 0
+    for lot in due:
+        if lot.remaining == lot.held:
+            continue
+        assert lot.expires_at is not None, "the filter asks for an expiry"
+        draft = journal.entry(
+            book=book,
+            event=Event.EXPIRY,
+            occurred_at=lot.expires_at,
+            document={"lot": str(lot.id), "kind": lot.kind},
+        )
+        draft.expire(lot)
+        lapsed += 1
+    journal.write()
+    return lapsed
+
+
+def lapsing_books(*, livemode: bool | None, until: datetime) -> list[int]:
+    """Give the books with something to lapse, those on a test clock left out (they advance)."""
+    due = CreditLot.objects.filter(remaining__gt=0, expires_at__lte=until, book__test_clock=None)
+    if livemode is not None:
+        due = due.filter(book__livemode=livemode)
+    return list(due.order_by("book_id").values_list("book_id", flat=True).distinct())

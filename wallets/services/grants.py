@@ -1,0 +1,149 @@
+"""Give credits: by hand, or as a plan says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from aforo.sandbox.services import now_for
+from ledger import recipes
+from ledger.models import Book, Event
+from wallets import hooks
+from wallets.answers import Answer, grant_answer
+from wallets.journal import Journal, lot_document, new_lot
+from wallets.models import (
+    CreditLot,
+    Source,
+    UnitWallet,
+    Wallet,
+)
+from wallets.services import holders, keyed
+
+ZERO = Decimal(0)
+GRANT = "POST /v1/wallets/grants"
+
+
+def grant(
+    *,
+    livemode: bool,
+    customer_id: str,
+    key: str,
+    kind: str,
+    reason: str,
+    amount: Decimal | None = None,
+    currency: str | None = None,
+    metric: str | None = None,
+    quantity: Decimal | None = None,
+    expires_at: datetime | None = None,
+    priority: int = 100,
+    source: str = Source.MANUAL,
+) -> Answer:
+    """Give PROMO or BONUS credits: money of a currency, or units of a metric.
+
+    They hold no consideration, so nothing is posted, except for GOODWILL money, which reduces
+    revenue at face (FINANCE 3, event 9).
+    """
+
+    def make(book: Book, operation_id: UUID) -> dict[str, object]:
+        now = now_for(book)
+        keyed.check_expiry(expires_at, now)
+        lot = _granted_lot(book, now)
+        journal = Journal()
+        draft = journal.entry(
+            book=book,
+            event=Event.GRANT,
+            occurred_at=now,
+            document={"key": key, **lot_document(lot)},
+        )
+        draft.grant(lot)
+        if source == Source.GOODWILL:
+            draft.lines += recipes.goodwill_granted(
+                face=lot.carrying, currency=lot.currency, lot=lot.id
+            )
+        journal.write()
+        hooks.credits_arrived(book)
+        wallet = lot.wallet or lot.unit_wallet
+        assert wallet is not None, "a lot has one wallet"
+        return grant_answer(
+            id=operation_id,
+            book=book,
+            wallet=wallet,
+            lots=[lot],
+            entry=draft.id,
+            extra=_measured(lot) | {"kind": lot.kind, "reason": reason},
+        )
+
+    def _granted_lot(book: Book, now: datetime) -> CreditLot:
+        if metric is not None:
+            assert quantity is not None, "the edge validates the pair"
+            found = holders.find_metric(livemode=livemode, code=metric)
+            wallet: Wallet | UnitWallet = holders.unit_wallet(book=book, metric=found)
+            face = quantity
+        else:
+            assert amount is not None, "the edge validates the pair"
+            assert currency is not None, "the edge validates the pair"
+            wallet, face = holders.money_wallet(book=book, currency=currency), amount
+        is_goodwill = source == Source.GOODWILL and metric is None
+        return new_lot(
+            wallet=wallet,
+            kind=kind,
+            source=source,
+            quantity=face,
+            now=now,
+            carrying=face if is_goodwill else ZERO,
+            priority=priority,
+            reason=reason,
+            expires_at=expires_at,
+        )
+
+    return keyed.once(
+        livemode=livemode,
+        customer_id=customer_id,
+        key=key,
+        endpoint=GRANT,
+        content={
+            "customer_id": customer_id,
+            "kind": kind,
+            "amount": amount,
+            "currency": currency,
+            "metric": metric,
+            "quantity": quantity,
+            "expires_at": expires_at,
+            "priority": priority,
+            "reason": reason,
+            "source": source,
+        },
+        make=make,
+    )
+
+
+def _measured(lot: CreditLot) -> dict[str, object]:
+    if lot.unit_wallet is None:
+        return {"amount": lot.face, "currency": lot.currency}
+    return {"metric": lot.unit_wallet.metric.code, "quantity": lot.face}
+
+
+def issue(
+    *, book: Book, lots: Sequence[CreditLot], occurred_at: datetime, document: dict[str, object]
+) -> None:
+    """Issue granted lots that hold no consideration, in one entry. The book must be locked.
+
+    A lot whose `cause` the book has had before is left out: a grant never comes twice.
+    """
+    causes = [lot.cause for lot in lots if lot.cause]
+    had = set(CreditLot.objects.filter(book=book, cause__in=causes).values_list("cause", flat=True))
+    fresh = [lot for lot in lots if lot.cause not in had]
+    if not fresh:
+        return
+    journal = Journal()
+    draft = journal.entry(
+        book=book,
+        event=Event.GRANT,
+        occurred_at=occurred_at,
+        document={**document, "lots": [lot_document(lot) for lot in fresh]},
+    )
+    for lot in fresh:
+        draft.grant(lot)
+    journal.write()

@@ -1,0 +1,61 @@
+"""What every keyed operation of a customer does: lock, replay or run once, remember the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from aforo.api.idempotency import canonical, check_same
+from aforo.errors import FieldError, Invalid
+from aforo.ids import new_id
+from aforo.sandbox.services import now_for
+from ledger import services as ledger
+from ledger.models import Book
+from wallets.answers import Answer, answer
+from wallets.models import (
+    Operation,
+)
+
+
+def once(
+    *,
+    livemode: bool,
+    customer_id: str,
+    key: str,
+    endpoint: str,
+    content: object,
+    make: Callable[[Book, UUID], dict[str, object]],
+) -> Answer:
+    """Run `make` under the book's lock, at most once for ever per (book, key).
+
+    Raises: UnknownCustomer, KeyReused, and whatever `make` raises; then the key stays free.
+    """
+    book_id = ledger.get_book(livemode=livemode, key=customer_id).pk
+    meaning = canonical(content)
+    with transaction.atomic():
+        book = ledger.lock_book(book_id=book_id)
+        first = Operation.objects.filter(book=book, key=key).first()
+        if first is not None:
+            check_same(key=key, first=(first.endpoint, first.content), again=(endpoint, meaning))
+            return Answer(first.status, first.body, replayed=True)
+        operation_id = new_id()
+        given = answer(201, make(book, operation_id))
+        Operation.objects.create(
+            id=operation_id,
+            book=book,
+            key=key,
+            endpoint=endpoint,
+            content=meaning,
+            status=given.status,
+            body=given.body,
+            created_at=now_for(book),
+        )
+        return given
+
+
+def check_expiry(expires_at: datetime | None, now: datetime) -> None:
+    if expires_at is not None and expires_at <= now:
+        raise Invalid([FieldError("/expires_at", "in_the_past", "It must be in the future.")])
