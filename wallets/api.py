@@ -10,14 +10,19 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from aforo.access.models import Scope
+from aforo.api import problems
 from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
 from aforo.api.idempotency import required_key, respond
+from aforo.api.renderers import to_json
 from aforo.api.views import ApiView
-from aforo.errors import DomainError
+from aforo.errors import DomainError, FieldError, Invalid, TooLarge
 from pricing.models import Kind
 from wallets import engine, services
 from wallets.answers import Answer
+from wallets.combiner import COMBINER
 from wallets.models import Source, Strategy
+
+MAX_BATCH = 1_000
 
 
 class CustomerIdField(serializers.CharField):
@@ -185,10 +190,61 @@ class DebitView(ApiView):
         """Burn credits in the customer's burn order, or of one kind; name every lot that paid."""
         body = self.read(DebitBody, request)
         key = required_key(request, body.pop("idempotency_key", None))
-        (result,) = engine.debit([engine.DebitRequest(key=key, **body)], livemode=self.livemode)
+        debit = engine.DebitRequest(key=key, **body)
+        result = COMBINER.debit(debit, livemode=self.livemode)
         if isinstance(result, DomainError):
             raise result
         return reply(result)
+
+
+class BatchBody(StrictSerializer):
+    debits = serializers.ListField(child=serializers.DictField(), min_length=1)
+
+
+class BatchAnswer(serializers.Serializer[Any]):
+    results = serializers.ListField(child=serializers.DictField())
+
+
+class DebitBatchView(ApiView):
+    scope = Scope.WALLETS
+
+    @extend_schema(request=BatchBody, responses=BatchAnswer)
+    def post(self, request: Request) -> HttpResponse:
+        """Take 1 to 1,000 debits; each succeeds or fails alone, and the results are in order."""
+        debits = self.read(BatchBody, request)["debits"]
+        if len(debits) > MAX_BATCH:
+            raise TooLarge(f"A batch holds at most {MAX_BATCH} debits.")
+        parsed = [self._read_one(raw) for raw in debits]
+        asked = [one for one in parsed if isinstance(one, engine.DebitRequest)]
+        answered = iter(engine.debit(asked, livemode=self.livemode) if asked else ())
+        results = [
+            next(answered) if isinstance(one, engine.DebitRequest) else one for one in parsed
+        ]
+        request_id = request._request.request_id  # type: ignore[attr-defined]
+        return HttpResponse(
+            f'{{"results":[{",".join(_result(result, request_id) for result in results)}]}}',
+            content_type="application/json",
+        )
+
+    def _read_one(self, raw: dict[str, Any]) -> engine.DebitRequest | DomainError:
+        """Validate one debit; what is wrong with it is its own answer."""
+        serializer = DebitBody(data=raw)
+        if not serializer.is_valid():
+            return problems.invalid(serializer.errors)
+        body = dict(serializer.validated_data)
+        key = body.pop("idempotency_key", "")
+        if not key:
+            detail = "Every debit of a batch has its idempotency_key."
+            return Invalid([FieldError("/idempotency_key", "idempotency_key_required", detail)])
+        return engine.DebitRequest(key=key, **body)
+
+
+def _result(result: engine.Result, request_id: str) -> str:
+    """Show one result of a batch: the single answer or problem, with its status."""
+    if isinstance(result, DomainError):
+        return to_json({"status": result.status, **problems.body(result, request_id)})
+    replayed = ',"replayed":true' if result.replayed else ""
+    return f'{{"status":{result.status}{replayed},{result.body[1:]}'
 
 
 class GrantView(ApiView):

@@ -75,7 +75,7 @@ def _translate_framework(
 ) -> DomainError:
     match error:
         case exceptions.ValidationError():
-            return errors.Invalid(list(_pointers(error.detail)))
+            return invalid(error.detail)
         case exceptions.ParseError():
             return _Translated(400, "Unreadable request", "unreadable", str(error.detail))
         case PermissionDenied() | exceptions.PermissionDenied():
@@ -90,6 +90,11 @@ def _translate_framework(
 def _retryable(error: Exception) -> bool:
     state = getattr(error.__cause__, "sqlstate", None)
     return state is None or state in _RETRYABLE or str(state).startswith("08")
+
+
+def invalid(detail: object) -> errors.Invalid:
+    """Put a serializer's nested errors into one, with a pointer each."""
+    return errors.Invalid(list(_pointers(detail)))
 
 
 def body(error: DomainError, request_id: str) -> dict[str, object]:
