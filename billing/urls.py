@@ -2,9 +2,10 @@
 
 from django.urls import include, path
 
-from billing.api import books, customers, settlements
+from billing.api import books, customers, preview, settlements
 
 urlpatterns = [
+    path("rate-plans/<str:code>/preview", preview.PlanPreviewView.as_view()),
     path("customers", customers.CustomersView.as_view()),
     path("customers/<str:customer_id>", customers.CustomerView.as_view()),
     path("subscriptions", customers.SubscriptionsView.as_view()),

@@ -16,6 +16,7 @@ from pricing import services
 from pricing.models import (
     Charge,
     ChargeMetric,
+    Coupon,
     GrantTemplate,
     Metric,
     Offering,
@@ -242,3 +243,22 @@ class OfferingAdmin(ModelAdmin):  # type: ignore[misc]
                 changes={"status": OfferingStatus.ARCHIVED},
             )
         self.message_user(request, f"{len(offerings)} archived.", messages.SUCCESS)
+
+
+@admin.register(Coupon)
+class CouponAdmin(ModelAdmin):  # type: ignore[misc]
+    """Coupons are made here or through the API; what was promised is not edited."""
+
+    list_display = ["code", "type", "value", "currency", "duration", "redemptions", "livemode"]
+    list_filter = ["livemode", "type", "duration"]
+    search_fields = ["code"]
+    ordering = ["code"]
+    readonly_fields = ["redemptions"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Coupon | None = None) -> bool:
+        """Refuse: subscriptions carry it."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Coupon | None = None) -> bool:
+        """Refuse: subscriptions carry it."""
+        return False

@@ -269,3 +269,62 @@ class Offering(models.Model):
 
     def __str__(self) -> str:
         return self.code
+
+
+class CouponType(models.TextChoices):
+    PERCENT = "PERCENT"
+    FIXED = "FIXED"
+
+
+class CouponDuration(models.TextChoices):
+    """For how many paid cycles a coupon takes something off."""
+
+    ONCE = "ONCE"
+    REPEATING = "REPEATING"
+    FOREVER = "FOREVER"
+
+
+class Coupon(models.Model):
+    """A discount that a subscription takes with it; redeemed at most `max_redemptions` times."""
+
+    livemode = models.BooleanField()
+    code = models.CharField(max_length=64)
+    type = models.CharField(max_length=10, choices=CouponType.choices)
+    value = models.DecimalField(max_digits=38, decimal_places=12)
+    currency = models.CharField(max_length=3, blank=True)
+    duration = models.CharField(max_length=10, choices=CouponDuration.choices)
+    cycles = models.PositiveIntegerField(null=True, blank=True)
+    max_redemptions = models.PositiveIntegerField(null=True, blank=True)
+    redemptions = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["livemode", "code"], name="pricing_coupon_code"),
+            models.CheckConstraint(
+                condition=Q(type="PERCENT", value__gt=0, value__lte=100, currency="")
+                | (Q(type="FIXED", value__gt=0) & ~Q(currency="")),
+                name="pricing_coupon_value",
+            ),
+            models.CheckConstraint(
+                condition=Q(duration="REPEATING", cycles__gt=0)
+                | (~Q(duration="REPEATING") & Q(cycles=None)),
+                name="pricing_coupon_cycles",
+            ),
+            models.CheckConstraint(
+                condition=Q(max_redemptions=None) | Q(redemptions__lte=models.F("max_redemptions")),
+                name="pricing_coupon_redemptions",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.code
+
+    def counts_in(self, paid_cycle: int) -> bool:
+        """Tell whether it takes something off the paid cycle of that number, from 0."""
+        match self.duration:
+            case CouponDuration.ONCE:
+                return paid_cycle == 0
+            case CouponDuration.REPEATING:
+                return self.cycles is not None and paid_cycle < self.cycles
+        return True

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from pricing.api import metrics, offerings, plans, preview
+from pricing.api import coupons, metrics, offerings, plans, preview
 
 urlpatterns = [
     path("metrics", metrics.MetricsView.as_view()),
@@ -12,6 +12,8 @@ urlpatterns = [
     path("rate-plans/<str:code>/versions", plans.VersionsView.as_view()),
     path("rate-plans/<str:code>/versions/<int:number>", plans.VersionView.as_view()),
     path("rate-plans/<str:code>/publish", plans.PublishView.as_view()),
+    path("rate-plans/<str:code>/diff", plans.DiffView.as_view()),
+    path("coupons", coupons.CouponsView.as_view()),
     path("offerings", offerings.OfferingsView.as_view()),
     path("offerings/<str:code>", offerings.OfferingView.as_view()),
     path("pricing/preview", preview.PricingPreviewView.as_view()),

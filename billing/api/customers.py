@@ -62,6 +62,7 @@ class SubscriptionBody(StrictSerializer):
     anchor_day = serializers.IntegerField(
         min_value=1, max_value=31, required=False, allow_null=True
     )
+    coupon = serializers.CharField(max_length=64, required=False, allow_null=True)
 
 
 class PeriodAnswer(serializers.Serializer[Any]):
@@ -77,6 +78,7 @@ class PinnedAnswer(serializers.Serializer[Any]):
 class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
     customer_id = serializers.CharField(source="customer.book.key")
     offering = serializers.CharField(source="offering.code")
+    coupon = serializers.CharField(source="coupon.code", default=None)
     current_period = PeriodAnswer(source="*")
     rate_plan = PinnedAnswer(source="version")
     wallets = serializers.SerializerMethodField()
@@ -85,8 +87,8 @@ class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
     class Meta:
         model = Subscription
         fields = [
-            "id", "customer_id", "offering", "status", "billing_mode", "starts_at", "trial_ends_at",
-            "current_period", "rate_plan", "wallets", "grants",
+            "id", "customer_id", "offering", "status", "billing_mode", "starts_at", "coupon",
+            "trial_ends_at", "current_period", "rate_plan", "wallets", "grants",
         ]  # fmt: skip
 
     def get_wallets(self, subscription: Subscription) -> list[dict[str, Any]]:
@@ -175,7 +177,7 @@ class SubscriptionsView(ApiView, generics.ListAPIView[Subscription]):
     def get_queryset(self) -> QuerySet[Subscription]:
         """Give the subscriptions of the key's mode."""
         mine = Subscription.objects.filter(customer__book__livemode=self.livemode)
-        return mine.select_related("customer__book", "offering", "version__plan")
+        return mine.select_related("customer__book", "offering", "version__plan", "coupon")
 
     @extend_schema(request=SubscriptionBody, responses={201: SubscriptionAnswer})
     def post(self, request: Request) -> HttpResponse:

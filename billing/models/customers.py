@@ -8,7 +8,7 @@ from django.db.models import F, Q
 
 from aforo.ids import new_id
 from ledger.models import Book
-from pricing.models import BillingMode, Offering, RatePlanVersion
+from pricing.models import BillingMode, Coupon, Offering, RatePlanVersion
 
 
 class Customer(models.Model):
@@ -51,6 +51,9 @@ class Subscription(models.Model):
     offering = models.ForeignKey(Offering, on_delete=models.PROTECT, related_name="subscriptions")
     version = models.ForeignKey(
         RatePlanVersion, on_delete=models.PROTECT, related_name="subscriptions"
+    )
+    coupon = models.ForeignKey(
+        Coupon, on_delete=models.PROTECT, null=True, blank=True, related_name="subscriptions"
     )
     billing_mode = models.CharField(max_length=10, choices=BillingMode.choices)
     status = models.CharField(max_length=10, choices=SubscriptionStatus.choices)

@@ -1,121 +1,32 @@
-"""Before the ten stages: all the reading.
-
-`read_usage` adds up the sealed, immutable usage of a cycle, without a lock. `load` reads the rest
-under the book's lock: terms, lots, overages.
-"""
+"""Before the ten stages: all the reading under the book's lock (for usage see `usage`)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import F, Q
 
-from aforo import money
 from aforo.periods import Period
-from billing.models import Settlement, Subscription, TaxRate
-from billing.pipeline.draft import ChargeTerms, Consideration, Draft, MetricUsage, Overage, Tax
+from billing.models import Customer, Settlement, Subscription, TaxRate
+from billing.pipeline.draft import (
+    ChargeTerms,
+    Consideration,
+    Coupon,
+    Draft,
+    MetricUsage,
+    Overage,
+    Tax,
+)
 from ledger.models import Book
 from pricing import services as pricing
-from pricing.models import Aggregation, Metric
+from pricing.models import CouponType
 from wallets import reads
-from wallets.models import Debit, Source, UnitWallet, Wallet
+from wallets.models import CreditLot, Debit, Source, UnitWallet, Wallet
 from wallets.waterfall import Lot
-
-Parameter = str | list[str]
-
-_NUMERIC = r"^-?[0-9]+(\.[0-9]+)?$"
-_AGGREGATES = {
-    Aggregation.COUNT: "count(*)",
-    Aggregation.SUM: "sum({value})",
-    Aggregation.MAX: "max({value})",
-    Aggregation.AVERAGE: "round(avg({value}), 12)",
-    Aggregation.LATEST: "(array_agg({value} ORDER BY occurred_at DESC, id DESC))[1]",
-    Aggregation.P95: "percentile_disc(0.95) WITHIN GROUP (ORDER BY {value})",
-    Aggregation.UNIQUE: "count(DISTINCT {text})",
-}
-_OPERATORS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
-
-
-def read_usage(*, settlement: Settlement) -> dict[str, MetricUsage]:
-    """Add up a sealed cycle, metric by metric, in SQL."""
-    version = settlement.subscription.version_id
-    metrics = Metric.objects.filter(charges__version=version).distinct().order_by("pk")
-    return {
-        metric.code: aggregate(
-            book_id=settlement.book_id,
-            metric=metric,
-            starts_at=settlement.starts_at,
-            ends_at=settlement.ends_at,
-        )
-        for metric in metrics
-    }
-
-
-def aggregate(
-    *, book_id: int, metric: Metric, starts_at: datetime, ends_at: datetime
-) -> MetricUsage:
-    """Aggregate the events of a metric that count in [starts_at, ends_at) as the metric says."""
-    where, parameters = _where(metric)
-    value, text = "quantity", "key"
-    before: list[str] = []
-    if metric.property:
-        where += " AND properties ? %s"
-        parameters.append(metric.property)
-        value = "(properties ->> %s)::numeric"
-        text = "(properties ->> %s)"
-        before = [metric.property]
-        if metric.aggregation not in {Aggregation.UNIQUE, Aggregation.COUNT}:
-            where += " AND (properties ->> %s) ~ %s"
-            parameters += [metric.property, _NUMERIC]
-    aggregation = Aggregation(metric.aggregation)
-    expression = _AGGREGATES[aggregation].format(value=value, text=text)
-    if aggregation == Aggregation.COUNT:
-        before = []
-    statement = (
-        f"SELECT coalesce({expression}, 0)::numeric, count(*) FROM billing_usageevent "  # noqa: S608
-        f"WHERE book_id = %s AND metric_id = %s AND counted_at >= %s AND counted_at < %s{where}"
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(statement, [*before, book_id, metric.pk, starts_at, ends_at, *parameters])
-        quantity, events = cursor.fetchone()
-    return MetricUsage(money.to_books(Decimal(quantity)), events)
-
-
-def _where(metric: Metric) -> tuple[str, list[Parameter]]:
-    """Turn the metric's property filters into conditions and their parameters."""
-    conditions, parameters = "", list[Parameter]()
-    for rule in metric.filters:
-        condition, given = _condition(rule)
-        conditions += f" AND {condition}"
-        parameters += given
-    return conditions, parameters
-
-
-def _condition(rule: Mapping[str, object]) -> tuple[str, list[Parameter]]:
-    name, operator, value = str(rule["property"]), str(rule["op"]), rule.get("value")
-    field = "(properties ->> %s)"
-    match operator:
-        case "exists":
-            negation = "" if value in {None, True, "true"} else "NOT "
-            return f"{negation}properties ? %s", [name]
-        case "in" | "not_in":
-            values = [str(item) for item in value] if isinstance(value, list) else [str(value)]
-            test = f"{field} = ANY(%s)"
-            return (test if operator == "in" else f"NOT coalesce({test}, false)"), [name, values]
-        case "contains":
-            return f"position(%s in {field}) > 0", [str(value), name]
-        case "gt" | "gte" | "lt" | "lte":
-            compared = f"{field}::numeric {_OPERATORS[operator]} %s::numeric"
-            test = f"CASE WHEN {field} ~ %s THEN {compared} END"
-            return test, [name, _NUMERIC, name, str(value)]
-        case "ne":
-            return f"{field} IS DISTINCT FROM %s", [name, str(value)]
-        case _:
-            return f"{field} = %s", [name, str(value)]
 
 
 def load(
@@ -137,51 +48,79 @@ def load(
     trial = subscription.trial_ends_at is not None and settlement.cycle == 0
     priced = () if trial else pricing.charges_of(version)
     period = Period(settlement.starts_at, settlement.ends_at)
-    wallets = Wallet.objects.filter(book=book, currency=version.plan.currency)
-    wallet = wallets.first() or Wallet(book=book, currency=version.plan.currency)
-    units = {w.pk: w for w in UnitWallet.objects.filter(book=book).select_related("metric")}
-    unit_lots: dict[str, list[Lot]] = {}
-    money_lots: list[Lot] = []
-    considerations: dict[UUID, Consideration] = {}
-    for lot in reads.open_lots([book.pk]):
-        if not _pays_for(lot.source, lot.effective_at, lot.expires_at, settlement.ends_at):
-            continue
-        if lot.wallet_id == wallet.pk:
-            money_lots.append(reads.seen_by_waterfall(lot))
-        elif lot.unit_wallet_id in units:
-            code = units[lot.unit_wallet_id].metric.code
-            unit_lots.setdefault(code, []).append(reads.seen_by_waterfall(lot))
-            if lot.carrying > 0 and lot.currency == version.plan.currency:
-                considerations[lot.id] = Consideration(lot.carrying, lot.face, lot.remaining)
-    return Draft(
+    wallet = Wallet.objects.filter(book=book, currency=version.plan.currency).first()
+    lots = [
+        lot
+        for lot in reads.open_lots([book.pk])
+        if _pays_for(lot.source, lot.effective_at, lot.expires_at, settlement.ends_at)
+    ]
+    draft = Draft(
         currency=version.plan.currency,
         billing_mode=subscription.billing_mode,
         period=period,
-        charges=tuple(
-            ChargeTerms(
-                code=charge.code,
-                model=charge.model,
-                terms=charge.terms,
-                feeds=charge.feeds,
-                timing=charge.timing,
-                description=charge.description,
-            )
-            for charge in priced
-        ),
+        charges=charge_terms(priced),
         usage=usage,
         served=_seconds(period),
         of_full=_seconds(full_period),
         caps={metric: Decimal(cap) for metric, cap in version.caps.items()},
         minimum_spend=None if trial else version.minimum_spend,
         maximum_spend=version.maximum_spend,
-        tax_rate=_tax_rate(subscription, settlement.ends_at),
-        unit_lots={code: tuple(lots) for code, lots in unit_lots.items()},
+        tax_rate=tax_rate_of(subscription.customer, settlement.ends_at),
+        money_order=tuple(version.burn_order),
+        coupon=None if trial else _coupon(subscription, settlement.cycle),
+        overages=() if wallet is None else _overages(wallet, settlement.ends_at),
+    )
+    return with_credits(draft, book=book, lots=lots)
+
+
+def charge_terms(charges: Sequence[pricing.PricedCharge]) -> tuple[ChargeTerms, ...]:
+    """Give a version's charges as the stages read them."""
+    return tuple(
+        ChargeTerms(
+            code=charge.code,
+            model=charge.model,
+            terms=charge.terms,
+            feeds=charge.feeds,
+            timing=charge.timing,
+            description=charge.description,
+        )
+        for charge in charges
+    )
+
+
+def with_credits(draft: Draft, *, book: Book, lots: Iterable[CreditLot]) -> Draft:
+    """Offer lots of a book to a draft: money of its currency, and units of every metric."""
+    units = {w.pk: w for w in UnitWallet.objects.filter(book=book).select_related("metric")}
+    unit_lots: dict[str, list[Lot]] = {}
+    money_lots: list[Lot] = []
+    considerations: dict[UUID, Consideration] = {}
+    for lot in lots:
+        if lot.wallet_id is not None:
+            if lot.currency == draft.currency:
+                money_lots.append(reads.seen_by_waterfall(lot))
+        elif lot.unit_wallet_id in units:
+            code = units[lot.unit_wallet_id].metric.code
+            unit_lots.setdefault(code, []).append(reads.seen_by_waterfall(lot))
+            if lot.carrying > 0 and lot.currency == draft.currency:
+                considerations[lot.id] = Consideration(lot.carrying, lot.face, lot.remaining)
+    return replace(
+        draft,
+        unit_lots={code: tuple(offered) for code, offered in unit_lots.items()},
         unit_orders={w.metric.code: tuple(w.burn_order) for w in units.values()},
         considerations=considerations,
         money_lots=tuple(money_lots),
-        money_order=tuple(version.burn_order),
-        overages=_overages(wallet, settlement.ends_at),
     )
+
+
+def _coupon(subscription: Subscription, cycle: int) -> Coupon | None:
+    """Give the coupon of a cycle, if it still takes something off."""
+    found = subscription.coupon
+    paid_cycle = cycle - (1 if subscription.trial_ends_at is not None else 0)
+    if found is None or not found.counts_in(paid_cycle):
+        return None
+    if found.type == CouponType.PERCENT:
+        return Coupon(found.code, percent=found.value)
+    return Coupon(found.code, amount=found.value)
 
 
 def _seconds(period: Period) -> Decimal:
@@ -198,17 +137,14 @@ def _pays_for(
 
 def _overages(wallet: Wallet, ends_at: datetime) -> tuple[Overage, ...]:
     """Give the overage of wallet debits up to the cycle's end that no settlement has taken."""
-    if wallet._state.adding:
-        return ()
     open_debits = Debit.objects.filter(
         wallet=wallet, overage__gt=F("overage_billed"), occurred_at__lt=ends_at
     ).order_by("occurred_at", "id")
     return tuple(Overage(d.id, d.overage - d.overage_billed) for d in open_debits)
 
 
-def _tax_rate(subscription: Subscription, at: datetime) -> Tax | None:
+def tax_rate_of(customer: Customer, at: datetime) -> Tax | None:
     """Give the rate in force at a moment: the region's before the country's, the latest first."""
-    customer = subscription.customer
     if not customer.country:
         return None
     rates = TaxRate.objects.filter(

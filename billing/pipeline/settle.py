@@ -94,8 +94,15 @@ def _fees(draft: Draft) -> Decimal:
 
 
 def _share(draft: Draft, payer: Payer, amount: Decimal) -> Decimal:
-    """Give a payer's share of a part of the total: every payer carries the same one."""
-    return money.proportion(amount, payer.gross, draft.total) if amount > 0 else ZERO
+    """Give a payer's share of a part of the subtotal, after its share of the discount.
+
+    Every payer carries the same share of usage, fees and commitment (DESIGN 6, stage 9).
+    """
+    if amount <= 0:
+        return ZERO
+    discounted = money.proportion(amount, draft.subtotal - draft.discount, draft.subtotal)
+    whole = sum((each.net for each in draft.payers), ZERO)
+    return money.proportion(discounted, payer.net, whole)
 
 
 def _finished(draft: Draft, entry: EntryDraft) -> Draft:

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from billing import pipeline
 from billing.models import Settlement, Subscription
 from billing.pipeline import load
+from billing.pipeline import usage as usages
 from billing.services import subscriptions
 from ledger.models import Book
 
@@ -35,7 +36,7 @@ def pending(*, book: Book, now: datetime) -> dict[str, Decimal]:
             starts_at=subscription.current_starts_at,
             ends_at=subscription.current_ends_at,
         )
-        usage = load.read_usage(settlement=cycle)
+        usage = usages.read_usage(settlement=cycle)
         if not any(metric.events for metric in usage.values()):
             continue
         draft = load.load(

@@ -25,6 +25,7 @@ from billing.models import (
     SubscriptionStatus,
 )
 from billing.pipeline import load, settle
+from billing.pipeline import usage as usages
 from billing.services import invoices, subscriptions
 from ledger import services as ledger
 from ledger.models import Book
@@ -74,7 +75,7 @@ def settle_cycle(*, subscription: Subscription, now: datetime) -> bool:
     settlement = _seal(subscription, now)
     if settlement is None:
         return False
-    usage = load.read_usage(settlement=settlement)
+    usage = usages.read_usage(settlement=settlement)
     with transaction.atomic():
         book = ledger.lock_book(book_id=settlement.book_id)
         settlement.refresh_from_db()
@@ -95,6 +96,11 @@ def settle_cycle(*, subscription: Subscription, now: datetime) -> bool:
         settle.settle(book=book, settlement=settlement, draft=draft, now=now)
         if draft.billing_mode != "PREPAID" and draft.lines:
             invoices.draft_invoice(customer=current.customer, settlement=settlement, draft=draft)
+        # A shortfall of the minimum spend is owed, but it does not suspend (DECISIONS 17).
+        if draft.arrears > draft.commitment:
+            subscriptions.set_status(
+                book=book, subscription=current, status=SubscriptionStatus.SUSPENDED
+            )
         _go_on(book, current, settlement)
     invoices.finalize_drafts(book_id=settlement.book_id, now=now)
     return True
@@ -124,11 +130,7 @@ def _seal(subscription: Subscription, now: datetime) -> Settlement | None:
 
 
 def _go_on(book: Book, subscription: Subscription, settlement: Settlement) -> None:
-    """Do what is due after Settle: state, lapses, the next cycle and its credits."""
-    if settlement.arrears > settlement.arrears_paid:
-        subscriptions.set_status(
-            book=book, subscription=subscription, status=SubscriptionStatus.SUSPENDED
-        )
+    """Do what is due after Settle: the next cycle, lapses, its credits."""
     subscriptions.open_next_cycle(subscription)
     lapse(book=book, until=settlement.ends_at)
     subscriptions.issue_plan_credits(book=book, subscription=subscription, at=settlement.ends_at)

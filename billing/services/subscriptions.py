@@ -67,13 +67,15 @@ def subscribe(
     offering: str,
     starts_at: datetime | None = None,
     anchor_day: int | None = None,
+    coupon: str | None = None,
 ) -> Subscription:
     """Start a subscription: one transaction provisions the wallets and issues the plan's credits.
 
     It pins the plan's current published version. `starts_at` may lie in the past; `anchor_day`
     makes months begin on that day of the customer's zone, the first one being shorter.
 
-    Raises: UnknownCustomer, Invalid, OfferingNotSold, MetricAlreadySubscribed, NotPublished.
+    Raises: UnknownCustomer, Invalid, OfferingNotSold, MetricAlreadySubscribed, NotPublished,
+    CouponSpent.
     """
     book_id = ledger.get_book(livemode=livemode, key=customer_id).pk
     sold = pricing.find_offering(livemode=livemode, code=offering)
@@ -97,6 +99,10 @@ def subscribe(
             starts_at=start,
             usage_closed_through=start,
         )
+        if coupon is not None:
+            subscription.coupon = pricing.redeem_coupon(
+                livemode=livemode, code=coupon, currency=version.plan.currency
+            )
         _set_first_period(subscription, anchor_day)
         subscription.save(force_insert=True)
         _provision(book, subscription)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -238,4 +238,43 @@ class PublishView(ApiView):
                     services.publish(livemode=self.livemode, code=code, now=timezone.now())
                 ).data
             ),
+        )
+
+
+class DiffQuery(serializers.Serializer[Any]):
+    """The numbers of two versions."""
+
+    to = serializers.IntegerField(min_value=1)
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Add the field whose name is a word of the language."""
+        return {"from": serializers.IntegerField(min_value=1), **super().get_fields()}
+
+
+class ChangeAnswer(serializers.Serializer[Any]):
+    field = serializers.CharField()
+    before = serializers.CharField(allow_null=True)
+    after = serializers.CharField(allow_null=True)
+
+
+class DiffView(ApiView):
+    scope = Scope.CATALOG
+
+    @extend_schema(
+        parameters=[OpenApiParameter("from", int), OpenApiParameter("to", int)],
+        responses=ChangeAnswer(many=True),
+    )
+    def get(self, request: Request, code: str) -> Response:
+        """Show what changed between two versions."""
+        query = DiffQuery(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
+        before, after = (
+            services.get_version(livemode=self.livemode, code=code, number=number)
+            for number in (query.validated_data["from"], query.validated_data["to"])
+        )
+        return Response(
+            [
+                {"field": change.field, "before": change.before, "after": change.after}
+                for change in services.diff(before, after)
+            ]
         )

@@ -2,6 +2,8 @@
 
 from pricing.reads import NotPublished, PricedCharge, charges_of, current_version, find_offering
 from pricing.services.codes import CodeTaken
+from pricing.services.comparing import Change, diff
+from pricing.services.coupons import CouponSpent, create_coupon, redeem_coupon
 from pricing.services.metrics import (
     OPERATORS,
     MetricInUse,
@@ -32,7 +34,9 @@ from pricing.services.wording import Wording
 
 __all__ = [
     "OPERATORS",
+    "Change",
     "CodeTaken",
+    "CouponSpent",
     "DraftExists",
     "MetricInUse",
     "NoDraft",
@@ -44,17 +48,20 @@ __all__ = [
     "Wording",
     "begin_draft",
     "charges_of",
+    "create_coupon",
     "create_metric",
     "create_offering",
     "create_rate_plan",
     "create_version",
     "current_version",
+    "diff",
     "find_offering",
     "get_metric",
     "get_offering",
     "get_rate_plan",
     "get_version",
     "publish",
+    "redeem_coupon",
     "update_draft",
     "update_metric",
     "update_offering",

@@ -58,13 +58,15 @@ def get_rate_plan(*, livemode: bool, code: str) -> RatePlan:
     return plan
 
 
-def get_version(*, livemode: bool, code: str, number: int) -> RatePlanVersion:
-    """Find a version of a plan.
+def get_version(*, livemode: bool, code: str, number: int | None) -> RatePlanVersion:
+    """Find a version of a plan; without a number the latest, draft or published.
 
     Raises: UnknownRatePlan.
     """
-    found = RatePlanVersion.objects.filter(plan__livemode=livemode, plan__code=code, number=number)
-    version = found.select_related("plan").first()
+    found = RatePlanVersion.objects.filter(plan__livemode=livemode, plan__code=code)
+    if number is not None:
+        found = found.filter(number=number)
+    version = found.select_related("plan").order_by("-number").first()
     if version is None:
         raise UnknownRatePlan(f"There is no version {number} of a rate plan {code}.")
     return version

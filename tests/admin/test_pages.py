@@ -20,7 +20,16 @@ pytestmark = pytest.mark.django_db
 
 OURS = ["access", "sandbox", "ledger", "pricing", "wallets", "billing"]
 INSIDE = {"Charge", "ChargeMetric", "GrantTemplate", "InvoiceLine"}  # Shown inside their parents.
-EDITABLE = {"Metric", "RatePlan", "RatePlanVersion", "Charge", "Offering", "Customer", "TaxRate"}
+EDITABLE = {
+    "Coupon",
+    "Metric",
+    "RatePlan",
+    "RatePlanVersion",
+    "Charge",
+    "Offering",
+    "Customer",
+    "TaxRate",
+}
 
 
 @pytest.fixture

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from aforo.access.models import ApiKey
-from billing import demo
+from billing import demo, tasks
+from billing.models import Settlement
+from billing.services import runs, subscriptions
 from tests import factories
 from wallets.models import CreditLot
 
@@ -67,3 +71,23 @@ def test_settle_and_sweep_with_nothing_due() -> None:
     ]
     assert run("sweep") == "0 cycles settled, 0 lots lapsed\n"
     assert run("expire_credits") == "0 lots lapsed\n"
+
+
+def test_a_worker_executes_a_run_once() -> None:
+    factories.offering()
+    factories.customer()
+    subscriptions.subscribe(
+        livemode=False,
+        customer_id="cust_1",
+        offering="tokens_monthly",
+        starts_at=timezone.now() - timedelta(days=32),
+    )
+    run = runs.start_run(livemode=False, as_of=None, customer_id=None, now=timezone.now())
+
+    tasks.execute_run(str(run.pk))
+    tasks.execute_run(str(run.pk))
+
+    run.refresh_from_db()
+    assert (run.status, run.due, run.settled) == ("DONE", 1, 1)
+    tasks.sweep()
+    assert Settlement.objects.count() == 1

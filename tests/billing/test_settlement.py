@@ -19,11 +19,12 @@ from billing.models import (
     SubscriptionStatus,
     UsageEvent,
 )
-from billing.pipeline import load
+from billing.pipeline import usage
 from billing.services import clocks, due, ingest, invoices, proof, settlement, subscriptions
 from billing.services.taxes import create_tax_rate
 from ledger.models import Book, Entry, Posting
 from ledger.reports import trial_balance
+from pricing import services as pricing
 from tests import factories
 from tests.factories import FEBRUARY, MARCH, START
 from wallets.models import CreditLot, Wallet
@@ -150,6 +151,40 @@ def test_prepaid_arrears_suspend_and_the_next_top_up_pays_them_first() -> None:
     assert factories.available(book) == 9
     assert factories.body(factories.debit("cust_1", "1"))["overage"] == "0"
     assert proof.verify().ok
+
+
+def test_a_shortfall_of_the_minimum_is_owed_but_does_not_suspend() -> None:
+    """Used 2.00 of a minimum of 10.00; cash 3.00: 7.00 is owed, all of it commitment."""
+    book = subscribed("PREPAID", wording={"minimum_spend": Decimal(10)})
+    factories.top_up("cust_1", "3")
+    meter("cust_1", 1_000, START)
+
+    advance(book, FEBRUARY)
+
+    assert Settlement.objects.get().arrears == 7
+    assert Subscription.objects.get().status == SubscriptionStatus.ACTIVE
+
+
+def test_the_invoice_accrues_usage_and_fees_apart_after_the_discount() -> None:
+    """Usage 10, fee 30, coupon 50 %: net 20, of which fee revenue 15 and usage 5."""
+    pricing.create_coupon(
+        livemode=False, code="HALF", type="PERCENT", value=Decimal(50), duration="ONCE"
+    )
+    charges = [
+        *factories.TOKENS_AT_2_MILLS,
+        {"code": "fee", "model": "FLAT_RATE", "terms": {"flat_fee": "30"}},
+    ]
+    factories.offering(charges=charges)
+    book = factories.clocked_customer()
+    subscriptions.subscribe(
+        livemode=False, customer_id="cust_1", offering="tokens_monthly", coupon="HALF"
+    )
+    meter("cust_1", 5_000, START)
+
+    advance(book, FEBRUARY)
+
+    balances = {row.account: row.balance for row in trial_balance(livemode=False)}
+    assert (balances["4020"], balances["4030"], balances["1100"]) == (5, 15, 20)
 
 
 def test_settling_twice_changes_nothing() -> None:
@@ -323,14 +358,14 @@ def test_a_failing_customer_does_not_stop_the_others(monkeypatch: pytest.MonkeyP
             offering="tokens_monthly",
             starts_at=timezone.now() - timedelta(days=32),
         )
-    read = load.read_usage
+    read = usage.read_usage
 
     def fail_for_second(*, settlement: Settlement) -> Any:
         if settlement.book.key == "cust_2":
             raise InvariantBroken("planted")
         return read(settlement=settlement)
 
-    monkeypatch.setattr(load, "read_usage", fail_for_second)
+    monkeypatch.setattr(usage, "read_usage", fail_for_second)
     run = due.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now)
 
     assert (run.due, run.settled, run.failed) == (3, 2, 1)

@@ -7,7 +7,7 @@ import pytest
 from aforo.errors import InvariantBroken
 from billing import pipeline
 from billing.pipeline import STAGES, guards
-from billing.pipeline.draft import Coupon, Draft, Line, Tax
+from billing.pipeline.draft import Coupon, Draft, Line, Payer, Tax
 from tests.billing.pipeline.drafts import charge, draft, lot, metered
 
 ONE = Decimal(1)
@@ -19,6 +19,16 @@ FULL = draft(
     tax_rate=Tax("VAT", Decimal(10)),
     money_lots=(lot("PROMO", "1", 1), lot("CASH", "5", 2)),
 )
+
+
+def payers(invoice: str) -> tuple[Payer, ...]:
+    """Let promo pay 1.00 and cash 4.00, and the invoice the gross, net and tax written here."""
+    gross, net, tax = (Decimal(amount) for amount in invoice.split())
+    return (
+        Payer("PROMO", ONE, ONE, Decimal(0)),
+        Payer("CASH", Decimal(4), Decimal(4), Decimal(0)),
+        Payer("INVOICE", gross, net, tax),
+    )
 
 
 def after(stages: int) -> Draft:
@@ -43,6 +53,10 @@ def after(stages: int) -> Draft:
         (9, {"to_invoice": ONE}, "the total is paid by credits, invoice and arrears"),
         (9, {"arrears": -ONE}, "no payer pays less than nothing"),
         (9, {"payers": ()}, "the payers hold the tax"),
+        (9, {"payers": payers("24.60 22.01 2.60")}, "what a payer holds is its gross"),
+        (9, {"payers": payers("24.60 25.60 -1")}, "no part of a payer is below zero"),
+        (9, {"payers": payers("24.60 -1 25.60")}, "no part of a payer is below zero"),
+        (9, {"payers": payers("28.60 26 2.60")}, "the payers pay the total"),
         (9, {"money_lots": (lot("PROMO", "1", 1), lot("CASH", "4", 2))}, "no lot gives more"),
     ],
 )

@@ -192,6 +192,35 @@ class TestTax:
             ("INVOICE", D("83.34"), D("70.03"), D("13.31")),
         ]
 
+    @pytest.mark.parametrize(
+        ("_case", "currency", "percent", "bonus", "promo"),
+        [
+            # .027 / 1.2 = .0225 of the net, taxed with .0045: less than half a cent.
+            ("a cent", "USD", "20", "0.027", "99.973"),
+            # .9 / 2 = .45 of the net, taxed with .45: less than half a yen.
+            ("a yen", "JPY", "100", "0.9", "99.1"),
+        ],
+    )
+    def test_what_rounding_takes_from_promo_is_not_taxed(
+        self, _case: str, currency: str, percent: str, bonus: str, promo: str
+    ) -> None:
+        """Where credits cover all, nothing was trimmed: no payer takes over a part of promo's."""
+        lots = (lot("BONUS", bonus, 1), lot("PROMO", "500", 2))
+
+        settled = routed(
+            "100",
+            *lots,
+            tax_rate=Tax("VAT", D(percent)),
+            money_order=("BONUS", "PROMO"),
+            currency=currency,
+        )
+
+        assert (settled.tax, settled.total) == (0, 100)
+        assert shares(settled) == [
+            ("BONUS", D(bonus), D(bonus), 0),
+            ("PROMO", D(promo), D(promo), 0),
+        ]
+
     def test_the_shares_of_the_tax_sum_to_it_to_the_last_place(self) -> None:
         lots = tuple(lot("CASH", "3", number) for number in (1, 2, 3))
 

@@ -1,0 +1,47 @@
+"""`/v1/rate-plans/{code}/preview`: what a customer would pay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from aforo.access.models import Scope
+from aforo.api.fields import DecimalField, StrictSerializer
+from aforo.api.views import ApiView
+from billing.services import preview
+from pricing import services as pricing
+from pricing.models import BillingMode
+
+
+class PlanPreviewBody(StrictSerializer):
+    version = serializers.IntegerField(min_value=1, required=False)
+    usage = serializers.DictField(child=DecimalField())
+    customer_id = serializers.CharField(max_length=64, required=False, allow_null=True)
+    billing_mode = serializers.ChoiceField(choices=BillingMode.choices, required=False)
+
+
+class PlanPreviewAnswer(serializers.Serializer[Any]):
+    rate_plan = serializers.DictField()
+    billing_mode = serializers.CharField()
+    stages = serializers.ListField(child=serializers.DictField())
+    totals = serializers.DictField()
+    waterfall = serializers.ListField(child=serializers.DictField())
+
+
+class PlanPreviewView(ApiView):
+    scope = Scope.CATALOG
+
+    @extend_schema(request=PlanPreviewBody, responses=PlanPreviewAnswer)
+    def post(self, request: Request, code: str) -> Response:
+        """Price typed-in usage by a version, draft or published: stages, totals, waterfall."""
+        body = self.read(PlanPreviewBody, request)
+        number = body.pop("version", None)
+        version = pricing.get_version(livemode=self.livemode, code=code, number=number)
+        return Response(
+            preview.preview(livemode=self.livemode, version=version, now=timezone.now(), **body)
+        )

@@ -1,0 +1,55 @@
+"""`/v1/coupons`."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from aforo.access.models import Scope
+from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
+from aforo.api.idempotency import once
+from pricing import services
+from pricing.api.catalog import CatalogList, CodeField
+from pricing.models import Coupon, CouponDuration, CouponType
+
+
+class CouponBody(StrictSerializer):
+    code = CodeField()
+    type = serializers.ChoiceField(choices=CouponType.choices)
+    value = DecimalField(positive=True)
+    currency = CurrencyField(required=False)
+    duration = serializers.ChoiceField(choices=CouponDuration.choices)
+    cycles = serializers.IntegerField(min_value=1, max_value=1_200, required=False)
+    max_redemptions = serializers.IntegerField(min_value=1, required=False)
+
+
+class CouponAnswer(serializers.ModelSerializer[Coupon]):
+    value = DecimalField()
+
+    class Meta:
+        model = Coupon
+        fields = [
+            "code", "type", "value", "currency", "duration", "cycles", "max_redemptions",
+            "redemptions", "created_at",
+        ]  # fmt: skip
+
+
+class CouponsView(CatalogList):
+    scope = Scope.BILLING
+    model = Coupon
+    serializer_class = CouponAnswer
+    filterset_fields = ["type", "duration"]
+
+    @extend_schema(request=CouponBody, responses={201: CouponAnswer})
+    def post(self, request: Request) -> HttpResponse:
+        """Make a coupon."""
+        body = self.read(CouponBody, request)
+        return once(
+            request,
+            livemode=self.livemode,
+            endpoint="POST /v1/coupons",
+            content=body,
+            make=lambda: CouponAnswer(services.create_coupon(livemode=self.livemode, **body)).data,
+        )
