@@ -14,6 +14,22 @@ from typing import Any
 
 from django.db import connection, models
 
+from aforo.errors import InvariantBroken
+
+# Numbers, ids, dates and times need no quotes in an array literal, and are most of the rows.
+_BARE = frozenset(
+    {
+        "smallint",
+        "integer",
+        "bigint",
+        "numeric",
+        "boolean",
+        "uuid",
+        "date",
+        "timestamp with time zone",
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class _Column:
@@ -37,17 +53,16 @@ def _json(value: object) -> str:
 
 def _column(field: models.Field[Any, Any]) -> _Column:
     name = connection.ops.quote_name(str(field.column))
-    declared = field.db_type(connection)
-    assert declared is not None, f"{field} has no column"
-    kind = {"varchar": "text", "serial": "integer", "bigserial": "bigint"}.get(
-        declared.partition("(")[0], declared
-    )
-    assert not kind.endswith("[]"), f"{field} is an array, which cannot travel in an array"
-    assert kind != "bytea", f"{field} is binary"
+    declared = str(field.db_type(connection))
     if isinstance(field, models.JSONField):
-        return _Column(name, "text", kind, _json)
-    # Numbers, ids, dates and times need no quotes in an array literal, and are most of the rows.
-    return _Column(name, kind, kind, _quoted if kind == "text" else str)
+        return _Column(name, "text", declared, _json)
+    base = declared.partition("(")[0]
+    if not declared.endswith("[]"):
+        if base in {"varchar", "text"}:
+            return _Column(name, "text", "text", _quoted)
+        if base in _BARE:
+            return _Column(name, declared, declared, str)
+    raise InvariantBroken(f"{field} is {declared}, which cannot travel in an array.")
 
 
 @cache
@@ -87,11 +102,12 @@ def insert_rows(
     ignore_conflicts: bool = False,
     returning: str = "",
 ) -> list[Any]:
-    """Insert rows in one statement; array and binary columns cannot travel this way.
+    """Insert rows in one statement.
 
     `names` are attribute names (`book_id`). With `ignore_conflicts`, rows that meet a unique
     constraint are passed over. `returning` names one attribute: its values of the rows that were
-    inserted are given back.
+    inserted are given back. Raises: InvariantBroken for a column, such as an array, that cannot
+    travel in an array.
     """
     if not rows:
         return []

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from django.db import connection
+from django.db import connection, models
 from django.test.utils import CaptureQueriesContext
 
 from aforo import bulk
+from aforo.access.models import ApiKey
+from aforo.errors import InvariantBroken
 from aforo.ids import new_id
-from ledger.models import Account, Book, Posting, Side, Statement
+from ledger.models import Account, Book, Period, Posting, Side, Statement
 from tests import factories
 from wallets.models import CreditLot, Operation
 
@@ -94,6 +97,46 @@ def test_updates_touch_the_named_rows_and_columns_only() -> None:
     assert len(queries) == 1
     stored = Book.objects.order_by("pk").values_list("key", "sequence")
     assert list(stored) == [("b0", 7), ("b1", 8), ("b2", 0)]
+
+
+def test_dates_and_moments_keep_their_day_and_instant() -> None:
+    """A moment is one instant, whichever zone it is written in."""
+    moment = datetime(2026, 3, 1, 0, 0, 0, 1, tzinfo=UTC)
+    elsewhere = moment.astimezone(timezone(timedelta(hours=-5)))
+    names = ["livemode", "starts_on", "ends_on", "status", "closed_at"]
+
+    bulk.insert_rows(
+        Period,
+        names,
+        [
+            [True, date(2026, 1, 1), date(2026, 2, 1), "CLOSED", elsewhere],
+            [True, date(2026, 2, 1), date(2026, 3, 1), "OPEN", None],
+        ],
+    )
+
+    assert list(Period.objects.order_by("starts_on").values_list(*names)) == [
+        (True, date(2026, 1, 1), date(2026, 2, 1), "CLOSED", moment),
+        (True, date(2026, 2, 1), date(2026, 3, 1), "OPEN", None),
+    ]
+
+
+def test_an_array_is_refused_by_name() -> None:
+    before = ApiKey.objects.count()
+
+    with pytest.raises(InvariantBroken, match=r"ApiKey\.scopes is varchar\(20\)\[\]"):
+        bulk.insert_rows(ApiKey, ["name", "scopes"], [["n", ["ledger"]]])
+
+    assert ApiKey.objects.count() == before
+
+
+@pytest.mark.parametrize("field", [models.BinaryField(), models.DurationField()])
+def test_what_an_array_literal_would_garble_is_refused(
+    field: models.Field[object, object],
+) -> None:
+    field.set_attributes_from_name("odd")
+
+    with pytest.raises(InvariantBroken, match="cannot travel"):
+        bulk._column(field)
 
 
 def test_no_rows_are_no_statement() -> None:
