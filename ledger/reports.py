@@ -33,7 +33,11 @@ def _sums(postings: QuerySet[Posting], side: str) -> dict[tuple[str, str], Decim
 def trial_balance(
     *, livemode: bool, as_of: date | None = None, currency: str | None = None
 ) -> list[AccountBalance]:
-    """Sum the postings of a mode up to and including a day, by account and currency."""
+    """Sum the postings of a mode up to and including a day, by account and currency.
+
+    An account that is missing from the chart is shown as such, so that both sides still agree;
+    the proof of the books names the entry.
+    """
     postings = Posting.objects.filter(entry__book__livemode=livemode)
     if as_of is not None:
         postings = postings.filter(entry__accounting_date__lte=as_of)
@@ -43,7 +47,9 @@ def trial_balance(
     accounts = Account.objects.in_bulk()
     balances = []
     for code, unit in sorted({*debited, *credited}):
-        account = accounts[code]
+        account = accounts.get(code) or Account(
+            code=code, name="(not in the chart)", normal=Side.DEBIT
+        )
         debit, credit = debited.get((code, unit), ZERO), credited.get((code, unit), ZERO)
         balance = debit - credit if account.normal == Side.DEBIT else credit - debit
         balances.append(AccountBalance(code, account.name, unit, debit, credit, balance))

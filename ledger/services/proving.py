@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from ledger import chain
 from ledger.chain import Content, MovementLine
-from ledger.models import Book, Entry, Posting
+from ledger.models import Account, Book, Entry, Posting
 from ledger.recipes import Line
 
 CHUNK = 2_000
@@ -46,11 +46,14 @@ def verify_chain(*, book: Book, movements: MovementsOf) -> ChainReport:
     """Prove a book's chain from its first entry to its head, in chunks.
 
     `movements` gives the movements of entries, which the wallets keep. Read it inside one
-    REPEATABLE READ snapshot. Finds what was edited, inserted, deleted, reordered or cut off.
+    REPEATABLE READ snapshot. Finds what was edited, inserted, deleted, reordered or cut off, and
+    accounts outside the chart, to which no constraint holds the postings (DECISIONS 7).
     """
+    chart = frozenset(Account.objects.values_list("code", flat=True))
     last = _Link()
     for entry, lines, moved in _with_parts(book, movements):
-        fault = _fault(book, last, entry, _content(book, entry, lines, moved))
+        content = _content(book, entry, lines, moved)
+        fault = _fault(book, last, entry, content) or _account_fault(chart, lines)
         if fault is not None:
             return ChainReport(last.sequence, BadEntry(f"{book.key}#{entry.sequence}", fault))
         last = _Link(entry.sequence, entry.hash, entry.recorded_at)
@@ -69,6 +72,15 @@ def _fault(book: Book, last: _Link, entry: Entry, content: Content) -> str | Non
         return "its content was changed: it does not match its hash"
     if last.recorded_at is not None and entry.recorded_at <= last.recorded_at:
         return "it was recorded before the entry before it"
+    return None
+
+
+def _account_fault(chart: Collection[str], lines: Sequence[Line]) -> str | None:
+    """Name an account that was posted to and is not in the chart."""
+    for line in lines:
+        for code in (line.debit, line.credit):
+            if code not in chart:
+                return f"account {code} is not in the chart"
     return None
 
 

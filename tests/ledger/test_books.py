@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
@@ -16,11 +17,13 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from billing.services import proof
+from ledger import chain
 from ledger import services as ledger
 from ledger.models import Account, Book, Entry, Event, Period, Posting
 from ledger.recipes import Line
 from ledger.reports import trial_balance
 from tests import factories
+from wallets import services as wallets
 from wallets.models import CreditLot, Movement
 
 NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
@@ -200,6 +203,12 @@ class TestTampering:
             ("ledger_posting", "amount = 11 WHERE entry_id = ({third})", "cust_1#3"),
             ("ledger_posting", "credit_id = '4010' WHERE entry_id = ({third})", "cust_1#3"),
             ("ledger_entry", "occurred_at = now() WHERE sequence = 2", "cust_1#2"),
+            (
+                "ledger_entry",
+                "recorded_at = recorded_at + interval '1 microsecond' WHERE sequence = 2",
+                "cust_1#2",
+            ),
+            ("ledger_entry", "event = 'GRANT' WHERE sequence = 3", "cust_1#3"),
             ("ledger_entry", "accounting_date = '2020-01-01' WHERE sequence = 2", "cust_1#2"),
             ("ledger_entry", "document = '{{}}' WHERE sequence = 4", "cust_1#4"),
             ("wallets_movement", "quantity = 11 WHERE entry_id = ({third})", "cust_1#3"),
@@ -214,6 +223,49 @@ class TestTampering:
         bad = proof.verify().first_bad
         assert bad is not None
         assert bad.entry == named
+
+    def test_an_edit_with_a_hash_to_match_breaks_the_entry_after_it(self, book: Book) -> None:
+        """As by somebody who knows how the chain is made."""
+        second = Entry.objects.get(sequence=2)
+        forged = chain.entry_hash(
+            chain.Content(
+                livemode=False,
+                book=book.key,
+                id=second.id,
+                sequence=2,
+                event=second.event,
+                occurred_at=second.occurred_at,
+                recorded_at=second.recorded_at,
+                accounting_date=second.accounting_date,
+                document={},
+                lines=[
+                    Line(p.debit_id, p.credit_id, p.amount, p.currency, p.lot)
+                    for p in second.postings.order_by("position")
+                ],
+                movements=wallets.movement_lines([second.id])[second.id],
+            ),
+            second.prev_hash,
+        )
+
+        with guards_off("ledger_entry"):
+            sql(f"UPDATE ledger_entry SET document = '{{}}', hash = '{forged}' WHERE sequence = 2")
+
+        bad = proof.verify().first_bad
+        assert bad is not None
+        assert (bad.entry, bad.reason.partition(":")[0]) == (
+            "cust_1#3",
+            "it does not follow the entry before it",
+        )
+
+    def test_an_account_that_left_the_chart_is_named_and_still_summed(self) -> None:
+        """100 topped up, 30 burned in three debits; the first entry posts to 2100 already."""
+        sql("DELETE FROM ledger_account WHERE code = '2100'")
+
+        bad = proof.verify().first_bad
+        assert bad == ledger.BadEntry("cust_1#1", "account 2100 is not in the chart")
+        rows = {row.account: row for row in trial_balance(livemode=False)}
+        assert rows["2100"].name == "(not in the chart)"
+        assert (rows["2100"].debit, rows["2100"].credit) == (Decimal(30), Decimal(100))
 
     def test_a_deleted_posting_is_named(self) -> None:
         with guards_off("ledger_posting"):
@@ -300,7 +352,8 @@ def test_two_threads_append_to_one_book_without_a_gap() -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(run, range(4)))
 
-    sequences = Entry.objects.order_by("sequence").values_list("sequence", flat=True)
-    assert list(sequences) == list(range(1, 41))
+    entries = list(Entry.objects.order_by("sequence"))
+    assert [entry.sequence for entry in entries] == list(range(1, 41))
+    assert all(a.recorded_at < b.recorded_at for a, b in pairwise(entries))
     assert proof.verify().ok
     assert Movement.objects.count() == 0
