@@ -21,10 +21,11 @@ def route(draft: Draft) -> Draft:
     net = draft.subtotal - draft.discount
     promo = promo_part(draft, net)
     billed = _billed(draft, net - promo)
-    spent = by_kind(billed.money_burns)["PROMO"]
-    if spent < promo:
-        # Trimming to whole cents cut promo's own burn: what it left to the invoice is taxed.
-        billed = _billed(draft, net - spent)
+    spent = by_kind(billed.money_burns)
+    if spent["PROMO"] < promo and sum(spent.values(), ZERO) < billed.total:
+        # Trimming to whole cents cut promo's own burn: what it left to the invoice is taxed. Where
+        # credits cover all, only rounding parts the two: .0045 of tax on bonus credits is none.
+        billed = _billed(draft, net - spent["PROMO"])
     from_wallet = by_kind(billed.money_burns)
     rest = billed.total - sum(from_wallet.values(), ZERO)
     to_invoice, arrears = (ZERO, rest) if draft.billing_mode == "PREPAID" else (rest, ZERO)
