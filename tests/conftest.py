@@ -10,6 +10,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from aforo.access.services import create_api_key
+from ledger.services import ensure_chart
 from tests import database, serving
 
 
@@ -23,6 +24,15 @@ def float_trap() -> Iterator[None]:
         context.traps[decimal.FloatOperation] = True
         yield
     template.traps[decimal.FloatOperation] = before
+
+
+@pytest.fixture(autouse=True)
+def chart(request: pytest.FixtureRequest) -> None:
+    """Write the chart of accounts again, which a test with real commits flushes after itself."""
+    uses_database = request.node.get_closest_marker("django_db") is not None
+    if uses_database or {"db", "transactional_db"} & set(request.fixturenames):
+        request.getfixturevalue("db")
+        ensure_chart()
 
 
 @pytest.fixture
