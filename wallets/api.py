@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
+from rest_framework import generics, serializers
 from rest_framework.request import Request
 
 from aforo.access.models import Scope
@@ -16,11 +17,12 @@ from aforo.api.idempotency import required_key, respond
 from aforo.api.renderers import to_json
 from aforo.api.views import ApiView
 from aforo.errors import DomainError, FieldError, Invalid, TooLarge
+from ledger import services as ledger
 from pricing.models import Kind
 from wallets import engine, services
 from wallets.answers import Answer
 from wallets.combiner import COMBINER
-from wallets.models import Source, Strategy
+from wallets.models import Movement, Source, Strategy
 
 MAX_BATCH = 1_000
 
@@ -245,6 +247,53 @@ def _result(result: engine.Result, request_id: str) -> str:
         return to_json({"status": result.status, **problems.body(result, request_id)})
     replayed = ',"replayed":true' if result.replayed else ""
     return f'{{"status":{result.status}{replayed},{result.body[1:]}'
+
+
+class MovementAnswer(serializers.ModelSerializer[Movement]):
+    entry = serializers.UUIDField(source="entry_id")
+    event = serializers.CharField(source="entry.event")
+    occurred_at = serializers.DateTimeField(source="entry.occurred_at")
+    lot = serializers.UUIDField(source="lot_id")
+    credit = serializers.CharField(source="lot.kind")
+    currency = serializers.SerializerMethodField()
+    metric = serializers.SerializerMethodField()
+    quantity = DecimalField()
+    carrying = DecimalField()
+    balance_after = DecimalField()
+    held_after = DecimalField()
+
+    class Meta:
+        model = Movement
+        fields = [
+            "id", "kind", "credit", "currency", "metric", "quantity", "carrying", "balance_after",
+            "held_after", "lot", "entry", "event", "occurred_at",
+        ]  # fmt: skip
+
+    def get_currency(self, movement: Movement) -> str | None:
+        """Name the currency of a money credit."""
+        return movement.lot.currency if movement.lot.unit_wallet is None else None
+
+    def get_metric(self, movement: Movement) -> str | None:
+        """Name the metric of a unit credit."""
+        unit_wallet = movement.lot.unit_wallet
+        return None if unit_wallet is None else unit_wallet.metric.code
+
+
+class MovementsView(ApiView, generics.ListAPIView[Movement]):
+    """Every change of a customer's credits, newest first, with what each left in its lot."""
+
+    scope = Scope.WALLETS
+    serializer_class = MovementAnswer
+    filterset_fields = ["kind", "lot"]
+
+    def get_queryset(self) -> QuerySet[Movement]:
+        """Give the movements of one customer."""
+        if getattr(self, "swagger_fake_view", False):
+            return Movement.objects.none()
+        book = ledger.get_book(livemode=self.livemode, key=self.kwargs["customer_id"])
+        return Movement.objects.filter(book=book).select_related(
+            "entry", "lot__unit_wallet__metric"
+        )
 
 
 class GrantView(ApiView):

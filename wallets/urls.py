@@ -6,6 +6,7 @@ from wallets import api
 
 urlpatterns = [
     path("wallets/debit", api.DebitView.as_view()),
+    path("wallets/<str:customer_id>/movements", api.MovementsView.as_view()),
     path("wallets/debits/batch", api.DebitBatchView.as_view()),
     path("wallets/grants", api.GrantView.as_view()),
     path("wallets/top-ups", api.TopUpView.as_view()),

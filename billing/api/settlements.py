@@ -218,6 +218,7 @@ class TaxRateBody(StrictSerializer):
     country = serializers.RegexField(r"^[A-Z]{2}$")
     region = serializers.CharField(max_length=50, required=False, allow_blank=True)
     percent = DecimalField()
+    reverse_charge = serializers.BooleanField(required=False)
     valid_from = serializers.DateTimeField(required=False, allow_null=True)
 
 
@@ -226,7 +227,7 @@ class TaxRateAnswer(serializers.ModelSerializer[TaxRate]):
 
     class Meta:
         model = TaxRate
-        fields = ["id", "name", "country", "region", "percent", "valid_from"]
+        fields = ["id", "name", "country", "region", "percent", "reverse_charge", "valid_from"]
 
 
 class TaxRatesView(ApiView, generics.ListAPIView[TaxRate]):

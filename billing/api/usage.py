@@ -30,7 +30,7 @@ class EventBody(serializers.Serializer[Any]):
     executionStatus = serializers.CharField(required=False)  # noqa: N815
 
 
-class BatchBody(serializers.Serializer[Any]):
+class EventBatchBody(serializers.Serializer[Any]):
     events = EventBody(many=True)
 
 
@@ -69,7 +69,7 @@ def _events(data: object) -> list[object]:
 class IngestBatchView(ApiView):
     scope = Scope.USAGE
 
-    @extend_schema(request=BatchBody, responses={202: IngestAnswer})
+    @extend_schema(request=EventBatchBody, responses={202: IngestAnswer})
     def post(self, request: Request) -> Response:
         """Take 1 to 1,000 events; each is accepted, counted as a duplicate or refused alone."""
         return self.take(_events(request.data))
@@ -99,7 +99,7 @@ class IngestView(IngestBatchView):
 
 
 class IngestEventsView(IngestBatchView):
-    @extend_schema(request=BatchBody, responses={202: IngestAnswer})
+    @extend_schema(request=EventBatchBody, responses={202: IngestAnswer})
     def post(self, request: Request) -> Response:
         """Take one event, or a batch."""
         is_batch = isinstance(request.data, Mapping) and "events" in request.data

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db.models import F, Q
 
+from aforo.money import ZERO
 from aforo.periods import Period
 from billing.models import Customer, Settlement, Subscription, TaxRate
 from billing.pipeline.draft import (
@@ -156,4 +157,7 @@ def tax_rate_of(customer: Customer, at: datetime) -> Tax | None:
     rate = rates.order_by("-region", "-valid_from", "-pk").first()
     if rate is None:
         return None
-    return Tax(rate.name, rate.percent, "-".join(filter(None, (rate.country, rate.region))))
+    jurisdiction = "-".join(filter(None, (rate.country, rate.region)))
+    if rate.reverse_charge and customer.tax_id:
+        return Tax(f"{rate.name}, reverse charge", ZERO, jurisdiction)
+    return Tax(rate.name, rate.percent, jurisdiction)

@@ -23,9 +23,13 @@ def create_tax_rate(
     percent: Decimal,
     now: datetime,
     region: str = "",
+    reverse_charge: bool = False,
     valid_from: datetime | None = None,
 ) -> TaxRate:
     """Add a percentage for a country or one of its regions, from `valid_from` (else `now`) on.
+
+    With `reverse_charge`, customers who have a tax id owe the tax themselves (EU VAT directive,
+    article 196), so none is billed to them.
 
     Raises: Invalid above 100 %, RateExists.
     """
@@ -41,6 +45,7 @@ def create_tax_rate(
                 country=country,
                 region=region,
                 percent=percent,
+                reverse_charge=reverse_charge,
                 valid_from=valid_from or now,
             )
     except IntegrityError as error:

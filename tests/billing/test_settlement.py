@@ -326,6 +326,26 @@ def test_tax_is_owed_on_what_paid_credits_and_the_invoice_pay() -> None:
     assert proof.verify().ok
 
 
+@pytest.mark.parametrize(("tax_id", "tax"), [("ESB12345678", "0"), ("", "0.42")])
+def test_reverse_charge_leaves_the_tax_to_customers_with_a_tax_id(tax_id: str, tax: str) -> None:
+    create_tax_rate(
+        livemode=False,
+        name="IVA",
+        country="ES",
+        percent=Decimal(21),
+        now=START,
+        reverse_charge=True,
+    )
+    book = subscribed("HYBRID")
+    book.customer.country, book.customer.tax_id = "ES", tax_id
+    book.customer.save(update_fields=["country", "tax_id"])
+    meter("cust_1", 1_000, START)
+
+    advance(book, FEBRUARY)
+
+    assert Settlement.objects.get().totals["tax"] == tax
+
+
 def test_two_subscriptions_may_not_charge_the_same_metric() -> None:
     subscribed("HYBRID")
     factories.offering("second")
