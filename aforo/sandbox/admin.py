@@ -10,5 +10,5 @@ from aforo.sandbox.models import TestClock
 
 @admin.register(TestClock)
 class TestClockAdmin(ReadOnlyAdmin):
-    list_display = ["id", "now", "advancing_to", "created_at"]
+    list_display = ["id", "now", "advancing_since", "created_at"]
     ordering = ["-created_at"]

@@ -14,8 +14,8 @@ class TestClock(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     now = models.DateTimeField()
-    advancing_to = models.DateTimeField(
-        null=True, blank=True, help_text="Set while an advance is under way."
+    advancing_since = models.DateTimeField(
+        null=True, blank=True, help_text="Real time; set while an advance is under way."
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

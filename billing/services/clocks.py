@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db.models import F, Min, Q
+from django.db.models.functions import Now
 
 from aforo.errors import Conflict, FieldError, Invalid
 from aforo.sandbox.models import TestClock
@@ -20,6 +21,8 @@ from wallets.models import CreditLot
 
 # Past this an advance answers with how far it has come; repeating it goes on from there.
 MAX_SECONDS = 45
+# An advance whose process was killed holds its clock no longer than this.
+LEASE = timedelta(seconds=2 * MAX_SECONDS)
 
 
 class ClockBusy(Conflict):
@@ -49,8 +52,8 @@ def advance(
     if to < clock.now:
         raise Invalid([FieldError("/now", "in_the_past", f"The clock is at {clock.now}.")])
     claimed = TestClock.objects.filter(
-        Q(advancing_to=None) | Q(advancing_to=to), pk=clock.pk, now=clock.now
-    ).update(advancing_to=to)
+        Q(advancing_since=None) | Q(advancing_since__lt=Now() - LEASE), pk=clock.pk
+    ).update(advancing_since=Now())
     if not claimed:
         raise ClockBusy("Another advance of this clock is under way.")
     deadline = monotonic() + MAX_SECONDS
@@ -61,7 +64,7 @@ def advance(
                 return Advanced(TestClock.objects.get(pk=clock.pk), done=False)
         TestClock.objects.filter(pk=clock.pk).update(now=to)
     finally:
-        TestClock.objects.filter(pk=clock.pk).update(advancing_to=None)
+        TestClock.objects.filter(pk=clock.pk).update(advancing_since=None)
     return Advanced(TestClock.objects.get(pk=clock.pk), done=True)
 
 

@@ -38,6 +38,7 @@ def sweep(*, now: datetime, clock: settlement.Clock) -> Swept:
     done = tuple(
         settle(livemode=livemode, as_of=now, customer_id=None, clock=clock)
         for livemode in (True, False)
+        if runs.is_anything_due(livemode=livemode, as_of=now)
     )
     return Swept(done, expire(until=now))
 

@@ -74,6 +74,11 @@ def due_books(*, run: SettlementRun) -> QuerySet[Book]:
     return books.select_related("test_clock").order_by("pk")
 
 
+def is_anything_due(*, livemode: bool, as_of: datetime) -> bool:
+    """Tell whether a run would find a cycle that is over, so that idle minutes leave no runs."""
+    return due_books(run=SettlementRun(livemode=livemode, as_of=as_of)).exists()
+
+
 def execute(*, run_id: UUID, clock: settlement.Clock) -> SettlementRun:
     """Settle everything that the run's scope has due, committing cycle by cycle.
 

@@ -6,10 +6,12 @@ from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
+from rest_framework.response import Response
 
 from aforo.access.models import Scope
 from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
 from aforo.api.idempotency import once
+from aforo.api.views import ApiView
 from pricing import services
 from pricing.api.catalog import CatalogList, CodeField
 from pricing.models import Coupon, CouponDuration, CouponType
@@ -22,7 +24,7 @@ class CouponBody(StrictSerializer):
     currency = CurrencyField(required=False)
     duration = serializers.ChoiceField(choices=CouponDuration.choices)
     cycles = serializers.IntegerField(min_value=1, max_value=1_200, required=False)
-    max_redemptions = serializers.IntegerField(min_value=1, required=False)
+    max_redemptions = serializers.IntegerField(min_value=1, max_value=2_147_483_647, required=False)
 
 
 class CouponAnswer(serializers.ModelSerializer[Coupon]):
@@ -53,3 +55,12 @@ class CouponsView(CatalogList):
             content=body,
             make=lambda: CouponAnswer(services.create_coupon(livemode=self.livemode, **body)).data,
         )
+
+
+class CouponView(ApiView):
+    scope = Scope.BILLING
+
+    @extend_schema(responses=CouponAnswer)
+    def get(self, request: Request, code: str) -> Response:
+        """Show a coupon and how often it was redeemed."""
+        return Response(CouponAnswer(services.get_coupon(livemode=self.livemode, code=code)).data)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpResponse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,16 +16,26 @@ from aforo.api.idempotency import once
 from aforo.api.views import ApiView
 from pricing import services
 from pricing.api.catalog import CatalogList, CodeField
-from pricing.models import (
-    Aggregation,
-    Metric,
-)
+from pricing.models import Aggregation, Metric
+
+
+@extend_schema_field({})
+class FilterValueField(serializers.Field[Any, Any, Any, Any]):
+    """A text, number, boolean or list of them; what goes with which operator the service knows."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Take it as it was parsed, numbers exact."""
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        """Show it as it is kept."""
+        return value
 
 
 class FilterBody(StrictSerializer):
     property = serializers.CharField(max_length=100)
     op = serializers.ChoiceField(choices=services.OPERATORS)
-    value = serializers.JSONField(required=False)
+    value = FilterValueField(required=False, allow_null=True)
 
 
 class MetricBody(StrictSerializer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -59,7 +60,9 @@ class GrantTermsBody(StrictSerializer):
     ssp_unit_price = DecimalField(positive=True, required=False, allow_null=True)
 
 
-class WordingBody(StrictSerializer):
+class WordingChange(StrictSerializer):
+    """Members of a version's wording; what is left out stays as it is."""
+
     burn_order = serializers.ListField(
         child=serializers.ChoiceField(choices=Kind.choices), required=False
     )
@@ -67,11 +70,25 @@ class WordingBody(StrictSerializer):
     maximum_spend = DecimalField(required=False, allow_null=True)
     caps = serializers.DictField(child=DecimalField(positive=True), required=False)
     grace_hours = serializers.IntegerField(min_value=0, max_value=2_000, required=False)
-    charges = ChargeBody(many=True)
+    charges = ChargeBody(many=True, required=False)
     grants = GrantTermsBody(many=True, required=False)
 
 
-class RatePlanBody(WordingBody):
+class VersionBody(WordingChange):
+    """A whole wording, or nothing at all: the latest version's once more."""
+
+    default_error_messages = {"required": "Give the charges, or an empty body for a copy."}
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse half a wording."""
+        if attrs and "charges" not in attrs:
+            message = str(self.error_messages["required"])
+            raise serializers.ValidationError({"charges": [message]}, "required")
+        return attrs
+
+
+class RatePlanBody(WordingChange):
+    charges = ChargeBody(many=True)
     code = CodeField()
     name = serializers.CharField(max_length=200)
     currency = CurrencyField()
@@ -128,6 +145,7 @@ class VersionAnswer(serializers.ModelSerializer[RatePlanVersion]):
                 "expires_at_cycle_end": grant.expires_at_cycle_end,
                 "priority": grant.priority,
                 "rollover": grant.rollover,
+                "ssp_unit_price": grant.ssp_unit_price,
             }
             for grant in version.grants.select_related("metric").order_by("position", "pk")
         ]
@@ -181,23 +199,38 @@ class RatePlanView(ApiView):
         version = plan.versions.select_related("plan").order_by("-number").first()
         return Response(VersionAnswer(version).data)
 
-    @extend_schema(request=WordingBody, responses=VersionAnswer)
+    @extend_schema(request=WordingChange, responses=VersionAnswer)
     def patch(self, request: Request, code: str) -> Response:
-        """Replace what the draft says."""
-        wording = wording_of(self.read(WordingBody, request))
-        draft = services.update_draft(livemode=self.livemode, code=code, wording=wording)
+        """Replace members of what the draft says; those left out stay."""
+        body = self.read(WordingChange, request)
+        draft = services.update_draft(livemode=self.livemode, code=code, changes=body)
         return Response(VersionAnswer(draft).data)
 
 
-class VersionsView(ApiView):
-    scope = Scope.CATALOG
+class VersionLine(serializers.ModelSerializer[RatePlanVersion]):
+    version = serializers.IntegerField(source="number")
 
-    @extend_schema(request=WordingBody, responses={201: VersionAnswer})
+    class Meta:
+        model = RatePlanVersion
+        fields = ["version", "status", "published_at", "created_at"]
+
+
+class VersionsView(CatalogList):
+    model = RatePlanVersion
+    serializer_class = VersionLine
+    filterset_fields = ["status"]
+
+    def get_queryset(self) -> QuerySet[Any]:
+        """Give the versions of one plan."""
+        plan = services.get_rate_plan(livemode=self.livemode, code=self.kwargs["code"])
+        return RatePlanVersion.objects.filter(plan=plan)
+
+    @extend_schema(request=VersionBody, responses={201: VersionAnswer})
     def post(self, request: Request, code: str) -> HttpResponse:
-        """Begin the next draft."""
-        body = self.read(WordingBody, request)
+        """Begin the next draft; an empty body copies the latest version."""
+        body = self.read(VersionBody, request)
         content = {"code": code, **body}
-        wording = wording_of(body)
+        wording = wording_of(body) if body else None
         return once(
             request,
             livemode=self.livemode,
@@ -219,6 +252,26 @@ class VersionView(ApiView):
         """Show one version."""
         version = services.get_version(livemode=self.livemode, code=code, number=number)
         return Response(VersionAnswer(version).data)
+
+
+class RetireView(ApiView):
+    scope = Scope.CATALOG
+
+    @extend_schema(request=None, responses=VersionAnswer)
+    def post(self, request: Request, code: str, number: int) -> HttpResponse:
+        """Take a published version off the list; its subscriptions keep it."""
+        return once(
+            request,
+            livemode=self.livemode,
+            endpoint="POST /v1/rate-plans/{code}/versions/{number}/retire",
+            content={"code": code, "number": number},
+            status=200,
+            make=lambda: (
+                VersionAnswer(
+                    services.retire(livemode=self.livemode, code=code, number=number)
+                ).data
+            ),
+        )
 
 
 class PublishView(ApiView):

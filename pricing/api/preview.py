@@ -13,11 +13,10 @@ from aforo.access.models import Scope
 from aforo.api.fields import DecimalField, StrictSerializer
 from aforo.api.views import ApiView
 from aforo.errors import FieldError, Invalid
+from aforo.money import ZERO
 from pricing import calculators
 from pricing.api.plans import ChargeBody
-from pricing.models import (
-    Model,
-)
+from pricing.models import Model
 from pricing.terms import parse
 
 
@@ -57,6 +56,8 @@ class PricingPreviewView(ApiView):
             raise Invalid(moved) from error
         is_share = charge["model"] == Model.PERCENTAGE
         quantity = body.get("value", body.get("quantity")) if is_share else body.get("quantity")
+        if quantity is None and charge["model"] == Model.FLAT_RATE:
+            quantity = ZERO
         if quantity is None:
             name = "value" if is_share else "quantity"
             raise Invalid([FieldError(f"/{name}", "required", f"Give the {name}.")])

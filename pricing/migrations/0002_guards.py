@@ -33,6 +33,9 @@ BEGIN
             CASE WHEN TG_OP <> 'INSERT' THEN (to_jsonb(OLD) ->> 'version_id')::bigint END,
             CASE WHEN TG_OP <> 'DELETE' THEN (to_jsonb(NEW) ->> 'version_id')::bigint END];
     END IF;
+    -- The shared lock makes a part that is written while its version is being published wait for
+    -- the publishing, and the publishing wait for the part; the statement after it sees the outcome.
+    PERFORM FROM pricing_rateplanversion WHERE id = ANY(versions) ORDER BY id FOR SHARE;
     IF EXISTS (
         SELECT FROM pricing_rateplanversion WHERE id = ANY(versions) AND status <> 'DRAFT'
     ) THEN
@@ -53,8 +56,8 @@ ALTER TABLE pricing_granttemplate ENABLE ALWAYS TRIGGER pricing_granttemplate_fr
 
 CREATE FUNCTION pricing_metric_frozen() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF (OLD.code, OLD.aggregation, OLD.property, OLD.filters)
-            IS DISTINCT FROM (NEW.code, NEW.aggregation, NEW.property, NEW.filters)
+    IF (OLD.livemode, OLD.code, OLD.aggregation, OLD.property, OLD.filters)
+            IS DISTINCT FROM (NEW.livemode, NEW.code, NEW.aggregation, NEW.property, NEW.filters)
         AND EXISTS (
             SELECT FROM pricing_chargemetric f
             JOIN pricing_charge c ON c.id = f.charge_id
@@ -69,9 +72,27 @@ END $$;
 CREATE TRIGGER pricing_metric_frozen BEFORE UPDATE ON pricing_metric
     FOR EACH ROW EXECUTE FUNCTION pricing_metric_frozen();
 ALTER TABLE pricing_metric ENABLE ALWAYS TRIGGER pricing_metric_frozen;
+
+CREATE FUNCTION pricing_rateplan_frozen() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (OLD.livemode, OLD.code, OLD.currency)
+            IS DISTINCT FROM (NEW.livemode, NEW.code, NEW.currency)
+        AND EXISTS (
+            SELECT FROM pricing_rateplanversion WHERE plan_id = OLD.id AND status <> 'DRAFT'
+        ) THEN
+        RAISE EXCEPTION 'a published rate plan keeps its code and currency'
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER pricing_rateplan_frozen BEFORE UPDATE ON pricing_rateplan
+    FOR EACH ROW EXECUTE FUNCTION pricing_rateplan_frozen();
+ALTER TABLE pricing_rateplan ENABLE ALWAYS TRIGGER pricing_rateplan_frozen;
 """
 
 REVERSE = """
+DROP TRIGGER pricing_rateplan_frozen ON pricing_rateplan;
+DROP FUNCTION pricing_rateplan_frozen();
 DROP TRIGGER pricing_metric_frozen ON pricing_metric;
 DROP FUNCTION pricing_metric_frozen();
 DROP TRIGGER pricing_granttemplate_frozen ON pricing_granttemplate;

@@ -3,11 +3,18 @@
 from pricing.reads import NotPublished, PricedCharge, charges_of, current_version, find_offering
 from pricing.services.codes import CodeTaken
 from pricing.services.comparing import Change, diff
-from pricing.services.coupons import CouponSpent, create_coupon, redeem_coupon
+from pricing.services.coupons import (
+    CouponSpent,
+    UnknownCoupon,
+    create_coupon,
+    get_coupon,
+    redeem_coupon,
+)
+from pricing.services.filters import OPERATORS
 from pricing.services.metrics import (
-    OPERATORS,
     MetricInUse,
     UnknownMetric,
+    check_measure,
     create_metric,
     get_metric,
     update_metric,
@@ -21,6 +28,7 @@ from pricing.services.offerings import (
 from pricing.services.plans import (
     DraftExists,
     NoDraft,
+    OnSale,
     UnknownRatePlan,
     begin_draft,
     create_rate_plan,
@@ -28,6 +36,7 @@ from pricing.services.plans import (
     get_rate_plan,
     get_version,
     publish,
+    retire,
     update_draft,
 )
 from pricing.services.wording import Wording
@@ -41,13 +50,16 @@ __all__ = [
     "MetricInUse",
     "NoDraft",
     "NotPublished",
+    "OnSale",
     "PricedCharge",
+    "UnknownCoupon",
     "UnknownMetric",
     "UnknownOffering",
     "UnknownRatePlan",
     "Wording",
     "begin_draft",
     "charges_of",
+    "check_measure",
     "create_coupon",
     "create_metric",
     "create_offering",
@@ -56,12 +68,14 @@ __all__ = [
     "current_version",
     "diff",
     "find_offering",
+    "get_coupon",
     "get_metric",
     "get_offering",
     "get_rate_plan",
     "get_version",
     "publish",
     "redeem_coupon",
+    "retire",
     "update_draft",
     "update_metric",
     "update_offering",

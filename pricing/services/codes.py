@@ -1,9 +1,16 @@
-"""What goes wrong with codes everywhere in the catalogue."""
+"""Codes: what names things in the catalogue, and what goes wrong with them."""
 
 from __future__ import annotations
 
 from aforo.errors import Conflict
 
+CODE_MAX = 255
+
 
 class CodeTaken(Conflict):
     default_code = "code_taken"
+
+
+def can_exist(code: str) -> bool:
+    """Tell whether the database could hold the code; what it cannot hold is simply unknown."""
+    return len(code) <= CODE_MAX and "\x00" not in code

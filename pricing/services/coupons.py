@@ -7,13 +7,17 @@ from decimal import Decimal
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 
-from aforo.errors import Conflict, FieldError, Invalid
+from aforo.errors import Conflict, FieldError, Invalid, NotFound
 from pricing.models import Coupon, CouponDuration, CouponType
-from pricing.services.codes import CodeTaken
+from pricing.services.codes import CodeTaken, can_exist
 
 
 class CouponSpent(Conflict):
     default_code = "coupon_spent"
+
+
+class UnknownCoupon(NotFound):
+    default_code = "unknown_coupon"
 
 
 def create_coupon(
@@ -69,6 +73,18 @@ def create_coupon(
             )
     except IntegrityError as error:
         raise CodeTaken(f"There is a coupon {code} already.") from error
+
+
+def get_coupon(*, livemode: bool, code: str) -> Coupon:
+    """Find a coupon.
+
+    Raises: UnknownCoupon.
+    """
+    found = Coupon.objects.filter(livemode=livemode, code=code)
+    coupon = found.first() if can_exist(code) else None
+    if coupon is None:
+        raise UnknownCoupon(f"There is no coupon {code}.")
+    return coupon
 
 
 def redeem_coupon(*, livemode: bool, code: str, currency: str) -> Coupon:

@@ -9,13 +9,9 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from aforo.errors import FieldError, Invalid, NotFound
-from pricing.models import (
-    Offering,
-    OfferingStatus,
-    RatePlan,
-)
+from pricing.models import Offering, OfferingStatus, RatePlan
 from pricing.reads import current_version
-from pricing.services.codes import CodeTaken
+from pricing.services.codes import CodeTaken, can_exist
 
 
 class UnknownOffering(NotFound):
@@ -68,7 +64,8 @@ def get_offering(*, livemode: bool, code: str) -> Offering:
 
     Raises: UnknownOffering.
     """
-    offering = Offering.objects.filter(livemode=livemode, code=code).select_related("plan").first()
+    found = Offering.objects.filter(livemode=livemode, code=code).select_related("plan")
+    offering = found.first() if can_exist(code) else None
     if offering is None:
         raise UnknownOffering(f"There is no offering {code}.")
     return offering

@@ -1,20 +1,19 @@
-"""Rate plans and their versions: drafted, published for ever."""
+"""Rate plans and their versions: drafted, published for ever, retired."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from django.db import IntegrityError, transaction
 
 from aforo.errors import Conflict, FieldError, Invalid, NotFound
-from pricing.models import (
-    ChargeMetric,
-    RatePlan,
-    RatePlanVersion,
-    VersionStatus,
-)
+from pricing.models import Metric, OfferingStatus, RatePlan, RatePlanVersion, VersionStatus
+from pricing.reads import NotPublished
 from pricing.services import wording as wordings
-from pricing.services.codes import CodeTaken
+from pricing.services.codes import CodeTaken, can_exist
 
 
 class UnknownRatePlan(NotFound):
@@ -27,6 +26,10 @@ class NoDraft(Conflict):
 
 class DraftExists(Conflict):
     default_code = "draft_exists"
+
+
+class OnSale(Conflict):
+    default_code = "on_sale"
 
 
 @transaction.atomic
@@ -44,7 +47,7 @@ def create_rate_plan(
             )
     except IntegrityError as error:
         raise CodeTaken(f"There is a rate plan {code} already.") from error
-    return wordings.write(plan, RatePlanVersion(plan=plan, number=1), wording)
+    return wordings.write(RatePlanVersion.objects.create(plan=plan, number=1), wording)
 
 
 def get_rate_plan(*, livemode: bool, code: str) -> RatePlan:
@@ -52,7 +55,8 @@ def get_rate_plan(*, livemode: bool, code: str) -> RatePlan:
 
     Raises: UnknownRatePlan.
     """
-    plan = RatePlan.objects.filter(livemode=livemode, code=code).first()
+    found = RatePlan.objects.filter(livemode=livemode, code=code)
+    plan = found.first() if can_exist(code) else None
     if plan is None:
         raise UnknownRatePlan(f"There is no rate plan {code}.")
     return plan
@@ -63,88 +67,112 @@ def get_version(*, livemode: bool, code: str, number: int | None) -> RatePlanVer
 
     Raises: UnknownRatePlan.
     """
-    found = RatePlanVersion.objects.filter(plan__livemode=livemode, plan__code=code)
+    plan = get_rate_plan(livemode=livemode, code=code)
+    found = RatePlanVersion.objects.filter(plan=plan).select_related("plan")
     if number is not None:
         found = found.filter(number=number)
-    version = found.select_related("plan").order_by("-number").first()
+    version = found.order_by("-number").first()
     if version is None:
-        raise UnknownRatePlan(f"There is no version {number} of a rate plan {code}.")
+        raise UnknownRatePlan(f"The rate plan {code} has no version {number}.")
     return version
 
 
 @transaction.atomic
-def create_version(*, livemode: bool, code: str, wording: wordings.Wording) -> RatePlanVersion:
-    """Begin the next draft of a plan.
+def create_version(
+    *, livemode: bool, code: str, wording: wordings.Wording | None = None
+) -> RatePlanVersion:
+    """Begin the next draft of a plan; without a wording it says what the latest version says.
 
     Raises: UnknownRatePlan, DraftExists, Invalid.
     """
-    plan = get_rate_plan(livemode=livemode, code=code)
-    latest = plan.versions.order_by("-number").first()
-    if latest is not None and latest.status == VersionStatus.DRAFT:
-        raise DraftExists(f"Version {latest.number} of {code} is a draft: change that one.")
-    number = 1 if latest is None else latest.number + 1
-    return wordings.write(plan, RatePlanVersion(plan=plan, number=number), wording)
+    return begin_draft(plan=get_rate_plan(livemode=livemode, code=code), wording=wording)
 
 
 @transaction.atomic
-def begin_draft(*, plan: RatePlan) -> RatePlanVersion:
-    """Begin the next draft as a copy of the latest version, or as an empty one.
+def begin_draft(*, plan: RatePlan, wording: wordings.Wording | None = None) -> RatePlanVersion:
+    """Begin the next draft; without a wording a copy of the latest version, or an empty one.
 
-    Raises: DraftExists.
+    Raises: DraftExists, Invalid.
     """
     latest = plan.versions.order_by("-number").first()
     if latest is None:
-        return RatePlanVersion.objects.create(plan=plan, number=1)
-    if latest.status == VersionStatus.DRAFT:
-        raise DraftExists(f"Version {latest.number} of {plan.code} is a draft already.")
-    draft = RatePlanVersion.objects.get(pk=latest.pk)
-    draft.pk, draft.number = None, latest.number + 1
-    draft.status, draft.published_at = VersionStatus.DRAFT, None
-    draft.save(force_insert=True)
-    for charge in latest.charges.prefetch_related("feeds").order_by("position", "pk"):
-        feeds = list(charge.feeds.all())
-        charge.pk, charge.version = None, draft
-        charge.save(force_insert=True)
-        ChargeMetric.objects.bulk_create(
-            ChargeMetric(charge=charge, metric_id=feed.metric_id, weight=feed.weight)
-            for feed in feeds
-        )
-    for grant in latest.grants.order_by("position", "pk"):
-        grant.pk, grant.version = None, draft
-        grant.save(force_insert=True)
-    return draft
+        wording = wording or wordings.Wording(charges=())
+        number = 1
+    else:
+        wording = wording or wordings.of(latest)
+        number = latest.number + 1
+    try:
+        with transaction.atomic():
+            draft = RatePlanVersion.objects.create(plan=plan, number=number)
+    except IntegrityError as error:
+        raise DraftExists(f"The rate plan {plan.code} has a draft: change that one.") from error
+    return wordings.write(draft, wording)
 
 
 @transaction.atomic
-def update_draft(*, livemode: bool, code: str, wording: wordings.Wording) -> RatePlanVersion:
-    """Replace what the draft of a plan says.
+def update_draft(*, livemode: bool, code: str, changes: Mapping[str, Any]) -> RatePlanVersion:
+    """Replace members of what the draft of a plan says (see Wording); the others stay.
 
     Raises: UnknownRatePlan, NoDraft, Invalid.
     """
-    draft = _draft_of(livemode=livemode, code=code)
-    draft.charges.all().delete()
-    draft.grants.all().delete()
-    return wordings.write(draft.plan, draft, wording)
+    draft = _hold_draft(get_rate_plan(livemode=livemode, code=code))
+    return wordings.write(draft, replace(wordings.of(draft), **changes))
 
 
-def _draft_of(*, livemode: bool, code: str) -> RatePlanVersion:
-    plan = get_rate_plan(livemode=livemode, code=code)
-    draft = plan.versions.filter(status=VersionStatus.DRAFT).select_related("plan").first()
-    if draft is None:
-        raise NoDraft(f"The rate plan {code} has no draft.")
-    return draft
+def _hold_draft(plan: RatePlan) -> RatePlanVersion:
+    """Take the draft's row until the end of the transaction, by an update that changes nothing.
+
+    Whoever comes second waits, and finds out whether there is still a draft.
+    Raises: NoDraft.
+    """
+    drafts = RatePlanVersion.objects.filter(plan=plan, status=VersionStatus.DRAFT)
+    if not drafts.update(status=VersionStatus.DRAFT):
+        raise NoDraft(f"The rate plan {plan.code} has no draft.")
+    return drafts.select_related("plan").get()
 
 
 @transaction.atomic
 def publish(*, livemode: bool, code: str, now: datetime) -> RatePlanVersion:
     """Freeze the draft for ever; new subscriptions take it from now on.
 
-    Raises: UnknownRatePlan, NoDraft; Invalid when it has neither charges nor grants.
+    Its wording is read once more: it may have been typed in part by part.
+    Raises: UnknownRatePlan, NoDraft; Invalid when it is not sound, or says nothing.
     """
-    draft = _draft_of(livemode=livemode, code=code)
-    if not draft.charges.exists() and not draft.grants.exists():
+    draft = _hold_draft(get_rate_plan(livemode=livemode, code=code))
+    wording = wordings.of(draft)
+    if not wording.charges and not wording.grants:
         raise Invalid([FieldError("/charges", "empty", "The plan has no charge and no grant.")])
+    wordings.read(draft.plan, wording)
+    _check_mode(draft)
     draft.status = VersionStatus.PUBLISHED
     draft.published_at = now
     draft.save(update_fields=["status", "published_at"])
     return draft
+
+
+def _check_mode(draft: RatePlanVersion) -> None:
+    """Hold that live prices count live metrics only, whatever shares their code elsewhere."""
+    feeding = Metric.objects.filter(feeds__charge__version=draft)
+    granted = Metric.objects.filter(pk__in=draft.grants.values("metric"))
+    for pointer, metrics in (("/charges", feeding), ("/grants", granted)):
+        stranger = metrics.exclude(livemode=draft.plan.livemode).first()
+        if stranger is not None:
+            detail = f"The metric {stranger.code} is of the other mode."
+            raise Invalid([FieldError(pointer, "unknown_metric", detail)])
+
+
+@transaction.atomic
+def retire(*, livemode: bool, code: str, number: int) -> RatePlanVersion:
+    """Take a published version off the list; subscriptions that pin it keep it.
+
+    Raises: UnknownRatePlan, NotPublished; OnSale when an active offering would have none left.
+    """
+    version = get_version(livemode=livemode, code=code, number=number)
+    published = RatePlanVersion.objects.filter(plan=version.plan, status=VersionStatus.PUBLISHED)
+    if not published.filter(pk=version.pk).update(status=VersionStatus.RETIRED):
+        raise NotPublished(f"Version {number} of {code} is not published.")
+    on_sale = version.plan.offerings.filter(status=OfferingStatus.ACTIVE).first()
+    if on_sale is not None and not published.exists():
+        raise OnSale(f"The offering {on_sale.code} sells it: archive that, or publish another.")
+    version.refresh_from_db()
+    return version

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from aforo.errors import FieldError, Invalid
+from aforo.money import plain
 from pricing import reads
 from pricing.models import (
     Charge,
@@ -21,7 +22,11 @@ from pricing.models import (
     Timing,
 )
 from pricing.terms import parse, parse_rollover, rollover_to_json, to_json
+from pricing.terms.fields import PRICE, Fault, read_decimal
 from pricing.terms.shapes import FlatRate
+
+CHARGES_MAX = 200
+GRANTS_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,41 +42,120 @@ class Wording:
     grace_hours: int = 0
 
 
-def write(plan: RatePlan, version: RatePlanVersion, wording: Wording) -> RatePlanVersion:
-    """Validate a wording as a whole, naming every fault, and write it to a draft."""
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The charges with their feeds, and the grants, that a sound wording makes."""
+
+    charges: list[tuple[Charge, list[tuple[Metric, Decimal]]]]
+    grants: list[GrantTemplate]
+
+
+def read(plan: RatePlan, wording: Wording) -> Parts:
+    """Read a wording as a whole.
+
+    Raises: Invalid, naming every fault by its pointer into the request.
+    """
     metrics = reads.known_metrics(livemode=plan.livemode)
     faults = _plan_faults(wording, metrics)
-    charges = [_read_charge(n, raw, metrics, faults) for n, raw in enumerate(wording.charges)]
-    grants = [_read_grant(n, raw, metrics, faults) for n, raw in enumerate(wording.grants)]
-    for name, parts in (("charges", charges), ("grants", grants)):
-        codes = [part.code for part, *_ in parts]
-        faults += [
-            FieldError(f"/{name}/{n}/code", "code_taken", f"The code {code} occurs twice.")
-            for n, code in enumerate(codes)
-            if code in codes[:n]
-        ]
+    charges = [
+        _read_charge(f"/charges/{n}", n, raw, metrics, faults)
+        for n, raw in enumerate(wording.charges[:CHARGES_MAX])
+    ]
+    grants = [
+        _read_grant(f"/grants/{n}", n, raw, metrics, faults)
+        for n, raw in enumerate(wording.grants[:GRANTS_MAX])
+    ]
+    faults += _repeated("charges", [charge.code for charge, _ in charges])
+    faults += _repeated("grants", [grant.code for grant in grants])
     if faults:
         raise Invalid(faults)
-    version.burn_order = list(wording.burn_order)
-    version.minimum_spend = wording.minimum_spend
-    version.maximum_spend = wording.maximum_spend
-    version.caps = {metric: f"{cap:f}" for metric, cap in wording.caps.items()}
-    version.grace_hours = wording.grace_hours
-    version.save()
-    for charge, feeds in charges:
-        charge.version = version
-        charge.save()
-        ChargeMetric.objects.bulk_create(
-            ChargeMetric(charge=charge, metric=metric, weight=weight) for metric, weight in feeds
-        )
-    for grant, *_ in grants:
-        grant.version = version
-    GrantTemplate.objects.bulk_create(grant for grant, *_ in grants)
-    return version
+    return Parts(charges, grants)
+
+
+def write(draft: RatePlanVersion, wording: Wording) -> RatePlanVersion:
+    """Make a draft, whose row the caller's transaction holds, say this and nothing else.
+
+    Raises: Invalid, naming every fault; nothing is changed.
+    """
+    parts = read(draft.plan, wording)
+    draft.charges.all().delete()
+    draft.grants.all().delete()
+    draft.burn_order = list(wording.burn_order)
+    draft.minimum_spend = wording.minimum_spend
+    draft.maximum_spend = wording.maximum_spend
+    draft.caps = {metric: plain(cap) for metric, cap in wording.caps.items()}
+    draft.grace_hours = wording.grace_hours
+    draft.save(
+        update_fields=["burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours"]
+    )
+    for charge, _ in parts.charges:
+        charge.version = draft
+    Charge.objects.bulk_create(charge for charge, _ in parts.charges)
+    ChargeMetric.objects.bulk_create(
+        ChargeMetric(charge=charge, metric=metric, weight=weight)
+        for charge, feeds in parts.charges
+        for metric, weight in feeds
+    )
+    for grant in parts.grants:
+        grant.version = draft
+    GrantTemplate.objects.bulk_create(parts.grants)
+    return draft
+
+
+def of(version: RatePlanVersion) -> Wording:
+    """Give what a version says, in the words in which it would be sent."""
+    charges = version.charges.prefetch_related("feeds__metric").order_by("position", "pk")
+    grants = version.grants.select_related("metric").order_by("position", "pk")
+    return Wording(
+        charges=[_charge_words(charge) for charge in charges],
+        grants=[_grant_words(grant) for grant in grants],
+        burn_order=version.burn_order,
+        minimum_spend=version.minimum_spend,
+        maximum_spend=version.maximum_spend,
+        caps={metric: Decimal(cap) for metric, cap in version.caps.items()},
+        grace_hours=version.grace_hours,
+    )
+
+
+def _charge_words(charge: Charge) -> dict[str, Any]:
+    feeds = sorted(charge.feeds.all(), key=lambda feed: feed.pk)
+    return {
+        "code": charge.code,
+        "model": charge.model,
+        "description": charge.description,
+        "metrics": [{"metric": feed.metric.code, "weight": feed.weight} for feed in feeds],
+        "terms": charge.terms,
+        "timing": charge.timing,
+    }
+
+
+def _grant_words(grant: GrantTemplate) -> dict[str, Any]:
+    what: dict[str, Any] = (
+        {"amount": grant.quantity}
+        if grant.metric is None
+        else {"metric": grant.metric.code, "quantity": grant.quantity}
+    )
+    return what | {
+        "code": grant.code,
+        "kind": grant.kind,
+        "recurrence": grant.recurrence,
+        "expires_after_days": grant.expires_after_days,
+        "expires_at_cycle_end": grant.expires_at_cycle_end,
+        "priority": grant.priority,
+        "rollover": grant.rollover,
+        "ssp_unit_price": grant.ssp_unit_price,
+    }
 
 
 def _plan_faults(wording: Wording, metrics: Mapping[str, Metric]) -> list[FieldError]:
-    faults = []
+    faults = [
+        FieldError(f"/{name}", "too_many", f"At most {most}.")
+        for name, parts, most in (
+            ("charges", wording.charges, CHARGES_MAX),
+            ("grants", wording.grants, GRANTS_MAX),
+        )
+        if len(parts) > most
+    ]
     order = list(wording.burn_order)
     if len(set(order)) != len(order):
         faults.append(FieldError("/burn_order", "repeated", "A kind occurs twice."))
@@ -79,39 +163,41 @@ def _plan_faults(wording: Wording, metrics: Mapping[str, Metric]) -> list[FieldE
     if low is not None and high is not None and low > high:
         detail = "The minimum spend is above the maximum spend."
         faults.append(FieldError("/minimum_spend", "above_maximum", detail))
-    faults += [
-        FieldError(f"/caps/{code}", "unknown_metric", f"There is no metric {code}.")
+    return faults + [
+        FieldError(f"/caps/{_escape(code)}", "unknown_metric", f"There is no metric {code}.")
         for code in wording.caps
         if code not in metrics
     ]
-    return faults
+
+
+def _escape(name: str) -> str:
+    """Escape a member name for a JSON pointer (RFC 6901, section 3)."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _repeated(name: str, codes: Sequence[str]) -> list[FieldError]:
+    return [
+        FieldError(f"/{name}/{n}/code", "code_taken", f"The code {code} occurs twice.")
+        for n, code in enumerate(codes)
+        if code in codes[:n]
+    ]
 
 
 def _read_charge(
+    here: str,
     position: int,
     raw: Mapping[str, Any],
     metrics: Mapping[str, Metric],
     faults: list[FieldError],
 ) -> tuple[Charge, list[tuple[Metric, Decimal]]]:
     """Read one charge; what is wrong with it is added to `faults` under its pointer."""
-    here = f"/charges/{position}"
     terms: dict[str, Any] = {}
-    is_flat = False
+    needs_feed = True
     try:
         parsed = parse(raw["model"], raw["terms"])
-        terms, is_flat = dict(to_json(parsed)), isinstance(parsed, FlatRate)
+        terms, needs_feed = dict(to_json(parsed)), not isinstance(parsed, FlatRate)
     except Invalid as error:
         faults += [FieldError(f"{here}/terms{e.pointer}", e.code, e.detail) for e in error.errors]
-    feeds = []
-    for pointer, code, weight in _feeds(here, raw):
-        metric = metrics.get(code)
-        if metric is None:
-            faults.append(FieldError(pointer, "unknown_metric", f"There is no metric {code}."))
-        else:
-            feeds.append((metric, weight))
-    if not raw.get("metric") and not raw.get("metrics") and not is_flat:
-        detail = "Name the metric that feeds the charge."
-        faults.append(FieldError(f"{here}/metric", "required", detail))
     charge = Charge(
         code=raw["code"],
         model=raw["model"],
@@ -120,10 +206,40 @@ def _read_charge(
         timing=raw.get("timing", Timing.ARREARS),
         position=position,
     )
-    return charge, feeds
+    return charge, _read_feeds(here, raw, metrics, faults, needed=needs_feed)
 
 
-def _feeds(here: str, raw: Mapping[str, Any]) -> list[tuple[str, str, Decimal]]:
+def _read_feeds(
+    here: str,
+    raw: Mapping[str, Any],
+    metrics: Mapping[str, Metric],
+    faults: list[FieldError],
+    *,
+    needed: bool,
+) -> list[tuple[Metric, Decimal]]:
+    """Read what feeds a charge: one metric, or several with weights, each once."""
+    if raw.get("metric") and raw.get("metrics"):
+        detail = "Name one metric, or several with their weights, not both."
+        faults.append(FieldError(f"{here}/metrics", "not_combinable", detail))
+    sent = _sent_feeds(here, raw)
+    if needed and not sent:
+        detail = "Name the metric that feeds the charge."
+        faults.append(FieldError(f"{here}/metric", "required", detail))
+    feeds: dict[str, tuple[Metric, Decimal]] = {}
+    for pointer, code, weight in sent:
+        metric = metrics.get(code)
+        if metric is None:
+            faults.append(FieldError(pointer, "unknown_metric", f"There is no metric {code}."))
+        elif code in feeds:
+            detail = f"The metric {code} feeds the charge already: add up the weights."
+            faults.append(FieldError(pointer, "repeated", detail))
+        else:
+            _hold_price(pointer.removesuffix("/metric") + "/weight", weight, faults)
+            feeds[code] = (metric, weight)
+    return list(feeds.values())
+
+
+def _sent_feeds(here: str, raw: Mapping[str, Any]) -> list[tuple[str, str, Decimal]]:
     if raw.get("metric"):
         return [(f"{here}/metric", raw["metric"], Decimal(1))]
     return [
@@ -132,14 +248,24 @@ def _feeds(here: str, raw: Mapping[str, Any]) -> list[tuple[str, str, Decimal]]:
     ]
 
 
+def _hold_price(pointer: str, value: Decimal | None, faults: list[FieldError]) -> None:
+    """Hold a number against what a column of unit prices can keep."""
+    if value is None:
+        return
+    try:
+        read_decimal(value, PRICE)
+    except Fault as fault:
+        faults.append(FieldError(pointer, fault.code, f"It {fault.detail}."))
+
+
 def _read_grant(
+    here: str,
     position: int,
     raw: Mapping[str, Any],
     metrics: Mapping[str, Metric],
     faults: list[FieldError],
-) -> tuple[GrantTemplate]:
+) -> GrantTemplate:
     """Read one grant; what is wrong with it is added to `faults` under its pointer."""
-    here = f"/grants/{position}"
     metric = metrics.get(raw["metric"]) if raw.get("metric") else None
     if raw.get("metric") and metric is None:
         detail = f"There is no metric {raw['metric']}."
@@ -150,15 +276,8 @@ def _read_grant(
     if raw.get("expires_after_days") is not None and raw.get("expires_at_cycle_end"):
         detail = "It expires after days or at the cycle's end, not both."
         faults.append(FieldError(f"{here}/expires_after_days", "two_expiries", detail))
-    rollover = None
-    if raw.get("rollover") is not None:
-        try:
-            rollover = dict(rollover_to_json(parse_rollover(raw["rollover"])))
-        except Invalid as error:
-            faults += [
-                FieldError(f"{here}/rollover{e.pointer}", e.code, e.detail) for e in error.errors
-            ]
-    grant = GrantTemplate(
+    _hold_price(f"{here}/ssp_unit_price", raw.get("ssp_unit_price"), faults)
+    return GrantTemplate(
         code=raw.get("code") or f"grant_{position + 1}",
         kind=raw["kind"],
         metric=metric,
@@ -167,8 +286,17 @@ def _read_grant(
         expires_after_days=raw.get("expires_after_days"),
         expires_at_cycle_end=raw.get("expires_at_cycle_end", False),
         priority=raw.get("priority", 100),
-        rollover=rollover,
+        rollover=_read_rollover(f"{here}/rollover", raw.get("rollover"), faults),
         ssp_unit_price=raw.get("ssp_unit_price"),
         position=position,
     )
-    return (grant,)
+
+
+def _read_rollover(here: str, raw: object, faults: list[FieldError]) -> dict[str, Any] | None:
+    if raw is None:
+        return None
+    try:
+        return dict(rollover_to_json(parse_rollover(raw)))
+    except Invalid as error:
+        faults += [FieldError(f"{here}{e.pointer}", e.code, e.detail) for e in error.errors]
+        return None

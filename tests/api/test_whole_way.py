@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from rest_framework.test import APIClient
 
+from aforo.sandbox.models import TestClock
+from billing.services import clocks
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -208,6 +211,20 @@ def test_a_clock_only_moves_forward_and_only_in_the_sandbox(
     assert (back.status_code, back.json()["code"]) == (422, "in_the_past")
     assert foreign.status_code == 404
     assert (live.status_code, live.json()["code"]) == (422, "test_clock_in_live_mode")
+
+
+def test_a_clock_that_is_being_advanced_is_busy_until_its_lease_is_over(api: APIClient) -> None:
+    clock = made(api, "/v1/test-clocks", {"now": "2026-01-01T00:00:00Z"})
+    address, to = f"/v1/test-clocks/{clock['id']}/advance", {"now": "2026-01-02T00:00:00Z"}
+    TestClock.objects.update(advancing_since=timezone.now())
+
+    busy = api.post(address, to)
+    TestClock.objects.update(advancing_since=timezone.now() - clocks.LEASE * 2)
+    free = api.post(address, to)
+
+    assert (busy.status_code, busy.json()["code"]) == (409, "clock_advancing")
+    assert (free.status_code, free.json()["now"]) == (200, "2026-01-02T00:00:00Z")
+    assert TestClock.objects.get().advancing_since is None
 
 
 def test_lists_are_paged_newest_first(api: APIClient) -> None:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from aforo.access.models import ApiKey
 from billing import demo, tasks
-from billing.models import Settlement
+from billing.models import Settlement, SettlementRun
 from billing.services import runs, subscriptions
 from tests import factories
 from wallets.models import CreditLot
@@ -69,7 +69,9 @@ def test_settle_and_sweep_with_nothing_due() -> None:
         "live: 0 cycles settled for 0 customers, 0 failed",
         "sandbox: 0 cycles settled for 0 customers, 0 failed",
     ]
+    before = SettlementRun.objects.count()
     assert run("sweep") == "0 cycles settled, 0 lots lapsed\n"
+    assert SettlementRun.objects.count() == before
     assert run("expire_credits") == "0 lots lapsed\n"
 
 

@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ('now', models.DateTimeField()),
-                ('advancing_to', models.DateTimeField(blank=True, help_text='Set while an advance is under way.', null=True)),
+                ('advancing_since', models.DateTimeField(blank=True, help_text='Real time; set while an advance is under way.', null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
         ),
