@@ -3,9 +3,16 @@ minute and a duplicate nothing.
 """
 
 import os
+import sys
 from pathlib import Path
 
 from celery import Celery
+
+from aforo import devdb
+
+if "celery" in Path(sys.argv[0]).parts:
+    # A worker or beat is an entry of its own, as manage.py is: the database has to run.
+    devdb.ensure()
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "aforo.settings")
 
