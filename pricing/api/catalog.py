@@ -9,13 +9,14 @@ from rest_framework import generics, serializers
 
 from aforo.access.models import Scope
 from aforo.api.views import ApiView
+from pricing.services import CODE_PATTERN
 
 
 class CodeField(serializers.RegexField):
     """A code that fits into an address."""
 
     def __init__(self, max_length: int = 64, **kwargs: Any) -> None:
-        super().__init__(r"^[A-Za-z0-9._:\-]+$", max_length=max_length, **kwargs)
+        super().__init__(CODE_PATTERN, max_length=max_length, **kwargs)
 
 
 class CatalogList(ApiView, generics.ListAPIView[Any]):

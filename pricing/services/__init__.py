@@ -1,11 +1,12 @@
 """Configure the catalogue: metrics, rate plans and their versions, offerings."""
 
 from pricing.reads import NotPublished, PricedCharge, charges_of, current_version, find_offering
-from pricing.services.codes import CodeTaken
+from pricing.services.codes import CODE_PATTERN, CodeTaken
 from pricing.services.comparing import Change, diff
 from pricing.services.coupons import (
     CouponSpent,
     UnknownCoupon,
+    check_coupon,
     create_coupon,
     get_coupon,
     redeem_coupon,
@@ -31,6 +32,7 @@ from pricing.services.plans import (
     OnSale,
     UnknownRatePlan,
     begin_draft,
+    check_wording,
     create_rate_plan,
     create_version,
     get_rate_plan,
@@ -42,6 +44,7 @@ from pricing.services.plans import (
 from pricing.services.wording import Wording
 
 __all__ = [
+    "CODE_PATTERN",
     "OPERATORS",
     "Change",
     "CodeTaken",
@@ -59,7 +62,9 @@ __all__ = [
     "Wording",
     "begin_draft",
     "charges_of",
+    "check_coupon",
     "check_measure",
+    "check_wording",
     "create_coupon",
     "create_metric",
     "create_offering",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from aforo.errors import Conflict
 
 CODE_MAX = 255
+# What fits into an address as it is.
+CODE_PATTERN = r"^[A-Za-z0-9._:\-]+$"
 
 
 class CodeTaken(Conflict):

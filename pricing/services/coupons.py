@@ -35,6 +35,35 @@ def create_coupon(
 
     Raises: CodeTaken; Invalid, naming every field that does not go with the others.
     """
+    check_coupon(type=type, value=value, currency=currency, duration=duration, cycles=cycles)
+    try:
+        with transaction.atomic():
+            return Coupon.objects.create(
+                livemode=livemode,
+                code=code,
+                type=type,
+                value=value,
+                currency=currency,
+                duration=duration,
+                cycles=cycles,
+                max_redemptions=max_redemptions,
+            )
+    except IntegrityError as error:
+        raise CodeTaken(f"There is a coupon {code} already.") from error
+
+
+def check_coupon(
+    *,
+    type: str,  # noqa: A002
+    value: Decimal,
+    currency: str,
+    duration: str,
+    cycles: int | None,
+) -> None:
+    """Hold the terms of a coupon against each other.
+
+    Raises: Invalid, naming every field that does not go with the others.
+    """
     rules = [
         (type == CouponType.PERCENT and value > 100, "/value", "too_large", "At most 100 percent."),
         (
@@ -59,20 +88,6 @@ def create_coupon(
     faults = [FieldError(*fault) for broken, *fault in rules if broken]
     if faults:
         raise Invalid(faults)
-    try:
-        with transaction.atomic():
-            return Coupon.objects.create(
-                livemode=livemode,
-                code=code,
-                type=type,
-                value=value,
-                currency=currency,
-                duration=duration,
-                cycles=cycles,
-                max_redemptions=max_redemptions,
-            )
-    except IntegrityError as error:
-        raise CodeTaken(f"There is a coupon {code} already.") from error
 
 
 def get_coupon(*, livemode: bool, code: str) -> Coupon:

@@ -50,6 +50,14 @@ def create_rate_plan(
     return wordings.write(RatePlanVersion.objects.create(plan=plan, number=1), wording)
 
 
+def check_wording(*, plan: RatePlan, wording: wordings.Wording) -> None:
+    """Hold a wording against itself and the metrics of the plan's mode.
+
+    Raises: Invalid, naming every fault.
+    """
+    wordings.read(plan, wording)
+
+
 def get_rate_plan(*, livemode: bool, code: str) -> RatePlan:
     """Find a rate plan.
 

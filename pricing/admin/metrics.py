@@ -1,0 +1,26 @@
+"""Metrics: what a price counts stays as it is."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from aforo.adminui import ModelAdmin
+from pricing.admin.forms import MetricForm
+from pricing.models import Metric
+
+
+@admin.register(Metric)
+class MetricAdmin(ModelAdmin):  # type: ignore[misc]
+    form = MetricForm
+    list_display = ["code", "name", "aggregation", "property", "livemode"]
+    list_filter = ["livemode", "aggregation"]
+    search_fields = ["code", "name"]
+    ordering = ["code"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Metric | None = None) -> list[str]:
+        """Keep code and mode for ever, and what a priced metric measures."""
+        if obj is None:
+            return []
+        measure = ["aggregation", "property", "filters"] if obj.charges.exists() else []
+        return ["livemode", "code", *measure]

@@ -1,0 +1,74 @@
+"""What is sold: offerings and coupons; what was promised is not edited."""
+
+from __future__ import annotations
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from aforo.adminui import ModelAdmin, action
+from aforo.errors import DomainError
+from pricing import services
+from pricing.admin.forms import CouponForm, OfferingForm
+from pricing.models import Coupon, Offering, OfferingStatus
+
+
+@admin.register(Offering)
+class OfferingAdmin(ModelAdmin):  # type: ignore[misc]
+    form = OfferingForm
+    list_display = ["code", "name", "plan", "billing_mode", "interval", "status", "livemode"]
+    list_filter = ["livemode", "status", "billing_mode"]
+    list_select_related = ["plan"]
+    search_fields = ["code", "name"]
+    ordering = ["code"]
+    actions = ["activate", "archive"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Offering | None = None) -> list[str]:
+        """Keep what subscriptions were sold."""
+        if obj is None:
+            return []
+        return ["livemode", "code", "plan", "billing_mode", "interval", "interval_count", "status"]
+
+    @action(description="Activate: take subscriptions")
+    def activate(self, request: HttpRequest, offerings: QuerySet[Offering]) -> None:
+        """Activate each chosen offering whose plan is published."""
+        self._move(request, offerings, OfferingStatus.ACTIVE)
+
+    @action(description="Archive: no new subscriptions")
+    def archive(self, request: HttpRequest, offerings: QuerySet[Offering]) -> None:
+        """Archive each chosen offering."""
+        self._move(request, offerings, OfferingStatus.ARCHIVED)
+
+    def _move(
+        self, request: HttpRequest, offerings: QuerySet[Offering], status: OfferingStatus
+    ) -> None:
+        for offering in offerings:
+            try:
+                services.update_offering(
+                    livemode=offering.livemode, code=offering.code, changes={"status": status}
+                )
+            except DomainError as error:
+                self.message_user(request, f"{offering.code}: {error.detail}", messages.ERROR)
+            else:
+                text = f"{offering.code} is {status.lower()}."
+                self.message_user(request, text, messages.SUCCESS)
+
+
+@admin.register(Coupon)
+class CouponAdmin(ModelAdmin):  # type: ignore[misc]
+    """Coupons are made here or through the API; what was promised is not edited."""
+
+    form = CouponForm
+    list_display = ["code", "type", "value", "currency", "duration", "redemptions", "livemode"]
+    list_filter = ["livemode", "type", "duration"]
+    search_fields = ["code"]
+    ordering = ["code"]
+    readonly_fields = ["redemptions"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Coupon | None = None) -> bool:
+        """Refuse: subscriptions carry it."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Coupon | None = None) -> bool:
+        """Refuse: subscriptions carry it."""
+        return False
