@@ -37,6 +37,12 @@ def test_an_aggregate_below_zero_counts_as_zero_and_lowers_no_other() -> None:
     assert added.trace[0].notes == ("2 events.", "input: the aggregate -5 counts as zero.")
 
 
+def test_an_aggregate_of_zero_needs_no_explanation() -> None:
+    added = aggregate(draft(charges=(charge(),), usage=metered("0")))
+
+    assert added.trace[0].notes == ("1 events.",)
+
+
 def test_a_metric_without_usage_and_a_charge_without_metric_ask_for_nothing() -> None:
     fee = charge(FlatRate(flat_fee=Decimal(9)), code="fee", feeds={})
 

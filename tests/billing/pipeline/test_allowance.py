@@ -102,6 +102,22 @@ def test_feeds_use_up_what_is_included_in_their_order() -> None:
     assert (allowed.demands[0].from_units, allowed.demands[0].billable) == (60, 30)
 
 
+def test_what_the_first_feed_uses_up_is_not_included_in_the_next() -> None:
+    both = charge(feeds={"input": "1", "output": "3"})
+    allowed = allowance(
+        draft(
+            # 100 input, 40 output at weight 3.
+            demands=(demand(both, input="100", output="120"),),
+            quotas={"tokens": Decimal(70)},
+            unit_lots={"output": (lot("PROMO", "500"),)},
+        )
+    )
+
+    # All 70 go to input, of which 30 are left; the 40 output units are paid and no more.
+    assert burned(*allowed.unit_burns["output"]) == [(1, "PROMO", 40)]
+    assert (allowed.demands[0].from_units, allowed.demands[0].billable) == (120, 30)
+
+
 def test_units_that_reach_for_all_of_a_metric_leave_no_trace_of_a_unit() -> None:
     # 10 units at weight 3, 2 included: 28 / 3 units pay all the rest.
     allowed = allowance(
