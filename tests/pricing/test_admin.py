@@ -1,0 +1,312 @@
+"""The back office: drafts are typed in part by part, and what the API refuses is refused here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from pricing import services
+from pricing.models import (
+    Charge,
+    ChargeMetric,
+    Coupon,
+    GrantTemplate,
+    Metric,
+    Offering,
+    RatePlan,
+    RatePlanVersion,
+)
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def draft(admin_client: Client) -> RatePlanVersion:
+    factories.metric("tokens")
+    factories.metric("tokens_live", livemode=True)
+    return services.create_rate_plan(
+        livemode=False,
+        code="p",
+        name="P",
+        currency="USD",
+        wording=services.Wording(charges=factories.TOKENS_AT_2_MILLS),
+    )
+
+
+def add(client: Client, model: str, fields: dict[str, Any]) -> Any:
+    management = {"versions-TOTAL_FORMS": 0, "versions-INITIAL_FORMS": 0}
+    return client.post(reverse(f"admin:pricing_{model}_add"), fields | management)
+
+
+def errors(page: Any) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = page.context["adminform"].form.errors
+    return found
+
+
+METRIC = {"code": "m", "name": "M", "aggregation": "COUNT", "filters": "[]"}
+PLAN = {"code": "q", "name": "Q", "currency": "usd"}
+COUPON = {"code": "TEN", "type": "PERCENT", "value": "10", "duration": "ONCE"}
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "field"),
+    [
+        ("metric", METRIC | {"aggregation": "UNIQUE"}, "property"),
+        ("metric", METRIC | {"code": "a/b"}, "code"),
+        (
+            "metric",
+            METRIC | {"filters": '[{"property": "a", "op": "gt", "value": "x"}]'},
+            "filters",
+        ),
+        ("metric", METRIC | {"filters": '{"property": "a"}'}, "filters"),
+        ("metric", METRIC | {"filters": "[5]"}, "filters"),
+        (
+            "metric",
+            METRIC | {"filters": '[{"property": "a", "op": "gt", "value": 1.5}]'},
+            "filters",
+        ),
+        ("rateplan", PLAN | {"currency": "XXX"}, "currency"),
+        ("rateplan", PLAN | {"code": "a b"}, "code"),
+        ("coupon", COUPON | {"value": "101"}, "value"),
+        ("coupon", COUPON | {"type": "FIXED"}, "currency"),
+        ("coupon", COUPON | {"duration": "REPEATING"}, "cycles"),
+    ],
+)
+def test_what_is_wrong_is_said_beside_its_field(
+    admin_client: Client, model: str, fields: dict[str, Any], field: str
+) -> None:
+    page = add(admin_client, model, fields)
+
+    assert page.status_code == 200
+    assert list(errors(page)) == [field]
+    assert not Metric.objects.exists()
+    assert not RatePlan.objects.exists()
+    assert not Coupon.objects.exists()
+
+
+def test_a_plan_begins_with_a_draft(admin_client: Client) -> None:
+    assert add(admin_client, "rateplan", PLAN).status_code == 302
+
+    plan = RatePlan.objects.get()
+    assert (plan.code, plan.currency) == ("q", "USD")
+    assert [(v.number, v.status) for v in plan.versions.all()] == [(1, "DRAFT")]
+
+
+def test_a_metric_is_kept_as_the_api_keeps_it(admin_client: Client) -> None:
+    filters = '[{"property": "cached", "op": "eq", "value": true}]'
+
+    assert add(admin_client, "metric", METRIC | {"filters": filters}).status_code == 302
+
+    assert Metric.objects.get().filters == [{"property": "cached", "op": "eq", "value": "true"}]
+
+
+def test_plans_and_priced_metrics_keep_what_they_are(
+    admin_client: Client, draft: RatePlanVersion
+) -> None:
+    metric = Metric.objects.get(code="tokens")
+
+    admin_client.post(
+        reverse("admin:pricing_metric_change", args=[metric.pk]),
+        {"name": "All tokens", "code": "x", "aggregation": "MAX", "livemode": "on"},
+    )
+    admin_client.post(
+        reverse("admin:pricing_rateplan_change", args=[draft.plan_id]),
+        {"name": "Renamed", "code": "x", "currency": "EUR", "livemode": "on",
+         "versions-TOTAL_FORMS": 0, "versions-INITIAL_FORMS": 0},
+    )  # fmt: skip
+
+    metric.refresh_from_db()
+    plan = RatePlan.objects.get()
+    assert (metric.name, metric.code, metric.aggregation) == ("All tokens", "tokens", "SUM")
+    assert (plan.name, plan.code, plan.currency, plan.livemode) == ("Renamed", "p", "USD", False)
+
+
+def version_page(draft: RatePlanVersion, **changes: Any) -> dict[str, Any]:
+    charge = Charge.objects.get(version=draft)
+    return {
+        "burn_order": "PROMO,CASH",
+        "minimum_spend": "",
+        "maximum_spend": "",
+        "caps": '{"tokens": "500.0"}',
+        "grace_hours": "0",
+        "charges-TOTAL_FORMS": 1,
+        "charges-INITIAL_FORMS": 1,
+        "charges-0-id": charge.pk,
+        "charges-0-version": draft.pk,
+        "charges-0-code": "tokens",
+        "charges-0-description": "Tokens",
+        "charges-0-model": "PER_UNIT",
+        "charges-0-terms": '{"unit_price": "0.0030"}',
+        "charges-0-timing": "ARREARS",
+        "charges-0-position": "0",
+        "grants-TOTAL_FORMS": 1,
+        "grants-INITIAL_FORMS": 0,
+        "grants-0-version": draft.pk,
+        "grants-0-code": "hello",
+        "grants-0-kind": "PROMO",
+        "grants-0-metric": Metric.objects.get(code="tokens").pk,
+        "grants-0-quantity": "10000",
+        "grants-0-recurrence": "ONCE",
+        "grants-0-expires_after_days": "14",
+        "grants-0-priority": "100",
+        "grants-0-rollover": "null",
+        "grants-0-position": "0",
+    } | {name.replace("__", "-"): value for name, value in changes.items()}
+
+
+def test_ten_thousand_free_tokens_for_14_days_is_one_form(
+    admin_client: Client, draft: RatePlanVersion
+) -> None:
+    url = reverse("admin:pricing_rateplanversion_change", args=[draft.pk])
+
+    page = admin_client.post(url, version_page(draft))
+
+    assert page.status_code == 302
+    draft.refresh_from_db()
+    assert (draft.burn_order, draft.caps) == (["PROMO", "CASH"], {"tokens": "500"})
+    assert Charge.objects.get().terms == {"unit_price": "0.003"}
+    grant = GrantTemplate.objects.get()
+    assert (grant.quantity, grant.expires_after_days) == (10_000, 14)
+    assert services.publish(livemode=False, code="p", now=factories.START).number == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"caps": '{"nothing": 5}'},
+        {"caps": '{"tokens": 0}'},
+        {"caps": "[5]"},
+        {"minimum_spend": "5", "maximum_spend": "4"},
+        {"burn_order": "PROMO,PROMO"},
+        {"burn_order": "GOLD"},
+        {"charges__0__terms": '{"unit_price": "-1"}'},
+        {"charges__0__terms": "5"},
+        {"charges__0__code": "a/b"},
+        {"grants__0__quantity": "0"},
+        {"grants__0__expires_after_days": "0"},
+        {"grants__0__expires_at_cycle_end": "on"},
+        {"grants__0__rollover": '{"mode": "SOME"}'},
+    ],
+)
+def test_a_draft_that_is_not_sound_is_not_saved(
+    admin_client: Client, draft: RatePlanVersion, changes: dict[str, str]
+) -> None:
+    url = reverse("admin:pricing_rateplanversion_change", args=[draft.pk])
+
+    page = admin_client.post(url, version_page(draft, **changes))
+
+    assert page.status_code == 200
+    assert page.context["errors"]
+    draft.refresh_from_db()
+    assert (draft.burn_order, draft.caps) == (["PROMO", "BONUS", "CASH"], {})
+    assert Charge.objects.get().terms == {"unit_price": "0.002"}
+    assert not GrantTemplate.objects.exists()
+
+
+def test_metrics_of_the_other_mode_are_not_offered(
+    admin_client: Client, draft: RatePlanVersion
+) -> None:
+    live = Metric.objects.get(code="tokens_live").pk
+    url = reverse("admin:pricing_rateplanversion_change", args=[draft.pk])
+
+    page = admin_client.post(url, version_page(draft, grants__0__metric=live))
+
+    assert page.status_code == 200
+    assert not GrantTemplate.objects.exists()
+    charge = Charge.objects.get()
+    feeds = admin_client.get(reverse("admin:pricing_charge_change", args=[charge.pk]))
+    assert b">tokens<" in feeds.content
+    assert b">tokens_live<" not in feeds.content
+
+
+def test_a_published_version_is_read_only(admin_client: Client, draft: RatePlanVersion) -> None:
+    body = version_page(draft)
+    services.publish(livemode=False, code="p", now=factories.START)
+    charge = Charge.objects.get()
+
+    for model, key in (("rateplanversion", draft.pk), ("charge", charge.pk)):
+        change = reverse(f"admin:pricing_{model}_change", args=[key])
+        delete = reverse(f"admin:pricing_{model}_delete", args=[key])
+        assert admin_client.get(change).status_code == 200
+        assert admin_client.post(change, body).status_code == 403
+        assert admin_client.post(delete, {"post": "yes"}).status_code == 403
+    admin_client.post(
+        reverse("admin:pricing_rateplanversion_changelist"),
+        {"action": "delete_selected", "_selected_action": [draft.pk], "post": "yes"},
+    )
+
+    assert RatePlanVersion.objects.get().status == "PUBLISHED"
+    assert Charge.objects.get().terms == {"unit_price": "0.002"}
+
+
+def test_a_draft_without_its_feed_is_not_published(
+    admin_client: Client, draft: RatePlanVersion
+) -> None:
+    ChargeMetric.objects.all().delete()
+
+    page = admin_client.post(
+        reverse("admin:pricing_rateplan_changelist"),
+        {"action": "publish_draft", "_selected_action": [draft.plan_id]},
+        follow=True,
+    )
+
+    assert b"Name the metric that feeds the charge." in page.content
+    assert RatePlanVersion.objects.get().status == "DRAFT"
+
+
+def test_versions_retire_by_action(admin_client: Client, draft: RatePlanVersion) -> None:
+    services.publish(livemode=False, code="p", now=factories.START)
+    versions = reverse("admin:pricing_rateplanversion_changelist")
+    action = {"action": "retire", "_selected_action": [draft.pk]}
+
+    page = admin_client.post(versions, action, follow=True)
+    again = admin_client.post(versions, action, follow=True)
+
+    assert b"version 1 is retired" in page.content
+    assert b"is not published" in again.content
+    assert RatePlanVersion.objects.get().status == "RETIRED"
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [({"status": "ACTIVE"}, "status"), ({"livemode": "on", "status": "DRAFT"}, "plan")],
+)
+def test_an_offering_that_cannot_be(
+    admin_client: Client, draft: RatePlanVersion, changes: dict[str, str], field: str
+) -> None:
+    fields = {"code": "o", "name": "O", "plan": draft.plan_id, "billing_mode": "HYBRID",
+              "interval": "MONTH", "interval_count": 1, "trial_days": 0}  # fmt: skip
+
+    page = admin_client.post(reverse("admin:pricing_offering_add"), fields | changes)
+
+    assert list(errors(page)) == [field]
+    assert not Offering.objects.exists()
+
+
+def test_an_offering_is_activated_once_its_plan_is_published(
+    admin_client: Client, draft: RatePlanVersion
+) -> None:
+    offering = services.create_offering(
+        livemode=False, code="o", name="O", rate_plan="p", billing_mode="HYBRID",
+        interval="MONTH", status="DRAFT",
+    )  # fmt: skip
+    offerings = reverse("admin:pricing_offering_changelist")
+    action = {"action": "activate", "_selected_action": [offering.pk]}
+
+    early = admin_client.post(offerings, action, follow=True)
+    offering.refresh_from_db()
+    assert b"has no published version" in early.content
+    assert offering.status == "DRAFT"
+
+    services.publish(livemode=False, code="p", now=factories.START)
+    admin_client.post(offerings, action)
+    offering.refresh_from_db()
+    assert offering.status == "ACTIVE"
+
+    admin_client.post(offerings, action | {"action": "archive"})
+    offering.refresh_from_db()
+    assert offering.status == "ARCHIVED"
