@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -55,7 +56,7 @@ def find_offering(*, livemode: bool, code: str) -> Offering:
 
 
 def charges_of(version: RatePlanVersion) -> tuple[PricedCharge, ...]:
-    """Give a version's charges in their order, in two queries."""
+    """Give a version's charges in their order, in three queries."""
     charges = (
         Charge.objects.filter(version=version)
         .prefetch_related("feeds__metric")
@@ -77,6 +78,8 @@ def charges_of(version: RatePlanVersion) -> tuple[PricedCharge, ...]:
     )
 
 
-def known_metrics(*, livemode: bool) -> dict[str, Metric]:
-    """Give the metrics of a mode by code."""
-    return {metric.code: metric for metric in Metric.objects.filter(livemode=livemode)}
+def known_metrics(*, livemode: bool, codes: Collection[str]) -> dict[str, Metric]:
+    """Give those of the named metrics that a mode has, by code."""
+    storable = [code for code in codes if "\x00" not in code]
+    found = Metric.objects.filter(livemode=livemode, code__in=storable)
+    return {metric.code: metric for metric in found}

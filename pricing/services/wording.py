@@ -55,7 +55,7 @@ def read(plan: RatePlan, wording: Wording) -> Parts:
 
     Raises: Invalid, naming every fault by its pointer into the request.
     """
-    metrics = reads.known_metrics(livemode=plan.livemode)
+    metrics = reads.known_metrics(livemode=plan.livemode, codes=_named(wording))
     faults = _plan_faults(wording, metrics)
     charges = [
         _read_charge(f"/charges/{n}", n, raw, metrics, faults)
@@ -115,6 +115,14 @@ def of(version: RatePlanVersion) -> Wording:
         caps={metric: Decimal(cap) for metric, cap in version.caps.items()},
         grace_hours=version.grace_hours,
     )
+
+
+def _named(wording: Wording) -> set[str]:
+    """Name every metric that a wording speaks of."""
+    parts = [*wording.charges, *wording.grants]
+    single = [str(part["metric"]) for part in parts if part.get("metric")]
+    several = [feed["metric"] for charge in wording.charges for feed in charge.get("metrics", ())]
+    return {*wording.caps, *single, *several}
 
 
 def _charge_words(charge: Charge) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from aforo.errors import DomainError
@@ -97,6 +99,26 @@ def test_an_empty_body_copies_the_latest_version(api: APIClient, drafted: dict[s
     assert (copy.json()["version"], copy.json()["status"]) == (2, "DRAFT")
     assert say(copy.json()) == say(drafted)
     assert api.get("/v1/rate-plans/p/diff?from=1&to=2").json() == []
+
+
+def test_a_version_is_read_and_written_in_constant_queries(
+    api: APIClient, drafted: dict[str, Any]
+) -> None:
+    def queries(call: Callable[[], Any]) -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert call().status_code == 200
+        return len(captured)
+
+    def counts(size: int) -> tuple[int, int]:
+        charges = [WORDS["charges"][1] | {"code": f"c{n}"} for n in range(size)]
+        grants = [{"kind": "PROMO", "amount": 1, "recurrence": "ONCE"} for _ in range(size)]
+        written = queries(
+            lambda: api.patch("/v1/rate-plans/p", {"charges": charges, "grants": grants})
+        )
+        return written, queries(lambda: api.get("/v1/rate-plans/p"))
+
+    counts(1)  # What is there before is deleted, so the first has other rows to delete.
+    assert counts(1) == counts(20)
 
 
 def test_half_a_wording_is_no_version(api: APIClient, drafted: dict[str, Any]) -> None:
