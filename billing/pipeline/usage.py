@@ -25,6 +25,14 @@ _AGGREGATES = {
     Aggregation.P95: "percentile_disc(0.95) WITHIN GROUP (ORDER BY {value})",
     Aggregation.UNIQUE: "count(DISTINCT {text})",
 }
+# Clients put their own properties into `metadata`; a member beside it of the same name wins.
+_EVENTS = """
+    SELECT id, key, quantity, occurred_at,
+        CASE WHEN jsonb_typeof(properties -> 'metadata') = 'object'
+            THEN (properties -> 'metadata') || properties ELSE properties END AS properties
+    FROM billing_usageevent
+    WHERE book_id = %s AND metric_id = %s AND counted_at >= %s AND counted_at < %s
+"""
 _OPERATORS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
@@ -64,8 +72,8 @@ def aggregate(
     if aggregation == Aggregation.COUNT:
         before = []
     statement = (
-        f"SELECT coalesce({expression}, 0)::numeric, count(*) FROM billing_usageevent "  # noqa: S608
-        f"WHERE book_id = %s AND metric_id = %s AND counted_at >= %s AND counted_at < %s{where}"
+        f"SELECT coalesce({expression}, 0)::numeric, count(*) FROM ({_EVENTS}) AS event "  # noqa: S608
+        f"WHERE true{where}"
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, [*before, book_id, metric.pk, starts_at, ends_at, *parameters])
