@@ -60,6 +60,7 @@ INSTALLED_APPS = [
     "aforo.apps.AforoConfig",
     "aforo.access",
     "aforo.sandbox",
+    "aforo.webhooks",
     "ledger",
     "pricing",
     "wallets",

@@ -165,6 +165,7 @@ class LotAnswer(serializers.Serializer[Any]):
     priority = serializers.IntegerField()
     effective_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField(allow_null=True)
+    frozen_at = serializers.DateTimeField(allow_null=True)
 
 
 class IssuedAnswer(serializers.Serializer[Any]):

@@ -1,15 +1,21 @@
-"""What the floor above does when credits arrive, in the same transaction and under the same lock.
+"""What the floor above does when credits come or go.
 
-Wallets call nothing above them; billing registers its payment of arrears here when it starts.
+Wallets call nothing above them; billing registers here, when it starts, its payment of arrears
+(in the same transaction, under the same lock), its refills (once the burn has committed), its
+invoices for credits sold on account and its claims for credits lost in a dispute.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from functools import partial
+
+from django.db import transaction
 
 from ledger.models import Book
 
 _on_credits: list[Callable[[Book], None]] = []
+_on_falls: list[Callable[[Collection[int]], None]] = []
 
 
 def when_credits_arrive(do: Callable[[Book], None]) -> None:
@@ -21,3 +27,17 @@ def credits_arrived(book: Book) -> None:
     """Tell the floor above."""
     for do in _on_credits:
         do(book)
+
+
+def when_credits_fall(do: Callable[[Collection[int]], None]) -> None:
+    """Register what happens after money was burned or held, or a debit refused for want of it."""
+    _on_falls.append(do)
+
+
+def credits_fell(book_ids: Collection[int]) -> None:
+    """Tell the floor above, once the caller's transaction has committed.
+
+    What fails there is logged and is no failure of the burn, which stands.
+    """
+    for do in _on_falls:
+        transaction.on_commit(partial(do, book_ids), robust=True)

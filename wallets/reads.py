@@ -31,7 +31,7 @@ def seen_by_waterfall(lot: CreditLot) -> Lot:
     return Lot(
         id=lot.id,
         kind=lot.kind,
-        available=lot.remaining - lot.held,
+        available=lot.available,
         priority=lot.priority,
         expires_at=lot.expires_at,
         granted_at=lot.granted_at,
@@ -54,7 +54,7 @@ def balance(lots: Iterable[CreditLot], moment: datetime) -> dict[str, object]:
     for lot in lots:
         held += lot.held
         if is_alive(lot, moment):
-            by_kind[lot.kind] += lot.remaining - lot.held
+            by_kind[lot.kind] += lot.available
     return {
         "available": money.plain(sum(by_kind.values(), ZERO)),
         "held": money.plain(held),
@@ -81,6 +81,7 @@ def describe_lot(lot: CreditLot) -> dict[str, object]:
         "priority": lot.priority,
         "effective_at": lot.effective_at,
         "expires_at": lot.expires_at,
+        "frozen_at": lot.frozen_at,
     }
 
 

@@ -75,7 +75,7 @@ def _next_instant(clock_id: UUID, to: datetime) -> datetime | None:
     )
     due = [settlement.due_at(s) for s in cycles.select_related("version")]
     lapsing = CreditLot.objects.filter(
-        book__test_clock=clock_id, remaining__gt=F("held"), expires_at__lte=to
+        book__test_clock=clock_id, remaining__gt=F("held"), expires_at__lte=to, frozen_at=None
     )
     # A lot that its customer's unsettled cycle holds back falls due with that cycle.
     first_end = Min(

@@ -18,7 +18,7 @@ from wallets.models import CreditLot
 
 pytestmark = pytest.mark.django_db
 
-OURS = ["access", "sandbox", "ledger", "pricing", "wallets", "billing"]
+OURS = ["access", "sandbox", "webhooks", "ledger", "pricing", "wallets", "billing"]
 INSIDE = {"Charge", "ChargeMetric", "GrantTemplate", "InvoiceLine"}  # Shown inside their parents.
 EDITABLE = {
     "Coupon",

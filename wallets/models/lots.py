@@ -11,6 +11,8 @@ Guarantees, held by the database:
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from django.db import models
 from django.db.models import F, Q
 
@@ -69,6 +71,9 @@ class CreditLot(models.Model):
     effective_at = models.DateTimeField()
     expires_at = models.DateTimeField(null=True, blank=True)
     rollover = models.JSONField(null=True, blank=True)
+    frozen_at = models.DateTimeField(
+        null=True, blank=True, help_text="Set while the payment of its top-up is disputed."
+    )
 
     class Meta:
         indexes = [
@@ -116,6 +121,11 @@ class CreditLot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.face.normalize():f}"
+
+    @property
+    def available(self) -> Decimal:
+        """What can be spent of it while it lives: nothing that is held, nothing while frozen."""
+        return Decimal(0) if self.frozen_at is not None else self.remaining - self.held
 
 
 class MovementKind(models.TextChoices):

@@ -12,14 +12,15 @@ from wallets.models import (
 
 
 def expire(*, book: Book, until: datetime) -> int:
-    """Lapse what expired at or before `until`, each lot at its own moment; held parts stay.
+    """Lapse what expired at or before `until`, each lot at its own moment; held parts stay, and
+    disputed lots wait for the end of the dispute.
 
     The book must be locked. Safe to repeat: a lapsed lot has nothing left. Gives the number of
     lots that lapsed.
     """
-    due = CreditLot.objects.filter(book=book, remaining__gt=0, expires_at__lte=until).order_by(
-        "expires_at", "id"
-    )
+    due = CreditLot.objects.filter(
+        book=book, remaining__gt=0, expires_at__lte=until, frozen_at=None
+    ).order_by("expires_at", "id")
     journal = Journal()
     lapsed = 0
     for lot in due:
@@ -40,7 +41,9 @@ def expire(*, book: Book, until: datetime) -> int:
 
 def lapsing_books(*, livemode: bool | None, until: datetime) -> list[int]:
     """Give the books with something to lapse, those on a test clock left out (they advance)."""
-    due = CreditLot.objects.filter(remaining__gt=0, expires_at__lte=until, book__test_clock=None)
+    due = CreditLot.objects.filter(
+        remaining__gt=0, expires_at__lte=until, frozen_at=None, book__test_clock=None
+    )
     if livemode is not None:
         due = due.filter(book__livemode=livemode)
     return list(due.order_by("book_id").values_list("book_id", flat=True).distinct())
