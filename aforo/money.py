@@ -78,7 +78,12 @@ def round_amount(value: Decimal, currency: str) -> Decimal:
 
 def floor_amount(value: Decimal, currency: str) -> Decimal:
     """Cut to the currency's exponent, towards minus infinity."""
-    quantum = Decimal(1).scaleb(-exponent(currency))
+    return floor(value, exponent(currency))
+
+
+def floor(value: Decimal, places: int) -> Decimal:
+    """Cut to a number of decimal places, towards minus infinity."""
+    quantum = Decimal(1).scaleb(-places)
     return value.quantize(quantum, rounding=ROUND_FLOOR, context=_ROUNDING)
 
 
