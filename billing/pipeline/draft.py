@@ -15,7 +15,7 @@ from uuid import UUID
 from aforo.money import ZERO, plain
 from aforo.periods import Period
 from pricing.calculators import Step
-from pricing.terms import Terms
+from pricing.terms import Cap, Terms
 from wallets.carrying import remaining_carrying
 from wallets.waterfall import Allocation, Lot
 
@@ -153,7 +153,7 @@ class Draft:
     served: Decimal = Decimal(1)
     """Served time over full time (`of_full`): a shorter first cycle includes less."""
     of_full: Decimal = Decimal(1)
-    caps: Mapping[str, Decimal] = field(default_factory=dict)
+    caps: Mapping[str, Cap] = field(default_factory=dict)
     rolled_in: Mapping[str, Decimal] = field(default_factory=dict)
     minimum_spend: Decimal | None = None
     maximum_spend: Decimal | None = None

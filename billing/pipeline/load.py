@@ -25,6 +25,7 @@ from billing.pipeline.draft import (
 from ledger.models import Book
 from pricing import services as pricing
 from pricing.models import CouponType
+from pricing.terms import parse_caps
 from wallets import reads
 from wallets.models import CreditLot, Debit, Source, UnitWallet, Wallet
 from wallets.waterfall import Lot
@@ -63,7 +64,7 @@ def load(
         usage=usage,
         served=_seconds(period),
         of_full=_seconds(full_period),
-        caps={metric: Decimal(cap) for metric, cap in version.caps.items()},
+        caps=parse_caps(version.caps),
         minimum_spend=None if trial else version.minimum_spend,
         maximum_spend=version.maximum_spend,
         tax_rate=tax_rate_of(subscription.customer, settlement.ends_at),

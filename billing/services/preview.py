@@ -17,6 +17,7 @@ from billing.pipeline.draft import Draft, MetricUsage
 from billing.services.customers import get_customer
 from pricing import services as pricing
 from pricing.models import BillingMode, Metric, RatePlanVersion
+from pricing.terms import parse_caps
 from wallets import reads
 
 
@@ -74,7 +75,7 @@ def _draft(
         period=period(now, UTC, Interval.MONTH, 1, 0),
         charges=load.charge_terms(pricing.charges_of(version)),
         usage={metric: MetricUsage(quantity, 1) for metric, quantity in usage.items()},
-        caps={metric: Decimal(cap) for metric, cap in version.caps.items()},
+        caps=parse_caps(version.caps),
         minimum_spend=version.minimum_spend,
         maximum_spend=version.maximum_spend,
         money_order=tuple(version.burn_order),

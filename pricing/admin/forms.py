@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.core.validators import RegexValidator
 
 from aforo.errors import Conflict, FieldError, Invalid
-from aforo.money import EXPONENTS, plain
+from aforo.money import EXPONENTS
 from pricing import services
 from pricing.models import (
     Charge,
@@ -21,8 +20,14 @@ from pricing.models import (
     RatePlan,
     RatePlanVersion,
 )
-from pricing.terms import parse, parse_rollover, rollover_to_json, to_json
-from pricing.terms.fields import QUANTITY_ABOVE_ZERO, Fault, read_decimal
+from pricing.terms import (
+    caps_to_json,
+    parse,
+    parse_caps,
+    parse_rollover,
+    rollover_to_json,
+    to_json,
+)
 
 SOUND_CODE = RegexValidator(services.CODE_PATTERN, "Letters, digits and . _ : - only.")
 
@@ -107,7 +112,12 @@ class VersionForm(forms.ModelForm[RatePlanVersion]):
         if self.errors:
             return cleaned
         try:
-            caps = _caps(cleaned.get("caps") or {})
+            caps = parse_caps(cleaned.get("caps") or {})
+        except Invalid as error:
+            show(self, error, field="caps")
+            return cleaned
+        cleaned["caps"] = caps_to_json(caps)
+        try:
             services.check_wording(
                 plan=self.instance.plan,
                 wording=services.Wording(
@@ -115,28 +125,12 @@ class VersionForm(forms.ModelForm[RatePlanVersion]):
                     burn_order=cleaned["burn_order"],
                     minimum_spend=cleaned["minimum_spend"],
                     maximum_spend=cleaned["maximum_spend"],
-                    caps=caps,
+                    caps=cleaned["caps"],
                 ),
             )
         except Invalid as error:
             show(self, error)
-        else:
-            cleaned["caps"] = {metric: plain(cap) for metric, cap in caps.items()}
         return cleaned
-
-
-def _caps(sent: object) -> dict[str, Decimal]:
-    if not isinstance(sent, dict):
-        raise Invalid([FieldError("/caps", "invalid_type", "Write {metric: quantity}.")])
-    caps, faults = {}, []
-    for metric, cap in sent.items():
-        try:
-            caps[metric] = read_decimal(cap, QUANTITY_ABOVE_ZERO)
-        except Fault as fault:
-            faults.append(FieldError(f"/caps/{metric}", fault.code, f"It {fault.detail}."))
-    if faults:
-        raise Invalid(faults)
-    return caps
 
 
 class ChargeForm(forms.ModelForm[Charge]):

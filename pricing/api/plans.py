@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -26,7 +26,7 @@ from pricing.models import (
     Recurrence,
     Timing,
 )
-from pricing.terms import to_json
+from pricing.terms import Beyond, to_json
 
 
 class FeedBody(StrictSerializer):
@@ -60,6 +60,22 @@ class GrantTermsBody(StrictSerializer):
     ssp_unit_price = DecimalField(positive=True, required=False, allow_null=True)
 
 
+_QUANTITY = {"type": ["string", "number"], "examples": ["12.50"]}
+_CAP = {
+    "type": "object",
+    "required": ["quantity"],
+    "properties": {
+        "quantity": _QUANTITY,
+        "beyond": {"type": "string", "enum": [beyond.value for beyond in Beyond]},
+    },
+}
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {"oneOf": [_CAP, _QUANTITY]}})
+class CapsField(serializers.DictField):
+    """Hard caps by metric: a quantity, or what happens beyond it too; read with the wording."""
+
+
 class WordingChange(StrictSerializer):
     """Members of a version's wording; what is left out stays as it is."""
 
@@ -68,7 +84,7 @@ class WordingChange(StrictSerializer):
     )
     minimum_spend = DecimalField(required=False, allow_null=True)
     maximum_spend = DecimalField(required=False, allow_null=True)
-    caps = serializers.DictField(child=DecimalField(positive=True), required=False)
+    caps = CapsField(required=False)
     grace_hours = serializers.IntegerField(min_value=0, max_value=2_000, required=False)
     charges = ChargeBody(many=True, required=False)
     grants = GrantTermsBody(many=True, required=False)
@@ -103,6 +119,7 @@ class VersionAnswer(serializers.ModelSerializer[RatePlanVersion]):
     version = serializers.IntegerField(source="number")
     minimum_spend = DecimalField(allow_null=True)
     maximum_spend = DecimalField(allow_null=True)
+    caps = CapsField()
     charges = serializers.SerializerMethodField()
     grants = serializers.SerializerMethodField()
 

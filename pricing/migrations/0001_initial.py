@@ -113,7 +113,7 @@ class Migration(migrations.Migration):
                 ('burn_order', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('PROMO', 'Promo'), ('BONUS', 'Bonus'), ('CASH', 'Cash')], max_length=5), default=pricing.models.default_burn_order, size=None)),
                 ('minimum_spend', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
                 ('maximum_spend', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
-                ('caps', models.JSONField(blank=True, default=dict, help_text='Hard cap per metric and cycle: {metric: quantity}.')),
+                ('caps', models.JSONField(blank=True, default=dict, help_text='Hard cap per metric and cycle: {"metric": {"quantity": "1000", "beyond": "PRICED"}}. With "REFUSED", usage beyond it is not billed.')),
                 ('grace_hours', models.PositiveIntegerField(default=0, help_text='How long after its end a cycle waits for late events.')),
                 ('published_at', models.DateTimeField(blank=True, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),

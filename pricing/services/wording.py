@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any
 
 from aforo.errors import FieldError, Invalid
-from aforo.money import plain
 from pricing import reads
 from pricing.models import (
     Charge,
@@ -21,7 +20,15 @@ from pricing.models import (
     Recurrence,
     Timing,
 )
-from pricing.terms import parse, parse_rollover, rollover_to_json, to_json
+from pricing.terms import (
+    Cap,
+    caps_to_json,
+    parse,
+    parse_caps,
+    parse_rollover,
+    rollover_to_json,
+    to_json,
+)
 from pricing.terms.fields import PRICE, Fault, read_decimal
 from pricing.terms.shapes import FlatRate
 
@@ -31,23 +38,24 @@ GRANTS_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """What a version of a rate plan says, as it was sent: charges and grants are raw."""
+    """What a version of a rate plan says, as it was sent: charges, grants and caps are raw."""
 
     charges: Sequence[Mapping[str, Any]]
     grants: Sequence[Mapping[str, Any]] = ()
     burn_order: Sequence[str] = (Kind.PROMO, Kind.BONUS, Kind.CASH)
     minimum_spend: Decimal | None = None
     maximum_spend: Decimal | None = None
-    caps: Mapping[str, Decimal] = field(default_factory=dict)
+    caps: Mapping[str, Any] = field(default_factory=dict)
     grace_hours: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The charges with their feeds, and the grants, that a sound wording makes."""
+    """The charges with their feeds, the grants and the caps that a sound wording makes."""
 
     charges: list[tuple[Charge, list[tuple[Metric, Decimal]]]]
     grants: list[GrantTemplate]
+    caps: dict[str, Cap]
 
 
 def read(plan: RatePlan, wording: Wording) -> Parts:
@@ -56,7 +64,8 @@ def read(plan: RatePlan, wording: Wording) -> Parts:
     Raises: Invalid, naming every fault by its pointer into the request.
     """
     metrics = reads.known_metrics(livemode=plan.livemode, codes=_named(wording))
-    faults = _plan_faults(wording, metrics)
+    faults = _plan_faults(wording)
+    caps = _read_caps(wording, metrics, faults)
     charges = [
         _read_charge(f"/charges/{n}", n, raw, metrics, faults)
         for n, raw in enumerate(wording.charges[:CHARGES_MAX])
@@ -69,7 +78,7 @@ def read(plan: RatePlan, wording: Wording) -> Parts:
     faults += _repeated("grants", [grant.code for grant in grants])
     if faults:
         raise Invalid(faults)
-    return Parts(charges, grants)
+    return Parts(charges, grants, caps)
 
 
 def write(draft: RatePlanVersion, wording: Wording) -> RatePlanVersion:
@@ -83,7 +92,7 @@ def write(draft: RatePlanVersion, wording: Wording) -> RatePlanVersion:
     draft.burn_order = list(wording.burn_order)
     draft.minimum_spend = wording.minimum_spend
     draft.maximum_spend = wording.maximum_spend
-    draft.caps = {metric: plain(cap) for metric, cap in wording.caps.items()}
+    draft.caps = caps_to_json(parts.caps)
     draft.grace_hours = wording.grace_hours
     draft.save(
         update_fields=["burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours"]
@@ -112,7 +121,7 @@ def of(version: RatePlanVersion) -> Wording:
         burn_order=version.burn_order,
         minimum_spend=version.minimum_spend,
         maximum_spend=version.maximum_spend,
-        caps={metric: Decimal(cap) for metric, cap in version.caps.items()},
+        caps=version.caps,
         grace_hours=version.grace_hours,
     )
 
@@ -155,7 +164,7 @@ def _grant_words(grant: GrantTemplate) -> dict[str, Any]:
     }
 
 
-def _plan_faults(wording: Wording, metrics: Mapping[str, Metric]) -> list[FieldError]:
+def _plan_faults(wording: Wording) -> list[FieldError]:
     faults = [
         FieldError(f"/{name}", "too_many", f"At most {most}.")
         for name, parts, most in (
@@ -171,11 +180,24 @@ def _plan_faults(wording: Wording, metrics: Mapping[str, Metric]) -> list[FieldE
     if low is not None and high is not None and low > high:
         detail = "The minimum spend is above the maximum spend."
         faults.append(FieldError("/minimum_spend", "above_maximum", detail))
-    return faults + [
+    return faults
+
+
+def _read_caps(
+    wording: Wording, metrics: Mapping[str, Metric], faults: list[FieldError]
+) -> dict[str, Cap]:
+    """Read the caps; what is wrong with them is added to `faults` under its pointer."""
+    try:
+        caps = parse_caps(wording.caps)
+    except Invalid as error:
+        faults += [FieldError(f"/caps{e.pointer}", e.code, e.detail) for e in error.errors]
+        return {}
+    faults += [
         FieldError(f"/caps/{_escape(code)}", "unknown_metric", f"There is no metric {code}.")
-        for code in wording.caps
+        for code in caps
         if code not in metrics
     ]
+    return caps
 
 
 def _escape(name: str) -> str:

@@ -1,5 +1,6 @@
 """What a price says: frozen terms per pricing model, validated once where they come in."""
 
+from pricing.terms.caps import Beyond, Cap, caps_to_json, parse_caps
 from pricing.terms.parsing import parse, parse_rollover
 from pricing.terms.shapes import (
     BlockOverage,
@@ -20,7 +21,9 @@ from pricing.terms.shapes import (
 from pricing.terms.writing import model_of, rollover_to_json, to_json
 
 __all__ = [
+    "Beyond",
     "BlockOverage",
+    "Cap",
     "FlatRate",
     "Graduated",
     "IncludedQuota",
@@ -33,9 +36,11 @@ __all__ = [
     "Tier",
     "UnitOverage",
     "Volume",
+    "caps_to_json",
     "included_quantity",
     "model_of",
     "parse",
+    "parse_caps",
     "parse_rollover",
     "rollover_to_json",
     "to_json",

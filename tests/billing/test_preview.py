@@ -66,6 +66,25 @@ def test_it_says_what_settlement_does(api: APIClient, charge: dict[str, Any], mo
     assert said["stages"] == done.stages[:9]
 
 
+def test_a_refusing_cap_is_previewed_as_it_settles(api: APIClient) -> None:
+    """Of 15,000 tokens at 0.002 only the first 10,000 are billed: 20.00."""
+    cap = {"tokens": {"quantity": "10000", "beyond": "REFUSED"}}
+    factories.offering(wording={"caps": cap})
+    book = factories.clocked_customer()
+    factories.subscription("cust_1")
+
+    said = preview(api, usage={"tokens": 15_000}, customer_id="cust_1")
+
+    event = factories.event("cust_1", 15_000, "e", START)
+    ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
+    assert book.test_clock_id is not None
+    clocks.advance(clock_id=book.test_clock_id, livemode=False, to=FEBRUARY)
+    done = Settlement.objects.get()
+    assert said["totals"] == done.totals
+    assert done.totals["subtotal"] == "20"
+    assert done.stages[0]["notes"] == ["tokens: 5000 beyond the cap of 10000, refused: not billed."]
+
+
 def test_a_draft_can_be_previewed_and_nothing_is_written(api: APIClient) -> None:
     factories.offering()
     pricing.create_version(

@@ -167,7 +167,10 @@ def test_ten_thousand_free_tokens_for_14_days_is_one_form(
 
     assert page.status_code == 302
     draft.refresh_from_db()
-    assert (draft.burn_order, draft.caps) == (["PROMO", "CASH"], {"tokens": "500"})
+    assert (draft.burn_order, draft.caps) == (
+        ["PROMO", "CASH"],
+        {"tokens": {"quantity": "500", "beyond": "PRICED"}},
+    )
     assert Charge.objects.get().terms == {"unit_price": "0.003"}
     grant = GrantTemplate.objects.get()
     assert (grant.quantity, grant.expires_after_days) == (10_000, 14)
@@ -180,6 +183,7 @@ def test_ten_thousand_free_tokens_for_14_days_is_one_form(
         {"caps": '{"nothing": 5}'},
         {"caps": '{"tokens": 0}'},
         {"caps": "[5]"},
+        {"caps": '{"tokens": {"quantity": 5, "beyond": "FREE"}}'},
         {"minimum_spend": "5", "maximum_spend": "4"},
         {"burn_order": "PROMO,PROMO"},
         {"burn_order": "GOLD"},

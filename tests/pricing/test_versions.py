@@ -23,7 +23,7 @@ WORDS: dict[str, Any] = {
     "burn_order": ["CASH", "PROMO"],
     "minimum_spend": "9",
     "maximum_spend": "900",
-    "caps": {"tokens": "1000000"},
+    "caps": {"tokens": "1000000", "calls": {"quantity": "5.0", "beyond": "REFUSED"}},
     "grace_hours": 6,
     "charges": [
         {"code": "base", "model": "FLAT_RATE", "terms": {"flat_fee": "20"}, "timing": "ADVANCE"},
@@ -76,7 +76,10 @@ def test_an_answer_says_what_was_sent(drafted: dict[str, Any]) -> None:
     assert (drafted["version"], drafted["status"], drafted["published_at"]) == (1, "DRAFT", None)
     assert drafted["burn_order"] == ["CASH", "PROMO"]
     assert (drafted["minimum_spend"], drafted["maximum_spend"]) == ("9", "900")
-    assert drafted["caps"] == {"tokens": "1000000"}
+    assert drafted["caps"] == {
+        "tokens": {"quantity": "1000000", "beyond": "PRICED"},
+        "calls": {"quantity": "5", "beyond": "REFUSED"},
+    }
     base, use = drafted["charges"]
     assert (base["timing"], base["metrics"]) == ("ADVANCE", [])
     assert use["metrics"] == [
@@ -150,6 +153,21 @@ def test_a_draft_keeps_the_members_that_are_left_out(
         ({"burn_order": ["GOLD"]}, "/burn_order/0", "invalid_choice"),
         ({"caps": {"to/ken": 1}}, "/caps/to~1ken", "unknown_metric"),
         ({"caps": {"tokens": 0}}, "/caps/tokens", "not_positive"),
+        ({"caps": {"tokens": {}}}, "/caps/tokens/quantity", "required"),
+        ({"caps": {"tokens": {"quantity": "x"}}}, "/caps/tokens/quantity", "invalid_number"),
+        ({"caps": {"a/b": {"quantity": -1}}}, "/caps/a~1b/quantity", "negative"),
+        (
+            {"caps": {"tokens": {"quantity": 1, "beyond": "FREE"}}},
+            "/caps/tokens/beyond",
+            "invalid_choice",
+        ),
+        ({"caps": {"tokens": {"quantity": 1, "over": 1}}}, "/caps/tokens/over", "unknown_field"),
+        (
+            {"caps": {"tokens": {"quantity": 1, "beyond": []}}},
+            "/caps/tokens/beyond",
+            "invalid_choice",
+        ),
+        ({"caps": [5]}, "/caps", "not_a_dict"),
         ({"charges": [{}]}, "/charges/0/code", "required"),
     ],
 )

@@ -96,7 +96,10 @@ class RatePlanVersion(models.Model):
     minimum_spend = models.DecimalField(max_digits=38, decimal_places=12, null=True, blank=True)
     maximum_spend = models.DecimalField(max_digits=38, decimal_places=12, null=True, blank=True)
     caps = models.JSONField(
-        default=dict, blank=True, help_text="Hard cap per metric and cycle: {metric: quantity}."
+        default=dict,
+        blank=True,
+        help_text='Hard cap per metric and cycle: {"metric": {"quantity": "1000", "beyond": '
+        '"PRICED"}}. With "REFUSED", usage beyond it is not billed.',
     )
     grace_hours = models.PositiveIntegerField(
         default=0, help_text="How long after its end a cycle waits for late events."
