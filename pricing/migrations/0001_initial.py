@@ -1,6 +1,6 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
-import pricing.models
+import pricing.models.catalogue
 from django.db import migrations, models
 
 
@@ -110,7 +110,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('number', models.PositiveIntegerField()),
                 ('status', models.CharField(choices=[('DRAFT', 'Draft'), ('PUBLISHED', 'Published'), ('RETIRED', 'Retired')], default='DRAFT', max_length=10)),
-                ('burn_order', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('PROMO', 'Promo'), ('BONUS', 'Bonus'), ('CASH', 'Cash')], max_length=5), default=pricing.models.default_burn_order, size=None)),
+                ('burn_order', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('PROMO', 'Promo'), ('BONUS', 'Bonus'), ('CASH', 'Cash')], max_length=5), default=pricing.models.catalogue.default_burn_order, size=None)),
                 ('minimum_spend', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
                 ('maximum_spend', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
                 ('caps', models.JSONField(blank=True, default=dict, help_text='Hard cap per metric and cycle: {"metric": {"quantity": "1000", "beyond": "PRICED"}}. With "REFUSED", usage beyond it is not billed.')),
