@@ -53,6 +53,68 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='ExportBatch',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('livemode', models.BooleanField()),
+                ('format', models.CharField(choices=[('GENERIC', 'Generic CSV, one line a side'), ('QUICKBOOKS', 'QuickBooks Online'), ('XERO', 'Xero manual journals'), ('NETSUITE', 'NetSuite'), ('INTACCT', 'Sage Intacct'), ('FEC', 'French FEC')], max_length=10)),
+                ('number', models.PositiveIntegerField()),
+                ('starts_on', models.DateField(help_text='The first day of the month.')),
+                ('created_at', models.DateTimeField()),
+                ('created_by', models.CharField(max_length=150)),
+                ('entries', models.PositiveBigIntegerField()),
+                ('rows', models.PositiveBigIntegerField()),
+                ('journals', models.PositiveBigIntegerField()),
+                ('totals', models.JSONField(help_text='Debits and credits in the file, by currency.')),
+                ('residues', models.JSONField(blank=True, default=dict)),
+                ('clearing', models.CharField(blank=True, help_text='The GL account that stood in for receivables and cash, if they were left out.', max_length=50)),
+                ('mapping_version', models.CharField(max_length=64)),
+                ('chart_version', models.CharField(max_length=64)),
+                ('sha256', models.CharField(max_length=64)),
+                ('receipt', models.CharField(blank=True, help_text="The accounting system's id of the import.", max_length=200)),
+            ],
+            options={
+                'verbose_name_plural': 'export batches',
+                'constraints': [models.UniqueConstraint(fields=('livemode', 'format', 'number'), name='ledger_exportbatch_number'), models.CheckConstraint(condition=models.Q(('number__gt', 0)), name='ledger_exportbatch_from_one')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ExportPart',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('position', models.PositiveIntegerField()),
+                ('content', models.BinaryField()),
+                ('batch', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='parts', to='ledger.exportbatch')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='ExportRange',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('format', models.CharField(choices=[('GENERIC', 'Generic CSV, one line a side'), ('QUICKBOOKS', 'QuickBooks Online'), ('XERO', 'Xero manual journals'), ('NETSUITE', 'NetSuite'), ('INTACCT', 'Sage Intacct'), ('FEC', 'French FEC')], max_length=10)),
+                ('starts_on', models.DateField()),
+                ('after', models.BigIntegerField()),
+                ('through', models.BigIntegerField()),
+                ('batch', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='ranges', to='ledger.exportbatch')),
+                ('book', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.book')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='GlMapping',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('currency', models.CharField(blank=True, help_text='Empty: every currency.', max_length=3)),
+                ('starts_on', models.DateField()),
+                ('ends_on', models.DateField(blank=True, help_text='Exclusive; empty: no end.', null=True)),
+                ('gl_code', models.CharField(help_text='The code in the general ledger.', max_length=50)),
+                ('gl_name', models.CharField(blank=True, help_text='The name there, as Parent:Sub where it has parents.', max_length=150)),
+                ('account', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='mappings', to='ledger.account')),
+            ],
+            options={
+                'verbose_name': 'GL mapping',
+            },
+        ),
+        migrations.CreateModel(
             name='Period',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -106,6 +168,30 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='entry',
             constraint=models.CheckConstraint(condition=models.Q(('sequence__gt', 0)), name='ledger_entry_from_one'),
+        ),
+        migrations.AddConstraint(
+            model_name='exportpart',
+            constraint=models.UniqueConstraint(fields=('batch', 'position'), name='ledger_exportpart_position'),
+        ),
+        migrations.AddConstraint(
+            model_name='exportrange',
+            constraint=models.UniqueConstraint(fields=('book', 'format', 'starts_on', 'after'), name='ledger_exportrange_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='exportrange',
+            constraint=models.CheckConstraint(condition=models.Q(('after__gte', 0), ('through__gt', models.F('after'))), name='ledger_exportrange_order'),
+        ),
+        migrations.AddConstraint(
+            model_name='glmapping',
+            constraint=models.UniqueConstraint(fields=('account', 'currency', 'starts_on'), name='ledger_glmapping_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='glmapping',
+            constraint=models.CheckConstraint(condition=models.Q(('ends_on', None), ('ends_on__gt', models.F('starts_on')), _connector='OR'), name='ledger_glmapping_order'),
+        ),
+        migrations.AddConstraint(
+            model_name='glmapping',
+            constraint=models.CheckConstraint(condition=models.Q(('gl_code', ''), _negated=True), name='ledger_glmapping_code'),
         ),
         migrations.AddConstraint(
             model_name='posting',
