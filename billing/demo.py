@@ -186,7 +186,7 @@ def _month(book: Book) -> list[Answer]:
             amount=Decimal(amount),
             currency="USD",
         )
-        (result,) = engine.debit([request], livemode=False)
+        (result,) = engine.execute([request], livemode=False)
         if isinstance(result, DomainError):
             raise result
         results.append(result)

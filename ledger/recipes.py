@@ -126,6 +126,18 @@ def expiry(*, kind: str, source: str, carrying: Decimal, currency: str, lot: UUI
     return _lines(Line(account, gain, carrying, currency, lot))
 
 
+def credits_refunded(
+    *, kind: str, source: str, carrying: Decimal, currency: str, lot: UUID
+) -> list[Line]:
+    """FINANCE 3, event 27: unused credits, and the bonus that came with them, are paid back."""
+    return _lines(Line(liability(kind=kind, source=source), CLEARING, carrying, currency, lot))
+
+
+def refund_rounded(*, residue: Decimal, currency: str) -> list[Line]:
+    """Post what a pay-out in whole cents keeps of the consideration that was taken back."""
+    return _lines(Line(CLEARING, ROUNDING, residue, currency))
+
+
 def usage_uncovered(
     *, net: Decimal, fees: Decimal, commitment: Decimal, currency: str
 ) -> list[Line]:

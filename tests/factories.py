@@ -143,7 +143,7 @@ def debit(key: str, amount: str, name: str = "", **terms: Any) -> engine.Result:
     request = engine.DebitRequest(
         customer_id=key, key=name or f"debit-{amount}", amount=Decimal(amount), **terms
     )
-    (result,) = engine.debit([request], livemode=False)
+    (result,) = engine.execute([request], livemode=False)
     return result
 
 

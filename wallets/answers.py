@@ -10,6 +10,7 @@ from uuid import UUID
 from aforo.api.renderers import to_json
 from ledger.models import Book
 from wallets import reads
+from wallets.holds import Held
 from wallets.models import CreditLot, Debit, UnitWallet, Wallet
 from wallets.waterfall import Allocation
 
@@ -23,15 +24,27 @@ class Answer:
     replayed: bool = False
 
 
-def answer(status: int, content: dict[str, object]) -> Answer:
+def answer(status: int, content: object) -> Answer:
     """Render a fresh answer."""
     return Answer(status, to_json(content))
 
 
-def _measured(wallet: Wallet | UnitWallet, quantity: Decimal) -> dict[str, object]:
+def measured(wallet: Wallet | UnitWallet, quantity: Decimal) -> dict[str, object]:
     if isinstance(wallet, Wallet):
         return {"amount": quantity, "currency": wallet.currency}
     return {"metric": wallet.metric.code, "quantity": quantity}
+
+
+def allocated(lot: CreditLot, quantity: Decimal) -> dict[str, object]:
+    """Say what one lot gives, and what it has left."""
+    return {
+        "lot": lot.id,
+        "kind": lot.kind,
+        "amount": quantity,
+        "source": lot.source,
+        "expires_at": lot.expires_at,
+        "balance_after": lot.available,
+    }
 
 
 def debit_answer(
@@ -46,23 +59,59 @@ def debit_answer(
     return {
         "id": debit.id,
         "customer_id": book.key,
-        **_measured(wallet, debit.quantity),
+        **measured(wallet, debit.quantity),
         "strategy": debit.strategy,
-        "allocations": [
-            {
-                "lot": lot.id,
-                "kind": lot.kind,
-                "amount": allocation.quantity,
-                "source": lot.source,
-                "expires_at": lot.expires_at,
-                "balance_after": lot.remaining - lot.held,
-            }
-            for allocation, lot in allocations
-        ],
+        "allocations": [allocated(lot, allocation.quantity) for allocation, lot in allocations],
         "overage": debit.overage,
         "balance": balance,
         "entry": debit.entry_id,
         "occurred_at": debit.occurred_at,
+    }
+
+
+def reservation_answer(
+    *, held: Held, wallet: Wallet | UnitWallet, book: Book, balance: dict[str, object]
+) -> dict[str, object]:
+    """Show what is held on which lots, and what is expected to go beyond them."""
+    made = held.reservation
+    return {
+        "id": made.id,
+        "customer_id": book.key,
+        **measured(wallet, made.quantity),
+        "strategy": made.strategy,
+        "status": made.status,
+        "held": made.held,
+        "allocations": [allocated(lot, hold.quantity) for hold, lot in held.holds],
+        "overage_expected": made.quantity - made.held,
+        "balance": balance,
+        "expires_at": made.expires_at,
+        "entry": made.entry_id,
+        "occurred_at": made.created_at,
+    }
+
+
+def void_answer(
+    *,
+    held: Held,
+    wallet: Wallet | UnitWallet,
+    book: Book,
+    released: Decimal,
+    entry: UUID,
+    balance: dict[str, object],
+) -> dict[str, object]:
+    """Show what was released."""
+    made = held.reservation
+    return {
+        "id": made.id,
+        "customer_id": book.key,
+        **measured(wallet, made.quantity),
+        "status": made.status,
+        "captured": made.captured,
+        "released": released,
+        "held": held.open,
+        "balance": balance,
+        "entry": entry,
+        "occurred_at": made.ended_at,
     }
 
 

@@ -1,4 +1,4 @@
-"""Concurrent debits that meet in a process go to the engine together.
+"""Concurrent calls that meet in a process go to the engine together.
 
 One caller leads: it takes what waits, runs it as one list, and hands the lead on; the others wait
 for its commit. So a hot wallet gets faster under load. No answer leaves before the commit, and a
@@ -16,7 +16,7 @@ from django.db import connection
 
 from aforo.errors import Busy
 from wallets import engine
-from wallets.engine import DebitRequest, Result
+from wallets.engine import Request, Result
 
 MAX_LIST = 500
 WAIT_SECONDS = 30
@@ -26,7 +26,7 @@ WAIT_SECONDS = 30
 class _Call:
     """One caller: its request, and what becomes of it."""
 
-    request: DebitRequest
+    request: Request
     livemode: bool
     woken: threading.Event = field(default_factory=threading.Event)
     leads: bool = False
@@ -46,14 +46,14 @@ class Combiner:
         self._waiting: deque[_Call] = deque()
         self._is_led = False
 
-    def debit(self, request: DebitRequest, *, livemode: bool) -> Result:
-        """Take one debit, together with whatever else is waiting.
+    def take(self, request: Request, *, livemode: bool) -> Result:
+        """Take one request, together with whatever else is waiting.
 
         Inside a transaction of the caller's it goes to the engine alone. Raises: Busy when the
         answer is not there in 30 seconds; repeating with the same key is safe.
         """
         if connection.in_atomic_block:
-            return engine.debit([request], livemode=livemode)[0]
+            return engine.execute([request], livemode=livemode)[0]
         call = _Call(request, livemode)
         with self._lock:
             self._waiting.append(call)
@@ -74,7 +74,7 @@ class Combiner:
                 return
             if call in self._waiting:
                 self._waiting.remove(call)
-        raise Busy("The debit waits for others; send it again with the same key.")
+        raise Busy("The request waits for others; send it again with the same key.")
 
     def _lead(self, call: _Call) -> None:
         """Run lists until the own call is done, then wake the next leader."""
@@ -99,7 +99,7 @@ class Combiner:
 
     def _run(self, calls: Sequence[_Call]) -> None:
         try:
-            results = engine.debit([c.request for c in calls], livemode=calls[0].livemode)
+            results = engine.execute([c.request for c in calls], livemode=calls[0].livemode)
         except Exception as error:
             self._run_one_by_one(calls, error)
         else:
@@ -115,7 +115,7 @@ class Combiner:
             return
         for call in calls:
             try:
-                (call.result,) = engine.debit([call.request], livemode=call.livemode)
+                (call.result,) = engine.execute([call.request], livemode=call.livemode)
             except Exception as failed:
                 call.failure = failed
 

@@ -78,9 +78,66 @@ class Draft:
             tax=tax,
         )
 
-    def expire(self, lot: CreditLot) -> None:
-        """Let everything that is not held lapse; its consideration becomes breakage."""
-        released = self._take(lot, MovementKind.EXPIRE, lot.remaining - lot.held)
+    def hold(self, lot: CreditLot, quantity: Decimal) -> None:
+        """Keep part of a lot from being spent otherwise; nothing is posted (FINANCE 3.10)."""
+        if not ZERO < quantity <= lot.remaining - lot.held:
+            raise InvariantBroken(f"A hold of {quantity} on lot {lot.id} with {lot.remaining}.")
+        lot.held += quantity
+        self._move(lot, MovementKind.HOLD, quantity=quantity, carrying=ZERO)
+
+    def release(self, lot: CreditLot, quantity: Decimal) -> None:
+        """Give back what was held; whether a lapsed lot may keep it is the caller's rule."""
+        if not ZERO < quantity <= lot.held:
+            raise InvariantBroken(f"A release of {quantity} on lot {lot.id} that holds {lot.held}.")
+        lot.held -= quantity
+        self._move(lot, MovementKind.RELEASE, quantity=quantity, carrying=ZERO)
+
+    def reverse(self, lot: CreditLot, quantity: Decimal) -> None:
+        """Put back what a burn took, with the consideration that this much more carries."""
+        if not ZERO < quantity <= lot.face - lot.remaining:
+            raise InvariantBroken(f"A reversal of {quantity} into lot {lot.id} of {lot.face}.")
+        lot.remaining += quantity
+        after = remaining_carrying(carrying=lot.carrying, face=lot.face, remaining=lot.remaining)
+        restored = after - lot.carrying_remaining
+        lot.carrying_remaining = after
+        self._move(lot, MovementKind.REVERSE, quantity=quantity, carrying=restored)
+        self.lines += recipes.reversal(
+            recipes.burn(
+                kind=lot.kind,
+                source=lot.source,
+                carrying=restored,
+                currency=lot.currency,
+                lot=lot.id,
+            )
+        )
+
+    def refund(self, lot: CreditLot, quantity: Decimal) -> Decimal:
+        """Take unspent credits back for money; give the consideration that is repaid."""
+        released = self._take(lot, MovementKind.REFUND, quantity)
+        self.lines += recipes.credits_refunded(
+            kind=lot.kind,
+            source=lot.source,
+            carrying=released,
+            currency=lot.currency,
+            lot=lot.id,
+        )
+        return released
+
+    def roll_over(self, lot: CreditLot, *, until: datetime) -> None:
+        """Let all that remains of a lot live on until a later moment, with what it carries.
+
+        The same lot is extended, so nothing is posted (FINANCE 3, event 42).
+        """
+        lot.expires_at, lot.rolled = until, lot.rolled + 1
+        self._move(
+            lot, MovementKind.ROLLOVER, quantity=lot.remaining, carrying=lot.carrying_remaining
+        )
+        self.journal.extended[lot.id] = lot
+
+    def expire(self, lot: CreditLot, quantity: Decimal | None = None) -> None:
+        """Let everything that is not held lapse, or a part; its consideration becomes breakage."""
+        lapsing = lot.remaining - lot.held if quantity is None else quantity
+        released = self._take(lot, MovementKind.EXPIRE, lapsing)
         self.lines += recipes.expiry(
             kind=lot.kind,
             source=lot.source,
@@ -97,6 +154,7 @@ class Journal:
         self.drafts: list[Draft] = []
         self.new_lots: list[CreditLot] = []
         self.changed: dict[UUID, CreditLot] = {}
+        self.extended: dict[UUID, CreditLot] = {}
 
     def entry(
         self,
@@ -128,6 +186,12 @@ class Journal:
                 if lot.id not in fresh
             ],
         )
+        bulk.update_rows(
+            CreditLot,
+            "id",
+            ["expires_at", "rolled"],
+            [[lot.id, lot.expires_at, lot.rolled] for lot in self.extended.values()],
+        )
         entries = ledger.append(
             [
                 ledger.EntryDraft(
@@ -144,7 +208,8 @@ class Journal:
             ]
         )
         self._write_movements()
-        self.drafts, self.new_lots, self.changed = [], [], {}
+        self.drafts, self.new_lots = [], []
+        self.changed, self.extended = {}, {}
         return entries
 
     def _write_movements(self) -> None:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import F, QuerySet
 
 from aforo import money
 from ledger.chain import MovementLine
-from ledger.models import Book
 from pricing.models import Kind
-from wallets.models import CreditLot, Movement, UnitWallet, Wallet
+from wallets.models import CreditLot, Debit, Movement, UnitWallet, Wallet
 from wallets.waterfall import Lot
 
 ZERO = Decimal(0)
+OPEN_OVERAGE = F("overage") - F("overage_billed") - F("overage_reversed")
 
 
 def open_lots(book_ids: Iterable[int]) -> QuerySet[CreditLot]:
@@ -62,6 +62,11 @@ def balance(lots: Iterable[CreditLot], moment: datetime) -> dict[str, object]:
     }
 
 
+def balance_of(wallet: Wallet | UnitWallet, moment: datetime) -> dict[str, object]:
+    """Read one wallet's balance as it stands on record."""
+    return balance(wallet.lots.filter(remaining__gt=0), moment)
+
+
 def describe_lot(lot: CreditLot) -> dict[str, object]:
     """Show one lot."""
     unit_wallet = lot.unit_wallet
@@ -85,48 +90,9 @@ def describe_lot(lot: CreditLot) -> dict[str, object]:
     }
 
 
-def statement(*, book: Book, now: datetime, pending: Mapping[str, Decimal]) -> dict[str, object]:
-    """Show everything a customer has now.
-
-    `pending` is metered usage that is not burned yet, by currency and by metric code: it comes
-    from billing, which alone can price it. Constant queries, and spent lots are not read.
-    """
-    lots = list(open_lots([book.pk]).select_related("unit_wallet__metric"))
-    wallets = Wallet.objects.filter(book=book).order_by("pk")
-    unit_wallets = UnitWallet.objects.filter(book=book).select_related("metric").order_by("pk")
-    return {
-        "customer_id": book.key,
-        "wallets": [
-            {
-                "currency": wallet.currency,
-                **balance((lot for lot in lots if lot.wallet_id == wallet.pk), now),
-                "pending": pending.get(wallet.currency, ZERO),
-                "billing_mode": wallet.billing_mode,
-                "state": wallet.spend_state,
-            }
-            for wallet in wallets
-        ],
-        "unit_wallets": [
-            {
-                "metric": wallet.metric.code,
-                **balance((lot for lot in lots if lot.unit_wallet_id == wallet.pk), now),
-                "pending": pending.get(wallet.metric.code, ZERO),
-            }
-            for wallet in unit_wallets
-        ],
-        "lots": [describe_lot(lot) for lot in lots if lot.held > 0 or is_alive(lot, now)],
-        "overage": _open_overage(book),
-    }
-
-
-def _open_overage(book: Book) -> dict[str, Decimal]:
-    """Sum, per currency, the overage that waits for the next invoice."""
-    rows = (
-        book.debits.filter(Q(overage__gt=F("overage_billed")))
-        .values("wallet__currency")
-        .annotate(total=Sum(F("overage") - F("overage_billed")))
-    )
-    return {row["wallet__currency"]: row["total"] for row in rows}
+def with_open_overage() -> QuerySet[Debit]:
+    """Give the debits with overage that waits for the next settlement (OPEN_OVERAGE)."""
+    return Debit.objects.filter(overage__gt=F("overage_billed") + F("overage_reversed"))
 
 
 def movement_lines(entry_ids: Sequence[UUID]) -> dict[UUID, list[MovementLine]]:

@@ -2,12 +2,18 @@
 
 from django.urls import path
 
-from wallets import api
+from wallets.api import bought, debits, movements, reservations
 
 urlpatterns = [
-    path("wallets/debit", api.DebitView.as_view()),
-    path("wallets/<str:customer_id>/movements", api.MovementsView.as_view()),
-    path("wallets/debits/batch", api.DebitBatchView.as_view()),
-    path("wallets/grants", api.GrantView.as_view()),
-    path("wallets/top-ups", api.TopUpView.as_view()),
+    path("wallets/debit", debits.DebitView.as_view()),
+    path("wallets/debits/batch", debits.DebitBatchView.as_view()),
+    path("wallets/debits/<uuid:debit_id>/reverse", debits.ReverseView.as_view()),
+    path("wallets/reservations", reservations.ReservationsView.as_view()),
+    path("wallets/reservations/<uuid:reservation_id>", reservations.ReservationView.as_view()),
+    path("wallets/reservations/<uuid:reservation_id>/capture", reservations.CaptureView.as_view()),
+    path("wallets/reservations/<uuid:reservation_id>/void", reservations.VoidView.as_view()),
+    path("wallets/grants", bought.GrantView.as_view()),
+    path("wallets/top-ups", bought.TopUpView.as_view()),
+    path("wallets/refunds", bought.RefundView.as_view()),
+    path("wallets/<str:customer_id>/movements", movements.MovementsView.as_view()),
 ]

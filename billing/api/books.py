@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,11 +16,12 @@ from aforo.access.models import Scope
 from aforo.api.fields import StrictSerializer
 from aforo.api.idempotency import once
 from aforo.api.views import ApiView
+from aforo.errors import FieldError, Invalid
 from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import create_clock, now_for
 from billing.services import clocks, pending, proof
 from ledger import services as ledger
-from wallets import reads
+from wallets import services as wallets
 
 
 class WalletAnswer(serializers.Serializer[Any]):
@@ -43,20 +45,33 @@ class StatementAnswer(serializers.Serializer[Any]):
     wallets = WalletAnswer(many=True)
     unit_wallets = UnitWalletAnswer(many=True)
     lots = serializers.ListField(child=serializers.DictField())
-    overage = serializers.DictField(child=serializers.CharField())
+    overage = serializers.DictField(child=serializers.CharField(), required=False)
+    as_of = serializers.DateTimeField(required=False)
+
+
+class StatementQuery(StrictSerializer):
+    as_of = serializers.DateTimeField(required=False)
 
 
 class StatementView(ApiView):
     scope = Scope.WALLETS
 
-    @extend_schema(responses=StatementAnswer)
+    @extend_schema(parameters=[OpenApiParameter("as_of", datetime)], responses=StatementAnswer)
     def get(self, request: Request, customer_id: str) -> Response:
-        """Show a customer's wallets, lots, and the metered usage they have yet to pay."""
+        """Show a customer's wallets, lots, and the metered usage they have yet to pay.
+
+        With `as_of`, what they were at that moment.
+        """
+        query = StatementQuery(data=request.query_params.dict())
+        query.is_valid(raise_exception=True)
         book = ledger.get_book(livemode=self.livemode, key=customer_id)
-        now = now_for(book)
-        return Response(
-            reads.statement(book=book, now=now, pending=pending.pending(book=book, now=now))
-        )
+        now, moment = now_for(book), query.validated_data.get("as_of")
+        if moment is not None and moment > now:
+            raise Invalid([FieldError("/as_of", "in_the_future", "It must not be later.")])
+        if moment is not None:
+            return Response(wallets.statement_as_of(book=book, moment=moment))
+        forecast = pending.pending(book=book, now=now)
+        return Response(wallets.statement(book=book, now=now, pending=forecast))
 
 
 class ClockBody(StrictSerializer):

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import F, Q
+from django.db.models import Q
 
 from aforo.money import ZERO
 from aforo.periods import Period
@@ -27,7 +27,7 @@ from pricing import services as pricing
 from pricing.models import CouponType
 from pricing.terms import parse_caps
 from wallets import reads
-from wallets.models import CreditLot, Debit, Source, UnitWallet, Wallet
+from wallets.models import CreditLot, Source, UnitWallet, Wallet
 from wallets.waterfall import Lot
 
 
@@ -139,10 +139,8 @@ def _pays_for(
 
 def _overages(wallet: Wallet, ends_at: datetime) -> tuple[Overage, ...]:
     """Give the overage of wallet debits up to the cycle's end that no settlement has taken."""
-    open_debits = Debit.objects.filter(
-        wallet=wallet, overage__gt=F("overage_billed"), occurred_at__lt=ends_at
-    ).order_by("occurred_at", "id")
-    return tuple(Overage(d.id, d.overage - d.overage_billed) for d in open_debits)
+    open_debits = reads.with_open_overage().filter(wallet=wallet, occurred_at__lt=ends_at)
+    return tuple(Overage(d.id, d.open_overage) for d in open_debits.order_by("occurred_at", "id"))
 
 
 def tax_rate_of(customer: Customer, at: datetime) -> Tax | None:

@@ -17,7 +17,7 @@ from aforo.sandbox.services import UnknownTestClock, get_clock
 from billing.models import Subscription, SubscriptionStatus
 from billing.services import settlement
 from ledger.models import Book
-from wallets.models import CreditLot
+from wallets.models import CreditLot, Reservation, ReservationStatus
 
 # Past this an advance answers with how far it has come; repeating it goes on from there.
 MAX_SECONDS = 45
@@ -86,6 +86,10 @@ def _next_instant(clock_id: UUID, to: datetime) -> datetime | None:
         Q(first_end=None) | Q(expires_at__lt=F("first_end"))
     )
     due += [moment for moment in free.values_list("expires_at", flat=True) if moment is not None]
+    held = Reservation.objects.filter(
+        book__test_clock=clock_id, status=ReservationStatus.HELD, expires_at__lte=to
+    )
+    due += held.values_list("expires_at", flat=True)
     return min((moment for moment in due if moment <= to), default=None)
 
 

@@ -59,9 +59,15 @@ def settle(
 
 
 def expire(*, until: datetime) -> int:
-    """Lapse what expired by `until`, customer by customer; give the number of lots."""
+    """End reservations and lapse what expired by `until`, customer by customer; give the number of
+    lots that lapsed.
+    """
     lapsed = 0
-    for book_id in wallets.lapsing_books(livemode=None, until=until):
+    due = {
+        *wallets.books_to_release(livemode=None, until=until),
+        *wallets.lapsing_books(livemode=None, until=until),
+    }
+    for book_id in sorted(due):
         with transaction.atomic():
             lapsed += settlement.lapse(book=ledger.lock_book(book_id=book_id), until=until)
     return lapsed

@@ -81,6 +81,7 @@ def settle_cycle(*, subscription: Subscription, now: datetime) -> bool:
         settlement.refresh_from_db()
         if settlement.status != SettlementStatus.SEALED:
             return False
+        wallets.release_due(book=book, until=settlement.ends_at)
         current = Subscription.objects.select_related(
             "customer__book", "version__plan", "offering"
         ).get(pk=subscription.pk)
@@ -130,8 +131,14 @@ def _seal(subscription: Subscription, now: datetime) -> Settlement | None:
 
 
 def _go_on(book: Book, subscription: Subscription, settlement: Settlement) -> None:
-    """Do what is due after Settle: the next cycle, lapses, its credits."""
+    """Do what is due after Settle: the next cycle, rollover, lapses, its credits."""
     subscriptions.open_next_cycle(subscription)
+    wallets.roll_over(
+        book=book,
+        cause=subscriptions.plan_cause(subscription),
+        at=settlement.ends_at,
+        until=subscription.current_ends_at,
+    )
     lapse(book=book, until=settlement.ends_at)
     subscriptions.issue_plan_credits(book=book, subscription=subscription, at=settlement.ends_at)
 
@@ -143,6 +150,7 @@ def lapse(*, book: Book, until: datetime) -> int:
     ends = [s.current_ends_at for s in _live(book.pk)]
     held_back = [end for end in ends if end <= until]
     limit = min([until, *(end - timedelta(microseconds=1) for end in held_back)])
+    wallets.release_due(book=book, until=limit)
     return wallets.expire(book=book, until=limit)
 
 

@@ -269,6 +269,11 @@ def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) 
     )
 
 
+def plan_cause(subscription: Subscription) -> str:
+    """Give what the causes of a subscription's plan lots begin with."""
+    return f"plan:{subscription.pk}:"
+
+
 def _plan_lot(
     book: Book, subscription: Subscription, template: GrantTemplate, at: datetime
 ) -> CreditLot:
@@ -291,7 +296,7 @@ def _plan_lot(
         quantity=template.quantity,
         now=at,
         currency=currency,
-        cause=f"plan:{subscription.pk}:{template.code}:{period}",
+        cause=f"{plan_cause(subscription)}{template.code}:{period}",
         priority=template.priority,
         expires_at=expires_at,
         rollover=template.rollover,

@@ -26,14 +26,14 @@ def test_calls_that_meet_make_fewer_lists_than_calls(monkeypatch: pytest.MonkeyP
     book = factories.customer()
     factories.top_up("cust_1", "30")
     combiner, lists = Combiner(), []
-    run = engine.debit
+    run = engine.execute
 
     def counted(requests: Sequence[engine.DebitRequest], *, livemode: bool) -> list[engine.Result]:
         lists.append(len(requests))
         return run(requests, livemode=livemode)
 
-    monkeypatch.setattr(engine, "debit", counted)
-    results = at_once(40, lambda n: combiner.debit(request(n), livemode=False))
+    monkeypatch.setattr(engine, "execute", counted)
+    results = at_once(40, lambda n: combiner.take(request(n), livemode=False))
 
     assert sum(lists) == 40
     assert len(lists) < 40
@@ -45,7 +45,7 @@ def test_calls_that_meet_make_fewer_lists_than_calls(monkeypatch: pytest.MonkeyP
 def test_one_that_fails_does_not_fail_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
     book = factories.customer()
     factories.top_up("cust_1", "100")
-    combiner, run = Combiner(), engine.debit
+    combiner, run = Combiner(), engine.execute
 
     def planted(requests: Sequence[engine.DebitRequest], *, livemode: bool) -> list[engine.Result]:
         if any(r.key == "k7" for r in requests):
@@ -54,11 +54,11 @@ def test_one_that_fails_does_not_fail_its_neighbours(monkeypatch: pytest.MonkeyP
 
     def call(number: int) -> engine.Result | str:
         try:
-            return combiner.debit(request(number), livemode=False)
+            return combiner.take(request(number), livemode=False)
         except InvariantBroken as error:
             return str(error)
 
-    monkeypatch.setattr(engine, "debit", planted)
+    monkeypatch.setattr(engine, "execute", planted)
     results = at_once(20, call)
 
     assert results[7] == "planted"

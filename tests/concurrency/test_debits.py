@@ -81,7 +81,7 @@ def test_lists_that_name_the_books_in_opposite_order_do_not_deadlock() -> None:
 
     def both(number: int) -> list[engine.Result]:
         keys = ["cust_1", "cust_2"][:: 1 if number % 2 else -1]
-        return engine.debit(
+        return engine.execute(
             [engine.DebitRequest(customer_id=k, key=f"r{number}", amount=Decimal(1)) for k in keys],
             livemode=False,
         )

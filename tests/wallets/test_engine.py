@@ -125,7 +125,7 @@ def test_a_list_decides_each_request_alone_and_in_order() -> None:
     def request(customer: str, key: str, amount: int) -> engine.DebitRequest:
         return engine.DebitRequest(customer_id=customer, key=key, amount=Decimal(amount))
 
-    results = engine.debit(
+    results = engine.execute(
         [
             request("cust_1", "a", 6),
             request("cust_1", "b", 6),
@@ -216,7 +216,7 @@ def test_units_have_no_price() -> None:
         customer_id="cust_1", key="k", metric="tokens", quantity=Decimal(30)
     )
 
-    (result,) = engine.debit([request], livemode=False)
+    (result,) = engine.execute([request], livemode=False)
 
     answer = factories.body(result)
     assert (answer["metric"], answer["quantity"]) == ("tokens", "30")

@@ -2,14 +2,18 @@
 
 from wallets.models.lots import CreditLot, Movement, MovementKind, Source
 from wallets.models.operations import Debit, Operation, Strategy, TopUp, TopUpStatus
+from wallets.models.reservations import Hold, Reservation, ReservationStatus
 from wallets.models.wallets import SpendState, UnitWallet, Wallet
 
 __all__ = [
     "CreditLot",
     "Debit",
+    "Hold",
     "Movement",
     "MovementKind",
     "Operation",
+    "Reservation",
+    "ReservationStatus",
     "Source",
     "SpendState",
     "Strategy",

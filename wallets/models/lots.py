@@ -74,6 +74,9 @@ class CreditLot(models.Model):
     frozen_at = models.DateTimeField(
         null=True, blank=True, help_text="Set while the payment of its top-up is disputed."
     )
+    rolled = models.PositiveSmallIntegerField(
+        default=0, help_text="Into how many further cycles it has been rolled."
+    )
 
     class Meta:
         indexes = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from django.db import models
 from django.db.models import F, Q
 
@@ -45,7 +47,11 @@ class Strategy(models.TextChoices):
 
 
 class Debit(models.Model):
-    """An accepted debit: `quantity` was asked for, `overage` of it no credit covered."""
+    """An accepted debit: `quantity` was asked for, `overage` of it no credit covered.
+
+    Of the overage, `overage_billed` went to a settlement and `overage_reversed` was taken back;
+    what is left waits for the next settlement.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="debits")
@@ -68,13 +74,20 @@ class Debit(models.Model):
         help_text="How much of the overage a settlement has taken.",
     )
     strategy = models.CharField(max_length=10, choices=Strategy.choices)
+    reservation = models.UUIDField(
+        null=True, blank=True, help_text="The reservation that this captures."
+    )
+    reversed = models.DecimalField(
+        max_digits=38, decimal_places=12, default=0, help_text="How much of it was taken back."
+    )
+    overage_reversed = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     occurred_at = models.DateTimeField()
 
     class Meta:
         indexes = [
             models.Index(
                 fields=["book"],
-                condition=Q(overage__gt=F("overage_billed")),
+                condition=Q(overage__gt=F("overage_billed") + F("overage_reversed")),
                 name="wallets_debit_unbilled",
             ),
         ]
@@ -89,13 +102,29 @@ class Debit(models.Model):
                 name="wallets_debit_overage",
             ),
             models.CheckConstraint(
-                condition=Q(overage_billed__gte=0, overage_billed__lte=F("overage")),
+                condition=Q(
+                    overage_billed__gte=0,
+                    overage_reversed__gte=0,
+                    overage__gte=F("overage_billed") + F("overage_reversed"),
+                ),
                 name="wallets_debit_overage_billed",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    reversed__gte=F("overage_reversed"),
+                    reversed__lte=F("quantity"),
+                ),
+                name="wallets_debit_reversed",
             ),
         ]
 
     def __str__(self) -> str:
         return f"{self.quantity.normalize():f}"
+
+    @property
+    def open_overage(self) -> Decimal:
+        """What waits for the next settlement."""
+        return self.overage - self.overage_billed - self.overage_reversed
 
 
 class TopUpStatus(models.TextChoices):

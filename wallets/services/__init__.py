@@ -14,6 +14,17 @@ from wallets.services.holders import (
     money_wallet,
     unit_wallet,
 )
+from wallets.services.refunds import refund
+from wallets.services.reservations import (
+    books_to_release,
+    describe_reservation,
+    get_reservation,
+    release_due,
+    reservations,
+)
+from wallets.services.reversals import reverse
+from wallets.services.rollover import roll_over
+from wallets.services.statements import running_balances, statement, statement_as_of
 from wallets.services.top_ups import Bonus, Payment, PaymentDeclined, top_up
 
 __all__ = [
@@ -22,13 +33,24 @@ __all__ = [
     "PaymentDeclined",
     "SpendRules",
     "apply_rules",
+    "books_to_release",
+    "describe_reservation",
     "expire",
     "find_metric",
+    "get_reservation",
     "grant",
     "issue",
     "lapsing_books",
     "money_wallet",
     "movement_lines",
+    "refund",
+    "release_due",
+    "reservations",
+    "reverse",
+    "roll_over",
+    "running_balances",
+    "statement",
+    "statement_as_of",
     "top_up",
     "unit_wallet",
 ]

@@ -29,11 +29,27 @@ def once(
     content: object,
     make: Callable[[Book, UUID], dict[str, object]],
 ) -> Answer:
-    """Run `make` under the book's lock, at most once for ever per (book, key).
+    """Run `make` under the lock of a customer's book, at most once for ever per (book, key).
 
     Raises: UnknownCustomer, KeyReused, and whatever `make` raises; then the key stays free.
     """
     book_id = ledger.get_book(livemode=livemode, key=customer_id).pk
+    return once_in_book(book_id=book_id, key=key, endpoint=endpoint, content=content, make=make)
+
+
+def once_in_book(
+    *,
+    book_id: int,
+    key: str,
+    endpoint: str,
+    content: object,
+    make: Callable[[Book, UUID], dict[str, object]],
+    status: int = 201,
+) -> Answer:
+    """Run `make` under a book's lock, at most once for ever per (book, key).
+
+    Raises: KeyReused, and whatever `make` raises; then the key stays free.
+    """
     meaning = canonical(content)
     with transaction.atomic():
         book = ledger.lock_book(book_id=book_id)
@@ -42,7 +58,7 @@ def once(
             check_same(key=key, first=(first.endpoint, first.content), again=(endpoint, meaning))
             return Answer(first.status, first.body, replayed=True)
         operation_id = new_id()
-        given = answer(201, make(book, operation_id))
+        given = answer(status, make(book, operation_id))
         Operation.objects.create(
             id=operation_id,
             book=book,

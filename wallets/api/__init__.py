@@ -1,0 +1,1 @@
+"""`/v1/wallets`: credits in, credits held, credits out, and what moved."""

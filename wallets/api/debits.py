@@ -1,0 +1,158 @@
+"""`/v1/wallets/debit`, `/v1/wallets/debits`: credits out, and back again."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from aforo.access.models import Scope
+from aforo.api import problems
+from aforo.api.fields import DecimalField, StrictSerializer
+from aforo.api.idempotency import required_key
+from aforo.api.renderers import to_json
+from aforo.api.views import ApiView
+from aforo.errors import DomainError, FieldError, Invalid, TooLarge
+from pricing.models import Kind
+from wallets import engine, services
+from wallets.api.shapes import (
+    AllocationAnswer,
+    BalanceAnswer,
+    CustomerIdField,
+    KeyedBody,
+    MoneyOrUnits,
+    reply,
+)
+from wallets.combiner import COMBINER
+from wallets.models import Strategy
+
+MAX_BATCH = 1_000
+
+
+class DebitBody(MoneyOrUnits):
+    customer_id = CustomerIdField()
+    strategy = serializers.ChoiceField(choices=Strategy.choices, default=Strategy.WATERFALL)
+    idempotency_key = serializers.CharField(max_length=255, required=False)
+
+
+class DebitAnswer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    customer_id = serializers.CharField()
+    amount = serializers.CharField(required=False)
+    currency = serializers.CharField(required=False)
+    metric = serializers.CharField(required=False)
+    quantity = serializers.CharField(required=False)
+    strategy = serializers.CharField()
+    allocations = AllocationAnswer(many=True)
+    overage = serializers.CharField()
+    balance = BalanceAnswer()
+    entry = serializers.UUIDField()
+    occurred_at = serializers.DateTimeField()
+
+
+class DebitView(ApiView):
+    scope = Scope.WALLETS
+
+    @extend_schema(request=DebitBody, responses=DebitAnswer)
+    def post(self, request: Request) -> HttpResponse:
+        """Burn credits in the customer's burn order, or of one kind; name every lot that paid."""
+        body = self.read(DebitBody, request)
+        key = required_key(request, body.pop("idempotency_key", None))
+        debit = engine.DebitRequest(key=key, **body)
+        return reply(COMBINER.take(debit, livemode=self.livemode))
+
+
+class BatchBody(StrictSerializer):
+    debits = serializers.ListField(child=serializers.DictField(), min_length=1)
+
+
+class BatchAnswer(serializers.Serializer[Any]):
+    results = serializers.ListField(child=serializers.DictField())
+
+
+class DebitBatchView(ApiView):
+    scope = Scope.WALLETS
+
+    @extend_schema(request=BatchBody, responses=BatchAnswer)
+    def post(self, request: Request) -> HttpResponse:
+        """Take 1 to 1,000 debits; each succeeds or fails alone, and the results are in order."""
+        debits = self.read(BatchBody, request)["debits"]
+        if len(debits) > MAX_BATCH:
+            raise TooLarge(f"A batch holds at most {MAX_BATCH} debits.")
+        parsed = [self._read_one(raw) for raw in debits]
+        asked = [one for one in parsed if isinstance(one, engine.DebitRequest)]
+        answered = iter(engine.execute(asked, livemode=self.livemode) if asked else ())
+        results = [
+            next(answered) if isinstance(one, engine.DebitRequest) else one for one in parsed
+        ]
+        request_id = request._request.request_id  # type: ignore[attr-defined]
+        return HttpResponse(
+            f'{{"results":[{",".join(_result(result, request_id) for result in results)}]}}',
+            content_type="application/json",
+        )
+
+    def _read_one(self, raw: dict[str, Any]) -> engine.DebitRequest | DomainError:
+        """Validate one debit; what is wrong with it is its own answer."""
+        serializer = DebitBody(data=raw)
+        if not serializer.is_valid():
+            return problems.invalid(serializer.errors)
+        body = dict(serializer.validated_data)
+        key = body.pop("idempotency_key", "")
+        if not key:
+            detail = "Every debit of a batch has its idempotency_key."
+            return Invalid([FieldError("/idempotency_key", "idempotency_key_required", detail)])
+        return engine.DebitRequest(key=key, **body)
+
+
+def _result(result: engine.Result, request_id: str) -> str:
+    """Show one result of a batch: the single answer or problem, with its status."""
+    if isinstance(result, DomainError):
+        return to_json({"status": result.status, **problems.body(result, request_id)})
+    replayed = ',"replayed":true' if result.replayed else ""
+    return f'{{"status":{result.status}{replayed},{result.body[1:]}'
+
+
+class ReverseBody(KeyedBody):
+    amount = DecimalField(positive=True, required=False)
+    quantity = DecimalField(positive=True, required=False)
+    reason = serializers.CharField(max_length=500)
+
+
+class ReversedLotAnswer(serializers.Serializer[Any]):
+    lot = serializers.UUIDField()
+    kind = serializers.ChoiceField(choices=Kind.choices)
+    amount = serializers.CharField()
+    lapsed = serializers.BooleanField()
+    balance_after = serializers.CharField()
+
+
+class ReverseAnswer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    debit = serializers.UUIDField()
+    customer_id = serializers.CharField()
+    amount = serializers.CharField(required=False)
+    currency = serializers.CharField(required=False)
+    metric = serializers.CharField(required=False)
+    quantity = serializers.CharField(required=False)
+    allocations = ReversedLotAnswer(many=True)
+    overage = serializers.CharField()
+    lapsed = serializers.CharField()
+    reversed = serializers.CharField()
+    balance = BalanceAnswer()
+    entry = serializers.UUIDField()
+    occurred_at = serializers.DateTimeField()
+
+
+class ReverseView(ApiView):
+    scope = Scope.WALLETS
+
+    @extend_schema(request=ReverseBody, responses=ReverseAnswer)
+    def post(self, request: Request, debit_id: UUID) -> HttpResponse:
+        """Take a debit back, whole or in part: overage first, then the lots, last burned first."""
+        body = self.read(ReverseBody, request)
+        key = required_key(request, body.pop("idempotency_key", None))
+        return reply(services.reverse(livemode=self.livemode, debit_id=debit_id, key=key, **body))

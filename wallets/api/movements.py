@@ -1,0 +1,82 @@
+"""`/v1/wallets/{customer_id}/movements`: every change of credits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from rest_framework import generics, serializers
+
+from aforo import money
+from aforo.access.models import Scope
+from aforo.api.fields import DecimalField
+from aforo.api.views import ApiView
+from ledger import services as ledger
+from wallets import services
+from wallets.models import Movement
+
+
+class MovementAnswer(serializers.ModelSerializer[Movement]):
+    entry = serializers.UUIDField(source="entry_id")
+    event = serializers.CharField(source="entry.event")
+    occurred_at = serializers.DateTimeField(source="entry.occurred_at")
+    lot = serializers.UUIDField(source="lot_id")
+    credit = serializers.CharField(source="lot.kind")
+    currency = serializers.SerializerMethodField()
+    metric = serializers.SerializerMethodField()
+    quantity = DecimalField()
+    carrying = DecimalField()
+    balance_after = DecimalField()
+    held_after = DecimalField()
+    wallet_balance_after = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Movement
+        fields = [
+            "id", "kind", "credit", "currency", "metric", "quantity", "carrying", "balance_after",
+            "held_after", "wallet_balance_after", "lot", "entry", "event", "occurred_at",
+        ]  # fmt: skip
+
+    def get_wallet_balance_after(self, movement: Movement) -> str:
+        """Give what the whole wallet had after it, held parts included."""
+        running: dict[UUID, Decimal] = self.context["running"]
+        return money.plain(running[movement.id])
+
+    def get_currency(self, movement: Movement) -> str | None:
+        """Name the currency of a money credit."""
+        return movement.lot.currency if movement.lot.unit_wallet is None else None
+
+    def get_metric(self, movement: Movement) -> str | None:
+        """Name the metric of a unit credit."""
+        unit_wallet = movement.lot.unit_wallet
+        return None if unit_wallet is None else unit_wallet.metric.code
+
+
+class MovementsView(ApiView, generics.ListAPIView[Movement]):
+    """Every change of a customer's credits, newest first, with what each left in its lot."""
+
+    scope = Scope.WALLETS
+    serializer_class = MovementAnswer
+    filterset_fields = ["kind", "lot"]
+
+    def paginate_queryset(self, queryset: QuerySet[Movement]) -> Sequence[Movement] | None:  # type: ignore[override]
+        """Take a page, and run the balances of its wallets up to it."""
+        page = super().paginate_queryset(queryset)
+        self.running = services.running_balances(page or [])
+        return page
+
+    def get_serializer_context(self) -> dict[str, Any]:
+        """Hand the running balances over."""
+        return {**super().get_serializer_context(), "running": getattr(self, "running", {})}
+
+    def get_queryset(self) -> QuerySet[Movement]:
+        """Give the movements of one customer."""
+        if getattr(self, "swagger_fake_view", False):
+            return Movement.objects.none()
+        book = ledger.get_book(livemode=self.livemode, key=self.kwargs["customer_id"])
+        return Movement.objects.filter(book=book).select_related(
+            "entry", "lot__unit_wallet__metric"
+        )

@@ -1,0 +1,168 @@
+"""`/v1/wallets/reservations`: hold credits, then capture or void."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from aforo.access.models import Scope
+from aforo.api.fields import DecimalField
+from aforo.api.idempotency import required_key
+from aforo.api.views import ApiView
+from wallets import engine, services
+from wallets.api.debits import DebitAnswer
+from wallets.api.shapes import (
+    AllocationAnswer,
+    BalanceAnswer,
+    CustomerIdField,
+    KeyedBody,
+    MoneyOrUnits,
+    reply,
+)
+from wallets.combiner import COMBINER
+from wallets.models import Reservation, ReservationStatus, Strategy
+
+
+class ReserveBody(MoneyOrUnits):
+    customer_id = CustomerIdField()
+    strategy = serializers.ChoiceField(choices=Strategy.choices, default=Strategy.WATERFALL)
+    expires_in = serializers.IntegerField(
+        min_value=1, max_value=engine.MAX_HOLD, default=engine.DEFAULT_HOLD, help_text="Seconds."
+    )
+    idempotency_key = serializers.CharField(max_length=255, required=False)
+
+
+class ReservationAnswer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    customer_id = serializers.CharField()
+    amount = serializers.CharField(required=False)
+    currency = serializers.CharField(required=False)
+    metric = serializers.CharField(required=False)
+    quantity = serializers.CharField(required=False)
+    strategy = serializers.CharField()
+    status = serializers.ChoiceField(choices=ReservationStatus.choices)
+    held = serializers.CharField()
+    allocations = AllocationAnswer(many=True)
+    overage_expected = serializers.CharField()
+    balance = BalanceAnswer()
+    expires_at = serializers.DateTimeField()
+    entry = serializers.UUIDField()
+    occurred_at = serializers.DateTimeField()
+
+
+class ReservationRow(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    customer_id = serializers.CharField()
+    amount = serializers.CharField(required=False)
+    currency = serializers.CharField(required=False)
+    metric = serializers.CharField(required=False)
+    quantity = serializers.CharField(required=False)
+    strategy = serializers.CharField()
+    status = serializers.ChoiceField(choices=ReservationStatus.choices)
+    held = serializers.CharField(help_text="What it holds now.")
+    captured = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField()
+    ended_at = serializers.DateTimeField(allow_null=True)
+
+    def to_representation(self, instance: Reservation) -> dict[str, Any]:
+        """Show a reservation as it is now, timed out at its moment whoever has recorded it."""
+        return services.describe_reservation(instance)
+
+
+class ReservationFilter(filters.FilterSet):
+    customer_id = filters.CharFilter(field_name="book__key")
+
+    class Meta:
+        model = Reservation
+        fields = ["customer_id", "status"]
+
+
+class ReservationsView(ApiView, generics.ListAPIView[Reservation]):
+    scope = Scope.WALLETS
+    serializer_class = ReservationRow
+    filterset_class = ReservationFilter
+
+    def get_queryset(self) -> QuerySet[Reservation]:
+        """Give the reservations of the key's mode."""
+        return services.reservations(livemode=self.livemode)
+
+    @extend_schema(request=ReserveBody, responses={201: ReservationAnswer})
+    def post(self, request: Request) -> HttpResponse:
+        """Hold credits on named lots, in the customer's burn order, until captured or voided."""
+        body = self.read(ReserveBody, request)
+        key = required_key(request, body.pop("idempotency_key", None))
+        ask = engine.ReserveRequest(key=key, **body)
+        return reply(COMBINER.take(ask, livemode=self.livemode))
+
+
+class ReservationView(ApiView):
+    scope = Scope.WALLETS
+
+    @extend_schema(responses=ReservationRow)
+    def get(self, request: Request, reservation_id: UUID) -> Response:
+        """Show a reservation."""
+        found = services.get_reservation(livemode=self.livemode, reservation_id=reservation_id)
+        return Response(services.describe_reservation(found))
+
+
+class CaptureBody(KeyedBody):
+    amount = DecimalField(positive=True, required=False)
+    quantity = DecimalField(positive=True, required=False)
+    final = serializers.BooleanField(default=True)
+    allow_more = serializers.BooleanField(default=False)
+
+
+class CaptureAnswer(DebitAnswer):
+    reservation = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=ReservationStatus.choices)
+    released = serializers.CharField()
+    held = serializers.CharField()
+
+
+class CaptureView(ApiView):
+    scope = Scope.WALLETS
+
+    @extend_schema(request=CaptureBody, responses=CaptureAnswer)
+    def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
+        """Burn what is held, all or a part; the rest is released when it is final."""
+        body = self.read(CaptureBody, request)
+        key = required_key(request, body.pop("idempotency_key", None))
+        ask = engine.CaptureRequest(reservation=reservation_id, key=key, **body)
+        return reply(COMBINER.take(ask, livemode=self.livemode))
+
+
+class VoidAnswer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    customer_id = serializers.CharField()
+    amount = serializers.CharField(required=False)
+    currency = serializers.CharField(required=False)
+    metric = serializers.CharField(required=False)
+    quantity = serializers.CharField(required=False)
+    status = serializers.ChoiceField(choices=ReservationStatus.choices)
+    captured = serializers.CharField()
+    released = serializers.CharField()
+    held = serializers.CharField()
+    balance = BalanceAnswer()
+    entry = serializers.UUIDField()
+    occurred_at = serializers.DateTimeField()
+
+
+class VoidView(ApiView):
+    scope = Scope.WALLETS
+
+    @extend_schema(request=KeyedBody, responses=VoidAnswer)
+    def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
+        """Release what is held."""
+        body = self.read(KeyedBody, request)
+        key = required_key(request, body.pop("idempotency_key", None))
+        ask = engine.VoidRequest(reservation=reservation_id, key=key)
+        return reply(COMBINER.take(ask, livemode=self.livemode))

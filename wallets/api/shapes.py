@@ -1,0 +1,112 @@
+"""What several wallet endpoints take and answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse
+from rest_framework import serializers
+
+from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
+from aforo.api.idempotency import respond
+from aforo.errors import DomainError
+from pricing.models import Kind
+from wallets.engine import Result
+
+
+class CustomerIdField(serializers.CharField):
+    """The client's own id of a customer."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=64, **kwargs)
+
+
+class MoneyOrUnits(StrictSerializer):
+    """Either `amount` (with a currency) or `metric` and `quantity`, never both."""
+
+    amount = DecimalField(positive=True, required=False)
+    currency = CurrencyField(required=False)
+    metric = serializers.CharField(max_length=255, required=False)
+    quantity = DecimalField(positive=True, required=False)
+
+    currency_required = False
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Hold the two forms apart."""
+        is_money = "amount" in attrs
+        if is_money == ("quantity" in attrs):
+            raise serializers.ValidationError(
+                {"amount": "Give amount, or metric and quantity."}, code="required"
+            )
+        if is_money and "metric" in attrs:
+            raise serializers.ValidationError(
+                {"metric": "An amount has no metric."}, code="invalid"
+            )
+        if not is_money and "metric" not in attrs:
+            raise serializers.ValidationError({"metric": "Name the metric."}, code="required")
+        if not is_money and "currency" in attrs:
+            raise serializers.ValidationError({"currency": "Units have none."}, code="invalid")
+        if is_money and self.currency_required and "currency" not in attrs:
+            raise serializers.ValidationError(
+                {"currency": "Name the currency."}, code="currency_required"
+            )
+        return attrs
+
+
+class KeyedBody(StrictSerializer):
+    """A body that moves credits; its key may stand in the header instead."""
+
+    idempotency_key = serializers.CharField(max_length=255, required=False)
+
+
+class AllocationAnswer(serializers.Serializer[Any]):
+    lot = serializers.UUIDField()
+    kind = serializers.ChoiceField(choices=Kind.choices)
+    amount = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    expires_at = serializers.DateTimeField(allow_null=True)
+    balance_after = serializers.CharField()
+
+
+class BalanceAnswer(serializers.Serializer[Any]):
+    available = serializers.CharField()
+    held = serializers.CharField()
+    by_kind = serializers.DictField(child=serializers.CharField())
+
+
+class LotAnswer(serializers.Serializer[Any]):
+    lot = serializers.UUIDField()
+    currency = serializers.CharField(required=False)
+    metric = serializers.CharField(required=False)
+    kind = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    granted = serializers.CharField()
+    remaining = serializers.CharField()
+    held = serializers.CharField()
+    carrying = serializers.CharField()
+    priority = serializers.IntegerField()
+    effective_at = serializers.DateTimeField()
+    expires_at = serializers.DateTimeField(allow_null=True)
+    frozen_at = serializers.DateTimeField(allow_null=True)
+
+
+class IssuedAnswer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    customer_id = serializers.CharField()
+    status = serializers.CharField(required=False)
+    amount = serializers.CharField(required=False)
+    currency = serializers.CharField(required=False)
+    metric = serializers.CharField(required=False)
+    quantity = serializers.CharField(required=False)
+    lots = LotAnswer(many=True)
+    entry = serializers.UUIDField()
+
+
+def reply(result: Result) -> HttpResponse:
+    """Send an answer, fresh or replayed, verbatim.
+
+    Raises: the refusal, if it is one.
+    """
+    if isinstance(result, DomainError):
+        raise result
+    return respond(result.body, result.status, replayed=result.replayed)

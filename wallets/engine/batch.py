@@ -1,0 +1,268 @@
+"""Everything that a list of requests reads and writes, in a handful of statements each.
+
+The books are locked before it reads (DECISIONS 2). Reservations whose time is over are released
+before the first request is decided; that is written only if a request is accepted, so a list of
+refusals changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from functools import cached_property
+from uuid import UUID
+
+from django.db.models import Sum
+
+from aforo import bulk
+from aforo.api.idempotency import check_same
+from aforo.errors import DomainError, FieldError, Invalid, NotCovered, NotFound
+from aforo.sandbox.services import now_for
+from ledger import services as ledger
+from ledger.models import Book
+from pricing.models import Metric
+from wallets import holds, hooks, notices, reads
+from wallets.answers import Answer, answer
+from wallets.engine.accounts import Account
+from wallets.engine.requests import Ask, DebitRequest, Request
+from wallets.holds import Held
+from wallets.journal import Journal
+from wallets.models import CreditLot, Debit, Hold, Operation, Reservation, UnitWallet, Wallet
+from wallets.notices import Decline, Fall
+
+ZERO = Decimal(0)
+
+
+class UnknownReservation(NotFound):
+    default_code = "unknown_reservation"
+
+
+class Batch:
+    """The state of a list: what was read, as the requests taken so far have changed it."""
+
+    def __init__(self, books: Mapping[str, Book], *, livemode: bool) -> None:
+        self.books = books
+        self.by_id = {book.pk: book for book in books.values()}
+        self.livemode = livemode
+        self.operations: dict[tuple[int, str], Operation] = {}
+        self.money: dict[tuple[int, str], Account] = {}
+        self.units: dict[tuple[int, str], Account] = {}
+        self.wallets: dict[tuple[bool, int], Account] = {}
+        self.lots: dict[UUID, CreditLot] = {}
+        self.held: dict[UUID, Held] = {}
+        self.journal = Journal()
+        self.new_operations: list[Operation] = []
+        self.debits: list[Debit] = []
+        self.reservations: list[Reservation] = []
+        self.holds: list[Hold] = []
+        self.changed: dict[UUID, Held] = {}
+        self.released: set[int] = set()
+        self.declines: list[Decline] = []
+
+    @classmethod
+    def read(
+        cls, books: Mapping[str, Book], requests: Sequence[Request], *, livemode: bool
+    ) -> Batch:
+        """Read replays, wallets, open lots and holds of the locked books."""
+        batch = cls(books, livemode=livemode)
+        keys = [request.key for request in requests]
+        for operation in Operation.objects.filter(book_id__in=batch.by_id, key__in=keys):
+            batch.operations[operation.book_id, operation.key] = operation
+        named = [r.reservation for r in requests if not isinstance(r, Ask)]
+        batch._read_accounts(with_units=bool(named) or any(_asks_units(r) for r in requests))
+        batch._read_lots()
+        batch._read_open_overage()
+        batch._read_held(named)
+        return batch
+
+    def _read_accounts(self, *, with_units: bool) -> None:
+        for wallet in Wallet.objects.filter(book_id__in=self.by_id):
+            account = self._open(wallet)
+            self.money[wallet.book_id, wallet.currency] = account
+            self.wallets[True, wallet.pk] = account
+        if with_units:
+            found = UnitWallet.objects.filter(book_id__in=self.by_id).select_related("metric")
+            for units in found:
+                account = self._open(units)
+                self.units[units.book_id, units.metric.code] = account
+                self.wallets[False, units.pk] = account
+
+    def _open(self, wallet: Wallet | UnitWallet) -> Account:
+        book = self.by_id[wallet.book_id]
+        return Account(book, wallet, now_for(book))
+
+    def _read_lots(self) -> None:
+        for lot in reads.open_lots(self.by_id):
+            self.lots[lot.id] = lot
+            is_money = lot.wallet_id is not None
+            account = self.wallets.get((is_money, lot.wallet_id or lot.unit_wallet_id or 0))
+            if account is not None:
+                account.lots[lot.id] = lot
+
+    def _read_open_overage(self) -> None:
+        """Sum what the open cycle has run up, only where a limit asks for it."""
+        limited = {
+            account.wallet.pk: account
+            for account in self.money.values()
+            if account.wallet.overage_limit is not None
+        }
+        if limited:
+            rows = (
+                reads.with_open_overage()
+                .filter(wallet__in=limited)
+                .values_list("wallet")
+                .annotate(total=Sum(reads.OPEN_OVERAGE))
+                .order_by()
+            )
+            for wallet_id, total in rows:
+                limited[wallet_id].open_overage = total
+
+    def _read_held(self, named: Sequence[UUID]) -> None:
+        """Read the holds in question, and end those whose time is over."""
+        if not named and not any(lot.held > 0 for lot in self.lots.values()):
+            return
+        latest = max(now_for(book) for book in self.by_id.values())
+        for held in holds.read(lots=self.lots, due_by=latest, named=named):
+            reservation = held.reservation
+            book = self.by_id.get(reservation.book_id)
+            if book is None:
+                continue
+            reservation.book = book
+            self.held[reservation.id] = held
+            if held.is_due(now_for(book)):
+                holds.time_out(self.journal, held)
+                self.note(held, released=held.reservation.held)
+
+    def note(self, held: Held, *, released: Decimal) -> None:
+        """Note that a reservation was changed, and whether this set credits free."""
+        self.changed[held.reservation.id] = held
+        if released > 0:
+            self.released.add(held.reservation.book_id)
+
+    @cached_property
+    def known_metrics(self) -> set[str]:
+        codes = Metric.objects.filter(livemode=self.livemode).values_list("code", flat=True)
+        return set(codes)
+
+    def book_of(self, request: Request | Ask) -> Book:
+        """Find the customer's book.
+
+        Raises: UnknownCustomer, UnknownReservation.
+        """
+        if not isinstance(request, Ask):
+            return self.held_by(request.reservation).reservation.book
+        book = self.books.get(request.customer_id)
+        if book is None:
+            raise ledger.UnknownCustomer(f"There is no customer {request.customer_id}.")
+        return book
+
+    def held_by(self, reservation: UUID) -> Held:
+        """Find a reservation.
+
+        Raises: UnknownReservation.
+        """
+        held = self.held.get(reservation)
+        if held is None:
+            raise UnknownReservation(f"There is no reservation {reservation}.")
+        return held
+
+    def replay(self, request: Request) -> Answer | None:
+        """Give the first answer to the same request again.
+
+        Raises: KeyReused when the key was used for something else.
+        """
+        operation = self.operations.get((self.book_of(request).pk, request.key))
+        if operation is None:
+            return None
+        check_same(
+            key=request.key,
+            first=(operation.endpoint, operation.content),
+            again=(request.endpoint, request.content),
+        )
+        return Answer(operation.status, operation.body, replayed=True)
+
+    def account_for(self, request: Ask) -> Account:
+        """Find the wallet that a request means.
+
+        Raises: Invalid (`unknown_metric`, `currency_required`).
+        """
+        book = self.book_of(request)
+        if request.metric is not None:
+            account = self.units.get((book.pk, request.metric))
+            if account is None and request.metric not in self.known_metrics:
+                detail = f"There is no metric {request.metric}."
+                raise Invalid([FieldError("/metric", "unknown_metric", detail)])
+            return account or Account(book, UnitWallet(book=book), now_for(book))
+        if request.currency is not None:
+            account = self.money.get((book.pk, request.currency))
+            wallet = Wallet(book=book, currency=request.currency)
+            return account or Account(book, wallet, now_for(book))
+        return self._only_account(book)
+
+    def _only_account(self, book: Book) -> Account:
+        accounts = [a for (book_id, _), a in self.money.items() if book_id == book.pk]
+        preferred = [a for a in accounts if isinstance(a.wallet, Wallet) and a.wallet.preferred_at]
+        candidates = accounts if len(accounts) == 1 else preferred
+        if len(candidates) != 1:
+            detail = "Name the currency: the customer has no single wallet."
+            raise Invalid([FieldError("/currency", "currency_required", detail)])
+        return candidates[0]
+
+    def account_of(self, reservation: Reservation) -> Account:
+        """Give the account that a reservation is on."""
+        is_money = reservation.wallet_id is not None
+        return self.wallets[is_money, reservation.wallet_id or reservation.unit_wallet_id or 0]
+
+    def record(
+        self, request: Request, *, operation_id: UUID, account: Account, status: int, body: object
+    ) -> Answer:
+        """Remember an accepted request's answer under its key, for ever."""
+        given = answer(status, body)
+        operation = Operation(
+            id=operation_id,
+            book=account.book,
+            key=request.key,
+            endpoint=request.endpoint,
+            content=request.content,
+            status=given.status,
+            body=given.body,
+            created_at=account.now,
+        )
+        self.new_operations.append(operation)
+        self.operations[account.book.pk, request.key] = operation
+        return given
+
+    def decline(self, request: Request, refusal: DomainError) -> None:
+        """Note that a debit was refused for want of credits."""
+        if isinstance(request, DebitRequest) and isinstance(refusal, NotCovered):
+            account = self.account_for(request)
+            facts = {"code": refusal.code, **account.unit, "asked": request.need, **refusal.extra}
+            self.declines.append(Decline(account.book, facts, account.now))
+
+    def write(self) -> None:
+        """Write what the accepted requests changed, and what others are told of it."""
+        if self.new_operations:
+            self._write_changes()
+        notices.debits_declined(self.declines)
+        fallen = [a for a in self.wallets.values() if a.before is not None]
+        notices.balances_fell(
+            Fall(a.book, a.wallet, a.before or ZERO, a.available, a.now) for a in fallen
+        )
+        books = {a.book.pk for a in fallen} | {decline.book.pk for decline in self.declines}
+        if books:
+            hooks.credits_fell(books)
+
+    def _write_changes(self) -> None:
+        """Write journal, operations and reservations; what was released pays arrears first."""
+        self.journal.write()
+        bulk.insert_models(Operation, self.new_operations)
+        bulk.insert_models(Debit, self.debits)
+        bulk.insert_models(Reservation, self.reservations)
+        bulk.insert_models(Hold, self.holds)
+        holds.write(self.changed.values())
+        for book_id in self.released:
+            hooks.credits_arrived(self.by_id[book_id])
+
+
+def _asks_units(request: Request) -> bool:
+    return isinstance(request, Ask) and request.metric is not None

@@ -1,0 +1,226 @@
+"""Debits: burn credits now, or what a reservation holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from aforo import money
+from aforo.errors import Conflict, FieldError, Invalid
+from aforo.ids import new_id
+from ledger.models import Event
+from wallets import holds
+from wallets.answers import Answer, debit_answer
+from wallets.engine.accounts import Account
+from wallets.engine.batch import Batch
+from wallets.engine.requests import CaptureRequest, DebitRequest
+from wallets.holds import Held
+from wallets.journal import Draft
+from wallets.models import Debit, ReservationStatus, UnitWallet, Wallet
+from wallets.waterfall import Allocated, Allocation
+
+ZERO = Decimal(0)
+
+
+class ReservationExpired(Conflict):
+    default_code = "reservation_expired"
+
+
+class ReservationClosed(Conflict):
+    default_code = "reservation_closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Burned:
+    """A debit in the making: what was asked, who paid, and what nobody did."""
+
+    quantity: Decimal
+    strategy: str
+    allocations: tuple[Allocation, ...]
+    overage: Decimal = ZERO
+    reservation: UUID | None = None
+
+
+def debit(batch: Batch, request: DebitRequest) -> Answer:
+    """Burn what is asked for from the lots alive now.
+
+    Raises: Suspended, Paused, NotCovered, Invalid, UnknownCustomer.
+    """
+    account = batch.account_for(request)
+    outcome = account.allocate(request.need, request.strategy)
+    account.check_open()
+    account.check_covered(outcome, request.strategy)
+    burned = Burned(request.need, request.strategy, outcome.allocations, outcome.shortfall)
+    draft = batch.journal.entry(
+        book=account.book,
+        event=Event.DEBIT,
+        occurred_at=account.now,
+        document=_document(request.key, account, burned),
+    )
+    _burn(draft, account, burned)
+    return _record(batch, request, account, burned, draft, {})
+
+
+def capture(batch: Batch, request: CaptureRequest) -> Answer:
+    """Burn what a reservation holds, in the order frozen when it was made.
+
+    It belongs to the moment of the capture. A final one releases the rest.
+    Raises: UnknownReservation, ReservationExpired, ReservationClosed, Invalid
+    (`exceeds_reservation`), NotCovered for what goes beyond the holds.
+    """
+    held = batch.held_by(request.reservation)
+    reservation = held.reservation
+    check_held(held)
+    account = batch.account_of(reservation)
+    need = _captured(request, held, account)
+    from_holds = _from_holds(held, need)
+    rest = need - sum((part.quantity for part in from_holds), ZERO)
+    beyond = Allocated((), ZERO)
+    if rest > 0:
+        account.check_open()
+        beyond = account.allocate(rest, reservation.strategy)
+        account.check_covered(beyond, reservation.strategy)
+    burned = Burned(
+        need,
+        reservation.strategy,
+        (*from_holds, *beyond.allocations),
+        beyond.shortfall,
+        reservation.id,
+    )
+    draft = batch.journal.entry(
+        book=account.book,
+        event=Event.CAPTURE,
+        occurred_at=account.now,
+        document={
+            **_document(request.key, account, burned),
+            "reservation": str(reservation.id),
+        },
+    )
+    _release_captured(draft, held, from_holds)
+    _burn(draft, account, burned)
+    reservation.captured += need
+    released = ZERO
+    if request.final:
+        released = holds.release_rest(draft, held)
+        held.end(ReservationStatus.CAPTURED, account.now)
+    batch.note(held, released=released)
+    after = {
+        "reservation": reservation.id,
+        "status": reservation.status,
+        "released": released,
+        "held": held.open,
+    }
+    return _record(batch, request, account, burned, draft, after)
+
+
+def check_held(held: Held) -> None:
+    """Hold that a reservation is still open.
+
+    Raises: ReservationExpired, ReservationClosed.
+    """
+    reservation = held.reservation
+    if reservation.status == ReservationStatus.EXPIRED:
+        raise ReservationExpired("The reservation's time is over; its credits were released.")
+    if reservation.status != ReservationStatus.HELD:
+        raise ReservationClosed(f"The reservation was {reservation.status.lower()} already.")
+
+
+def _captured(request: CaptureRequest, held: Held, account: Account) -> Decimal:
+    """Give how much is to be captured; all that is left where nothing is said.
+
+    Raises: Invalid (`exceeds_reservation`, and where units are called an amount).
+    """
+    is_money = isinstance(account.wallet, Wallet)
+    wrong = request.quantity if is_money else request.amount
+    if wrong is not None:
+        name = "quantity" if is_money else "amount"
+        detail = f"The reservation is of {'money' if is_money else 'units'}."
+        raise Invalid([FieldError(f"/{name}", "invalid", detail)])
+    asked = request.amount if is_money else request.quantity
+    left = max(held.reservation.quantity - held.reservation.captured, ZERO)
+    need = left if asked is None else asked
+    if need == 0:
+        raise Invalid([FieldError("", "nothing_left", "Nothing is left to capture; void it.")])
+    if need > left and not request.allow_more:
+        name = "amount" if is_money else "quantity"
+        detail = f"{money.plain(left)} is left of it; allow_more debits what goes beyond."
+        raise Invalid([FieldError(f"/{name}", "exceeds_reservation", detail)])
+    return need
+
+
+def _from_holds(held: Held, need: Decimal) -> list[Allocation]:
+    """Take what is needed from the holds in their order, as far as they reach."""
+    parts, left = [], need
+    for hold, lot in held.holds:
+        taken = min(hold.open, left)
+        if taken > 0:
+            parts.append(Allocation(lot.id, lot.kind, taken))
+            left -= taken
+    return parts
+
+
+def _release_captured(draft: Draft, held: Held, parts: list[Allocation]) -> None:
+    """Turn the captured holds into free credits, which the same entry burns."""
+    taken = {part.lot: part.quantity for part in parts}
+    for hold, lot in held.holds:
+        quantity = taken.get(lot.id)
+        if quantity is not None:
+            draft.release(lot, quantity)
+            hold.captured += quantity
+
+
+def _burn(draft: Draft, account: Account, burned: Burned) -> None:
+    account.note_fall()
+    for allocation in burned.allocations:
+        draft.burn(account.lots[allocation.lot], allocation.quantity)
+    account.open_overage += burned.overage
+
+
+def _record(
+    batch: Batch,
+    request: DebitRequest | CaptureRequest,
+    account: Account,
+    burned: Burned,
+    draft: Draft,
+    extra: Mapping[str, object],
+) -> Answer:
+    """Keep the debit, and its answer under its key."""
+    wallet = account.wallet
+    operation_id = new_id()
+    made = Debit(
+        book=account.book,
+        operation_id=operation_id,
+        entry_id=draft.id,
+        wallet=wallet if isinstance(wallet, Wallet) else None,
+        unit_wallet=wallet if isinstance(wallet, UnitWallet) else None,
+        quantity=burned.quantity,
+        overage=burned.overage,
+        overage_billed=ZERO,
+        strategy=burned.strategy,
+        reservation=burned.reservation,
+        occurred_at=account.now,
+    )
+    batch.debits.append(made)
+    body = debit_answer(
+        debit=made,
+        book=account.book,
+        wallet=wallet,
+        allocations=[(a, account.lots[a.lot]) for a in burned.allocations],
+        balance=account.balance,
+    )
+    return batch.record(
+        request, operation_id=operation_id, account=account, status=200, body={**body, **extra}
+    )
+
+
+def _document(key: str, account: Account, burned: Burned) -> dict[str, object]:
+    """Say in the journal what was asked and who paid."""
+    return {
+        "key": key,
+        "strategy": str(burned.strategy),
+        "quantity": money.plain(burned.quantity),
+        "overage": money.plain(burned.overage),
+        **account.unit,
+    }

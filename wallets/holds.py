@@ -1,0 +1,137 @@
+"""Holds of reservations: read, and given back to the lots that they are on.
+
+A hold ends at its reservation's moment exactly. Whoever changes a book's credits times out what is
+due first, in the same transaction, so no result depends on when a sweep ran.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import Q
+
+from aforo import bulk
+from ledger.models import Book, Event
+from wallets.journal import Draft, Journal
+from wallets.models import CreditLot, Hold, Reservation, ReservationStatus
+
+ZERO = Decimal(0)
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A reservation with its holds in their order, and the lots that they are on."""
+
+    reservation: Reservation
+    holds: list[tuple[Hold, CreditLot]]
+
+    @property
+    def open(self) -> Decimal:
+        """What it still holds."""
+        return sum((hold.open for hold, _ in self.holds), ZERO)
+
+    def is_due(self, now: datetime) -> bool:
+        """Tell whether it has timed out, be it recorded or not."""
+        status = self.reservation.status
+        return status == ReservationStatus.HELD and self.reservation.expires_at <= now
+
+    def end(self, status: ReservationStatus, at: datetime) -> None:
+        """Close the reservation; nothing of it may be held any more."""
+        self.reservation.status, self.reservation.ended_at = status, at
+
+
+def read(
+    *, lots: Mapping[UUID, CreditLot], due_by: datetime, named: Collection[UUID] = ()
+) -> list[Held]:
+    """Read what holds the given lots and is due, and the reservations that are named.
+
+    `lots` are all open lots of the books in question; the first to time out comes first.
+    """
+    books = {lot.book_id for lot in lots.values() if lot.held > 0}
+    due = Q(book__in=books, status=ReservationStatus.HELD, expires_at__lte=due_by)
+    found = (
+        Reservation.objects.filter(due | Q(pk__in=named))
+        .prefetch_related("holds")
+        .order_by("expires_at", "id")
+    )
+    return [
+        Held(
+            reservation,
+            [
+                (hold, lots[hold.lot_id])
+                for hold in sorted(reservation.holds.all(), key=lambda hold: hold.position)
+                if hold.lot_id in lots
+            ],
+        )
+        for reservation in found
+    ]
+
+
+def release_rest(draft: Draft, held: Held) -> Decimal:
+    """Give back what a reservation still holds; what returns to a lapsed lot lapses at once."""
+    given = ZERO
+    for hold, lot in held.holds:
+        quantity = hold.open
+        if quantity == 0:
+            continue
+        draft.release(lot, quantity)
+        hold.released += quantity
+        given += quantity
+        if lot.expires_at is not None and lot.expires_at <= draft.occurred_at:
+            lapse(draft.journal, draft.book, lot, quantity, at=draft.occurred_at)
+    return given
+
+
+def lapse(journal: Journal, book: Book, lot: CreditLot, quantity: Decimal, *, at: datetime) -> None:
+    """Let part of a lot whose time is over lapse, in an entry of its own."""
+    draft = journal.entry(
+        book=book,
+        event=Event.EXPIRY,
+        occurred_at=at,
+        document={"lot": str(lot.id), "kind": lot.kind},
+    )
+    draft.expire(lot, quantity)
+
+
+def time_out(journal: Journal, held: Held) -> None:
+    """End a reservation that is due, at its moment."""
+    reservation = held.reservation
+    draft = journal.entry(
+        book=reservation.book,
+        event=Event.RELEASE,
+        occurred_at=reservation.expires_at,
+        document={"reservation": str(reservation.id), "why": "timed out"},
+    )
+    release_rest(draft, held)
+    held.end(ReservationStatus.EXPIRED, reservation.expires_at)
+
+
+def write(changed: Iterable[Held]) -> None:
+    """Write what became of reservations and their holds."""
+    every = list(changed)
+    bulk.update_rows(
+        Reservation,
+        "id",
+        ["captured", "status", "ended_at"],
+        [[r.id, r.captured, r.status, r.ended_at] for r in (held.reservation for held in every)],
+    )
+    bulk.update_rows(
+        Hold,
+        "id",
+        ["captured", "released"],
+        [[h.id, h.captured, h.released] for held in every for h, _ in held.holds],
+    )
+
+
+def timed_out(reservations: Sequence[Reservation], now: datetime) -> dict[UUID, Decimal]:
+    """Give, per lot, what is on record as held by reservations whose time is over."""
+    free: dict[UUID, Decimal] = {}
+    for reservation in reservations:
+        if reservation.expires_at <= now:
+            for hold in reservation.holds.all():
+                free[hold.lot_id] = free.get(hold.lot_id, ZERO) + hold.open
+    return free

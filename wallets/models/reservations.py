@@ -1,0 +1,126 @@
+"""Reservations: credits held on named lots until they are captured, voided or time out.
+
+Guarantees, held by the database: what was captured and released of a hold never exceeds what was
+held, and a reservation that has ended holds nothing.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.db import models
+from django.db.models import F, Q
+
+from aforo.ids import new_id
+from ledger.models import Book, Entry
+from wallets.models.lots import CreditLot
+from wallets.models.operations import Operation, Strategy
+from wallets.models.wallets import UnitWallet, Wallet
+
+
+class ReservationStatus(models.TextChoices):
+    HELD = "HELD"
+    CAPTURED = "CAPTURED"
+    VOIDED = "VOIDED"
+    EXPIRED = "EXPIRED"
+
+
+class Reservation(models.Model):
+    """`quantity` was asked for, `held` of it is on lots; the rest is overage that is expected.
+
+    It ends at `expires_at` by itself, exactly then, whether or not a sweep has run.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="reservations")
+    operation = models.OneToOneField(
+        Operation, on_delete=models.PROTECT, related_name="reservation", db_constraint=False
+    )
+    entry = models.OneToOneField(Entry, on_delete=models.PROTECT, related_name="+")
+    wallet = models.ForeignKey(
+        Wallet, on_delete=models.PROTECT, null=True, related_name="reservations", db_index=False
+    )
+    unit_wallet = models.ForeignKey(
+        UnitWallet, on_delete=models.PROTECT, null=True, related_name="reservations", db_index=False
+    )
+    strategy = models.CharField(max_length=10, choices=Strategy.choices)
+    quantity = models.DecimalField(max_digits=38, decimal_places=12)
+    held = models.DecimalField(max_digits=38, decimal_places=12)
+    captured = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    status = models.CharField(
+        max_length=8, choices=ReservationStatus.choices, default=ReservationStatus.HELD
+    )
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["book", "expires_at"], condition=Q(status="HELD"), name="wallets_reserved"
+            ),
+            models.Index(
+                fields=["expires_at"], condition=Q(status="HELD"), name="wallets_reserved_due"
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(wallet__isnull=False, unit_wallet=None)
+                | Q(wallet=None, unit_wallet__isnull=False),
+                name="wallets_reservation_one_wallet",
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity__gt=0, held__gte=0, held__lte=F("quantity")),
+                name="wallets_reservation_held",
+            ),
+            models.CheckConstraint(
+                condition=Q(captured__gte=0), name="wallets_reservation_captured"
+            ),
+            models.CheckConstraint(
+                condition=Q(status="HELD", ended_at=None)
+                | (~Q(status="HELD") & Q(ended_at__isnull=False)),
+                name="wallets_reservation_ended",
+            ),
+            models.CheckConstraint(
+                condition=Q(expires_at__gt=F("created_at")), name="wallets_reservation_lifetime"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.quantity.normalize():f}"
+
+
+class Hold(models.Model):
+    """What a reservation holds on one lot, in the order in which it will burn."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    reservation = models.ForeignKey(Reservation, on_delete=models.PROTECT, related_name="holds")
+    lot = models.ForeignKey(CreditLot, on_delete=models.PROTECT, related_name="holds")
+    position = models.PositiveSmallIntegerField()
+    quantity = models.DecimalField(max_digits=38, decimal_places=12)
+    captured = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    released = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["reservation", "position"], name="wallets_hold_position"
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    quantity__gt=0,
+                    captured__gte=0,
+                    released__gte=0,
+                    quantity__gte=F("captured") + F("released"),
+                ),
+                name="wallets_hold_ends_once",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.open.normalize():f}"
+
+    @property
+    def open(self) -> Decimal:
+        """What is still held."""
+        return self.quantity - self.captured - self.released

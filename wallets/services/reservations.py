@@ -1,0 +1,91 @@
+"""Reservations as they stand: read, and ended at their moment by the sweep."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from aforo.errors import NotFound
+from aforo.sandbox.services import now_for
+from ledger.models import Book
+from wallets import holds, hooks, reads
+from wallets.answers import measured
+from wallets.journal import Journal
+from wallets.models import Reservation, ReservationStatus
+
+
+class UnknownReservation(NotFound):
+    default_code = "unknown_reservation"
+
+
+def release_due(*, book: Book, until: datetime) -> int:
+    """End the reservations whose time is over at `until`, each at its own moment.
+
+    The book must be locked. What is set free pays arrears first, and lapses where its lot has.
+    Gives the number of reservations that ended; repeating ends none twice.
+    """
+    lots = {lot.id: lot for lot in reads.open_lots([book.pk])}
+    due = holds.read(lots=lots, due_by=until)
+    journal = Journal()
+    for held in due:
+        held.reservation.book = book
+        holds.time_out(journal, held)
+    journal.write()
+    holds.write(due)
+    if due:
+        hooks.credits_arrived(book)
+    return len(due)
+
+
+def books_to_release(*, livemode: bool | None, until: datetime) -> list[int]:
+    """Give the books with a reservation that is due, those on a test clock left out."""
+    due = Reservation.objects.filter(
+        status=ReservationStatus.HELD, expires_at__lte=until, book__test_clock=None
+    )
+    if livemode is not None:
+        due = due.filter(book__livemode=livemode)
+    return list(due.order_by("book_id").values_list("book_id", flat=True).distinct())
+
+
+def reservations(*, livemode: bool) -> QuerySet[Reservation]:
+    """Give a mode's reservations, ready to be described."""
+    mine = Reservation.objects.filter(book__livemode=livemode)
+    return mine.select_related(
+        "book__test_clock", "wallet", "unit_wallet__metric"
+    ).prefetch_related("holds")
+
+
+def get_reservation(*, livemode: bool, reservation_id: UUID) -> Reservation:
+    """Find a reservation.
+
+    Raises: UnknownReservation.
+    """
+    found = reservations(livemode=livemode).filter(pk=reservation_id).first()
+    if found is None:
+        raise UnknownReservation(f"There is no reservation {reservation_id}.")
+    return found
+
+
+def describe_reservation(reservation: Reservation) -> dict[str, object]:
+    """Show a reservation as it is now: over at its moment, whether or not that is on record."""
+    wallet = reservation.wallet or reservation.unit_wallet
+    assert wallet is not None, "a reservation is on one wallet"
+    status, ended_at = reservation.status, reservation.ended_at
+    held = sum((hold.open for hold in reservation.holds.all()), reads.ZERO)
+    is_due = reservation.expires_at <= now_for(reservation.book)
+    if status == ReservationStatus.HELD and is_due:
+        status, ended_at, held = ReservationStatus.EXPIRED, reservation.expires_at, reads.ZERO
+    return {
+        "id": reservation.id,
+        "customer_id": reservation.book.key,
+        **measured(wallet, reservation.quantity),
+        "strategy": reservation.strategy,
+        "status": status,
+        "held": held,
+        "captured": reservation.captured,
+        "created_at": reservation.created_at,
+        "expires_at": reservation.expires_at,
+        "ended_at": ended_at,
+    }

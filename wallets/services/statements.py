@@ -1,0 +1,135 @@
+"""What a customer has: now, exactly, and at any past moment, in constant queries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Q, Sum
+from django.db.models.functions import Coalesce
+
+from ledger.models import Book
+from wallets import holds, reads
+from wallets.models import (
+    CreditLot,
+    Movement,
+    MovementKind,
+    Reservation,
+    ReservationStatus,
+    UnitWallet,
+    Wallet,
+)
+
+ZERO = Decimal(0)
+_IN = [MovementKind.GRANT, MovementKind.REVERSE]
+_OUT = [MovementKind.BURN, MovementKind.EXPIRE, MovementKind.REFUND]
+
+
+def statement(*, book: Book, now: datetime, pending: Mapping[str, Decimal]) -> dict[str, object]:
+    """Show everything a customer has now.
+
+    `pending` is metered usage that is not burned yet, by currency and by metric code: it comes
+    from billing, which alone can price it. Spent lots are not read.
+    """
+    lots = list(reads.open_lots([book.pk]).select_related("unit_wallet__metric"))
+    shown = _shown(book, lots, now, pending)
+    overage = (
+        reads.with_open_overage()
+        .filter(book=book)
+        .values("wallet__currency")
+        .annotate(total=Sum(reads.OPEN_OVERAGE))
+        .order_by()
+    )
+    return shown | {"overage": {row["wallet__currency"]: row["total"] for row in overage}}
+
+
+def statement_as_of(*, book: Book, moment: datetime) -> dict[str, object]:
+    """Show what a customer had at a past moment, added up from the movements in effect by then."""
+    moved = Movement.objects.filter(book=book, entry__occurred_at__lte=moment)
+    sums = moved.values_list("lot").annotate(
+        remaining=_sum("quantity", _IN) - _sum("quantity", _OUT),
+        held=_sum("quantity", [MovementKind.HOLD]) - _sum("quantity", [MovementKind.RELEASE]),
+        carrying=_sum("carrying", _IN) - _sum("carrying", _OUT),
+    )
+    then = {lot: counters for lot, *counters in sums.order_by() if counters[0] > 0}
+    found = CreditLot.objects.filter(pk__in=then).select_related("unit_wallet__metric")
+    lots = list(found.order_by("granted_at", "id"))
+    for lot in lots:
+        lot.remaining, lot.held, lot.carrying_remaining = then[lot.id]
+    return {"as_of": moment, **_shown(book, lots, moment, {})}
+
+
+def _sum(column: str, kinds: list[MovementKind]) -> Coalesce:
+    return Coalesce(Sum(column, filter=Q(kind__in=kinds)), ZERO)
+
+
+def _shown(
+    book: Book, lots: list[CreditLot], moment: datetime, pending: Mapping[str, Decimal]
+) -> dict[str, object]:
+    wallets = Wallet.objects.filter(book=book).order_by("pk")
+    unit_wallets = UnitWallet.objects.filter(book=book).select_related("metric").order_by("pk")
+    timed_out = _timed_out(book, lots, moment)
+    for lot in lots:
+        lot.held -= timed_out.get(lot.id, ZERO)
+    return {
+        "customer_id": book.key,
+        "wallets": [
+            {
+                "currency": wallet.currency,
+                **reads.balance((lot for lot in lots if lot.wallet_id == wallet.pk), moment),
+                "pending": pending.get(wallet.currency, ZERO),
+                "billing_mode": wallet.billing_mode,
+                "state": wallet.spend_state,
+            }
+            for wallet in wallets
+        ],
+        "unit_wallets": [
+            {
+                "metric": wallet.metric.code,
+                **reads.balance((lot for lot in lots if lot.unit_wallet_id == wallet.pk), moment),
+                "pending": pending.get(wallet.metric.code, ZERO),
+            }
+            for wallet in unit_wallets
+        ],
+        "lots": [
+            reads.describe_lot(lot) for lot in lots if lot.held > 0 or reads.is_alive(lot, moment)
+        ],
+    }
+
+
+def _timed_out(book: Book, lots: Iterable[CreditLot], moment: datetime) -> dict[UUID, Decimal]:
+    """Find what only the record still holds; asked only where something is held."""
+    if not any(lot.held > 0 for lot in lots):
+        return {}
+    due = Reservation.objects.filter(
+        book=book, status=ReservationStatus.HELD, expires_at__lte=moment
+    ).prefetch_related("holds")
+    return holds.timed_out(list(due), moment)
+
+
+_RUNNING = """
+    SELECT id, running FROM (
+        SELECT m.id, sum(CASE WHEN m.kind = ANY(%s) THEN m.quantity WHEN m.kind = ANY(%s)
+            THEN -m.quantity ELSE 0 END) OVER (
+                PARTITION BY lot.wallet_id, lot.unit_wallet_id ORDER BY m.id
+            ) AS running
+        FROM wallets_movement m JOIN wallets_creditlot lot ON lot.id = m.lot_id
+        WHERE m.book_id = %s AND m.id <= %s
+    ) AS history WHERE id = ANY(%s)
+"""
+
+
+def running_balances(page: Sequence[Movement]) -> dict[UUID, Decimal]:
+    """Give what the whole wallet had after each movement of a page, held parts included.
+
+    The page lists movements of one book, the newest first. One query.
+    """
+    if not page:
+        return {}
+    ids = [movement.id for movement in page]
+    with connection.cursor() as cursor:
+        cursor.execute(_RUNNING, [_IN, _OUT, page[0].book_id, ids[0], ids])
+        return dict(cursor.fetchall())
