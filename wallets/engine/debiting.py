@@ -98,6 +98,7 @@ def capture(batch: Batch, request: CaptureRequest) -> Answer:
             "reservation": str(reservation.id),
         },
     )
+    account.note_fall()
     _release_captured(draft, held, from_holds)
     _burn(draft, account, burned)
     reservation.captured += need

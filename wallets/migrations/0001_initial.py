@@ -2,7 +2,7 @@ import aforo.ids
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.db.models.expressions
-import pricing.models
+import pricing.models.catalogue
 from django.db import migrations, models
 
 
@@ -35,6 +35,7 @@ class Migration(migrations.Migration):
                 ('effective_at', models.DateTimeField()),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),
                 ('rollover', models.JSONField(blank=True, null=True)),
+                ('frozen_at', models.DateTimeField(blank=True, help_text='Set while the payment of its top-up is disputed.', null=True)),
                 ('rolled', models.PositiveSmallIntegerField(default=0, help_text='Into how many further cycles it has been rolled.')),
                 ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='lots', to='ledger.book')),
             ],
@@ -103,7 +104,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('billing_mode', models.CharField(choices=[('PREPAID', 'Prepaid: refused'), ('HYBRID', 'Hybrid: credits first, the rest to the invoice'), ('POSTPAID', 'Postpaid: to the invoice, no cash credits')], default='PREPAID', max_length=10)),
-                ('burn_order', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('PROMO', 'Promo'), ('BONUS', 'Bonus'), ('CASH', 'Cash')], max_length=5), default=pricing.models.default_burn_order, size=None)),
+                ('burn_order', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('PROMO', 'Promo'), ('BONUS', 'Bonus'), ('CASH', 'Cash')], max_length=5), default=pricing.models.catalogue.default_burn_order, size=None)),
                 ('overage_limit', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
                 ('low_balance_threshold', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
                 ('spend_state', models.CharField(choices=[('ACTIVE', 'Active'), ('SUSPENDED', 'Suspended'), ('PAUSED', 'Paused')], default='ACTIVE', max_length=10)),
@@ -127,7 +128,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('billing_mode', models.CharField(choices=[('PREPAID', 'Prepaid: refused'), ('HYBRID', 'Hybrid: credits first, the rest to the invoice'), ('POSTPAID', 'Postpaid: to the invoice, no cash credits')], default='PREPAID', max_length=10)),
-                ('burn_order', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('PROMO', 'Promo'), ('BONUS', 'Bonus'), ('CASH', 'Cash')], max_length=5), default=pricing.models.default_burn_order, size=None)),
+                ('burn_order', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('PROMO', 'Promo'), ('BONUS', 'Bonus'), ('CASH', 'Cash')], max_length=5), default=pricing.models.catalogue.default_burn_order, size=None)),
                 ('overage_limit', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
                 ('low_balance_threshold', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
                 ('spend_state', models.CharField(choices=[('ACTIVE', 'Active'), ('SUSPENDED', 'Suspended'), ('PAUSED', 'Paused')], default='ACTIVE', max_length=10)),
