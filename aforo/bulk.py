@@ -6,12 +6,12 @@ number and the server plans it once.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import msgspec
 from django.db import connection, models
 
 from aforo.errors import InvariantBroken
@@ -48,7 +48,7 @@ def _quoted(text: str) -> str:
 
 
 def _json(value: object) -> str:
-    return _quoted(json.dumps(value, ensure_ascii=False))
+    return _quoted(msgspec.json.encode(value).decode())
 
 
 def _column(field: models.Field[Any, Any]) -> _Column:

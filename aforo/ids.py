@@ -4,9 +4,15 @@ in one statement can refer to each other.
 
 from uuid import UUID
 
+import uuid_utils
 from uuid_utils.compat import uuid7
 
 
 def new_id() -> UUID:
     """Make the next id; ids made by one process ascend."""
     return uuid7()
+
+
+def new_id_text() -> str:
+    """Make the next id as text, several times faster, where nothing but a statement reads it."""
+    return str(uuid_utils.uuid7())

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from billing.api import books, customers, preview, settlements
+from billing.api import books, customers, preview, settlements, usage
 
 urlpatterns = [
     path("rate-plans/<str:code>/preview", preview.PlanPreviewView.as_view()),
@@ -21,5 +21,6 @@ urlpatterns = [
     path("test-clocks", books.ClocksView.as_view()),
     path("test-clocks/<uuid:clock_id>/advance", books.AdvanceView.as_view()),
     path("ledger/verify", books.VerifyView.as_view()),
+    path("events", usage.CloudEventsView.as_view()),
     path("", include("billing.urls_ingest")),
 ]

@@ -24,6 +24,8 @@ _ParserT = TypeVar("_ParserT", bound=BaseParser)
 
 def read_number(text: str) -> Decimal | str:
     """Read a JSON number exactly, or give it back as text when it is out of all proportion."""
+    if len(text) <= MAX_EXPONENT and text.replace(".", "", 1).isdecimal():
+        return Decimal(text)
     mantissa, _, exponent = text.lower().partition("e")
     if sum(character.isdigit() for character in mantissa) > MAX_DIGITS:
         return text
@@ -39,7 +41,7 @@ def _read_integer(text: str) -> int | str:
 def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ParseError("A member name occurs twice in one JSON object.")
+        raise ValueError("A member name occurs twice in one JSON object.")
     return members
 
 
@@ -55,9 +57,24 @@ def _check_length(parser_context: Mapping[str, Any] | None) -> None:
         raise TooLarge(f"The request body is larger than {limit} bytes.")
 
 
-class ExactJsonParser(BaseParser):
-    """RFC 8259 JSON, strictly: no duplicate names, no lone surrogates, numbers kept exact."""
+def read_json(body: bytes) -> Any:
+    """Read RFC 8259 JSON, strictly: no duplicate names, no lone surrogates, numbers kept exact.
 
+    Raises: ValueError, RecursionError when it is not JSON.
+    """
+    data = json.loads(
+        body.decode(),
+        parse_float=read_number,
+        parse_int=_read_integer,
+        parse_constant=str,
+        object_pairs_hook=_unique,
+    )
+    if b"\\u" in body:
+        json.dumps(data, default=str, ensure_ascii=False).encode()
+    return data
+
+
+class ExactJsonParser(BaseParser):
     media_type = "application/json"
 
     def parse(
@@ -75,18 +92,17 @@ class ExactJsonParser(BaseParser):
         if not body.strip():
             return {}
         try:
-            data = json.loads(
-                body.decode(),
-                parse_float=read_number,
-                parse_int=_read_integer,
-                parse_constant=str,
-                object_pairs_hook=_unique,
-            )
-            if b"\\u" in body:
-                json.dumps(data, default=str, ensure_ascii=False).encode()
-        except (UnicodeError, ValueError, RecursionError) as error:
+            return read_json(body)
+        except (ValueError, RecursionError) as error:
             raise ParseError(f"The body is not valid JSON: {error}") from error
-        return data
+
+
+class CloudEventParser(ExactJsonParser):
+    media_type = "application/cloudevents+json"
+
+
+class CloudEventBatchParser(ExactJsonParser):
+    media_type = "application/cloudevents-batch+json"
 
 
 class JsonWhateverTheHeader(DefaultContentNegotiation):

@@ -12,9 +12,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import Scope
+from aforo.api.parsers import CloudEventBatchParser, CloudEventParser, ExactJsonParser
 from aforo.api.views import ApiView
 from aforo.errors import FieldError, Invalid, TooLarge
 from billing.services import ingest
+from billing.services.events import Reader, read_cloud_event, read_event
 
 
 class EventBody(serializers.Serializer[Any]):
@@ -38,6 +40,20 @@ class EventError(serializers.Serializer[Any]):
     index = serializers.IntegerField()
     message = serializers.CharField()
     error = serializers.CharField()
+
+
+class CloudEventBody(serializers.Serializer[Any]):
+    """A CloudEvent 1.0; its extension attributes are kept."""
+
+    specversion = serializers.ChoiceField(["1.0"])
+    id = serializers.CharField(help_text="With source the key: a repeat is a duplicate.")
+    source = serializers.CharField(help_text="A URI reference.")  # type: ignore[assignment]
+    type = serializers.CharField(max_length=255, help_text="The metric.")
+    subject = serializers.CharField(max_length=64, help_text="The customer.")
+    time = serializers.DateTimeField(required=False)
+    data = serializers.DictField(  # type: ignore[assignment]
+        required=False, help_text="Its member quantity is the quantity, 1 without it."
+    )
 
 
 class OutcomeAnswer(serializers.Serializer[Any]):
@@ -74,9 +90,11 @@ class IngestBatchView(ApiView):
         """Take 1 to 1,000 events; each is accepted, counted as a duplicate or refused alone."""
         return self.take(_events(request.data))
 
-    def take(self, events: list[object]) -> Response:
+    def take(self, events: list[object], read: Reader = read_event) -> Response:
         """Ingest and answer."""
-        outcome = ingest.ingest(livemode=self.livemode, events=events, received_at=timezone.now())
+        outcome = ingest.ingest(
+            livemode=self.livemode, events=events, received_at=timezone.now(), read=read
+        )
         return Response(
             {
                 "success": True,
@@ -104,3 +122,31 @@ class IngestEventsView(IngestBatchView):
         """Take one event, or a batch."""
         is_batch = isinstance(request.data, Mapping) and "events" in request.data
         return self.take(_events(request.data) if is_batch else [request.data])
+
+
+class CloudEventsView(IngestBatchView):
+    parser_classes = [ExactJsonParser, CloudEventParser, CloudEventBatchParser]
+
+    @extend_schema(
+        request={
+            CloudEventParser.media_type: CloudEventBody,
+            CloudEventBatchParser.media_type: CloudEventBody(many=True),
+        },
+        responses={202: IngestAnswer},
+    )
+    def post(self, request: Request) -> Response:
+        """Take one CloudEvent 1.0, or a batch of at most 1,000, in JSON.
+
+        Without one of the two content types, an array is a batch.
+        """
+        sent = (request.content_type or "").partition(";")[0].strip().lower()
+        is_batch = isinstance(request.data, list)
+        if sent == CloudEventParser.media_type and is_batch:
+            detail = f"An array of events is {CloudEventBatchParser.media_type}."
+            raise Invalid([FieldError("", "invalid", detail)])
+        if sent == CloudEventBatchParser.media_type and not is_batch:
+            raise Invalid([FieldError("", "invalid", "A batch is an array of events.")])
+        events: list[object] = [*request.data] if is_batch else [request.data]
+        if len(events) > ingest.MAX_EVENTS:
+            raise TooLarge(f"A batch holds at most {ingest.MAX_EVENTS} events.")
+        return self.take(events, read_cloud_event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -74,6 +75,8 @@ def test_a_repeat_is_counted_and_not_billed(api: APIClient) -> None:
         (event(idempotencyKey=None), "required"),
         (event(idempotencyKey="k" * 256), "max_length"),
         (event(idempotencyKey="k\x00"), "invalid"),
+        (event(metadata={"note": ["a\x00b"]}), "invalid"),
+        (event(metadata=json.loads('{"a":' * 700 + "1" + "}" * 700)), "invalid"),
         ("no object", "invalid"),
     ],
 )
@@ -116,6 +119,13 @@ def test_epoch_milliseconds_and_other_fields_are_kept(api: APIClient) -> None:
         "metadata": {"model": "m-1"},
         "agentId": "a1",
     }
+
+
+def test_text_that_only_looks_like_a_nul_is_kept(api: APIClient) -> None:
+    response = api.post("/v1/ingest", event(note="a\\u0000b"))
+
+    assert response.json()["data"]["accepted"] == 1
+    assert UsageEvent.objects.get().properties["note"] == "a\\u0000b"
 
 
 def test_heartbeats_are_accepted_and_never_stored(api: APIClient) -> None:

@@ -1,0 +1,174 @@
+"""Metered events as they are sent, in the metering clients' JSON and as CloudEvents 1.0.
+
+Reading is one pass over plain dictionaries: a serializer an event would cost more than the insert.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
+
+import msgspec
+
+from aforo.api.idempotency import canonical
+from aforo.api.parsers import read_number
+
+MAX_CUSTOMER = 64
+MAX_METRIC = 255
+MAX_KEY = 255
+MAX_QUANTITY = Decimal(10) ** 14
+QUANTITY_QUANTUM = Decimal("0.000001")
+# The members that have a column of their own; every other one is kept among the properties.
+_COLUMNS = {"customerId", "metricName", "quantity", "occurredAt", "idempotencyKey"}
+_CLOUD_COLUMNS = {"specversion", "subject", "type", "time", "data", "datacontenttype"}
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_SPACE = re.compile(r"\s")
+# An escaped NUL, and not the text that an escaped backslash makes look like one.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_ONE = Decimal(1)
+
+
+class BadEvent(Exception):
+    """An event that is refused alone, with a code and a sentence."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Event(NamedTuple):
+    """A well-formed event, not yet held against the catalogue; without a time it is of now."""
+
+    number: int
+    customer: str
+    metric: str
+    key: str
+    quantity: Decimal
+    occurred_at: datetime | None
+    properties: dict[str, object]
+
+
+Reader = Callable[[int, object], Event]
+
+
+def read_event(number: int, raw: object) -> Event:
+    """Read one event of a metering client.
+
+    Raises: BadEvent.
+    """
+    if not isinstance(raw, Mapping):
+        raise BadEvent("invalid", "An event is a JSON object.")
+    return Event(
+        number,
+        _text(raw, "customerId", MAX_CUSTOMER),
+        _text(raw, "metricName", MAX_METRIC),
+        _text(raw, "idempotencyKey", MAX_KEY),
+        _quantity(raw.get("quantity")),
+        _moment(raw.get("occurredAt"), "occurredAt"),
+        _kept({name: value for name, value in raw.items() if name not in _COLUMNS}),
+    )
+
+
+def read_cloud_event(number: int, raw: object) -> Event:
+    """Read one CloudEvent: subject is the customer, type the metric, (source, id) the key.
+
+    `data.quantity` defaults to 1. The members of an object in `data` become properties, beside the
+    attributes that have no column; a member of an attribute's name wins. Raises: BadEvent.
+    """
+    if not isinstance(raw, Mapping):
+        raise BadEvent("invalid", "A CloudEvent is a JSON object.")
+    if raw.get("specversion") != "1.0":
+        raise BadEvent("unsupported", "specversion has to be 1.0.")
+    if "data_base64" in raw:
+        raise BadEvent("unsupported", "Binary data cannot be metered: send JSON in data.")
+    data = raw.get("data")
+    members = dict(data) if isinstance(data, Mapping) else {} if data is None else {"data": data}
+    quantity = members.pop("quantity", _ONE) if isinstance(data, Mapping) else _ONE
+    time = raw.get("time")
+    attributes = {name: value for name, value in raw.items() if name not in _CLOUD_COLUMNS}
+    return Event(
+        number,
+        _text(raw, "subject", MAX_CUSTOMER),
+        _text(raw, "type", MAX_METRIC),
+        _cloud_key(raw),
+        _quantity(quantity),
+        None if time is None else _moment(time, "time"),
+        _kept(attributes | members),
+    )
+
+
+def _cloud_key(raw: Mapping[str, object]) -> str:
+    """Join source and id with a space, which no source can contain (RFC 3986), or hash the pair
+    where that is too long for a key.
+    """
+    source = _text(raw, "source", 10_000)
+    if _SPACE.search(source):
+        raise BadEvent("invalid", "source is a URI reference and contains no space.")
+    joined = f"{source} {_text(raw, 'id', 10_000)}"
+    if len(joined) <= MAX_KEY:
+        return joined
+    return f"sha256:{hashlib.sha256(joined.encode()).hexdigest()}"
+
+
+def _kept(members: Mapping[str, object]) -> dict[str, object]:
+    """Bring the other members into the form that is stored.
+
+    Raises: BadEvent for what jsonb cannot hold.
+    """
+    try:
+        extra = canonical(members)
+        written = msgspec.json.encode(extra)
+    except RecursionError:
+        raise BadEvent("invalid", "The properties are nested too deeply.") from None
+    if b"\\u0000" in written and _NUL.search(written):
+        raise BadEvent("invalid", "A property contains a NUL character.")
+    assert isinstance(extra, dict), "a mapping has a mapping as its canonical form"
+    return extra
+
+
+def _text(raw: Mapping[str, object], name: str, limit: int) -> str:
+    value = raw.get(name)
+    text = value.strip() if isinstance(value, str) else ""
+    if not text:
+        raise BadEvent("required", f"{name} is required.")
+    if len(text) > limit:
+        raise BadEvent("max_length", f"{name} has more than {limit} characters.")
+    if "\x00" in text:
+        raise BadEvent("invalid", f"{name} contains a NUL character.")
+    return text
+
+
+def _quantity(value: object) -> Decimal:
+    if isinstance(value, str) and len(value) <= 80 and _NUMBER.fullmatch(value):
+        value = read_number(value)
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise BadEvent("invalid_number", "quantity is not a number.")
+    quantity = Decimal(value)
+    if quantity <= 0:
+        raise BadEvent("not_positive", "quantity must be above zero.")
+    if quantity >= MAX_QUANTITY:
+        raise BadEvent("too_large", "quantity has more than 14 integer digits.")
+    if quantity % QUANTITY_QUANTUM != 0:
+        raise BadEvent("too_many_decimals", "quantity has more than 6 decimal digits.")
+    return quantity
+
+
+def _moment(value: object, name: str) -> datetime:
+    """Read ISO 8601 text, or a number of milliseconds since 1970."""
+    moment = None
+    try:
+        if isinstance(value, str):
+            moment = datetime.fromisoformat(value.strip())
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=UTC)
+            return moment.astimezone(UTC)
+        if isinstance(value, int | Decimal) and not isinstance(value, bool):
+            return _EPOCH + timedelta(milliseconds=int(value))
+    except (ValueError, OverflowError):
+        pass
+    raise BadEvent("invalid_time", f"{name} is neither ISO 8601 nor epoch milliseconds.")
