@@ -1,4 +1,8 @@
-"""The default chart of accounts (FINANCE 5), as data: code, name, normal side, statement."""
+"""The chart of accounts (FINANCE 5), as data: code, name, normal side, statement.
+
+The books are kept in the default chart (ASC 606). A variant says, account by account, under which
+code and name another framework shows it; the books themselves are the same.
+"""
 
 from __future__ import annotations
 
@@ -43,3 +47,70 @@ DEFAULT_CHART: tuple[tuple[str, str, str, str], ...] = (
     ("7110", "Unrealised FX", "DEBIT", "EXPENSE"),
     ("7900", "Rounding", "DEBIT", "EXPENSE"),
 )
+
+_NAMES_IFRS = {
+    "1150": "Loss allowance on trade receivables",
+    "1200": "Contract assets: unbilled usage",
+    "2100": "Contract liabilities: prepaid credits",
+    "2110": "Contract liabilities: material rights",
+    "2120": "Contract liabilities: subscriptions",
+    "2130": "Contract liabilities: customer rebates in credits",
+    "2190": "Contract liabilities: expected unexercised rights",
+    "2200": "Refund liabilities",
+    "2300": "Sales taxes payable",
+    "3900": "Opening balance: retained earnings",
+    "4200": "Revenue: unexercised rights, prepaid credits",
+    "4210": "Revenue: unexercised rights, material rights",
+    "6200": "Impairment loss on receivables",
+    "7100": "Foreign exchange differences, realised",
+    "7110": "Foreign exchange differences, unrealised",
+}
+
+_FRENCH_PCG: dict[str, tuple[str, str]] = {
+    "1000": ("512000", "Banques"),
+    "1010": ("511000", "Valeurs à l'encaissement"),
+    "1020": ("416000", "Clients litigieux"),
+    "1100": ("411000", "Clients"),
+    "1150": ("491000", "Dépréciations des comptes de clients"),
+    "1200": ("418100", "Clients - Factures à établir"),
+    "2100": ("419100", "Clients - Avances reçues, crédits payés"),
+    "2110": ("487100", "Produits constatés d'avance, crédits bonus"),
+    "2120": ("487200", "Produits constatés d'avance, abonnements"),
+    "2130": ("419800", "Rabais à accorder, crédits commerciaux"),
+    "2190": ("419190", "Avances reçues, non-utilisation attendue"),
+    "2191": ("487191", "Remise bonus à étaler"),
+    "2200": ("467000", "Clients - Remboursements dus"),
+    "2210": ("419700", "Clients - Autres avoirs"),
+    "2220": ("471000", "Encaissements à affecter"),
+    "2300": ("445710", "TVA collectée"),
+    "2400": ("467400", "Avoirs non réclamés à reverser"),
+    "3900": ("890000", "Bilan d'ouverture"),
+    "4000": ("706100", "Prestations - usage, crédits payés"),
+    "4010": ("706200", "Prestations - usage, crédits bonus"),
+    "4020": ("706300", "Prestations - usage facturé"),
+    "4030": ("706400", "Prestations - abonnements"),
+    "4040": ("706500", "Prestations - engagements minimaux"),
+    "4100": ("706600", "Prestations - usage, crédits offerts"),
+    "4200": ("706700", "Crédits payés non utilisés"),
+    "4210": ("706710", "Crédits bonus non utilisés"),
+    "4900": ("709600", "Remises promotionnelles"),
+    "4901": ("709610", "Remises bonus"),
+    "4910": ("709620", "Avoirs accordés"),
+    "4920": ("709630", "Remboursements accordés"),
+    "4930": ("709640", "Gestes commerciaux"),
+    "4940": ("709650", "Pertes sur litiges"),
+    "6100": ("627800", "Commissions d'encaissement"),
+    "6200": ("681740", "Dotations aux dépréciations des créances"),
+    "6210": ("771400", "Rentrées sur créances amorties"),
+    "6300": ("627810", "Frais de litiges"),
+    "7100": ("666000", "Pertes et gains de change réalisés"),
+    "7110": ("666100", "Différences de change latentes"),
+    "7900": ("658000", "Différences d'arrondi"),
+}
+
+# Variant -> our code -> the code and name it is shown under.
+VARIANTS: dict[str, dict[str, tuple[str, str]]] = {
+    "ASC606": {code: (code, name) for code, name, _, _ in DEFAULT_CHART},
+    "IFRS": {code: (code, _NAMES_IFRS.get(code, name)) for code, name, _, _ in DEFAULT_CHART},
+    "FRENCH_PCG": _FRENCH_PCG,
+}

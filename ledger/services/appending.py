@@ -17,7 +17,7 @@ from aforo.ids import new_id
 from ledger import chain, locks
 from ledger.chain import Content, MovementLine
 from ledger.models import Book, Entry, Posting
-from ledger.recipes import Line
+from ledger.recipes import Line, rules
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -66,7 +66,8 @@ def append(drafts: Sequence[EntryDraft]) -> list[Entry]:
     The books must be locked by the caller in this transaction. Gives each entry the next sequence
     of its book, a `recorded_at` after the one before, its accounting date and its hash. The head
     is read from the database, so a book object that outlived a rolled-back savepoint is no
-    danger; the objects of the drafts are brought up to date.
+    danger; the objects of the drafts are brought up to date. Raises: InvariantBroken for accounts
+    that the event never moves.
     """
     if not drafts:
         return []
@@ -169,6 +170,7 @@ def _read_state(ids: Collection[int], *, months: Collection[date], earliest: dat
 
 def _next_entry(draft: EntryDraft, *, state: _State, accounting_date: date) -> Entry:
     """Chain an entry onto its book's head, and move the head."""
+    rules.check(draft.event, draft.lines)
     head = state.heads[draft.book.pk]
     recorded_at = state.clock
     if head.recorded_at is not None:

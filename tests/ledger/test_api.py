@@ -23,7 +23,7 @@ def fill(book: Book, count: int, amount: str = "5") -> None:
         [
             ledger.EntryDraft(
                 book,
-                "MANUAL",
+                "TOP_UP",
                 NOON + timedelta(days=n),
                 {"n": str(n)},
                 [
@@ -70,7 +70,7 @@ class TestEntries:
             {"debit": "1010", "credit": "2100", "amount": "5", "currency": "USD", "lot": None},
             {"debit": "1010", "credit": "2300", "amount": "1", "currency": "USD", "lot": None},
         ]
-        assert newest["event"] == "MANUAL"
+        assert newest["event"] == "TOP_UP"
         assert newest["occurred_at"] == "2026-03-17T12:00:00Z"
         assert newest["accounting_date"] == "2026-03-17"
         assert newest["recorded_at"] > oldest["recorded_at"]

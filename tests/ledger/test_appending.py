@@ -28,7 +28,7 @@ def draft(
     book: Book, at: datetime = NOON, *, lines: Sequence[Line] = FIVE, at_period_end: bool = False
 ) -> ledger.EntryDraft:
     return ledger.EntryDraft(
-        book, "MANUAL", at, {"reason": "test"}, lines, at_period_end=at_period_end
+        book, "TOP_UP", at, {"reason": "test"}, lines, at_period_end=at_period_end
     )
 
 
@@ -105,7 +105,7 @@ class TestAccountingDate:
             Entry.objects.create(
                 book=book,
                 sequence=99,
-                event="MANUAL",
+                event="TOP_UP",
                 occurred_at=NOON,
                 recorded_at=NOON,
                 accounting_date=day,

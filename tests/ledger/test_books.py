@@ -34,7 +34,7 @@ def append(book: Book, amount: str = "5", at: datetime = NOON) -> Entry:
         locked = ledger.lock_book(book_id=book.pk)
         draft = ledger.EntryDraft(
             book=locked,
-            event=Event.MANUAL,
+            event=Event.TOP_UP,
             occurred_at=at,
             document={"reason": "test"},
             lines=[Line("1010", "2100", Decimal(amount), "USD")] if Decimal(amount) else [],
@@ -55,7 +55,7 @@ class TestAppend:
         def run(chosen: list[Book]) -> int:
             locked = ledger.lock_books(ids=[book.pk for book in chosen])
             drafts = [
-                ledger.EntryDraft(locked[book.pk], Event.MANUAL, NOON, {"n": str(n)})
+                ledger.EntryDraft(locked[book.pk], Event.TOP_UP, NOON, {"n": str(n)})
                 for n in range(3)
                 for book in chosen
             ]
@@ -151,7 +151,7 @@ class TestGuards:
             Entry.objects.create(
                 book=live,
                 sequence=2,
-                event="MANUAL",
+                event="TOP_UP",
                 occurred_at=NOON,
                 recorded_at=NOON,
                 accounting_date=date(2026, 3, 31),
@@ -306,7 +306,7 @@ class TestTampering:
         Entry.objects.create(
             book=book,
             sequence=5,
-            event="MANUAL",
+            event="TOP_UP",
             occurred_at=NOON,
             recorded_at=timezone.now(),
             accounting_date=NOON.date(),

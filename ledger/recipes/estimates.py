@@ -1,0 +1,19 @@
+"""The journal of estimates: expected breakage at a month's end (FINANCE 3, events 19, 20). Pure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from ledger.recipes.lines import (
+    BONUS_BREAKAGE,
+    CASH_BREAKAGE,
+    EXPECTED_BREAKAGE,
+    Line,
+    signed,
+)
+
+
+def breakage_accrued(*, kind: str, change: Decimal, currency: str) -> list[Line]:
+    """Recognise expected breakage, or take it back where the estimate fell (below zero)."""
+    gain = BONUS_BREAKAGE if kind == "BONUS" else CASH_BREAKAGE
+    return signed(EXPECTED_BREAKAGE, gain, change, currency)
