@@ -60,3 +60,23 @@ def period(anchor: datetime, zone: tzinfo, interval: Interval, count: int, index
         bound(anchor, zone, interval, count, index),
         bound(anchor, zone, interval, count, index + 1),
     )
+
+
+def index_at(
+    anchor: datetime, zone: tzinfo, interval: Interval, count: int, moment: datetime
+) -> int:
+    """Give the number of the period that a moment lies in; below 0 before the anchor."""
+    here, there = (time.astimezone(zone).replace(tzinfo=None) for time in (anchor, moment))
+    match interval:
+        case Interval.DAY | Interval.WEEK:
+            passed = (there - here).days // (7 if interval == Interval.WEEK else 1)
+        case Interval.MONTH | Interval.YEAR:
+            months = 12 * (there.year - here.year) + there.month - here.month
+            passed = months // (12 if interval == Interval.YEAR else 1)
+    index = passed // count
+    # The guess counts whole days or months, so it is at most one period off.
+    while bound(anchor, zone, interval, count, index) > moment:
+        index -= 1
+    while bound(anchor, zone, interval, count, index + 1) <= moment:
+        index += 1
+    return index

@@ -2,7 +2,7 @@
 
 from django.urls import include, path
 
-from billing.api import books, customers, preview, settlements, usage
+from billing.api import books, customers, migration, preview, settlements, usage
 
 urlpatterns = [
     path("rate-plans/<str:code>/preview", preview.PlanPreviewView.as_view()),
@@ -10,6 +10,8 @@ urlpatterns = [
     path("customers/<str:customer_id>", customers.CustomerView.as_view()),
     path("subscriptions", customers.SubscriptionsView.as_view()),
     path("subscriptions/<uuid:subscription_id>", customers.SubscriptionView.as_view()),
+    path("subscriptions/<uuid:subscription_id>/migrate", migration.MigrateView.as_view()),
+    path("offerings/<str:code>/migration-preview", migration.OfferingMigrationView.as_view()),
     path("wallets/<str:customer_id>", books.StatementView.as_view()),
     path("settlements", settlements.SettlementsView.as_view()),
     path("settlements/run", settlements.RunsView.as_view()),

@@ -39,8 +39,8 @@ def current_version(plan: RatePlan) -> RatePlanVersion:
     return version
 
 
-def find_offering(*, livemode: bool, code: str) -> Offering:
-    """Find an offering by code.
+def find_offering(*, livemode: bool, code: str, pointer: str = "/offering") -> Offering:
+    """Find an offering by the code that a request's field at `pointer` names.
 
     Raises: Invalid (`unknown_offering`).
     """
@@ -51,7 +51,7 @@ def find_offering(*, livemode: bool, code: str) -> Offering:
     )
     if offering is None:
         detail = f"There is no offering {code}."
-        raise Invalid([FieldError("/offering", "unknown_offering", detail)])
+        raise Invalid([FieldError(pointer, "unknown_offering", detail)])
     return offering
 
 

@@ -89,7 +89,7 @@ def subscribe(
         start = now if starts_at is None else starts_at
         if start > now:
             raise Invalid([FieldError("/starts_at", "in_the_future", "It must not be later.")])
-        _check_metrics_free(book, version.pk)
+        check_metrics_free(book, version.pk)
         subscription = Subscription(
             customer=customer,
             offering=sold,
@@ -110,13 +110,16 @@ def subscribe(
         return subscription
 
 
-def _check_metrics_free(book: Book, version_id: int) -> None:
-    """Hold that two live subscriptions never charge the same metric (DECISIONS 5)."""
+def check_metrics_free(book: Book, version_id: int, *, leaving: Subscription | None = None) -> None:
+    """Hold that two live subscriptions never charge the same metric (DECISIONS 5).
+
+    `leaving` is one that gives its metrics up. Raises: MetricAlreadySubscribed.
+    """
     mine = Metric.objects.filter(charges__version=version_id)
-    theirs = Metric.objects.filter(
-        charges__version__subscriptions__customer=book.pk,
-        charges__version__subscriptions__status__in=LIVE,
-    )
+    live = Subscription.objects.filter(customer=book.pk, status__in=LIVE)
+    if leaving is not None:
+        live = live.exclude(pk=leaving.pk)
+    theirs = Metric.objects.filter(charges__version__in=live.values("version"))
     taken = mine.filter(pk__in=theirs.values("pk")).order_by("pk").first()
     if taken is not None:
         raise MetricAlreadySubscribed(f"The metric {taken.code} is charged by another one.")
@@ -284,11 +287,6 @@ def _plan_lot(
     else:
         wallet = wallets.unit_wallet(book=book, metric=template.metric)
     period = "once" if template.recurrence == Recurrence.ONCE else str(subscription.cycle)
-    expires_at = None
-    if template.expires_after_days is not None:
-        expires_at = at + timedelta(days=template.expires_after_days)
-    elif template.expires_at_cycle_end:
-        expires_at = subscription.current_ends_at
     return new_lot(
         wallet=wallet,
         kind=template.kind,
@@ -298,6 +296,13 @@ def _plan_lot(
         currency=currency,
         cause=f"{plan_cause(subscription)}{template.code}:{period}",
         priority=template.priority,
-        expires_at=expires_at,
+        expires_at=expiry_of(template, subscription, at),
         rollover=template.rollover,
     )
+
+
+def expiry_of(template: GrantTemplate, subscription: Subscription, at: datetime) -> datetime | None:
+    """Give when credits that a plan issues at a moment lapse, if they do."""
+    if template.expires_after_days is not None:
+        return at + timedelta(days=template.expires_after_days)
+    return subscription.current_ends_at if template.expires_at_cycle_end else None

@@ -1,0 +1,130 @@
+"""`/v1/subscriptions/{id}/migrate` and `/v1/offerings/{code}/migration-preview`: only previews."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from aforo.access.models import Scope
+from aforo.api.fields import StrictSerializer
+from aforo.api.pagination import NewestFirst
+from aforo.api.views import ApiView
+from billing.services import migration, moves, subscriptions
+from pricing import services as pricing
+
+
+class MigrateBody(StrictSerializer):
+    offering = serializers.CharField(max_length=64)
+    version = serializers.IntegerField(min_value=1, required=False)
+    preview = serializers.BooleanField(default=False)
+
+
+class SideAnswer(serializers.Serializer[Any]):
+    period = serializers.DictField()
+    share = serializers.CharField()
+    totals = serializers.DictField()
+
+
+class ClosingAnswer(SideAnswer):
+    stages = serializers.ListField(child=serializers.DictField())
+
+
+class OpeningAnswer(SideAnswer):
+    minimum_spend = serializers.CharField(allow_null=True)
+    maximum_spend = serializers.CharField(allow_null=True)
+    charges = serializers.ListField(child=serializers.DictField())
+
+
+class CreditsAnswer(serializers.Serializer[Any]):
+    carried = serializers.ListField(child=serializers.DictField())
+    added = serializers.ListField(child=serializers.DictField())
+
+
+class MoveAnswer(serializers.Serializer[Any]):
+    subscription = serializers.UUIDField()
+    customer_id = serializers.CharField()
+    at = serializers.DateTimeField()
+    to = serializers.DictField()
+    closing = ClosingAnswer()
+    opening = OpeningAnswer()
+    credits = CreditsAnswer()
+    changes = serializers.ListField(child=serializers.DictField())
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        """Add the member whose name Python keeps for itself."""
+        return {**super().get_fields(), "from": serializers.DictField()}
+
+
+class MigrateView(ApiView):
+    scope = Scope.BILLING
+
+    @extend_schema(request=MigrateBody, responses=MoveAnswer)
+    def post(self, request: Request, subscription_id: UUID) -> Response:
+        """Preview a move now: what both sides owe, which credits stay and come, what changes."""
+        body = self.read(MigrateBody, request)
+        subscription = subscriptions.get_subscription(
+            livemode=self.livemode, subscription_id=subscription_id
+        )
+        target = migration.target_of(
+            livemode=self.livemode,
+            offering=pricing.find_offering(livemode=self.livemode, code=body["offering"]),
+            version=body.get("version"),
+        )
+        if not body["preview"]:
+            raise migration.MoveNotOffered
+        move = migration.preview_move(subscription=subscription, target=target)
+        return Response(moves.describe(move))
+
+
+class OfferingMigrationBody(StrictSerializer):
+    to_offering = serializers.CharField(max_length=64, required=False)
+    to_version = serializers.IntegerField(min_value=1, required=False)
+
+
+class OldestFirst(NewestFirst):
+    ordering = "pk"
+    page_size = 50
+
+
+class MovesAnswer(serializers.Serializer[Any]):
+    changes = serializers.ListField(child=serializers.DictField())
+    data = serializers.ListField(child=serializers.DictField())  # type: ignore[assignment]
+    next = serializers.URLField(allow_null=True)
+
+
+class OfferingMigrationView(ApiView):
+    scope = Scope.BILLING
+
+    @extend_schema(
+        request=OfferingMigrationBody,
+        responses=MovesAnswer,
+        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("page_size", int)],
+    )
+    def post(self, request: Request, code: str) -> Response:
+        """Preview moving every subscription of an offering, page by page, oldest first.
+
+        Send the same body to `next`. A subscription that cannot move says why in `refused`.
+        """
+        body = self.read(OfferingMigrationBody, request)
+        offering = pricing.get_offering(livemode=self.livemode, code=code)
+        target = migration.target_from(
+            livemode=self.livemode,
+            offering=offering,
+            to_offering=body.get("to_offering"),
+            to_version=body.get("to_version"),
+        )
+        pages = OldestFirst()
+        found = migration.movable(livemode=self.livemode, offering=offering)
+        page = pages.paginate_queryset(found, request, view=self) or []
+        return Response(
+            {
+                "changes": moves.changes_for(page, target),
+                "data": [moves.row(subscription, target) for subscription in page],
+                "next": pages.get_next_link(),
+            }
+        )

@@ -1,0 +1,136 @@
+"""How a previewed move is shown: whole, or in short as one row of many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from aforo import money
+from aforo.errors import DomainError
+from aforo.money import ZERO
+from billing.models import Subscription
+from billing.pipeline import load, proration, showing
+from billing.pipeline.draft import Draft
+from billing.pipeline.proration import Share
+from billing.services.migration import Added, Move, Target, preview_move
+from pricing import services as pricing
+from pricing.models import Offering, RatePlanVersion
+from pricing.terms import to_json
+from wallets import reads
+from wallets.models import CreditLot
+
+
+def describe(move: Move) -> dict[str, object]:
+    """Show a move whole: both sides, the credits, and what the plans say differently."""
+    before, after = move.subscription.version, move.target.version
+    return {
+        "subscription": move.subscription.pk,
+        "customer_id": move.subscription.customer.book.key,
+        "at": move.at,
+        "from": _terms_of(move.subscription.offering, before),
+        "to": _terms_of(move.target.offering, after),
+        "closing": {**_side(move.closing), "stages": showing.stages(move.closing)},
+        "opening": {
+            **_side(move.opening),
+            "minimum_spend": move.opening.minimum_spend,
+            "maximum_spend": move.opening.maximum_spend,
+            "charges": _charges(move.opening, after),
+        },
+        "credits": {
+            "carried": [_carried(lot, move.closing) for lot in move.carried],
+            "added": [_describe_added(added, move) for added in move.added],
+        },
+        "changes": changes(before, after),
+    }
+
+
+def changes(before: RatePlanVersion, after: RatePlanVersion) -> list[dict[str, str | None]]:
+    """Show what two versions say differently."""
+    return [
+        {"field": change.field, "before": change.before, "after": change.after}
+        for change in pricing.diff(before, after)
+    ]
+
+
+def changes_for(moving: Iterable[Subscription], target: Target) -> list[dict[str, object]]:
+    """Show what changes for those who come from each version, the oldest version first."""
+    versions = {each.version_id: each.version for each in moving}
+    return [
+        {
+            "from": {"code": version.plan.code, "version": version.number},
+            "changes": changes(version, target.version),
+        }
+        for _, version in sorted(versions.items())
+    ]
+
+
+def _terms_of(offering: Offering, version: RatePlanVersion) -> dict[str, object]:
+    return {
+        "offering": offering.code,
+        "rate_plan": {"code": version.plan.code, "version": version.number},
+        "billing_mode": offering.billing_mode,
+        "interval": offering.interval,
+        "interval_count": offering.interval_count,
+    }
+
+
+def _side(draft: Draft) -> dict[str, object]:
+    return {
+        "period": {"starts_at": draft.period.starts_at, "ends_at": draft.period.ends_at},
+        "share": money.divide(draft.served, draft.of_full),
+        "totals": showing.totals(draft),
+    }
+
+
+def _charges(opening: Draft, version: RatePlanVersion) -> list[dict[str, object]]:
+    """Show the terms of the rest of the period, with what they include."""
+    share = Share(opening.served, opening.of_full)
+    whole = load.charge_terms(pricing.charges_of(version))
+    return [
+        {
+            "code": charge.code,
+            "model": charge.model,
+            "timing": charge.timing,
+            "terms": to_json(proration.terms(charge.terms, share)),
+        }
+        for charge in whole
+    ]
+
+
+def _carried(lot: CreditLot, closing: Draft) -> dict[str, object]:
+    burns = [*closing.money_burns, *(b for burned in closing.unit_burns.values() for b in burned)]
+    spent = sum((burn.quantity for burn in burns if burn.lot == lot.pk), ZERO)
+    return {**reads.describe_lot(lot), "after_closing": lot.remaining - spent}
+
+
+def _describe_added(added: Added, move: Move) -> dict[str, object]:
+    metric = added.template.metric
+    currency = move.target.version.plan.currency
+    return {
+        "code": added.template.code,
+        "kind": added.template.kind,
+        **({"currency": currency} if metric is None else {"metric": metric.code}),
+        "quantity": added.quantity,
+        "expires_at": added.expires_at,
+    }
+
+
+def row(subscription: Subscription, target: Target) -> Mapping[str, object]:
+    """Preview one of many: the figures in short, or why it cannot move."""
+    named: dict[str, object] = {
+        "subscription": subscription.pk,
+        "customer_id": subscription.customer.book.key,
+        "from": _terms_of(subscription.offering, subscription.version)["rate_plan"],
+    }
+    try:
+        move = preview_move(subscription=subscription, target=target)
+    except DomainError as refusal:
+        return {**named, "refused": {"code": refusal.code, "detail": refusal.detail}}
+    return {
+        **named,
+        "at": move.at,
+        "closing": showing.totals(move.closing),
+        "opening": showing.totals(move.opening),
+        "added": [_describe_added(added, move) for added in move.added],
+        "carried": len(move.carried),
+        "refused": None,
+    }
