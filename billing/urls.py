@@ -2,7 +2,15 @@
 
 from django.urls import include, path
 
-from billing.api import books, customers, migration, preview, settlements, usage
+from billing.api import (
+    books,
+    customers,
+    migration,
+    preview,
+    settlements,
+    usage,
+    usage_windows,
+)
 
 urlpatterns = [
     path("rate-plans/<str:code>/preview", preview.PlanPreviewView.as_view()),
@@ -23,6 +31,7 @@ urlpatterns = [
     path("test-clocks", books.ClocksView.as_view()),
     path("test-clocks/<uuid:clock_id>/advance", books.AdvanceView.as_view()),
     path("ledger/verify", books.VerifyView.as_view()),
+    path("usage", usage_windows.UsageView.as_view()),
     path("events", usage.CloudEventsView.as_view()),
     path("", include("billing.urls_ingest")),
 ]
