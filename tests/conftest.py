@@ -43,7 +43,7 @@ def scratch_var() -> Iterator[Path]:
 
 
 @pytest.fixture
-def served_url(transactional_db: None) -> Iterator[str]:
+def served_url(transactional_db: None) -> Iterator[serving.Served]:
     """The address of the project as served by two processes on the tests' database."""
     with serving.serve() as url:
         yield url

@@ -13,9 +13,23 @@ from django.db import connection
 from aforo.devdb import places
 
 
+class Served(str):
+    """The address of served processes, without a slash at the end, and the first one's pid."""
+
+    pid: int
+
+    __slots__ = ("pid",)
+
+    def __new__(cls, url: str, pid: int) -> Served:
+        """Join the two."""
+        made = super().__new__(cls, url)
+        made.pid = pid
+        return made
+
+
 @contextmanager
-def serve(*, workers: int = 2, threads: int = 25) -> Iterator[str]:
-    """Run `manage.py serve` on a free port and give its address, without a slash at the end.
+def serve(*, workers: int = 2, threads: int = 25) -> Iterator[Served]:
+    """Run `manage.py serve` on a free port and give its address.
 
     The test has to commit what the served processes shall see (`transactional_db`).
     """
@@ -32,7 +46,7 @@ def serve(*, workers: int = 2, threads: int = 25) -> Iterator[str]:
     try:
         announced = process.stdout.readline()
         assert announced.startswith("Serving at "), "the server did not start; see its errors"
-        yield announced.removeprefix("Serving at ").strip()
+        yield Served(announced.removeprefix("Serving at ").strip(), process.pid)
     finally:
         process.terminate()
         process.communicate(timeout=60)

@@ -23,6 +23,7 @@ import pytest
 from django.db import connection
 
 from aforo.devdb import binaries
+from tests import serving
 
 # How long one contestant runs in one round.
 SECONDS = float(os.environ.get("AFORO_BENCHMARK_SECONDS", "5"))
@@ -68,43 +69,64 @@ def pgbench(script: str, *, clients: int = 8, scale: int = 1) -> Contestant:
     return run
 
 
-def http(
-    url: str,
-    path: str,
-    *,
-    key: str,
-    bodies: Callable[[], Iterator[bytes]],
-    clients: int,
-    status: int,
-    scale: int = 1,
-) -> Contestant:
-    """POST from so many connections at once, each kept alive and each with its own `bodies()`.
+class Load:
+    """Callers of a served project, who note how long each call took and what memory it needs."""
 
-    Every answer must have `status`. `scale` is how many units of work one call does.
-    """
-    address = urlsplit(url)
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    def __init__(self, served: serving.Served, key: str) -> None:
+        self.served = served
+        self.headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        self.latencies: dict[str, list[float]] = {}
+        self.peak = 0
 
-    def call_until(deadline: float, calls: list[int]) -> None:
+    def post(
+        self,
+        path: str,
+        *,
+        bodies: Callable[[], Iterator[bytes]],
+        clients: int,
+        status: int = 200,
+        scale: int = 1,
+    ) -> Contestant:
+        """POST from so many connections at once, each kept alive and each with its own `bodies()`.
+
+        Every answer must have `status`. `scale` is how many units of work one call does.
+        """
+        taken = self.latencies.setdefault(f"{path}, {clients} connections", [])
+
+        def run(seconds: float) -> float:
+            before, started = len(taken), time.monotonic()
+            with _threads(
+                clients, lambda: self._call(path, bodies(), status, started + seconds, taken)
+            ):
+                pass
+            elapsed = time.monotonic() - started
+            self.peak = max(self.peak, memory_of_family(self.served.pid))
+            return (len(taken) - before) * scale / elapsed
+
+        return run
+
+    def _call(
+        self, path: str, bodies: Iterator[bytes], status: int, deadline: float, taken: list[float]
+    ) -> None:
+        address = urlsplit(self.served)
         client = HTTPConnection(str(address.hostname), address.port, timeout=60)
-        for body in bodies():
-            client.request("POST", path, body, headers)
+        for body in bodies:
+            begun = time.monotonic()
+            client.request("POST", path, body, self.headers)
             answer = client.getresponse()
             said = answer.read()
             assert answer.status == status, said[:500]
-            calls.append(1)
+            taken.append(time.monotonic() - begun)
             if time.monotonic() > deadline:
                 break
         client.close()
 
-    def run(seconds: float) -> float:
-        calls: list[int] = []
-        started = time.monotonic()
-        with _threads(clients, lambda: call_until(started + seconds, calls)):
-            pass
-        return len(calls) * scale / (time.monotonic() - started)
-
-    return run
+    def lines(self) -> Iterator[str]:
+        """Write the latencies and the peak memory."""
+        for name, taken in self.latencies.items():
+            half, last = (statistics.quantiles(taken, n=100)[n] * 1_000 for n in (49, 98))
+            yield f"  {name:<48} p50 {half:,.0f} ms, p99 {last:,.0f} ms"
+        yield f"  peak memory of the serving processes: {self.peak // 1024:,} MiB"
 
 
 @contextmanager
@@ -136,6 +158,13 @@ def memory(pid: int | None = None) -> int:
     found = re.search(r"VmRSS:\s+(\d+) kB", status.read_text())
     assert found is not None
     return int(found[1])
+
+
+def memory_of_family(pid: int) -> int:
+    """Give the resident memory of a process and its children, in kilobytes."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    family = [int(child) for child in children.read_text().split()] if children.exists() else []
+    return memory(pid) + sum(memory(child) for child in family)
 
 
 @dataclass(frozen=True)

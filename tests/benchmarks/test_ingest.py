@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from aforo.access.services import create_api_key
 from billing.models import UsageEvent
-from tests import factories
+from tests import factories, serving
 from tests.benchmarks import harness
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.django_db(transaction=True)]
@@ -52,7 +52,7 @@ def bodies(moment: str) -> Iterator[bytes]:
         yield template.replace(b"######", b"%06d" % n)
 
 
-def test_a_batch_of_1000_against_single_rows(served_url: str) -> None:
+def test_a_batch_of_1000_against_single_rows(served_url: serving.Served) -> None:
     metric = factories.metric()
     books = [factories.customer(f"cust_{n}") for n in range(CUSTOMERS)]
     assert [book.pk for book in books] == list(range(books[0].pk, books[0].pk + CUSTOMERS))
@@ -60,14 +60,13 @@ def test_a_batch_of_1000_against_single_rows(served_url: str) -> None:
     moment = timezone.now().isoformat()
     row = ROW.format(first_book=books[0].pk, metric=metric.pk, moment=moment)
 
+    load = harness.Load(served_url, key)
     report = harness.compare(
         "Ingest",
         "events/s",
         {
-            "POST /v1/ingest/batch, 1,000 events, 4 callers": harness.http(
-                served_url,
+            "POST /v1/ingest/batch, 1,000 events, 4 callers": load.post(
                 "/v1/ingest/batch",
-                key=key,
                 bodies=lambda: bodies(moment),
                 clients=4,
                 status=202,
@@ -77,6 +76,7 @@ def test_a_batch_of_1000_against_single_rows(served_url: str) -> None:
         },
     )
 
+    harness.LINES.extend(load.lines())
     ours, theirs = report.rates
     stored = UsageEvent.objects.filter(key__startswith="018f-")
     assert stored.count() % BATCH == 0

@@ -15,7 +15,7 @@ from aforo.api import problems
 from aforo.api.fields import DecimalField, StrictSerializer
 from aforo.api.idempotency import required_key
 from aforo.api.renderers import to_json
-from aforo.api.views import ApiView
+from aforo.api.views import ApiView, validate
 from aforo.errors import DomainError, FieldError, Invalid, TooLarge
 from pricing.models import Kind
 from wallets import engine, services
@@ -97,10 +97,10 @@ class DebitBatchView(ApiView):
 
     def _read_one(self, raw: dict[str, Any]) -> engine.DebitRequest | DomainError:
         """Validate one debit; what is wrong with it is its own answer."""
-        serializer = DebitBody(data=raw)
-        if not serializer.is_valid():
-            return problems.invalid(serializer.errors)
-        body = dict(serializer.validated_data)
+        try:
+            body = validate(DebitBody, raw)
+        except serializers.ValidationError as error:
+            return problems.invalid(error.detail)
         key = body.pop("idempotency_key", "")
         if not key:
             detail = "Every debit of a batch has its idempotency_key."
