@@ -38,7 +38,7 @@ def serve(*, workers: int = 2, threads: int = 25) -> Iterator[Served]:
     process = subprocess.Popen(
         command,
         cwd=places.PROJECT,
-        env=os.environ | {"DATABASE_URL": _test_database_url()},
+        env=os.environ | {"DATABASE_URL": test_database_url()},
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -52,7 +52,8 @@ def serve(*, workers: int = 2, threads: int = 25) -> Iterator[Served]:
         process.communicate(timeout=60)
 
 
-def _test_database_url() -> str:
+def test_database_url() -> str:
+    """Give the address of the tests' database, for a process of its own."""
     found = connection.settings_dict
     user, address = f"{found['USER']}:{found['PASSWORD']}", f"{found['HOST']}:{found['PORT']}"
     return f"postgres://{user}@{address}/{found['NAME']}"

@@ -23,7 +23,7 @@ MAX_KEY = 255
 MAX_QUANTITY = Decimal(10) ** 14
 QUANTITY_QUANTUM = Decimal("0.000001")
 # The members that have a column of their own; every other one is kept among the properties.
-_COLUMNS = {"customerId", "metricName", "quantity", "occurredAt", "idempotencyKey"}
+COLUMNS = {"customerId", "metricName", "quantity", "occurredAt", "idempotencyKey"}
 _CLOUD_COLUMNS = {"specversion", "subject", "type", "time", "data", "datacontenttype"}
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _SPACE = re.compile(r"\s")
@@ -70,7 +70,7 @@ def read_event(number: int, raw: object) -> Event:
         _text(raw, "idempotencyKey", MAX_KEY),
         _quantity(raw.get("quantity")),
         _moment(raw.get("occurredAt"), "occurredAt"),
-        _kept({name: value for name, value in raw.items() if name not in _COLUMNS}),
+        _kept({name: value for name, value in raw.items() if name not in COLUMNS}),
     )
 
 
