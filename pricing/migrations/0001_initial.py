@@ -1,5 +1,6 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
+import django.db.models.functions.text
 import pricing.models.catalogue
 from django.db import migrations, models
 
@@ -72,6 +73,40 @@ class Migration(migrations.Migration):
             model_name='charge',
             name='metrics',
             field=models.ManyToManyField(related_name='charges', through='pricing.ChargeMetric', to='pricing.metric'),
+        ),
+        migrations.CreateModel(
+            name='Campaign',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('livemode', models.BooleanField()),
+                ('code', models.CharField(max_length=64)),
+                ('name', models.CharField(max_length=200)),
+                ('status', models.CharField(choices=[('DRAFT', 'Draft'), ('SCHEDULED', 'Scheduled'), ('ACTIVE', 'Active'), ('PAUSED', 'Paused'), ('ENDED', 'Ended')], default='DRAFT', max_length=10)),
+                ('trigger', models.CharField(choices=[('SUBSCRIPTION', 'A subscription starts'), ('TOP_UP', 'A top-up is paid: a part of it is added'), ('CODE', 'A code is redeemed'), ('MILESTONE', 'Usage of a month reaches a quantity'), ('EVERYBODY', 'Nothing: everybody who matches gets it now')], max_length=12)),
+                ('redemption_code', models.CharField(blank=True, max_length=64)),
+                ('milestone_quantity', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
+                ('match_percent', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
+                ('max_per_top_up', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
+                ('audience', models.CharField(choices=[('ALL', 'All customers'), ('OFFERINGS', 'Subscribers of the offerings listed'), ('TAGS', 'Customers with one of the tags listed'), ('CUSTOMERS', 'The customers listed')], default='ALL', max_length=9)),
+                ('audience_list', models.JSONField(blank=True, default=list)),
+                ('starts_at', models.DateTimeField(blank=True, null=True)),
+                ('ends_at', models.DateTimeField(blank=True, null=True)),
+                ('kind', models.CharField(choices=[('PROMO', 'Promo'), ('BONUS', 'Bonus')], max_length=5)),
+                ('amount', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
+                ('currency', models.CharField(blank=True, max_length=3)),
+                ('quantity', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
+                ('expires_after_days', models.PositiveIntegerField(blank=True, null=True)),
+                ('expires_at', models.DateTimeField(blank=True, null=True)),
+                ('priority', models.PositiveSmallIntegerField(default=100)),
+                ('budget', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
+                ('spent', models.DecimalField(decimal_places=12, default=0, editable=False, max_digits=38)),
+                ('max_grants', models.PositiveIntegerField(blank=True, null=True)),
+                ('grants', models.PositiveIntegerField(default=0, editable=False)),
+                ('max_per_customer', models.PositiveIntegerField(blank=True, null=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('metric', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric')),
+                ('milestone_metric', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric')),
+            ],
         ),
         migrations.CreateModel(
             name='RatePlan',
@@ -150,6 +185,58 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='chargemetric',
             constraint=models.CheckConstraint(condition=models.Q(('weight__gt', 0)), name='pricing_chargemetric_weight'),
+        ),
+        migrations.AddIndex(
+            model_name='campaign',
+            index=models.Index(condition=models.Q(('status__in', ['SCHEDULED', 'ACTIVE'])), fields=['livemode', 'trigger'], name='pricing_campaign_running'),
+        ),
+        migrations.AddConstraint(
+            model_name='campaign',
+            constraint=models.UniqueConstraint(fields=('livemode', 'code'), name='pricing_campaign_code'),
+        ),
+        migrations.AddConstraint(
+            model_name='campaign',
+            constraint=models.UniqueConstraint(models.F('livemode'), django.db.models.functions.text.Upper('redemption_code'), condition=models.Q(('redemption_code', ''), _negated=True), name='pricing_campaign_redemption_code'),
+        ),
+        migrations.AddConstraint(
+            model_name='campaign',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('amount', None), ('kind', 'BONUS'), ('match_percent__gt', 0), ('metric', None), ('quantity', None), ('trigger', 'TOP_UP')), models.Q(models.Q(('trigger', 'TOP_UP'), _negated=True), ('match_percent', None), ('max_per_top_up', None)), _connector='OR'), name='pricing_campaign_match'),
+        ),
+        migrations.AddConstraint(
+            model_name='campaign',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('metric', None), ('quantity', None), models.Q(('currency', ''), _negated=True)), models.Q(('amount', None), ('currency', ''), ('metric__isnull', False), ('quantity__isnull', False)), _connector='OR'), name='pricing_campaign_money_or_units'),
+        ),
+        migrations.AddConstraint(
+            model_name='campaign',
+            constraint=models.CheckConstraint(condition=models.Q(('trigger', 'TOP_UP'), ('amount__gt', 0), ('quantity__gt', 0), _connector='OR'), name='pricing_campaign_grant'),
+        ),
+        migrations.AddConstraint(
+            model_name='campaign',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('milestone_metric__isnull', False), ('milestone_quantity__gt', 0), ('trigger', 'MILESTONE')), models.Q(models.Q(('trigger', 'MILESTONE'), _negated=True), ('milestone_metric', None), ('milestone_quantity', None)), _connector='OR'), name='pricing_campaign_milestone'),
+        ),
+        migrations.AddConstraint(
+            model_name='campaign',
+            constraint=models.CheckConstraint(condition=models.Q(('redemption_code', ''), ('trigger', 'CODE'), _connector='XOR'), name='pricing_campaign_redeemable'),
+        ),
+        migrations.AddConstraint(
+            model_name='campaign',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('audience', 'ALL'), ('audience_list', [])), models.Q(models.Q(('audience', 'ALL'), _negated=True), models.Q(('audience_list', []), _negated=True)), _connector='OR'), name='pricing_campaign_audience'),
+        ),
+        migrations.AddConstraint(
+            model_name='campaign',
+            constraint=models.CheckConstraint(condition=models.Q(('starts_at', None), ('ends_at', None), ('ends_at__gt', models.F('starts_at')), _connector='OR'), name='pricing_campaign_window'),
+        ),
+        migrations.AddConstraint(
+            model_name='campaign',
+            constraint=models.CheckConstraint(condition=models.Q(('expires_after_days', None), ('expires_at', None), _connector='OR'), name='pricing_campaign_one_expiry'),
+        ),
+        migrations.AddConstraint(
+            model_name='campaign',
+            constraint=models.CheckConstraint(condition=models.Q(('spent__gte', 0), models.Q(('budget', None), ('spent__lte', models.F('budget')), _connector='OR')), name='pricing_campaign_budget'),
+        ),
+        migrations.AddConstraint(
+            model_name='campaign',
+            constraint=models.CheckConstraint(condition=models.Q(('max_grants', None), ('grants__lte', models.F('max_grants')), _connector='OR'), name='pricing_campaign_max_grants'),
         ),
         migrations.AddConstraint(
             model_name='offering',

@@ -88,9 +88,25 @@ END $$;
 CREATE TRIGGER pricing_rateplan_frozen BEFORE UPDATE ON pricing_rateplan
     FOR EACH ROW EXECUTE FUNCTION pricing_rateplan_frozen();
 ALTER TABLE pricing_rateplan ENABLE ALWAYS TRIGGER pricing_rateplan_frozen;
+
+-- What a campaign promises is edited while it is a draft; afterwards only its state and counters.
+CREATE FUNCTION pricing_campaign_frozen() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'a campaign that left its draft keeps what it promises'
+        USING ERRCODE = 'integrity_constraint_violation', HINT = 'End it and draft another one.';
+END $$;
+CREATE TRIGGER pricing_campaign_frozen
+    BEFORE UPDATE OF livemode, code, name, trigger, redemption_code, milestone_metric_id,
+        milestone_quantity, match_percent, max_per_top_up, audience, audience_list, starts_at,
+        ends_at, kind, amount, currency, quantity, metric_id, expires_after_days, expires_at,
+        priority, budget, max_grants, max_per_customer ON pricing_campaign
+    FOR EACH ROW WHEN (OLD.status <> 'DRAFT') EXECUTE FUNCTION pricing_campaign_frozen();
+ALTER TABLE pricing_campaign ENABLE ALWAYS TRIGGER pricing_campaign_frozen;
 """
 
 REVERSE = """
+DROP TRIGGER pricing_campaign_frozen ON pricing_campaign;
+DROP FUNCTION pricing_campaign_frozen();
 DROP TRIGGER pricing_rateplan_frozen ON pricing_rateplan;
 DROP FUNCTION pricing_rateplan_frozen();
 DROP TRIGGER pricing_metric_frozen ON pricing_metric;

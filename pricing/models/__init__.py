@@ -1,5 +1,11 @@
-"""The catalogue."""
+"""The catalogue, and the campaigns that give credits by it."""
 
+from pricing.models.campaigns import (
+    Campaign,
+    CampaignAudience,
+    CampaignStatus,
+    CampaignTrigger,
+)
 from pricing.models.catalogue import (
     Aggregation,
     BillingMode,
@@ -25,6 +31,10 @@ from pricing.models.catalogue import (
 __all__ = [
     "Aggregation",
     "BillingMode",
+    "Campaign",
+    "CampaignAudience",
+    "CampaignStatus",
+    "CampaignTrigger",
     "Charge",
     "ChargeMetric",
     "Coupon",

@@ -1,11 +1,13 @@
 """Wallets, lots and everything that can happen to them."""
 
+from wallets.models.campaigns import CampaignGrant
 from wallets.models.lots import CreditLot, Movement, MovementKind, Source
 from wallets.models.operations import Debit, Operation, Strategy, TopUp, TopUpStatus
 from wallets.models.reservations import Hold, Reservation, ReservationStatus
 from wallets.models.wallets import SpendState, UnitWallet, Wallet
 
 __all__ = [
+    "CampaignGrant",
     "CreditLot",
     "Debit",
     "Hold",

@@ -5,6 +5,14 @@ where a client calls it: the same key and content gives the first answer again.
 """
 
 from wallets.reads import movement_lines
+from wallets.services.campaigns import (
+    EVERYBODY_CAUSE,
+    AlreadyGranted,
+    Given,
+    NotInAudience,
+    give,
+    redeem,
+)
 from wallets.services.expiry import expire, lapsing_books
 from wallets.services.grants import grant, issue
 from wallets.services.holders import (
@@ -28,7 +36,11 @@ from wallets.services.statements import running_balances, statement, statement_a
 from wallets.services.top_ups import Bonus, Payment, PaymentDeclined, top_up
 
 __all__ = [
+    "EVERYBODY_CAUSE",
+    "AlreadyGranted",
     "Bonus",
+    "Given",
+    "NotInAudience",
     "Payment",
     "PaymentDeclined",
     "SpendRules",
@@ -38,11 +50,13 @@ __all__ = [
     "expire",
     "find_metric",
     "get_reservation",
+    "give",
     "grant",
     "issue",
     "lapsing_books",
     "money_wallet",
     "movement_lines",
+    "redeem",
     "refund",
     "release_due",
     "reservations",

@@ -25,9 +25,8 @@ from wallets.models import (
     UnitWallet,
     Wallet,
 )
-from wallets.services import holders, keyed
+from wallets.services import campaigns, holders, keyed
 
-ZERO = Decimal(0)
 TOP_UP = "POST /v1/wallets/top-ups"
 # The sandbox's gateway answers by the name of the method.
 TEST_METHODS = {"test_ok": True, "test_declined": False}
@@ -66,9 +65,8 @@ def top_up(
 ) -> Answer:
     """Buy CASH credits, paid at once, with the bonus that comes with them.
 
-    What was paid is split over the money lots by face value (effective rate: 100 + 20 for 100.00
-    carry 83.33 and 16.67, FINANCE 4.2); bonus units carry nothing. A live payment has been taken
-    elsewhere and is named by its method; the sandbox knows `test_ok` and `test_declined`.
+    Running campaigns may add to it. A live payment has been taken elsewhere and is named by its
+    method; the sandbox knows `test_ok` and `test_declined`.
 
     Raises: PaymentDeclined; Invalid (`payment_required`, `unknown_payment_method`).
     """
@@ -91,6 +89,10 @@ def top_up(
         lots = _bought_lots(
             top_up=bought, wallet=wallet, bonus=bonus, expires_at=expires_at, now=now
         )
+        lots += campaigns.match_top_up(
+            book=book, wallet=wallet, top_up_id=bought.id, amount=amount, now=now
+        )
+        _allocate(amount, lots)
         entry = _sell(book=book, key=key, lots=lots, now=now, method=method)
         hooks.credits_arrived(book)
         return grant_answer(
@@ -144,17 +146,13 @@ def _bought_lots(
     expires_at: datetime | None,
     now: datetime,
 ) -> list[CreditLot]:
-    """Make the cash lot and the bonus lot of a purchase, with their share of what was paid."""
-    shares = [top_up.amount]
-    if bonus is not None and bonus.amount is not None:
-        shares = money.split(top_up.amount, [top_up.amount, bonus.amount])
+    """Make the cash lot and the bonus lot of a purchase."""
     lots = [
         new_lot(
             wallet=wallet,
             kind=Kind.CASH,
             source=Source.TOP_UP,
             quantity=top_up.amount,
-            carrying=shares[0],
             now=now,
             expires_at=expires_at,
             top_up_id=top_up.id,
@@ -173,7 +171,6 @@ def _bought_lots(
                 kind=Kind.BONUS,
                 source=Source.TOP_UP,
                 quantity=face,
-                carrying=shares[1] if len(shares) > 1 else ZERO,
                 currency=wallet.currency,
                 now=now,
                 expires_at=expires_at,
@@ -181,6 +178,17 @@ def _bought_lots(
             )
         )
     return lots
+
+
+def _allocate(paid: Decimal, lots: Sequence[CreditLot]) -> None:
+    """Spread what was paid over the money lots by face value; bonus units carry nothing.
+
+    Effective rate: 100 + 20 for 100.00 carry 83.33 and 16.67 (FINANCE 4.2).
+    """
+    sold = [lot for lot in lots if lot.wallet is not None]
+    shares = money.split(paid, [lot.face for lot in sold])
+    for lot, share in zip(sold, shares, strict=True):
+        lot.carrying = lot.carrying_remaining = share
 
 
 def _sell(*, book: Book, key: str, lots: Sequence[CreditLot], now: datetime, method: str) -> UUID:
