@@ -173,6 +173,9 @@ SPECTACULAR_SETTINGS = {
         "SubscriptionStatus": "billing.models.SubscriptionStatus",
         "SettlementStatus": "billing.models.SettlementStatus",
         "InvoiceStatus": "billing.models.InvoiceStatus",
+        "CampaignStatus": "pricing.models.CampaignStatus",
+        "RunStatus": "billing.models.RunStatus",
+        "GivenKind": ["PROMO", "BONUS"],
     },
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from uuid import UUID
 
 from celery import shared_task
@@ -10,7 +11,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from billing.services import due, runs
+from billing.services import campaign_runs, due, runs
 
 
 @shared_task
@@ -25,21 +26,27 @@ def sweep() -> None:
     due.sweep(now=timezone.now(), clock=timezone.now)
 
 
-def hand_over(run_id: UUID) -> None:
+@shared_task
+def run_campaign(run_id: str) -> None:
+    """Give to everybody whom a campaign's run has not reached yet."""
+    campaign_runs.execute(run_id=UUID(run_id), clock=timezone.now)
+
+
+def hand_over(run_id: UUID, task: Callable[[str], None] = execute_run) -> None:
     """Let a worker execute a run once the caller's transaction has committed.
 
     With the file-system broker of a single machine the server does it in a thread of its own,
     because no worker need be there.
     """
     if settings.RUNS_IN_PROCESS:
-        thread = threading.Thread(target=_in_thread, args=[run_id], name=f"run-{run_id}")
+        thread = threading.Thread(target=_in_thread, args=[task, run_id], name=f"run-{run_id}")
         transaction.on_commit(thread.start)
     else:
-        transaction.on_commit(lambda: execute_run.delay(str(run_id)))
+        transaction.on_commit(lambda: task.delay(str(run_id)))  # type: ignore[attr-defined]
 
 
-def _in_thread(run_id: UUID) -> None:
+def _in_thread(task: Callable[[str], None], run_id: UUID) -> None:
     try:
-        runs.execute(run_id=run_id, clock=timezone.now)
+        task(str(run_id))
     finally:
         connection.close()

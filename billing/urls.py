@@ -4,6 +4,7 @@ from django.urls import include, path
 
 from billing.api import (
     books,
+    campaigns,
     customers,
     migration,
     preview,
@@ -14,6 +15,15 @@ from billing.api import (
 
 urlpatterns = [
     path("rate-plans/<str:code>/preview", preview.PlanPreviewView.as_view()),
+    path("campaigns", campaigns.CampaignsView.as_view()),
+    path("campaigns/redeem", campaigns.RedeemView.as_view()),
+    path("campaigns/<str:code>", campaigns.CampaignView.as_view()),
+    path("campaigns/<str:code>/activate", campaigns.ActivateView.as_view()),
+    path("campaigns/<str:code>/pause", campaigns.PauseView.as_view()),
+    path("campaigns/<str:code>/end", campaigns.EndView.as_view()),
+    path("campaigns/<str:code>/run", campaigns.CampaignRunView.as_view()),
+    path("campaigns/<str:code>/progress", campaigns.ProgressView.as_view()),
+    path("campaigns/<str:code>/grants", campaigns.GrantsView.as_view()),
     path("customers", customers.CustomersView.as_view()),
     path("customers/<str:customer_id>", customers.CustomerView.as_view()),
     path("subscriptions", customers.SubscriptionsView.as_view()),

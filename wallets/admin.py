@@ -5,7 +5,16 @@ from __future__ import annotations
 from django.contrib import admin
 
 from aforo.adminui import ReadOnlyAdmin, ReadOnlyInline
-from wallets.models import CreditLot, Debit, Movement, Operation, TopUp, UnitWallet, Wallet
+from wallets.models import (
+    CampaignGrant,
+    CreditLot,
+    Debit,
+    Movement,
+    Operation,
+    TopUp,
+    UnitWallet,
+    Wallet,
+)
 
 
 class LotInline(ReadOnlyInline):
@@ -91,4 +100,14 @@ class OperationAdmin(ReadOnlyAdmin):
     list_select_related = ["book"]
     search_fields = ["book__key", "key"]
     ordering = ["-id"]
+    show_full_result_count = False
+
+
+@admin.register(CampaignGrant)
+class CampaignGrantAdmin(ReadOnlyAdmin):
+    list_display = ["book", "campaign", "cause", "quantity", "lot", "granted_at"]
+    list_filter = ["campaign", "campaign__livemode", "granted_at"]
+    list_select_related = ["book", "campaign", "lot"]
+    search_fields = ["book__key", "campaign__code", "cause"]
+    ordering = ["-pk"]
     show_full_result_count = False

@@ -1,5 +1,6 @@
 """Customers, subscriptions, usage, settlements and invoices."""
 
+from billing.models.campaigns import CampaignRun, MilestoneWatch
 from billing.models.customers import Customer, Subscription, SubscriptionStatus
 from billing.models.invoices import (
     Invoice,
@@ -18,12 +19,14 @@ from billing.models.settlements import (
 from billing.models.usage import UsageEvent
 
 __all__ = [
+    "CampaignRun",
     "Customer",
     "Invoice",
     "InvoiceLine",
     "InvoiceSeries",
     "InvoiceStatus",
     "LineKind",
+    "MilestoneWatch",
     "RunStatus",
     "Settlement",
     "SettlementRun",

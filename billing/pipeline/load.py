@@ -51,11 +51,7 @@ def load(
     priced = () if trial else pricing.charges_of(version)
     period = Period(settlement.starts_at, settlement.ends_at)
     wallet = Wallet.objects.filter(book=book, currency=version.plan.currency).first()
-    lots = [
-        lot
-        for lot in reads.open_lots([book.pk])
-        if _pays_for(lot.source, lot.effective_at, lot.expires_at, settlement.ends_at)
-    ]
+    lots = [lot for lot in reads.open_lots([book.pk]) if _pays_for(lot, settlement.ends_at)]
     draft = Draft(
         currency=version.plan.currency,
         billing_mode=subscription.billing_mode,
@@ -129,12 +125,12 @@ def _seconds(period: Period) -> Decimal:
     return Decimal((period.ends_at - period.starts_at) // timedelta(seconds=1))
 
 
-def _pays_for(
-    source: str, effective_at: datetime, expires_at: datetime | None, ends_at: datetime
-) -> bool:
-    if expires_at is not None and expires_at < ends_at:
+def _pays_for(lot: CreditLot, ends_at: datetime) -> bool:
+    if lot.expires_at is not None and lot.expires_at < ends_at:
         return False
-    return effective_at < ends_at or source in {Source.TOP_UP, Source.REFILL}
+    # What a campaign added to a top-up counts with it.
+    is_bought = lot.source in {Source.TOP_UP, Source.REFILL} or lot.top_up_id is not None
+    return lot.effective_at < ends_at or is_bought
 
 
 def _overages(wallet: Wallet, ends_at: datetime) -> tuple[Overage, ...]:

@@ -15,7 +15,7 @@ from aforo.errors import Conflict, FieldError, Invalid
 from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import UnknownTestClock, get_clock
 from billing.models import Subscription, SubscriptionStatus
-from billing.services import settlement
+from billing.services import milestones, settlement
 from ledger.models import Book
 from wallets.models import CreditLot, Reservation, ReservationStatus
 
@@ -58,6 +58,7 @@ def advance(
         raise ClockBusy("Another advance of this clock is under way.")
     deadline = monotonic() + MAX_SECONDS
     try:
+        milestones.check_clock(clock=clock)
         while (instant := _next_instant(clock.pk, to)) is not None:
             _run_due(clock.pk, instant)
             if monotonic() > deadline:

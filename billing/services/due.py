@@ -8,8 +8,9 @@ from datetime import datetime
 from django.db import transaction
 
 from billing.models import SettlementRun
-from billing.services import runs, settlement
+from billing.services import campaign_runs, milestones, runs, settlement
 from ledger import services as ledger
+from pricing import services as pricing
 from wallets import services as wallets
 
 
@@ -19,6 +20,7 @@ class Swept:
 
     runs: tuple[SettlementRun, ...]
     lapsed: int
+    campaign_grants: int = 0
 
     @property
     def settled(self) -> int:
@@ -30,7 +32,7 @@ class Swept:
 
 
 def sweep(*, now: datetime, clock: settlement.Clock) -> Swept:
-    """Settle what is due in both modes, then lapse what expired. Safe to repeat.
+    """Settle what is due in both modes, lapse what expired, let campaigns give. Safe to repeat.
 
     Customers on a test clock wait for their clock. Raises: AlreadyRunning while a run of the mode
     lives.
@@ -40,7 +42,12 @@ def sweep(*, now: datetime, clock: settlement.Clock) -> Swept:
         for livemode in (True, False)
         if runs.is_anything_due(livemode=livemode, as_of=now)
     )
-    return Swept(done, expire(until=now))
+    lapsed = expire(until=now)
+    # Usage earns its milestone before the window that it falls into is closed.
+    granted = milestones.check(now=now)
+    pricing.follow_windows(now=now)
+    granted += campaign_runs.resume(now=now, clock=clock)
+    return Swept(done, lapsed, granted)
 
 
 def settle(

@@ -13,6 +13,7 @@ from aforo.errors import Conflict, FieldError, Invalid, NotFound
 from aforo.periods import Interval
 from aforo.sandbox.services import now_for
 from billing.models import Customer, Subscription, SubscriptionStatus
+from billing.services import campaigns
 from billing.services.customers import zone_of
 from ledger import services as ledger
 from ledger.models import Book
@@ -245,7 +246,8 @@ def set_status(*, book: Book, subscription: Subscription, status: SubscriptionSt
 
 
 def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) -> None:
-    """Issue what the plan gives in the open cycle: once-only grants in the first, the rest in each.
+    """Issue what the plan gives in the open cycle: once-only grants in the first, the rest in each;
+    in the first also what campaigns give to subscribers.
 
     Unique per (subscription, grant, period), so repeating it issues nothing twice.
     """
@@ -270,6 +272,8 @@ def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) 
             "plan": f"{subscription.version.plan.code} v{subscription.version.number}",
         },
     )
+    if subscription.cycle == 0:
+        campaigns.give_to_subscriber(book=book, subscription=subscription)
 
 
 def plan_cause(subscription: Subscription) -> str:

@@ -28,6 +28,7 @@ INSIDE = {  # Shown inside their parents, or not rows to look at.
     "InvoiceLine",
 }
 EDITABLE = {
+    "Campaign",
     "Coupon",
     "Metric",
     "RatePlan",

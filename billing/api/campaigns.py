@@ -1,0 +1,320 @@
+"""`/v1/campaigns`: drafted, activated, redeemed, and what they have given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.utils import timezone
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from aforo.access.models import Scope
+from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
+from aforo.api.idempotency import once, required_key
+from aforo.api.views import ApiView
+from billing import tasks
+from billing.models import CampaignRun
+from billing.services import campaign_runs
+from pricing import services as pricing
+from pricing.api.catalog import CatalogList, CodeField
+from pricing.models import Campaign, CampaignAudience, CampaignTrigger, Kind
+from wallets import services as wallets
+from wallets.api import IssuedAnswer, reply
+from wallets.models import CampaignGrant
+
+COUNT_MAX = 2_147_483_647
+
+
+class CampaignChange(StrictSerializer):
+    """Members of what a campaign promises; what is left out of a change stays as it is.
+
+    One grant is an `amount` of a `currency`, or a `quantity` of a `metric`. TOP_UP gives
+    `match_percent` of what was paid, in its `currency`. `budget` is in the grant's own money or
+    units. `redemption_code` defaults to the campaign's code.
+    """
+
+    name = serializers.CharField(max_length=200, required=False)
+    trigger = serializers.ChoiceField(choices=CampaignTrigger.choices, required=False)
+    audience = serializers.ChoiceField(choices=CampaignAudience.choices, required=False)
+    audience_list = serializers.ListField(
+        child=serializers.CharField(max_length=64), required=False
+    )
+    starts_at = serializers.DateTimeField(required=False, allow_null=True)
+    ends_at = serializers.DateTimeField(required=False, allow_null=True)
+    kind = serializers.ChoiceField(choices=[Kind.PROMO, Kind.BONUS], required=False)
+    amount = DecimalField(positive=True, required=False, allow_null=True)
+    currency = CurrencyField(required=False, allow_blank=True)
+    metric = serializers.CharField(max_length=255, required=False, allow_blank=True)
+    quantity = DecimalField(positive=True, required=False, allow_null=True)
+    expires_after_days = serializers.IntegerField(
+        min_value=1, max_value=36_500, required=False, allow_null=True
+    )
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    priority = serializers.IntegerField(min_value=0, max_value=32_767, required=False)
+    match_percent = DecimalField(positive=True, required=False, allow_null=True)
+    max_per_top_up = DecimalField(positive=True, required=False, allow_null=True)
+    milestone_metric = serializers.CharField(max_length=255, required=False, allow_blank=True)
+    milestone_quantity = DecimalField(positive=True, required=False, allow_null=True)
+    redemption_code = CodeField(required=False, allow_blank=True)
+    budget = DecimalField(positive=True, required=False, allow_null=True)
+    max_grants = serializers.IntegerField(
+        min_value=1, max_value=COUNT_MAX, required=False, allow_null=True
+    )
+    max_per_customer = serializers.IntegerField(
+        min_value=1, max_value=COUNT_MAX, required=False, allow_null=True
+    )
+
+
+class CampaignBody(CampaignChange):
+    code = CodeField()
+    name = serializers.CharField(max_length=200)
+    trigger = serializers.ChoiceField(choices=CampaignTrigger.choices)
+
+
+class CampaignAnswer(serializers.ModelSerializer[Campaign]):
+    metric = serializers.CharField(source="metric.code", default=None)
+    milestone_metric = serializers.CharField(source="milestone_metric.code", default=None)
+    audience_list = serializers.ListField(child=serializers.CharField())
+    amount = DecimalField(allow_null=True)
+    quantity = DecimalField(allow_null=True)
+    match_percent = DecimalField(allow_null=True)
+    max_per_top_up = DecimalField(allow_null=True)
+    milestone_quantity = DecimalField(allow_null=True)
+    budget = DecimalField(allow_null=True)
+    spent = DecimalField()
+
+    class Meta:
+        model = Campaign
+        fields = [
+            "code", "name", "status", "trigger", "redemption_code", "match_percent",
+            "max_per_top_up", "milestone_metric", "milestone_quantity", "audience",
+            "audience_list", "starts_at", "ends_at", "kind", "amount", "currency", "metric",
+            "quantity", "expires_after_days", "expires_at", "priority", "budget", "spent",
+            "max_grants", "grants", "max_per_customer", "created_at",
+        ]  # fmt: skip
+
+
+class CampaignsView(CatalogList):
+    model = Campaign
+    serializer_class = CampaignAnswer
+    filterset_fields = ["status", "trigger"]
+
+    def get_queryset(self) -> QuerySet[Any]:
+        """Read the metrics with them."""
+        return super().get_queryset().select_related("metric", "milestone_metric")
+
+    @extend_schema(request=CampaignBody, responses={201: CampaignAnswer})
+    def post(self, request: Request) -> HttpResponse:
+        """Draft a campaign."""
+        body = self.read(CampaignBody, request)
+        content = dict(body)
+        code = body.pop("code")
+        return once(
+            request,
+            livemode=self.livemode,
+            endpoint="POST /v1/campaigns",
+            content=content,
+            make=lambda: (
+                CampaignAnswer(
+                    pricing.create_campaign(
+                        livemode=self.livemode, code=code, terms=pricing.CampaignTerms(**body)
+                    )
+                ).data
+            ),
+        )
+
+
+class CampaignView(ApiView):
+    scope = Scope.CATALOG
+
+    @extend_schema(responses=CampaignAnswer)
+    def get(self, request: Request, code: str) -> Response:
+        """Show a campaign, and what it has spent."""
+        return Response(
+            CampaignAnswer(pricing.get_campaign(livemode=self.livemode, code=code)).data
+        )
+
+    @extend_schema(request=CampaignChange, responses=CampaignAnswer)
+    def patch(self, request: Request, code: str) -> Response:
+        """Replace members of what a draft promises; those left out stay."""
+        body = self.read(CampaignChange, request)
+        changed = pricing.update_campaign(livemode=self.livemode, code=code, changes=body)
+        return Response(CampaignAnswer(changed).data)
+
+
+class CampaignMove(ApiView):
+    """A step in the life of a campaign."""
+
+    scope = Scope.CATALOG
+
+    def move(
+        self, request: Request, code: str, step: str, make: Callable[[], object]
+    ) -> HttpResponse:
+        """Take the step, once per key."""
+        return once(
+            request,
+            livemode=self.livemode,
+            endpoint=f"POST /v1/campaigns/{{code}}/{step}",
+            content={"code": code},
+            status=200,
+            make=make,
+        )
+
+
+class ActivateView(CampaignMove):
+    @extend_schema(request=None, responses=CampaignAnswer)
+    def post(self, request: Request, code: str) -> HttpResponse:
+        """Let a campaign give; one for everybody begins its run in the background."""
+
+        def make() -> object:
+            campaign, run = campaign_runs.activate(
+                livemode=self.livemode, code=code, now=timezone.now()
+            )
+            if run is not None:
+                tasks.hand_over(run.pk, tasks.run_campaign)
+            return CampaignAnswer(campaign).data
+
+        return self.move(request, code, "activate", make)
+
+
+class PauseView(CampaignMove):
+    @extend_schema(request=None, responses=CampaignAnswer)
+    def post(self, request: Request, code: str) -> HttpResponse:
+        """Let a campaign give nothing until it is activated again."""
+
+        def make() -> object:
+            return CampaignAnswer(pricing.pause_campaign(livemode=self.livemode, code=code)).data
+
+        return self.move(request, code, "pause", make)
+
+
+class EndView(CampaignMove):
+    @extend_schema(request=None, responses=CampaignAnswer)
+    def post(self, request: Request, code: str) -> HttpResponse:
+        """End a campaign for good; what it gave stays with the customers."""
+
+        def make() -> object:
+            return CampaignAnswer(pricing.end_campaign(livemode=self.livemode, code=code)).data
+
+        return self.move(request, code, "end", make)
+
+
+class CampaignRunAnswer(serializers.ModelSerializer[CampaignRun]):
+    class Meta:
+        model = CampaignRun
+        fields = [
+            "id", "status", "total", "done", "granted", "skipped", "created_at", "finished_at",
+        ]  # fmt: skip
+
+
+class CampaignRunView(CampaignMove):
+    @extend_schema(request=None, responses={202: CampaignRunAnswer})
+    def post(self, request: Request, code: str) -> HttpResponse:
+        """Give to everybody who matches by now and has not had it, in the background."""
+
+        def make() -> object:
+            run = campaign_runs.begin_run(pricing.get_campaign(livemode=self.livemode, code=code))
+            tasks.hand_over(run.pk, tasks.run_campaign)
+            return CampaignRunAnswer(run).data
+
+        return self.move(request, code, "run", make)
+
+
+class ProgressAnswer(serializers.Serializer[Any]):
+    """What a campaign has given of what it may give; `run` is its newest one over everybody."""
+
+    code = serializers.CharField()
+    status = serializers.CharField()
+    spent = DecimalField()
+    budget = DecimalField(allow_null=True)
+    unit = serializers.CharField(help_text="The currency or metric of the budget.")
+    grants = serializers.IntegerField()
+    max_grants = serializers.IntegerField(allow_null=True)
+    run = serializers.SerializerMethodField()
+
+    @extend_schema_field(CampaignRunAnswer(allow_null=True))
+    def get_run(self, campaign: Campaign) -> dict[str, Any] | None:
+        """Show the newest run, if there was one."""
+        run = campaign_runs.latest_run(campaign)
+        return None if run is None else dict(CampaignRunAnswer(run).data)
+
+
+class ProgressView(ApiView):
+    scope = Scope.CATALOG
+
+    @extend_schema(responses=ProgressAnswer)
+    def get(self, request: Request, code: str) -> Response:
+        """Show how far a campaign is."""
+        return Response(
+            ProgressAnswer(pricing.get_campaign(livemode=self.livemode, code=code)).data
+        )
+
+
+class CampaignGrantAnswer(serializers.ModelSerializer[CampaignGrant]):
+    customer_id = serializers.CharField(source="book.key")
+    quantity = DecimalField()
+    remaining = DecimalField(source="lot.remaining")
+    expires_at = serializers.DateTimeField(source="lot.expires_at", allow_null=True)
+    lot = serializers.UUIDField(source="lot_id")
+
+    class Meta:
+        model = CampaignGrant
+        fields = [
+            "id", "customer_id", "cause", "quantity", "remaining", "lot", "granted_at",
+            "expires_at",
+        ]  # fmt: skip
+
+
+class GrantFilter(filters.FilterSet):
+    customer_id = filters.CharFilter(field_name="book__key")
+
+    class Meta:
+        model = CampaignGrant
+        fields = ["customer_id", "cause"]
+
+
+class GrantsView(ApiView, generics.ListAPIView[CampaignGrant]):
+    """What a campaign has given, to whom and for what, newest first."""
+
+    scope = Scope.CATALOG
+    serializer_class = CampaignGrantAnswer
+    filterset_class = GrantFilter
+
+    def get_queryset(self) -> QuerySet[CampaignGrant]:
+        """Give the grants of one campaign."""
+        if getattr(self, "swagger_fake_view", False):
+            return CampaignGrant.objects.none()
+        campaign = pricing.get_campaign(livemode=self.livemode, code=self.kwargs["code"])
+        return CampaignGrant.objects.filter(campaign=campaign).select_related("book", "lot")
+
+
+class RedeemBody(StrictSerializer):
+    customer_id = serializers.CharField(max_length=64)
+    code = serializers.CharField(max_length=64)
+    idempotency_key = serializers.CharField(max_length=255, required=False)
+
+
+class RedeemedAnswer(IssuedAnswer):
+    campaign = serializers.CharField()
+    kind = serializers.CharField()
+
+
+class RedeemView(ApiView):
+    scope = Scope.WALLETS
+
+    @extend_schema(request=RedeemBody, responses={201: RedeemedAnswer})
+    def post(self, request: Request) -> HttpResponse:
+        """Redeem a code: the customer gets what its campaign promises, once.
+
+        Refused with 409, and nothing changed: `campaign_not_active`, `campaign_over`,
+        `budget_spent`, `limit_reached`, `not_in_audience`, `already_granted`.
+        """
+        body = self.read(RedeemBody, request)
+        key = required_key(request, body.pop("idempotency_key", None))
+        return reply(wallets.redeem(livemode=self.livemode, key=key, **body))

@@ -1,0 +1,207 @@
+"""Campaigns: one form that product staff fill in; what runs is read, and changed by actions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.db import models
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from aforo.adminui import ModelAdmin
+from aforo.errors import Invalid
+from aforo.money import EXPONENTS, plain
+from pricing import services
+from pricing.admin.forms import SOUND_CODE, show
+from pricing.models import Campaign, CampaignStatus, CampaignTrigger, Metric
+
+HELP = {
+    "livemode": "Off: for customers of the sandbox only.",
+    "code": "Its name in the API and in the journal, such as WELCOME_10K. It cannot be changed.",
+    "name": "What customers and colleagues read, such as: 10,000 free tokens.",
+    "trigger": "What has to happen. The fields below belong to one answer each.",
+    "redemption_code": "Redeemed by code: what customers type, in any case. Empty: the code above.",
+    "match_percent": "Top-up: 20 adds 20.00 to a top-up of 100.00.",
+    "max_per_top_up": "Top-up: the most that one top-up gets. Empty: no limit.",
+    "milestone_metric": "Milestone: the usage that is counted, a calendar month at a time.",
+    "milestone_quantity": "Milestone: how much of it in a month. The grant comes once a month.",
+    "audience": "Who can get it.",
+    "audience_list": "One a line: codes of offerings, tags, or customer ids. Empty for everybody.",
+    "kind": "Promo: given. Bonus: came with a purchase. Empty: bonus for top-ups, else promo.",
+    "quantity": "Units: how many, such as 10000 ...",
+    "metric": "... of what, such as tokens.",
+    "amount": "Or money: how much, such as 5 ...",
+    "currency": "... in which currency. A top-up campaign has only this one.",
+    "expires_after_days": "Days from the grant until what is left of it lapses, such as 14.",
+    "expires_at": "Or one moment for all. Empty: it never lapses.",
+    "priority": "Lower is burned first among credits of its kind.",
+    "starts_at": "Empty: from its activation.",
+    "ends_at": "At this moment it is over. Empty: until it is ended by hand.",
+    "budget": "All grants together, in the money or units above. Empty: no limit.",
+    "max_grants": "How many grants in all. Empty: no limit.",
+    "max_per_customer": "How many grants one customer can get. Empty: one for each cause.",
+}
+
+
+class MetricChoice(forms.ModelChoiceField[Metric]):
+    """Metrics by code, with their mode, because each mode has its own."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        metrics = Metric.objects.order_by("code", "livemode")
+        super().__init__(metrics, required=False, **kwargs)
+
+    def label_from_instance(self, obj: models.Model) -> str:
+        """Show code and mode."""
+        assert isinstance(obj, Metric), "the field offers metrics"
+        return f"{obj.code} ({'live' if obj.livemode else 'sandbox'})"
+
+
+class CampaignForm(forms.ModelForm[Campaign]):
+    """Refuses what the API refuses, with the same sentences beside the same fields."""
+
+    code = forms.CharField(max_length=64, validators=[SOUND_CODE])
+    currency = forms.ChoiceField(
+        choices=[("", "---------"), *((code, code) for code in EXPONENTS)], required=False
+    )
+    metric = MetricChoice()
+    milestone_metric = MetricChoice()
+    audience_list = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 4}))
+
+    class Meta:
+        model = Campaign
+        fields = list(HELP)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["audience_list"] = "\n".join(self.instance.audience_list)
+        for name, text in HELP.items():
+            if name in self.fields:
+                self.fields[name].help_text = text
+        for name in ("kind", "priority"):
+            if name in self.fields:
+                self.fields[name].required = False
+
+    def clean_audience_list(self) -> list[str]:
+        """Take one entry a line, or several with commas."""
+        text = self.cleaned_data["audience_list"].replace(",", "\n")
+        return [entry.strip() for entry in text.splitlines() if entry.strip()]
+
+    def clean_priority(self) -> int:
+        """Take the usual priority where none is given."""
+        priority: int | None = self.cleaned_data["priority"]
+        return 100 if priority is None else priority
+
+    def clean(self) -> dict[str, Any]:
+        """Hold the terms together, by the service that the API calls."""
+        cleaned = super().clean() or {}
+        # Said better by the service than by the constraints that prove it.
+        self._validate_constraints = False
+        if self.errors:
+            return cleaned
+        code = cleaned.get("code", self.instance.code)
+        livemode = cleaned.get("livemode", self.instance.livemode)
+        members = {name: cleaned[name] for name in HELP if name in cleaned}
+        terms = {n: members[n] for n in members if n not in {"code", "livemode"}}
+        for name in ("metric", "milestone_metric"):
+            terms[name] = "" if terms[name] is None else terms[name].code
+        try:
+            columns = services.check_campaign(
+                livemode=livemode,
+                code=code,
+                terms=services.CampaignTerms(**terms),
+                campaign_id=self.instance.pk,
+            )
+        except Invalid as error:
+            show(self, error)
+            return cleaned
+        self._validate_constraints = True
+        return cleaned | columns
+
+
+class CampaignPages(ModelAdmin):  # type: ignore[misc]
+    """A draft is a form; from its activation on a campaign is read, and changed by actions."""
+
+    form = CampaignForm
+    list_display = ["code", "name", "trigger", "status", "gives", "budget_used", "grants_given"]
+    list_filter = ["livemode", "status", "trigger"]
+    list_select_related = ["metric"]
+    search_fields = ["code", "name", "redemption_code"]
+    ordering = ["-pk"]
+    readonly_fields = ["status", "budget_used", "grants_given"]
+    fieldsets = [
+        ("Campaign", {"fields": [("code", "livemode"), "name"]}),
+        (
+            "What does a customer get?",
+            {
+                "description": "Units of a metric, or money. A top-up campaign gives a part of "
+                "what was paid, so it has a currency only.",
+                "fields": [
+                    ("quantity", "metric"),
+                    ("amount", "currency"),
+                    ("expires_after_days", "expires_at"),
+                    ("kind", "priority"),
+                ],
+            },
+        ),
+        (
+            "What for?",
+            {
+                "fields": [
+                    "trigger",
+                    "redemption_code",
+                    ("match_percent", "max_per_top_up"),
+                    ("milestone_metric", "milestone_quantity"),
+                ]
+            },
+        ),
+        ("Who can get it?", {"fields": ["audience", "audience_list"]}),
+        ("From when to when?", {"fields": [("starts_at", "ends_at")]}),
+        (
+            "How much at most?",
+            {"fields": [("budget", "max_grants", "max_per_customer")]},
+        ),
+    ]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Campaign | None = None) -> list[str]:
+        """Keep code and mode for ever."""
+        fixed = [] if obj is None else ["code", "livemode"]
+        return [*self.readonly_fields, *fixed]
+
+    def has_change_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        """Allow on drafts."""
+        is_draft = obj is None or obj.status == CampaignStatus.DRAFT
+        return is_draft and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
+        """Refuse: a campaign is ended, and what it gave is kept."""
+        return False
+
+    def gives(self, campaign: Campaign) -> str:
+        """Say what one grant is."""
+        if campaign.trigger == CampaignTrigger.TOP_UP:
+            assert campaign.match_percent is not None, "a top-up campaign has one"
+            return f"{plain(campaign.match_percent)} % in {campaign.currency}"
+        return f"{plain(campaign.each)} {campaign.unit}"
+
+    def budget_used(self, campaign: Campaign) -> SafeString | str:
+        """Show what was given of the budget."""
+        given = f"{plain(campaign.spent)} {campaign.unit}"
+        if campaign.budget is None:
+            return f"{given}, no limit"
+        return bar(campaign.spent, campaign.budget, f"{given} of {plain(campaign.budget)}")
+
+    def grants_given(self, campaign: Campaign) -> SafeString | str:
+        """Show how many grants were given of how many."""
+        if campaign.max_grants is None:
+            return f"{campaign.grants}, no limit"
+        text = f"{campaign.grants} of {campaign.max_grants}"
+        return bar(campaign.grants, campaign.max_grants, text)
+
+
+def bar(done: object, whole: object, text: str) -> SafeString:
+    """Show a part of a whole as a bar with its figures beside it."""
+    return format_html(
+        '<progress value="{}" max="{}" aria-label="{}"></progress> {}', done, whole, text, text
+    )
