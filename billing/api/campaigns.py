@@ -25,7 +25,7 @@ from pricing import services as pricing
 from pricing.api.catalog import CatalogList, CodeField
 from pricing.models import Campaign, CampaignAudience, CampaignTrigger, Kind
 from wallets import services as wallets
-from wallets.api import IssuedAnswer, reply
+from wallets.api.shapes import IssuedAnswer, reply
 from wallets.models import CampaignGrant
 
 COUNT_MAX = 2_147_483_647

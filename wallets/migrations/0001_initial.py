@@ -1,6 +1,7 @@
 import aforo.ids
 import django.contrib.postgres.fields
 import django.db.models.deletion
+import django.db.models.expressions
 import pricing.models.catalogue
 from django.db import migrations, models
 
@@ -15,77 +16,6 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.CreateModel(
-            name='Operation',
-            fields=[
-                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('key', models.CharField(max_length=255)),
-                ('endpoint', models.CharField(max_length=100)),
-                ('content', models.JSONField(help_text='What was asked, in canonical form.')),
-                ('status', models.PositiveSmallIntegerField()),
-                ('body', models.TextField()),
-                ('created_at', models.DateTimeField()),
-                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='operations', to='ledger.book')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='UnitWallet',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('billing_mode', models.CharField(choices=[('PREPAID', 'Prepaid: refused'), ('HYBRID', 'Hybrid: credits first, the rest to the invoice'), ('POSTPAID', 'Postpaid: to the invoice, no cash credits')], default='PREPAID', max_length=10)),
-                ('burn_order', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('PROMO', 'Promo'), ('BONUS', 'Bonus'), ('CASH', 'Cash')], max_length=5), default=pricing.models.catalogue.default_burn_order, size=None)),
-                ('overage_limit', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
-                ('low_balance_threshold', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
-                ('spend_state', models.CharField(choices=[('ACTIVE', 'Active'), ('SUSPENDED', 'Suspended'), ('PAUSED', 'Paused')], default='ACTIVE', max_length=10)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='unit_wallets', to='ledger.book')),
-                ('metric', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='Wallet',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('billing_mode', models.CharField(choices=[('PREPAID', 'Prepaid: refused'), ('HYBRID', 'Hybrid: credits first, the rest to the invoice'), ('POSTPAID', 'Postpaid: to the invoice, no cash credits')], default='PREPAID', max_length=10)),
-                ('burn_order', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('PROMO', 'Promo'), ('BONUS', 'Bonus'), ('CASH', 'Cash')], max_length=5), default=pricing.models.catalogue.default_burn_order, size=None)),
-                ('overage_limit', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
-                ('low_balance_threshold', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
-                ('spend_state', models.CharField(choices=[('ACTIVE', 'Active'), ('SUSPENDED', 'Suspended'), ('PAUSED', 'Paused')], default='ACTIVE', max_length=10)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('currency', models.CharField(max_length=3)),
-                ('preferred_at', models.DateTimeField(blank=True, help_text='Set on the one that a debit without currency means.', null=True)),
-                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='wallets', to='ledger.book')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='TopUp',
-            fields=[
-                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('amount', models.DecimalField(decimal_places=12, max_digits=38)),
-                ('method', models.CharField(max_length=50)),
-                ('status', models.CharField(choices=[('PENDING', 'Pending'), ('SUCCEEDED', 'Succeeded'), ('FAILED', 'Failed')], max_length=10)),
-                ('created_at', models.DateTimeField()),
-                ('paid_at', models.DateTimeField(blank=True, null=True)),
-                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='top_ups', to='ledger.book')),
-                ('wallet', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='top_ups', to='wallets.wallet')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='Debit',
-            fields=[
-                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('quantity', models.DecimalField(decimal_places=12, max_digits=38)),
-                ('overage', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
-                ('overage_billed', models.DecimalField(decimal_places=12, default=0, help_text='How much of the overage a settlement has taken.', max_digits=38)),
-                ('strategy', models.CharField(choices=[('WATERFALL', 'Waterfall'), ('PROMO', 'Promo'), ('BONUS', 'Bonus'), ('CASH', 'Cash')], max_length=10)),
-                ('occurred_at', models.DateTimeField()),
-                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='debits', to='ledger.book')),
-                ('entry', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
-                ('operation', models.OneToOneField(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='debit', to='wallets.operation')),
-                ('unit_wallet', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='debits', to='wallets.unitwallet')),
-                ('wallet', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='debits', to='wallets.wallet')),
-            ],
-        ),
         migrations.CreateModel(
             name='CreditLot',
             fields=[
@@ -106,11 +36,141 @@ class Migration(migrations.Migration):
                 ('expires_at', models.DateTimeField(blank=True, null=True)),
                 ('rollover', models.JSONField(blank=True, null=True)),
                 ('frozen_at', models.DateTimeField(blank=True, help_text='Set while the payment of its top-up is disputed.', null=True)),
+                ('rolled', models.PositiveSmallIntegerField(default=0, help_text='Into how many further cycles it has been rolled.')),
                 ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='lots', to='ledger.book')),
-                ('top_up', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='lots', to='wallets.topup')),
-                ('unit_wallet', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='lots', to='wallets.unitwallet')),
-                ('wallet', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='lots', to='wallets.wallet')),
             ],
+        ),
+        migrations.CreateModel(
+            name='Operation',
+            fields=[
+                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('key', models.CharField(max_length=255)),
+                ('endpoint', models.CharField(max_length=100)),
+                ('content', models.JSONField(help_text='What was asked, in canonical form.')),
+                ('status', models.PositiveSmallIntegerField()),
+                ('body', models.TextField()),
+                ('created_at', models.DateTimeField()),
+                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='operations', to='ledger.book')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='Reservation',
+            fields=[
+                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('strategy', models.CharField(choices=[('WATERFALL', 'Waterfall'), ('PROMO', 'Promo'), ('BONUS', 'Bonus'), ('CASH', 'Cash')], max_length=10)),
+                ('quantity', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('held', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('captured', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ('status', models.CharField(choices=[('HELD', 'Held'), ('CAPTURED', 'Captured'), ('VOIDED', 'Voided'), ('EXPIRED', 'Expired')], default='HELD', max_length=8)),
+                ('created_at', models.DateTimeField()),
+                ('expires_at', models.DateTimeField()),
+                ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reservations', to='ledger.book')),
+                ('entry', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
+                ('operation', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='reservation', to='wallets.operation')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='Hold',
+            fields=[
+                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('position', models.PositiveSmallIntegerField()),
+                ('quantity', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('captured', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ('released', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ('lot', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='holds', to='wallets.creditlot')),
+                ('reservation', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='holds', to='wallets.reservation')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='TopUp',
+            fields=[
+                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('amount', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('method', models.CharField(max_length=50)),
+                ('status', models.CharField(choices=[('PENDING', 'Pending'), ('SUCCEEDED', 'Succeeded'), ('FAILED', 'Failed')], max_length=10)),
+                ('created_at', models.DateTimeField()),
+                ('paid_at', models.DateTimeField(blank=True, null=True)),
+                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='top_ups', to='ledger.book')),
+            ],
+        ),
+        migrations.AddField(
+            model_name='creditlot',
+            name='top_up',
+            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='lots', to='wallets.topup'),
+        ),
+        migrations.CreateModel(
+            name='UnitWallet',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('billing_mode', models.CharField(choices=[('PREPAID', 'Prepaid: refused'), ('HYBRID', 'Hybrid: credits first, the rest to the invoice'), ('POSTPAID', 'Postpaid: to the invoice, no cash credits')], default='PREPAID', max_length=10)),
+                ('burn_order', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('PROMO', 'Promo'), ('BONUS', 'Bonus'), ('CASH', 'Cash')], max_length=5), default=pricing.models.catalogue.default_burn_order, size=None)),
+                ('overage_limit', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
+                ('low_balance_threshold', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
+                ('spend_state', models.CharField(choices=[('ACTIVE', 'Active'), ('SUSPENDED', 'Suspended'), ('PAUSED', 'Paused')], default='ACTIVE', max_length=10)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='unit_wallets', to='ledger.book')),
+                ('metric', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric')),
+            ],
+        ),
+        migrations.AddField(
+            model_name='reservation',
+            name='unit_wallet',
+            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='reservations', to='wallets.unitwallet'),
+        ),
+        migrations.AddField(
+            model_name='creditlot',
+            name='unit_wallet',
+            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='lots', to='wallets.unitwallet'),
+        ),
+        migrations.CreateModel(
+            name='Wallet',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('billing_mode', models.CharField(choices=[('PREPAID', 'Prepaid: refused'), ('HYBRID', 'Hybrid: credits first, the rest to the invoice'), ('POSTPAID', 'Postpaid: to the invoice, no cash credits')], default='PREPAID', max_length=10)),
+                ('burn_order', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('PROMO', 'Promo'), ('BONUS', 'Bonus'), ('CASH', 'Cash')], max_length=5), default=pricing.models.catalogue.default_burn_order, size=None)),
+                ('overage_limit', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
+                ('low_balance_threshold', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
+                ('spend_state', models.CharField(choices=[('ACTIVE', 'Active'), ('SUSPENDED', 'Suspended'), ('PAUSED', 'Paused')], default='ACTIVE', max_length=10)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('currency', models.CharField(max_length=3)),
+                ('preferred_at', models.DateTimeField(blank=True, help_text='Set on the one that a debit without currency means.', null=True)),
+                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='wallets', to='ledger.book')),
+            ],
+        ),
+        migrations.AddField(
+            model_name='topup',
+            name='wallet',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='top_ups', to='wallets.wallet'),
+        ),
+        migrations.AddField(
+            model_name='reservation',
+            name='wallet',
+            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='reservations', to='wallets.wallet'),
+        ),
+        migrations.CreateModel(
+            name='Debit',
+            fields=[
+                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('quantity', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('overage', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ('overage_billed', models.DecimalField(decimal_places=12, default=0, help_text='How much of the overage a settlement has taken.', max_digits=38)),
+                ('strategy', models.CharField(choices=[('WATERFALL', 'Waterfall'), ('PROMO', 'Promo'), ('BONUS', 'Bonus'), ('CASH', 'Cash')], max_length=10)),
+                ('reservation', models.UUIDField(blank=True, help_text='The reservation that this captures.', null=True)),
+                ('reversed', models.DecimalField(decimal_places=12, default=0, help_text='How much of it was taken back.', max_digits=38)),
+                ('overage_reversed', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ('occurred_at', models.DateTimeField()),
+                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='debits', to='ledger.book')),
+                ('entry', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
+                ('operation', models.OneToOneField(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='debit', to='wallets.operation')),
+                ('unit_wallet', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='debits', to='wallets.unitwallet')),
+                ('wallet', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='debits', to='wallets.wallet')),
+            ],
+        ),
+        migrations.AddField(
+            model_name='creditlot',
+            name='wallet',
+            field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='lots', to='wallets.wallet'),
         ),
         migrations.CreateModel(
             name='CampaignGrant',
@@ -150,6 +210,14 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(fields=('book', 'key'), name='wallets_operation_key'),
         ),
         migrations.AddConstraint(
+            model_name='hold',
+            constraint=models.UniqueConstraint(fields=('reservation', 'position'), name='wallets_hold_position'),
+        ),
+        migrations.AddConstraint(
+            model_name='hold',
+            constraint=models.CheckConstraint(condition=models.Q(('captured__gte', 0), ('quantity__gt', 0), ('quantity__gte', django.db.models.expressions.CombinedExpression(models.F('captured'), '+', models.F('released'))), ('released__gte', 0)), name='wallets_hold_ends_once'),
+        ),
+        migrations.AddConstraint(
             model_name='unitwallet',
             constraint=models.UniqueConstraint(fields=('book', 'metric'), name='wallets_unitwallet_metric'),
         ),
@@ -174,8 +242,36 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(condition=models.Q(('paid_at__isnull', False), models.Q(('status', 'SUCCEEDED'), _negated=True), _connector='OR'), name='wallets_topup_paid'),
         ),
         migrations.AddIndex(
+            model_name='reservation',
+            index=models.Index(condition=models.Q(('status', 'HELD')), fields=['book', 'expires_at'], name='wallets_reserved'),
+        ),
+        migrations.AddIndex(
+            model_name='reservation',
+            index=models.Index(condition=models.Q(('status', 'HELD')), fields=['expires_at'], name='wallets_reserved_due'),
+        ),
+        migrations.AddConstraint(
+            model_name='reservation',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('unit_wallet', None), ('wallet__isnull', False)), models.Q(('unit_wallet__isnull', False), ('wallet', None)), _connector='OR'), name='wallets_reservation_one_wallet'),
+        ),
+        migrations.AddConstraint(
+            model_name='reservation',
+            constraint=models.CheckConstraint(condition=models.Q(('held__gte', 0), ('held__lte', models.F('quantity')), ('quantity__gt', 0)), name='wallets_reservation_held'),
+        ),
+        migrations.AddConstraint(
+            model_name='reservation',
+            constraint=models.CheckConstraint(condition=models.Q(('captured__gte', 0)), name='wallets_reservation_captured'),
+        ),
+        migrations.AddConstraint(
+            model_name='reservation',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at', None), ('status', 'HELD')), models.Q(models.Q(('status', 'HELD'), _negated=True), ('ended_at__isnull', False)), _connector='OR'), name='wallets_reservation_ended'),
+        ),
+        migrations.AddConstraint(
+            model_name='reservation',
+            constraint=models.CheckConstraint(condition=models.Q(('expires_at__gt', models.F('created_at'))), name='wallets_reservation_lifetime'),
+        ),
+        migrations.AddIndex(
             model_name='debit',
-            index=models.Index(condition=models.Q(('overage__gt', models.F('overage_billed'))), fields=['book'], name='wallets_debit_unbilled'),
+            index=models.Index(condition=models.Q(('overage__gt', django.db.models.expressions.CombinedExpression(models.F('overage_billed'), '+', models.F('overage_reversed')))), fields=['book'], name='wallets_debit_unbilled'),
         ),
         migrations.AddConstraint(
             model_name='debit',
@@ -187,7 +283,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='debit',
-            constraint=models.CheckConstraint(condition=models.Q(('overage_billed__gte', 0), ('overage_billed__lte', models.F('overage'))), name='wallets_debit_overage_billed'),
+            constraint=models.CheckConstraint(condition=models.Q(('overage__gte', django.db.models.expressions.CombinedExpression(models.F('overage_billed'), '+', models.F('overage_reversed'))), ('overage_billed__gte', 0), ('overage_reversed__gte', 0)), name='wallets_debit_overage_billed'),
+        ),
+        migrations.AddConstraint(
+            model_name='debit',
+            constraint=models.CheckConstraint(condition=models.Q(('reversed__gte', models.F('overage_reversed')), ('reversed__lte', models.F('quantity'))), name='wallets_debit_reversed'),
         ),
         migrations.AddIndex(
             model_name='creditlot',
