@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
+from functools import cache
 from typing import Any, TypeVar
 
+from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action as _action
+
+from aforo.money import plain
 
 __all__ = ["ModelAdmin", "ReadOnlyAdmin", "ReadOnlyInline", "TabularInline", "action"]
 
@@ -21,8 +26,37 @@ def action(*, description: str) -> Callable[[F], F]:
     return decorate
 
 
+@cache
+def _plainly(model: type[models.Model], name: Any) -> Any:
+    """Show a decimal of the books as 12.5, not with all its twelve places; leave the rest alone."""
+    try:
+        field = model._meta.get_field(name) if isinstance(name, str) else None
+    except FieldDoesNotExist:
+        return name
+    if not isinstance(field, models.DecimalField):
+        return name
+
+    def shown(row: models.Model) -> str | None:
+        value = getattr(row, name)
+        # Amounts with a currency of their own are shown by their library.
+        return plain(value) if isinstance(value, Decimal) else value
+
+    shown.__name__ = name
+    shown.short_description = field.verbose_name  # type: ignore[attr-defined]
+    shown.admin_order_field = name  # type: ignore[attr-defined]
+    return shown
+
+
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     """For what is financial: visible, searchable, changed only by actions that call services."""
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Show decimals plainly."""
+        return [_plainly(self.model, name) for name in super().get_list_display(request)]
+
+    def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
+        """Show decimals plainly."""
+        return [_plainly(self.model, name) for name in super().get_fields(request, obj)]
 
     def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         """Refuse: rows come from services."""
@@ -41,6 +75,15 @@ class ReadOnlyInline(TabularInline):  # type: ignore[misc]
     extra = 0
     can_delete = False
     show_change_link = True
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Show decimals plainly."""
+        return [_plainly(self.model, name) for name in super().get_fields(request, obj)]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Keep what is only shown out of the form."""
+        shown = [name for name in self.get_fields(request, obj) if callable(name)]
+        return [*super().get_readonly_fields(request, obj), *shown]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse: rows come from services."""

@@ -9,8 +9,10 @@ from wallets.models import (
     CampaignGrant,
     CreditLot,
     Debit,
+    Hold,
     Movement,
     Operation,
+    Reservation,
     TopUp,
     UnitWallet,
     Wallet,
@@ -81,6 +83,26 @@ class DebitAdmin(ReadOnlyAdmin):
     list_select_related = ["book"]
     search_fields = ["book__key", "=id", "operation__key"]
     ordering = ["-id"]
+    show_full_result_count = False
+
+
+class HoldInline(ReadOnlyInline):
+    model = Hold
+    fields = ["position", "lot", "quantity", "captured", "released"]
+    ordering = ["position"]
+    show_change_link = False
+
+
+@admin.register(Reservation)
+class ReservationAdmin(ReadOnlyAdmin):
+    list_display = [
+        "book", "status", "quantity", "held", "captured", "strategy", "created_at", "expires_at",
+    ]  # fmt: skip
+    list_filter = ["status", "strategy", "book__livemode", "created_at"]
+    list_select_related = ["book"]
+    search_fields = ["book__key", "=id", "operation__key"]
+    ordering = ["-id"]
+    inlines = [HoldInline]
     show_full_result_count = False
 
 
