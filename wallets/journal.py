@@ -28,6 +28,15 @@ ZERO = Decimal(0)
 COUNTERS = ["remaining", "held", "carrying_remaining"]
 
 
+@dataclass(frozen=True, slots=True)
+class Burn:
+    """What was burned of a lot for one cause: so much face, with its consideration and the tax."""
+
+    quantity: Decimal = ZERO
+    carrying: Decimal = ZERO
+    tax: Decimal = ZERO
+
+
 @dataclass(slots=True)
 class Draft:
     """An entry in the making: its lines and the movements it explains."""
@@ -66,17 +75,42 @@ class Draft:
         self.journal.new_lots.append(lot)
         self._move(lot, MovementKind.GRANT, quantity=lot.face, carrying=lot.carrying)
 
+    def _return(self, lot: CreditLot, quantity: Decimal) -> Decimal:
+        """Raise what remains of a lot again; give the consideration that this restores.
+
+        Carrying goes with what remains alone, so this restores what the last burns released.
+        """
+        lot.remaining += quantity
+        after = remaining_carrying(carrying=lot.carrying, face=lot.face, remaining=lot.remaining)
+        restored = after - lot.carrying_remaining
+        lot.carrying_remaining = after
+        self._move(lot, MovementKind.REVERSE, quantity=quantity, carrying=restored)
+        return restored
+
     def burn(self, lot: CreditLot, quantity: Decimal, *, tax: Decimal = ZERO) -> None:
         """Spend part of a lot; its consideration becomes revenue, less the tax it contains."""
         released = self._take(lot, MovementKind.BURN, quantity)
-        self.lines += recipes.burn(
-            kind=lot.kind,
-            source=lot.source,
-            carrying=released,
-            currency=lot.currency,
-            lot=lot.id,
-            tax=tax,
-        )
+        self.lines += _posted(lot, Burn(quantity, released, tax))
+
+    def burn_to(self, lot: CreditLot, quantity: Decimal, *, before: Burn, tax: Decimal) -> Burn:
+        """Bring what one cause burned of a lot to `quantity` holding `tax`, up or down.
+
+        Posts the difference to what `before` had posted; gives the burn as it then stands.
+        """
+        carrying = before.carrying
+        if quantity > before.quantity:
+            carrying += self._take(lot, MovementKind.BURN, quantity - before.quantity)
+        elif quantity < before.quantity:
+            carrying -= self._return(lot, before.quantity - quantity)
+        after = Burn(quantity, carrying, tax)
+        self.lines += recipes.difference(before=_posted(lot, before), after=_posted(lot, after))
+        return after
+
+    def extend(self, lot: CreditLot, expires_at: datetime) -> None:
+        """Let what is left of a lot live on; the entry's document says so."""
+        lot.expires_at = expires_at
+        self.document[f"extends {lot.id}"] = timestamp(expires_at)
+        self.journal.extended[lot.id] = lot
 
     def hold(self, lot: CreditLot, quantity: Decimal) -> None:
         """Keep part of a lot from being spent otherwise; nothing is posted (FINANCE 3.10)."""
@@ -96,20 +130,8 @@ class Draft:
         """Put back what a burn took, with the consideration that this much more carries."""
         if not ZERO < quantity <= lot.face - lot.remaining:
             raise InvariantBroken(f"A reversal of {quantity} into lot {lot.id} of {lot.face}.")
-        lot.remaining += quantity
-        after = remaining_carrying(carrying=lot.carrying, face=lot.face, remaining=lot.remaining)
-        restored = after - lot.carrying_remaining
-        lot.carrying_remaining = after
-        self._move(lot, MovementKind.REVERSE, quantity=quantity, carrying=restored)
-        self.lines += recipes.reversal(
-            recipes.burn(
-                kind=lot.kind,
-                source=lot.source,
-                carrying=restored,
-                currency=lot.currency,
-                lot=lot.id,
-            )
-        )
+        restored = self._return(lot, quantity)
+        self.lines += recipes.reversal(_posted(lot, Burn(quantity, restored)))
 
     def refund(self, lot: CreditLot, quantity: Decimal) -> Decimal:
         """Take unspent credits back for money; give the consideration that is repaid."""
@@ -145,6 +167,17 @@ class Draft:
             currency=lot.currency,
             lot=lot.id,
         )
+
+
+def _posted(lot: CreditLot, burn: Burn) -> list[Line]:
+    return recipes.burn(
+        kind=lot.kind,
+        source=lot.source,
+        carrying=burn.carrying,
+        currency=lot.currency,
+        lot=lot.id,
+        tax=burn.tax,
+    )
 
 
 class Journal:

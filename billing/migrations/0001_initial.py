@@ -13,6 +13,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('ledger', '0001_initial'),
         ('pricing', '0001_initial'),
+        ('wallets', '0001_initial'),
     ]
 
     operations = [
@@ -123,6 +124,7 @@ class Migration(migrations.Migration):
                 ('current_starts_at', models.DateTimeField()),
                 ('current_ends_at', models.DateTimeField()),
                 ('usage_closed_through', models.DateTimeField(help_text='Usage before this is sealed; what arrives later is late.')),
+                ('burned_through', models.DateTimeField(blank=True, help_text='Up to here the metered usage of a PREPAID subscription was last burned.', null=True)),
                 ('cancel_at', models.DateTimeField(blank=True, null=True)),
                 ('cancelled_at', models.DateTimeField(blank=True, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
@@ -136,6 +138,18 @@ class Migration(migrations.Migration):
             model_name='settlement',
             name='subscription',
             field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='settlements', to='billing.subscription'),
+        ),
+        migrations.CreateModel(
+            name='CycleBurn',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('cycle', models.PositiveIntegerField()),
+                ('quantity', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('carrying', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('tax', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('lot', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='wallets.creditlot')),
+                ('subscription', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='burns', to='billing.subscription')),
+            ],
         ),
         migrations.CreateModel(
             name='TaxRate',
@@ -248,6 +262,14 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='settlement',
             constraint=models.CheckConstraint(condition=models.Q(('arrears__gte', 0), ('arrears_paid__gte', 0), ('arrears_paid__lte', models.F('arrears'))), name='billing_settlement_arrears'),
+        ),
+        migrations.AddConstraint(
+            model_name='cycleburn',
+            constraint=models.UniqueConstraint(fields=('subscription', 'cycle', 'lot'), name='billing_cycleburn_lot'),
+        ),
+        migrations.AddConstraint(
+            model_name='cycleburn',
+            constraint=models.CheckConstraint(condition=models.Q(('carrying__gte', 0), ('quantity__gte', 0), ('tax__gte', 0)), name='billing_cycleburn_amounts'),
         ),
         migrations.AddIndex(
             model_name='usageevent',

@@ -11,6 +11,7 @@ from billing.models.invoices import (
     TaxRate,
 )
 from billing.models.settlements import (
+    CycleBurn,
     RunStatus,
     Settlement,
     SettlementRun,
@@ -21,6 +22,7 @@ from billing.models.usage import UsageEvent
 __all__ = [
     "CampaignRun",
     "Customer",
+    "CycleBurn",
     "Invoice",
     "InvoiceLine",
     "InvoiceSeries",

@@ -71,6 +71,11 @@ class Subscription(models.Model):
     usage_closed_through = models.DateTimeField(
         help_text="Usage before this is sealed; what arrives later is late."
     )
+    burned_through = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Up to here the metered usage of a PREPAID subscription was last burned.",
+    )
     cancel_at = models.DateTimeField(null=True, blank=True)
     cancelled_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

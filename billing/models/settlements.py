@@ -8,6 +8,7 @@ from django.db.models import F, Q
 from aforo.ids import new_id
 from billing.models.customers import Subscription
 from ledger.models import Book, Entry
+from wallets.models import CreditLot
 
 
 class SettlementStatus(models.TextChoices):
@@ -65,6 +66,37 @@ class Settlement(models.Model):
 
     def __str__(self) -> str:
         return f"{self.ends_at:%Y-%m-%d} #{self.cycle}"
+
+
+class CycleBurn(models.Model):
+    """What a cycle's metered usage and fees have burned of one lot, so far or, settled, for good.
+
+    A running sum of the movements whose entries name the subscription and the cycle: a burn before
+    a lot lapses begins it, settlement brings it to what the whole cycle owes.
+    """
+
+    subscription = models.ForeignKey(
+        Subscription, on_delete=models.PROTECT, related_name="burns", db_index=False
+    )
+    cycle = models.PositiveIntegerField()
+    lot = models.ForeignKey(CreditLot, on_delete=models.PROTECT, related_name="+", db_index=False)
+    quantity = models.DecimalField(max_digits=38, decimal_places=12)
+    carrying = models.DecimalField(max_digits=38, decimal_places=12)
+    tax = models.DecimalField(max_digits=38, decimal_places=12)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription", "cycle", "lot"], name="billing_cycleburn_lot"
+            ),
+            models.CheckConstraint(
+                condition=Q(quantity__gte=0, carrying__gte=0, tax__gte=0),
+                name="billing_cycleburn_amounts",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.lot_id} {self.quantity.normalize():f}"
 
 
 class RunStatus(models.TextChoices):

@@ -19,6 +19,7 @@ from billing.pipeline.rate import rate
 from billing.pipeline.rollover import rollover
 from billing.pipeline.route import route
 from billing.pipeline.tax import tax
+from pricing.terms import FlatRate
 
 STAGES: tuple[Callable[[Draft], Draft], ...] = (
     quota_check,
@@ -43,6 +44,21 @@ def run(draft: Draft) -> Draft:
         draft = stage(draft)
         guards.check(draft)
     return draft
+
+
+def to_date(draft: Draft) -> Draft:
+    """Leave only what metered usage owes on the way to a cycle's end.
+
+    Fees, the minimum spend and the overage of debits fall due at the end; a charge that nothing
+    was metered for has nothing to pay yet.
+    """
+    metered = tuple(
+        charge
+        for charge in draft.charges
+        if any(draft.usage[code].events for code, _ in charge.feeds if code in draft.usage)
+        and not isinstance(charge.terms, FlatRate)
+    )
+    return replace(without_minimum(draft), charges=metered, overages=())
 
 
 def without_minimum(draft: Draft) -> Draft:

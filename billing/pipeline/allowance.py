@@ -7,9 +7,10 @@ from dataclasses import replace
 from decimal import Decimal
 
 from aforo.money import ZERO, divide, plain, to_books
+from billing.pipeline.credits import pay
 from billing.pipeline.draft import Demand, Draft, traced
 from pricing.terms import FlatRate, Percentage
-from wallets.waterfall import Allocation, allocate
+from wallets.waterfall import Allocation
 
 Burns = Mapping[str, tuple[Allocation, ...]]
 
@@ -17,7 +18,7 @@ Burns = Mapping[str, tuple[Allocation, ...]]
 def allowance(draft: Draft) -> Draft:
     """Take off what is included, then what unit credits pay, before anything has a price.
 
-    Needs: demands, quotas, unit_lots, unit_orders. Gives: demands with `included` and
+    Needs: demands, quotas, unit_lots, unit_orders, kept_units. Gives: demands with `included` and
     `from_units`; unit_burns. Keeps: used = included + from_units + billable, per charge.
     A metric that feeds several charges is paid for once: a free unit is free wherever it counts.
     """
@@ -26,10 +27,11 @@ def allowance(draft: Draft) -> Draft:
         for d in draft.demands
     ]
     burns: dict[str, tuple[Allocation, ...]] = {}
-    for metric, lots in sorted(draft.unit_lots.items()):
+    for metric in sorted({*draft.unit_lots, *draft.kept_units}):
         need = max((_units_open(demand, metric) for demand in demands), default=ZERO)
         order = draft.may_pay(draft.unit_orders.get(metric, draft.money_order))
-        outcome = allocate(lots, need, order)
+        kept = draft.kept_units.get(metric, ())
+        outcome = pay(kept, draft.unit_lots.get(metric, ()), need, order)
         if outcome.allocations:
             burns[metric] = outcome.allocations
     demands = [replace(demand, from_units=_paid_in_units(demand, burns)) for demand in demands]

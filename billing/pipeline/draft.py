@@ -164,6 +164,9 @@ class Draft:
     considerations: Mapping[UUID, Consideration] = field(default_factory=dict)
     """Of the unit lots that were paid for in this currency."""
     money_lots: tuple[Lot, ...] = ()
+    kept_units: Mapping[str, tuple[Allocation, ...]] = field(default_factory=dict)
+    kept_money: tuple[Allocation, ...] = ()
+    """What lots that have lapsed since then paid for this cycle: they pay first, and the same."""
     money_order: tuple[str, ...] = ("PROMO", "BONUS", "CASH")
     overages: tuple[Overage, ...] = ()
 

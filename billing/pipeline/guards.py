@@ -36,9 +36,10 @@ def check(draft: Draft) -> None:
 
 def _settled(draft: Draft) -> dict[str, bool]:
     wallet = sum(draft.from_wallet.values(), ZERO)
-    offered = {lot.id: lot.available for lot in draft.money_lots}
-    for lots in draft.unit_lots.values():
-        offered |= {lot.id: lot.available for lot in lots}
+    lots = [draft.money_lots, *draft.unit_lots.values()]
+    kept = [draft.kept_money, *draft.kept_units.values()]
+    offered = {lot.id: lot.available for each in lots for lot in each}
+    offered |= {paid.lot: paid.quantity for each in kept for paid in each}
     burns = [*draft.money_burns, *(b for burned in draft.unit_burns.values() for b in burned)]
     return {
         "the total is paid by credits, invoice and arrears": draft.total

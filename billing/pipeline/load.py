@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
+from types import MappingProxyType
 from uuid import UUID
 
 from django.db.models import Q
 
 from aforo.money import ZERO
 from aforo.periods import Period
-from billing.models import Customer, Settlement, Subscription, TaxRate
+from billing.models import Customer, CycleBurn, Settlement, Subscription, TaxRate
+from billing.pipeline import paid
 from billing.pipeline.draft import (
     ChargeTerms,
     Consideration,
@@ -28,7 +31,7 @@ from pricing.models import CouponType
 from pricing.terms import parse_caps
 from wallets import reads
 from wallets.models import CreditLot, Source, UnitWallet, Wallet
-from wallets.waterfall import Lot
+from wallets.waterfall import Allocation, Lot
 
 
 def load(
@@ -38,20 +41,27 @@ def load(
     settlement: Settlement,
     usage: Mapping[str, MetricUsage],
     full_period: Period,
+    until: datetime | None = None,
+    pays: Callable[[CreditLot], bool] | None = None,
 ) -> Draft:
     """Read everything else a cycle needs. The book must be locked.
 
     `full_period` is the period from bound to bound, of which a first cycle may serve a part.
 
     A cycle is paid by lots that lived at its end or lapse exactly then: unit lots and grants
-    effective before it, and any top-up, also a later one (DECISIONS 34).
+    effective before it, and any top-up, also a later one (DECISIONS 34). A cycle still on its way,
+    priced at `until`, is paid by the lots that `pays` names. Either way a lot that paid for this
+    cycle and has lapsed since then keeps what it paid, and the others offer theirs again.
     """
+    until = until or settlement.ends_at
     version = subscription.version
     trial = subscription.trial_ends_at is not None and settlement.cycle == 0
     priced = () if trial else pricing.charges_of(version)
     period = Period(settlement.starts_at, settlement.ends_at)
     wallet = Wallet.objects.filter(book=book, currency=version.plan.currency).first()
-    lots = [lot for lot in reads.open_lots([book.pk]) if _pays_for(lot, settlement.ends_at)]
+    burned = paid.by_lot(subscription_id=subscription.pk, cycle=settlement.cycle)
+    lots = CreditLot.objects.filter(Q(book=book, remaining__gt=0) | Q(pk__in=burned))
+    pays = pays or partial(_pays_for_cycle, ends_at=settlement.ends_at)
     draft = Draft(
         currency=version.plan.currency,
         billing_mode=subscription.billing_mode,
@@ -63,12 +73,15 @@ def load(
         caps=parse_caps(version.caps),
         minimum_spend=None if trial else version.minimum_spend,
         maximum_spend=version.maximum_spend,
-        tax_rate=tax_rate_of(subscription.customer, settlement.ends_at),
+        tax_rate=tax_rate_of(subscription.customer, until),
         money_order=tuple(version.burn_order),
         coupon=None if trial else _coupon(subscription, settlement.cycle),
         overages=() if wallet is None else _overages(wallet, settlement.ends_at),
     )
-    return with_credits(draft, book=book, lots=lots)
+    alive, lapsed = list[CreditLot](), list[CreditLot]()
+    for lot in lots.order_by("granted_at", "id"):
+        (alive if pays(lot) else lapsed).append(lot)
+    return with_credits(draft, book=book, lots=alive, burned=burned, lapsed=lapsed)
 
 
 def charge_terms(charges: Sequence[pricing.PricedCharge]) -> tuple[ChargeTerms, ...]:
@@ -86,27 +99,47 @@ def charge_terms(charges: Sequence[pricing.PricedCharge]) -> tuple[ChargeTerms, 
     )
 
 
-def with_credits(draft: Draft, *, book: Book, lots: Iterable[CreditLot]) -> Draft:
-    """Offer lots of a book to a draft: money of its currency, and units of every metric."""
-    units = {w.pk: w for w in UnitWallet.objects.filter(book=book).select_related("metric")}
-    unit_lots: dict[str, list[Lot]] = {}
-    money_lots: list[Lot] = []
+def with_credits(
+    draft: Draft,
+    *,
+    book: Book,
+    lots: Iterable[CreditLot],
+    burned: Mapping[UUID, CycleBurn] = MappingProxyType({}),
+    lapsed: Iterable[CreditLot] = (),
+) -> Draft:
+    """Offer lots of a book to a draft: money of its currency, and units of every metric.
+
+    What the cycle has `burned` of them is offered again; what it burned of `lapsed` ones is kept.
+    """
+    units = UnitWallet.objects.filter(book=book).select_related("metric")
+    codes = {wallet.pk: wallet.metric.code for wallet in units}
+    # By metric code; money is under the empty one.
+    offered: dict[str, list[Lot]] = {}
+    kept: dict[str, list[Allocation]] = {}
     considerations: dict[UUID, Consideration] = {}
-    for lot in lots:
-        if lot.wallet_id is not None:
-            if lot.currency == draft.currency:
-                money_lots.append(reads.seen_by_waterfall(lot))
-        elif lot.unit_wallet_id in units:
-            code = units[lot.unit_wallet_id].metric.code
-            unit_lots.setdefault(code, []).append(reads.seen_by_waterfall(lot))
-            if lot.carrying > 0 and lot.currency == draft.currency:
-                considerations[lot.id] = Consideration(lot.carrying, lot.face, lot.remaining)
+    for lot, is_alive in (*((lot, True) for lot in lots), *((lot, False) for lot in lapsed)):
+        if lot.unit_wallet_id is None and lot.currency != draft.currency:
+            continue
+        code = "" if lot.unit_wallet_id is None else codes[lot.unit_wallet_id]
+        before = burned[lot.id].quantity if lot.id in burned else ZERO
+        seen = reads.seen_by_waterfall(lot)
+        if is_alive:
+            offer = replace(seen, available=seen.available + before)
+            offered.setdefault(code, []).append(offer)
+        elif before > 0:
+            kept.setdefault(code, []).append(Allocation(lot.id, lot.kind, before))
+        if code and lot.carrying > 0 and lot.currency == draft.currency:
+            remaining = lot.remaining + before
+            considerations[lot.id] = Consideration(lot.carrying, lot.face, remaining)
+    money_lots, kept_money = offered.pop("", []), kept.pop("", [])
     return replace(
         draft,
-        unit_lots={code: tuple(offered) for code, offered in unit_lots.items()},
-        unit_orders={w.metric.code: tuple(w.burn_order) for w in units.values()},
+        unit_lots={code: tuple(lots) for code, lots in offered.items()},
+        unit_orders={wallet.metric.code: tuple(wallet.burn_order) for wallet in units},
         considerations=considerations,
         money_lots=tuple(money_lots),
+        kept_units={code: tuple(lots) for code, lots in kept.items()},
+        kept_money=tuple(kept_money),
     )
 
 
@@ -125,7 +158,7 @@ def _seconds(period: Period) -> Decimal:
     return Decimal((period.ends_at - period.starts_at) // timedelta(seconds=1))
 
 
-def _pays_for(lot: CreditLot, ends_at: datetime) -> bool:
+def _pays_for_cycle(lot: CreditLot, ends_at: datetime) -> bool:
     if lot.expires_at is not None and lot.expires_at < ends_at:
         return False
     # What a campaign added to a top-up counts with it.

@@ -4,26 +4,38 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from itertools import groupby
 
 from aforo.money import ZERO, divide, floor_amount, proportion
+from billing.pipeline.credits import pay
 from billing.pipeline.draft import Draft, Payer
-from wallets.waterfall import Allocation, allocate
+from wallets.waterfall import Allocation, in_burn_order
 
 
 def promo_part(draft: Draft, net: Decimal) -> Decimal:
     """Give how much of the net amount promo money pays, which is then not taxed.
 
-    Kinds that burn before promo pay gross, so they take divide(what they have, 1 + rate) of the
-    net: of 100 at 10 %, 33 cash take 30, and promo may pay up to 70.
+    What burns before promo pays gross, so it takes divide(what it has, 1 + rate) of the net: of
+    100 at 10 %, 33 cash take 30, and promo may pay up to 70.
     """
-    order = draft.may_pay(draft.money_order)
-    if draft.tax_rate is None or "PROMO" not in order:
+    if draft.tax_rate is None:
         return ZERO
-    ahead = order[: order.index("PROMO")]
-    promo = sum((lot.available for lot in draft.money_lots if lot.kind == "PROMO"), ZERO)
-    paid_first = sum((lot.available for lot in draft.money_lots if lot.kind in ahead), ZERO)
-    taken = divide(paid_first, 1 + draft.tax_rate.percent.scaleb(-2))
-    return min(promo, net - min(net, taken))
+    promo, left = ZERO, net
+    for is_promo, offered in groupby(_in_turn(draft), key=lambda offer: offer[0] == "PROMO"):
+        capacity = sum((quantity for _, quantity in offered), ZERO)
+        if is_promo:
+            promo += min(capacity, left)
+            left -= min(capacity, left)
+        else:
+            left -= min(left, divide(capacity, 1 + draft.tax_rate.percent.scaleb(-2)))
+    return promo
+
+
+def _in_turn(draft: Draft) -> list[tuple[str, Decimal]]:
+    """List kind and capacity of what money can pay, in the order in which it pays."""
+    offers = [(kept.kind, kept.quantity) for kept in draft.kept_money]
+    order = draft.may_pay(draft.money_order)
+    return offers + [(lot.kind, lot.available) for lot in in_burn_order(draft.money_lots, order)]
 
 
 def burns(draft: Draft, total: Decimal) -> tuple[Allocation, ...]:
@@ -31,7 +43,8 @@ def burns(draft: Draft, total: Decimal) -> tuple[Allocation, ...]:
 
     Wallet 29.9975, total 108.00: 29.99 burns, .0075 stays (DECISIONS 11).
     """
-    outcome = allocate(draft.money_lots, total, draft.may_pay(draft.money_order))
+    order = draft.may_pay(draft.money_order)
+    outcome = pay(draft.kept_money, draft.money_lots, total, order)
     burned = list(outcome.allocations)
     if not draft.is_rounded or outcome.shortfall == 0:
         return tuple(burned)

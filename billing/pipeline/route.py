@@ -14,9 +14,9 @@ from billing.pipeline.tax import tax_on
 def route(draft: Draft) -> Draft:
     """Let money credits pay in burn order, and send the rest where the billing mode says.
 
-    Needs: subtotal, discount, tax, overages, money_lots, money_order. Gives: money_burns, payers,
-    from_wallet, to_invoice, arrears, the TAX, OVERAGE and final ROUNDING lines, and the final tax
-    and total. Keeps: total = from_wallet + to_invoice + arrears; the lines sum to the total.
+    Needs: subtotal, discount, tax, overages, money_lots, kept_money, money_order. Gives:
+    money_burns, payers, from_wallet, to_invoice, arrears, the TAX, OVERAGE and final ROUNDING
+    lines, and the final tax and total. Keeps: total = from_wallet + to_invoice + arrears; the lines sum to the total.
     """
     net = draft.subtotal - draft.discount
     promo = promo_part(draft, net)

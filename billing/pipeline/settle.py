@@ -12,21 +12,24 @@ from aforo import money
 from aforo.errors import InvariantBroken
 from aforo.money import ZERO, plain
 from billing.models import Settlement, SettlementStatus
-from billing.pipeline import showing
+from billing.pipeline import paid, showing
 from billing.pipeline.draft import Draft, Payer, StageTrace
 from ledger import recipes
 from ledger.models import Book, Event
 from wallets import reads, waterfall
 from wallets.journal import Draft as EntryDraft
 from wallets.journal import Journal
-from wallets.models import Debit
+from wallets.models import CreditLot, Debit
 
 
-def settle(*, book: Book, settlement: Settlement, draft: Draft, now: datetime) -> None:
+def settle(
+    *, book: Book, settlement: Settlement, draft: Draft, now: datetime, next_ends_at: datetime
+) -> None:
     """Write a settled cycle in one entry dated at its end. The book must be locked.
 
     Needs: payers, burns. Gives: movements, postings, the settlement with its trace.
-    Keeps: what is burned here is what Route said, lot by lot.
+    Keeps: what the cycle burned, before and now, is what Route said, lot by lot. What returns to a
+    paid lot that has lapsed lives on to the end of the next cycle, `next_ends_at`.
     """
     journal = Journal()
     entry = journal.entry(
@@ -36,13 +39,14 @@ def settle(*, book: Book, settlement: Settlement, draft: Draft, now: datetime) -
         document={
             "settlement": str(settlement.pk),
             "subscription": str(settlement.subscription_id),
+            "cycle": str(settlement.cycle),
             "total": plain(draft.total),
             "to_invoice": plain(draft.to_invoice),
             "arrears": plain(draft.arrears),
         },
         at_period_end=True,
     )
-    _burn(entry, book, draft)
+    _burn(entry, settlement, draft, next_ends_at)
     _accrue(entry, draft)
     journal.write()
     for overage in draft.overages:
@@ -58,15 +62,21 @@ def settle(*, book: Book, settlement: Settlement, draft: Draft, now: datetime) -
     settlement.save(update_fields=["status", "settled_at", "arrears", "stages", "totals", "entry"])
 
 
-def _burn(entry: EntryDraft, book: Book, draft: Draft) -> None:
-    """Burn units, then money with the tax that each payer's part holds."""
-    lots = {lot.id: lot for lot in reads.open_lots([book.pk])}
-    for burns in draft.unit_burns.values():
-        for burn in burns:
-            entry.burn(lots[burn.lot], burn.quantity)
-    taxes = {payer.lot: payer.tax for payer in draft.payers if payer.lot is not None}
-    for burn in draft.money_burns:
-        entry.burn(lots[burn.lot], burn.quantity, tax=taxes.get(burn.lot, ZERO))
+def _burn(entry: EntryDraft, settlement: Settlement, draft: Draft, next_ends_at: datetime) -> None:
+    """Burn units, then money with the tax that each payer's part holds, net of what was burned."""
+
+    def given_back(lot: CreditLot) -> None:
+        if lot.expires_at is not None and lot.expires_at < settlement.ends_at:
+            paid.return_to_lapsed(entry, lot, ends_at=next_ends_at)
+
+    paid.bring_to(
+        entry,
+        subscription=settlement.subscription,
+        cycle=settlement.cycle,
+        draft=draft,
+        may_lower=lambda lot: True,
+        given_back=given_back,
+    )
 
 
 def _accrue(entry: EntryDraft, draft: Draft) -> None:

@@ -11,11 +11,11 @@ from typing import Any
 from django.db import connection
 
 from aforo import money
-from billing.models import Settlement
+from billing.models import Settlement, Subscription
 from billing.pipeline.draft import MetricUsage
 from pricing.models import Aggregation, Metric
 
-Parameter = str | list[str]
+Parameter = str | list[str] | datetime
 
 _NUMERIC = r"^-?[0-9]+(\.[0-9]+)?$"
 _AGGREGATES = {
@@ -29,7 +29,7 @@ _AGGREGATES = {
 }
 # Clients put their own properties into `metadata`; a member beside it of the same name wins.
 _EVENTS = """
-    SELECT id, key, quantity, occurred_at,
+    SELECT id, key, quantity, occurred_at, received_at,
         CASE WHEN jsonb_typeof(properties -> 'metadata') = 'object'
             THEN (properties -> 'metadata') || properties ELSE properties END AS properties
     FROM billing_usageevent
@@ -40,24 +40,47 @@ _OPERATORS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 def read_usage(*, settlement: Settlement) -> dict[str, MetricUsage]:
     """Add up a sealed cycle, metric by metric, in SQL."""
-    version = settlement.subscription.version_id
-    metrics = Metric.objects.filter(charges__version=version).distinct().order_by("pk")
+    return read_part(
+        subscription=settlement.subscription,
+        starts_at=settlement.starts_at,
+        ends_at=settlement.ends_at,
+    )
+
+
+def read_part(
+    *,
+    subscription: Subscription,
+    starts_at: datetime,
+    ends_at: datetime,
+    received_by: datetime | None = None,
+) -> dict[str, MetricUsage]:
+    """Add up what counts in [starts_at, ends_at), received by a moment where one is named."""
+    metrics = Metric.objects.filter(charges__version=subscription.version_id)
     return {
         metric.code: aggregate(
-            book_id=settlement.book_id,
+            book_id=subscription.customer_id,
             metric=metric,
-            starts_at=settlement.starts_at,
-            ends_at=settlement.ends_at,
+            starts_at=starts_at,
+            ends_at=ends_at,
+            received_by=received_by,
         )
-        for metric in metrics
+        for metric in metrics.distinct().order_by("pk")
     }
 
 
 def aggregate(
-    *, book_id: int, metric: Metric, starts_at: datetime, ends_at: datetime
+    *,
+    book_id: int,
+    metric: Metric,
+    starts_at: datetime,
+    ends_at: datetime,
+    received_by: datetime | None = None,
 ) -> MetricUsage:
-    """Aggregate the events of a metric that count in [starts_at, ends_at) as the metric says."""
-    formula = _formula(metric)
+    """Aggregate the events of a metric that count in [starts_at, ends_at) as the metric says.
+
+    With `received_by`, what arrived later is left out.
+    """
+    formula = _formula(metric, received_by=received_by)
     statement = (
         f"SELECT {formula.expression}, count(*) "  # noqa: S608
         f"FROM ({_EVENTS} AND counted_at < %s) AS event WHERE true{formula.where}"
@@ -111,8 +134,11 @@ class _Formula:
     parameters: list[Parameter]
 
 
-def _formula(metric: Metric) -> _Formula:
+def _formula(metric: Metric, received_by: datetime | None = None) -> _Formula:
     where, parameters = _where(metric)
+    if received_by is not None:
+        where += " AND received_at <= %s"
+        parameters.append(received_by)
     value, text = "quantity", "key"
     selected: list[str] = []
     if metric.property:

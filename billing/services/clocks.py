@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import F, Min, Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from aforo.errors import Conflict, FieldError, Invalid
 from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import UnknownTestClock, get_clock
 from billing.models import Subscription, SubscriptionStatus
-from billing.services import milestones, settlement
+from billing.services import milestones, prepayment, settlement
 from ledger.models import Book
+from pricing.models import BillingMode
 from wallets.models import CreditLot, Reservation, ReservationStatus
 
 # Past this an advance answers with how far it has come; repeating it goes on from there.
@@ -64,6 +65,7 @@ def advance(
             if monotonic() > deadline:
                 return Advanced(TestClock.objects.get(pk=clock.pk), done=False)
         TestClock.objects.filter(pk=clock.pk).update(now=to)
+        _burn_prepaid(clock.pk)
     finally:
         TestClock.objects.filter(pk=clock.pk).update(advancing_since=None)
     return Advanced(TestClock.objects.get(pk=clock.pk), done=True)
@@ -71,22 +73,26 @@ def advance(
 
 def _next_instant(clock_id: UUID, to: datetime) -> datetime | None:
     """Find the earliest moment up to `to` at which a customer of the clock has something due."""
-    cycles = Subscription.objects.filter(customer__book__test_clock=clock_id).exclude(
-        status=SubscriptionStatus.CANCELLED
+    cycles = (
+        Subscription.objects.filter(customer__book__test_clock=clock_id)
+        .exclude(status=SubscriptionStatus.CANCELLED)
+        .select_related("version")
     )
-    due = [settlement.due_at(s) for s in cycles.select_related("version")]
+    due, first_ends, graces = [], dict[int, datetime](), dict[int, timedelta]()
+    for cycle in cycles:
+        due.append(settlement.due_at(cycle))
+        book, end = cycle.customer_id, cycle.current_ends_at
+        first_ends[book] = min(first_ends.get(book, end), end)
+        grace = timedelta(hours=cycle.version.lapse_grace_hours)
+        graces[book] = max(graces.get(book, grace), grace)
     lapsing = CreditLot.objects.filter(
         book__test_clock=clock_id, remaining__gt=F("held"), expires_at__lte=to, frozen_at=None
-    )
-    # A lot that its customer's unsettled cycle holds back falls due with that cycle.
-    first_end = Min(
-        "book__customer__subscriptions__current_ends_at",
-        filter=~Q(book__customer__subscriptions__status=SubscriptionStatus.CANCELLED),
-    )
-    free = lapsing.annotate(first_end=first_end).filter(
-        Q(first_end=None) | Q(expires_at__lt=F("first_end"))
-    )
-    due += [moment for moment in free.values_list("expires_at", flat=True) if moment is not None]
+    ).values_list("book_id", "expires_at")
+    for book, expires_at in lapsing.distinct():
+        assert expires_at is not None, "the filter asks for an expiry"
+        # A lot that its customer's unsettled cycle holds back falls due with that cycle.
+        if book not in first_ends or expires_at < first_ends[book]:
+            due.append(expires_at + graces.get(book, timedelta()))
     held = Reservation.objects.filter(
         book__test_clock=clock_id, status=ReservationStatus.HELD, expires_at__lte=to
     )
@@ -99,3 +105,14 @@ def _run_due(clock_id: UUID, instant: datetime) -> None:
     for book in Book.objects.filter(test_clock=clock_id).order_by("pk"):
         settlement.settle_book(book_id=book.pk, until=instant, issued_at=instant)
     TestClock.objects.filter(pk=clock_id, now__lt=instant).update(now=instant)
+
+
+def _burn_prepaid(clock_id: UUID) -> None:
+    """Burn what PREPAID customers metered up to the clock's new now, as the sweep would."""
+    prepaid = Subscription.objects.filter(
+        customer__book__test_clock=clock_id,
+        billing_mode=BillingMode.PREPAID,
+        status=SubscriptionStatus.ACTIVE,
+    )
+    for book_id in sorted(set(prepaid.values_list("customer", flat=True))):
+        prepayment.burn_prepaid(book_id=book_id)

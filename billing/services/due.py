@@ -8,7 +8,7 @@ from datetime import datetime
 from django.db import transaction
 
 from billing.models import SettlementRun
-from billing.services import campaign_runs, milestones, runs, settlement
+from billing.services import burning, campaign_runs, milestones, prepayment, runs, settlement
 from ledger import services as ledger
 from pricing import services as pricing
 from wallets import services as wallets
@@ -32,7 +32,8 @@ class Swept:
 
 
 def sweep(*, now: datetime, clock: settlement.Clock) -> Swept:
-    """Settle what is due in both modes, lapse what expired, let campaigns give. Safe to repeat.
+    """Settle what is due in both modes, lapse what expired, burn what PREPAID customers metered,
+    let campaigns give. Safe to repeat.
 
     Customers on a test clock wait for their clock. Raises: AlreadyRunning while a run of the mode
     lives.
@@ -43,6 +44,8 @@ def sweep(*, now: datetime, clock: settlement.Clock) -> Swept:
         if runs.is_anything_due(livemode=livemode, as_of=now)
     )
     lapsed = expire(until=now)
+    for book_id in prepayment.due_books(now=now):
+        prepayment.burn_prepaid(book_id=book_id)
     # Usage earns its milestone before the window that it falls into is closed.
     granted = milestones.check(now=now)
     pricing.follow_windows(now=now)
@@ -76,5 +79,6 @@ def expire(*, until: datetime) -> int:
     }
     for book_id in sorted(due):
         with transaction.atomic():
-            lapsed += settlement.lapse(book=ledger.lock_book(book_id=book_id), until=until)
+            book = ledger.lock_book(book_id=book_id, exclusive=True)
+            lapsed += burning.lapse(book=book, until=until)
     return lapsed

@@ -140,7 +140,10 @@ class _Rows:
         received_at: datetime,
     ) -> None:
         # Each customer's key and now are looked up once, not once an event.
-        self.books = {key: (book.pk, now_for(book)) for key, book in books.items()}
+        self.books = {
+            key: (book.pk, now_for(book), book.test_clock is not None)
+            for key, book in books.items()
+        }
         self.metrics = metrics
         self.cycles = cycles
         self.received_at = received_at
@@ -153,7 +156,7 @@ class _Rows:
         found = self.books.get(event.customer)
         if found is None:
             raise BadEvent("unknown_customer", f"There is no customer {event.customer}.")
-        book_id, now = found
+        book_id, now, is_clocked = found
         metric_id = self.metrics.get(event.metric)
         if metric_id is None:
             raise BadEvent("unknown_metric", f"There is no metric {event.metric}.")
@@ -171,6 +174,7 @@ class _Rows:
             event.quantity,
             occurred_at,
             counted_at,
-            self.received_at,
+            # Read after the lock, so that nothing arrives behind a lapse with a time before it.
+            now if is_clocked else max(now, self.received_at),
             event.properties,
         ]

@@ -5,50 +5,34 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import QuerySet
-
-from billing import pipeline
-from billing.models import Settlement, Subscription
-from billing.pipeline import load
-from billing.pipeline import usage as usages
-from billing.services import subscriptions
+from aforo.money import ZERO
+from billing.pipeline import paid
+from billing.services import burning
 from ledger.models import Book
-
-
-def _open(book: Book, now: datetime) -> QuerySet[Subscription]:
-    return Subscription.objects.filter(
-        customer=book.pk, status__in=subscriptions.LIVE, current_starts_at__lte=now
-    ).select_related("customer__book", "version__plan", "offering")
+from wallets import reads
+from wallets.models import CreditLot
 
 
 def pending(*, book: Book, now: datetime) -> dict[str, Decimal]:
-    """Give what the open cycles would burn now: units by metric code, money by currency.
+    """Give what burning the open cycles would take now: units by metric code, money by currency.
 
-    Priced as settlement would at this moment, without the minimum spend, which is due at the
-    cycle's end only. Reads without a lock: it is a forecast, and nothing rests on it.
+    Reads without a lock: it is a forecast, and nothing rests on it.
     """
-    burned: dict[str, Decimal] = {}
-    for subscription in _open(book, now):
-        cycle = Settlement(
-            subscription=subscription,
-            book=book,
-            cycle=subscription.cycle,
-            starts_at=subscription.current_starts_at,
-            ends_at=subscription.current_ends_at,
-        )
-        usage = usages.read_usage(settlement=cycle)
-        if not any(metric.events for metric in usage.values()):
-            continue
-        draft = load.load(
+    taken: dict[str, Decimal] = {}
+    until = now + burning.MICROSECOND
+    for subscription in burning.open_cycles(book=book, at=until):
+        draft = burning.forecast(
             book=book,
             subscription=subscription,
-            settlement=cycle,
-            usage=usage,
-            full_period=subscriptions.period_of(subscription, subscription.cycle),
+            until=until,
+            pays=lambda lot: reads.is_alive(lot, now),
         )
-        forecast = pipeline.run(pipeline.without_minimum(draft))
-        for metric, burns in forecast.unit_burns.items():
-            burned[metric] = sum((b.quantity for b in burns), burned.get(metric, Decimal(0)))
-        paid = sum(forecast.from_wallet.values(), Decimal(0))
-        burned[forecast.currency] = burned.get(forecast.currency, Decimal(0)) + paid
-    return burned
+        before = paid.by_lot(subscription_id=subscription.pk, cycle=subscription.cycle)
+        after = paid.targets(draft)
+        lots = CreditLot.objects.select_related("unit_wallet__metric").in_bulk({*before, *after})
+        for lot_id, lot in lots.items():
+            code = lot.currency if lot.unit_wallet is None else lot.unit_wallet.metric.code
+            burned = before[lot_id].quantity if lot_id in before else ZERO
+            open_part = after[lot_id].quantity if lot_id in after else ZERO
+            taken[code] = taken.get(code, ZERO) + open_part - burned
+    return {code: max(quantity, ZERO) for code, quantity in taken.items()}

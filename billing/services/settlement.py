@@ -26,10 +26,9 @@ from billing.models import (
 )
 from billing.pipeline import load, settle
 from billing.pipeline import usage as usages
-from billing.services import invoices, subscriptions
+from billing.services import burning, invoices, prepayment, subscriptions
 from ledger import services as ledger
 from ledger.models import Book
-from wallets import services as wallets
 
 Clock = Callable[[], datetime]
 
@@ -66,7 +65,7 @@ def settle_book(*, book_id: int, until: datetime, issued_at: datetime) -> int:
         settled += settle_cycle(subscription=due[0], now=issued_at)
     invoices.finalize_drafts(book_id=book_id, now=issued_at)
     with transaction.atomic():
-        lapse(book=ledger.lock_book(book_id=book_id), until=until)
+        burning.lapse(book=ledger.lock_book(book_id=book_id, exclusive=True), until=until)
     return settled
 
 
@@ -81,10 +80,12 @@ def settle_cycle(*, subscription: Subscription, now: datetime) -> bool:
         settlement.refresh_from_db()
         if settlement.status != SettlementStatus.SEALED:
             return False
-        wallets.release_due(book=book, until=settlement.ends_at)
         current = Subscription.objects.select_related(
             "customer__book", "version__plan", "offering"
         ).get(pk=subscription.pk)
+        # What lapsed within the cycle pays for the usage of its lifetime first.
+        burning.lapse_through(book=book, limit=settlement.ends_at - burning.MICROSECOND)
+        wallets.release_due(book=book, until=settlement.ends_at)
         draft = pipeline.run(
             load.load(
                 book=book,
@@ -94,13 +95,20 @@ def settle_cycle(*, subscription: Subscription, now: datetime) -> bool:
                 full_period=subscriptions.period_of(current, settlement.cycle),
             )
         )
-        settle.settle(book=book, settlement=settlement, draft=draft, now=now)
+        next_ends_at = subscriptions.period_of(current, settlement.cycle + 1).ends_at
+        settle.settle(
+            book=book, settlement=settlement, draft=draft, now=now, next_ends_at=next_ends_at
+        )
         if draft.billing_mode != "PREPAID" and draft.lines:
             invoices.draft_invoice(customer=current.customer, settlement=settlement, draft=draft)
         # A shortfall of the minimum spend is owed, but it does not suspend (DECISIONS 17).
         if draft.arrears > draft.commitment:
             subscriptions.set_status(
                 book=book, subscription=current, status=SubscriptionStatus.SUSPENDED
+            )
+        elif current.status == SubscriptionStatus.SUSPENDED and not prepayment.owes(current):
+            subscriptions.set_status(
+                book=book, subscription=current, status=SubscriptionStatus.ACTIVE
             )
         _go_on(book, current, settlement)
     invoices.finalize_drafts(book_id=settlement.book_id, now=now)
@@ -139,19 +147,8 @@ def _go_on(book: Book, subscription: Subscription, settlement: Settlement) -> No
         at=settlement.ends_at,
         until=subscription.current_ends_at,
     )
-    lapse(book=book, until=settlement.ends_at)
+    burning.lapse(book=book, until=settlement.ends_at)
     subscriptions.issue_plan_credits(book=book, subscription=subscription, at=settlement.ends_at)
-
-
-def lapse(*, book: Book, until: datetime) -> int:
-    """Lapse what expired by `until`; an unsettled cycle that ends at or before an expiry holds it
-    back, because the lot still pays for that cycle (DECISIONS 16). The book must be locked.
-    """
-    ends = [s.current_ends_at for s in _live(book.pk)]
-    held_back = [end for end in ends if end <= until]
-    limit = min([until, *(end - timedelta(microseconds=1) for end in held_back)])
-    wallets.release_due(book=book, until=limit)
-    return wallets.expire(book=book, until=limit)
 
 
 def pay_arrears(book: Book) -> None:
@@ -164,17 +161,7 @@ def pay_arrears(book: Book) -> None:
     )
     for settlement in owed.order_by("ends_at", "pk"):
         settle.pay_arrears(book=book, settlement=settlement, now=now_for(book))
-        subscription = settlement.subscription
-        if (
-            subscription.status == SubscriptionStatus.SUSPENDED
-            and not owed.filter(subscription=subscription).exists()
-        ):
-            subscriptions.set_status(
-                book=book, subscription=subscription, status=SubscriptionStatus.ACTIVE
-            )
-            subscriptions.issue_plan_credits(
-                book=book, subscription=subscription, at=subscription.current_starts_at
-            )
+    prepayment.reactivate(book=book)
 
 
 def get_settlement(*, livemode: bool, settlement_id: UUID) -> Settlement:

@@ -86,6 +86,7 @@ class Event(models.TextChoices):
     REFUND = "REFUND", "Credits refunded"
     DISPUTE = "DISPUTE", "Top-up disputed"
     ADJUSTMENT = "ADJUSTMENT", "Credits adjusted"
+    USAGE_BURNED = "USAGE_BURNED", "Metered usage paid by credits"
     SETTLEMENT = "SETTLEMENT", "Cycle settled"
     USAGE_ACCRUED = "USAGE_ACCRUED", "Uncovered usage accrued"
     FEE_RECOGNISED = "FEE_RECOGNISED", "Plan fee earned"

@@ -132,3 +132,15 @@ def given_up(parts: Iterable[LotPart], *, credit: str, currency: str) -> list[Li
 def mirrored(lines: Sequence[Line]) -> list[Line]:
     """Exchange the sides of each line."""
     return [replace(line, debit=line.credit, credit=line.debit) for line in lines]
+
+
+def difference(*, before: Sequence[Line], after: Sequence[Line]) -> list[Line]:
+    """Post what leads from one state to another, account pair by account pair, either way."""
+    changes: dict[Line, Decimal] = {}
+    for sign, lines in ((Decimal(-1), before), (Decimal(1), after)):
+        for line in lines:
+            pair = replace(line, amount=ZERO)
+            changes[pair] = changes.get(pair, ZERO) + sign * line.amount
+    up = [replace(pair, amount=change) for pair, change in changes.items() if change > 0]
+    down = [replace(pair, amount=-change) for pair, change in changes.items() if change < 0]
+    return [*up, *mirrored(down)]

@@ -82,6 +82,7 @@ RULES: Final[dict[str, Pairs]] = {
     "DISPUTE": _pairs((*LOT_LIABILITIES, "4940"), ("1020",))
     | {("1020", "1010"), ("1010", "1020"), ("6300", "1010")},
     "ADJUSTMENT": _BURN | _mirror(_BURN) | _UNCOVERED | _mirror(_UNCOVERED) | _NOTE | _LAPSE,
+    "USAGE_BURNED": _BURN | _mirror(_BURN),
     "SETTLEMENT": _BURN | _mirror(_BURN) | _UNCOVERED | _mirror(_UNCOVERED) | _LAPSE | _FEE,
     "USAGE_ACCRUED": _USAGE,
     "FEE_RECOGNISED": _FEE,

@@ -104,7 +104,10 @@ def _currency(code: str) -> str:
 class VersionForm(forms.ModelForm[RatePlanVersion]):
     class Meta:
         model = RatePlanVersion
-        fields = ["burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours"]
+        fields = [
+            "burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours",
+            "lapse_grace_hours", "late_usage",
+        ]  # fmt: skip
 
     def clean(self) -> dict[str, Any]:
         """Hold the plan-level terms against each other."""

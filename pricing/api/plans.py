@@ -20,6 +20,7 @@ from pricing import services
 from pricing.api.catalog import CatalogList, CodeField
 from pricing.models import (
     Kind,
+    LateUsage,
     Model,
     RatePlan,
     RatePlanVersion,
@@ -86,6 +87,8 @@ class WordingChange(StrictSerializer):
     maximum_spend = DecimalField(required=False, allow_null=True)
     caps = CapsField(required=False)
     grace_hours = serializers.IntegerField(min_value=0, max_value=2_000, required=False)
+    lapse_grace_hours = serializers.IntegerField(min_value=0, max_value=2_000, required=False)
+    late_usage = serializers.ChoiceField(choices=LateUsage.choices, required=False)
     charges = ChargeBody(many=True, required=False)
     grants = GrantTermsBody(many=True, required=False)
 
@@ -127,7 +130,8 @@ class VersionAnswer(serializers.ModelSerializer[RatePlanVersion]):
         model = RatePlanVersion
         fields = [
             "code", "name", "currency", "version", "status", "published_at", "burn_order",
-            "minimum_spend", "maximum_spend", "caps", "grace_hours", "charges", "grants",
+            "minimum_spend", "maximum_spend", "caps", "grace_hours", "lapse_grace_hours",
+            "late_usage", "charges", "grants",
         ]  # fmt: skip
 
     def get_charges(self, version: RatePlanVersion) -> list[dict[str, Any]]:
@@ -178,6 +182,7 @@ def wording_of(body: dict[str, Any]) -> services.Wording:
     """Take the wording of a version out of a body."""
     names = [
         "charges", "grants", "burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours",
+        "lapse_grace_hours", "late_usage",
     ]  # fmt: skip
     return services.Wording(**{name: body.pop(name) for name in names if name in body})
 

@@ -150,6 +150,8 @@ class Migration(migrations.Migration):
                 ('maximum_spend', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
                 ('caps', models.JSONField(blank=True, default=dict, help_text='Hard cap per metric and cycle: {"metric": {"quantity": "1000", "beyond": "PRICED"}}. With "REFUSED", usage beyond it is not billed.')),
                 ('grace_hours', models.PositiveIntegerField(default=0, help_text='How long after its end a cycle waits for late events.')),
+                ('lapse_grace_hours', models.PositiveIntegerField(default=0, help_text="How long after a credit's expiry usage of its lifetime may still arrive.")),
+                ('late_usage', models.CharField(choices=[('RERATE', 'Priced by the terms of its own cycle'), ('NEXT_CYCLE', 'Billed as usage of the next cycle')], default='RERATE', help_text='What becomes of usage that arrives after its cycle was settled.', max_length=10)),
                 ('published_at', models.DateTimeField(blank=True, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('plan', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='versions', to='pricing.rateplan')),

@@ -82,6 +82,13 @@ class VersionStatus(models.TextChoices):
     RETIRED = "RETIRED"
 
 
+class LateUsage(models.TextChoices):
+    """What becomes of usage that arrives after its cycle was settled."""
+
+    RERATE = "RERATE", "Priced by the terms of its own cycle"
+    NEXT_CYCLE = "NEXT_CYCLE", "Billed as usage of the next cycle"
+
+
 class RatePlanVersion(models.Model):
     """One wording of a rate plan: edited while DRAFT, frozen for ever once PUBLISHED."""
 
@@ -103,6 +110,16 @@ class RatePlanVersion(models.Model):
     )
     grace_hours = models.PositiveIntegerField(
         default=0, help_text="How long after its end a cycle waits for late events."
+    )
+    lapse_grace_hours = models.PositiveIntegerField(
+        default=0,
+        help_text="How long after a credit's expiry usage of its lifetime may still arrive.",
+    )
+    late_usage = models.CharField(
+        max_length=10,
+        choices=LateUsage.choices,
+        default=LateUsage.RERATE,
+        help_text="What becomes of usage that arrives after its cycle was settled.",
     )
     published_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

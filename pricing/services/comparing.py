@@ -39,6 +39,8 @@ def _flat(version: RatePlanVersion) -> dict[str, str]:
         "maximum_spend": version.maximum_spend,
         "caps": version.caps,
         "grace_hours": version.grace_hours,
+        "lapse_grace_hours": version.lapse_grace_hours,
+        "late_usage": version.late_usage,
         "charges": {
             charge.code: {
                 "model": charge.model,

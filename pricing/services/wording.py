@@ -14,6 +14,7 @@ from pricing.models import (
     ChargeMetric,
     GrantTemplate,
     Kind,
+    LateUsage,
     Metric,
     RatePlan,
     RatePlanVersion,
@@ -47,6 +48,8 @@ class Wording:
     maximum_spend: Decimal | None = None
     caps: Mapping[str, Any] = field(default_factory=dict)
     grace_hours: int = 0
+    lapse_grace_hours: int = 0
+    late_usage: str = LateUsage.RERATE
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +97,14 @@ def write(draft: RatePlanVersion, wording: Wording) -> RatePlanVersion:
     draft.maximum_spend = wording.maximum_spend
     draft.caps = caps_to_json(parts.caps)
     draft.grace_hours = wording.grace_hours
+    draft.lapse_grace_hours = wording.lapse_grace_hours
+    draft.late_usage = wording.late_usage
     draft.save(
-        update_fields=["burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours"]
-    )
+        update_fields=[
+            "burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours",
+            "lapse_grace_hours", "late_usage",
+        ]
+    )  # fmt: skip
     for charge, _ in parts.charges:
         charge.version = draft
     Charge.objects.bulk_create(charge for charge, _ in parts.charges)
@@ -123,6 +131,8 @@ def of(version: RatePlanVersion) -> Wording:
         maximum_spend=version.maximum_spend,
         caps=version.caps,
         grace_hours=version.grace_hours,
+        lapse_grace_hours=version.lapse_grace_hours,
+        late_usage=version.late_usage,
     )
 
 

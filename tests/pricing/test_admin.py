@@ -133,6 +133,8 @@ def version_page(draft: RatePlanVersion, **changes: Any) -> dict[str, Any]:
         "maximum_spend": "",
         "caps": '{"tokens": "500.0"}',
         "grace_hours": "0",
+        "lapse_grace_hours": "2",
+        "late_usage": "NEXT_CYCLE",
         "charges-TOTAL_FORMS": 1,
         "charges-INITIAL_FORMS": 1,
         "charges-0-id": charge.pk,
@@ -171,6 +173,7 @@ def test_ten_thousand_free_tokens_for_14_days_is_one_form(
         ["PROMO", "CASH"],
         {"tokens": {"quantity": "500", "beyond": "PRICED"}},
     )
+    assert (draft.lapse_grace_hours, draft.late_usage) == (2, "NEXT_CYCLE")
     assert Charge.objects.get().terms == {"unit_price": "0.003"}
     grant = GrantTemplate.objects.get()
     assert (grant.quantity, grant.expires_after_days) == (10_000, 14)

@@ -25,6 +25,8 @@ WORDS: dict[str, Any] = {
     "maximum_spend": "900",
     "caps": {"tokens": "1000000", "calls": {"quantity": "5.0", "beyond": "REFUSED"}},
     "grace_hours": 6,
+    "lapse_grace_hours": 2,
+    "late_usage": "NEXT_CYCLE",
     "charges": [
         {"code": "base", "model": "FLAT_RATE", "terms": {"flat_fee": "20"}, "timing": "ADVANCE"},
         {
@@ -49,7 +51,8 @@ WORDS: dict[str, Any] = {
     ],
 }  # fmt: skip
 SAID = [
-    "burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours", "charges", "grants",
+    "burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours", "lapse_grace_hours",
+    "late_usage", "charges", "grants",
 ]  # fmt: skip
 
 
