@@ -16,7 +16,8 @@ def route(draft: Draft) -> Draft:
 
     Needs: subtotal, discount, tax, overages, money_lots, kept_money, money_order. Gives:
     money_burns, payers, from_wallet, to_invoice, arrears, the TAX, OVERAGE and final ROUNDING
-    lines, and the final tax and total. Keeps: total = from_wallet + to_invoice + arrears; the lines sum to the total.
+    lines, and the final tax and total. Keeps: total = from_wallet + to_invoice + arrears; the
+    lines sum to the total.
     """
     net = draft.subtotal - draft.discount
     promo = promo_part(draft, net)

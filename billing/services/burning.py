@@ -111,9 +111,7 @@ def lapse(*, book: Book, until: datetime) -> int:
     """
     ends = [cycle.current_ends_at for cycle in open_cycles(book=book, at=until)]
     held_back = [end - MICROSECOND for end in ends if end <= until]
-    lapsed = lapse_through(
-        book=book, limit=min([until - lapse_grace(book=book), *held_back])
-    )
+    lapsed = lapse_through(book=book, limit=min([until - lapse_grace(book=book), *held_back]))
     wallets.release_due(book=book, until=min([until, *held_back]))
     return lapsed
 

@@ -29,6 +29,7 @@ from billing.pipeline import usage as usages
 from billing.services import burning, invoices, prepayment, subscriptions
 from ledger import services as ledger
 from ledger.models import Book
+from wallets import services as wallets
 
 Clock = Callable[[], datetime]
 
