@@ -19,7 +19,7 @@ from pricing.models import Metric, Offering
 from wallets import engine
 from wallets import services as wallets
 from wallets.answers import Answer
-from wallets.models import CreditLot, Debit, Movement, Operation
+from wallets.models import CreditLot, Debit, Hold, Movement, Operation, Reservation
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FEBRUARY = datetime(2026, 2, 1, tzinfo=UTC)
@@ -171,6 +171,8 @@ def everything() -> tuple[Any, ...]:
         Operation.objects.count(),
         sorted(CreditLot.objects.values_list("id", "remaining", "held", "carrying_remaining")),
         sorted(Book.objects.values_list("key", "sequence", "head_hash")),
+        sorted(Reservation.objects.values_list("id", "status", "captured")),
+        sorted(Hold.objects.values_list("id", "quantity", "captured", "released")),
     )
 
 

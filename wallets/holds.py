@@ -45,13 +45,16 @@ class Held:
 
 
 def read(
-    *, lots: Mapping[UUID, CreditLot], due_by: datetime, named: Collection[UUID] = ()
+    *,
+    books: Collection[int],
+    lots: Mapping[UUID, CreditLot],
+    due_by: datetime,
+    named: Collection[UUID] = (),
 ) -> list[Held]:
-    """Read what holds the given lots and is due, and the reservations that are named.
+    """Read the reservations of books that are due, and those that are named.
 
     `lots` are all open lots of the books in question; the first to time out comes first.
     """
-    books = {lot.book_id for lot in lots.values() if lot.held > 0}
     due = Q(book__in=books, status=ReservationStatus.HELD, expires_at__lte=due_by)
     found = (
         Reservation.objects.filter(due | Q(pk__in=named))

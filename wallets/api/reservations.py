@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import HttpResponse
+from django.utils import timezone
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
@@ -80,10 +81,15 @@ class ReservationRow(serializers.Serializer[Any]):
 
 class ReservationFilter(filters.FilterSet):
     customer_id = filters.CharFilter(field_name="book__key")
+    status = filters.ChoiceFilter(choices=ReservationStatus.choices, method="in_status")
 
     class Meta:
         model = Reservation
         fields = ["customer_id", "status"]
+
+    def in_status(self, found: QuerySet[Reservation], _: str, status: str) -> QuerySet[Reservation]:
+        """Go by what a reservation is now, whether or not its end is on record."""
+        return services.in_status(found, status=status, now=timezone.now())
 
 
 class ReservationsView(ApiView, generics.ListAPIView[Reservation]):

@@ -43,6 +43,8 @@ class Batch:
     def __init__(self, books: Mapping[str, Book], *, livemode: bool) -> None:
         self.books = books
         self.by_id = {book.pk: book for book in books.values()}
+        # One moment a book, so that a list sees every lot and hold on the same side of its end.
+        self.now = {book.pk: now_for(book) for book in books.values()}
         self.livemode = livemode
         self.operations: dict[tuple[int, str], Operation] = {}
         self.money: dict[tuple[int, str], Account] = {}
@@ -88,8 +90,7 @@ class Batch:
                 self.wallets[False, units.pk] = account
 
     def _open(self, wallet: Wallet | UnitWallet) -> Account:
-        book = self.by_id[wallet.book_id]
-        return Account(book, wallet, now_for(book))
+        return Account(self.by_id[wallet.book_id], wallet, self.now[wallet.book_id])
 
     def _read_lots(self) -> None:
         for lot in reads.open_lots(self.by_id):
@@ -119,17 +120,18 @@ class Batch:
 
     def _read_held(self, named: Sequence[UUID]) -> None:
         """Read the holds in question, and end those whose time is over."""
-        if not named and not any(lot.held > 0 for lot in self.lots.values()):
+        holding = {lot.book_id for lot in self.lots.values() if lot.held > 0}
+        if not self.books or not (named or holding):
             return
-        latest = max(now_for(book) for book in self.by_id.values())
-        for held in holds.read(lots=self.lots, due_by=latest, named=named):
+        latest = max(self.now.values())
+        for held in holds.read(books=holding, lots=self.lots, due_by=latest, named=named):
             reservation = held.reservation
             book = self.by_id.get(reservation.book_id)
             if book is None:
                 continue
             reservation.book = book
             self.held[reservation.id] = held
-            if held.is_due(now_for(book)):
+            if held.is_due(self.now[book.pk]):
                 holds.time_out(self.journal, held)
                 self.note(held, released=held.reservation.held)
 
@@ -140,9 +142,8 @@ class Batch:
             self.released.add(held.reservation.book_id)
 
     @cached_property
-    def known_metrics(self) -> set[str]:
-        codes = Metric.objects.filter(livemode=self.livemode).values_list("code", flat=True)
-        return set(codes)
+    def metrics(self) -> dict[str, Metric]:
+        return {metric.code: metric for metric in Metric.objects.filter(livemode=self.livemode)}
 
     def book_of(self, request: Request | Ask) -> Book:
         """Find the customer's book.
@@ -188,16 +189,21 @@ class Batch:
         """
         book = self.book_of(request)
         if request.metric is not None:
-            account = self.units.get((book.pk, request.metric))
-            if account is None and request.metric not in self.known_metrics:
-                detail = f"There is no metric {request.metric}."
-                raise Invalid([FieldError("/metric", "unknown_metric", detail)])
-            return account or Account(book, UnitWallet(book=book), now_for(book))
+            return self.units.get((book.pk, request.metric)) or self._unopened(book, request.metric)
         if request.currency is not None:
             account = self.money.get((book.pk, request.currency))
-            wallet = Wallet(book=book, currency=request.currency)
-            return account or Account(book, wallet, now_for(book))
+            return account or self._open(Wallet(book=book, currency=request.currency))
         return self._only_account(book)
+
+    def _unopened(self, book: Book, code: str) -> Account:
+        """Give the empty account of a metric of which the customer never had a unit.
+
+        Raises: Invalid (`unknown_metric`).
+        """
+        metric = self.metrics.get(code)
+        if metric is None:
+            raise Invalid([FieldError("/metric", "unknown_metric", f"There is no metric {code}.")])
+        return self._open(UnitWallet(book=book, metric=metric))
 
     def _only_account(self, book: Book) -> Account:
         accounts = [a for (book_id, _), a in self.money.items() if book_id == book.pk]

@@ -27,6 +27,7 @@ from wallets.services.reservations import (
     books_to_release,
     describe_reservation,
     get_reservation,
+    in_status,
     release_due,
     reservations,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "get_reservation",
     "give",
     "grant",
+    "in_status",
     "issue",
     "lapsing_books",
     "money_wallet",

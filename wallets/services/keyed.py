@@ -15,9 +15,8 @@ from aforo.sandbox.services import now_for
 from ledger import services as ledger
 from ledger.models import Book
 from wallets.answers import Answer, answer
-from wallets.models import (
-    Operation,
-)
+from wallets.models import Operation
+from wallets.services.reservations import release_due
 
 
 def once(
@@ -46,7 +45,8 @@ def once_in_book(
     make: Callable[[Book, UUID], dict[str, object]],
     status: int = 201,
 ) -> Answer:
-    """Run `make` under a book's lock, at most once for ever per (book, key).
+    """Run `make` under a book's lock, at most once for ever per (book, key), after what is due of
+    its reservations has ended.
 
     Raises: KeyReused, and whatever `make` raises; then the key stays free.
     """
@@ -57,6 +57,7 @@ def once_in_book(
         if first is not None:
             check_same(key=key, first=(first.endpoint, first.content), again=(endpoint, meaning))
             return Answer(first.status, first.body, replayed=True)
+        release_due(book=book, until=now_for(book))
         operation_id = new_id()
         given = answer(status, make(book, operation_id))
         Operation.objects.create(

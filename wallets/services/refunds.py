@@ -19,7 +19,6 @@ from wallets.answers import Answer
 from wallets.journal import Journal
 from wallets.models import CreditLot, Wallet
 from wallets.services import holders, keyed
-from wallets.services.reservations import release_due
 
 ZERO = Decimal(0)
 REFUND = "POST /v1/wallets/refunds"
@@ -56,7 +55,6 @@ def refund(
 
     def make(book: Book, operation_id: UUID) -> dict[str, object]:
         now = now_for(book)
-        release_due(book=book, until=now)
         wallet = holders.money_wallet(book=book, currency=currency)
         bought = _bought(book, now)
         parts = _cash_parts(bought, wallet, amount)

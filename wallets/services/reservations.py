@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet, Value
+from django.db.models.functions import Coalesce
 
 from aforo.errors import NotFound
 from aforo.sandbox.services import now_for
@@ -26,24 +27,28 @@ def release_due(*, book: Book, until: datetime) -> int:
     The book must be locked. What is set free pays arrears first, and lapses where its lot has.
     Gives the number of reservations that ended; repeating ends none twice.
     """
+    if not _on_record_as_held(until).filter(book=book).exists():
+        return 0
     lots = {lot.id: lot for lot in reads.open_lots([book.pk])}
-    due = holds.read(lots=lots, due_by=until)
+    due = holds.read(books=[book.pk], lots=lots, due_by=until)
     journal = Journal()
     for held in due:
         held.reservation.book = book
         holds.time_out(journal, held)
     journal.write()
     holds.write(due)
-    if due:
-        hooks.credits_arrived(book)
+    hooks.credits_arrived(book)
     return len(due)
+
+
+def _on_record_as_held(until: datetime | Coalesce) -> QuerySet[Reservation]:
+    """Give the reservations whose time is over at `until` and whose end is not yet written down."""
+    return Reservation.objects.filter(status=ReservationStatus.HELD, expires_at__lte=until)
 
 
 def books_to_release(*, livemode: bool | None, until: datetime) -> list[int]:
     """Give the books with a reservation that is due, those on a test clock left out."""
-    due = Reservation.objects.filter(
-        status=ReservationStatus.HELD, expires_at__lte=until, book__test_clock=None
-    )
+    due = _on_record_as_held(until).filter(book__test_clock=None)
     if livemode is not None:
         due = due.filter(book__livemode=livemode)
     return list(due.order_by("book_id").values_list("book_id", flat=True).distinct())
@@ -55,6 +60,17 @@ def reservations(*, livemode: bool) -> QuerySet[Reservation]:
     return mine.select_related(
         "book__test_clock", "wallet", "unit_wallet__metric"
     ).prefetch_related("holds")
+
+
+def in_status(found: QuerySet[Reservation], *, status: str, now: datetime) -> QuerySet[Reservation]:
+    """Keep the reservations that are in a status now, by their customer's clock if it has one."""
+    over = _on_record_as_held(Coalesce("book__test_clock__now", Value(now))).values("pk")
+    match status:
+        case ReservationStatus.HELD:
+            return found.filter(status=status).exclude(pk__in=over)
+        case ReservationStatus.EXPIRED:
+            return found.filter(Q(status=status) | Q(pk__in=over))
+    return found.filter(status=status)
 
 
 def get_reservation(*, livemode: bool, reservation_id: UUID) -> Reservation:
