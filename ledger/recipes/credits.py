@@ -30,6 +30,7 @@ from ledger.recipes.lines import (
     liability,
     mirrored,
     revenue,
+    signed,
     some,
 )
 
@@ -154,8 +155,10 @@ def earned_refunded(*, amount: Decimal, currency: str, paid_from: str = CLEARING
 
 
 def refund_rounded(*, residue: Decimal, currency: str) -> list[Line]:
-    """Post what a pay-out in whole cents keeps of the consideration that was taken back."""
-    return some(Line(CLEARING, ROUNDING, residue, currency))
+    """Post what a pay-out in whole cents keeps (residue above zero) of the consideration that was
+    taken back, or pays beyond it.
+    """
+    return signed(CLEARING, ROUNDING, residue, currency)
 
 
 def dispute_opened(*, amount: Decimal, currency: str) -> list[Line]:
