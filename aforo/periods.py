@@ -7,7 +7,7 @@ anchor + n intervals (DESIGN 6).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from enum import StrEnum
 
 from dateutil.relativedelta import relativedelta
@@ -80,3 +80,9 @@ def index_at(
     while bound(anchor, zone, interval, count, index + 1) <= moment:
         index += 1
     return index
+
+
+def month_of(day: date) -> tuple[date, date]:
+    """Give the bounds of a day's calendar month, half open."""
+    first = day.replace(day=1)
+    return first, first + relativedelta(months=1)

@@ -11,6 +11,7 @@ from pathlib import Path
 import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
 
 from aforo import devdb, money
 
@@ -111,6 +112,9 @@ USE_TZ = True
 USE_I18N = False
 # The zone of the selling company: it decides the accounting date of an entry (DECISIONS 21).
 ENTITY_TIMEZONE = env.str("ENTITY_TIMEZONE", default="UTC")
+# What its reports and exported files are headed with; the French file is named after the number.
+ENTITY_NAME = env.str("ENTITY_NAME", default="Aforo")
+ENTITY_REGISTRATION = env.str("ENTITY_REGISTRATION", default="")
 
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
@@ -145,6 +149,8 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "aforo.api.schema.ProblemAutoSchema",
     "EXCEPTION_HANDLER": "aforo.api.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,
+    # `format` is a parameter of reports, not of the answer's renderer.
+    "URL_FORMAT_OVERRIDE": None,
     "DATETIME_FORMAT": "iso-8601",
     "PAGE_SIZE": 50,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
@@ -212,5 +218,35 @@ UNFOLD = {
     "SITE_SYMBOL": "account_balance_wallet",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "SIDEBAR": {"show_search": True, "show_all_applications": True},
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": True,
+        "navigation": [
+            {
+                "title": "Finance",
+                "items": [
+                    {
+                        "title": "Reports",
+                        "icon": "table_chart",
+                        "link": reverse_lazy("reports"),
+                        "permission": lambda request: request.user.has_perm("ledger.view_entry"),
+                    },
+                    {
+                        "title": "Exports",
+                        "icon": "upload_file",
+                        "link": reverse_lazy("admin:ledger_exportbatch_changelist"),
+                        "permission": lambda request: request.user.has_perm(
+                            "ledger.view_exportbatch"
+                        ),
+                    },
+                    {
+                        "title": "Entries",
+                        "icon": "menu_book",
+                        "link": reverse_lazy("admin:ledger_entry_changelist"),
+                        "permission": lambda request: request.user.has_perm("ledger.view_entry"),
+                    },
+                ],
+            },
+        ],
+    },
 }

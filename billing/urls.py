@@ -8,6 +8,7 @@ from billing.api import (
     customers,
     migration,
     preview,
+    reports,
     settlements,
     usage,
     usage_windows,
@@ -43,5 +44,7 @@ urlpatterns = [
     path("ledger/verify", books.VerifyView.as_view()),
     path("usage", usage_windows.UsageView.as_view()),
     path("events", usage.CloudEventsView.as_view()),
+    path("ledger/reports", reports.ReportsView.as_view()),
+    path("ledger/reports/<str:name>", reports.ReportView.as_view()),
     path("", include("billing.urls_ingest")),
 ]

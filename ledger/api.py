@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
-from django_filters import rest_framework as filters
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics, serializers
 from rest_framework.request import Request
@@ -16,7 +15,8 @@ from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
 from aforo.api.pagination import NewestFirst
 from aforo.api.views import ApiView
 from ledger import reports
-from ledger.models import Entry, Event, Posting
+from ledger.drill import EntryFilter
+from ledger.models import Entry, Posting
 
 
 class PostingAnswer(serializers.ModelSerializer[Posting]):
@@ -44,21 +44,6 @@ class EntryAnswer(serializers.ModelSerializer[Entry]):
         """Show the postings in their order."""
         postings = sorted(entry.postings.all(), key=lambda posting: posting.position)
         return [dict(PostingAnswer(posting).data) for posting in postings]
-
-
-class EntryFilter(filters.FilterSet):
-    """`from` and `to` bound `occurred_at`, half open."""
-
-    customer_id = filters.CharFilter(field_name="book__key")
-    event = filters.ChoiceFilter(choices=Event.choices)
-
-    class Meta:
-        model = Entry
-        fields = ["customer_id", "event"]
-
-    # `from` is a word of the language, so it cannot be assigned like the others.
-    vars()["from"] = filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="gte")
-    to = filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="lt")
 
 
 class NewestRecorded(NewestFirst):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 
 def moment(text: str) -> datetime:
@@ -13,3 +13,11 @@ def moment(text: str) -> datetime:
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text} is no ISO 8601 moment") from error
     return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def day(text: str) -> date:
+    """Read an ISO 8601 day."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is no day; write YYYY-MM-DD") from error

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date
+from urllib.parse import parse_qsl
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 
 from aforo.adminui import ReadOnlyAdmin, ReadOnlyInline
+from ledger.drill import postings_behind
 from ledger.models import Account, Book, Entry, Period, Posting
 
 
@@ -49,11 +57,55 @@ class PeriodAdmin(ReadOnlyAdmin):
     ordering = ["-starts_on"]
 
 
+class BehindFigure(admin.SimpleListFilter):
+    """The postings that a report's figure is the sum of; reports link to it."""
+
+    title = "figure of a report"
+    parameter_name = "figure"
+
+    def lookups(
+        self, request: HttpRequest, model_admin: admin.ModelAdmin[Posting]
+    ) -> list[tuple[str, str]]:
+        """Offer the figure that is looked at, none else."""
+        figure = request.GET.get(self.parameter_name, "")
+        return [(figure, ", ".join(f"{k} {v}" for k, v in parse_qsl(figure)))] if figure else []
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Posting]) -> QuerySet[Posting]:
+        """Narrow to what the figure is made of."""
+        asked = dict(parse_qsl(str(self.value())))
+        livemode = asked.pop("mode", "live") == "live"
+        return queryset.filter(pk__in=postings_behind(livemode=livemode, asked=asked))
+
+
 @admin.register(Posting)
 class PostingAdmin(ReadOnlyAdmin):
-    list_display = ["entry", "debit", "credit", "amount", "currency"]
-    list_filter = ["currency", "debit", "credit"]
-    list_select_related = ["entry", "debit", "credit"]
+    list_display = [
+        "posted_on", "customer", "event", "debit", "credit", "amount", "currency", "entry_link",
+    ]  # fmt: skip
+    list_display_links = None
+    list_filter = [BehindFigure, "currency", "debit", "credit"]
+    list_select_related = ["entry__book", "debit", "credit"]
     search_fields = ["entry__book__key"]
     ordering = ["-id"]
     show_full_result_count = False
+
+    @admin.display(description="posted on", ordering="entry__accounting_date")
+    def posted_on(self, posting: Posting) -> date:
+        """Show the accounting date."""
+        return posting.entry.accounting_date
+
+    @admin.display(description="customer", ordering="entry__book__key")
+    def customer(self, posting: Posting) -> str:
+        """Show whose book it is in."""
+        return posting.entry.book.key
+
+    @admin.display(description="event", ordering="entry__event")
+    def event(self, posting: Posting) -> str:
+        """Show what happened."""
+        return str(posting.entry.get_event_display())
+
+    @admin.display(description="entry")
+    def entry_link(self, posting: Posting) -> str:
+        """Lead to the entry with all its postings."""
+        url = reverse("admin:ledger_entry_change", args=[posting.entry_id])
+        return format_html('<a href="{}">#{}</a>', url, posting.entry.sequence)

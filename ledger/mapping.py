@@ -1,0 +1,88 @@
+"""Which account of the company's general ledger an account of the books is, by rule.
+
+A rule holds for an account from a day on, for one currency or for all; the one for the currency
+goes first, then the latest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from aforo.errors import FieldError, Invalid
+from ledger.models import Account, GlMapping
+
+
+class UnmappedAccounts(Invalid):
+    """Accounts that have been posted to and have no place in the general ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class GlAccount:
+    """An account as the general ledger knows it."""
+
+    code: str
+    name: str
+
+
+class Mapping:
+    """The rules in force, read once."""
+
+    def __init__(self, rules: Sequence[GlMapping], chart: dict[str, str]) -> None:
+        self._rules: dict[tuple[str, str], list[GlMapping]] = {}
+        for rule in sorted(rules, key=lambda rule: rule.starts_on, reverse=True):
+            self._rules.setdefault((rule.account_id, rule.currency), []).append(rule)
+        self._chart = chart
+        lines = sorted(
+            f"{x.account_id}|{x.currency}|{x.starts_on}|{x.ends_on}|{x.gl_code}|{x.gl_name}"
+            for x in rules
+        )
+        self.version = _digest(lines)
+        self.chart_version = _digest(f"{code}|{name}" for code, name in sorted(chart.items()))
+
+    def find(self, *, account: str, currency: str, day: date) -> GlAccount | None:
+        """Give the account of the general ledger on a day, if a rule names one."""
+        for key in ((account, currency), (account, "")):
+            for rule in self._rules.get(key, ()):
+                if rule.starts_on <= day and (rule.ends_on is None or day < rule.ends_on):
+                    return GlAccount(rule.gl_code, rule.gl_name or self.own(account).name)
+        return None
+
+    def own(self, account: str) -> GlAccount:
+        """Give the account of the books itself."""
+        return GlAccount(account, self._chart.get(account, "(not in the chart)"))
+
+    def check(self, wanted: Iterable[tuple[str, str, date]]) -> None:
+        """Refuse if an account has no rule in its currency on its day.
+
+        Raises: UnmappedAccounts, naming each account once.
+        """
+        missing = sorted(
+            {
+                (account, currency)
+                for account, currency, day in wanted
+                if self.find(account=account, currency=currency, day=day) is None
+            }
+        )
+        if missing:
+            names = ", ".join(f"{account} in {currency}" for account, currency in missing)
+            detail = f"Map these accounts to the general ledger first: {names}."
+            raise UnmappedAccounts(
+                [
+                    FieldError(f"/mapping/{account}/{currency}", "unmapped_account", detail)
+                    for account, currency in missing
+                ],
+                detail=detail,
+            )
+
+
+def read() -> Mapping:
+    """Read the rules and the chart."""
+    chart = dict(Account.objects.values_list("code", "name"))
+    return Mapping(list(GlMapping.objects.order_by("pk")), chart)
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,0 +1,74 @@
+"""A report as a table for the console."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+
+from rich.console import Console
+from rich.table import Table
+
+from ledger.reports.shape import Column, Header, Kind, Report
+from ledger.reports.writing.headers import header_facts
+from ledger.reports.writing.tally import Tally
+
+MAX_ROWS = 1_000
+_NUMBERS = {Kind.AMOUNT, Kind.QUANTITY, Kind.COUNT}
+
+
+def print_table(report: Report, console: Console, *, run_at: datetime) -> Header:
+    """Print a report with its header; columns of nothing, and rows beyond the first thousand, are
+    left out, and said to be.
+    """
+    tally = Tally(report)
+    passing = tally.cells()
+    shown = [cells for _, cells in islice(passing, MAX_ROWS)]
+    for _ in passing:
+        pass
+    header = tally.header(run_at=run_at)
+    table = Table(title=header.title, title_justify="left")
+    kept = kept_columns(report.columns, shown)
+    for number in kept:
+        column = report.columns[number]
+        table.add_column(
+            column.title,
+            justify="right" if column.kind in _NUMBERS else "left",
+            no_wrap=column.kind in _NUMBERS,
+        )
+    for cells in shown:
+        table.add_row(*(cells[number] for number in kept))
+    console.print(table)
+    for name, value in header_facts(header).items():
+        if value not in (None, [], {}) and name not in {"report", "title"}:
+            console.print(f"{name}: {_written(value)}", highlight=False, markup=False)
+    if len(kept) < len(report.columns):
+        left = [c.title for n, c in enumerate(report.columns) if n not in kept]
+        console.print(f"Without figures: {', '.join(left)}.", highlight=False)
+    if header.rows > len(shown):
+        console.print(f"{header.rows - len(shown)} more rows: ask for csv or xlsx.")
+    return header
+
+
+def kept_columns(columns: Sequence[Column], shown: Sequence[Sequence[str]]) -> list[int]:
+    """Give the numbers of the columns that have something in them, or are kept anyway."""
+    return [
+        number
+        for number, column in enumerate(columns)
+        if column.kept or not shown or any(not is_nothing(cells[number]) for cells in shown)
+    ]
+
+
+def is_nothing(cell: str) -> bool:
+    """Say whether a cell is empty or a zero."""
+    return not cell.strip("-0.")
+
+
+def _written(value: object) -> str:
+    match value:
+        case Mapping():
+            return "; ".join(f"{name} {_written(part)}" for name, part in value.items())
+        case list():
+            return " ".join(str(part) for part in value)
+        case _:
+            return str(value)

@@ -1,0 +1,1 @@
+"""Reports that need to know credit lots; each is a file with one `report(scope)`."""

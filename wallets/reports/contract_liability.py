@@ -1,0 +1,81 @@
+"""The contract-liability roll-forward, its closing held against the trial balance and the lots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from ledger.models import Event
+from ledger.recipes.lines import BONUS_CREDITS, CASH_CREDITS, EXPECTED_BREAKAGE, PLAN_FEES
+from ledger.reports import liability, rollforward
+from ledger.reports.shape import Column, Drill, Report, Row, Scope, amount_column, text_column
+from wallets.reports import lots
+
+ZERO = Decimal(0)
+
+
+def report(scope: Scope) -> Report:
+    """Show, for each kind of credit and currency, the way from opening to closing.
+
+    It foots; the opening is the closing of the span before; what lots carried at the end stands
+    beside the closing, and the difference is shown.
+    """
+    made = {column.name: column for column in rollforward.columns(scope, liability.RULES)}
+    made |= {column.name: column for column in _bought(scope)}
+    return Report(
+        name="contract-liability",
+        title="Contract liability, roll-forward",
+        scope=scope,
+        columns=[
+            text_column("kind", "Kind"),
+            text_column("account", "Account"),
+            text_column("currency", "Currency"),
+            *(made[name] for name in liability.ORDER),
+            amount_column("from_opening", "Revenue that was in the opening"),
+            amount_column("lots", "Lots carry", kept=True),
+            amount_column("difference", "Difference", kept=True),
+        ],
+        rows=_rows(scope),
+        notes=[
+            "Top-ups are shown as paid, and what bonus credits take of it beside them.",
+            "Plan fees and expected breakage have no lots.",
+        ],
+    )
+
+
+def _bought(scope: Scope) -> list[Column]:
+    """Make the two columns that top-ups fall into; their bonus part is on account 2110."""
+
+    def paid(row: Row) -> Drill | None:
+        if row["account"] != CASH_CREDITS:
+            return {**scope.span, "account": str(row["account"]), "event": Event.TOP_UP.value}
+        both = f"{CASH_CREDITS},{BONUS_CREDITS}"
+        return {**scope.span, "account": both, **_top_ups(row)}
+
+    def bonus(row: Row) -> Drill:
+        return {**scope.span, "account": BONUS_CREDITS, **_top_ups(row)}
+
+    return [
+        amount_column("top_ups", "Top-ups", paid),
+        amount_column("to_bonus", "Allocated to bonus", bonus),
+    ]
+
+
+def _top_ups(row: Row) -> dict[str, str]:
+    return {"currency": str(row["currency"]), "event": Event.TOP_UP.value}
+
+
+def _rows(scope: Scope) -> Iterator[Row]:
+    carried = lots.carried(scope)
+    for found in liability.lines(scope):
+        line = found.line
+        has_lots = line.account not in {PLAN_FEES, EXPECTED_BREAKAGE}
+        carries = carried.get((line.account, line.currency), ZERO) if has_lots else None
+        yield {
+            "kind": liability.ACCOUNTS[line.account],
+            **rollforward.row(line, liability.RULES),
+            "to_bonus": line.columns.get("to_bonus", ZERO),
+            "from_opening": found.from_opening,
+            "lots": carries,
+            "difference": None if carries is None else line.closing - carries,
+        }

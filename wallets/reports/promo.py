@@ -1,0 +1,58 @@
+"""What promotions cost: credits given without a price, used, lapsed and outstanding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ledger.reports.shape import Column, Kind, Report, Row, Scope, text_column
+from wallets.reports import lots
+
+_PROMO = """
+    SELECT lot.source, coalesce(nullif(lot.reason, ''), split_part(lot.cause, ':', 1)), lot.kind,
+        coalesce(metric.code, lot.currency) AS unit, count(DISTINCT lot.id),
+        count(DISTINCT lot.book_id),
+        sum(m.quantity) FILTER (WHERE m.kind = 'GRANT'),
+        -sum(m.quantity * side.sign) FILTER (WHERE m.kind IN ('BURN', 'REVERSE')),
+        -sum(m.quantity * side.sign) FILTER (WHERE m.kind IN ('REFUND', 'ADJUST')),
+        sum(m.quantity) FILTER (WHERE m.kind = 'EXPIRE'),
+        sum(m.quantity * side.sign)
+    FROM {movements}
+    LEFT JOIN wallets_unitwallet held ON held.id = lot.unit_wallet_id
+    LEFT JOIN pricing_metric metric ON metric.id = held.metric_id
+    WHERE {scope} AND (lot.kind = 'PROMO' OR lot.source = 'CAMPAIGN')
+    GROUP BY 1, 2, 3, 4
+    ORDER BY 1, 2, 3, 4
+"""
+_NAMES = ("grants", "customers", "granted", "used", "taken_back", "lapsed", "outstanding")
+
+
+def report(scope: Scope) -> Report:
+    """Show, for each campaign or other source, what it gave up to the end of the span.
+
+    Units stand in units and money at face, which is its list price.
+    """
+    return Report(
+        name="promo-cost",
+        title="Promotions by campaign",
+        scope=scope,
+        columns=[
+            text_column("source", "Source"),
+            text_column("campaign", "Campaign or reason"),
+            text_column("kind", "Kind"),
+            text_column("unit", "Unit"),
+            Column("grants", "Grants", Kind.COUNT),
+            Column("customers", "Customers", Kind.COUNT),
+            Column("granted", "Granted", Kind.QUANTITY),
+            Column("used", "Used at face", Kind.QUANTITY),
+            Column("taken_back", "Taken back", Kind.QUANTITY),
+            Column("lapsed", "Lapsed", Kind.QUANTITY),
+            Column("outstanding", "Outstanding", Kind.QUANTITY),
+        ],
+        rows=_rows(scope),
+    )
+
+
+def _rows(scope: Scope) -> Iterator[Row]:
+    for source, campaign, kind, unit, *figures in lots.fetch(_PROMO, scope):
+        counted = dict(zip(_NAMES, (figure or 0 for figure in figures), strict=True))
+        yield {"source": source, "campaign": campaign, "kind": kind, "unit": unit, **counted}
