@@ -180,6 +180,7 @@ SPECTACULAR_SETTINGS = {
         "SettlementStatus": "billing.models.SettlementStatus",
         "InvoiceStatus": "billing.models.InvoiceStatus",
         "CampaignStatus": "pricing.models.CampaignStatus",
+        "ReservationStatus": "wallets.models.ReservationStatus",
         "RunStatus": "billing.models.RunStatus",
         "GivenKind": ["PROMO", "BONUS"],
     },

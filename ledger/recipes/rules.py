@@ -78,7 +78,8 @@ RULES: Final[dict[str, Pairs]] = {
     "REVERSAL": _mirror(_BURNED) | _LAPSE,
     "EXPIRY": _LAPSE,
     "ROLLOVER": NOTHING,
-    "REFUND": _pairs((*LOT_LIABILITIES, "4920"), (*_MONEY, "2200")) | {("1010", "7900")},
+    "REFUND": _pairs((*LOT_LIABILITIES, "4920"), (*_MONEY, "2200"))
+    | {("1010", "7900"), ("7900", "1010")},
     "DISPUTE": _pairs((*LOT_LIABILITIES, "4940"), ("1020",))
     | {("1020", "1010"), ("1010", "1020"), ("6300", "1010")},
     "ADJUSTMENT": _BURN | _mirror(_BURN) | _UNCOVERED | _mirror(_UNCOVERED) | _NOTE | _LAPSE,

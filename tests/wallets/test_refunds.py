@@ -203,7 +203,7 @@ def test_a_lapsed_bonus_is_missing() -> None:
 def test_whole_cents_are_paid_and_the_rest_is_rounding(
     amount: str, paid: str, rounding: str
 ) -> None:
-    """All bonus is burned, so 10 cash pay 8.3333.. and 20 pay 16.6666..; the books say the cents."""
+    """All bonus is burned: 10 cash pay 8.3333.. and 20 pay 16.6666..; the books say the cents."""
     bundle_with("20")
 
     assert refund(amount)["refunded"] == paid
