@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
-from billing.services import campaign_runs, due, runs
+from billing.services import backtest, campaign_runs, due, runs
 
 
 @shared_task
@@ -30,6 +30,12 @@ def sweep() -> None:
 def run_campaign(run_id: str) -> None:
     """Give to everybody whom a campaign's run has not reached yet."""
     campaign_runs.execute(run_id=UUID(run_id), clock=timezone.now)
+
+
+@shared_task
+def execute_backtest(backtest_id: str) -> None:
+    """Price what a backtest asks about."""
+    backtest.execute(backtest_id=UUID(backtest_id), clock=timezone.now)
 
 
 def hand_over(run_id: UUID, task: Callable[[str], None] = execute_run) -> None:

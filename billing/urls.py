@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from billing.api import (
+    backtests,
     books,
     campaigns,
     customers,
@@ -16,6 +17,10 @@ from billing.api import (
 
 urlpatterns = [
     path("rate-plans/<str:code>/preview", preview.PlanPreviewView.as_view()),
+    path("rate-plans/<str:code>/backtest", backtests.PlanBacktestView.as_view()),
+    path("backtests", backtests.BacktestsView.as_view()),
+    path("backtests/<uuid:backtest_id>", backtests.BacktestView.as_view()),
+    path("backtests/<uuid:backtest_id>/cycles", backtests.BacktestCyclesView.as_view()),
     path("campaigns", campaigns.CampaignsView.as_view()),
     path("campaigns/redeem", campaigns.RedeemView.as_view()),
     path("campaigns/<str:code>", campaigns.CampaignView.as_view()),

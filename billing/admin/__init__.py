@@ -1,5 +1,5 @@
-"""Billing in the back office: what happened is read, campaigns are run."""
+"""Billing in the back office: what happened is read, campaigns are run, plans are tried."""
 
-from billing.admin import campaigns, records
+from billing.admin import campaigns, records, whatif
 
-__all__ = ["campaigns", "records"]
+__all__ = ["campaigns", "records", "whatif"]

@@ -1,5 +1,6 @@
 """Customers, subscriptions, usage, settlements and invoices."""
 
+from billing.models.backtests import Backtest, BacktestCycle
 from billing.models.campaigns import CampaignRun, MilestoneWatch
 from billing.models.customers import Customer, Subscription, SubscriptionStatus
 from billing.models.invoices import (
@@ -20,6 +21,8 @@ from billing.models.settlements import (
 from billing.models.usage import UsageEvent
 
 __all__ = [
+    "Backtest",
+    "BacktestCycle",
     "CampaignRun",
     "Customer",
     "CycleBurn",

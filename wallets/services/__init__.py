@@ -32,7 +32,7 @@ from wallets.services.reservations import (
     reservations,
 )
 from wallets.services.reversals import reverse
-from wallets.services.rollover import roll_over
+from wallets.services.rollover import roll_over, rolled_quantity
 from wallets.services.statements import running_balances, statement, statement_as_of
 from wallets.services.top_ups import Bonus, Payment, PaymentDeclined, top_up
 
@@ -64,6 +64,7 @@ __all__ = [
     "reservations",
     "reverse",
     "roll_over",
+    "rolled_quantity",
     "running_balances",
     "statement",
     "statement_as_of",

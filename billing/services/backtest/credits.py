@@ -1,0 +1,202 @@
+"""The credits that a cycle would have found: those that lived then, and the version's own.
+
+What a cycle found of a lot is what its settlement left of it plus what the cycle burned. What the
+version would have burned more, or less, of it in the cycles before is taken off, or added.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import connection
+
+from aforo.ids import new_id
+from aforo.money import ZERO
+from billing.models import Settlement, Subscription
+from billing.pipeline.draft import Consideration, Draft
+from pricing.models import GrantTemplate, RatePlanVersion, Recurrence
+from pricing.terms import parse_rollover
+from wallets import services as wallets
+from wallets.models import CreditLot, Source
+from wallets.waterfall import Lot
+
+_FOUND = """
+    SELECT settlement.id, lot.id, after.balance_after - after.held_after,
+        coalesce(burned.quantity, 0)
+    FROM billing_settlement AS settlement
+    JOIN ledger_entry AS entry ON entry.id = settlement.entry_id
+    JOIN wallets_creditlot AS lot ON lot.book_id = settlement.book_id
+    JOIN LATERAL (
+        SELECT movement.balance_after, movement.held_after
+        FROM wallets_movement AS movement JOIN ledger_entry AS moved ON moved.id = movement.entry_id
+        WHERE movement.lot_id = lot.id AND moved.sequence <= entry.sequence
+        ORDER BY moved.sequence DESC, movement.position DESC LIMIT 1
+    ) AS after ON true
+    LEFT JOIN LATERAL (
+        SELECT sum(movement.quantity) AS quantity FROM wallets_movement AS movement
+        WHERE movement.entry_id = entry.id AND movement.lot_id = lot.id AND movement.kind = 'BURN'
+    ) AS burned ON true
+    WHERE settlement.id = ANY(%s) AND after.balance_after + coalesce(burned.quantity, 0) > 0
+    ORDER BY settlement.id, lot.granted_at, lot.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A lot as a cycle found it, and what the cycle burned of it."""
+
+    lot: CreditLot
+    available: Decimal
+    burned: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLot:
+    """A lot that the version would have granted; `metric` is empty for money."""
+
+    lot: Lot
+    metric: str
+    template: GrantTemplate
+    rolled: int = 0
+
+
+@dataclass(slots=True)
+class Credits:
+    """The credits of one book on their way through its cycles; money only where asked for."""
+
+    version: RatePlanVersion
+    templates: Sequence[GrantTemplate]
+    with_money: bool
+    begun: dict[UUID, datetime] = field(default_factory=dict)
+    """When the first cycle of each subscription began: from there on the version grants."""
+    more: defaultdict[UUID, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
+    """What the version has burned of each lot beyond what was really burned."""
+    granted: defaultdict[UUID, list[PlanLot]] = field(default_factory=lambda: defaultdict(list))
+
+    def offer(self, draft: Draft, settlement: Settlement, found: Iterable[Found]) -> Draft:
+        """Offer a cycle what it would have found."""
+        subscription = settlement.subscription
+        self.begun.setdefault(subscription.pk, settlement.starts_at)
+        self._grant(subscription, settlement)
+        units: defaultdict[str, list[Lot]] = defaultdict(list)
+        considerations: dict[UUID, Consideration] = {}
+        money: list[Lot] = []
+        for each in found:
+            lot = each.lot
+            if self._is_replaced(lot) or not _pays(lot, settlement.ends_at):
+                continue
+            available = min(max(ZERO, each.available + each.burned - self.more[lot.id]), lot.face)
+            seen = _seen(lot, available)
+            if lot.unit_wallet is None:
+                money += [seen] if lot.currency == draft.currency else []
+                continue
+            units[lot.unit_wallet.metric.code].append(seen)
+            if lot.carrying > 0 and lot.currency == draft.currency:
+                considerations[lot.id] = Consideration(lot.carrying, lot.face, available)
+        for mine in self.granted[subscription.pk]:
+            if mine.lot.expires_at is not None and mine.lot.expires_at < settlement.ends_at:
+                continue
+            (units[mine.metric] if mine.metric else money).append(mine.lot)
+        return replace(
+            draft,
+            unit_lots={metric: tuple(lots) for metric, lots in units.items()},
+            unit_orders=dict.fromkeys(units, tuple(self.version.burn_order)),
+            considerations=considerations,
+            money_lots=tuple(money) if self.with_money else (),
+        )
+
+    def take(self, run: Draft, settlement: Settlement, found: Iterable[Found]) -> None:
+        """Remember what a cycle would have burned; the version's lots lapse or roll at its end."""
+        burns = [*run.money_burns, *(b for burned in run.unit_burns.values() for b in burned)]
+        burned: dict[UUID, Decimal] = {burn.lot: burn.quantity for burn in burns}
+        for each in found:
+            if self.with_money or each.lot.unit_wallet_id is not None:
+                self.more[each.lot.id] += burned.get(each.lot.id, ZERO) - each.burned
+        kept = []
+        for mine in self.granted[settlement.subscription_id]:
+            left = mine.lot.available - burned.get(mine.lot.id, ZERO)
+            kept += _after(replace(mine, lot=replace(mine.lot, available=left)), settlement.ends_at)
+        self.granted[settlement.subscription_id] = kept
+
+    def _is_replaced(self, lot: CreditLot) -> bool:
+        """Tell whether the plan granted a lot in a cycle in which the version grants its own."""
+        if lot.source != Source.PLAN:
+            return False
+        return any(
+            lot.cause.startswith(f"plan:{pk}:") and lot.granted_at >= begun
+            for pk, begun in self.begun.items()
+        )
+
+    def _grant(self, subscription: Subscription, settlement: Settlement) -> None:
+        """Grant what the version gives in a cycle, and let what rolled live on to its end."""
+        at, ends_at = settlement.starts_at, settlement.ends_at
+        mine = [
+            replace(each, lot=replace(each.lot, expires_at=ends_at)) if each.rolled else each
+            for each in self.granted[subscription.pk]
+        ]
+        for template in self.templates:
+            if template.recurrence == Recurrence.EVERY_CYCLE or settlement.cycle == 0:
+                expires_at = None
+                if template.expires_after_days is not None:
+                    expires_at = at + timedelta(days=template.expires_after_days)
+                elif template.expires_at_cycle_end:
+                    expires_at = ends_at
+                lot = Lot(new_id(), template.kind, template.quantity, template.priority,
+                          expires_at, at, at)  # fmt: skip
+                metric = template.metric.code if template.metric else ""
+                mine.append(PlanLot(lot, metric, template))
+        self.granted[subscription.pk] = mine
+
+
+def _pays(lot: CreditLot, ends_at: datetime) -> bool:
+    """Tell whether a lot pays for a cycle: alive at its end, or lapsing exactly then."""
+    if lot.expires_at is not None and lot.expires_at < ends_at:
+        return False
+    return lot.effective_at < ends_at or lot.source in {Source.TOP_UP, Source.REFILL}
+
+
+def _seen(lot: CreditLot, available: Decimal) -> Lot:
+    return Lot(
+        id=lot.id,
+        kind=lot.kind,
+        available=available,
+        priority=lot.priority,
+        expires_at=lot.expires_at,
+        granted_at=lot.granted_at,
+        effective_at=lot.effective_at,
+    )
+
+
+def _after(mine: PlanLot, ends_at: datetime) -> list[PlanLot]:
+    """Give what is left of a lot for the next cycle: all while it lives, else what rolls."""
+    lot = mine.lot
+    if lot.available == 0:
+        return []
+    if lot.expires_at is None or lot.expires_at > ends_at:
+        return [mine]
+    if mine.template.rollover is None or lot.expires_at < ends_at:
+        return []
+    rule = parse_rollover(mine.template.rollover)
+    if rule.cycles is not None and mine.rolled >= rule.cycles:
+        return []
+    rolled = wallets.rolled_quantity(rule, lot.available)
+    if rolled == 0:
+        return []
+    return [replace(mine, lot=replace(lot, available=rolled), rolled=mine.rolled + 1)]
+
+
+def found_by(settlements: Sequence[Settlement]) -> Mapping[UUID, list[Found]]:
+    """Read the lots that settled cycles found, in two queries for all of them."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FOUND, [[settlement.pk for settlement in settlements]])
+        rows = cursor.fetchall()
+    lots = CreditLot.objects.select_related("unit_wallet__metric").in_bulk({row[1] for row in rows})
+    found: defaultdict[UUID, list[Found]] = defaultdict(list)
+    for settlement_id, lot_id, available, burned in rows:
+        found[settlement_id].append(Found(lots[lot_id], available, burned))
+    return found
