@@ -202,7 +202,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='campaign',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('amount', None), ('kind', 'BONUS'), ('match_percent__gt', 0), ('metric', None), ('quantity', None), ('trigger', 'TOP_UP')), models.Q(models.Q(('trigger', 'TOP_UP'), _negated=True), ('match_percent', None), ('max_per_top_up', None)), _connector='OR'), name='pricing_campaign_match'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('amount', None), ('kind', 'BONUS'), ('match_percent__gt', 0), ('match_percent__isnull', False), ('metric', None), ('quantity', None), ('trigger', 'TOP_UP')), models.Q(models.Q(('trigger', 'TOP_UP'), _negated=True), ('match_percent', None), ('max_per_top_up', None)), _connector='OR'), name='pricing_campaign_match'),
         ),
         migrations.AddConstraint(
             model_name='campaign',
@@ -210,11 +210,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='campaign',
-            constraint=models.CheckConstraint(condition=models.Q(('trigger', 'TOP_UP'), ('amount__gt', 0), ('quantity__gt', 0), _connector='OR'), name='pricing_campaign_grant'),
+            constraint=models.CheckConstraint(condition=models.Q(('trigger', 'TOP_UP'), models.Q(('amount__gt', 0), ('amount__isnull', False)), models.Q(('quantity__gt', 0), ('quantity__isnull', False)), _connector='OR'), name='pricing_campaign_grant'),
         ),
         migrations.AddConstraint(
             model_name='campaign',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('milestone_metric__isnull', False), ('milestone_quantity__gt', 0), ('trigger', 'MILESTONE')), models.Q(models.Q(('trigger', 'MILESTONE'), _negated=True), ('milestone_metric', None), ('milestone_quantity', None)), _connector='OR'), name='pricing_campaign_milestone'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('milestone_metric__isnull', False), ('milestone_quantity__gt', 0), ('milestone_quantity__isnull', False), ('trigger', 'MILESTONE')), models.Q(models.Q(('trigger', 'MILESTONE'), _negated=True), ('milestone_metric', None), ('milestone_quantity', None)), _connector='OR'), name='pricing_campaign_milestone'),
         ),
         migrations.AddConstraint(
             model_name='campaign',

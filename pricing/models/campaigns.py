@@ -116,6 +116,7 @@ class Campaign(models.Model):
                 condition=Q(
                     trigger="TOP_UP",
                     kind="BONUS",
+                    match_percent__isnull=False,
                     match_percent__gt=0,
                     amount=None,
                     quantity=None,
@@ -130,12 +131,17 @@ class Campaign(models.Model):
                 name="pricing_campaign_money_or_units",
             ),
             models.CheckConstraint(
-                condition=Q(trigger="TOP_UP") | Q(amount__gt=0) | Q(quantity__gt=0),
+                condition=Q(trigger="TOP_UP")
+                | Q(amount__isnull=False, amount__gt=0)
+                | Q(quantity__isnull=False, quantity__gt=0),
                 name="pricing_campaign_grant",
             ),
             models.CheckConstraint(
                 condition=Q(
-                    trigger="MILESTONE", milestone_metric__isnull=False, milestone_quantity__gt=0
+                    trigger="MILESTONE",
+                    milestone_metric__isnull=False,
+                    milestone_quantity__isnull=False,
+                    milestone_quantity__gt=0,
                 )
                 | (~Q(trigger="MILESTONE") & Q(milestone_metric=None, milestone_quantity=None)),
                 name="pricing_campaign_milestone",

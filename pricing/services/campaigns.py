@@ -67,12 +67,17 @@ def create_campaign(*, livemode: bool, code: str, terms: CampaignTerms) -> Campa
 def update_campaign(*, livemode: bool, code: str, changes: Mapping[str, Any]) -> Campaign:
     """Replace members of what a draft promises (see CampaignTerms); the others stay.
 
+    A new trigger brings its own kind and redemption code, where these are not given with it.
+
     Raises: UnknownCampaign, CampaignNotDraft, Invalid.
     """
     campaign = _hold(get_campaign(livemode=livemode, code=code))
     if campaign.status != CampaignStatus.DRAFT:
         raise CampaignNotDraft(f"The campaign {code} has been activated: draft another one.")
-    terms = replace(campaign_terms.terms_of(campaign), **changes)
+    terms = campaign_terms.terms_of(campaign)
+    if "trigger" in changes:
+        terms = replace(terms, kind="", redemption_code="")
+    terms = replace(terms, **changes)
     columns = campaign_terms.read(
         livemode=livemode, code=code, terms=terms, campaign_id=campaign.pk
     )
