@@ -6,8 +6,13 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from django.utils import timezone
+
+from billing.services import clocks, due, ingest
+from ledger.models import Book
 from pricing import services as pricing
 from pricing.models import Campaign
+from tests import factories
 from tests.factories import START
 from wallets.models import CampaignGrant
 
@@ -154,3 +159,22 @@ def counters(code: str) -> tuple[Decimal, int]:
     """Give what a campaign has spent, and its number of grants."""
     campaign = Campaign.objects.get(code=code)
     return campaign.spent, campaign.grants
+
+
+def use(quantity: str, name: str, at: datetime, customer: str = "cust_1") -> None:
+    """Meter tokens of a sandbox customer."""
+    event = factories.event(customer, quantity, name, at)
+    outcome = ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
+    assert outcome.accepted == 1, outcome.errors
+
+
+def sweep() -> int:
+    """Do everything that is due; give the number of grants of campaigns."""
+    return due.sweep(now=timezone.now(), clock=timezone.now).campaign_grants
+
+
+def advance(book: Book, to: datetime) -> None:
+    """Move the clock of a customer."""
+    assert book.test_clock_id is not None
+    clocks.advance(clock_id=book.test_clock_id, livemode=False, to=to)
+    book.refresh_from_db()
