@@ -10,6 +10,7 @@ import decimal
 from collections.abc import Callable, Sequence
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from functools import wraps
+from itertools import accumulate, pairwise
 from typing import Final, ParamSpec, TypeVar
 
 # ISO 4217 exponents of the currencies that can be sold in.
@@ -88,14 +89,15 @@ def floor(value: Decimal, places: int) -> Decimal:
 
 
 def split(total: Decimal, weights: Sequence[Decimal]) -> list[Decimal]:
-    """Split by weight at the 12 places of the books; the last part takes the remainder.
+    """Split by weight at the 12 places of the books; the parts sum to the total.
 
-    split(100, [100, 20]) = [83.333333333333, 16.666666666667].
+    split(100, [100, 20]) = [83.333333333333, 16.666666666667]. Each part ends where its running
+    share of the total does, so that however many there are, none falls below zero.
     """
     assert weights, "there is something to split over"
-    whole = sum(weights, ZERO)
-    parts = [proportion(total, weight, whole) for weight in weights[:-1]]
-    return [*parts, total - sum(parts, ZERO)]
+    running = list(accumulate(weights, _ROUNDING.add))
+    ends = [proportion(total, weight, running[-1]) for weight in running]
+    return [_EXACT.subtract(end, before) for before, end in pairwise([ZERO, *ends])]
 
 
 def plain(value: Decimal) -> str:

@@ -8,12 +8,17 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+from django.contrib.auth.models import User
+from django.db.models import Sum
+
 from aforo.errors import DomainError
 from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import create_clock
 from billing.models import Subscription
 from billing.services import customers, subscriptions
+from ledger import services as ledger
 from ledger.models import Book, Entry, Posting
+from ledger.services.policies import Decision
 from pricing import services as pricing
 from pricing.models import Metric, Offering
 from wallets import engine
@@ -110,6 +115,19 @@ def top_up(key: str, amount: str, *, livemode: bool = False, name: str = "") -> 
     )
 
 
+def bundle(key: str, amount: str, *, bonus: str, **terms: Any) -> None:
+    """Buy cash credits in USD with a bonus in money."""
+    wallets.top_up(
+        livemode=False,
+        customer_id=key,
+        key=f"bundle-{key}-{amount}-{bonus}",
+        amount=Decimal(amount),
+        currency="USD",
+        bonus=wallets.Bonus(amount=Decimal(bonus)),
+        **terms,
+    )
+
+
 def grant(key: str, amount: str, kind: str = "PROMO", **terms: Any) -> None:
     """Give money credits in USD."""
     wallets.grant(
@@ -180,6 +198,30 @@ def available(book: Book) -> Decimal:
     """Sum what remains of a book's money lots."""
     lots = CreditLot.objects.filter(book=book, wallet__isnull=False)
     return sum((lot.remaining - lot.held for lot in lots), Decimal(0))
+
+
+def person(name: str) -> User:
+    """Give a member of staff, made if need be."""
+    return User.objects.get_or_create(username=name, defaults={"is_staff": True})[0]
+
+
+def decide(model: type[Decision], *, by: str = "bob", **terms: Any) -> Decision:
+    """Let Ann propose a policy or a rate, and another approve it."""
+    proposed = model._default_manager.create(
+        proposed_by=person("ann"),
+        proposed_at=START,
+        evidence="A memo.",
+        **{"livemode": False, "starts_on": START.date(), **terms},
+    )
+    return ledger.approve(proposed, by=person(by), now=START)
+
+
+def posted(account: str, *, livemode: bool = False) -> Decimal:
+    """Sum an account: its debits less its credits."""
+    lines = Posting.objects.filter(entry__book__livemode=livemode)
+    debited = lines.filter(debit=account).aggregate(total=Sum("amount"))["total"] or Decimal(0)
+    credited = lines.filter(credit=account).aggregate(total=Sum("amount"))["total"] or Decimal(0)
+    return debited - credited
 
 
 def event(key: str, quantity: object, name: str, at: datetime, metric: str = "tokens") -> object:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from ledger import services as ledger
 from ledger.chain import MovementLine
 from ledger.models import Book, Entry
 from ledger.recipes import Line
+from pricing.models import Kind
 from wallets.carrying import remaining_carrying
 from wallets.models import CreditLot, Movement, MovementKind, UnitWallet, Wallet
 
@@ -160,13 +161,8 @@ class Draft:
         """Let everything that is not held lapse, or a part; its consideration becomes breakage."""
         lapsing = lot.remaining - lot.held if quantity is None else quantity
         released = self._take(lot, MovementKind.EXPIRE, lapsing)
-        self.lines += recipes.expiry(
-            kind=lot.kind,
-            source=lot.source,
-            carrying=released,
-            currency=lot.currency,
-            lot=lot.id,
-        )
+        if released > 0:
+            self.journal.lapses.append((self, lot, released))
 
 
 def _posted(lot: CreditLot, burn: Burn) -> list[Line]:
@@ -188,6 +184,7 @@ class Journal:
         self.new_lots: list[CreditLot] = []
         self.changed: dict[UUID, CreditLot] = {}
         self.extended: dict[UUID, CreditLot] = {}
+        self.lapses: list[tuple[Draft, CreditLot, Decimal]] = []
 
     def entry(
         self,
@@ -207,6 +204,7 @@ class Journal:
         """Write the entries, then the lots and movements that they explain."""
         if not self.drafts:
             return []
+        self._post_lapses()
         bulk.insert_models(CreditLot, self.new_lots)
         fresh = {lot.id for lot in self.new_lots}
         bulk.update_rows(
@@ -241,9 +239,33 @@ class Journal:
             ]
         )
         self._write_movements()
-        self.drafts, self.new_lots = [], []
+        self.drafts, self.new_lots, self.lapses = [], [], []
         self.changed, self.extended = {}, {}
         return entries
+
+    def _post_lapses(self) -> None:
+        """Post what lapsed: the state's share, what was recognised before, and the rest now."""
+        if not self.lapses:
+            return
+        accrued = ledger.accrued_breakage({lot.id for _, lot, _ in self.lapses})
+        percents: dict[tuple[bool, date], Decimal] = {}
+        for draft, lot, released in self.lapses:
+            at = (draft.book.livemode, ledger.day_of(draft.occurred_at))
+            if at not in percents:
+                percents[at] = ledger.policy(livemode=at[0], on=at[1]).unclaimed_percent
+            percent = percents[at] if lot.kind == Kind.CASH else ZERO
+            unclaimed = money.proportion(released, percent, Decimal(100))
+            before = min(accrued.get(lot.id, ZERO), released - unclaimed)
+            accrued[lot.id] = accrued.get(lot.id, ZERO) - before
+            draft.lines += recipes.expiry(
+                kind=lot.kind,
+                source=lot.source,
+                carrying=released,
+                currency=lot.currency,
+                lot=lot.id,
+                accrued=before,
+                unclaimed=unclaimed,
+            )
 
     def _write_movements(self) -> None:
         bulk.insert_rows(

@@ -1,5 +1,5 @@
 """The books in the back office."""
 
-from ledger.admin import books, exports
+from ledger.admin import books, controls, exports
 
-__all__ = ["books", "exports"]
+__all__ = ["books", "controls", "exports"]

@@ -1,5 +1,6 @@
 import aforo.ids
 import django.db.models.deletion
+from django.conf import settings
 from django.db import migrations, models
 
 
@@ -9,6 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('sandbox', '0001_initial'),
+        migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
@@ -22,6 +24,15 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='ClosePack',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('number', models.PositiveSmallIntegerField()),
+                ('closed_at', models.DateTimeField()),
+                ('closed_by', models.CharField(max_length=150)),
+            ],
+        ),
+        migrations.CreateModel(
             name='Book',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -32,6 +43,37 @@ class Migration(migrations.Migration):
                 ('last_recorded_at', models.DateTimeField(blank=True, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('test_clock', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='books', to='sandbox.testclock')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='BreakageRate',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('proposed_at', models.DateTimeField()),
+                ('approved_at', models.DateTimeField(blank=True, null=True)),
+                ('evidence', models.TextField(help_text='What the decision rests on.')),
+                ('livemode', models.BooleanField(default=True)),
+                ('kind', models.CharField(choices=[('CASH', 'CASH'), ('BONUS', 'BONUS')], max_length=5)),
+                ('currency', models.CharField(blank=True, help_text='Empty: every currency.', max_length=3)),
+                ('sold_from', models.DateField(blank=True, help_text='The first month of sale.', null=True)),
+                ('sold_until', models.DateField(blank=True, help_text='Exclusive; empty: no end.', null=True)),
+                ('starts_on', models.DateField(help_text='The estimate is in force from this day on.')),
+                ('percent', models.DecimalField(decimal_places=6, max_digits=9)),
+                ('approved_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('proposed_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'abstract': False,
+            },
+        ),
+        migrations.CreateModel(
+            name='CloseFile',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=100)),
+                ('content', models.TextField()),
+                ('sha256', models.CharField(max_length=64)),
+                ('pack', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='files', to='ledger.closepack')),
             ],
         ),
         migrations.CreateModel(
@@ -115,17 +157,77 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='ManualAdjustment',
+            fields=[
+                ('proposed_at', models.DateTimeField()),
+                ('approved_at', models.DateTimeField(blank=True, null=True)),
+                ('evidence', models.TextField(help_text='What the decision rests on.')),
+                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('livemode', models.BooleanField(default=True)),
+                ('reason', models.CharField(choices=[('BILLING_ERROR', 'Billing error'), ('PROCESSOR', 'Processor fee or payout'), ('REMITTANCE', 'Tax, refund or unclaimed property remitted'), ('CREDIT_LOSS', 'Expected credit loss'), ('EXCHANGE', 'Exchange difference'), ('MIGRATION', 'Opening balance of a replaced system'), ('UNEXPLAINED', 'Unexplained difference')], max_length=13)),
+                ('occurred_at', models.DateTimeField()),
+                ('rejected_at', models.DateTimeField(blank=True, null=True)),
+                ('approved_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('book', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='adjustments', to='ledger.book')),
+                ('entry', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
+                ('proposed_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('rejected_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'abstract': False,
+            },
+        ),
+        migrations.CreateModel(
+            name='AdjustmentLine',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('position', models.PositiveSmallIntegerField()),
+                ('amount', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('currency', models.CharField(max_length=3)),
+                ('credit', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.account')),
+                ('debit', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.account')),
+                ('adjustment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='lines', to='ledger.manualadjustment')),
+            ],
+        ),
+        migrations.CreateModel(
             name='Period',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('livemode', models.BooleanField(default=True)),
                 ('starts_on', models.DateField()),
                 ('ends_on', models.DateField(help_text='Exclusive.')),
-                ('status', models.CharField(choices=[('OPEN', 'Open'), ('CLOSED', 'Closed')], default='OPEN', max_length=10)),
+                ('status', models.CharField(choices=[('OPEN', 'Open'), ('PENDING_CLOSE', 'Pending close'), ('CLOSED', 'Closed'), ('REOPENED', 'Reopened')], default='OPEN', max_length=13)),
                 ('closed_at', models.DateTimeField(blank=True, null=True)),
+                ('closed_by', models.CharField(blank=True, max_length=150)),
             ],
             options={
                 'constraints': [models.UniqueConstraint(fields=('livemode', 'starts_on'), name='ledger_period_month'), models.CheckConstraint(condition=models.Q(('ends_on__gt', models.F('starts_on'))), name='ledger_period_order'), models.CheckConstraint(condition=models.Q(('livemode', True)), name='ledger_period_live')],
+            },
+        ),
+        migrations.AddField(
+            model_name='closepack',
+            name='period',
+            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='packs', to='ledger.period'),
+        ),
+        migrations.CreateModel(
+            name='Policy',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('proposed_at', models.DateTimeField()),
+                ('approved_at', models.DateTimeField(blank=True, null=True)),
+                ('evidence', models.TextField(help_text='What the decision rests on.')),
+                ('livemode', models.BooleanField(default=True)),
+                ('starts_on', models.DateField()),
+                ('breakage_method', models.CharField(choices=[('REMOTE', 'At expiry, when use has become remote'), ('PROPORTIONAL', 'In proportion to use, by cohort')], default='REMOTE', max_length=12)),
+                ('bonus_allocation', models.CharField(choices=[('EFFECTIVE_RATE', 'At stand-alone prices'), ('RELATIVE_SSP', 'At stand-alone prices, less the bonus expected unused')], default='EFFECTIVE_RATE', max_length=14)),
+                ('unclaimed_percent', models.DecimalField(decimal_places=6, default=0, help_text='Of lapsed cash credits, what has to be handed to a state.', max_digits=9)),
+                ('unexplained_limit', models.DecimalField(decimal_places=12, default=100, help_text='The largest unexplained difference that may be posted by hand.', max_digits=38)),
+                ('approved_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('proposed_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'verbose_name_plural': 'policies',
+                'abstract': False,
             },
         ),
         migrations.CreateModel(
@@ -139,6 +241,48 @@ class Migration(migrations.Migration):
                 ('credit', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.account')),
                 ('debit', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.account')),
                 ('entry', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='postings', to='ledger.entry')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='Reopening',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('proposed_at', models.DateTimeField()),
+                ('approved_at', models.DateTimeField(blank=True, null=True)),
+                ('evidence', models.TextField(help_text='What the decision rests on.')),
+                ('approved_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ('period', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reopenings', to='ledger.period')),
+                ('proposed_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+            ],
+            options={
+                'abstract': False,
+            },
+        ),
+        migrations.CreateModel(
+            name='Seal',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('livemode', models.BooleanField()),
+                ('number', models.PositiveIntegerField()),
+                ('sealed_at', models.DateTimeField()),
+                ('books', models.PositiveBigIntegerField()),
+                ('entries', models.PositiveBigIntegerField()),
+                ('root', models.CharField(max_length=64)),
+                ('prev_hash', models.CharField(blank=True, max_length=64)),
+                ('hash', models.CharField(max_length=64)),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('livemode', 'number'), name='ledger_seal_number'), models.CheckConstraint(condition=models.Q(('number__gt', 0)), name='ledger_seal_from_one')],
+            },
+        ),
+        migrations.CreateModel(
+            name='SealedHead',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('sequence', models.BigIntegerField()),
+                ('hash', models.CharField(max_length=64)),
+                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='sealed_heads', to='ledger.book')),
+                ('seal', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='heads', to='ledger.seal')),
             ],
         ),
         migrations.AddConstraint(
@@ -156,6 +300,26 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='book',
             constraint=models.CheckConstraint(condition=models.Q(('livemode', False), ('test_clock', None), _connector='OR'), name='ledger_book_sandbox_clock'),
+        ),
+        migrations.AddConstraint(
+            model_name='breakagerate',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('approved_at', None), ('approved_by', None)), models.Q(('approved_at__isnull', False), ('approved_by__isnull', False), models.Q(('approved_by', models.F('proposed_by')), _negated=True)), _connector='OR'), name='ledger_breakagerate_two_people'),
+        ),
+        migrations.AddConstraint(
+            model_name='breakagerate',
+            constraint=models.CheckConstraint(condition=models.Q(('evidence', ''), _negated=True), name='ledger_breakagerate_why'),
+        ),
+        migrations.AddConstraint(
+            model_name='breakagerate',
+            constraint=models.CheckConstraint(condition=models.Q(('percent__gte', 0), ('percent__lt', 100)), name='ledger_breakagerate_percent'),
+        ),
+        migrations.AddConstraint(
+            model_name='breakagerate',
+            constraint=models.CheckConstraint(condition=models.Q(('sold_from', None), ('sold_until', None), ('sold_until__gt', models.F('sold_from')), _connector='OR'), name='ledger_breakagerate_months'),
+        ),
+        migrations.AddConstraint(
+            model_name='closefile',
+            constraint=models.UniqueConstraint(fields=('pack', 'name'), name='ledger_closefile_name'),
         ),
         migrations.AddIndex(
             model_name='entry',
@@ -194,6 +358,62 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(condition=models.Q(('gl_code', ''), _negated=True), name='ledger_glmapping_code'),
         ),
         migrations.AddConstraint(
+            model_name='manualadjustment',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('approved_at', None), ('approved_by', None)), models.Q(('approved_at__isnull', False), ('approved_by__isnull', False), models.Q(('approved_by', models.F('proposed_by')), _negated=True)), _connector='OR'), name='ledger_manualadjustment_two_people'),
+        ),
+        migrations.AddConstraint(
+            model_name='manualadjustment',
+            constraint=models.CheckConstraint(condition=models.Q(('evidence', ''), _negated=True), name='ledger_manualadjustment_why'),
+        ),
+        migrations.AddConstraint(
+            model_name='manualadjustment',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('approved_by', None), ('entry', None)), models.Q(('approved_by__isnull', False), ('entry__isnull', False), ('rejected_by', None)), _connector='OR'), name='ledger_manualadjustment_posted'),
+        ),
+        migrations.AddConstraint(
+            model_name='manualadjustment',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('rejected_at', None), ('rejected_by', None)), models.Q(('rejected_at__isnull', False), ('rejected_by__isnull', False)), _connector='OR'), name='ledger_manualadjustment_rejected'),
+        ),
+        migrations.AddConstraint(
+            model_name='adjustmentline',
+            constraint=models.UniqueConstraint(fields=('adjustment', 'position'), name='ledger_adjustmentline_position'),
+        ),
+        migrations.AddConstraint(
+            model_name='adjustmentline',
+            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0)), name='ledger_adjustmentline_amount'),
+        ),
+        migrations.AddConstraint(
+            model_name='adjustmentline',
+            constraint=models.CheckConstraint(condition=models.Q(('debit', models.F('credit')), _negated=True), name='ledger_adjustmentline_accounts'),
+        ),
+        migrations.AddConstraint(
+            model_name='closepack',
+            constraint=models.UniqueConstraint(fields=('period', 'number'), name='ledger_closepack_number'),
+        ),
+        migrations.AddConstraint(
+            model_name='policy',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('approved_at', None), ('approved_by', None)), models.Q(('approved_at__isnull', False), ('approved_by__isnull', False), models.Q(('approved_by', models.F('proposed_by')), _negated=True)), _connector='OR'), name='ledger_policy_two_people'),
+        ),
+        migrations.AddConstraint(
+            model_name='policy',
+            constraint=models.CheckConstraint(condition=models.Q(('evidence', ''), _negated=True), name='ledger_policy_why'),
+        ),
+        migrations.AddConstraint(
+            model_name='policy',
+            constraint=models.UniqueConstraint(condition=models.Q(('approved_by__isnull', False)), fields=('livemode', 'starts_on'), name='ledger_policy_one_a_day'),
+        ),
+        migrations.AddConstraint(
+            model_name='policy',
+            constraint=models.CheckConstraint(condition=models.Q(('unclaimed_percent__gte', 0), ('unclaimed_percent__lte', 100)), name='ledger_policy_unclaimed'),
+        ),
+        migrations.AddConstraint(
+            model_name='policy',
+            constraint=models.CheckConstraint(condition=models.Q(('unexplained_limit__gte', 0)), name='ledger_policy_unexplained'),
+        ),
+        migrations.AddIndex(
+            model_name='posting',
+            index=models.Index(condition=models.Q(('debit', '2190'), ('credit', '2190'), _connector='OR'), fields=['lot'], name='ledger_posting_breakage'),
+        ),
+        migrations.AddConstraint(
             model_name='posting',
             constraint=models.UniqueConstraint(fields=('entry', 'position'), name='ledger_posting_position'),
         ),
@@ -204,5 +424,21 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='posting',
             constraint=models.CheckConstraint(condition=models.Q(('debit', models.F('credit')), _negated=True), name='ledger_posting_accounts'),
+        ),
+        migrations.AddConstraint(
+            model_name='reopening',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('approved_at', None), ('approved_by', None)), models.Q(('approved_at__isnull', False), ('approved_by__isnull', False), models.Q(('approved_by', models.F('proposed_by')), _negated=True)), _connector='OR'), name='ledger_reopening_two_people'),
+        ),
+        migrations.AddConstraint(
+            model_name='reopening',
+            constraint=models.CheckConstraint(condition=models.Q(('evidence', ''), _negated=True), name='ledger_reopening_why'),
+        ),
+        migrations.AddConstraint(
+            model_name='sealedhead',
+            constraint=models.UniqueConstraint(fields=('seal', 'book'), name='ledger_sealedhead_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='sealedhead',
+            constraint=models.UniqueConstraint(fields=('book', 'sequence'), name='ledger_sealedhead_moved'),
         ),
     ]

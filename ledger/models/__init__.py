@@ -1,31 +1,52 @@
-"""The books, and the files that were made from them."""
+"""The books, the decisions and seals that guard them, and the files that were made from them."""
 
+from ledger.models.adjustments import AdjustmentLine, ManualAdjustment, Reason
 from ledger.models.books import (
     Account,
     Book,
     Entry,
     Event,
-    Period,
-    PeriodStatus,
     Posting,
     Side,
     Statement,
 )
 from ledger.models.exports import ExportBatch, ExportFormat, ExportPart, ExportRange, GlMapping
+from ledger.models.periods import CloseFile, ClosePack, Period, PeriodStatus, Reopening
+from ledger.models.policies import (
+    BonusAllocation,
+    BreakageMethod,
+    BreakageRate,
+    FourEyes,
+    Policy,
+)
+from ledger.models.seals import Seal, SealedHead
 
 __all__ = [
     "Account",
+    "AdjustmentLine",
+    "BonusAllocation",
     "Book",
+    "BreakageMethod",
+    "BreakageRate",
+    "CloseFile",
+    "ClosePack",
     "Entry",
     "Event",
     "ExportBatch",
     "ExportFormat",
     "ExportPart",
     "ExportRange",
+    "FourEyes",
     "GlMapping",
+    "ManualAdjustment",
     "Period",
     "PeriodStatus",
+    "Policy",
     "Posting",
+    "Reason",
+    "Reopening",
+    "Seal",
+    "SealedHead",
     "Side",
     "Statement",
 ]

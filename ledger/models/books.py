@@ -154,6 +154,14 @@ class Posting(models.Model):
     lot = models.UUIDField(null=True, blank=True)
 
     class Meta:
+        indexes = [
+            # Few lots have breakage recognised before they lapse; those are looked up by lot.
+            models.Index(
+                fields=["lot"],
+                condition=Q(debit="2190") | Q(credit="2190"),
+                name="ledger_posting_breakage",
+            )
+        ]
         constraints = [
             models.UniqueConstraint(fields=["entry", "position"], name="ledger_posting_position"),
             models.CheckConstraint(condition=Q(amount__gt=0), name="ledger_posting_amount"),
@@ -162,32 +170,3 @@ class Posting(models.Model):
 
     def __str__(self) -> str:
         return f"{self.debit_id} / {self.credit_id} {self.amount} {self.currency}"
-
-
-class PeriodStatus(models.TextChoices):
-    OPEN = "OPEN"
-    CLOSED = "CLOSED"
-
-
-class Period(models.Model):
-    """A calendar month of the live books; a closed one takes no entry (sandbox never closes)."""
-
-    livemode = models.BooleanField(default=True)
-    starts_on = models.DateField()
-    ends_on = models.DateField(help_text="Exclusive.")
-    status = models.CharField(
-        max_length=10, choices=PeriodStatus.choices, default=PeriodStatus.OPEN
-    )
-    closed_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["livemode", "starts_on"], name="ledger_period_month"),
-            models.CheckConstraint(
-                condition=Q(ends_on__gt=F("starts_on")), name="ledger_period_order"
-            ),
-            models.CheckConstraint(condition=Q(livemode=True), name="ledger_period_live"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.starts_on:%Y-%m}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from uuid import UUID
 
 from ledger.recipes.lines import (
     BONUS_BREAKAGE,
@@ -13,7 +14,9 @@ from ledger.recipes.lines import (
 )
 
 
-def breakage_accrued(*, kind: str, change: Decimal, currency: str) -> list[Line]:
+def breakage_accrued(
+    *, kind: str, change: Decimal, currency: str, lot: UUID | None = None
+) -> list[Line]:
     """Recognise expected breakage, or take it back where the estimate fell (below zero)."""
     gain = BONUS_BREAKAGE if kind == "BONUS" else CASH_BREAKAGE
-    return signed(EXPECTED_BREAKAGE, gain, change, currency)
+    return signed(EXPECTED_BREAKAGE, gain, change, currency, lot)

@@ -77,11 +77,13 @@ def some(*lines: Line) -> list[Line]:
     return [line for line in lines if line.amount > 0]
 
 
-def signed(debit: str, credit: str, amount: Decimal, currency: str) -> list[Line]:
+def signed(
+    debit: str, credit: str, amount: Decimal, currency: str, lot: UUID | None = None
+) -> list[Line]:
     """Post an amount, or its mirror where it is below zero."""
     if amount < 0:
         debit, credit = credit, debit
-    return some(Line(debit, credit, abs(amount), currency))
+    return some(Line(debit, credit, abs(amount), currency, lot))
 
 
 def liability(*, kind: str, source: str) -> str:

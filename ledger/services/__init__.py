@@ -1,6 +1,6 @@
 """What can be done with the books: open them, lock them, append to them, prove them."""
 
-from ledger.services.appending import EntryDraft, append
+from ledger.services.appending import EntryDraft, append, day_of
 from ledger.services.books import (
     BookExists,
     UnknownCustomer,
@@ -12,21 +12,38 @@ from ledger.services.books import (
     open_book,
     share_books,
 )
+from ledger.services.breakage import accrued_breakage
+from ledger.services.policies import (
+    Decided,
+    SamePerson,
+    approve,
+    breakage_rate,
+    policy,
+    propose,
+)
 from ledger.services.proving import BadEntry, ChainReport, verify_chain
 
 __all__ = [
     "BadEntry",
     "BookExists",
     "ChainReport",
+    "Decided",
     "EntryDraft",
+    "SamePerson",
     "UnknownCustomer",
+    "accrued_breakage",
     "append",
+    "approve",
+    "breakage_rate",
+    "day_of",
     "ensure_chart",
     "find_books",
     "get_book",
     "lock_book",
     "lock_books",
     "open_book",
+    "policy",
+    "propose",
     "share_books",
     "verify_chain",
 ]

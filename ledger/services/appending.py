@@ -102,7 +102,10 @@ def append(drafts: Sequence[EntryDraft]) -> list[Entry]:
 def _dated(drafts: Sequence[EntryDraft]) -> tuple[_State, list[date]]:
     """Date the drafts, holding off the close of every month that they go into (DECISIONS 21)."""
     ids = {draft.book.pk for draft in drafts}
-    days = [_day(draft) for draft in drafts]
+    days = [
+        day_of(draft.occurred_at - MICROSECOND if draft.at_period_end else draft.occurred_at)
+        for draft in drafts
+    ]
     live = [day for draft, day in zip(drafts, days, strict=True) if draft.book.livemode]
     months = {_month(day) for day in live}
     while True:
@@ -119,8 +122,8 @@ def _dated(drafts: Sequence[EntryDraft]) -> tuple[_State, list[date]]:
         months |= moved_into
 
 
-def _day(draft: EntryDraft) -> date:
-    moment = draft.occurred_at - MICROSECOND if draft.at_period_end else draft.occurred_at
+def day_of(moment: datetime) -> date:
+    """Give the day of a moment in the entity's zone, which decides the period (DECISIONS 21)."""
     return moment.astimezone(ZoneInfo(settings.ENTITY_TIMEZONE)).date()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -12,6 +13,7 @@ from django.urls import reverse
 
 from billing import demo
 from billing.models import Settlement
+from ledger.models import BreakageRate
 from pricing.models import RatePlan, RatePlanVersion
 from tests import factories
 from wallets.models import CreditLot
@@ -21,16 +23,20 @@ pytestmark = pytest.mark.django_db
 OURS = ["access", "sandbox", "webhooks", "ledger", "pricing", "wallets", "billing"]
 INSIDE = {  # Shown inside their parents, or not rows to look at.
     "BacktestCycle",
+    "AdjustmentLine",
     "Charge",
     "ChargeMetric",
+    "CloseFile",
     "ExportPart",
     "ExportRange",
     "GrantTemplate",
     "Hold",
     "InvoiceLine",
+    "SealedHead",
 }
 EDITABLE = {
     "Campaign",
+    "BreakageRate",
     "Coupon",
     "Metric",
     "RatePlan",
@@ -39,6 +45,7 @@ EDITABLE = {
     "Offering",
     "Customer",
     "GlMapping",
+    "Policy",
     "TaxRate",
 }
 
@@ -160,3 +167,30 @@ def test_settling_by_action_says_what_it_did(staff: Client) -> None:
 
     assert b"0 settled" in page.content
     assert Settlement.objects.count() == before
+
+
+def test_a_rate_is_proposed_by_one_person_and_approved_by_another(admin_client: Client) -> None:
+    rates = reverse("admin:ledger_breakagerate_changelist")
+    posted = {
+        "livemode": "on",
+        "kind": "CASH",
+        "starts_on": "2026-01-01",
+        "percent": "10",
+        "evidence": "24 months of history.",
+    }
+    admin_client.post(reverse("admin:ledger_breakagerate_add"), posted)
+    rate = BreakageRate.objects.get()
+    approve = {"action": "approve", "_selected_action": [rate.pk]}
+
+    refused = admin_client.post(rates, approve, follow=True)
+    second = User.objects.create_superuser("second")
+    other = Client()
+    other.force_login(second)
+    approved = other.post(rates, approve, follow=True)
+
+    assert b"Another person" in refused.content
+    assert b"approved" in approved.content
+    rate.refresh_from_db()
+    assert (rate.proposed_by, rate.approved_by) == (User.objects.get(username="admin"), second)
+    page = admin_client.get(reverse("admin:ledger_breakagerate_change", args=[rate.pk]))
+    assert b"_save" not in page.content

@@ -5,6 +5,7 @@ where a client calls it: the same key and content gives the first answer again.
 """
 
 from wallets.reads import movement_lines
+from wallets.services.breakage import accrue_breakage, estimate_breakage
 from wallets.services.campaigns import (
     EVERYBODY_CAUSE,
     AlreadyGranted,
@@ -45,9 +46,11 @@ __all__ = [
     "Payment",
     "PaymentDeclined",
     "SpendRules",
+    "accrue_breakage",
     "apply_rules",
     "books_to_release",
     "describe_reservation",
+    "estimate_breakage",
     "expire",
     "find_metric",
     "get_reservation",

@@ -1,0 +1,147 @@
+"""What two people decide, and what seals and closes froze."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import models
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from aforo.adminui import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, action
+from aforo.errors import DomainError
+from ledger import services
+from ledger.models import (
+    AdjustmentLine,
+    BreakageRate,
+    CloseFile,
+    ClosePack,
+    ManualAdjustment,
+    Policy,
+    Reopening,
+    Seal,
+)
+
+DECISION = ["proposed_by", "proposed_at", "approved_by", "approved_at"]
+
+
+def acting(request: HttpRequest) -> AbstractBaseUser:
+    """Give who acts; the back office lets nobody in without a name."""
+    assert isinstance(request.user, AbstractBaseUser)
+    return request.user
+
+
+class Proposing:
+    """Rows that one person proposes here and another approves; changed by nothing else."""
+
+    actions = ["approve"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Leave who and when to the services."""
+        return DECISION
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: a proposal that was wrong is followed by another one."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: history is kept."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
+        """Propose, in the name of who is logged in."""
+        services.propose(obj, by=acting(request), now=timezone.now())
+
+    @action(description="Approve, as the second person")
+    def approve(self, request: HttpRequest, proposals: QuerySet[Any]) -> None:
+        """Approve each chosen proposal."""
+        now = timezone.now()
+        for proposal in proposals:
+            do = partial(services.approve, proposal, by=acting(request), now=now)
+            self.tell(request, str(proposal), "approved", do)
+
+    def tell(
+        self, request: HttpRequest, name: str, done: str, do: Callable[[], models.Model]
+    ) -> None:
+        """Call a service, and show its success or its refusal."""
+        try:
+            do()
+        except DomainError as error:
+            self.message_user(request, f"{name}: {error.detail}", messages.ERROR)  # type: ignore[attr-defined]
+        else:
+            self.message_user(request, f"{name}: {done}.", messages.SUCCESS)  # type: ignore[attr-defined]
+
+
+@admin.register(Policy)
+class PolicyAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
+    list_display = [
+        "starts_on", "livemode", "breakage_method", "bonus_allocation", "unclaimed_percent",
+        *DECISION,
+    ]  # fmt: skip
+    list_filter = ["livemode"]
+    list_select_related = ["proposed_by", "approved_by"]
+    ordering = ["-starts_on"]
+
+
+@admin.register(BreakageRate)
+class BreakageRateAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
+    list_display = [
+        "kind", "currency", "percent", "starts_on", "sold_from", "sold_until", "livemode",
+        *DECISION,
+    ]  # fmt: skip
+    list_filter = ["livemode", "kind", "currency"]
+    list_select_related = ["proposed_by", "approved_by"]
+    ordering = ["-starts_on", "kind", "currency"]
+
+
+class LineInline(ReadOnlyInline):
+    model = AdjustmentLine
+    fields = ["debit", "credit", "amount", "currency"]
+    ordering = ["position"]
+    show_change_link = False
+
+
+@admin.register(ManualAdjustment)
+class ManualAdjustmentAdmin(ReadOnlyAdmin):
+    """The register: who asked, who approved, why, on what evidence, and the entry."""
+
+    list_display = ["occurred_at", "reason", "book", "status", *DECISION, "entry"]
+    list_filter = ["livemode", "reason"]
+    list_select_related = ["book", "proposed_by", "approved_by", "entry"]
+    search_fields = ["evidence", "book__key"]
+    ordering = ["-proposed_at"]
+    inlines = [LineInline]
+
+
+@admin.register(Reopening)
+class ReopeningAdmin(ReadOnlyAdmin):
+    list_display = ["period", "evidence", *DECISION]
+    list_select_related = ["period", "proposed_by", "approved_by"]
+    ordering = ["-proposed_at"]
+
+
+class CloseFileInline(ReadOnlyInline):
+    model = CloseFile
+    fields = ["name", "sha256", "content"]
+    show_change_link = False
+
+
+@admin.register(ClosePack)
+class ClosePackAdmin(ReadOnlyAdmin):
+    list_display = ["period", "number", "closed_at", "closed_by"]
+    list_select_related = ["period"]
+    ordering = ["-closed_at"]
+    inlines = [CloseFileInline]
+
+
+@admin.register(Seal)
+class SealAdmin(ReadOnlyAdmin):
+    list_display = ["number", "livemode", "sealed_at", "books", "entries", "hash"]
+    list_filter = ["livemode"]
+    search_fields = ["=hash"]
+    ordering = ["-sealed_at"]

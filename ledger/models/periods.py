@@ -1,0 +1,90 @@
+"""The months of the live books: open, closing, closed, reopened; and what was frozen at a close.
+
+Guarantees, held by the database: a CLOSED month takes no entry, whoever writes; it is reopened
+only with a reason and by two different people; what a close froze never changes.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+from ledger.models.policies import FourEyes
+
+
+class PeriodStatus(models.TextChoices):
+    OPEN = "OPEN"
+    PENDING_CLOSE = "PENDING_CLOSE", "Pending close"
+    CLOSED = "CLOSED"
+    REOPENED = "REOPENED"
+
+
+class Period(models.Model):
+    """A calendar month of the live books; a closed one takes no entry (sandbox never closes)."""
+
+    livemode = models.BooleanField(default=True)
+    starts_on = models.DateField()
+    ends_on = models.DateField(help_text="Exclusive.")
+    status = models.CharField(
+        max_length=13, choices=PeriodStatus.choices, default=PeriodStatus.OPEN
+    )
+    closed_at = models.DateTimeField(null=True, blank=True)
+    closed_by = models.CharField(max_length=150, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["livemode", "starts_on"], name="ledger_period_month"),
+            models.CheckConstraint(
+                condition=Q(ends_on__gt=F("starts_on")), name="ledger_period_order"
+            ),
+            models.CheckConstraint(condition=Q(livemode=True), name="ledger_period_live"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.starts_on:%Y-%m}"
+
+
+class Reopening(FourEyes):
+    """Why a closed month was opened again, and who agreed; `evidence` is the reason."""
+
+    period = models.ForeignKey(Period, on_delete=models.PROTECT, related_name="reopenings")
+
+    class Meta(FourEyes.Meta):
+        pass
+
+    def __str__(self) -> str:
+        return f"{self.period}: {self.evidence}"
+
+
+class ClosePack(models.Model):
+    """What a close rested on: each close of a month has its own, numbered from one."""
+
+    period = models.ForeignKey(Period, on_delete=models.PROTECT, related_name="packs")
+    number = models.PositiveSmallIntegerField()
+    closed_at = models.DateTimeField()
+    closed_by = models.CharField(max_length=150)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["period", "number"], name="ledger_closepack_number")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.period} #{self.number}"
+
+
+class CloseFile(models.Model):
+    """A file of a close pack, with the hash that it was frozen with."""
+
+    pack = models.ForeignKey(ClosePack, on_delete=models.PROTECT, related_name="files")
+    name = models.CharField(max_length=100)
+    content = models.TextField()
+    sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["pack", "name"], name="ledger_closefile_name")
+        ]
+
+    def __str__(self) -> str:
+        return self.name

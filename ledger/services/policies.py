@@ -1,0 +1,77 @@
+"""Propose, approve and read what the company has decided about measurement."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TypeVar
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import Q
+
+from aforo.errors import Conflict
+from ledger.models import BreakageRate, FourEyes, Policy
+
+Decision = TypeVar("Decision", bound=FourEyes)
+
+
+class SamePerson(Conflict):
+    default_code = "same_person"
+
+
+class Decided(Conflict):
+    default_code = "already_decided"
+
+
+def check_second_person(proposal: FourEyes, by: AbstractBaseUser) -> None:
+    """Refuse who proposed it; the database does so too.
+
+    Raises: SamePerson.
+    """
+    if proposal.proposed_by_id == by.pk:
+        raise SamePerson("Another person than who proposed it has to approve.")
+
+
+def propose(proposal: Decision, *, by: AbstractBaseUser, now: datetime) -> Decision:
+    """Write a policy or a rate down; it is in force once another person approves it."""
+    proposal.proposed_by_id, proposal.proposed_at = by.pk, now
+    proposal.save(force_insert=True)
+    return proposal
+
+
+@transaction.atomic
+def approve(proposal: Decision, *, by: AbstractBaseUser, now: datetime) -> Decision:
+    """Put a policy or a rate into force.
+
+    Raises: SamePerson; Decided when it was approved before.
+    """
+    check_second_person(proposal, by)
+    undecided = type(proposal)._default_manager.filter(pk=proposal.pk, approved_at=None)
+    if not undecided.update(approved_by=by, approved_at=now):
+        raise Decided("It was approved before.")
+    proposal.refresh_from_db()
+    return proposal
+
+
+def policy(*, livemode: bool, on: date) -> Policy:
+    """Give the policy in force on a day; without one, the defaults."""
+    approved = Policy.objects.filter(
+        livemode=livemode, starts_on__lte=on, approved_at__isnull=False
+    )
+    return approved.order_by("-starts_on").first() or Policy(livemode=livemode, starts_on=on)
+
+
+def breakage_rate(
+    *, livemode: bool, kind: str, currency: str, sold_on: date, on: date
+) -> BreakageRate | None:
+    """Give the rate in force on a day for what was sold in a month, if there is one."""
+    found = BreakageRate.objects.filter(
+        Q(sold_from=None) | Q(sold_from__lte=sold_on),
+        Q(sold_until=None) | Q(sold_until__gt=sold_on),
+        livemode=livemode,
+        kind=kind,
+        currency__in=["", currency],
+        starts_on__lte=on,
+        approved_at__isnull=False,
+    )
+    return found.order_by("-currency", "-starts_on", "-approved_at").first()
