@@ -116,6 +116,10 @@ ENTITY_TIMEZONE = env.str("ENTITY_TIMEZONE", default="UTC")
 ENTITY_NAME = env.str("ENTITY_NAME", default="Aforo")
 ENTITY_REGISTRATION = env.str("ENTITY_REGISTRATION", default="")
 
+# The dotted path of the `wallets.gateway.Gateway` that takes live payments; without one they are
+# taken elsewhere, or on account.
+PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="")
+
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
 STORAGES = {
@@ -183,6 +187,8 @@ SPECTACULAR_SETTINGS = {
         "ReservationStatus": "wallets.models.ReservationStatus",
         "RunStatus": "billing.models.RunStatus",
         "GivenKind": ["PROMO", "BONUS"],
+        "TopUpStatus": "wallets.models.TopUpStatus",
+        "DisputeState": "wallets.models.Dispute",
     },
 }
 

@@ -6,9 +6,13 @@ class BillingConfig(AppConfig):
     verbose_name = "Billing"
 
     def ready(self) -> None:
-        """Pay arrears first whenever credits arrive; tell campaigns who the customers are."""
-        from billing.services import audiences, settlement
+        """Answer what happens to credits; tell campaigns who the customers are."""
+        from billing import tasks
+        from billing.services import arrears, audiences, on_account
         from wallets import audience, hooks
 
-        hooks.when_credits_arrive(settlement.pay_arrears)
+        hooks.when_credits_arrive(arrears.pay_arrears)
+        hooks.when_sold_on_account(on_account.invoice_top_up)
+        hooks.when_credits_are_lost(arrears.claim_lost_credits)
+        hooks.when_credits_fall(tasks.refill)
         audience.when_asked(audiences.traits_of)

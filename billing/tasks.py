@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Any
 from uuid import UUID
 
 from celery import shared_task
@@ -12,6 +13,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from billing.services import backtest, campaign_runs, due, runs
+from wallets import services as wallets
 
 
 @shared_task
@@ -38,6 +40,26 @@ def execute_backtest(backtest_id: str) -> None:
     backtest.execute(backtest_id=UUID(backtest_id), clock=timezone.now)
 
 
+@shared_task
+def refill_books(book_ids: list[int]) -> None:
+    """Fill the wallets of some customers that are low and fill themselves."""
+    wallets.refill_if_low(book_ids)
+
+
+def refill(book_ids: Collection[int]) -> None:
+    """Fill what is low: at once where the sandbox's gateway answers, else without a caller waiting.
+
+    Lost on the way, it is done by the sweep.
+    """
+    books = wallets.active_books(among=book_ids)
+    wallets.refill_if_low([book.pk for book in books if not book.livemode])
+    live = [book.pk for book in books if book.livemode]
+    if live and settings.RUNS_IN_PROCESS:
+        threading.Thread(target=_in_thread, args=[refill_books, live], name="refill").start()
+    elif live:
+        refill_books.delay(live)
+
+
 def hand_over(run_id: UUID, task: Callable[[str], None] = execute_run) -> None:
     """Let a worker execute a run once the caller's transaction has committed.
 
@@ -45,14 +67,15 @@ def hand_over(run_id: UUID, task: Callable[[str], None] = execute_run) -> None:
     because no worker need be there.
     """
     if settings.RUNS_IN_PROCESS:
-        thread = threading.Thread(target=_in_thread, args=[task, run_id], name=f"run-{run_id}")
+        name = f"run-{run_id}"
+        thread = threading.Thread(target=_in_thread, args=[task, str(run_id)], name=name)
         transaction.on_commit(thread.start)
     else:
         transaction.on_commit(lambda: task.delay(str(run_id)))  # type: ignore[attr-defined]
 
 
-def _in_thread(task: Callable[[str], None], run_id: UUID) -> None:
+def _in_thread(task: Callable[[Any], None], argument: object) -> None:
     try:
-        task(str(run_id))
+        task(argument)
     finally:
         connection.close()

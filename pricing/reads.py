@@ -6,8 +6,18 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from decimal import Decimal
 
+from aforo import money
 from aforo.errors import Conflict, FieldError, Invalid
-from pricing.models import Charge, Metric, Offering, RatePlan, RatePlanVersion, VersionStatus
+from pricing.models import (
+    Charge,
+    Metric,
+    Offering,
+    OnAccount,
+    RatePlan,
+    RatePlanVersion,
+    TopUpRule,
+    VersionStatus,
+)
 from pricing.terms import Terms, parse
 
 
@@ -83,3 +93,45 @@ def known_metrics(*, livemode: bool, codes: Collection[str]) -> dict[str, Metric
     storable = [code for code in codes if "\x00" not in code]
     found = Metric.objects.filter(livemode=livemode, code__in=storable)
     return {metric.code: metric for metric in found}
+
+
+@dataclass(frozen=True, slots=True)
+class TopUpTerms:
+    """On what terms credits of a currency are sold; `slabs` are (from, bonus), highest first."""
+
+    minimum: Decimal | None = None
+    maximum: Decimal | None = None
+    expires_after_days: int | None = None
+    on_account: str = OnAccount.HELD_BACK
+    slabs: tuple[tuple[Decimal, Decimal], ...] = ()
+
+    def bonus_for(self, amount: Decimal) -> Decimal | None:
+        """Give what comes with a top-up: with (100, 20), 20 for 100 and more, else nothing."""
+        return next((bonus for start, bonus in self.slabs if start <= amount), None)
+
+    def check(self, amount: Decimal) -> None:
+        """Hold an amount against the bounds, both of which may be bought.
+
+        Raises: Invalid (`below_minimum`, `above_maximum`).
+        """
+        if self.minimum is not None and amount < self.minimum:
+            detail = f"The smallest top-up is {money.plain(self.minimum)}."
+            raise Invalid([FieldError("/amount", "below_minimum", detail)])
+        if self.maximum is not None and amount > self.maximum:
+            detail = f"The largest top-up is {money.plain(self.maximum)}."
+            raise Invalid([FieldError("/amount", "above_maximum", detail)])
+
+
+def top_up_terms(*, livemode: bool, currency: str) -> TopUpTerms:
+    """Give the terms on which credits of a currency are sold."""
+    rule = TopUpRule.objects.filter(livemode=livemode, currency=currency).first()
+    if rule is None:
+        return TopUpTerms()
+    slabs = rule.slabs.order_by("-from_amount").values_list("from_amount", "bonus")
+    return TopUpTerms(
+        minimum=rule.minimum,
+        maximum=rule.maximum,
+        expires_after_days=rule.expires_after_days,
+        on_account=rule.on_account,
+        slabs=tuple(slabs),
+    )

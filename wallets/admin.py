@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
-from aforo.adminui import ReadOnlyAdmin, ReadOnlyInline
+from aforo.adminui import ReadOnlyAdmin, ReadOnlyInline, action
+from wallets import services
 from wallets.models import (
+    AutoRefill,
     CampaignGrant,
     CreditLot,
     Debit,
@@ -106,13 +110,49 @@ class ReservationAdmin(ReadOnlyAdmin):
     show_full_result_count = False
 
 
+class BoughtLotInline(LotInline):
+    fk_name = "top_up"
+
+
 @admin.register(TopUp)
 class TopUpAdmin(ReadOnlyAdmin):
-    list_display = ["book", "wallet", "amount", "method", "status", "created_at", "paid_at"]
-    list_filter = ["status", "method", "book__livemode"]
-    list_select_related = ["book", "wallet__book"]
-    search_fields = ["book__key", "=id"]
+    list_display = [
+        "book", "amount", "currency", "channel", "method", "status", "dispute", "created_at",
+        "paid_at",
+    ]  # fmt: skip
+    list_filter = ["status", "channel", "method", "dispute", "book__livemode", "created_at"]
+    list_select_related = ["book"]
+    search_fields = ["book__key", "=id", "key"]
     ordering = ["-created_at"]
+    inlines = [BoughtLotInline]
+    actions = ["ask_the_gateway"]
+
+    @action(description="Ask the gateway about open payments")
+    def ask_the_gateway(self, request: HttpRequest, top_ups: QuerySet[TopUp]) -> None:
+        """Conclude what the gateway has an answer for, of the chosen customers."""
+        books = set(top_ups.values_list("book", flat=True))
+        answered = services.resolve_pending(book_ids=books)
+        self.message_user(request, f"{answered} payments answered.", messages.SUCCESS)
+
+
+@admin.register(AutoRefill)
+class AutoRefillAdmin(ReadOnlyAdmin):
+    list_display = [
+        "wallet", "threshold", "amount", "max_per_day", "max_per_month", "method", "failures",
+        "next_attempt_at", "switched_off_at",
+    ]  # fmt: skip
+    list_filter = ["book__livemode", "wallet__currency", "switched_off_at"]
+    list_select_related = ["wallet__book"]
+    search_fields = ["book__key"]
+    ordering = ["book__key", "wallet__currency"]
+    actions = ["switch_off"]
+
+    @action(description="Switch off")
+    def switch_off(self, request: HttpRequest, rules: QuerySet[AutoRefill]) -> None:
+        """Stop each chosen wallet from filling itself."""
+        for rule in rules:
+            services.switch_off(rule_id=rule.pk)
+        self.message_user(request, f"{len(rules)} switched off.", messages.SUCCESS)
 
 
 @admin.register(Operation)

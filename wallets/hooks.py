@@ -8,14 +8,18 @@ invoices for credits sold on account and its claims for credits lost in a disput
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from decimal import Decimal
 from functools import partial
 
 from django.db import transaction
 
 from ledger.models import Book
+from wallets.models import TopUp
 
 _on_credits: list[Callable[[Book], None]] = []
 _on_falls: list[Callable[[Collection[int]], None]] = []
+_on_sales: list[Callable[[Book, TopUp], str]] = []
+_on_losses: list[Callable[[Book, TopUp, Decimal], None]] = []
 
 
 def when_credits_arrive(do: Callable[[Book], None]) -> None:
@@ -41,3 +45,25 @@ def credits_fell(book_ids: Collection[int]) -> None:
     """
     for do in _on_falls:
         transaction.on_commit(partial(do, book_ids), robust=True)
+
+
+def when_sold_on_account(do: Callable[[Book, TopUp], str]) -> None:
+    """Register who invoices credits sold on account; the book is locked then."""
+    _on_sales.append(do)
+
+
+def sold_on_account(book: Book, top_up: TopUp) -> str:
+    """Have a top-up invoiced by the floor above; give the invoice's number."""
+    (invoice,) = (do(book, top_up) for do in _on_sales)
+    return invoice
+
+
+def when_credits_are_lost(do: Callable[[Book, TopUp, Decimal], None]) -> None:
+    """Register who claims what a lost dispute leaves unpaid; the book is locked then."""
+    _on_losses.append(do)
+
+
+def credits_lost(book: Book, top_up: TopUp, owed: Decimal) -> None:
+    """Tell the floor above what a customer owes for credits spent but not paid in the end."""
+    for do in _on_losses:
+        do(book, top_up, owed)

@@ -20,7 +20,7 @@ from ledger import recipes
 from ledger import services as ledger
 from ledger.chain import MovementLine
 from ledger.models import Book, Entry
-from ledger.recipes import Line
+from ledger.recipes import Line, LotPart
 from pricing.models import Kind
 from wallets.carrying import remaining_carrying
 from wallets.models import CreditLot, Movement, MovementKind, UnitWallet, Wallet
@@ -163,6 +163,13 @@ class Draft:
         released = self._take(lot, MovementKind.EXPIRE, lapsing)
         if released > 0:
             self.journal.lapses.append((self, lot, released))
+
+    def revoke(self, lot: CreditLot) -> LotPart:
+        """Take back everything that is not held, because its payment was taken back; give what it
+        held, for the caller's lines.
+        """
+        released = self._take(lot, MovementKind.ADJUST, lot.remaining - lot.held)
+        return LotPart(lot.kind, lot.source, released, lot.id)
 
 
 def _posted(lot: CreditLot, burn: Burn) -> list[Line]:

@@ -44,6 +44,12 @@ def is_alive(lot: CreditLot, moment: datetime) -> bool:
     return lot.effective_at <= moment and (lot.expires_at is None or moment < lot.expires_at)
 
 
+def available(*, wallet: Wallet, moment: datetime) -> Decimal:
+    """Sum what can be spent of a money wallet at a moment."""
+    lots = CreditLot.objects.filter(wallet=wallet, remaining__gt=0)
+    return sum((lot.available for lot in lots if is_alive(lot, moment)), ZERO)
+
+
 def balance(lots: Iterable[CreditLot], moment: datetime) -> dict[str, object]:
     """Sum one wallet's lots: what is available (without held parts), by kind, and what is held.
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from wallets.api import bought, debits, movements, reservations
+from wallets.api import debits, grants, movements, reservations, top_ups
 
 urlpatterns = [
     path("wallets/debit", debits.DebitView.as_view()),
@@ -12,8 +12,11 @@ urlpatterns = [
     path("wallets/reservations/<uuid:reservation_id>", reservations.ReservationView.as_view()),
     path("wallets/reservations/<uuid:reservation_id>/capture", reservations.CaptureView.as_view()),
     path("wallets/reservations/<uuid:reservation_id>/void", reservations.VoidView.as_view()),
-    path("wallets/grants", bought.GrantView.as_view()),
-    path("wallets/top-ups", bought.TopUpView.as_view()),
-    path("wallets/refunds", bought.RefundView.as_view()),
+    path("wallets/grants", grants.GrantView.as_view()),
+    path("wallets/top-ups", top_ups.TopUpsView.as_view()),
+    path("wallets/top-ups/<uuid:top_up_id>", top_ups.TopUpView.as_view()),
+    path("wallets/top-ups/<uuid:top_up_id>/dispute", top_ups.DisputeView.as_view()),
+    path("wallets/refunds", grants.RefundView.as_view()),
     path("wallets/<str:customer_id>/movements", movements.MovementsView.as_view()),
+    path("wallets/<str:customer_id>/auto-refill", top_ups.AutoRefillView.as_view()),
 ]

@@ -9,18 +9,21 @@ from django.utils import timezone
 
 from aforo.adminui import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, action
 from aforo.errors import DomainError
+from aforo.money import amount_text
 from billing.models import (
+    Claim,
     Customer,
     Invoice,
     InvoiceLine,
     InvoiceSeries,
+    Payment,
     Settlement,
     SettlementRun,
     Subscription,
     TaxRate,
     UsageEvent,
 )
-from billing.services import due
+from billing.services import due, payments
 
 
 class SubscriptionInline(ReadOnlyInline):
@@ -109,6 +112,30 @@ class InvoiceLineInline(ReadOnlyInline):
     show_change_link = False
 
 
+class PaymentInline(ReadOnlyInline):
+    model = Payment
+    fields = ["received_at", "reference", "amount", "applied"]
+    ordering = ["received_at"]
+
+
+@admin.register(Payment)
+class PaymentAdmin(ReadOnlyAdmin):
+    list_display = ["invoice", "amount", "applied", "reference", "received_at"]
+    list_filter = ["invoice__livemode", "received_at"]
+    list_select_related = ["invoice"]
+    search_fields = ["invoice__number", "reference", "=id"]
+    ordering = ["-received_at"]
+
+
+@admin.register(Claim)
+class ClaimAdmin(ReadOnlyAdmin):
+    list_display = ["book", "amount", "paid", "currency", "top_up", "created_at"]
+    list_filter = ["currency", "book__livemode"]
+    list_select_related = ["book", "top_up"]
+    search_fields = ["book__key"]
+    ordering = ["-created_at"]
+
+
 @admin.register(Invoice)
 class InvoiceAdmin(ReadOnlyAdmin):
     list_display = ["number", "customer", "status", "total", "from_wallet", "amount_due", "due_at"]
@@ -116,7 +143,27 @@ class InvoiceAdmin(ReadOnlyAdmin):
     list_select_related = ["customer"]
     search_fields = ["number", "customer__book__key", "=id"]
     ordering = ["-created_at"]
-    inlines = [InvoiceLineInline]
+    inlines = [InvoiceLineInline, PaymentInline]
+    actions = ["record_payment"]
+
+    @action(description="Record payment in full")
+    def record_payment(self, request: HttpRequest, invoices: QuerySet[Invoice]) -> None:
+        """Record that what is left of each chosen invoice was paid."""
+        for invoice in invoices:
+            left = invoice.amount_due - invoice.paid
+            try:
+                payments.pay(
+                    livemode=invoice.livemode,
+                    invoice=str(invoice.pk),
+                    amount=left,
+                    reference=f"Back office: {request.user}",
+                    key=f"admin-pay-{invoice.pk}-{invoice.paid}",
+                )
+            except DomainError as error:
+                self.message_user(request, f"{invoice}: {error.detail}", messages.ERROR)
+            else:
+                text = f"{invoice}: {amount_text(left, invoice.currency)} recorded."
+                self.message_user(request, text, messages.SUCCESS)
 
 
 @admin.register(InvoiceSeries)

@@ -13,13 +13,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import Scope
-from aforo.api.fields import StrictSerializer
+from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
 from aforo.api.idempotency import once
 from aforo.api.views import ApiView
 from aforo.errors import FieldError, Invalid
 from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import create_clock, now_for
-from billing.services import clocks, pending, proof
+from billing.services import clocks, limits, pending, proof
 from ledger import services as ledger
 from wallets import services as wallets
 
@@ -72,6 +72,42 @@ class StatementView(ApiView):
             return Response(wallets.statement_as_of(book=book, moment=moment))
         forecast = pending.pending(book=book, now=now)
         return Response(wallets.statement(book=book, now=now, pending=forecast))
+
+
+class LimitsBody(StrictSerializer):
+    currency = CurrencyField()
+    low_balance_threshold = DecimalField(required=False, allow_null=True)
+    overage_limit = DecimalField(required=False, allow_null=True)
+
+
+class LimitsAnswer(serializers.Serializer[Any]):
+    customer_id = serializers.CharField()
+    currency = serializers.CharField()
+    low_balance_threshold = DecimalField(allow_null=True)
+    overage_limit = DecimalField(allow_null=True)
+
+
+class LimitsView(ApiView):
+    scope = Scope.WALLETS
+
+    @extend_schema(request=LimitsBody, responses=LimitsAnswer)
+    def patch(self, request: Request, customer_id: str) -> Response:
+        """Set a customer's own limits on a wallet; null takes one away, what is left out stays.
+
+        The answer shows the overage limit that counts: the customer's own, else the offering's.
+        """
+        body = self.read(LimitsBody, request)
+        currency = body.pop("currency")
+        wallet = limits.set_limits(
+            livemode=self.livemode, customer_id=customer_id, currency=currency, limits=body
+        )
+        shown = {
+            "customer_id": customer_id,
+            "currency": wallet.currency,
+            "low_balance_threshold": wallet.low_balance_threshold,
+            "overage_limit": wallet.overage_limit,
+        }
+        return Response(LimitsAnswer(shown).data)
 
 
 class ClockBody(StrictSerializer):

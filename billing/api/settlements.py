@@ -16,11 +16,11 @@ from rest_framework.response import Response
 
 from aforo.access.models import Scope
 from aforo.api.fields import DecimalField, StrictSerializer
-from aforo.api.idempotency import once
+from aforo.api.idempotency import once, required_key, respond
 from aforo.api.views import ApiView
 from billing import tasks
 from billing.models import Invoice, InvoiceLine, Settlement, TaxRate
-from billing.services import invoices, runs, settlement, taxes
+from billing.services import invoices, payments, runs, settlement, taxes
 
 
 class RunBody(StrictSerializer):
@@ -151,6 +151,7 @@ class LineAnswer(serializers.ModelSerializer[InvoiceLine]):
 class InvoiceAnswer(serializers.ModelSerializer[Invoice]):
     customer_id = serializers.CharField(source="customer.book.key")
     settlement = serializers.UUIDField(source="settlement_id", allow_null=True)
+    top_up = serializers.UUIDField(source="top_up_id", allow_null=True)
     period = SettlementPeriod(source="*")
     overdue = serializers.SerializerMethodField()
     subtotal = DecimalField()
@@ -165,9 +166,9 @@ class InvoiceAnswer(serializers.ModelSerializer[Invoice]):
     class Meta:
         model = Invoice
         fields = [
-            "id", "number", "customer_id", "settlement", "status", "overdue", "currency", "period",
-            "subtotal", "discount", "tax", "total", "from_wallet", "amount_due", "paid", "lines",
-            "issued_at", "due_at",
+            "id", "number", "customer_id", "settlement", "top_up", "status", "overdue", "currency",
+            "period", "subtotal", "discount", "tax", "total", "from_wallet", "amount_due", "paid",
+            "lines", "issued_at", "due_at",
         ]  # fmt: skip
 
     def get_overdue(self, invoice: Invoice) -> bool:
@@ -211,6 +212,40 @@ class InvoiceView(ApiView):
         """Show an invoice, by id or number."""
         found = invoices.get_invoice(livemode=self.livemode, reference=reference)
         return Response(InvoiceAnswer(found).data)
+
+
+class PayBody(StrictSerializer):
+    amount = DecimalField(positive=True)
+    reference = serializers.CharField(max_length=200)
+    idempotency_key = serializers.CharField(max_length=255, required=False)
+
+
+class PayAnswer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    customer_id = serializers.CharField()
+    invoice = serializers.CharField()
+    status = serializers.CharField()
+    currency = serializers.CharField()
+    amount = serializers.CharField()
+    applied = serializers.CharField()
+    unapplied = serializers.CharField()
+    paid = serializers.CharField()
+    amount_due = serializers.CharField()
+    reference = serializers.CharField()
+    entry = serializers.UUIDField()
+    received_at = serializers.DateTimeField()
+
+
+class PayView(ApiView):
+    scope = Scope.BILLING
+
+    @extend_schema(request=PayBody, responses=PayAnswer)
+    def post(self, request: Request, reference: str) -> HttpResponse:
+        """Record money received for an invoice, in full, in part or more than was due."""
+        body = self.read(PayBody, request)
+        key = required_key(request, body.pop("idempotency_key", None))
+        paid = payments.pay(livemode=self.livemode, invoice=reference, key=key, **body)
+        return respond(paid.body, paid.status, replayed=paid.replayed)
 
 
 class TaxRateBody(StrictSerializer):

@@ -2,6 +2,7 @@
 
 from billing.models.backtests import Backtest, BacktestCycle
 from billing.models.campaigns import CampaignRun, MilestoneWatch
+from billing.models.claims import Claim
 from billing.models.customers import Customer, Subscription, SubscriptionStatus
 from billing.models.invoices import (
     Invoice,
@@ -9,6 +10,7 @@ from billing.models.invoices import (
     InvoiceSeries,
     InvoiceStatus,
     LineKind,
+    Payment,
     TaxRate,
 )
 from billing.models.settlements import (
@@ -24,6 +26,7 @@ __all__ = [
     "Backtest",
     "BacktestCycle",
     "CampaignRun",
+    "Claim",
     "Customer",
     "CycleBurn",
     "Invoice",
@@ -32,6 +35,7 @@ __all__ = [
     "InvoiceStatus",
     "LineKind",
     "MilestoneWatch",
+    "Payment",
     "RunStatus",
     "Settlement",
     "SettlementRun",

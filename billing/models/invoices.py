@@ -15,6 +15,8 @@ from djmoney.models.fields import MoneyField
 from aforo.ids import new_id
 from billing.models.customers import Customer
 from billing.models.settlements import Settlement
+from ledger.models import Entry
+from wallets.models import TopUp
 
 
 class InvoiceStatus(models.TextChoices):
@@ -40,7 +42,10 @@ class InvoiceSeries(models.Model):
 
 
 class Invoice(models.Model):
-    """What a customer owes for one settled cycle: total = from_wallet + amount_due."""
+    """What a customer owes for one settled cycle, or for credits bought on account.
+
+    total = from_wallet + amount_due.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     livemode = models.BooleanField()
@@ -48,6 +53,14 @@ class Invoice(models.Model):
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="invoices")
     settlement = models.OneToOneField(
         Settlement, on_delete=models.PROTECT, null=True, blank=True, related_name="invoice"
+    )
+    top_up = models.OneToOneField(
+        TopUp,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="invoice",
+        help_text="The credits sold on account.",
     )
     status = models.CharField(
         max_length=15, choices=InvoiceStatus.choices, default=InvoiceStatus.DRAFT
@@ -102,6 +115,7 @@ class LineKind(models.TextChoices):
     OVERAGE = "OVERAGE"
     ADJUSTMENT = "ADJUSTMENT"
     ROUNDING = "ROUNDING"
+    CREDITS = "CREDITS"
 
 
 class InvoiceLine(models.Model):
@@ -124,6 +138,29 @@ class InvoiceLine(models.Model):
 
     def __str__(self) -> str:
         return self.description
+
+
+class Payment(models.Model):
+    """Money received for an invoice; what goes beyond the invoice is unapplied (2220)."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="payments")
+    amount = models.DecimalField(max_digits=38, decimal_places=12)
+    applied = models.DecimalField(max_digits=38, decimal_places=12)
+    reference = models.CharField(max_length=200)
+    received_at = models.DateTimeField()
+    entry = models.OneToOneField(Entry, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(amount__gt=0, applied__gt=0, applied__lte=F("amount")),
+                name="billing_payment_amounts",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.reference
 
 
 class TaxRate(models.Model):

@@ -18,6 +18,7 @@ from billing.models import Subscription, SubscriptionStatus
 from billing.services import milestones, prepayment, settlement
 from ledger.models import Book
 from pricing.models import BillingMode
+from wallets import services as wallets
 from wallets.models import CreditLot, Reservation, ReservationStatus
 
 # Past this an advance answers with how far it has come; repeating it goes on from there.
@@ -41,7 +42,7 @@ class Advanced:
 def advance(
     *, clock_id: UUID, livemode: bool, to: datetime, monotonic: Callable[[], float] = time.monotonic
 ) -> Advanced:
-    """Move a clock to `to`, running expiry and settlement at each due instant on the way.
+    """Move a clock to `to`, doing what is due at each instant on the way, in order.
 
     Commits per instant and moves `now` only as far as it has come, so it can be killed and
     repeated. Raises: UnknownTestClock; Invalid when `to` lies behind; ClockBusy while another
@@ -97,14 +98,24 @@ def _next_instant(clock_id: UUID, to: datetime) -> datetime | None:
         book__test_clock=clock_id, status=ReservationStatus.HELD, expires_at__lte=to
     )
     due += held.values_list("expires_at", flat=True)
+    now = TestClock.objects.get(pk=clock_id).now
+    due += wallets.due_on_clock(clock_id=clock_id, now=now)
     return min((moment for moment in due if moment <= to), default=None)
 
 
 def _run_due(clock_id: UUID, instant: datetime) -> None:
-    """Do what is due for every customer of the clock at one instant, then let time reach it."""
-    for book in Book.objects.filter(test_clock=clock_id).order_by("pk"):
-        settlement.settle_book(book_id=book.pk, until=instant, issued_at=instant)
+    """Let time reach an instant, then do what is due there for every customer of the clock.
+
+    Killed on the way, the next advance finds what is still due.
+    """
     TestClock.objects.filter(pk=clock_id, now__lt=instant).update(now=instant)
+    books = list(
+        Book.objects.filter(test_clock=clock_id).order_by("pk").values_list("pk", flat=True)
+    )
+    wallets.resolve_pending(book_ids=books)
+    for book_id in books:
+        settlement.settle_book(book_id=book_id, until=instant, issued_at=instant)
+    wallets.refill_if_low(books)
 
 
 def _burn_prepaid(clock_id: UUID) -> None:

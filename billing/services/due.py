@@ -18,9 +18,11 @@ from wallets import services as wallets
 class Swept:
     """What a sweep did."""
 
+    paid: int
     runs: tuple[SettlementRun, ...]
     lapsed: int
-    campaign_grants: int = 0
+    campaign_grants: int
+    refilled: int
 
     @property
     def settled(self) -> int:
@@ -32,12 +34,12 @@ class Swept:
 
 
 def sweep(*, now: datetime, clock: settlement.Clock) -> Swept:
-    """Settle what is due in both modes, lapse what expired, burn what PREPAID customers metered,
-    let campaigns give. Safe to repeat.
+    """Do what is due in both modes, in the order of DECISIONS 42. Safe to repeat.
 
     Customers on a test clock wait for their clock. Raises: AlreadyRunning while a run of the mode
     lives.
     """
+    paid = wallets.resolve_pending()
     done = tuple(
         settle(livemode=livemode, as_of=now, customer_id=None, clock=clock)
         for livemode in (True, False)
@@ -50,7 +52,7 @@ def sweep(*, now: datetime, clock: settlement.Clock) -> Swept:
     granted = milestones.check(now=now)
     pricing.follow_windows(now=now)
     granted += campaign_runs.resume(now=now, clock=clock)
-    return Swept(done, lapsed, granted)
+    return Swept(paid, done, lapsed, granted, refill())
 
 
 def settle(
@@ -82,3 +84,12 @@ def expire(*, until: datetime) -> int:
             book = ledger.lock_book(book_id=book_id, exclusive=True)
             lapsed += burning.lapse(book=book, until=until)
     return lapsed
+
+
+def refill() -> int:
+    """Fill the wallets that are low and fill themselves; give how many were begun.
+
+    Customers on a test clock wait for their clock.
+    """
+    books = wallets.active_books()
+    return wallets.refill_if_low([book.pk for book in books if book.test_clock_id is None])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -16,7 +17,7 @@ from billing.models import Customer, Invoice, InvoiceLine, InvoiceStatus, Settle
 from billing.pipeline.draft import Draft
 from ledger import recipes
 from ledger import services as ledger
-from ledger.models import Event
+from ledger.models import Book, Event
 
 DUE_AFTER = timedelta(days=30)
 ZERO = Decimal(0)
@@ -82,6 +83,13 @@ def finalize(*, invoice_id: UUID, now: datetime) -> Invoice:
     if invoice.status != InvoiceStatus.DRAFT:
         return invoice
     net, tax = _due_parts(invoice)
+    lines = recipes.invoice_issued(net=net, tax=tax, currency=str(invoice.currency))
+    issue(book=book, invoice=invoice, lines=lines, now=now)
+    return invoice
+
+
+def issue(*, book: Book, invoice: Invoice, lines: Sequence[recipes.Line], now: datetime) -> None:
+    """Give a draft its number and post what it changes. The book must be locked."""
     series = locks.lock_series(livemode=invoice.livemode)
     series.last_number = F("last_number") + 1
     series.save(update_fields=["last_number"])
@@ -98,11 +106,10 @@ def finalize(*, invoice_id: UUID, now: datetime) -> Invoice:
                 event=Event.INVOICE,
                 occurred_at=now,
                 document={"invoice": invoice.number, "due": money.plain(invoice.amount_due)},
-                lines=recipes.invoice_issued(net=net, tax=tax, currency=str(invoice.currency)),
+                lines=lines,
             )
         ]
     )
-    return invoice
 
 
 def _due_parts(invoice: Invoice) -> tuple[Decimal, Decimal]:

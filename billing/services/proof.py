@@ -38,7 +38,7 @@ _LOTS_AGAINST_MOVEMENTS = """
     LEFT JOIN wallets_movement m ON m.lot_id = lot.id
     LEFT JOIN (VALUES
         ('GRANT', 1, 0), ('REVERSE', 1, 0), ('BURN', -1, 0), ('EXPIRE', -1, 0),
-        ('REFUND', -1, 0), ('HOLD', 0, 1), ('RELEASE', 0, -1)
+        ('REFUND', -1, 0), ('ADJUST', -1, 0), ('HOLD', 0, 1), ('RELEASE', 0, -1)
     ) AS side(kind, total, hold) ON side.kind = m.kind
     WHERE lot.book_id = %s
     GROUP BY lot.id ORDER BY lot.id

@@ -13,10 +13,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 
 from aforo.errors import NotFound
-from aforo.sandbox.services import now_for
 from billing import pipeline
 from billing.models import (
     Settlement,
@@ -152,17 +151,6 @@ def _go_on(book: Book, subscription: Subscription, settlement: Settlement) -> No
     subscriptions.issue_plan_credits(book=book, subscription=subscription, at=settlement.ends_at)
 
 
-def pay_arrears(book: Book) -> None:
-    """Pay open arrears, oldest first, from the credits there are now; paid up, lift the suspension.
-
-    The book is locked; runs in the transaction of the grant or top-up that brought the credits.
-    """
-    owed = Settlement.objects.filter(book=book, arrears__gt=F("arrears_paid")).select_related(
-        "subscription__version"
-    )
-    for settlement in owed.order_by("ends_at", "pk"):
-        settle.pay_arrears(book=book, settlement=settlement, now=now_for(book))
-    prepayment.reactivate(book=book)
 
 
 def get_settlement(*, livemode: bool, settlement_id: UUID) -> Settlement:

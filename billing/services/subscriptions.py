@@ -7,12 +7,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
 
 from aforo import periods
 from aforo.errors import Conflict, FieldError, Invalid, NotFound
 from aforo.periods import Interval
 from aforo.sandbox.services import now_for
-from billing.models import Customer, Subscription, SubscriptionStatus
+from billing.models import Claim, Customer, Subscription, SubscriptionStatus
 from billing.services import campaigns
 from billing.services.customers import zone_of
 from ledger import services as ledger
@@ -206,7 +207,8 @@ def _provision(book: Book, subscription: Subscription) -> None:
 def refresh_rules(*, book: Book) -> None:
     """Write the spend rules of every wallet from the oldest live subscription that it serves.
 
-    A wallet that none serves is PREPAID with the default burn order. The book must be locked.
+    A wallet that none serves is PREPAID with the default burn order; an open claim suspends all of
+    them. The book must be locked.
     """
     live = list(
         Subscription.objects.filter(customer=book.pk, status__in=LIVE)
@@ -214,27 +216,30 @@ def refresh_rules(*, book: Book) -> None:
         .prefetch_related("version__charges__metrics")
         .order_by("starts_at", "created_at", "pk")
     )
+    owing = Claim.objects.filter(book=book, amount__gt=F("paid")).exists()
     for wallet in Wallet.objects.filter(book=book):
         serving = [s for s in live if s.version.plan.currency == wallet.currency]
-        wallets.apply_rules(wallets=[wallet], rules=_rules(serving))
+        wallets.apply_rules(wallets=[wallet], rules=_rules(serving, owing=owing))
     for units in UnitWallet.objects.filter(book=book):
         serving = [s for s in live if units.metric_id in _charged_metrics(s)]
-        wallets.apply_rules(wallets=[units], rules=_rules(serving))
+        wallets.apply_rules(wallets=[units], rules=_rules(serving, owing=owing))
 
 
 def _charged_metrics(subscription: Subscription) -> set[int]:
     return {m.pk for charge in subscription.version.charges.all() for m in charge.metrics.all()}
 
 
-def _rules(serving: Sequence[Subscription]) -> wallets.SpendRules:
+def _rules(serving: Sequence[Subscription], *, owing: bool) -> wallets.SpendRules:
     if not serving:
-        return wallets.SpendRules()
+        state = SpendState.SUSPENDED if owing else SpendState.ACTIVE
+        return wallets.SpendRules(spend_state=state)
     oldest = serving[0]
+    state = _SPEND_STATE.get(SubscriptionStatus(oldest.status), SpendState.ACTIVE)
     return wallets.SpendRules(
         billing_mode=oldest.billing_mode,
         burn_order=tuple(oldest.version.burn_order),
         overage_limit=oldest.offering.overage_limit,
-        spend_state=_SPEND_STATE.get(SubscriptionStatus(oldest.status), SpendState.ACTIVE),
+        spend_state=SpendState.SUSPENDED if owing else state,
     )
 
 

@@ -45,7 +45,8 @@ def credits_sold(
 ) -> list[Line]:
     """FINANCE 3, events 1, 3 and 7: what was paid becomes a contract liability, lot by lot.
 
-    `paid_into` is 1010 for a payment, 1100 for a sale on account. The fee of a plan that sells
+    `paid_into` is 1010 for a payment, 1100 for a sale on account, 2220 where its credits were held
+    back until the invoice was paid. The fee of a plan that sells
     credits with its period (DECISIONS 29) comes from 2120.
     """
     account = liability(kind=kind, source=source)

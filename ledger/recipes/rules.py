@@ -69,7 +69,8 @@ MANUAL: Final[dict[str, Pairs]] = {
 
 RULES: Final[dict[str, Pairs]] = {
     "GRANT": frozenset({("4930", "2130"), ("2120", "2100"), ("2120", "2110")}),
-    "TOP_UP": _pairs((*_MONEY, "1100"), ("2100", "2110", "2300")),
+    # From 2220 where credits on account were held back until their invoice was paid.
+    "TOP_UP": _pairs((*_MONEY, "1100", "2220"), ("2100", "2110", "2300")),
     "DEBIT": _BURNED,
     "HOLD": NOTHING,
     # What is released, captured or returned after its lot expired lapses at once.

@@ -92,10 +92,10 @@ class RatePlanForm(forms.ModelForm[RatePlan]):
 
     def clean_currency(self) -> str:
         """Take currencies that can be sold in."""
-        return _currency(self.cleaned_data["currency"])
+        return currency_of(self.cleaned_data["currency"])
 
 
-def _currency(code: str) -> str:
+def currency_of(code: str) -> str:
     if code and code.upper() not in EXPONENTS:
         raise forms.ValidationError("This currency is not supported.")
     return code.upper()
@@ -244,4 +244,4 @@ class CouponForm(forms.ModelForm[Coupon]):
 
     def clean_currency(self) -> str:
         """Take currencies that can be sold in."""
-        return _currency(self.cleaned_data["currency"])
+        return currency_of(self.cleaned_data["currency"])

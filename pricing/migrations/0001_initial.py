@@ -180,6 +180,30 @@ class Migration(migrations.Migration):
             name='version',
             field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='charges', to='pricing.rateplanversion'),
         ),
+        migrations.CreateModel(
+            name='TopUpRule',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('livemode', models.BooleanField()),
+                ('currency', models.CharField(max_length=3)),
+                ('minimum', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
+                ('maximum', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
+                ('expires_after_days', models.PositiveIntegerField(blank=True, help_text='Counted from the payment; empty: bought credits stay.', null=True)),
+                ('on_account', models.CharField(choices=[('HELD_BACK', 'Invoiced; the credits come when it is paid'), ('AT_ONCE', 'Invoiced; the credits come at once'), ('REFUSED', 'Refused')], default='HELD_BACK', max_length=10)),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('livemode', 'currency'), name='pricing_topuprule_once'), models.CheckConstraint(condition=models.Q(models.Q(('minimum', None), ('minimum__gt', 0), _connector='OR'), models.Q(('maximum', None), ('maximum__gt', 0), _connector='OR'), models.Q(('minimum', None), ('maximum', None), ('minimum__lte', models.F('maximum')), _connector='OR')), name='pricing_topuprule_bounds'), models.CheckConstraint(condition=models.Q(('expires_after_days', None), ('expires_after_days__gt', 0), _connector='OR'), name='pricing_topuprule_expiry')],
+            },
+        ),
+        migrations.CreateModel(
+            name='BonusSlab',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('from_amount', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('bonus', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('rule', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='slabs', to='pricing.topuprule')),
+            ],
+        ),
         migrations.AddConstraint(
             model_name='chargemetric',
             constraint=models.UniqueConstraint(fields=('charge', 'metric'), name='pricing_chargemetric_once'),
@@ -275,5 +299,13 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='charge',
             constraint=models.UniqueConstraint(fields=('version', 'code'), name='pricing_charge_code'),
+        ),
+        migrations.AddConstraint(
+            model_name='bonusslab',
+            constraint=models.UniqueConstraint(fields=('rule', 'from_amount'), name='pricing_slab_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='bonusslab',
+            constraint=models.CheckConstraint(condition=models.Q(('bonus__gt', 0), ('from_amount__gt', 0)), name='pricing_slab_amounts'),
         ),
     ]

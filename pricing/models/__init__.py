@@ -28,10 +28,12 @@ from pricing.models.catalogue import (
     VersionStatus,
     default_burn_order,
 )
+from pricing.models.top_ups import BonusSlab, OnAccount, TopUpRule
 
 __all__ = [
     "Aggregation",
     "BillingMode",
+    "BonusSlab",
     "Campaign",
     "CampaignAudience",
     "CampaignStatus",
@@ -48,10 +50,12 @@ __all__ = [
     "Model",
     "Offering",
     "OfferingStatus",
+    "OnAccount",
     "RatePlan",
     "RatePlanVersion",
     "Recurrence",
     "Timing",
+    "TopUpRule",
     "VersionStatus",
     "default_burn_order",
 ]

@@ -1,6 +1,14 @@
 """Configure the catalogue: metrics, rate plans and their versions, offerings."""
 
-from pricing.reads import NotPublished, PricedCharge, charges_of, current_version, find_offering
+from pricing.reads import (
+    NotPublished,
+    PricedCharge,
+    TopUpTerms,
+    charges_of,
+    current_version,
+    find_offering,
+    top_up_terms,
+)
 from pricing.services.campaign_terms import CampaignTerms
 from pricing.services.campaigns import (
     BudgetSpent,
@@ -84,6 +92,7 @@ __all__ = [
     "NotPublished",
     "OnSale",
     "PricedCharge",
+    "TopUpTerms",
     "UnknownCampaign",
     "UnknownCoupon",
     "UnknownMetric",
@@ -122,6 +131,7 @@ __all__ = [
     "refusal_of",
     "retire",
     "running_campaigns",
+    "top_up_terms",
     "update_campaign",
     "update_draft",
     "update_metric",

@@ -25,6 +25,7 @@ INSIDE = {  # Shown inside their parents, or not rows to look at.
     "BacktestCycle",
     "AdjustmentLine",
     "Charge",
+    "BonusSlab",
     "ChargeMetric",
     "CloseFile",
     "ExportPart",
@@ -47,6 +48,7 @@ EDITABLE = {
     "GlMapping",
     "Policy",
     "TaxRate",
+    "TopUpRule",
 }
 
 

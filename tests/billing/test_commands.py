@@ -70,7 +70,9 @@ def test_settle_and_sweep_with_nothing_due() -> None:
         "sandbox: 0 cycles settled for 0 customers, 0 failed",
     ]
     before = SettlementRun.objects.count()
-    assert run("sweep") == "0 cycles settled, 0 lots lapsed\n"
+    assert run("sweep") == (
+        "0 payments answered, 0 cycles settled, 0 lots lapsed, 0 refills begun\n"
+    )
     assert SettlementRun.objects.count() == before
     assert run("expire_credits") == "0 lots lapsed\n"
 

@@ -99,7 +99,8 @@ class IssuedAnswer(serializers.Serializer[Any]):
     metric = serializers.CharField(required=False)
     quantity = serializers.CharField(required=False)
     lots = LotAnswer(many=True)
-    entry = serializers.UUIDField()
+    entry = serializers.UUIDField(allow_null=True)
+    invoice = serializers.CharField(required=False)
 
 
 def reply(result: Result) -> HttpResponse:

@@ -17,6 +17,24 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name='AutoRefill',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('threshold', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('amount', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('max_per_day', models.PositiveIntegerField(blank=True, help_text='Most refills in a day (UTC); empty: any number.', null=True)),
+                ('max_per_month', models.PositiveIntegerField(blank=True, help_text='Most refills in a month (UTC); empty: any number.', null=True)),
+                ('method', models.CharField(help_text='How the gateway takes the money.', max_length=50)),
+                ('failures', models.PositiveSmallIntegerField(default=0, help_text='Failed payments since the last one that succeeded.')),
+                ('next_attempt_at', models.DateTimeField(blank=True, help_text='Not before this, after a failure.', null=True)),
+                ('switched_off_at', models.DateTimeField(blank=True, null=True)),
+                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='auto_refills', to='ledger.book')),
+            ],
+            options={
+                'verbose_name': 'auto-refill',
+            },
+        ),
+        migrations.CreateModel(
             name='CreditLot',
             fields=[
                 ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
@@ -86,11 +104,23 @@ class Migration(migrations.Migration):
             name='TopUp',
             fields=[
                 ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('currency', models.CharField(max_length=3)),
                 ('amount', models.DecimalField(decimal_places=12, max_digits=38)),
-                ('method', models.CharField(max_length=50)),
+                ('bonus', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
+                ('expires_at', models.DateTimeField(blank=True, null=True)),
+                ('lifetime_days', models.PositiveIntegerField(blank=True, help_text='Counted from the delivery, where no expiry was given.', null=True)),
+                ('channel', models.CharField(choices=[('GATEWAY', 'Asked of the payment gateway'), ('MANUAL', 'Taken elsewhere'), ('ON_ACCOUNT', 'On account, by invoice')], max_length=10)),
+                ('method', models.CharField(blank=True, max_length=50)),
                 ('status', models.CharField(choices=[('PENDING', 'Pending'), ('SUCCEEDED', 'Succeeded'), ('FAILED', 'Failed')], max_length=10)),
+                ('key', models.CharField(blank=True, help_text="The client's; none for a refill.", max_length=255)),
+                ('content', models.JSONField(blank=True, help_text='What the client asked for.', null=True)),
                 ('created_at', models.DateTimeField()),
                 ('paid_at', models.DateTimeField(blank=True, null=True)),
+                ('failed_at', models.DateTimeField(blank=True, null=True)),
+                ('dispute', models.CharField(blank=True, choices=[('opened', 'Opened'), ('won', 'Won'), ('lost', 'Lost')], max_length=6)),
+                ('disputed', models.DecimalField(decimal_places=12, default=0, help_text='What the payer contested.', max_digits=38)),
+                ('auto_refill', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='top_ups', to='wallets.autorefill')),
+                ('bonus_metric', models.ForeignKey(blank=True, db_constraint=False, help_text='The bonus is units of it; without one it is money.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric')),
                 ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='top_ups', to='ledger.book')),
             ],
         ),
@@ -106,6 +136,7 @@ class Migration(migrations.Migration):
                 ('billing_mode', models.CharField(choices=[('PREPAID', 'Prepaid: refused'), ('HYBRID', 'Hybrid: credits first, the rest to the invoice'), ('POSTPAID', 'Postpaid: to the invoice, no cash credits')], default='PREPAID', max_length=10)),
                 ('burn_order', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('PROMO', 'Promo'), ('BONUS', 'Bonus'), ('CASH', 'Cash')], max_length=5), default=pricing.models.catalogue.default_burn_order, size=None)),
                 ('overage_limit', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
+                ('own_overage_limit', models.DecimalField(blank=True, decimal_places=12, help_text="The customer's own; it goes before the offering's.", max_digits=38, null=True)),
                 ('low_balance_threshold', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
                 ('spend_state', models.CharField(choices=[('ACTIVE', 'Active'), ('SUSPENDED', 'Suspended'), ('PAUSED', 'Paused')], default='ACTIVE', max_length=10)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
@@ -130,6 +161,7 @@ class Migration(migrations.Migration):
                 ('billing_mode', models.CharField(choices=[('PREPAID', 'Prepaid: refused'), ('HYBRID', 'Hybrid: credits first, the rest to the invoice'), ('POSTPAID', 'Postpaid: to the invoice, no cash credits')], default='PREPAID', max_length=10)),
                 ('burn_order', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('PROMO', 'Promo'), ('BONUS', 'Bonus'), ('CASH', 'Cash')], max_length=5), default=pricing.models.catalogue.default_burn_order, size=None)),
                 ('overage_limit', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
+                ('own_overage_limit', models.DecimalField(blank=True, decimal_places=12, help_text="The customer's own; it goes before the offering's.", max_digits=38, null=True)),
                 ('low_balance_threshold', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
                 ('spend_state', models.CharField(choices=[('ACTIVE', 'Active'), ('SUSPENDED', 'Suspended'), ('PAUSED', 'Paused')], default='ACTIVE', max_length=10)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
@@ -137,11 +169,6 @@ class Migration(migrations.Migration):
                 ('preferred_at', models.DateTimeField(blank=True, help_text='Set on the one that a debit without currency means.', null=True)),
                 ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='wallets', to='ledger.book')),
             ],
-        ),
-        migrations.AddField(
-            model_name='topup',
-            name='wallet',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='top_ups', to='wallets.wallet'),
         ),
         migrations.AddField(
             model_name='reservation',
@@ -171,6 +198,11 @@ class Migration(migrations.Migration):
             model_name='creditlot',
             name='wallet',
             field=models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='lots', to='wallets.wallet'),
+        ),
+        migrations.AddField(
+            model_name='autorefill',
+            name='wallet',
+            field=models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='auto_refill', to='wallets.wallet'),
         ),
         migrations.CreateModel(
             name='CampaignGrant',
@@ -217,6 +249,38 @@ class Migration(migrations.Migration):
             model_name='hold',
             constraint=models.CheckConstraint(condition=models.Q(('captured__gte', 0), ('quantity__gt', 0), ('quantity__gte', django.db.models.expressions.CombinedExpression(models.F('captured'), '+', models.F('released'))), ('released__gte', 0)), name='wallets_hold_ends_once'),
         ),
+        migrations.AddIndex(
+            model_name='topup',
+            index=models.Index(condition=models.Q(('status', 'PENDING')), fields=['created_at'], name='wallets_topup_pending'),
+        ),
+        migrations.AddConstraint(
+            model_name='topup',
+            constraint=models.UniqueConstraint(condition=models.Q(('status', 'PENDING'), models.Q(('key', ''), _negated=True)), fields=('book', 'key'), name='wallets_topup_one_pending'),
+        ),
+        migrations.AddConstraint(
+            model_name='topup',
+            constraint=models.UniqueConstraint(condition=models.Q(('status', 'PENDING')), fields=('auto_refill',), name='wallets_topup_one_refill'),
+        ),
+        migrations.AddConstraint(
+            model_name='topup',
+            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0)), name='wallets_topup_amount'),
+        ),
+        migrations.AddConstraint(
+            model_name='topup',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('bonus', None), ('bonus_metric', None)), ('bonus__gt', 0), _connector='OR'), name='wallets_topup_bonus'),
+        ),
+        migrations.AddConstraint(
+            model_name='topup',
+            constraint=models.CheckConstraint(condition=models.Q(('paid_at__isnull', False), models.Q(('status', 'SUCCEEDED'), _negated=True), ('channel', 'ON_ACCOUNT'), _connector='OR'), name='wallets_topup_paid'),
+        ),
+        migrations.AddConstraint(
+            model_name='topup',
+            constraint=models.CheckConstraint(condition=models.Q(('failed_at__isnull', False), models.Q(('status', 'FAILED'), _negated=True), _connector='XOR'), name='wallets_topup_failed'),
+        ),
+        migrations.AddConstraint(
+            model_name='topup',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('dispute', ''), ('disputed', 0)), models.Q(models.Q(('dispute', ''), _negated=True), ('status', 'SUCCEEDED')), _connector='OR'), name='wallets_topup_dispute'),
+        ),
         migrations.AddConstraint(
             model_name='unitwallet',
             constraint=models.UniqueConstraint(fields=('book', 'metric'), name='wallets_unitwallet_metric'),
@@ -231,15 +295,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='wallet',
-            constraint=models.CheckConstraint(condition=models.Q(('overage_limit', None), ('overage_limit__gte', 0), _connector='OR'), name='wallets_wallet_overage_limit'),
-        ),
-        migrations.AddConstraint(
-            model_name='topup',
-            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0)), name='wallets_topup_amount'),
-        ),
-        migrations.AddConstraint(
-            model_name='topup',
-            constraint=models.CheckConstraint(condition=models.Q(('paid_at__isnull', False), models.Q(('status', 'SUCCEEDED'), _negated=True), _connector='OR'), name='wallets_topup_paid'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('overage_limit', None), ('overage_limit__gte', 0), _connector='OR'), models.Q(('own_overage_limit', None), ('own_overage_limit__gte', 0), _connector='OR')), name='wallets_wallet_overage_limit'),
         ),
         migrations.AddIndex(
             model_name='reservation',
@@ -324,5 +380,13 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='creditlot',
             constraint=models.CheckConstraint(condition=models.Q(('expires_at', None), ('expires_at__gt', models.F('effective_at')), _connector='OR'), name='wallets_lot_lifetime'),
+        ),
+        migrations.AddConstraint(
+            model_name='autorefill',
+            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0), ('threshold__gte', 0)), name='wallets_refill_amounts'),
+        ),
+        migrations.AddConstraint(
+            model_name='autorefill',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('max_per_day', None), ('max_per_day__gt', 0), _connector='OR'), models.Q(('max_per_month', None), ('max_per_month__gt', 0), _connector='OR')), name='wallets_refill_caps'),
         ),
     ]

@@ -2,14 +2,18 @@
 
 from wallets.models.campaigns import CampaignGrant
 from wallets.models.lots import CreditLot, Movement, MovementKind, Source
-from wallets.models.operations import Debit, Operation, Strategy, TopUp, TopUpStatus
+from wallets.models.operations import Debit, Operation, Strategy
 from wallets.models.reservations import Hold, Reservation, ReservationStatus
+from wallets.models.top_ups import AutoRefill, Channel, Dispute, TopUp, TopUpStatus
 from wallets.models.wallets import SpendState, UnitWallet, Wallet
 
 __all__ = [
+    "AutoRefill",
     "CampaignGrant",
+    "Channel",
     "CreditLot",
     "Debit",
+    "Dispute",
     "Hold",
     "Movement",
     "MovementKind",

@@ -19,7 +19,7 @@ from django.db.models import F, Q
 from aforo.ids import new_id
 from ledger.models import Book, Entry
 from pricing.models import Kind
-from wallets.models.operations import TopUp
+from wallets.models.top_ups import TopUp
 from wallets.models.wallets import UnitWallet, Wallet
 
 

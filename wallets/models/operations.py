@@ -1,4 +1,4 @@
-"""What clients asked for: the operation with its key, the debit, the top-up."""
+"""What clients asked for: the operation with its key, and the debit."""
 
 from __future__ import annotations
 
@@ -125,34 +125,3 @@ class Debit(models.Model):
     def open_overage(self) -> Decimal:
         """What waits for the next settlement."""
         return self.overage - self.overage_billed - self.overage_reversed
-
-
-class TopUpStatus(models.TextChoices):
-    PENDING = "PENDING"
-    SUCCEEDED = "SUCCEEDED"
-    FAILED = "FAILED"
-
-
-class TopUp(models.Model):
-    """A purchase of credits; its lots exist once it SUCCEEDED."""
-
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="top_ups")
-    wallet = models.ForeignKey(Wallet, on_delete=models.PROTECT, related_name="top_ups")
-    amount = models.DecimalField(max_digits=38, decimal_places=12)
-    method = models.CharField(max_length=50)
-    status = models.CharField(max_length=10, choices=TopUpStatus.choices)
-    created_at = models.DateTimeField()
-    paid_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        constraints = [
-            models.CheckConstraint(condition=Q(amount__gt=0), name="wallets_topup_amount"),
-            models.CheckConstraint(
-                condition=Q(paid_at__isnull=False) | ~Q(status="SUCCEEDED"),
-                name="wallets_topup_paid",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.amount.normalize():f}"

@@ -30,6 +30,13 @@ class SpendRules(models.Model):
         models.CharField(max_length=5, choices=Kind.choices), default=default_burn_order
     )
     overage_limit = models.DecimalField(max_digits=38, decimal_places=12, null=True, blank=True)
+    own_overage_limit = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        null=True,
+        blank=True,
+        help_text="The customer's own; it goes before the offering's.",
+    )
     low_balance_threshold = models.DecimalField(
         max_digits=38, decimal_places=12, null=True, blank=True
     )
@@ -60,7 +67,8 @@ class Wallet(SpendRules):
                 name="wallets_wallet_one_preferred",
             ),
             models.CheckConstraint(
-                condition=Q(overage_limit=None) | Q(overage_limit__gte=0),
+                condition=(Q(overage_limit=None) | Q(overage_limit__gte=0))
+                & (Q(own_overage_limit=None) | Q(own_overage_limit__gte=0)),
                 name="wallets_wallet_overage_limit",
             ),
         ]

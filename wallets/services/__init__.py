@@ -14,6 +14,7 @@ from wallets.services.campaigns import (
     give,
     redeem,
 )
+from wallets.services.disputes import dispute, pay_claim
 from wallets.services.expiry import expire, lapsing_books
 from wallets.services.grants import grant, issue
 from wallets.services.holders import (
@@ -22,6 +23,14 @@ from wallets.services.holders import (
     find_metric,
     money_wallet,
     unit_wallet,
+)
+from wallets.services.refill import (
+    active_books,
+    due_on_clock,
+    get_auto_refill,
+    refill_if_low,
+    set_auto_refill,
+    switch_off,
 )
 from wallets.services.refunds import refund
 from wallets.services.reservations import (
@@ -35,25 +44,40 @@ from wallets.services.reservations import (
 from wallets.services.reversals import reverse
 from wallets.services.rollover import roll_over, rolled_quantity
 from wallets.services.statements import running_balances, statement, statement_as_of
-from wallets.services.top_ups import Bonus, Payment, PaymentDeclined, top_up
+from wallets.services.top_ups import (
+    Bonus,
+    InProgress,
+    Payment,
+    PaymentDeclined,
+    get_top_up,
+    pay_on_account,
+    resolve_pending,
+    top_up,
+)
 
 __all__ = [
     "EVERYBODY_CAUSE",
     "AlreadyGranted",
     "Bonus",
     "Given",
+    "InProgress",
     "NotInAudience",
     "Payment",
     "PaymentDeclined",
     "SpendRules",
     "accrue_breakage",
+    "active_books",
     "apply_rules",
     "books_to_release",
     "describe_reservation",
+    "dispute",
+    "due_on_clock",
     "estimate_breakage",
     "expire",
     "find_metric",
+    "get_auto_refill",
     "get_reservation",
+    "get_top_up",
     "give",
     "grant",
     "in_status",
@@ -61,16 +85,22 @@ __all__ = [
     "lapsing_books",
     "money_wallet",
     "movement_lines",
+    "pay_claim",
+    "pay_on_account",
     "redeem",
+    "refill_if_low",
     "refund",
     "release_due",
     "reservations",
+    "resolve_pending",
     "reverse",
     "roll_over",
     "rolled_quantity",
     "running_balances",
+    "set_auto_refill",
     "statement",
     "statement_as_of",
+    "switch_off",
     "top_up",
     "unit_wallet",
 ]

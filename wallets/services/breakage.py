@@ -56,12 +56,13 @@ class _Share:
     accrued: Decimal
 
 
-# What had become of each lot by the end of a day, in carrying amounts; a refund undoes the sale.
+# What had become of each lot by the end of a day, in carrying amounts; a refund undoes the sale, as
+# does a lost dispute (ADJUST).
 _LOTS = """
     SELECT lot.id, lot.book_id, lot.kind, lot.currency,
         date_trunc('month', lot.granted_at AT TIME ZONE %(zone)s)::date AS sold_on,
-        sum(CASE m.kind WHEN 'GRANT' THEN m.carrying WHEN 'REFUND' THEN -m.carrying ELSE 0 END)
-            AS sold,
+        sum(CASE WHEN m.kind = 'GRANT' THEN m.carrying
+            WHEN m.kind IN ('REFUND', 'ADJUST') THEN -m.carrying ELSE 0 END) AS sold,
         sum(CASE m.kind WHEN 'BURN' THEN m.carrying WHEN 'REVERSE' THEN -m.carrying ELSE 0 END)
             AS redeemed,
         sum(CASE m.kind WHEN 'EXPIRE' THEN m.carrying ELSE 0 END) AS lapsed

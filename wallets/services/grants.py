@@ -8,9 +8,10 @@ from decimal import Decimal
 from uuid import UUID
 
 from aforo.sandbox.services import now_for
+from aforo.webhooks.models import EventType
 from ledger import recipes
 from ledger.models import Book, Event
-from wallets import hooks
+from wallets import hooks, notices
 from wallets.answers import Answer, grant_answer
 from wallets.journal import Journal, lot_document, new_lot
 from wallets.models import (
@@ -63,6 +64,7 @@ def grant(
                 face=lot.carrying, currency=lot.currency, lot=lot.id
             )
         journal.write()
+        _tell(book, [lot], now)
         hooks.credits_arrived(book)
         wallet = lot.wallet or lot.unit_wallet
         assert wallet is not None, "a lot has one wallet"
@@ -119,6 +121,13 @@ def grant(
     )
 
 
+def _tell(book: Book, lots: Sequence[CreditLot], at: datetime) -> None:
+    """Tell other systems of granted credits."""
+    for lot in lots:
+        facts = {"lot": lot.id, "kind": lot.kind, **_measured(lot), "expires_at": lot.expires_at}
+        notices.tell(book, EventType.CREDITS_GRANTED, facts, at)
+
+
 def _measured(lot: CreditLot) -> dict[str, object]:
     if lot.unit_wallet is None:
         return {"amount": lot.face, "currency": lot.currency}
@@ -147,3 +156,4 @@ def issue(
     for lot in fresh:
         draft.grant(lot)
     journal.write()
+    _tell(book, fresh, occurred_at)

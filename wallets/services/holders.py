@@ -50,10 +50,14 @@ class SpendRules:
 
 
 def apply_rules(*, wallets: Sequence[Wallet | UnitWallet], rules: SpendRules) -> None:
-    """Write spend rules to wallets. The book must be locked."""
+    """Write spend rules to wallets; a customer's own overage limit goes before the rules'.
+
+    The book must be locked.
+    """
     for wallet in wallets:
         wallet.billing_mode = rules.billing_mode
         wallet.burn_order = list(rules.burn_order)
-        wallet.overage_limit = rules.overage_limit
+        own = wallet.own_overage_limit
+        wallet.overage_limit = rules.overage_limit if own is None else own
         wallet.spend_state = rules.spend_state
         wallet.save(update_fields=["billing_mode", "burn_order", "overage_limit", "spend_state"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -27,13 +28,16 @@ def once(
     endpoint: str,
     content: object,
     make: Callable[[Book, UUID], dict[str, object]],
+    status: int = 201,
 ) -> Answer:
     """Run `make` under the lock of a customer's book, at most once for ever per (book, key).
 
     Raises: UnknownCustomer, KeyReused, and whatever `make` raises; then the key stays free.
     """
     book_id = ledger.get_book(livemode=livemode, key=customer_id).pk
-    return once_in_book(book_id=book_id, key=key, endpoint=endpoint, content=content, make=make)
+    return once_in_book(
+        book_id=book_id, key=key, endpoint=endpoint, content=content, make=make, status=status
+    )
 
 
 def once_in_book(
@@ -50,27 +54,56 @@ def once_in_book(
 
     Raises: KeyReused, and whatever `make` raises; then the key stays free.
     """
-    meaning = canonical(content)
+    asked = Asked(key, endpoint, canonical(content))
     with transaction.atomic():
         book = ledger.lock_book(book_id=book_id)
-        first = Operation.objects.filter(book=book, key=key).first()
+        first = replay(book=book, asked=asked)
         if first is not None:
-            check_same(key=key, first=(first.endpoint, first.content), again=(endpoint, meaning))
-            return Answer(first.status, first.body, replayed=True)
+            return first
         release_due(book=book, until=now_for(book))
         operation_id = new_id()
         given = answer(status, make(book, operation_id))
-        Operation.objects.create(
-            id=operation_id,
-            book=book,
-            key=key,
-            endpoint=endpoint,
-            content=meaning,
-            status=given.status,
-            body=given.body,
-            created_at=now_for(book),
-        )
+        remember(book=book, id=operation_id, asked=asked, given=given)
         return given
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A keyed request: `content` is its canonical form."""
+
+    key: str
+    endpoint: str
+    content: object
+
+
+def replay(*, book: Book, asked: Asked) -> Answer | None:
+    """Give the first answer under a key, if there is one. The book must be locked.
+
+    Raises: KeyReused.
+    """
+    first = Operation.objects.filter(book=book, key=asked.key).first()
+    if first is None:
+        return None
+    check_same(
+        key=asked.key,
+        first=(first.endpoint, first.content),
+        again=(asked.endpoint, asked.content),
+    )
+    return Answer(first.status, first.body, replayed=True)
+
+
+def remember(*, book: Book, id: UUID, asked: Asked, given: Answer) -> None:  # noqa: A002
+    """Keep an answer under its key for ever, in the transaction of its effect."""
+    Operation.objects.create(
+        id=id,
+        book=book,
+        key=asked.key,
+        endpoint=asked.endpoint,
+        content=asked.content,
+        status=given.status,
+        body=given.body,
+        created_at=now_for(book),
+    )
 
 
 def check_expiry(expires_at: datetime | None, now: datetime) -> None:

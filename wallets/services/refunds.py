@@ -117,8 +117,8 @@ def refund(
 
 
 def _bought(book: Book, now: datetime) -> list[CreditLot]:
-    """Give the lots of top-ups that are alive, with something free, the newest first."""
-    lots = reads.open_lots([book.pk]).filter(top_up__isnull=False)
+    """Give the lots of paid top-ups that are alive, with something free, the newest first."""
+    lots = reads.open_lots([book.pk]).filter(top_up__paid_at__isnull=False)
     alive = [lot for lot in lots if reads.is_alive(lot, now) and lot.available > 0]
     return sorted(alive, key=lambda lot: (lot.granted_at, lot.id), reverse=True)
 

@@ -1,39 +1,43 @@
-"""Sell credits, with the bonus that comes with them."""
+"""Sell credits: paid elsewhere, through the gateway, or on account."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import transaction
+
 from aforo import money
-from aforo.errors import FieldError, Invalid, NotCovered
+from aforo.api.idempotency import canonical, check_same
+from aforo.errors import Conflict, FieldError, Invalid, NotCovered, NotFound
+from aforo.ids import new_id
 from aforo.sandbox.services import now_for
 from ledger import recipes
-from ledger.models import Book, Event
-from pricing.models import Kind
+from ledger import services as ledger
+from ledger.models import Book
+from pricing import services as pricing
+from pricing.models import Metric, OnAccount
 from wallets import hooks
-from wallets.answers import Answer, grant_answer
-from wallets.journal import Journal, lot_document, new_lot
-from wallets.models import (
-    CreditLot,
-    Source,
-    TopUp,
-    TopUpStatus,
-    UnitWallet,
-    Wallet,
-)
-from wallets.services import campaigns, holders, keyed
-
-TOP_UP = "POST /v1/wallets/top-ups"
-# The sandbox's gateway answers by the name of the method.
-TEST_METHODS = {"test_ok": True, "test_declined": False}
+from wallets.answers import Answer, answer
+from wallets.gateway import gateway_of
+from wallets.models import Channel, Operation, TopUp, TopUpStatus
+from wallets.services import holders, keyed, purchases
+from wallets.services.purchases import TOP_UP
 
 
 class PaymentDeclined(NotCovered):
     default_code = "payment_declined"
+
+
+class InProgress(Conflict):
+    default_code = "in_progress"
+
+
+class UnknownTopUp(NotFound):
+    default_code = "unknown_top_up"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,33 @@ class Payment:
     method: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """A top-up as a client asked for it."""
+
+    customer_id: str
+    amount: Decimal
+    currency: str
+    channel: str
+    method: str
+    bonus: Bonus | None
+    expires_at: datetime | None
+
+    @property
+    def content(self) -> dict[str, object]:
+        bonus = self.bonus
+        return {
+            "customer_id": self.customer_id,
+            "amount": self.amount,
+            "currency": self.currency,
+            "payment": self.method or None,
+            "bonus": None
+            if bonus is None
+            else {"amount": bonus.amount, "metric": bonus.metric, "quantity": bonus.quantity},
+            "expires_at": self.expires_at,
+        }
+
+
 def top_up(
     *,
     livemode: bool,
@@ -63,152 +94,203 @@ def top_up(
     bonus: Bonus | None = None,
     expires_at: datetime | None = None,
 ) -> Answer:
-    """Buy CASH credits, paid at once, with the bonus that comes with them.
+    """Buy CASH credits, with the bonus that was asked for or else the one of the currency's slabs.
 
-    Running campaigns may add to it. A live payment has been taken elsewhere and is named by its
-    method; the sandbox knows `test_ok` and `test_declined`.
+    The sandbox's gateway takes the payment by the name of the method; in live mode a method that
+    the configured gateway does not know means money taken elsewhere, and no payment means on
+    account: an invoice, and the credits when it is paid (unless the currency's terms say else).
 
-    Raises: PaymentDeclined; Invalid (`payment_required`, `unknown_payment_method`).
+    Raises: PaymentDeclined, and the key is free again; InProgress while the payment under this key
+    has no answer; Invalid (`unknown_payment_method`, `payment_required`, `below_minimum`, ...).
     """
-    method = _paid_by(livemode=livemode, payment=payment)
-
-    def make(book: Book, operation_id: UUID) -> dict[str, object]:
-        now = now_for(book)
-        keyed.check_expiry(expires_at, now)
-        wallet = holders.money_wallet(book=book, currency=currency)
-        bought = TopUp.objects.create(
-            id=operation_id,
-            book=book,
-            wallet=wallet,
-            amount=amount,
-            method=method,
-            status=TopUpStatus.SUCCEEDED,
-            created_at=now,
-            paid_at=now,
-        )
-        lots = _bought_lots(
-            top_up=bought, wallet=wallet, bonus=bonus, expires_at=expires_at, now=now
-        )
-        lots += campaigns.match_top_up(
-            book=book, wallet=wallet, top_up_id=bought.id, amount=amount, now=now
-        )
-        _allocate(amount, lots)
-        entry = _sell(book=book, key=key, lots=lots, now=now, method=method)
-        hooks.credits_arrived(book)
-        return grant_answer(
-            id=bought.id,
-            book=book,
-            wallet=wallet,
-            lots=lots,
-            entry=entry,
-            extra={"status": bought.status, "amount": amount, "currency": currency},
-        )
-
+    channel, method = _channel(livemode=livemode, payment=payment)
+    order = _Order(customer_id, amount, currency, channel, method, bonus, expires_at)
+    if channel == Channel.GATEWAY:
+        return _through_gateway(livemode=livemode, key=key, order=order)
+    sell = _sell_on_account if channel == Channel.ON_ACCOUNT else _sell_paid
     return keyed.once(
         livemode=livemode,
         customer_id=customer_id,
         key=key,
         endpoint=TOP_UP,
-        content={
-            "customer_id": customer_id,
-            "amount": amount,
-            "currency": currency,
-            "payment": method,
-            "bonus": None
-            if bonus is None
-            else {"amount": bonus.amount, "metric": bonus.metric, "quantity": bonus.quantity},
-            "expires_at": expires_at,
-        },
-        make=make,
+        content=order.content,
+        make=lambda book, operation_id: sell(
+            _ordered(book=book, id=operation_id, key=key, order=order)
+        ),
     )
 
 
-def _paid_by(*, livemode: bool, payment: Payment | None) -> str:
-    if livemode:
-        if payment is None:
-            detail = "Say how it was paid: payment.method."
-            raise Invalid([FieldError("/payment", "payment_required", detail)])
-        return payment.method
-    method = "test_ok" if payment is None else payment.method
-    if method not in TEST_METHODS:
-        detail = f"The sandbox knows {', '.join(TEST_METHODS)}."
-        raise Invalid([FieldError("/payment/method", "unknown_payment_method", detail)])
-    if not TEST_METHODS[method]:
-        raise PaymentDeclined("The payment was declined; nothing was changed.")
-    return method
+def _channel(*, livemode: bool, payment: Payment | None) -> tuple[str, str]:
+    """Tell how the money comes, and by which method."""
+    gateway = gateway_of(livemode=livemode)
+    if not livemode:
+        method = "test_ok" if payment is None else payment.method
+        if gateway is None or not gateway.knows(method):
+            detail = f"The sandbox does not know {method}; it knows test_ok and test_declined."
+            raise Invalid([FieldError("/payment/method", "unknown_payment_method", detail)])
+        return Channel.GATEWAY, method
+    if payment is None:
+        return Channel.ON_ACCOUNT, ""
+    if gateway is not None and gateway.knows(payment.method):
+        return Channel.GATEWAY, payment.method
+    return Channel.MANUAL, payment.method
 
 
-def _bought_lots(
-    *,
-    top_up: TopUp,
-    wallet: Wallet,
-    bonus: Bonus | None,
-    expires_at: datetime | None,
-    now: datetime,
-) -> list[CreditLot]:
-    """Make the cash lot and the bonus lot of a purchase."""
-    lots = [
-        new_lot(
-            wallet=wallet,
-            kind=Kind.CASH,
-            source=Source.TOP_UP,
-            quantity=top_up.amount,
-            now=now,
-            expires_at=expires_at,
-            top_up_id=top_up.id,
-        )
-    ]
-    if bonus is not None:
-        given: Wallet | UnitWallet = wallet
-        if bonus.metric is not None:
-            metric = holders.find_metric(livemode=top_up.book.livemode, code=bonus.metric)
-            given = holders.unit_wallet(book=top_up.book, metric=metric)
-        face = bonus.amount if bonus.metric is None else bonus.quantity
-        assert face is not None, "the edge validates the pair"
-        lots.append(
-            new_lot(
-                wallet=given,
-                kind=Kind.BONUS,
-                source=Source.TOP_UP,
-                quantity=face,
-                currency=wallet.currency,
-                now=now,
-                expires_at=expires_at,
-                top_up_id=top_up.id,
-            )
-        )
-    return lots
+def _ordered(*, book: Book, id: UUID, key: str, order: _Order) -> TopUp:  # noqa: A002
+    """Make the row of an order on the currency's terms of today; it is not yet written.
 
-
-def _allocate(paid: Decimal, lots: Sequence[CreditLot]) -> None:
-    """Spread what was paid over the money lots by face value; bonus units carry nothing.
-
-    Effective rate: 100 + 20 for 100.00 carry 83.33 and 16.67 (FINANCE 4.2).
+    Raises: Invalid; InProgress when a payment under the key has no answer yet.
     """
-    sold = [lot for lot in lots if lot.wallet is not None]
-    shares = money.split(paid, [lot.face for lot in sold])
-    for lot, share in zip(sold, shares, strict=True):
-        lot.carrying = lot.carrying_remaining = share
-
-
-def _sell(*, book: Book, key: str, lots: Sequence[CreditLot], now: datetime, method: str) -> UUID:
-    """Issue bought lots in one entry that posts what was paid to their liabilities."""
-    journal = Journal()
-    draft = journal.entry(
+    now = now_for(book)
+    keyed.check_expiry(order.expires_at, now)
+    terms = pricing.top_up_terms(livemode=book.livemode, currency=order.currency)
+    terms.check(order.amount)
+    if order.channel == Channel.ON_ACCOUNT:
+        _check_on_account(order, terms)
+    if TopUp.objects.filter(book=book, key=key, status=TopUpStatus.PENDING).exists():
+        raise InProgress(f"The payment under the key {key} has no answer yet.")
+    bonus, metric = _bonus(book=book, order=order, terms=terms)
+    return TopUp(
+        id=id,
         book=book,
-        event=Event.TOP_UP,
-        occurred_at=now,
-        document={"key": key, "method": method, "lots": [lot_document(lot) for lot in lots]},
+        currency=order.currency,
+        amount=order.amount,
+        bonus=bonus,
+        bonus_metric=metric,
+        expires_at=order.expires_at,
+        lifetime_days=terms.expires_after_days,
+        channel=order.channel,
+        method=order.method,
+        status=TopUpStatus.PENDING,
+        key=key,
+        content=canonical(order.content),
+        created_at=now,
     )
-    for lot in lots:
-        draft.grant(lot)
-        draft.lines += recipes.credits_sold(
-            kind=lot.kind,
-            source=lot.source,
-            carrying=lot.carrying,
-            currency=lot.currency,
-            lot=lot.id,
-            paid_into=recipes.CLEARING,
+
+
+def _check_on_account(order: _Order, terms: pricing.TopUpTerms) -> None:
+    """Hold that an invoice may be written, and that somebody can pay it."""
+    if terms.on_account == OnAccount.REFUSED:
+        detail = "Say how it was paid: payment.method."
+        raise Invalid([FieldError("/payment", "payment_required", detail)])
+    if money.round_amount(order.amount, order.currency) != order.amount:
+        detail = f"An invoice in {order.currency} has {money.exponent(order.currency)} decimals."
+        raise Invalid([FieldError("/amount", "not_payable", detail)])
+
+
+def _bonus(
+    *, book: Book, order: _Order, terms: pricing.TopUpTerms
+) -> tuple[Decimal | None, Metric | None]:
+    """Give what comes with an order: what was asked for, else what the slabs say."""
+    if order.bonus is None:
+        return terms.bonus_for(order.amount), None
+    if order.bonus.metric is None:
+        return order.bonus.amount, None
+    metric = holders.find_metric(livemode=book.livemode, code=order.bonus.metric)
+    return order.bonus.quantity, metric
+
+
+def _sell_paid(bought: TopUp) -> dict[str, object]:
+    """Deliver what was paid elsewhere."""
+    now = bought.created_at
+    bought.status, bought.paid_at = TopUpStatus.SUCCEEDED, now
+    bought.save(force_insert=True)
+    delivery = purchases.deliver(
+        book=bought.book, top_up=bought, now=now, paid_into=recipes.CLEARING
+    )
+    return purchases.delivered_answer(book=bought.book, top_up=bought, delivery=delivery)
+
+
+def _sell_on_account(bought: TopUp) -> dict[str, object]:
+    """Invoice what will be paid later; the credits come with the payment, or at once if the terms
+    say so (FINANCE 3, events 4 and 3).
+    """
+    book, now = bought.book, bought.created_at
+    terms = pricing.top_up_terms(livemode=book.livemode, currency=bought.currency)
+    if terms.on_account == OnAccount.HELD_BACK:
+        bought.save(force_insert=True)
+        shown = purchases.waiting_answer(book=book, top_up=bought)
+    else:
+        bought.status = TopUpStatus.SUCCEEDED
+        bought.save(force_insert=True)
+        delivery = purchases.deliver(
+            book=book, top_up=bought, now=now, paid_into=recipes.RECEIVABLE
         )
-    journal.write()
-    return draft.id
+        shown = purchases.delivered_answer(book=book, top_up=bought, delivery=delivery)
+    # The invoice's number comes last, because its counter is everybody's (DECISIONS 1).
+    return {**shown, "invoice": hooks.sold_on_account(book, bought)}
+
+
+def pay_on_account(*, book: Book, top_up_id: UUID, now: datetime) -> None:
+    """Note that the invoice of a top-up is paid, and deliver the credits that waited for it.
+
+    The book must be locked. What was paid stands on 2220 until then.
+    """
+    bought = TopUp.objects.select_related("bonus_metric").get(pk=top_up_id)
+    waited = bought.status == TopUpStatus.PENDING
+    bought.status, bought.paid_at = TopUpStatus.SUCCEEDED, now
+    bought.save(update_fields=["status", "paid_at"])
+    if waited:
+        purchases.deliver(book=book, top_up=bought, now=now, paid_into=recipes.UNAPPLIED_PAYMENTS)
+
+
+def _through_gateway(*, livemode: bool, key: str, order: _Order) -> Answer:
+    """Commit the order, ask the gateway, conclude; a repeat asks again what became of it."""
+    found = _open(livemode=livemode, key=key, order=order)
+    if isinstance(found, Answer):
+        return found
+    bought, is_repeat = found
+    bought, concluded = purchases.conclude(top_up=bought)
+    match bought.status:
+        case TopUpStatus.FAILED:
+            raise PaymentDeclined("The payment was declined; nothing was changed.")
+        case TopUpStatus.PENDING if is_repeat:
+            raise InProgress(f"The payment under the key {key} has no answer yet.")
+        case TopUpStatus.PENDING:
+            return answer(202, purchases.waiting_answer(book=bought.book, top_up=bought))
+    kept = Operation.objects.get(book=bought.book_id, key=key)
+    check_same(key=key, first=(kept.endpoint, kept.content), again=(TOP_UP, bought.content))
+    return Answer(kept.status, kept.body, replayed=not concluded)
+
+
+def _open(*, livemode: bool, key: str, order: _Order) -> Answer | tuple[TopUp, bool]:
+    """Replay a key, or find its waiting top-up, or commit a new one; tell if it is a repeat."""
+    book_id = ledger.get_book(livemode=livemode, key=order.customer_id).pk
+    asked = keyed.Asked(key, TOP_UP, canonical(order.content))
+    with transaction.atomic():
+        book = ledger.lock_book(book_id=book_id)
+        first = keyed.replay(book=book, asked=asked)
+        if first is not None:
+            return first
+        waiting = TopUp.objects.filter(book=book, key=key, status=TopUpStatus.PENDING).first()
+        if waiting is not None:
+            check_same(key=key, first=(TOP_UP, waiting.content), again=(TOP_UP, asked.content))
+            waiting.book = book
+            return waiting, True
+        bought = _ordered(book=book, id=new_id(), key=key, order=order)
+        bought.save(force_insert=True)
+        return bought, False
+
+
+def resolve_pending(*, book_ids: Collection[int] | None = None) -> int:
+    """Ask the gateways about every top-up that waits (of some books); give how many got an answer.
+
+    Safe to repeat and to run beside the requests themselves.
+    """
+    waiting = TopUp.objects.filter(status=TopUpStatus.PENDING, channel=Channel.GATEWAY)
+    if book_ids is not None:
+        waiting = waiting.filter(book__in=book_ids)
+    found = waiting.select_related("book__test_clock").order_by("created_at", "pk")
+    return sum(purchases.conclude(top_up=one)[1] for one in list(found))
+
+
+def get_top_up(*, livemode: bool, top_up_id: UUID) -> TopUp:
+    """Find a top-up.
+
+    Raises: UnknownTopUp.
+    """
+    found = TopUp.objects.filter(pk=top_up_id, book__livemode=livemode)
+    bought = found.select_related("book__test_clock", "bonus_metric").first()
+    if bought is None:
+        raise UnknownTopUp(f"There is no top-up {top_up_id}.")
+    return bought

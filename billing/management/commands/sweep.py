@@ -12,7 +12,7 @@ from billing.services import due
 
 
 class Command(BaseCommand):
-    help = "Do everything that is due, once: settlement, lapses, new cycles. Safe to repeat."
+    help = "Do everything that is due, once: payments, settlement, lapses, refills. Safe to repeat."
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Sweep."""
@@ -20,7 +20,10 @@ class Command(BaseCommand):
             swept = due.sweep(now=timezone.now(), clock=timezone.now)
         except DomainError as error:
             raise CommandError(error.detail) from error
-        self.stdout.write(f"{swept.settled} cycles settled, {swept.lapsed} lots lapsed")
+        self.stdout.write(
+            f"{swept.paid} payments answered, {swept.settled} cycles settled, "
+            f"{swept.lapsed} lots lapsed, {swept.refilled} refills begun"
+        )
         if swept.failures:
             names = ", ".join(failure["customer_id"] for failure in swept.failures)
             raise CommandError(f"{len(swept.failures)} customers failed: {names}")

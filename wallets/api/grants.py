@@ -1,4 +1,4 @@
-"""`/v1/wallets/grants`, `/v1/wallets/top-ups`, `/v1/wallets/refunds`: credits in, and paid back."""
+"""`/v1/wallets/grants` and `/v1/wallets/refunds`: credits given, and paid back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from aforo.access.models import Scope
-from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
+from aforo.api.fields import CurrencyField, DecimalField
 from aforo.api.idempotency import required_key
 from aforo.api.views import ApiView
 from pricing.models import Kind
@@ -49,32 +49,6 @@ class GrantBody(MoneyOrUnits):
         return super().validate(attrs)
 
 
-class PaymentBody(StrictSerializer):
-    method = serializers.CharField(max_length=50)
-
-
-class BonusBody(MoneyOrUnits):
-    """Money of the top-up's own currency, or units."""
-
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Refuse another currency."""
-        if "currency" in attrs:
-            raise serializers.ValidationError(
-                {"currency": "The bonus has the currency of the top-up."}, code="invalid"
-            )
-        return super().validate(attrs)
-
-
-class TopUpBody(StrictSerializer):
-    customer_id = CustomerIdField()
-    amount = DecimalField(positive=True)
-    currency = CurrencyField()
-    payment = PaymentBody(required=False)
-    bonus = BonusBody(required=False)
-    expires_at = serializers.DateTimeField(required=False, allow_null=True)
-    idempotency_key = serializers.CharField(max_length=255, required=False)
-
-
 class GrantView(ApiView):
     scope = Scope.WALLETS
 
@@ -84,26 +58,6 @@ class GrantView(ApiView):
         body = self.read(GrantBody, request)
         key = required_key(request, body.pop("idempotency_key", None))
         return reply(services.grant(livemode=self.livemode, key=key, **body))
-
-
-class TopUpView(ApiView):
-    scope = Scope.WALLETS
-
-    @extend_schema(request=TopUpBody, responses={201: IssuedAnswer})
-    def post(self, request: Request) -> HttpResponse:
-        """Buy cash credits, with the bonus that comes with them."""
-        body = self.read(TopUpBody, request)
-        key = required_key(request, body.pop("idempotency_key", None))
-        payment, bonus = body.pop("payment", None), body.pop("bonus", None)
-        return reply(
-            services.top_up(
-                livemode=self.livemode,
-                key=key,
-                payment=None if payment is None else services.Payment(**payment),
-                bonus=None if bonus is None else services.Bonus(**bonus),
-                **body,
-            )
-        )
 
 
 class RefundBody(KeyedBody):

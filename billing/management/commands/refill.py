@@ -1,0 +1,32 @@
+"""`manage.py refill`: fill the wallets that fill themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from billing.services import due
+from ledger import services as ledger
+from wallets import services as wallets
+
+
+class Command(BaseCommand):
+    help = "Fill the wallets that are low and fill themselves. Safe to repeat."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Declare the options."""
+        parser.add_argument("--customer", help="The id of one customer; all of them without it.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Refill."""
+        key = options["customer"]
+        if key is None:
+            begun = due.refill()
+        else:
+            found = [ledger.find_books(livemode=mode, keys=[key]) for mode in (True, False)]
+            books = [books[key].pk for books in found if books]
+            if not books:
+                raise CommandError(f"There is no customer {key}.")
+            begun = wallets.refill_if_low(books)
+        self.stdout.write(f"{begun} refills begun")

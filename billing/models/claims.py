@@ -1,0 +1,42 @@
+"""What customers owe outside of any settlement."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import F, Q
+
+from aforo.ids import new_id
+from ledger.models import Book
+from wallets.models import TopUp
+
+
+class Claim(models.Model):
+    """Credits that were spent, and whose payment a lost dispute took back.
+
+    Arrears like those of a settlement: an open claim suspends the customer, and the next credits
+    pay it first.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="claims")
+    top_up = models.OneToOneField(TopUp, on_delete=models.PROTECT, related_name="claim")
+    currency = models.CharField(max_length=3)
+    amount = models.DecimalField(max_digits=38, decimal_places=12)
+    paid = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["book"], condition=Q(amount__gt=F("paid")), name="billing_claim_open"
+            )
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(amount__gt=0, paid__gte=0, paid__lte=F("amount")),
+                name="billing_claim_paid",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount.normalize():f} {self.currency}"

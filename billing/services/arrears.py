@@ -1,0 +1,66 @@
+"""What customers owe, and that the next credits pay it first: settlements' arrears, then claims."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.db.models import F
+
+from aforo.sandbox.services import now_for
+from billing.models import Claim, Settlement, Subscription, SubscriptionStatus
+from billing.pipeline import settle
+from billing.services import prepayment, subscriptions
+from ledger.models import Book
+from wallets import services as wallets
+from wallets.models import TopUp
+
+
+def claim_lost_credits(book: Book, top_up: TopUp, owed: Decimal) -> None:
+    """Claim what a lost dispute leaves unpaid, pay it from what there is, else suspend.
+
+    The book is locked; runs in the transaction of the dispute.
+    """
+    Claim.objects.create(
+        book=book, top_up=top_up, currency=top_up.currency, amount=owed, created_at=now_for(book)
+    )
+    pay_arrears(book)
+    if not Claim.objects.filter(book=book, amount__gt=F("paid")).exists():
+        return
+    active = Subscription.objects.filter(customer=book.pk, status=SubscriptionStatus.ACTIVE)
+    for subscription in active.order_by("pk"):
+        subscriptions.set_status(
+            book=book, subscription=subscription, status=SubscriptionStatus.SUSPENDED
+        )
+    subscriptions.refresh_rules(book=book)
+
+
+def pay_arrears(book: Book) -> None:
+    """Pay what is owed, oldest first, from the credits there are now; paid up, lift suspensions.
+
+    The book is locked; runs in the transaction of the grant or top-up that brought the credits.
+    """
+    owed = Settlement.objects.filter(book=book, arrears__gt=F("arrears_paid")).select_related(
+        "subscription__version"
+    )
+    for settlement in owed.order_by("ends_at", "pk"):
+        settle.pay_arrears(book=book, settlement=settlement, now=now_for(book))
+    if _pay_claims(book):
+        subscriptions.refresh_rules(book=book)
+    if not Claim.objects.filter(book=book, amount__gt=F("paid")).exists():
+        prepayment.reactivate(book=book)
+
+
+def _pay_claims(book: Book) -> bool:
+    """Pay open claims; tell whether there were any."""
+    claims = Claim.objects.filter(book=book, amount__gt=F("paid")).order_by("created_at", "pk")
+    found = list(claims)
+    for claim in found:
+        claim.paid += wallets.pay_claim(
+            book=book,
+            currency=claim.currency,
+            owed=claim.amount - claim.paid,
+            claim=str(claim.pk),
+            now=now_for(book),
+        )
+        claim.save(update_fields=["paid"])
+    return bool(found)

@@ -1,0 +1,122 @@
+"""Money received for invoices: in full, in part, or more than was due."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from uuid import UUID
+
+from aforo import money
+from aforo.errors import Conflict, FieldError, Invalid
+from aforo.sandbox.services import now_for
+from aforo.webhooks.models import EventType
+from billing.models import Invoice, InvoiceStatus, Payment
+from billing.services.invoices import get_invoice
+from ledger import recipes
+from ledger import services as ledger
+from ledger.models import Book, Event
+from wallets import notices
+from wallets import services as wallets
+from wallets.answers import Answer
+from wallets.models import TopUpStatus
+from wallets.services import keyed
+
+ZERO = Decimal(0)
+PAY = "POST /v1/invoices/pay"
+
+
+class NotOpen(Conflict):
+    default_code = "invoice_not_open"
+
+
+def pay(*, livemode: bool, invoice: str, amount: Decimal, reference: str, key: str) -> Answer:
+    """Record money received for an open invoice, named by its id or number.
+
+    Paid in full it is PAID, and credits sold on account are delivered; what goes beyond it is
+    unapplied (2220). Raises: UnknownInvoice, NotOpen, Invalid (`not_payable`).
+    """
+    found = get_invoice(livemode=livemode, reference=invoice)
+    if money.round_amount(amount, found.currency) != amount:
+        detail = f"Payments in {found.currency} have {money.exponent(found.currency)} decimals."
+        raise Invalid([FieldError("/amount", "not_payable", detail)])
+    return keyed.once(
+        livemode=livemode,
+        customer_id=found.customer.book.key,
+        key=key,
+        endpoint=PAY,
+        content={"invoice": found.pk, "amount": amount, "reference": reference},
+        make=lambda book, operation_id: _receive(
+            book=book, invoice_id=found.pk, id=operation_id, amount=amount, reference=reference
+        ),
+        status=200,
+    )
+
+
+def _receive(
+    *,
+    book: Book,
+    invoice_id: UUID,
+    id: UUID,  # noqa: A002
+    amount: Decimal,
+    reference: str,
+) -> dict[str, object]:
+    invoice = Invoice.objects.select_related("top_up").get(pk=invoice_id)
+    if invoice.status != InvoiceStatus.OPEN:
+        raise NotOpen(f"The invoice {invoice} is {invoice.status}.")
+    now = now_for(book)
+    applied = min(amount, invoice.amount_due - invoice.paid)
+    # Credits that are held back have not been sold yet, so nothing is receivable: what is paid for
+    # them stays unapplied until the invoice is paid in full (FINANCE 3, event 4).
+    held_back = invoice.top_up is not None and invoice.top_up.status == TopUpStatus.PENDING
+    receivable = ZERO if held_back else applied
+    (entry,) = ledger.append(
+        [
+            ledger.EntryDraft(
+                book=book,
+                event=Event.PAYMENT,
+                occurred_at=now,
+                document={"invoice": str(invoice), "payment": str(id), "reference": reference},
+                lines=recipes.payment_received(
+                    amount=receivable, surplus=amount - receivable, currency=invoice.currency
+                ),
+            )
+        ]
+    )
+    payment = Payment.objects.create(
+        id=id,
+        invoice=invoice,
+        amount=amount,
+        applied=applied,
+        reference=reference,
+        received_at=now,
+        entry=entry,
+    )
+    invoice.paid += applied
+    if invoice.paid == invoice.amount_due:
+        invoice.status = InvoiceStatus.PAID
+    invoice.save(update_fields=["paid", "status"])
+    if invoice.status == InvoiceStatus.PAID:
+        _close(book, invoice, payment)
+    return {
+        "id": payment.pk,
+        "customer_id": book.key,
+        "invoice": invoice.number,
+        "status": invoice.status,
+        "currency": invoice.currency,
+        "amount": amount,
+        "applied": applied,
+        "unapplied": amount - applied,
+        "paid": invoice.paid,
+        "amount_due": invoice.amount_due,
+        "reference": reference,
+        "entry": entry.pk,
+        "received_at": now,
+    }
+
+
+def _close(book: Book, invoice: Invoice, payment: Payment) -> None:
+    """Do what a paid invoice brings with it."""
+    now = payment.received_at
+    if invoice.top_up_id is not None:
+        wallets.pay_on_account(book=book, top_up_id=invoice.top_up_id, now=now)
+    facts = {"invoice": invoice.number, "amount": invoice.amount_due, "currency": invoice.currency}
+    notices.tell(book, EventType.INVOICE_PAID, facts, now)

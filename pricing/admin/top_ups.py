@@ -1,0 +1,67 @@
+"""Terms of top-ups: bounds, default lifetime and bonus slabs, per currency and mode."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+
+from aforo.adminui import ModelAdmin, TabularInline
+from pricing.admin.forms import currency_of
+from pricing.models import BonusSlab, TopUpRule
+
+
+class TopUpRuleForm(forms.ModelForm[TopUpRule]):
+    class Meta:
+        model = TopUpRule
+        fields = [
+            "livemode", "currency", "minimum", "maximum", "expires_after_days", "on_account",
+        ]  # fmt: skip
+
+    def clean_currency(self) -> str:
+        """Take currencies that can be sold in."""
+        return currency_of(self.cleaned_data["currency"])
+
+    def clean(self) -> dict[str, Any]:
+        """Hold the bounds against each other."""
+        cleaned = super().clean() or {}
+        minimum, maximum = cleaned.get("minimum"), cleaned.get("maximum")
+        for name, value in (("minimum", minimum), ("maximum", maximum)):
+            if value is not None and value <= 0:
+                self.add_error(name, "Above zero; leave it empty for no bound.")
+        if minimum is not None and maximum is not None and minimum > maximum:
+            self.add_error("maximum", "It lies below the minimum.")
+        if cleaned.get("expires_after_days") == 0:
+            self.add_error("expires_after_days", "At least one day; leave it empty for no expiry.")
+        return cleaned
+
+
+class BonusSlabInline(TabularInline):  # type: ignore[misc]
+    model = BonusSlab
+    fields = ["from_amount", "bonus"]
+    ordering = ["from_amount"]
+    extra = 1
+
+
+@admin.register(TopUpRule)
+class TopUpRuleAdmin(ModelAdmin):  # type: ignore[misc]
+    """A change counts from the next top-up on; what was bought keeps its terms."""
+
+    form = TopUpRuleForm
+    list_display = [
+        "currency",
+        "livemode",
+        "minimum",
+        "maximum",
+        "expires_after_days",
+        "on_account",
+    ]
+    list_filter = ["livemode", "currency"]
+    ordering = ["currency", "livemode"]
+    inlines = [BonusSlabInline]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: TopUpRule | None = None) -> list[str]:
+        """Keep what the rule is for."""
+        return [] if obj is None else ["livemode", "currency"]

@@ -1,0 +1,229 @@
+"""`/v1/wallets/top-ups` and `/v1/wallets/{customer_id}/auto-refill`: credits bought."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from django_filters import rest_framework as filters
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from aforo.access.models import Scope
+from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
+from aforo.api.idempotency import required_key
+from aforo.api.views import ApiView
+from wallets import reads, services
+from wallets.api.shapes import (
+    CustomerIdField,
+    IssuedAnswer,
+    KeyedBody,
+    LotAnswer,
+    MoneyOrUnits,
+    reply,
+)
+from wallets.models import AutoRefill, Dispute, TopUp
+
+
+class PaymentBody(StrictSerializer):
+    method = serializers.CharField(max_length=50)
+
+
+class BonusBody(MoneyOrUnits):
+    """Money of the top-up's own currency, or units."""
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse another currency."""
+        if "currency" in attrs:
+            raise serializers.ValidationError(
+                {"currency": "The bonus has the currency of the top-up."}, code="invalid"
+            )
+        return super().validate(attrs)
+
+
+class TopUpBody(KeyedBody):
+    customer_id = CustomerIdField()
+    amount = DecimalField(positive=True)
+    currency = CurrencyField()
+    payment = PaymentBody(required=False)
+    bonus = BonusBody(required=False)
+    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+
+
+class TopUpAnswer(serializers.ModelSerializer[TopUp]):
+    customer_id = serializers.CharField(source="book.key")
+    amount = DecimalField()
+    bonus = serializers.SerializerMethodField()
+    automatic = serializers.SerializerMethodField()
+    disputed = DecimalField()
+    lots = serializers.SerializerMethodField()
+
+    class Meta:
+        model = TopUp
+        fields = [
+            "id", "customer_id", "status", "channel", "method", "amount", "currency", "bonus",
+            "expires_at", "automatic", "created_at", "paid_at", "failed_at", "dispute", "disputed",
+            "lots",
+        ]  # fmt: skip
+
+    def get_bonus(self, top_up: TopUp) -> dict[str, str] | None:
+        """Show what comes with it."""
+        if top_up.bonus is None:
+            return None
+        quantity = DecimalField().to_representation(top_up.bonus)
+        if top_up.bonus_metric is None:
+            return {"amount": quantity}
+        return {"metric": top_up.bonus_metric.code, "quantity": quantity}
+
+    def get_automatic(self, top_up: TopUp) -> bool:
+        """Tell a refill from what a client bought."""
+        return top_up.auto_refill_id is not None
+
+    def get_lots(self, top_up: TopUp) -> list[dict[str, Any]]:
+        """Show what it bought, as it is now."""
+        lots = sorted(top_up.lots.all(), key=lambda lot: lot.id)
+        return [reads.describe_lot(lot) for lot in lots]
+
+
+class TopUpFilter(filters.FilterSet):
+    customer_id = filters.CharFilter(field_name="book__key")
+
+    class Meta:
+        model = TopUp
+        fields = ["customer_id", "status", "channel"]
+
+
+def _shown(top_ups: QuerySet[TopUp]) -> QuerySet[TopUp]:
+    return top_ups.select_related("book", "bonus_metric").prefetch_related(
+        "lots__unit_wallet__metric"
+    )
+
+
+class TopUpsView(ApiView, generics.ListAPIView[TopUp]):
+    scope = Scope.WALLETS
+    serializer_class = TopUpAnswer
+    filterset_class = TopUpFilter
+
+    def get_queryset(self) -> QuerySet[TopUp]:
+        """Give the top-ups of the key's mode."""
+        return _shown(TopUp.objects.filter(book__livemode=self.livemode))
+
+    @extend_schema(request=TopUpBody, responses={201: IssuedAnswer, 202: IssuedAnswer})
+    def post(self, request: Request) -> HttpResponse:
+        """Buy cash credits, with the bonus that comes with them; 202 while the payment waits."""
+        body = self.read(TopUpBody, request)
+        key = required_key(request, body.pop("idempotency_key", None))
+        payment, bonus = body.pop("payment", None), body.pop("bonus", None)
+        return reply(
+            services.top_up(
+                livemode=self.livemode,
+                key=key,
+                payment=None if payment is None else services.Payment(**payment),
+                bonus=None if bonus is None else services.Bonus(**bonus),
+                **body,
+            )
+        )
+
+
+class TopUpView(ApiView):
+    scope = Scope.WALLETS
+
+    @extend_schema(responses=TopUpAnswer)
+    def get(self, request: Request, top_up_id: UUID) -> Response:
+        """Show a top-up and its lots."""
+        found = services.get_top_up(livemode=self.livemode, top_up_id=top_up_id)
+        return Response(TopUpAnswer(found).data)
+
+
+class DisputeBody(KeyedBody):
+    state = serializers.ChoiceField(choices=Dispute.choices)
+
+
+class DisputeAnswer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    customer_id = serializers.CharField()
+    dispute = serializers.CharField()
+    disputed = serializers.CharField()
+    currency = serializers.CharField()
+    owed = serializers.CharField()
+    lots = LotAnswer(many=True)
+    entry = serializers.UUIDField()
+
+
+class DisputeView(ApiView):
+    scope = Scope.WALLETS
+
+    @extend_schema(request=DisputeBody, responses=DisputeAnswer)
+    def post(self, request: Request, top_up_id: UUID) -> HttpResponse:
+        """Follow a dispute: opened freezes the credits, won frees them, lost takes them away."""
+        body = self.read(DisputeBody, request)
+        key = required_key(request, body.pop("idempotency_key", None))
+        return reply(
+            services.dispute(
+                livemode=self.livemode, top_up_id=top_up_id, state=body["state"], key=key
+            )
+        )
+
+
+class CapField(serializers.IntegerField):
+    """A number of refills in a period."""
+
+    def __init__(self) -> None:
+        super().__init__(min_value=1, max_value=1_000_000, required=False, allow_null=True)
+
+
+class AutoRefillBody(StrictSerializer):
+    currency = CurrencyField()
+    threshold = DecimalField()
+    amount = DecimalField(positive=True)
+    max_per_day = CapField()
+    max_per_month = CapField()
+    enabled = serializers.BooleanField()
+    method = serializers.CharField(max_length=50, required=False, allow_null=True)
+
+
+class AutoRefillAnswer(serializers.ModelSerializer[AutoRefill]):
+    customer_id = serializers.CharField(source="book.key")
+    currency = serializers.CharField(source="wallet.currency")
+    threshold = DecimalField()
+    amount = DecimalField()
+    enabled = serializers.SerializerMethodField()
+
+    class Meta:
+        model = AutoRefill
+        fields = [
+            "customer_id", "currency", "threshold", "amount", "max_per_day", "max_per_month",
+            "enabled", "method", "failures", "next_attempt_at", "switched_off_at",
+        ]  # fmt: skip
+
+    def get_enabled(self, rule: AutoRefill) -> bool:
+        """Tell whether it is on: neither switched off by hand nor by failures."""
+        return rule.switched_off_at is None
+
+
+class AutoRefillView(ApiView):
+    scope = Scope.WALLETS
+
+    @extend_schema(parameters=[OpenApiParameter("currency", str)], responses=AutoRefillAnswer)
+    def get(self, request: Request, customer_id: str) -> Response:
+        """Show when a wallet fills itself, and how its payments went."""
+        found = services.get_auto_refill(
+            livemode=self.livemode,
+            customer_id=customer_id,
+            currency=request.query_params.get("currency"),
+        )
+        return Response(AutoRefillAnswer(found).data)
+
+    @extend_schema(request=AutoRefillBody, responses=AutoRefillAnswer)
+    def put(self, request: Request, customer_id: str) -> Response:
+        """Fill a wallet by itself: at a threshold, at most so often in a day and a month (UTC)."""
+        body = self.read(AutoRefillBody, request)
+        services.set_auto_refill(livemode=self.livemode, customer_id=customer_id, **body)
+        found = services.get_auto_refill(
+            livemode=self.livemode, customer_id=customer_id, currency=body["currency"]
+        )
+        return Response(AutoRefillAnswer(found).data)

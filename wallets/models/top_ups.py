@@ -1,0 +1,164 @@
+"""Credits bought: the top-up, and the rule by which a wallet fills itself.
+
+Guarantees, held by the database:
+- of the top-ups that wait for their payment a key has one, and an automatic refill has one;
+- what has SUCCEEDED has been paid, unless it was sold on account.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from aforo.ids import new_id
+from ledger.models import Book
+from pricing.models import Metric
+from wallets.models.wallets import Wallet
+
+
+class AutoRefill(models.Model):
+    """Fill a wallet with `amount` whenever what is available comes down to `threshold`.
+
+    At most `max_per_day` and `max_per_month` times in a calendar day and month (UTC). A failed
+    payment backs off; too many in a row switch it off.
+    """
+
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="auto_refills")
+    wallet = models.OneToOneField(Wallet, on_delete=models.PROTECT, related_name="auto_refill")
+    threshold = models.DecimalField(max_digits=38, decimal_places=12)
+    amount = models.DecimalField(max_digits=38, decimal_places=12)
+    max_per_day = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Most refills in a day (UTC); empty: any number."
+    )
+    max_per_month = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Most refills in a month (UTC); empty: any number."
+    )
+    method = models.CharField(max_length=50, help_text="How the gateway takes the money.")
+    failures = models.PositiveSmallIntegerField(
+        default=0, help_text="Failed payments since the last one that succeeded."
+    )
+    next_attempt_at = models.DateTimeField(
+        null=True, blank=True, help_text="Not before this, after a failure."
+    )
+    switched_off_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "auto-refill"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(threshold__gte=0, amount__gt=0), name="wallets_refill_amounts"
+            ),
+            models.CheckConstraint(
+                condition=(Q(max_per_day=None) | Q(max_per_day__gt=0))
+                & (Q(max_per_month=None) | Q(max_per_month__gt=0)),
+                name="wallets_refill_caps",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount.normalize():f} at {self.threshold.normalize():f}"
+
+
+class TopUpStatus(models.TextChoices):
+    PENDING = "PENDING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+
+
+class Channel(models.TextChoices):
+    """How the money comes."""
+
+    GATEWAY = "GATEWAY", "Asked of the payment gateway"
+    MANUAL = "MANUAL", "Taken elsewhere"
+    ON_ACCOUNT = "ON_ACCOUNT", "On account, by invoice"
+
+
+class Dispute(models.TextChoices):
+    """What became of a payment that the payer contested."""
+
+    OPENED = "opened"
+    WON = "won"
+    LOST = "lost"
+
+
+class TopUp(models.Model):
+    """A purchase of credits; its lots exist once it SUCCEEDED.
+
+    A gateway's purchase is committed PENDING before the gateway is asked, with its own id as the
+    gateway's key, so that it ends in one effect wherever a process dies (DECISIONS 10).
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="top_ups")
+    currency = models.CharField(max_length=3)
+    amount = models.DecimalField(max_digits=38, decimal_places=12)
+    bonus = models.DecimalField(max_digits=38, decimal_places=12, null=True, blank=True)
+    bonus_metric = models.ForeignKey(
+        Metric,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        db_constraint=False,
+        related_name="+",
+        help_text="The bonus is units of it; without one it is money.",
+    )
+    expires_at = models.DateTimeField(null=True, blank=True)
+    lifetime_days = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Counted from the delivery, where no expiry was given."
+    )
+    channel = models.CharField(max_length=10, choices=Channel.choices)
+    method = models.CharField(max_length=50, blank=True)
+    status = models.CharField(max_length=10, choices=TopUpStatus.choices)
+    key = models.CharField(max_length=255, blank=True, help_text="The client's; none for a refill.")
+    content = models.JSONField(null=True, blank=True, help_text="What the client asked for.")
+    auto_refill = models.ForeignKey(
+        AutoRefill, on_delete=models.PROTECT, null=True, blank=True, related_name="top_ups"
+    )
+    created_at = models.DateTimeField()
+    paid_at = models.DateTimeField(null=True, blank=True)
+    failed_at = models.DateTimeField(null=True, blank=True)
+    dispute = models.CharField(max_length=6, choices=Dispute.choices, blank=True)
+    disputed = models.DecimalField(
+        max_digits=38, decimal_places=12, default=0, help_text="What the payer contested."
+    )
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["created_at"], condition=Q(status="PENDING"), name="wallets_topup_pending"
+            ),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["book", "key"],
+                condition=Q(status="PENDING") & ~Q(key=""),
+                name="wallets_topup_one_pending",
+            ),
+            models.UniqueConstraint(
+                fields=["auto_refill"],
+                condition=Q(status="PENDING"),
+                name="wallets_topup_one_refill",
+            ),
+            models.CheckConstraint(condition=Q(amount__gt=0), name="wallets_topup_amount"),
+            models.CheckConstraint(
+                condition=Q(bonus=None, bonus_metric=None) | Q(bonus__gt=0),
+                name="wallets_topup_bonus",
+            ),
+            models.CheckConstraint(
+                condition=Q(paid_at__isnull=False)
+                | ~Q(status="SUCCEEDED")
+                | Q(channel="ON_ACCOUNT"),
+                name="wallets_topup_paid",
+            ),
+            models.CheckConstraint(
+                condition=Q(failed_at__isnull=False) ^ ~Q(status="FAILED"),
+                name="wallets_topup_failed",
+            ),
+            models.CheckConstraint(
+                condition=Q(dispute="", disputed=0) | (~Q(dispute="") & Q(status="SUCCEEDED")),
+                name="wallets_topup_dispute",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount.normalize():f} {self.currency}"

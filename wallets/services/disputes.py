@@ -1,0 +1,180 @@
+"""Payments that the payer contests: freeze what they bought, then give it back or take it away."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import F, Sum
+
+from aforo import money
+from aforo.errors import Conflict
+from aforo.sandbox.services import now_for
+from aforo.webhooks.models import EventType
+from ledger import recipes
+from ledger.models import Book, Event
+from wallets import hooks, notices, reads, waterfall
+from wallets.answers import Answer
+from wallets.journal import Draft, Journal
+from wallets.models import (
+    AutoRefill,
+    Channel,
+    CreditLot,
+    Dispute,
+    Movement,
+    MovementKind,
+    TopUp,
+    TopUpStatus,
+)
+from wallets.services import keyed
+from wallets.services.top_ups import get_top_up
+
+DISPUTE = "POST /v1/wallets/top-ups/dispute"
+ZERO = Decimal(0)
+# Which state a dispute may come from.
+_BEFORE = {Dispute.OPENED: "", Dispute.WON: Dispute.OPENED, Dispute.LOST: Dispute.OPENED}
+
+
+class NotDisputable(Conflict):
+    default_code = "not_disputable"
+
+
+class WrongDisputeState(Conflict):
+    default_code = "dispute_state"
+
+
+def dispute(*, livemode: bool, top_up_id: UUID, state: str, key: str) -> Answer:
+    """Follow a dispute of a top-up's payment: opened, then won or lost (DECISIONS 31).
+
+    Opened: what is free of its lots freezes. Won: it can be spent again. Lost: it is taken away,
+    and what was spent of it is claimed from the customer by the floor above, which suspends.
+
+    Raises: UnknownTopUp, NotDisputable, WrongDisputeState.
+    """
+    found = get_top_up(livemode=livemode, top_up_id=top_up_id)
+
+    def make(book: Book, _: UUID) -> dict[str, object]:
+        bought = get_top_up(livemode=livemode, top_up_id=top_up_id)
+        _check(bought, Dispute(state))
+        bought.book = book
+        now = now_for(book)
+        journal = Journal()
+        draft = journal.entry(
+            book=book,
+            event=Event.DISPUTE,
+            occurred_at=now,
+            document={"key": key, "top_up": str(bought.id), "state": state},
+        )
+        owed = _STEPS[Dispute(state)](bought, draft, now)
+        draft.document["disputed"] = money.plain(bought.disputed)
+        journal.write()
+        bought.dispute = state
+        bought.save(update_fields=["dispute", "disputed"])
+        facts = {"top_up": bought.id, "state": state, "disputed": bought.disputed}
+        notices.tell(book, EventType.TOP_UP_DISPUTED, facts, now)
+        if owed > 0:
+            hooks.credits_lost(book, bought, owed)
+        elif state == Dispute.WON:
+            hooks.credits_arrived(book)
+        lots = CreditLot.objects.filter(top_up=bought).select_related("unit_wallet__metric")
+        return {
+            "id": bought.id,
+            "customer_id": book.key,
+            "dispute": state,
+            "disputed": bought.disputed,
+            "currency": bought.currency,
+            "owed": owed,
+            "lots": [reads.describe_lot(lot) for lot in lots.order_by("id")],
+            "entry": draft.id,
+        }
+
+    return keyed.once(
+        livemode=livemode,
+        customer_id=found.book.key,
+        key=key,
+        endpoint=DISPUTE,
+        content={"top_up": top_up_id, "state": state},
+        make=make,
+        status=200,
+    )
+
+
+def _check(bought: TopUp, state: Dispute) -> None:
+    if bought.status != TopUpStatus.SUCCEEDED or bought.channel == Channel.ON_ACCOUNT:
+        raise NotDisputable("Only a payment that was taken can be disputed.")
+    if bought.dispute != _BEFORE[state]:
+        now = bought.dispute or "not disputed"
+        raise WrongDisputeState(f"The top-up is {now}, so its dispute cannot be {state}.")
+
+
+def _open(bought: TopUp, draft: Draft, now: datetime) -> Decimal:
+    """Freeze the lots, and take no more payments by itself from who contests them.
+
+    What was refunded before is not contested.
+    """
+    refunded = Movement.objects.filter(lot__top_up=bought, kind=MovementKind.REFUND).aggregate(
+        total=Sum("carrying")
+    )["total"]
+    bought.disputed = bought.amount - (refunded or ZERO)
+    if bought.disputed <= 0:
+        raise NotDisputable("All of it has been refunded already.")
+    CreditLot.objects.filter(top_up=bought, remaining__gt=0).update(frozen_at=now)
+    AutoRefill.objects.filter(
+        book=bought.book, wallet__currency=bought.currency, switched_off_at=None
+    ).update(switched_off_at=now)
+    draft.lines += recipes.dispute_opened(amount=bought.disputed, currency=bought.currency)
+    return ZERO
+
+
+def _win(bought: TopUp, draft: Draft, now: datetime) -> Decimal:
+    """Thaw the lots; one that has expired meanwhile lapses with the next sweep."""
+    CreditLot.objects.filter(top_up=bought).update(frozen_at=None)
+    draft.lines += recipes.dispute_won(amount=bought.disputed, currency=bought.currency)
+    return ZERO
+
+
+def _lose(bought: TopUp, draft: Draft, now: datetime) -> Decimal:
+    """Take away what is free; give what was earned and stays unpaid.
+
+    What is held counts as spent: captures are honoured, and what is released pays the claim.
+    """
+    free = CreditLot.objects.filter(top_up=bought, remaining__gt=F("held")).order_by("id")
+    revoked = [draft.revoke(lot) for lot in free]
+    CreditLot.objects.filter(top_up=bought).update(frozen_at=None)
+    owed = bought.disputed - sum((part.carrying for part in revoked), ZERO)
+    draft.lines += recipes.dispute_lost(unused=revoked, earned=owed, currency=bought.currency)
+    return owed
+
+
+_STEPS = {Dispute.OPENED: _open, Dispute.WON: _win, Dispute.LOST: _lose}
+
+
+@money.exact
+def pay_claim(*, book: Book, currency: str, owed: Decimal, claim: str, now: datetime) -> Decimal:
+    """Burn what the wallet has toward a claim, in its burn order; give how much was paid.
+
+    The book must be locked. An ordinary burn: what was lost is earned after all.
+    """
+    wallet = book.wallets.filter(currency=currency).first()
+    if wallet is None:
+        return ZERO
+    lots = {lot.id: lot for lot in reads.open_lots([book.pk]).filter(wallet=wallet)}
+    outcome = waterfall.allocate(
+        (reads.seen_by_waterfall(lot) for lot in lots.values() if reads.is_alive(lot, now)),
+        owed,
+        wallet.burn_order,
+    )
+    if not outcome.allocations:
+        return ZERO
+    journal = Journal()
+    draft = journal.entry(
+        book=book,
+        event=Event.SETTLEMENT,
+        occurred_at=now,
+        document={"claim": claim, "paid": money.plain(outcome.covered)},
+    )
+    for allocation in outcome.allocations:
+        draft.burn(lots[allocation.lot], allocation.quantity)
+    journal.write()
+    return outcome.covered
