@@ -44,6 +44,13 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='MilestoneWatch',
+            fields=[
+                ('campaign', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='watch', serialize=False, to='pricing.campaign')),
+                ('checked_through', models.DateTimeField()),
+            ],
+        ),
+        migrations.CreateModel(
             name='Settlement',
             fields=[
                 ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
@@ -175,6 +182,25 @@ class Migration(migrations.Migration):
                 ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='usage_events', to='ledger.book')),
                 ('metric', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric')),
             ],
+        ),
+        migrations.CreateModel(
+            name='CampaignRun',
+            fields=[
+                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('status', models.CharField(choices=[('QUEUED', 'Queued'), ('RUNNING', 'Running'), ('DONE', 'Done')], default='QUEUED', max_length=10)),
+                ('total', models.PositiveIntegerField(default=0)),
+                ('done', models.PositiveIntegerField(default=0)),
+                ('granted', models.PositiveIntegerField(default=0)),
+                ('skipped', models.PositiveIntegerField(default=0)),
+                ('last_book', models.BigIntegerField(default=0, help_text='Customers up to this one are done.')),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('heartbeat_at', models.DateTimeField(blank=True, null=True)),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('campaign', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='pricing.campaign')),
+            ],
+            options={
+                'constraints': [models.UniqueConstraint(condition=models.Q(('status', 'DONE'), _negated=True), fields=('campaign',), name='billing_campaignrun_one_open'), models.CheckConstraint(condition=models.Q(('done', django.db.models.expressions.CombinedExpression(models.F('granted'), '+', models.F('skipped')))), name='billing_campaignrun_done')],
+            },
         ),
         migrations.CreateModel(
             name='Claim',
