@@ -151,8 +151,6 @@ def _go_on(book: Book, subscription: Subscription, settlement: Settlement) -> No
     subscriptions.issue_plan_credits(book=book, subscription=subscription, at=settlement.ends_at)
 
 
-
-
 def get_settlement(*, livemode: bool, settlement_id: UUID) -> Settlement:
     """Find a settlement.
 
