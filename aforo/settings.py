@@ -241,7 +241,7 @@ UNFOLD = {
                     {
                         "title": "Exports",
                         "icon": "upload_file",
-                        "link": reverse_lazy("admin:ledger_exportbatch_changelist"),
+                        "link": reverse_lazy("exports"),
                         "permission": lambda request: request.user.has_perm(
                             "ledger.view_exportbatch"
                         ),

@@ -3,9 +3,15 @@
 from django.contrib import admin
 from django.urls import path
 
-from billing import pages
+from billing.pages import exports, reports
 
 urlpatterns = [
-    path("", admin.site.admin_view(pages.report_list), name="reports"),
-    path("<str:name>/", admin.site.admin_view(pages.report_page), name="report"),
+    path("", admin.site.admin_view(reports.report_list), name="reports"),
+    path("exports/", admin.site.admin_view(exports.export_list), name="exports"),
+    path(
+        "exports/<int:batch_id>/<str:name>",
+        admin.site.admin_view(exports.export_file),
+        name="export_file",
+    ),
+    path("<str:name>/", admin.site.admin_view(reports.report_page), name="report"),
 ]

@@ -19,6 +19,7 @@ from ledger.models import Book
 
 # Advisory locks on two integers never meet those on one, which are the books' primary keys.
 _MONTHS = 1
+_EXPORTS = 7
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -72,3 +73,9 @@ def lock_month(month: date) -> None:
     """Wait until nobody posts into a month, and keep it so until the transaction ends."""
     with _bounded(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_MONTHS, *_month_keys([month])])
+
+
+def lock_exports() -> None:
+    """Let one export at a time decide what it takes, until its transaction ends."""
+    with _bounded(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_EXPORTS])

@@ -48,7 +48,7 @@ class ReportAnswer(serializers.Serializer[Any]):
 class ReportsView(ApiView):
     scope = Scope.LEDGER
 
-    @extend_schema(responses=ReportsAnswer)
+    @extend_schema(operation_id="ledger_reports_list", responses=ReportsAnswer)
     def get(self, request: Request) -> Response:
         """List the reports."""
         data = [

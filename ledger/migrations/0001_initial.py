@@ -107,7 +107,8 @@ class Migration(migrations.Migration):
                 ('entries', models.PositiveBigIntegerField()),
                 ('rows', models.PositiveBigIntegerField()),
                 ('journals', models.PositiveBigIntegerField()),
-                ('totals', models.JSONField(help_text='Debits and credits in the file, by currency.')),
+                ('totals', models.JSONField(default=dict, help_text='Debits and credits in the file, by currency.')),
+                ('booked', models.JSONField(default=dict, help_text='What its entries posted, exact, by account, currency and side.')),
                 ('residues', models.JSONField(blank=True, default=dict)),
                 ('clearing', models.CharField(blank=True, help_text='The GL account that stood in for receivables and cash, if they were left out.', max_length=50)),
                 ('mapping_version', models.CharField(max_length=64)),
@@ -124,6 +125,7 @@ class Migration(migrations.Migration):
             name='ExportPart',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('file', models.PositiveIntegerField(help_text='Counted from one.')),
                 ('position', models.PositiveIntegerField()),
                 ('content', models.BinaryField()),
                 ('batch', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='parts', to='ledger.exportbatch')),

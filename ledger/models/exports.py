@@ -72,7 +72,12 @@ class ExportBatch(models.Model):
     entries = models.PositiveBigIntegerField()
     rows = models.PositiveBigIntegerField()
     journals = models.PositiveBigIntegerField()
-    totals = models.JSONField(help_text="Debits and credits in the file, by currency.")
+    totals = models.JSONField(
+        default=dict, help_text="Debits and credits in the file, by currency."
+    )
+    booked = models.JSONField(
+        default=dict, help_text="What its entries posted, exact, by account, currency and side."
+    )
     residues = models.JSONField(default=dict, blank=True)
     clearing = models.CharField(
         max_length=50,
@@ -127,11 +132,12 @@ class ExportRange(models.Model):
 
 
 class ExportPart(models.Model):
-    """A compressed piece of a batch's file; in order they are the file, byte by byte."""
+    """A compressed piece of one of a batch's files; in order they are the file, byte by byte."""
 
     batch = models.ForeignKey(
         ExportBatch, on_delete=models.PROTECT, related_name="parts", db_index=False
     )
+    file = models.PositiveIntegerField(help_text="Counted from one.")
     position = models.PositiveIntegerField()
     content = models.BinaryField()
 

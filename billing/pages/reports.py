@@ -1,4 +1,4 @@
-"""The pages of the back office that are no model's: the reports."""
+"""Reports in the back office: the list, and each with its parameters, figures and files."""
 
 from __future__ import annotations
 

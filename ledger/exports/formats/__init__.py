@@ -1,0 +1,16 @@
+"""One file a target: its columns, and how a journal becomes lines (FINANCE 7). Pure."""
+
+from __future__ import annotations
+
+from ledger.exports.formats import fec, intacct, netsuite, quickbooks, xero
+from ledger.exports.formats.shape import Named, Target
+
+TARGETS: dict[str, Target] = {
+    "QUICKBOOKS": quickbooks.TARGET,
+    "XERO": xero.TARGET,
+    "NETSUITE": netsuite.TARGET,
+    "INTACCT": intacct.TARGET,
+    "FEC": fec.TARGET,
+}
+
+__all__ = ["TARGETS", "Named", "Target"]

@@ -1,0 +1,34 @@
+"""QuickBooks Online: lines group by JournalNo; accounts go by name, sub-accounts as Parent:Sub."""
+
+from __future__ import annotations
+
+from ledger.exports.formats.shape import Named, Target, amount
+
+COLUMNS = (
+    "JournalNo", "JournalDate", "AccountName", "Debits", "Credits", "Description", "Name",
+    "Currency", "Location", "Class",
+)  # fmt: skip
+# A line on receivables is refused without a customer; one stands for all of them.
+RECEIVABLE, CUSTOMERS = "1100", "Prepaid credit customers"
+
+
+def write(journal: Named) -> list[list[str]]:
+    """Write a journal; the date is MM/DD/YYYY."""
+    return [
+        [
+            journal.id,
+            f"{journal.day:%m/%d/%Y}",
+            line.gl_name,
+            amount(line.debit, journal.currency),
+            amount(line.credit, journal.currency),
+            line.memo,
+            CUSTOMERS if line.account == RECEIVABLE else "",
+            journal.currency,
+            "",
+            "",
+        ]
+        for line in journal.lines
+    ]
+
+
+TARGET = Target(COLUMNS, write)
