@@ -8,7 +8,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q, Sum
+from django.db.models import OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from ledger.models import Book
@@ -55,10 +55,19 @@ def statement_as_of(*, book: Book, moment: datetime) -> dict[str, object]:
         carrying=_sum("carrying", _IN) - _sum("carrying", _OUT),
     )
     then = {lot: counters for lot, *counters in sums.order_by() if counters[0] > 0}
+    # A rollover happens at the expiry that it replaces, so the next one tells the expiry of then.
+    rolls = Movement.objects.filter(
+        lot=OuterRef("pk"), kind=MovementKind.ROLLOVER, entry__occurred_at__gt=moment
+    ).order_by("entry__occurred_at")
     found = CreditLot.objects.filter(pk__in=then).select_related("unit_wallet__metric")
-    lots = list(found.order_by("granted_at", "id"))
+    lots = list(
+        found.annotate(
+            expiry=Coalesce(Subquery(rolls.values("entry__occurred_at")[:1]), "expires_at")
+        ).order_by("granted_at", "id")
+    )
     for lot in lots:
         lot.remaining, lot.held, lot.carrying_remaining = then[lot.id]
+        lot.expires_at = lot.expiry
     return {"as_of": moment, **_shown(book, lots, moment, {})}
 
 
