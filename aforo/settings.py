@@ -115,6 +115,8 @@ ENTITY_TIMEZONE = env.str("ENTITY_TIMEZONE", default="UTC")
 # What its reports and exported files are headed with; the French file is named after the number.
 ENTITY_NAME = env.str("ENTITY_NAME", default="Aforo")
 ENTITY_REGISTRATION = env.str("ENTITY_REGISTRATION", default="")
+# Copies of the daily seals; in production on a disk that the database's people cannot write.
+SEALS_DIR = Path(env.str("SEALS_DIR", default=str(VAR_DIR / "seals")))
 
 # The dotted path of the `wallets.gateway.Gateway` that takes live payments; without one they are
 # taken elsewhere, or on account.

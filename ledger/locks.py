@@ -20,6 +20,7 @@ from ledger.models import Book
 # Advisory locks on two integers never meet those on one, which are the books' primary keys.
 _MONTHS = 1
 _EXPORTS = 7
+_SEALS = 2
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -79,3 +80,9 @@ def lock_exports() -> None:
     """Let one export at a time decide what it takes, until its transaction ends."""
     with _bounded(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_EXPORTS])
+
+
+def lock_seals(*, livemode: bool) -> None:
+    """Wait until nobody seals the books of a mode; takes no book and waits for none."""
+    with _bounded(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_SEALS, int(livemode)])

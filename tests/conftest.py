@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import LazySettings
 from rest_framework.test import APIClient
 
 from aforo.access.services import create_api_key
@@ -33,6 +34,12 @@ def chart(request: pytest.FixtureRequest) -> None:
     if uses_database or {"db", "transactional_db"} & set(request.fixturenames):
         request.getfixturevalue("db")
         ensure_chart()
+
+
+@pytest.fixture(autouse=True)
+def seals_kept_apart(settings: LazySettings, tmp_path: Path) -> None:
+    """Keep each test's copies of seals to itself."""
+    settings.SEALS_DIR = tmp_path / "seals"
 
 
 @pytest.fixture

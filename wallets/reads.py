@@ -105,7 +105,7 @@ def movement_lines(entry_ids: Sequence[UUID]) -> dict[UUID, list[MovementLine]]:
     """Give the movements of entries as the hash chain saw them."""
     lines: dict[UUID, list[MovementLine]] = {}
     moved = Movement.objects.filter(entry_id__in=entry_ids).order_by("entry_id", "position")
-    for m in moved:
-        line = MovementLine(m.lot_id, m.kind, m.quantity, m.carrying, m.balance_after, m.held_after)
-        lines.setdefault(m.entry_id, []).append(line)
+    columns = ["entry_id", "lot_id", "kind", "quantity", "carrying", "balance_after", "held_after"]
+    for entry_id, *line in moved.values_list(*columns):
+        lines.setdefault(entry_id, []).append(MovementLine(*line))
     return lines

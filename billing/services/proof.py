@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from django.db import connection, transaction
+from django.db.models import Sum
 
 from ledger import services as ledger
 from ledger.models import Book
@@ -18,10 +19,21 @@ from wallets import services as wallets
 class Proof:
     """How much was proved, and the first row that does not hold."""
 
-    books: int
-    entries: int
-    lots: int
-    first_bad: BadEntry | None
+    books: int = 0
+    entries: int = 0
+    lots: int = 0
+    seals: int = 0
+    first_bad: BadEntry | None = None
+
+    def joined(self, other: Proof) -> Proof:
+        """Add what was proved next."""
+        return Proof(
+            self.books + other.books,
+            self.entries + other.entries,
+            self.lots + other.lots,
+            self.seals + other.seals,
+            other.first_bad,
+        )
 
     @property
     def ok(self) -> bool:
@@ -64,9 +76,10 @@ def verify(
     customer_id: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Proof:
-    """Prove every book (of a mode, or one customer's), each in one snapshot, in bounded memory.
+    """Prove the seals, then every book of a mode, or one customer's books alone, each in one
+    snapshot, in bounded memory.
 
-    `progress` is told how many books of how many are done. Raises: UnknownCustomer.
+    `progress` is told how many entries of how many are done. Raises: UnknownCustomer.
     """
     books = Book.objects.order_by("pk")
     if livemode is not None:
@@ -75,29 +88,50 @@ def verify(
         books = books.filter(key=customer_id)
         if not books.exists():
             raise ledger.UnknownCustomer(f"There is no customer {customer_id}.")
-    total, entries, lots = books.count(), 0, 0
-    for done, book_id in enumerate(books.values_list("pk", flat=True).iterator(), start=1):
-        proof = _prove_book(book_id)
-        entries, lots = entries + proof.entries, lots + proof.lots
-        if proof.first_bad is not None:
-            return Proof(done, entries, lots, proof.first_bad)
+    proof = _prove_seals(livemode) if customer_id is None else Proof()
+    total, done = books.aggregate(n=Sum("sequence"))["n"] or 0, 0
+
+    def advance(entries: int) -> None:
+        nonlocal done
+        done += entries
         progress(done, total)
-    return Proof(total, entries, lots, None)
+
+    for book_id in books.values_list("pk", flat=True).iterator():
+        if proof.first_bad is not None:
+            break
+        proof = proof.joined(_prove_book(book_id, advance))
+    return proof
 
 
-def _prove_book(book_id: int) -> Proof:
+def _prove_seals(livemode: bool | None) -> Proof:  # noqa: FBT001
+    """Prove the seals of a mode, or of both."""
+    proof = Proof()
+    for mode in (True, False) if livemode is None else (livemode,):
+        if proof.first_bad is None:
+            report = ledger.verify_seals(livemode=mode)
+            proof = proof.joined(Proof(seals=report.seals, first_bad=report.first_bad))
+    return proof
+
+
+def _prove_book(book_id: int, advance: Callable[[int], None]) -> Proof:
     with transaction.atomic():
         _take_snapshot()
         book = Book.objects.get(pk=book_id)
-        report = ledger.verify_chain(book=book, movements=wallets.movement_lines)
+        report = ledger.verify_chain(
+            book=book,
+            movements=wallets.movement_lines,
+            sealed=ledger.sealed_heads(book),
+            progress=advance,
+        )
         if report.first_bad is not None:
-            return Proof(1, report.entries, 0, report.first_bad)
+            return Proof(1, report.entries, 0, first_bad=report.first_bad)
         lots = 0
         for lot_id, reason in _check_lots(book_id):
             if reason is not None:
-                return Proof(1, report.entries, lots, BadEntry(f"lot {lot_id}", reason))
+                bad = BadEntry(f"lot {lot_id}", reason)
+                return Proof(1, report.entries, lots, first_bad=bad)
             lots += 1
-        return Proof(1, report.entries, lots, None)
+        return Proof(1, report.entries, lots)
 
 
 def _take_snapshot() -> None:

@@ -22,6 +22,14 @@ from ledger.services.policies import (
     propose,
 )
 from ledger.services.proving import BadEntry, ChainReport, verify_chain
+from ledger.services.sealing import (
+    SealMissing,
+    SealReport,
+    seal,
+    seal_if_due,
+    sealed_heads,
+    verify_seals,
+)
 
 __all__ = [
     "BadEntry",
@@ -30,6 +38,8 @@ __all__ = [
     "Decided",
     "EntryDraft",
     "SamePerson",
+    "SealMissing",
+    "SealReport",
     "UnknownCustomer",
     "accrued_breakage",
     "append",
@@ -44,6 +54,10 @@ __all__ = [
     "open_book",
     "policy",
     "propose",
+    "seal",
+    "seal_if_due",
+    "sealed_heads",
     "share_books",
     "verify_chain",
+    "verify_seals",
 ]

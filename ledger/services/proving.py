@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from ledger import chain
@@ -14,6 +15,8 @@ from ledger.recipes import Line
 
 CHUNK = 2_000
 
+# What a seal says of a book: sequence, hash and the name of the seal.
+Sealed = tuple[int, str, str]
 MovementsOf = Callable[[Sequence[UUID]], Mapping[UUID, Sequence[MovementLine]]]
 
 
@@ -33,6 +36,20 @@ class ChainReport:
     first_bad: BadEntry | None
 
 
+class Stored(NamedTuple):
+    """An entry as it is stored; a row of the database without the weight of a model."""
+
+    id: UUID
+    sequence: int
+    event: str
+    occurred_at: datetime
+    recorded_at: datetime
+    accounting_date: date
+    document: dict[str, object]
+    prev_hash: str
+    hash: str
+
+
 @dataclass(frozen=True, slots=True)
 class _Link:
     """The entry before: what the next one has to follow."""
@@ -42,35 +59,81 @@ class _Link:
     recorded_at: datetime | None = None
 
 
-def verify_chain(*, book: Book, movements: MovementsOf) -> ChainReport:
+def verify_chain(
+    *,
+    book: Book,
+    movements: MovementsOf,
+    sealed: Iterable[Sealed] = (),
+    progress: Callable[[int], None] = lambda entries: None,
+) -> ChainReport:
     """Prove a book's chain from its first entry to its head, in chunks.
 
-    `movements` gives the movements of entries, which the wallets keep. Read it inside one
+    `movements` gives the movements of entries, which the wallets keep; `sealed` what the seals say
+    of the book, in order; `progress` is told how many entries more were proved. Read it inside one
     REPEATABLE READ snapshot. Finds what was edited, inserted, deleted, reordered or cut off, and
-    accounts outside the chart, to which no constraint holds the postings (DECISIONS 7).
+    accounts outside the chart, to which no constraint holds the postings (DECISIONS 7); by the
+    seals also what was rewritten with all its hashes.
     """
     chart = frozenset(Account.objects.values_list("code", flat=True))
+    seals = _Seals(book.key, sealed)
     last = _Link()
-    for entry, lines, moved in _with_parts(book, movements):
-        content = _content(book, entry, lines, moved)
-        fault = _fault(book, last, entry, content) or _account_fault(chart, lines)
+    for stored, lines, moved in _with_parts(book, movements, progress):
+        fault = _fault(book, last, stored, lines, moved) or _account_fault(chart, lines)
         if fault is not None:
-            return ChainReport(last.sequence, BadEntry(f"{book.key}#{entry.sequence}", fault))
-        last = _Link(entry.sequence, entry.hash, entry.recorded_at)
-    return ChainReport(last.sequence, _head_fault(book, last))
+            return ChainReport(last.sequence, BadEntry(f"{book.key}#{stored.sequence}", fault))
+        last = _Link(stored.sequence, stored.hash, stored.recorded_at)
+        rewritten = seals.fault(last)
+        if rewritten is not None:
+            return ChainReport(last.sequence, rewritten)
+    return ChainReport(last.sequence, _head_fault(book, last) or seals.rest(last))
 
 
-def _fault(book: Book, last: _Link, entry: Entry, content: Content) -> str | None:
+class _Seals:
+    """What the seals say of a book, held against its entries as they pass."""
+
+    def __init__(self, book: str, sealed: Iterable[Sealed]) -> None:
+        self.book, self.sealed = book, iter(sealed)
+        self.next = next(self.sealed, None)
+        self.proved = 0
+
+    def fault(self, link: _Link) -> BadEntry | None:
+        """Name what was rewritten between two seals, when the later one is passed."""
+        if self.next is None or self.next[0] != link.sequence:
+            return None
+        sequence, hashed, name = self.next
+        if hashed != link.hash:
+            first = f"{self.book}#{self.proved + 1}"
+            reason = f"entries {self.proved + 1} to {sequence} were rewritten: {name} differs"
+            return BadEntry(first, reason)
+        self.proved, self.next = sequence, next(self.sealed, None)
+        return None
+
+    def rest(self, last: _Link) -> BadEntry | None:
+        """Name what was cut off together with the head, but had been sealed."""
+        if self.next is None:
+            return None
+        reason = f"the tail was cut off: {self.next[2]} has entry {self.next[0]}"
+        return BadEntry(f"{self.book}#{last.sequence + 1}", reason)
+
+
+def _fault(
+    book: Book,
+    last: _Link,
+    stored: Stored,
+    lines: Sequence[Line],
+    movements: Sequence[MovementLine],
+) -> str | None:
     """Say what is wrong with an entry that should follow `last`."""
-    if entry.sequence != last.sequence + 1:
+    if stored.sequence != last.sequence + 1:
         return f"sequence {last.sequence + 1} is missing"
-    if entry.sequence > book.sequence:
+    if stored.sequence > book.sequence:
         return f"it was inserted: the book ends at {book.sequence}"
-    if entry.prev_hash != last.hash:
+    if stored.prev_hash != last.hash:
         return "it does not follow the entry before it: rows were reordered, inserted or removed"
-    if entry.hash != chain.entry_hash(content, entry.prev_hash):
+    content = _content(book, stored, lines, movements)
+    if stored.hash != chain.entry_hash(content, stored.prev_hash):
         return "its content was changed: it does not match its hash"
-    if last.recorded_at is not None and entry.recorded_at <= last.recorded_at:
+    if last.recorded_at is not None and stored.recorded_at <= last.recorded_at:
         return "it was recorded before the entry before it"
     return None
 
@@ -96,39 +159,39 @@ def _head_fault(book: Book, last: _Link) -> BadEntry | None:
 
 
 def _content(
-    book: Book, entry: Entry, lines: Sequence[Line], movements: Sequence[MovementLine]
+    book: Book, stored: Stored, lines: Sequence[Line], movements: Sequence[MovementLine]
 ) -> Content:
     return Content(
         livemode=book.livemode,
         book=book.key,
-        id=entry.id,
-        sequence=entry.sequence,
-        event=entry.event,
-        occurred_at=entry.occurred_at,
-        recorded_at=entry.recorded_at,
-        accounting_date=entry.accounting_date,
-        document=entry.document,
+        id=stored.id,
+        sequence=stored.sequence,
+        event=stored.event,
+        occurred_at=stored.occurred_at,
+        recorded_at=stored.recorded_at,
+        accounting_date=stored.accounting_date,
+        document=stored.document,
         lines=lines,
         movements=movements,
     )
 
 
 def _with_parts(
-    book: Book, movements: MovementsOf
-) -> Iterator[tuple[Entry, list[Line], Sequence[MovementLine]]]:
+    book: Book, movements: MovementsOf, progress: Callable[[int], None]
+) -> Iterator[tuple[Stored, list[Line], Sequence[MovementLine]]]:
     """Give a book's entries in sequence with their postings and movements, in bounded memory."""
     last = 0
-    while True:
-        entries = list(
-            Entry.objects.filter(book=book, sequence__gt=last).order_by("sequence")[:CHUNK]
-        )
-        if not entries:
-            return
-        ids = [entry.id for entry in entries]
+    entries = Entry.objects.filter(book=book).order_by("sequence").values_list(*Stored._fields)
+    postings = Posting.objects.order_by("entry_id", "position").values_list(
+        "entry_id", "debit_id", "credit_id", "amount", "currency", "lot"
+    )
+    while page := [Stored(*row) for row in entries.filter(sequence__gt=last)[:CHUNK]]:
+        ids = [stored.id for stored in page]
         lines: dict[UUID, list[Line]] = {entry_id: [] for entry_id in ids}
-        for p in Posting.objects.filter(entry_id__in=ids).order_by("entry_id", "position"):
-            lines[p.entry_id].append(Line(p.debit_id, p.credit_id, p.amount, p.currency, p.lot))
+        for entry_id, debit, credit, amount, currency, lot in postings.filter(entry_id__in=ids):
+            lines[entry_id].append(Line(debit, credit, amount, currency, lot))
         moved = movements(ids)
-        for entry in entries:
-            yield entry, lines[entry.id], moved.get(entry.id, ())
-        last = entries[-1].sequence
+        for stored in page:
+            yield stored, lines[stored.id], moved.get(stored.id, ())
+        last = page[-1].sequence
+        progress(len(page))

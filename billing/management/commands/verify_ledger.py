@@ -24,7 +24,7 @@ class Command(BaseCommand):
         """Prove the books."""
         console = Console(file=sys.stderr)
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-            task = bar.add_task("Verifying books", total=None)
+            task = bar.add_task("Verifying entries", total=None)
             try:
                 found = proof.verify(
                     customer_id=options["customer"],
@@ -35,5 +35,6 @@ class Command(BaseCommand):
         if found.first_bad is not None:
             raise CommandError(f"{found.first_bad.entry}: {found.first_bad.reason}")
         self.stdout.write(
-            f"ok: {found.books} books, {found.entries} entries, {found.lots} lots prove themselves"
+            f"ok: {found.books} books, {found.entries} entries, {found.lots} lots, "
+            f"{found.seals} seals prove themselves"
         )
