@@ -35,8 +35,6 @@ class Swept:
 
 def sweep(*, now: datetime, clock: settlement.Clock) -> Swept:
     """Do what is due in both modes, in the order of DECISIONS 42. Safe to repeat.
-    """Settle what is due in both modes, lapse what expired, burn what PREPAID customers metered,
-    let campaigns give, seal the books daily. Safe to repeat.
 
     Customers on a test clock wait for their clock. Raises: AlreadyRunning while a run of the mode
     lives.
@@ -54,10 +52,10 @@ def sweep(*, now: datetime, clock: settlement.Clock) -> Swept:
     granted = milestones.check(now=now)
     pricing.follow_windows(now=now)
     granted += campaign_runs.resume(now=now, clock=clock)
-    return Swept(paid, done, lapsed, granted, refill())
+    refills = refill()
     for livemode in (True, False):
         ledger.seal_if_due(livemode=livemode, now=now)
-    return Swept(done, lapsed, granted)
+    return Swept(paid, done, lapsed, granted, refills)
 
 
 def settle(
