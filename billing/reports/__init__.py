@@ -17,9 +17,9 @@ from aforo.errors import FieldError, Invalid, NotFound
 from aforo.periods import month_of
 from billing.reports import receivables
 from ledger import services as ledger
-from ledger.reports import balances, journal, late, matrix, revenue, unbilled
+from ledger.reports import adjustments, balances, journal, late, matrix, revenue, unbilled
 from ledger.reports.shape import Report, Scope
-from wallets.reports import ageing, breakage, contract_liability, lots, promo
+from wallets.reports import ageing, breakage, contract_liability, lots, promo, reconciliation
 
 
 class UnknownReport(NotFound):
@@ -85,6 +85,18 @@ CATALOGUE = (
     Offered(
         "promo-cost", "Promotions by campaign", "Credits given for nothing: used, lapsed, left.",
         promo.report,
+    ),
+    Offered(
+        "manual-adjustments",
+        "Manual adjustments, register",
+        "Corrections by hand: who asked, who approved, why, what moved.",
+        adjustments.report,
+    ),
+    Offered(
+        "reconciliation",
+        "Reconciliation, three ways",
+        "Movements and lots, lots and accounts, books and exports.",
+        reconciliation.report,
     ),
     Offered(
         "late-items", "Late and prior-period items",

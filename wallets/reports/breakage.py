@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 
 from django.conf import settings
 
 from aforo import money
 from ledger.reports.shape import Column, Kind, Report, Row, Scope, amount_column, text_column
+from wallets import services as wallets
 from wallets.reports import lots
+from wallets.services.breakage import Estimate
 
 _COHORTS = """
     SELECT to_char(lot.granted_at AT TIME ZONE %(zone)s, 'YYYY-MM') AS cohort, lot.kind,
@@ -29,7 +32,8 @@ _COHORTS = """
 def report(scope: Scope) -> Report:
     """Show each month's sales of credits by kind, up to the end of the span.
 
-    The rate is what lapsed of what can no longer change hands: used, refunded and lapsed.
+    Beside what became of them stands the estimate in force at the end of the span, with what it
+    puts on 2190, and, once nothing is outstanding, by how much it was wrong.
     """
     return Report(
         name="breakage",
@@ -46,16 +50,27 @@ def report(scope: Scope) -> Report:
             amount_column("lapsed_in_span", "Lapsed in the span"),
             amount_column("outstanding", "Outstanding"),
             Column("lapse_percent", "Lapsed, % of sold", Kind.QUANTITY),
+            Column("expected_percent", "Expected unused, %", Kind.QUANTITY),
+            amount_column("accrued", "Expected breakage (2190)"),
+            Column("back_test", "Actual less expected, % points", Kind.QUANTITY),
         ],
         rows=_rows(scope),
-        notes=["Amounts are consideration carried, not face; lots that hold none are left out."],
+        notes=[
+            "Amounts are consideration carried, not face; lots that hold none are left out.",
+            "Percentages are of what was sold and not refunded.",
+        ],
     )
 
 
 def _rows(scope: Scope) -> Iterator[Row]:
     found = lots.fetch(_COHORTS, scope, {"zone": settings.ENTITY_TIMEZONE})
+    estimates = _estimates(scope)
     for cohort, kind, currency, *amounts in found:
         sold, redeemed, refunded, lapsed, in_span = (amount or money.ZERO for amount in amounts)
+        kept, outstanding = sold - refunded, sold - redeemed - refunded - lapsed
+        percent = money.proportion(Decimal(100), lapsed, kept) if kept else None
+        estimate = estimates.get((cohort, kind, currency))
+        expected = None if estimate is None else estimate.percent
         yield {
             "cohort": cohort,
             "kind": kind,
@@ -65,6 +80,22 @@ def _rows(scope: Scope) -> Iterator[Row]:
             "refunded": refunded,
             "lapsed": lapsed,
             "lapsed_in_span": in_span,
-            "outstanding": sold - redeemed - refunded - lapsed,
-            "lapse_percent": money.proportion(Decimal(100), lapsed, sold) if sold else None,
+            "outstanding": outstanding,
+            "lapse_percent": percent,
+            "expected_percent": expected,
+            "accrued": None if estimate is None else estimate.accrued,
+            "back_test": _difference(percent, expected) if outstanding == 0 else None,
         }
+
+
+def _estimates(scope: Scope) -> dict[tuple[str, str, str], Estimate]:
+    """Read the estimates of whole cohorts; a customer has none of its own."""
+    if scope.customer_id is not None:
+        return {}
+    until = scope.ends_on - timedelta(days=1)
+    found = wallets.estimate_breakage(livemode=scope.livemode, until=until)
+    return {(f"{each.key.sold_on:%Y-%m}", each.key.kind, each.key.currency): each for each in found}
+
+
+def _difference(percent: Decimal | None, expected: Decimal | None) -> Decimal | None:
+    return None if percent is None or expected is None else percent - expected

@@ -8,7 +8,8 @@ from ledger.reports.shape import Column, Kind, Report, Row, Scope, text_column
 from wallets.reports import lots
 
 _PROMO = """
-    SELECT lot.source, coalesce(nullif(lot.reason, ''), split_part(lot.cause, ':', 1)), lot.kind,
+    SELECT lot.source,
+        coalesce(campaign.code, nullif(lot.reason, ''), split_part(lot.cause, ':', 1)), lot.kind,
         coalesce(metric.code, lot.currency) AS unit, count(DISTINCT lot.id),
         count(DISTINCT lot.book_id),
         sum(m.quantity) FILTER (WHERE m.kind = 'GRANT'),
@@ -19,6 +20,8 @@ _PROMO = """
     FROM {movements}
     LEFT JOIN wallets_unitwallet held ON held.id = lot.unit_wallet_id
     LEFT JOIN pricing_metric metric ON metric.id = held.metric_id
+    LEFT JOIN wallets_campaigngrant given ON given.lot_id = lot.id
+    LEFT JOIN pricing_campaign campaign ON campaign.id = given.campaign_id
     WHERE {scope} AND (lot.kind = 'PROMO' OR lot.source = 'CAMPAIGN')
     GROUP BY 1, 2, 3, 4
     ORDER BY 1, 2, 3, 4

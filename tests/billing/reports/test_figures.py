@@ -14,11 +14,24 @@ from aforo.errors import Invalid
 from billing import reports
 from billing.services import clocks, ingest
 from ledger import services as ledger
-from ledger.models import Entry, Period, PeriodStatus, Posting
+from ledger.exports import batches
+from ledger.models import (
+    AdjustmentLine,
+    BreakageRate,
+    Entry,
+    ManualAdjustment,
+    Period,
+    PeriodStatus,
+    Policy,
+    Posting,
+)
 from ledger.recipes import Line
 from ledger.reports import trial_balance
+from pricing.models import Campaign
 from tests import factories
 from tests.billing.reports.conftest import rows, scope
+from wallets.models import CampaignGrant, CreditLot
+from wallets.reports import lots
 
 pytestmark = pytest.mark.django_db
 D = Decimal
@@ -219,6 +232,130 @@ def test_promotions_are_counted_in_face(quarter: None) -> None:
 
     assert (found["MANUAL"]["granted"], found["MANUAL"]["used"]) == (10, 10)
     assert (found["GOODWILL"]["granted"], found["GOODWILL"]["outstanding"]) == (5, 0)
+
+
+def test_promotions_of_a_campaign_go_under_its_code(db: None) -> None:
+    book = factories.clocked_customer("ann")
+    factories.grant("ann", "10", source="CAMPAIGN")
+    lot = CreditLot.objects.get(book=book)
+    campaign = Campaign.objects.create(
+        livemode=False, code="spring", name="Spring", trigger="EVERYBODY", kind="PROMO",
+        amount=10, currency="USD",
+    )  # fmt: skip
+    CampaignGrant.objects.create(
+        campaign=campaign, book=book, cause="everybody", quantity=10, lot=lot,
+        granted_at=factories.START,
+    )  # fmt: skip
+    factories.debit("ann", "4")
+
+    (row,) = rows("promo-cost")
+
+    assert (row["campaign"], row["granted"], row["used"], row["outstanding"]) == (
+        "spring", 10, 4, 6,
+    )  # fmt: skip
+
+
+class TestReconciliation:
+    def test_all_three_ways_agree(self, quarter: None) -> None:
+        found = rows("reconciliation", "2026-02")
+
+        assert {row["status"] for row in found} == {"agrees"}
+        assert by(found, "check", "subject")["carrying", "2100 Contract liability: cash credits"][
+            "expected"
+        ] == 24  # fmt: skip
+        assert by(found, "check", "subject")["units", "CASH credits"]["expected"] == 24
+
+    def test_a_difference_is_named(self, quarter: None) -> None:
+        """7 more remain than movements say; 5 are posted to 2110 that no lot carries."""
+        CreditLot.objects.filter(kind="CASH", remaining=24).update(remaining=25)
+        entry = Entry.objects.filter(book__key="ann").order_by("-sequence")[0]
+        Posting.objects.create(
+            entry=entry, position=99, debit_id="1010", credit_id="2110", amount=5, currency="USD"
+        )
+
+        found = by(rows("reconciliation", "2026-02"), "check", "subject")
+
+        assert found["units", "CASH credits"]["difference"] == -1
+        bonus = found["carrying", "2110 Contract liability: bonus credits"]
+        assert (bonus["expected"], bonus["found"], bonus["status"]) == (0, 5, "differs")
+
+    def test_what_is_not_exported_yet_is_said(self, quarter: None) -> None:
+        batches.export(
+            batches.Wanted(False, "FEC", date(2026, 2, 1), date(2026, 3, 1)),
+            now=factories.MARCH,
+            by="fin",
+            lots_of=lots.facts_of,
+        )
+        before = [row for row in rows("reconciliation", "2026-02") if row["check"] == "GL"]
+        factories.debit("ann", "3")
+        after = [row for row in rows("reconciliation", "2026-02") if row["status"] != "agrees"]
+
+        assert {row["status"] for row in before} == {"agrees"}
+        assert [(row["subject"][:4], row["difference"], row["status"]) for row in after] == [
+            ("2100", -3, "not exported yet"), ("4000", 3, "not exported yet"),
+        ]  # fmt: skip
+
+
+def test_the_register_of_corrections(db: None, django_user_model: Any) -> None:
+    make = django_user_model.objects.create_user
+    maker, approver = make("maker"), make("approver")
+    book = factories.clocked_customer("ann")
+    factories.top_up("ann", "100")
+    entry = Entry.objects.get(book=book)
+    terms: dict[str, Any] = {
+        "livemode": False,
+        "book": book,
+        "reason": "BILLING_ERROR",
+        "evidence": "Ticket 7",
+        "proposed_by": maker,
+        "proposed_at": factories.START,
+        "occurred_at": factories.START,
+    }
+    waiting = ManualAdjustment.objects.create(**terms)
+    AdjustmentLine.objects.create(
+        adjustment=waiting, position=0, debit_id="4000", credit_id="4910", amount=5, currency="USD"
+    )
+    before = rows("manual-adjustments")
+    ManualAdjustment.objects.filter(pk=waiting.pk).update(
+        approved_by=approver, approved_at=factories.START, entry=entry
+    )
+    (posted,) = rows("manual-adjustments")
+
+    assert [(row["status"], row["approved_by"]) for row in before] == [("PROPOSED", "")]
+    assert (posted["status"], posted["proposed_by"], posted["approved_by"]) == (
+        "POSTED", "maker", "approver",
+    )  # fmt: skip
+    assert (posted["reason"], posted["evidence"], posted["amount"]) == (
+        "Billing error",
+        "Ticket 7",
+        5,
+    )
+    assert posted["entry"] == str(entry.pk)
+    assert rows("manual-adjustments", "2026-02") == []
+
+
+def test_breakage_against_the_estimate(quarter: None, django_user_model: Any) -> None:
+    """10 % expected of January's 123.33; once 80 of it is used up by ann, 15 of 123.33 lapsed.
+
+    End of January: 41.67 of 123.33 redeemed at 90 %, so 4.63 are earned, and 15 lapsed: nothing
+    is left to accrue. At its end 12.16 % have lapsed, 2.16 points above the estimate.
+    """
+    make = django_user_model.objects.create_user
+    decided = {
+        "proposed_by": make("maker"), "approved_by": make("approver"), "evidence": "study",
+        "proposed_at": factories.START, "approved_at": factories.START, "livemode": False,
+        "starts_on": date(2026, 1, 1),
+    }  # fmt: skip
+    Policy.objects.create(breakage_method="PROPORTIONAL", **decided)
+    BreakageRate.objects.create(kind="CASH", percent=10, **decided)
+
+    january = by(rows("breakage"), "cohort", "kind")["2026-01", "CASH"]
+    february = by(rows("breakage", "2026-02"), "cohort", "kind")["2026-01", "CASH"]
+
+    assert (january["expected_percent"], january["accrued"], january["back_test"]) == (10, 0, None)
+    assert february["outstanding"] == 0
+    assert february["lapse_percent"] == D("12.162162162162")
+    assert february["back_test"] == D("2.162162162162")
 
 
 def test_receivables_and_unbilled_follow_an_invoice(db: None) -> None:
