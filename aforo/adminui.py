@@ -7,15 +7,32 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
 
+from django import forms
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action as _action
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminSingleDateWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
+)
 
 from aforo.money import plain
 
-__all__ = ["ModelAdmin", "ReadOnlyAdmin", "ReadOnlyInline", "TabularInline", "action"]
+__all__ = [
+    "Form",
+    "ModelAdmin",
+    "ReadOnlyAdmin",
+    "ReadOnlyInline",
+    "TabularInline",
+    "action",
+    "dress",
+    "page_action",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -24,6 +41,40 @@ def action(*, description: str) -> Callable[[F], F]:
     """Make a method an action of its list."""
     decorate: Callable[[F], F] = _action(description=description)
     return decorate
+
+
+def page_action(*, description: str, url_path: str) -> Callable[[F], F]:
+    """Make a method a page of its own, led to from the top of a row's page."""
+    decorate: Callable[[F], F] = _action(
+        description=description, url_path=url_path, permissions=["view"]
+    )
+    return decorate
+
+
+def dress(field: forms.Field) -> forms.Field:
+    """Give a field of a form the theme's widget, and the field back."""
+    match field:
+        case forms.BooleanField():
+            field.widget = UnfoldBooleanWidget()
+        case forms.ChoiceField():
+            field.widget = UnfoldAdminSelectWidget(choices=field.choices)
+        case forms.DateField():
+            field.widget = UnfoldAdminSingleDateWidget()
+        case forms.CharField() if isinstance(field.widget, forms.Textarea):
+            field.widget = UnfoldAdminTextareaWidget(attrs={"rows": 3})
+        case _:
+            field.widget = UnfoldAdminTextInputWidget()
+    field.widget.is_required = field.required
+    return field
+
+
+class Form(forms.Form):
+    """A form of a page that is not a model's, in the theme's looks."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            dress(field)
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -18,14 +17,10 @@ from rich.table import Table
 
 from aforo import money
 from aforo.errors import DomainError
-from aforo.money import plain
 from billing.management.arguments import moment
 from billing.models import Backtest, RunStatus
 from billing.services import backtest
 from pricing import services as pricing
-
-COLUMNS = ["customer_id", "subscription", "starts_at", "ends_at", "paid", "priced", "delta",
-           "error"]  # fmt: skip
 
 
 class Command(BaseCommand):
@@ -69,7 +64,8 @@ class Command(BaseCommand):
         if done.status != RunStatus.DONE:
             raise CommandError(f"The backtest {done.pk} is under way elsewhere.")
         if options["out"] is not None:
-            _write(options["out"], done)
+            with options["out"].open("w", newline="") as file:
+                file.writelines(backtest.csv_lines(done))
         paper = Console(width=100, highlight=False)
         with paper.capture() as shown:
             _show(paper, done)
@@ -97,27 +93,6 @@ class Command(BaseCommand):
             customers=options["customer"],
             with_credits=options["with_credits"],
         )
-
-
-def _write(path: Path, done: Backtest) -> None:
-    """Write the rows as they come from the database, a thousand at a time."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for row in backtest.cycles(done).iterator(chunk_size=1_000):
-            settlement = row.settlement
-            writer.writerow(
-                [
-                    row.book.key,
-                    settlement.subscription_id,
-                    settlement.starts_at.isoformat(),
-                    settlement.ends_at.isoformat(),
-                    plain(row.paid),
-                    "" if row.priced is None else plain(row.priced),
-                    "" if row.priced is None else plain(row.priced - row.paid),
-                    row.error,
-                ]
-            )
 
 
 def _show(console: Console, done: Backtest) -> None:

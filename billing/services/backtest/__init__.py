@@ -11,10 +11,11 @@ from billing.services.backtest.jobs import (
     get_backtest,
     start,
 )
-from billing.services.backtest.reports import customers, cycles, describe_cycle
+from billing.services.backtest.reports import csv_lines, customers, cycles, describe_cycle
 
 __all__ = [
     "UnknownBacktest",
+    "csv_lines",
     "customers",
     "cycles",
     "describe",
