@@ -96,8 +96,6 @@ class CampaignForm(forms.ModelForm[Campaign]):
     def clean(self) -> dict[str, Any]:
         """Hold the terms together, by the service that the API calls."""
         cleaned = super().clean() or {}
-        # Said better by the service than by the constraints that prove it.
-        self._validate_constraints = False
         if self.errors:
             return cleaned
         code = cleaned.get("code", self.instance.code)
@@ -116,8 +114,12 @@ class CampaignForm(forms.ModelForm[Campaign]):
         except Invalid as error:
             show(self, error)
             return cleaned
-        self._validate_constraints = True
         return cleaned | columns
+
+    def _post_clean(self) -> None:
+        """Leave terms that do not hold together to the service, whose sentences name a field."""
+        if not self.errors:
+            super()._post_clean()  # type: ignore[misc]
 
 
 class CampaignPages(ModelAdmin):  # type: ignore[misc]
