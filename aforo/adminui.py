@@ -29,11 +29,14 @@ __all__ = [
     "ReadOnlyAdmin",
     "ReadOnlyInline",
     "TabularInline",
+    "Textarea",
     "action",
     "dress",
     "page_action",
+    "plainly",
 ]
 
+Textarea = UnfoldAdminTextareaWidget
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -78,7 +81,7 @@ class Form(forms.Form):
 
 
 @cache
-def _plainly(model: type[models.Model], name: Any) -> Any:
+def plainly(model: type[models.Model], name: Any) -> Any:
     """Show a decimal of the books as 12.5, not with all its twelve places; leave the rest alone."""
     try:
         field = model._meta.get_field(name) if isinstance(name, str) else None
@@ -103,11 +106,11 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """Show decimals plainly."""
-        return [_plainly(self.model, name) for name in super().get_list_display(request)]
+        return [plainly(self.model, name) for name in super().get_list_display(request)]
 
     def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
         """Show decimals plainly."""
-        return [_plainly(self.model, name) for name in super().get_fields(request, obj)]
+        return [plainly(self.model, name) for name in super().get_fields(request, obj)]
 
     def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         """Refuse: rows come from services."""
@@ -129,7 +132,7 @@ class ReadOnlyInline(TabularInline):  # type: ignore[misc]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Show decimals plainly."""
-        return [_plainly(self.model, name) for name in super().get_fields(request, obj)]
+        return [plainly(self.model, name) for name in super().get_fields(request, obj)]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Keep what is only shown out of the form."""

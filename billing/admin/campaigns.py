@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -30,7 +31,7 @@ class CampaignAdmin(CampaignPages):
     actions = ["activate", "pause", "end", "run"]
     readonly_fields = [*CampaignPages.readonly_fields, "progress", "given"]
 
-    def get_fieldsets(self, request: HttpRequest, obj: Campaign | None = None) -> list[object]:
+    def get_fieldsets(self, request: HttpRequest, obj: Campaign | None = None) -> list[Any]:
         """Show first what a campaign has given, once there is one."""
         shown = ["status", "budget_used", "grants_given", "progress", "given"]
         so_far = [] if obj is None else [("So far", {"fields": shown})]
@@ -44,7 +45,11 @@ class CampaignAdmin(CampaignPages):
     def given(self, campaign: Campaign) -> SafeString:
         """Lead to its grants."""
         url = reverse("admin:wallets_campaigngrant_changelist")
-        return format_html('<a href="{}?campaign__id__exact={}">Grants</a>', url, campaign.pk)
+        return format_html(
+            '<a href="{}?campaign__id__exact={}" class="text-primary-600">Show the grants</a>',
+            url,
+            campaign.pk,
+        )
 
     @action(description="Activate: let it give")
     def activate(self, request: HttpRequest, campaigns: QuerySet[Campaign]) -> None:

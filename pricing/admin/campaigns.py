@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django import forms
-from django.db import models
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from aforo.adminui import ModelAdmin
+from aforo.adminui import ModelAdmin, Textarea, plainly
 from aforo.errors import Invalid
-from aforo.money import EXPONENTS, plain
+from aforo.money import plain
 from pricing import services
-from pricing.admin.forms import SOUND_CODE, show
+from pricing.admin.forms import SOUND_CODE, currency_of, show
 from pricing.models import Campaign, CampaignStatus, CampaignTrigger, Metric
 
 HELP = {
@@ -45,29 +45,16 @@ HELP = {
 }
 
 
-class MetricChoice(forms.ModelChoiceField[Metric]):
-    """Metrics by code, with their mode, because each mode has its own."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        metrics = Metric.objects.order_by("code", "livemode")
-        super().__init__(metrics, required=False, **kwargs)
-
-    def label_from_instance(self, obj: models.Model) -> str:
-        """Show code and mode."""
-        assert isinstance(obj, Metric), "the field offers metrics"
-        return f"{obj.code} ({'live' if obj.livemode else 'sandbox'})"
+def _with_mode(metric: object) -> str:
+    """Show a metric with its mode, because each mode has its own."""
+    assert isinstance(metric, Metric), "the field offers metrics"
+    return f"{metric.code} ({'live' if metric.livemode else 'sandbox'})"
 
 
 class CampaignForm(forms.ModelForm[Campaign]):
     """Refuses what the API refuses, with the same sentences beside the same fields."""
 
-    code = forms.CharField(max_length=64, validators=[SOUND_CODE])
-    currency = forms.ChoiceField(
-        choices=[("", "---------"), *((code, code) for code in EXPONENTS)], required=False
-    )
-    metric = MetricChoice()
-    milestone_metric = MetricChoice()
-    audience_list = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 4}))
+    audience_list = forms.CharField(required=False, widget=Textarea(attrs={"rows": 4}))
 
     class Meta:
         model = Campaign
@@ -76,12 +63,25 @@ class CampaignForm(forms.ModelForm[Campaign]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.initial["audience_list"] = "\n".join(self.instance.audience_list)
-        for name, text in HELP.items():
-            if name in self.fields:
-                self.fields[name].help_text = text
-        for name in ("kind", "priority"):
-            if name in self.fields:
-                self.fields[name].required = False
+        for name in self.fields.keys() & HELP.keys():
+            self.fields[name].help_text = HELP[name]
+        for name in self.fields.keys() & {"metric", "milestone_metric"}:
+            choice = self.fields[name]
+            assert isinstance(choice, forms.ModelChoiceField), "it refers to metrics"
+            choice.queryset = Metric.objects.order_by("code", "livemode")
+            choice.label_from_instance = _with_mode  # type: ignore[method-assign, assignment]
+        if "priority" in self.fields:
+            self.fields["priority"].required = False
+
+    def clean_code(self) -> str:
+        """Keep to codes that fit into an address."""
+        code = str(self.cleaned_data["code"])
+        SOUND_CODE(code)
+        return code
+
+    def clean_currency(self) -> str:
+        """Take currencies that can be sold in."""
+        return currency_of(self.cleaned_data["currency"])
 
     def clean_audience_list(self) -> list[str]:
         """Take one entry a line, or several with commas."""
@@ -142,7 +142,8 @@ class CampaignPages(ModelAdmin):  # type: ignore[misc]
                 "fields": [
                     ("quantity", "metric"),
                     ("amount", "currency"),
-                    ("expires_after_days", "expires_at"),
+                    "expires_after_days",
+                    "expires_at",
                     ("kind", "priority"),
                 ],
             },
@@ -159,12 +160,20 @@ class CampaignPages(ModelAdmin):  # type: ignore[misc]
             },
         ),
         ("Who can get it?", {"fields": ["audience", "audience_list"]}),
-        ("From when to when?", {"fields": [("starts_at", "ends_at")]}),
-        (
-            "How much at most?",
-            {"fields": [("budget", "max_grants", "max_per_customer")]},
-        ),
+        ("From when to when?", {"fields": ["starts_at", "ends_at"]}),
+        ("How much at most?", {"fields": ["budget", ("max_grants", "max_per_customer")]}),
     ]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Campaign | None = None) -> list[Any]:
+        """Show of a campaign that is only read what it promises, plainly, and no empty fields."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return list(fieldsets)
+        said = [
+            (title, [plainly(Campaign, name) for name in _names(group) if _says(obj, name)])
+            for title, group in fieldsets
+        ]
+        return [(title, {"fields": names}) for title, names in said if names]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Campaign | None = None) -> list[str]:
         """Keep code and mode for ever."""
@@ -200,6 +209,15 @@ class CampaignPages(ModelAdmin):  # type: ignore[misc]
             return f"{campaign.grants}, no limit"
         text = f"{campaign.grants} of {campaign.max_grants}"
         return bar(campaign.grants, campaign.max_grants, text)
+
+
+def _names(group: Mapping[str, Any]) -> Iterator[str]:
+    for row in group["fields"]:
+        yield from [row] if isinstance(row, str) else row
+
+
+def _says(campaign: Campaign, name: str) -> bool:
+    return getattr(campaign, name) not in (None, "", [])
 
 
 def bar(done: object, whole: object, text: str) -> SafeString:

@@ -91,7 +91,7 @@ class Migration(migrations.Migration):
                 ('audience_list', models.JSONField(blank=True, default=list)),
                 ('starts_at', models.DateTimeField(blank=True, null=True)),
                 ('ends_at', models.DateTimeField(blank=True, null=True)),
-                ('kind', models.CharField(choices=[('PROMO', 'Promo'), ('BONUS', 'Bonus')], max_length=5)),
+                ('kind', models.CharField(blank=True, choices=[('PROMO', 'Promo'), ('BONUS', 'Bonus')], max_length=5)),
                 ('amount', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
                 ('currency', models.CharField(blank=True, max_length=3)),
                 ('quantity', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
@@ -231,6 +231,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='campaign',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('metric', None), ('quantity', None), models.Q(('currency', ''), _negated=True)), models.Q(('amount', None), ('currency', ''), ('metric__isnull', False), ('quantity__isnull', False)), _connector='OR'), name='pricing_campaign_money_or_units'),
+        ),
+        migrations.AddConstraint(
+            model_name='campaign',
+            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['PROMO', 'BONUS'])), name='pricing_campaign_kind'),
         ),
         migrations.AddConstraint(
             model_name='campaign',

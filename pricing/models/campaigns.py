@@ -76,7 +76,9 @@ class Campaign(models.Model):
     starts_at = models.DateTimeField(null=True, blank=True)
     ends_at = models.DateTimeField(null=True, blank=True)
 
-    kind = models.CharField(max_length=5, choices=[(k.value, k.label) for k in Kind][:2])
+    kind = models.CharField(
+        max_length=5, choices=[(k.value, k.label) for k in Kind][:2], blank=True
+    )
     amount = _quantity()
     currency = models.CharField(max_length=3, blank=True)
     quantity = _quantity()
@@ -129,6 +131,9 @@ class Campaign(models.Model):
                 condition=(Q(metric=None, quantity=None) & ~Q(currency=""))
                 | Q(currency="", amount=None, metric__isnull=False, quantity__isnull=False),
                 name="pricing_campaign_money_or_units",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__in=["PROMO", "BONUS"]), name="pricing_campaign_kind"
             ),
             models.CheckConstraint(
                 condition=Q(trigger="TOP_UP")
