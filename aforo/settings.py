@@ -195,8 +195,6 @@ SPECTACULAR_SETTINGS = {
 }
 
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://")
-# Without a real broker no worker need be there: the server executes settlement runs itself.
-RUNS_IN_PROCESS = CELERY_BROKER_URL == "filesystem://"
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

@@ -2,45 +2,66 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Callable, Collection
 from typing import Any
 from uuid import UUID
 
-from celery import shared_task
-from django.conf import settings
+from celery import Task, shared_task
 from django.db import connection, transaction
 from django.utils import timezone
 
-from billing.services import backtest, campaign_runs, due, runs
+from billing.models import SettlementRun
+from billing.services import backtest, campaign_runs, due, runs, workers
 from wallets import services as wallets
 
+logger = logging.getLogger(__name__)
 
-@shared_task
+# So often a server looks whether the workers that it gave a run to are still there.
+LOOK_EVERY_SECONDS = 5
+
+
+class WorkerTask(Task):  # type: ignore[type-arg]
+    """A task that shows that a worker lives, when one takes it up."""
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        """Note that a worker lives."""
+        workers.note_alive(now=timezone.now())
+
+
+@shared_task(base=WorkerTask)
 def execute_run(run_id: str) -> None:
-    """Settle what a run's scope has due."""
-    runs.execute(run_id=UUID(run_id), clock=timezone.now)
+    """List the customers of a run and hand them out, a task each."""
+    _fan_out(UUID(run_id))
 
 
-@shared_task
+@shared_task(base=WorkerTask)
+def settle_item(item_id: int) -> None:
+    """Settle one customer of a run."""
+    runs.settle_item(item_id=item_id, clock=timezone.now)
+
+
+@shared_task(base=WorkerTask)
 def sweep() -> None:
-    """Do everything that is due, once."""
-    due.sweep(now=timezone.now(), clock=timezone.now)
+    """Do everything that is due, once; runs are handed out among the workers."""
+    due.sweep(now=timezone.now(), clock=timezone.now, carry_out=_fan_out)
 
 
-@shared_task
+@shared_task(base=WorkerTask)
 def run_campaign(run_id: str) -> None:
     """Give to everybody whom a campaign's run has not reached yet."""
     campaign_runs.execute(run_id=UUID(run_id), clock=timezone.now)
 
 
-@shared_task
+@shared_task(base=WorkerTask)
 def execute_backtest(backtest_id: str) -> None:
     """Price what a backtest asks about."""
     backtest.execute(backtest_id=UUID(backtest_id), clock=timezone.now)
 
 
-@shared_task
+@shared_task(base=WorkerTask)
 def refill_books(book_ids: list[int]) -> None:
     """Fill the wallets of some customers that are low and fill themselves."""
     wallets.refill_if_low(book_ids)
@@ -53,29 +74,63 @@ def refill(book_ids: Collection[int]) -> None:
     """
     books = wallets.active_books(among=book_ids)
     wallets.refill_if_low([book.pk for book in books if not book.livemode])
-    live = [book.pk for book in books if book.livemode]
-    if live and settings.RUNS_IN_PROCESS:
-        threading.Thread(target=_in_thread, args=[refill_books, live], name="refill").start()
-    elif live:
-        refill_books.delay(live)
+    if live := [book.pk for book in books if book.livemode]:
+        _send(refill_books, live)
 
 
 def hand_over(run_id: UUID, task: Callable[[str], None] = execute_run) -> None:
     """Let a worker execute a run once the caller's transaction has committed.
 
-    With the file-system broker of a single machine the server does it in a thread of its own,
-    because no worker need be there.
+    Where no worker has shown life for 90 seconds this process does it, in a thread.
     """
-    if settings.RUNS_IN_PROCESS:
-        name = f"run-{run_id}"
-        thread = threading.Thread(target=_in_thread, args=[task, str(run_id)], name=name)
-        transaction.on_commit(thread.start)
+    if task is execute_run:
+        transaction.on_commit(lambda: _start_run(run_id))
     else:
-        transaction.on_commit(lambda: task.delay(str(run_id)))  # type: ignore[attr-defined]
+        transaction.on_commit(lambda: _send(task, str(run_id)))
 
 
-def _in_thread(task: Callable[[Any], None], argument: object) -> None:
-    try:
-        task(argument)
-    finally:
+def _fan_out(run_id: UUID) -> SettlementRun:
+    """Plan a run and make a task of each customer that is not done; nobody waits for them."""
+    runs.plan(run_id=run_id, clock=timezone.now)
+    for item_id in runs.unfinished_items(run_id=run_id):
+        settle_item.delay(item_id)
+    return runs.finish(run_id=run_id, clock=timezone.now)
+
+
+def _send(task: Callable[[Any], None], argument: object) -> None:
+    """Give a task to the workers, or do it here, in a thread, where there are none."""
+    if workers.are_alive(now=timezone.now()):
+        task.delay(argument)  # type: ignore[attr-defined]
+    else:
+        _in_thread(task, argument)
+
+
+def _start_run(run_id: UUID) -> None:
+    if workers.are_alive(now=timezone.now()):
+        execute_run.delay(str(run_id))
+    _in_thread(_stand_by, run_id)
+
+
+def _stand_by(run_id: UUID) -> None:
+    """Take a run over as soon as there is no worker that could; end when the run has."""
+    while not runs.is_over(run_id=run_id):
+        if not workers.are_alive(now=timezone.now()):
+            runs.execute(run_id=run_id, clock=timezone.now)
+            break
+        # The wait is long, and connections are few.
         connection.close()
+        time.sleep(LOOK_EVERY_SECONDS)
+
+
+def _in_thread(work: Callable[[Any], None], argument: object) -> None:
+    """Do work in a thread that no exit waits for: what it leaves is for the next sweep."""
+
+    def inside() -> None:
+        try:
+            work(argument)
+        except Exception:
+            logger.exception("Background work on %s failed", argument)
+        finally:
+            connection.close()
+
+    threading.Thread(target=inside, name=f"work-{argument}", daemon=True).start()

@@ -11,6 +11,7 @@ from django.conf import LazySettings
 from rest_framework.test import APIClient
 
 from aforo.access.services import create_api_key
+from aforo.celery import app
 from ledger.services import ensure_chart
 from tests import database, serving
 
@@ -54,6 +55,14 @@ def served_url(transactional_db: None) -> Iterator[serving.Served]:
     """The address of the project as served by two processes on the tests' database."""
     with serving.serve() as url:
         yield url
+
+
+@pytest.fixture
+def eager_tasks() -> Iterator[None]:
+    """Do tasks where they are sent, as a worker would."""
+    app.conf.task_always_eager = True
+    yield
+    app.conf.task_always_eager = False
 
 
 @pytest.fixture

@@ -15,10 +15,13 @@ from billing.models.invoices import (
 )
 from billing.models.settlements import (
     CycleBurn,
+    RunItemStatus,
     RunStatus,
     Settlement,
     SettlementRun,
+    SettlementRunItem,
     SettlementStatus,
+    WorkerHeartbeat,
 )
 from billing.models.usage import UsageEvent
 
@@ -36,12 +39,15 @@ __all__ = [
     "LineKind",
     "MilestoneWatch",
     "Payment",
+    "RunItemStatus",
     "RunStatus",
     "Settlement",
     "SettlementRun",
+    "SettlementRunItem",
     "SettlementStatus",
     "Subscription",
     "SubscriptionStatus",
     "TaxRate",
     "UsageEvent",
+    "WorkerHeartbeat",
 ]

@@ -138,3 +138,62 @@ class SettlementRun(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+
+class RunItemStatus(models.TextChoices):
+    PENDING = "PENDING"
+    CLAIMED = "CLAIMED"
+    DONE = "DONE"
+    FAILED = "FAILED"
+
+
+class SettlementRunItem(models.Model):
+    """One customer of a run. Any number of workers share a run by claiming its items.
+
+    Guarantee: a claim outlives its worker by a lease at most; what two workers might then both do
+    is done once, because each cycle is.
+    """
+
+    run = models.ForeignKey(
+        SettlementRun, on_delete=models.PROTECT, related_name="items", db_index=False
+    )
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="+", db_index=False)
+    status = models.CharField(
+        max_length=10, choices=RunItemStatus.choices, default=RunItemStatus.PENDING
+    )
+    attempts = models.PositiveSmallIntegerField(default=0)
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    settled = models.PositiveIntegerField(default=0)
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["run", "id"],
+                condition=Q(status__in=["PENDING", "CLAIMED"]),
+                name="billing_runitem_unfinished",
+            )
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "book"], name="billing_runitem_once"),
+            models.CheckConstraint(
+                condition=~Q(status="CLAIMED") | Q(claimed_at__isnull=False),
+                name="billing_runitem_claimed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run_id} {self.book_id}"
+
+
+class WorkerHeartbeat(models.Model):
+    """When a background worker last took up a task; one row for all of them."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="billing_heartbeat_single")]
+
+    def __str__(self) -> str:
+        return self.seen_at.isoformat()

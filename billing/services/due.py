@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from django.db import transaction
 
@@ -33,18 +35,19 @@ class Swept:
         return [failure for run in self.runs for failure in run.failures]
 
 
-def sweep(*, now: datetime, clock: settlement.Clock) -> Swept:
+CarryOut = Callable[[UUID], SettlementRun]
+
+
+def sweep(*, now: datetime, clock: settlement.Clock, carry_out: CarryOut | None = None) -> Swept:
     """Do what is due in both modes, in the order of DECISIONS 42. Safe to repeat.
 
-    Customers on a test clock wait for their clock. Raises: AlreadyRunning while a run of the mode
-    lives.
+    Customers on a test clock wait for their clock. Runs that were left are taken up again; where
+    one is under way, settlement is left to it. `carry_out` executes a run; here without it.
     """
     paid = wallets.resolve_pending()
-    done = tuple(
-        settle(livemode=livemode, as_of=now, customer_id=None, clock=clock)
-        for livemode in (True, False)
-        if runs.is_anything_due(livemode=livemode, as_of=now)
-    )
+    here = carry_out or (lambda run_id: runs.execute(run_id=run_id, clock=clock))
+    left = [here(run_id) for run_id in runs.stale_runs(now=now)]
+    done = (*left, *(run for mode in (True, False) for run in _settle_mode(mode, now, here)))
     lapsed = expire(until=now)
     for book_id in prepayment.due_books(now=now):
         prepayment.burn_prepaid(book_id=book_id)
@@ -58,19 +61,30 @@ def sweep(*, now: datetime, clock: settlement.Clock) -> Swept:
     return Swept(paid, done, lapsed, granted, refills)
 
 
+def _settle_mode(livemode: bool, now: datetime, carry_out: CarryOut) -> list[SettlementRun]:  # noqa: FBT001
+    if not runs.is_anything_due(livemode=livemode, as_of=now):
+        return []
+    try:
+        run = runs.start_run(livemode=livemode, as_of=now, customer_id=None, now=now)
+    except runs.AlreadyRunning:
+        return []
+    return [carry_out(run.pk)]
+
+
 def settle(
     *,
     livemode: bool,
     as_of: datetime | None,
     customer_id: str | None,
     clock: settlement.Clock,
+    progress: Callable[[UUID], None] = lambda run_id: None,
 ) -> SettlementRun:
-    """Start a run and execute it here.
+    """Start a run and execute it here; `progress` is told of each customer that is done.
 
     Raises: AlreadyRunning, Invalid, UnknownCustomer.
     """
     run = runs.start_run(livemode=livemode, as_of=as_of, customer_id=customer_id, now=clock())
-    return runs.execute(run_id=run.pk, clock=clock)
+    return runs.execute(run_id=run.pk, clock=clock, progress=lambda: progress(run.pk))
 
 
 def expire(*, until: datetime) -> int:

@@ -1,25 +1,64 @@
-"""Settlement runs: all that is due in a mode or for one customer, one run of a scope at a time."""
+"""Settlement runs: all that is due in a mode or for one customer, one run of a scope at a time.
+
+A run is a list of customers. Any number of workers work it off by claiming items, each customer
+committing cycle by cycle, so that a worker that is killed costs its lease and nothing else.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import F, Q, QuerySet
+from django.db import OperationalError, transaction
+from django.db.models import (
+    Count,
+    DateTimeField,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+)
 
-from aforo.errors import Conflict, DomainError, FieldError, Invalid, InvariantBroken, NotFound
+from aforo.errors import (
+    Busy,
+    Conflict,
+    DomainError,
+    FieldError,
+    Invalid,
+    InvariantBroken,
+    NotFound,
+)
 from billing import locks
-from billing.models import RunStatus, SettlementRun, Subscription, SubscriptionStatus
+from billing.models import (
+    RunItemStatus,
+    RunStatus,
+    SettlementRun,
+    SettlementRunItem,
+    Subscription,
+    SubscriptionStatus,
+)
 from billing.services import settlement
 from ledger import services as ledger
 from ledger.models import Book
 
 logger = logging.getLogger(__name__)
 
-# A run whose process has been silent for so long is taken to be dead, and its scope is free.
+Progress = Callable[[], None]
+
+# A run or a claim whose process has been silent for so long is taken to be dead.
 LEASE = timedelta(seconds=90)
+# The run's row is touched so often at most, so that its workers do not queue for it.
+HEARTBEAT = timedelta(seconds=5)
+# A customer that is busy is tried again after the others, so often.
+MAX_ATTEMPTS = 3
+# As many failures are listed on a run; its items hold all of them.
+MAX_FAILURES = 1_000
+_FINISHED = [RunItemStatus.DONE, RunItemStatus.FAILED]
 
 
 class AlreadyRunning(Conflict):
@@ -49,29 +88,45 @@ def start_run(
     for run in living:
         if now - (run.heartbeat_at or run.created_at) < LEASE:
             raise AlreadyRunning(f"The run {run.pk} is settling this already.")
-        _finish(run, now, failures=[{"customer_id": "", "reason": "the run was abandoned"}])
+        _end(run, now, abandoned=True)
     return SettlementRun.objects.create(
         livemode=livemode, book=book, as_of=as_of or now, heartbeat_at=now
     )
 
 
-def _finish(run: SettlementRun, now: datetime, failures: list[dict[str, str]]) -> None:
+def _end(run: SettlementRun, now: datetime, *, abandoned: bool = False) -> None:
+    _tally(run)
     run.status = RunStatus.DONE
     run.finished_at = now
-    run.failures = [*run.failures, *failures]
-    run.save(update_fields=["status", "finished_at", "failures"])
+    if abandoned:
+        run.failures = [*run.failures, {"customer_id": "", "reason": "the run was abandoned"}]
+    run.save(update_fields=["status", "finished_at", "settled", "failed", "failures"])
 
 
 def due_books(*, run: SettlementRun) -> QuerySet[Book]:
-    """Give the books with a cycle that is over, customers on a test clock judged by their clock."""
-    over = Subscription.objects.exclude(status=SubscriptionStatus.CANCELLED).filter(
-        Q(current_ends_at__lte=run.as_of, customer__book__test_clock=None)
-        | Q(current_ends_at__lte=F("customer__book__test_clock__now"))
+    """Give the books with a cycle that is due, customers on a test clock judged by their clock."""
+    grace = ExpressionWrapper(
+        F("version__grace_hours") * Value(timedelta(hours=1)), output_field=DurationField()
+    )
+    over = (
+        Subscription.objects.exclude(status=SubscriptionStatus.CANCELLED)
+        .annotate(
+            due_at=ExpressionWrapper(F("current_ends_at") + grace, output_field=DateTimeField())
+        )
+        .filter(
+            # The index is on the end, and nothing is due before it.
+            Q(
+                current_ends_at__lte=run.as_of,
+                due_at__lte=run.as_of,
+                customer__book__test_clock=None,
+            )
+            | Q(due_at__lte=F("customer__book__test_clock__now"))
+        )
     )
     books = Book.objects.filter(livemode=run.livemode, pk__in=over.values("customer"))
     if run.book_id is not None:
         books = books.filter(pk=run.book_id)
-    return books.select_related("test_clock").order_by("pk")
+    return books.order_by("pk")
 
 
 def is_anything_due(*, livemode: bool, as_of: datetime) -> bool:
@@ -79,56 +134,146 @@ def is_anything_due(*, livemode: bool, as_of: datetime) -> bool:
     return due_books(run=SettlementRun(livemode=livemode, as_of=as_of)).exists()
 
 
-def execute(*, run_id: UUID, clock: settlement.Clock) -> SettlementRun:
-    """Settle everything that the run's scope has due, committing cycle by cycle.
-
-    Killed anywhere, the next run goes on where it stopped. A customer that fails is listed with
-    its reason and does not stop the others. `clock` gives the real now, for the lease.
-    """
+@transaction.atomic
+def plan(*, run_id: UUID, clock: settlement.Clock) -> None:
+    """List a queued run's customers, once; whoever comes second changes nothing."""
     claimed = SettlementRun.objects.filter(pk=run_id, status=RunStatus.QUEUED).update(
         status=RunStatus.RUNNING, heartbeat_at=clock()
     )
+    if claimed:
+        run = SettlementRun.objects.get(pk=run_id)
+        ids = due_books(run=run).values_list("pk", flat=True)
+        items = [SettlementRunItem(run=run, book_id=book_id) for book_id in ids]
+        SettlementRunItem.objects.bulk_create(items, batch_size=5_000)
+        SettlementRun.objects.filter(pk=run_id).update(due=len(items))
+
+
+def execute(
+    *, run_id: UUID, clock: settlement.Clock, progress: Progress = lambda: None
+) -> SettlementRun:
+    """Work a run off, alone or beside any number of others who do the same.
+
+    A customer that fails is listed with its reason and does not stop the others. Killed anywhere,
+    the next call goes on. `clock` gives the real now, for the leases; `progress` is called after
+    each customer.
+    """
+    plan(run_id=run_id, clock=clock)
+    after = 0
+    while True:
+        now = clock()
+        item = locks.claim_run_item(run_id=run_id, now=now, free_before=now - LEASE, after=after)
+        if item is not None:
+            _settle_item(item, clock)
+            progress()
+            after = item.pk
+        elif after:
+            # Once more from the front: customers that were busy, or whose worker has died.
+            after = 0
+        else:
+            return finish(run_id=run_id, clock=clock)
+
+
+def _unfinished(run_id: UUID) -> QuerySet[SettlementRunItem]:
+    return SettlementRunItem.objects.filter(
+        run=run_id, status__in=[RunItemStatus.PENDING, RunItemStatus.CLAIMED]
+    )
+
+
+def unfinished_items(*, run_id: UUID) -> list[int]:
+    """Give the items of a run that are not done yet, for a task each."""
+    return list(_unfinished(run_id).order_by("pk").values_list("pk", flat=True))
+
+
+def settle_item(*, item_id: int, clock: settlement.Clock) -> None:
+    """Settle one customer of a run unless somebody is at it; who does the last one ends the run."""
+    run_id = SettlementRunItem.objects.values_list("run", flat=True).get(pk=item_id)
+    now = clock()
+    item = locks.claim_run_item(run_id=run_id, now=now, free_before=now - LEASE, item_id=item_id)
+    if item is not None:
+        _settle_item(item, clock)
+        finish(run_id=run_id, clock=clock)
+
+
+def _settle_item(item: SettlementRunItem, clock: settlement.Clock) -> None:
+    book, run = item.book, item.run
+    until = run.as_of if book.test_clock is None else book.test_clock.now
+    settled, status, reason = 0, RunItemStatus.DONE, ""
+    try:
+        settled = settlement.settle_book(book_id=book.pk, until=until, issued_at=until)
+    except (Busy, OperationalError) as error:
+        again = item.attempts < MAX_ATTEMPTS
+        status = RunItemStatus.PENDING if again else RunItemStatus.FAILED
+        reason = f"busy: {error}"
+        logger.warning("%s is busy: %s", book.key, error)
+    except (DomainError, InvariantBroken) as error:
+        status, reason = RunItemStatus.FAILED, str(error)
+        logger.exception("Settling %s failed", book.key)
+    except Exception as error:
+        # Nothing is known about it, so it may not stop the others; the log has the trace.
+        status, reason = RunItemStatus.FAILED, f"unexpected: {type(error).__name__}"
+        logger.exception("Settling %s failed", book.key)
+    # Only while the claim is still ours: after its lease somebody else may have finished.
+    SettlementRunItem.objects.filter(
+        pk=item.pk, status=RunItemStatus.CLAIMED, claimed_at=item.claimed_at
+    ).update(status=status, settled=settled, reason=reason)
+    now = clock()
+    SettlementRun.objects.filter(pk=run.pk, heartbeat_at__lt=now - HEARTBEAT).update(
+        heartbeat_at=now
+    )
+
+
+def count(run_id: UUID) -> tuple[int, int]:
+    """Count the finished customers of a run, and all of them."""
+    items = SettlementRunItem.objects.filter(run=run_id)
+    found = items.aggregate(done=Count("pk", filter=Q(status__in=_FINISHED)), total=Count("pk"))
+    return found["done"], found["total"]
+
+
+def finish(*, run_id: UUID, clock: settlement.Clock) -> SettlementRun:
+    """End a run whose customers are all done, and give it with its figures as they are."""
     run = SettlementRun.objects.select_related("book").get(pk=run_id)
-    if not claimed:
-        return run
-    books = list(due_books(run=run))
-    SettlementRun.objects.filter(pk=run_id).update(due=len(books))
-    for book in books:
-        settled, failure = _settle_book(book, run, clock)
-        failures = [*run.failures, failure] if failure else run.failures
-        SettlementRun.objects.filter(pk=run_id).update(
-            settled=F("settled") + settled,
-            failed=F("failed") + (1 if failure else 0),
-            failures=failures,
-            heartbeat_at=clock(),
+    if run.status == RunStatus.RUNNING and not _unfinished(run_id).exists():
+        _end(run, clock())
+    return _tally(run)
+
+
+def _tally(run: SettlementRun) -> SettlementRun:
+    """Take the figures of a run from its items, which is where they grow."""
+    if run.status == RunStatus.RUNNING:
+        found = run.items.aggregate(
+            settled=Sum("settled", default=0),
+            failed=Count("pk", filter=Q(status=RunItemStatus.FAILED)),
         )
-        run.failures = failures
-    run.refresh_from_db()
-    _finish(run, clock(), failures=[])
+        failed = run.items.filter(status=RunItemStatus.FAILED).order_by("pk")
+        run.settled, run.failed = found["settled"], found["failed"]
+        run.failures = [
+            {"customer_id": key, "reason": reason}
+            for key, reason in failed.values_list("book__key", "reason")[:MAX_FAILURES]
+        ]
     return run
 
 
-def _settle_book(
-    book: Book, run: SettlementRun, clock: settlement.Clock
-) -> tuple[int, dict[str, str] | None]:
-    """Settle one customer; give how many cycles, and the failure if there was one."""
-    until = run.as_of if book.test_clock is None else book.test_clock.now
-    try:
-        return settlement.settle_book(book_id=book.pk, until=until, issued_at=until), None
-    except (DomainError, InvariantBroken) as error:
-        logger.exception("Settling %s failed", book.key)
-        return 0, {"customer_id": book.key, "reason": str(error)}
+def stale_runs(*, now: datetime) -> list[UUID]:
+    """Give the runs that nobody has worked on for a lease: a message was lost, or a worker died."""
+    living = SettlementRun.objects.exclude(status=RunStatus.DONE)
+    stale = living.filter(heartbeat_at__lt=now - LEASE).order_by("created_at")
+    return list(stale.values_list("pk", flat=True))
+
+
+def is_over(*, run_id: UUID) -> bool:
+    """Tell whether a run has ended."""
+    return SettlementRun.objects.filter(pk=run_id, status=RunStatus.DONE).exists()
 
 
 def get_run(*, livemode: bool, run_id: UUID) -> SettlementRun:
-    """Find a run.
+    """Find a run, with its figures as they are.
 
     Raises: UnknownRun.
     """
     run = SettlementRun.objects.filter(livemode=livemode, pk=run_id).first()
     if run is None:
         raise UnknownRun(f"There is no run {run_id}.")
-    return run
+    return _tally(run)
 
 
 def describe(run: SettlementRun) -> dict[str, object]:

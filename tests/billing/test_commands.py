@@ -77,6 +77,7 @@ def test_settle_and_sweep_with_nothing_due() -> None:
     assert run("expire_credits") == "0 lots lapsed\n"
 
 
+@pytest.mark.usefixtures("eager_tasks")
 def test_a_worker_executes_a_run_once() -> None:
     factories.offering()
     factories.customer()
