@@ -13,6 +13,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('ledger', '0001_initial'),
         ('pricing', '0001_initial'),
+        ('wallets', '0001_initial'),
     ]
 
     operations = [
@@ -50,22 +51,51 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name='Settlement',
+            name='Backtest',
             fields=[
                 ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('cycle', models.PositiveIntegerField()),
-                ('starts_at', models.DateTimeField()),
-                ('ends_at', models.DateTimeField()),
-                ('status', models.CharField(choices=[('SEALED', 'Sealed'), ('SETTLED', 'Settled'), ('VOIDED', 'Voided')], default='SEALED', max_length=10)),
-                ('sealed_at', models.DateTimeField()),
-                ('settled_at', models.DateTimeField(blank=True, null=True)),
+                ('livemode', models.BooleanField()),
+                ('customers', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=64), blank=True, default=list, help_text='Empty: all of the offering, or else of the plan.', size=None)),
+                ('starts_at', models.DateTimeField(help_text='Cycles that end after this,')),
+                ('ends_at', models.DateTimeField(help_text='and no later than this.')),
+                ('with_credits', models.BooleanField(default=False, help_text='Let money credits pay too, as they stood then.')),
+                ('status', models.CharField(choices=[('QUEUED', 'Queued'), ('RUNNING', 'Running'), ('DONE', 'Done')], default='QUEUED', max_length=10)),
+                ('due', models.PositiveIntegerField(default=0, help_text='Customers in question.')),
+                ('done', models.PositiveIntegerField(default=0, help_text='Customers priced so far.')),
+                ('summary', models.JSONField(blank=True, default=dict)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('heartbeat_at', models.DateTimeField(blank=True, null=True)),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('offering', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.offering')),
+                ('version', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='pricing.rateplanversion')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='CampaignRun',
+            fields=[
+                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('status', models.CharField(choices=[('QUEUED', 'Queued'), ('RUNNING', 'Running'), ('DONE', 'Done')], default='QUEUED', max_length=10)),
+                ('total', models.PositiveIntegerField(default=0)),
+                ('done', models.PositiveIntegerField(default=0)),
+                ('granted', models.PositiveIntegerField(default=0)),
+                ('skipped', models.PositiveIntegerField(default=0)),
+                ('last_book', models.BigIntegerField(default=0, help_text='Customers up to this one are done.')),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('heartbeat_at', models.DateTimeField(blank=True, null=True)),
+                ('finished_at', models.DateTimeField(blank=True, null=True)),
+                ('campaign', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='pricing.campaign')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='Claim',
+            fields=[
+                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ('currency', models.CharField(max_length=3)),
-                ('arrears', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
-                ('arrears_paid', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
-                ('stages', models.JSONField(default=list)),
-                ('totals', models.JSONField(default=dict)),
-                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='settlements', to='ledger.book')),
-                ('entry', models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
+                ('amount', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('paid', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ('created_at', models.DateTimeField()),
+                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='claims', to='ledger.book')),
+                ('top_up', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='claim', to='wallets.topup')),
             ],
         ),
         migrations.CreateModel(
@@ -89,7 +119,72 @@ class Migration(migrations.Migration):
                 ('due_at', models.DateTimeField(blank=True, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='invoices', to='billing.customer')),
-                ('settlement', models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='invoice', to='billing.settlement')),
+                ('top_up', models.OneToOneField(blank=True, help_text='The credits sold on account.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='invoice', to='wallets.topup')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='InvoiceLine',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('position', models.PositiveSmallIntegerField()),
+                ('kind', models.CharField(choices=[('USAGE', 'Usage'), ('FEE', 'Fee'), ('COMMIT', 'Commit'), ('DISCOUNT', 'Discount'), ('TAX', 'Tax'), ('PRORATION', 'Proration'), ('OVERAGE', 'Overage'), ('ADJUSTMENT', 'Adjustment'), ('ROUNDING', 'Rounding'), ('CREDITS', 'Credits')], max_length=10)),
+                ('charge', models.CharField(blank=True, max_length=64)),
+                ('description', models.CharField(max_length=300)),
+                ('quantity', models.DecimalField(decimal_places=12, max_digits=38, null=True)),
+                ('unit_price', models.DecimalField(decimal_places=12, max_digits=38, null=True)),
+                ('amount', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('steps', models.JSONField(default=list)),
+                ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='lines', to='billing.invoice')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='Payment',
+            fields=[
+                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('amount', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('applied', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('reference', models.CharField(max_length=200)),
+                ('received_at', models.DateTimeField()),
+                ('entry', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
+                ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='billing.invoice')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='Settlement',
+            fields=[
+                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('cycle', models.PositiveIntegerField()),
+                ('starts_at', models.DateTimeField()),
+                ('ends_at', models.DateTimeField()),
+                ('status', models.CharField(choices=[('SEALED', 'Sealed'), ('SETTLED', 'Settled'), ('VOIDED', 'Voided')], default='SEALED', max_length=10)),
+                ('sealed_at', models.DateTimeField()),
+                ('settled_at', models.DateTimeField(blank=True, null=True)),
+                ('currency', models.CharField(max_length=3)),
+                ('arrears', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ('arrears_paid', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ('stages', models.JSONField(default=list)),
+                ('totals', models.JSONField(default=dict)),
+                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='settlements', to='ledger.book')),
+                ('entry', models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
+            ],
+        ),
+        migrations.AddField(
+            model_name='invoice',
+            name='settlement',
+            field=models.OneToOneField(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='invoice', to='billing.settlement'),
+        ),
+        migrations.CreateModel(
+            name='BacktestCycle',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('ends_at', models.DateTimeField()),
+                ('paid', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('priced', models.DecimalField(decimal_places=12, help_text='None where it could not be priced.', max_digits=38, null=True)),
+                ('figures', models.JSONField(help_text='Both sides: subtotal, discount, tax, who pays.')),
+                ('error', models.CharField(blank=True, max_length=500)),
+                ('backtest', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='cycles', to='billing.backtest')),
+                ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.book')),
+                ('settlement', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='billing.settlement')),
             ],
         ),
         migrations.CreateModel(
@@ -136,6 +231,7 @@ class Migration(migrations.Migration):
                 ('current_starts_at', models.DateTimeField()),
                 ('current_ends_at', models.DateTimeField()),
                 ('usage_closed_through', models.DateTimeField(help_text='Usage before this is sealed; what arrives later is late.')),
+                ('burned_through', models.DateTimeField(blank=True, help_text='Up to here the metered usage of a PREPAID subscription was last burned.', null=True)),
                 ('cancel_at', models.DateTimeField(blank=True, null=True)),
                 ('cancelled_at', models.DateTimeField(blank=True, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
@@ -149,6 +245,18 @@ class Migration(migrations.Migration):
             model_name='settlement',
             name='subscription',
             field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='settlements', to='billing.subscription'),
+        ),
+        migrations.CreateModel(
+            name='CycleBurn',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('cycle', models.PositiveIntegerField()),
+                ('quantity', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('carrying', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('tax', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('lot', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='wallets.creditlot')),
+                ('subscription', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='burns', to='billing.subscription')),
+            ],
         ),
         migrations.CreateModel(
             name='TaxRate',
@@ -191,42 +299,33 @@ class Migration(migrations.Migration):
                 'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='billing_heartbeat_single')],
             },
         ),
-        migrations.CreateModel(
-            name='CampaignRun',
-            fields=[
-                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('status', models.CharField(choices=[('QUEUED', 'Queued'), ('RUNNING', 'Running'), ('DONE', 'Done')], default='QUEUED', max_length=10)),
-                ('total', models.PositiveIntegerField(default=0)),
-                ('done', models.PositiveIntegerField(default=0)),
-                ('granted', models.PositiveIntegerField(default=0)),
-                ('skipped', models.PositiveIntegerField(default=0)),
-                ('last_book', models.BigIntegerField(default=0, help_text='Customers up to this one are done.')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('heartbeat_at', models.DateTimeField(blank=True, null=True)),
-                ('finished_at', models.DateTimeField(blank=True, null=True)),
-                ('campaign', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='pricing.campaign')),
-            ],
-            options={
-                'constraints': [models.UniqueConstraint(condition=models.Q(('status', 'DONE'), _negated=True), fields=('campaign',), name='billing_campaignrun_one_open'), models.CheckConstraint(condition=models.Q(('done', django.db.models.expressions.CombinedExpression(models.F('granted'), '+', models.F('skipped')))), name='billing_campaignrun_done')],
-            },
+        migrations.AddConstraint(
+            model_name='backtest',
+            constraint=models.CheckConstraint(condition=models.Q(('ends_at__gt', models.F('starts_at'))), name='billing_backtest_window'),
         ),
-        migrations.CreateModel(
-            name='InvoiceLine',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveSmallIntegerField()),
-                ('kind', models.CharField(choices=[('USAGE', 'Usage'), ('FEE', 'Fee'), ('COMMIT', 'Commit'), ('DISCOUNT', 'Discount'), ('TAX', 'Tax'), ('PRORATION', 'Proration'), ('OVERAGE', 'Overage'), ('ADJUSTMENT', 'Adjustment'), ('ROUNDING', 'Rounding')], max_length=10)),
-                ('charge', models.CharField(blank=True, max_length=64)),
-                ('description', models.CharField(max_length=300)),
-                ('quantity', models.DecimalField(decimal_places=12, max_digits=38, null=True)),
-                ('unit_price', models.DecimalField(decimal_places=12, max_digits=38, null=True)),
-                ('amount', models.DecimalField(decimal_places=12, max_digits=38)),
-                ('steps', models.JSONField(default=list)),
-                ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='lines', to='billing.invoice')),
-            ],
-            options={
-                'constraints': [models.UniqueConstraint(fields=('invoice', 'position'), name='billing_line_position')],
-            },
+        migrations.AddConstraint(
+            model_name='campaignrun',
+            constraint=models.UniqueConstraint(condition=models.Q(('status', 'DONE'), _negated=True), fields=('campaign',), name='billing_campaignrun_one_open'),
+        ),
+        migrations.AddConstraint(
+            model_name='campaignrun',
+            constraint=models.CheckConstraint(condition=models.Q(('done', django.db.models.expressions.CombinedExpression(models.F('granted'), '+', models.F('skipped')))), name='billing_campaignrun_done'),
+        ),
+        migrations.AddIndex(
+            model_name='claim',
+            index=models.Index(condition=models.Q(('amount__gt', models.F('paid'))), fields=['book'], name='billing_claim_open'),
+        ),
+        migrations.AddConstraint(
+            model_name='claim',
+            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0), ('paid__gte', 0), ('paid__lte', models.F('amount'))), name='billing_claim_paid'),
+        ),
+        migrations.AddConstraint(
+            model_name='invoiceline',
+            constraint=models.UniqueConstraint(fields=('invoice', 'position'), name='billing_line_position'),
+        ),
+        migrations.AddConstraint(
+            model_name='payment',
+            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0), ('applied__gt', 0), ('applied__lte', models.F('amount'))), name='billing_payment_amounts'),
         ),
         migrations.AddConstraint(
             model_name='invoice',
@@ -243,6 +342,14 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='invoice',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('number', None), ('status', 'DRAFT')), models.Q(models.Q(('status', 'DRAFT'), _negated=True), ('number__isnull', False)), _connector='OR'), name='billing_invoice_numbered'),
+        ),
+        migrations.AddIndex(
+            model_name='backtestcycle',
+            index=models.Index(fields=['backtest', 'book'], name='billing_backtestcycle_book'),
+        ),
+        migrations.AddConstraint(
+            model_name='backtestcycle',
+            constraint=models.UniqueConstraint(fields=('backtest', 'settlement'), name='billing_backtestcycle_once'),
         ),
         migrations.AddConstraint(
             model_name='settlementrun',
@@ -283,6 +390,14 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='settlement',
             constraint=models.CheckConstraint(condition=models.Q(('arrears__gte', 0), ('arrears_paid__gte', 0), ('arrears_paid__lte', models.F('arrears'))), name='billing_settlement_arrears'),
+        ),
+        migrations.AddConstraint(
+            model_name='cycleburn',
+            constraint=models.UniqueConstraint(fields=('subscription', 'cycle', 'lot'), name='billing_cycleburn_lot'),
+        ),
+        migrations.AddConstraint(
+            model_name='cycleburn',
+            constraint=models.CheckConstraint(condition=models.Q(('carrying__gte', 0), ('quantity__gte', 0), ('tax__gte', 0)), name='billing_cycleburn_amounts'),
         ),
         migrations.AddIndex(
             model_name='usageevent',
