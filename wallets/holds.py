@@ -48,18 +48,18 @@ def read(
     *,
     books: Collection[int],
     lots: Mapping[UUID, CreditLot],
-    due_by: datetime,
+    due_by: datetime | None,
     named: Collection[UUID] = (),
 ) -> list[Held]:
-    """Read the reservations of books that are due, and those that are named.
+    """Read the reservations of books that are due by a moment, and those that are named.
 
     `lots` are all open lots of the books in question; the first to time out comes first.
     """
-    due = Q(book__in=books, status=ReservationStatus.HELD, expires_at__lte=due_by)
+    wanted = Q(pk__in=named)
+    if due_by is not None:
+        wanted |= Q(book__in=books, status=ReservationStatus.HELD, expires_at__lte=due_by)
     found = (
-        Reservation.objects.filter(due | Q(pk__in=named))
-        .prefetch_related("holds")
-        .order_by("expires_at", "id")
+        Reservation.objects.filter(wanted).prefetch_related("holds").order_by("expires_at", "id")
     )
     return [
         Held(
@@ -76,16 +76,22 @@ def read(
 
 def release_rest(draft: Draft, held: Held) -> Decimal:
     """Give back what a reservation still holds; what returns to a lapsed lot lapses at once."""
-    given = ZERO
-    for hold, lot in held.holds:
-        quantity = hold.open
-        if quantity == 0:
-            continue
-        draft.release(lot, quantity)
-        hold.released += quantity
-        given += quantity
+    returned = [(lot, hold.open) for hold, lot in held.holds if hold.open > 0]
+    given = release_all(draft, held)
+    for lot, quantity in returned:
         if lot.expires_at is not None and lot.expires_at <= draft.occurred_at:
             lapse(draft.journal, draft.book, lot, quantity, at=draft.occurred_at)
+    return given
+
+
+def release_all(draft: Draft, held: Held) -> Decimal:
+    """Give back what a reservation still holds, whatever has become of its lots."""
+    given = ZERO
+    for hold, lot in held.holds:
+        if (quantity := hold.open) > 0:
+            draft.release(lot, quantity)
+            hold.released += quantity
+            given += quantity
     return given
 
 

@@ -10,8 +10,6 @@ urlpatterns = [
     path("wallets/debits/<uuid:debit_id>/reverse", debits.ReverseView.as_view()),
     path("wallets/reservations", reservations.ReservationsView.as_view()),
     path("wallets/reservations/<uuid:reservation_id>", reservations.ReservationView.as_view()),
-    path("wallets/reservations/<uuid:reservation_id>/capture", reservations.CaptureView.as_view()),
-    path("wallets/reservations/<uuid:reservation_id>/void", reservations.VoidView.as_view()),
     path("wallets/grants", grants.GrantView.as_view()),
     path("wallets/top-ups", top_ups.TopUpsView.as_view()),
     path("wallets/top-ups/<uuid:top_up_id>", top_ups.TopUpView.as_view()),

@@ -30,6 +30,8 @@ class DecimalField(serializers.Field[Decimal, Any, str, Any]):
         "not_positive": "It must be above zero.",
         "negative": "It must not be negative.",
     }
+    limit = money.BOOKS_LIMIT
+    places = money.BOOKS_PLACES
 
     def __init__(self, *, positive: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -38,9 +40,9 @@ class DecimalField(serializers.Field[Decimal, Any, str, Any]):
     def to_internal_value(self, data: Any) -> Decimal:
         """Read the decimal exactly."""
         value = self._read(data)
-        if abs(value) >= money.BOOKS_LIMIT:
+        if abs(value) >= self.limit:
             self.fail("too_large")
-        if money.to_books(value) != value:
+        if len(money.plain(value).partition(".")[2]) > self.places:
             self.fail("too_many_decimals")
         if self.positive and value <= 0:
             self.fail("not_positive")

@@ -13,6 +13,7 @@ from billing.models.invoices import (
     Payment,
     TaxRate,
 )
+from billing.models.reservations import UsageReservation
 from billing.models.settlements import (
     CycleBurn,
     RunItemStatus,
@@ -49,5 +50,6 @@ __all__ = [
     "SubscriptionStatus",
     "TaxRate",
     "UsageEvent",
+    "UsageReservation",
     "WorkerHeartbeat",
 ]

@@ -72,7 +72,8 @@ class CycleBurn(models.Model):
     """What a cycle's metered usage and fees have burned of one lot, so far or, settled, for good.
 
     A running sum of the movements whose entries name the subscription and the cycle: a burn before
-    a lot lapses begins it, settlement brings it to what the whole cycle owes.
+    a lot lapses begins it, settlement brings it to what the whole cycle owes. What real-time usage
+    took (`kept`) keeps its payer: it pays first when the cycle is priced again (DECISIONS 33).
     """
 
     subscription = models.ForeignKey(
@@ -81,6 +82,7 @@ class CycleBurn(models.Model):
     cycle = models.PositiveIntegerField()
     lot = models.ForeignKey(CreditLot, on_delete=models.PROTECT, related_name="+", db_index=False)
     quantity = models.DecimalField(max_digits=38, decimal_places=12)
+    kept = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     carrying = models.DecimalField(max_digits=38, decimal_places=12)
     tax = models.DecimalField(max_digits=38, decimal_places=12)
 
@@ -90,7 +92,7 @@ class CycleBurn(models.Model):
                 fields=["subscription", "cycle", "lot"], name="billing_cycleburn_lot"
             ),
             models.CheckConstraint(
-                condition=Q(quantity__gte=0, carrying__gte=0, tax__gte=0),
+                condition=Q(quantity__gte=F("kept"), kept__gte=0, carrying__gte=0, tax__gte=0),
                 name="billing_cycleburn_amounts",
             ),
         ]

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from decimal import Decimal
+from itertools import chain
+from uuid import UUID
+
 from aforo.errors import InvariantBroken
 from aforo.money import ZERO
 from billing.pipeline.draft import Draft
@@ -36,11 +41,12 @@ def check(draft: Draft) -> None:
 
 def _settled(draft: Draft) -> dict[str, bool]:
     wallet = sum(draft.from_wallet.values(), ZERO)
-    lots = [draft.money_lots, *draft.unit_lots.values()]
-    kept = [draft.kept_money, *draft.kept_units.values()]
-    offered = {lot.id: lot.available for each in lots for lot in each}
-    offered |= {paid.lot: paid.quantity for each in kept for paid in each}
-    burns = [*draft.money_burns, *(b for burned in draft.unit_burns.values() for b in burned)]
+    free = [(lot.id, lot.available) for lot in draft.money_lots]
+    free += [(lot.id, lot.available) for lots in draft.unit_lots.values() for lot in lots]
+    kept = [*draft.kept_money, *chain(*draft.kept_units.values())]
+    offered = _by_lot([*free, *((paid.lot, paid.quantity) for paid in kept)])
+    burned = [*draft.money_burns, *chain(*draft.unit_burns.values())]
+    burns = _by_lot((burn.lot, burn.quantity) for burn in burned)
     return {
         "the total is paid by credits, invoice and arrears": draft.total
         == wallet + draft.to_invoice + draft.arrears,
@@ -49,5 +55,14 @@ def _settled(draft: Draft) -> dict[str, bool]:
         "the payers hold the tax": sum((p.tax for p in draft.payers), ZERO) == draft.tax,
         "what a payer holds is its gross": all(p.gross == p.net + p.tax for p in draft.payers),
         "no part of a payer is below zero": all(min(p.net, p.tax) >= 0 for p in draft.payers),
-        "no lot gives more than it has": all(b.quantity <= offered[b.lot] for b in burns),
+        "no lot gives more than it has": all(
+            quantity <= offered.get(lot, ZERO) for lot, quantity in burns.items()
+        ),
     }
+
+
+def _by_lot(parts: Iterable[tuple[UUID, Decimal]]) -> dict[UUID, Decimal]:
+    sums: dict[UUID, Decimal] = {}
+    for lot, quantity in parts:
+        sums[lot] = sums.get(lot, ZERO) + quantity
+    return sums

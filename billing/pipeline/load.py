@@ -109,7 +109,8 @@ def with_credits(
 ) -> Draft:
     """Offer lots of a book to a draft: money of its currency, and units of every metric.
 
-    What the cycle has `burned` of them is offered again; what it burned of `lapsed` ones is kept.
+    What the cycle has `burned` of them is offered again; what it burned of `lapsed` ones, or by
+    real-time usage, is kept, in the order in which it was burned first.
     """
     units = UnitWallet.objects.filter(book=book).select_related("metric")
     codes = {wallet.pk: wallet.metric.code for wallet in units}
@@ -121,16 +122,21 @@ def with_credits(
         if lot.unit_wallet_id is None and lot.currency != draft.currency:
             continue
         code = "" if lot.unit_wallet_id is None else codes[lot.unit_wallet_id]
-        before = burned[lot.id].quantity if lot.id in burned else ZERO
-        seen = reads.seen_by_waterfall(lot)
+        burn = burned.get(lot.id)
+        before = ZERO if burn is None else burn.quantity
+        stays = before if burn is None or not is_alive else burn.kept
         if is_alive:
-            offer = replace(seen, available=seen.available + before)
+            seen = reads.seen_by_waterfall(lot)
+            offer = replace(seen, available=seen.available + before - stays)
             offered.setdefault(code, []).append(offer)
-        elif before > 0:
-            kept.setdefault(code, []).append(Allocation(lot.id, lot.kind, before))
+        if stays > 0:
+            kept.setdefault(code, []).append(Allocation(lot.id, lot.kind, stays))
         if code and lot.carrying > 0 and lot.currency == draft.currency:
             remaining = lot.remaining + before
             considerations[lot.id] = Consideration(lot.carrying, lot.face, remaining)
+    first = {lot: position for position, lot in enumerate(burned)}
+    for stayed in kept.values():
+        stayed.sort(key=lambda allocation: first[allocation.lot])
     money_lots, kept_money = offered.pop("", []), kept.pop("", [])
     return replace(
         draft,

@@ -7,7 +7,9 @@ burned in ten parts ends with the same burns and postings as one that was settle
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from aforo.money import ZERO
@@ -26,11 +28,25 @@ def by_lot(*, subscription_id: UUID, cycle: int) -> dict[UUID, CycleBurn]:
 
 def targets(draft: Draft) -> dict[UUID, Burn]:
     """Say what the whole cycle takes of each lot, with the tax that its part holds."""
-    found = {burn.lot: Burn(burn.quantity) for burns in draft.unit_burns.values() for burn in burns}
-    taxes = {payer.lot: payer.tax for payer in draft.payers if payer.lot is not None}
-    return found | {
-        burn.lot: Burn(burn.quantity, tax=taxes.get(burn.lot, ZERO)) for burn in draft.money_burns
-    }
+    found: dict[UUID, Burn] = {}
+    taxes: dict[UUID, Decimal] = {}
+    for payer in draft.payers:
+        if payer.lot is not None:
+            taxes[payer.lot] = taxes.get(payer.lot, ZERO) + payer.tax
+    units = [burn for burned in draft.unit_burns.values() for burn in burned]
+    for burn in (*units, *draft.money_burns):
+        before = found.get(burn.lot, Burn())
+        tax = taxes.get(burn.lot, ZERO)
+        found[burn.lot] = Burn(before.quantity + burn.quantity, tax=tax)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What bringing a cycle up to date took of a lot (below zero: gave back)."""
+
+    lot: CreditLot
+    quantity: Decimal
 
 
 def bring_to(
@@ -40,22 +56,23 @@ def bring_to(
     cycle: int,
     draft: Draft,
     may_lower: Callable[[CreditLot], bool],
-    given_back: Callable[[CreditLot], None],
-) -> None:
+    given_back: Callable[[CreditLot], None] = lambda lot: None,
+    keep: bool = False,
+) -> list[Change]:
     """Burn, or give back, what parts a cycle from what its draft takes. The book must be locked.
 
     A lot that `may_lower` refuses keeps what it paid even where the draft takes less of it.
-    `given_back` is told of each lot that got something back.
+    `given_back` is told of each lot that got something back. With `keep`, what is burned now keeps
+    its payer for the rest of the cycle.
     """
     before = by_lot(subscription_id=subscription.pk, cycle=cycle)
     after = targets(draft)
-    rows = []
-    lots = CreditLot.objects.in_bulk({*before, *after})
+    rows, changes = [], []
+    lots = CreditLot.objects.select_related("unit_wallet__metric").in_bulk({*before, *after})
     for lot_id in {**after, **before}:
-        lot = lots[lot_id]
-        row = before.get(lot.id)
+        lot, row = lots[lot_id], before.get(lot_id)
         old = Burn() if row is None else Burn(row.quantity, row.carrying, row.tax)
-        new = after.get(lot.id, Burn())
+        new = after.get(lot_id, Burn())
         if (old.quantity, old.tax) == (new.quantity, new.tax):
             continue
         if new.quantity < old.quantity and not may_lower(lot):
@@ -63,22 +80,28 @@ def bring_to(
         stands = entry.burn_to(lot, new.quantity, before=old, tax=new.tax)
         if new.quantity < old.quantity:
             given_back(lot)
+        taken = new.quantity - old.quantity
+        kept = (ZERO if row is None else row.kept) + (taken if keep else ZERO)
         rows.append(
             CycleBurn(
                 subscription=subscription,
                 cycle=cycle,
                 lot=lot,
                 quantity=stands.quantity,
+                kept=max(min(kept, stands.quantity), ZERO),
                 carrying=stands.carrying,
                 tax=stands.tax,
             )
         )
+        if taken != 0:
+            changes.append(Change(lot, taken))
     CycleBurn.objects.bulk_create(
         rows,
         update_conflicts=True,
         unique_fields=["subscription", "cycle", "lot"],
-        update_fields=["quantity", "carrying", "tax"],
+        update_fields=["quantity", "kept", "carrying", "tax"],
     )
+    return changes
 
 
 def return_to_lapsed(entry: EntryDraft, lot: CreditLot, *, ends_at: datetime) -> None:

@@ -85,7 +85,7 @@ class Migration(migrations.Migration):
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
                 ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reservations', to='ledger.book')),
                 ('entry', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
-                ('operation', models.OneToOneField(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='reservation', to='wallets.operation')),
+                ('operation', models.OneToOneField(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='reservation', to='wallets.operation')),
             ],
         ),
         migrations.CreateModel(

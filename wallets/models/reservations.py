@@ -34,7 +34,11 @@ class Reservation(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="reservations")
     operation = models.OneToOneField(
-        Operation, on_delete=models.PROTECT, related_name="reservation", db_constraint=False
+        Operation,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="reservation",
+        db_constraint=False,
     )
     entry = models.OneToOneField(Entry, on_delete=models.PROTECT, related_name="+")
     wallet = models.ForeignKey(

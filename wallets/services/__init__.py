@@ -24,6 +24,7 @@ from wallets.services.holders import (
     money_wallet,
     unit_wallet,
 )
+from wallets.services.holding import hold, let_go
 from wallets.services.refill import (
     active_books,
     due_on_clock,
@@ -80,9 +81,11 @@ __all__ = [
     "get_top_up",
     "give",
     "grant",
+    "hold",
     "in_status",
     "issue",
     "lapsing_books",
+    "let_go",
     "money_wallet",
     "movement_lines",
     "pay_claim",

@@ -1,0 +1,326 @@
+"""Usage in real time: recorded, priced by the settlement's own stages and paid before it is served.
+
+A real-time debit records the event and brings what credits have paid for the open cycle to what
+the cycle now owes, so its price is the marginal one at this point of the cycle, discount and tax
+included; it never gives back within the cycle. What it burned keeps its payer; settlement nets it
+(DECISIONS 17, 33).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from aforo import money
+from aforo.api.renderers import timestamp
+from aforo.errors import Conflict, FieldError, Invalid, NotCovered
+from aforo.sandbox.services import now_for
+from billing.models import Subscription, SubscriptionStatus, UsageEvent
+from billing.pipeline import paid
+from billing.pipeline.draft import Draft
+from billing.services import burning, subscriptions
+from ledger.models import Book, Event
+from pricing.models import BillingMode, Metric
+from pricing.terms import Beyond, parse_caps
+from wallets import hooks, reads
+from wallets import services as wallets
+from wallets.answers import Answer, allocated
+from wallets.engine import Paused, Suspended
+from wallets.journal import Journal
+from wallets.models import CreditLot, Wallet
+from wallets.services import keyed
+
+ZERO = Decimal(0)
+DEBIT = "POST /v1/usage/debit"
+FUTURE_TOLERANCE = timedelta(minutes=5)
+MICROSECOND = timedelta(microseconds=1)
+
+
+class NoSubscription(Conflict):
+    default_code = "no_subscription"
+
+
+class CycleSettling(Conflict):
+    default_code = "cycle_settling"
+
+
+class KeyMetered(Invalid):
+    """The key names an event that was metered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """So much usage of a metric, now or a moment ago."""
+
+    customer_id: str
+    metric: str
+    quantity: Decimal
+    key: str
+    occurred_at: datetime | None = None
+    properties: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def content(self) -> dict[str, object]:
+        """What was asked, in the form in which repeats are compared."""
+        return {
+            "customer_id": self.customer_id,
+            "metric": self.metric,
+            "quantity": self.quantity,
+            "occurred_at": self.occurred_at,
+            "properties": self.properties,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Charged:
+    """What usage cost: who paid, what no credit covered, and the entry that says so, if any."""
+
+    event: UsageEvent
+    subscription: Subscription
+    changes: Sequence[paid.Change]
+    overage: Decimal
+    entry: UUID | None
+
+    @property
+    def amount(self) -> Decimal:
+        """The gross price: money burned and overage; units are no money."""
+        money_changes = (c.quantity for c in self.changes if c.lot.unit_wallet_id is None)
+        return sum(money_changes, ZERO) + self.overage
+
+
+@money.exact
+def debit_usage(*, livemode: bool, ask: Ask) -> Answer:
+    """Record usage and pay for it at once: units first, then money.
+
+    Raises: UnknownCustomer; Invalid (`unknown_metric`, `in_the_future`, `period_settled`,
+    `key_reused` for the key of a metered event); NoSubscription; CycleSettling; Suspended, Paused;
+    NotCovered (`insufficient_funds` in PREPAID, `overage_limit`, `quota_exceeded`).
+    """
+
+    def make(book: Book, operation_id: UUID) -> dict[str, object]:
+        metric = wallets.find_metric(livemode=livemode, code=ask.metric)
+        subscription = subscription_for(book, metric)
+        check_open(subscription)
+        charged = charge(
+            book=book,
+            subscription=subscription,
+            metric=metric,
+            ask=ask,
+            event_key=ask.key,
+            document={"key": ask.key},
+        )
+        return {"id": operation_id, **describe(book, metric, charged)}
+
+    return keyed.once(
+        livemode=livemode,
+        customer_id=ask.customer_id,
+        key=ask.key,
+        endpoint=DEBIT,
+        content=ask.content,
+        make=make,
+        status=200,
+    )
+
+
+def subscription_for(book: Book, metric: Metric) -> Subscription:
+    """Find the live subscription that prices a metric.
+
+    Raises: NoSubscription; CycleSettling while an ended cycle waits for late usage.
+    """
+    found = Subscription.objects.filter(
+        customer=book.pk,
+        status__in=subscriptions.LIVE,
+        version__charges__metrics=metric,
+    ).select_related("customer__book", "version__plan", "offering")
+    subscription = found.order_by("starts_at", "pk").distinct().first()
+    if subscription is None:
+        raise NoSubscription(f"No live subscription prices {metric.code}.")
+    if subscription.current_ends_at <= now_for(book):
+        raise CycleSettling("The cycle is over and waits to be settled; send it again later.")
+    return subscription
+
+
+def check_open(subscription: Subscription) -> None:
+    """Refuse new usage of a customer who is suspended or paused.
+
+    Raises: Suspended, Paused.
+    """
+    if subscription.status == SubscriptionStatus.SUSPENDED:
+        raise Suspended("The customer is suspended: arrears are open.")
+    if subscription.status == SubscriptionStatus.PAUSED:
+        raise Paused("The subscription is paused.")
+
+
+def charge(
+    *,
+    book: Book,
+    subscription: Subscription,
+    metric: Metric,
+    ask: Ask,
+    event_key: str,
+    document: Mapping[str, object],
+    also_pays: Callable[[CreditLot], bool] = lambda lot: False,
+) -> Charged:
+    """Record the event and bring the cycle's burns to what it then owes. The book must be locked.
+
+    The lots alive now pay, and those that `also_pays` names.
+    """
+    now = now_for(book)
+    # Only where something may go to an invoice is there an overage before.
+    is_prepaid = subscription.billing_mode == BillingMode.PREPAID
+    before = ZERO if is_prepaid else _price(book, subscription, now, also_pays).to_invoice
+    event = _record(book, subscription, metric, ask, event_key, now)
+    after = _price(book, subscription, max(now, event.occurred_at), also_pays)
+    _check_covered(book, subscription, metric, after)
+    journal = Journal()
+    entry = journal.entry(
+        book=book,
+        event=Event.USAGE_BURNED,
+        occurred_at=now,
+        document={
+            **document,
+            "subscription": str(subscription.pk),
+            "cycle": str(subscription.cycle),
+            "metric": metric.code,
+            "quantity": money.plain(ask.quantity),
+            "usage_event": str(event.pk),
+            "usage_at": timestamp(event.occurred_at),
+        },
+    )
+    changes = paid.bring_to(
+        entry,
+        subscription=subscription,
+        cycle=subscription.cycle,
+        draft=after,
+        may_lower=lambda lot: False,
+        keep=True,
+    )
+    if entry.movements or entry.lines:
+        journal.write()
+    hooks.credits_fell([book.pk])
+    overage = max(after.to_invoice - before, ZERO)
+    written = entry.id if entry.movements or entry.lines else None
+    return Charged(event, subscription, changes, overage, written)
+
+
+def _price(
+    book: Book,
+    subscription: Subscription,
+    until: datetime,
+    also_pays: Callable[[CreditLot], bool],
+) -> Draft:
+    now = now_for(book)
+    return burning.forecast(
+        book=book,
+        subscription=subscription,
+        until=until + MICROSECOND,
+        pays=lambda lot: reads.is_alive(lot, now) or also_pays(lot),
+    )
+
+
+def _record(
+    book: Book,
+    subscription: Subscription,
+    metric: Metric,
+    ask: Ask,
+    event_key: str,
+    now: datetime,
+) -> UsageEvent:
+    """Write the event; its key shares the namespace of metered events.
+
+    Raises: Invalid (`in_the_future`, `period_settled`), KeyMetered.
+    """
+    occurred_at = ask.occurred_at or now
+    if occurred_at > now + FUTURE_TOLERANCE or occurred_at >= subscription.current_ends_at:
+        detail = "It is more than 5 minutes ahead, or beyond the open period."
+        raise Invalid([FieldError("/occurred_at", "in_the_future", detail)])
+    if occurred_at < max(subscription.usage_closed_through, subscription.current_starts_at):
+        detail = "Its period is settled: send it as metered usage."
+        raise Invalid([FieldError("/occurred_at", "period_settled", detail)])
+    event = UsageEvent(
+        book=book,
+        metric=metric,
+        key=event_key,
+        quantity=ask.quantity,
+        occurred_at=occurred_at,
+        counted_at=occurred_at,
+        received_at=now,
+        properties=dict(ask.properties),
+    )
+    try:
+        with transaction.atomic():
+            event.save(force_insert=True)
+    except IntegrityError as error:
+        detail = f"The key {event_key} was used by a metered event."
+        raise KeyMetered([FieldError("/idempotency_key", "key_reused", detail)]) from error
+    return event
+
+
+def _check_covered(book: Book, subscription: Subscription, metric: Metric, after: Draft) -> None:
+    """Refuse what passes a refusing cap, what PREPAID credits do not cover, and too much overage.
+
+    Raises: NotCovered.
+    """
+    cap = parse_caps(subscription.version.caps).get(metric.code)
+    used = after.usage[metric.code].quantity
+    if cap is not None and cap.beyond == Beyond.REFUSED and used > cap.quantity:
+        over = money.plain(used - cap.quantity)
+        raise NotCovered(
+            f"The hard cap of {money.plain(cap.quantity)} {metric.code} would be passed by {over}.",
+            code="quota_exceeded",
+            extra={"shortfall": over, "available": "0"},
+        )
+    wallet = Wallet.objects.filter(book=book, currency=after.currency).first()
+    if after.arrears > 0:
+        available = "0" if wallet is None else reads.balance_of(wallet, now_for(book))["available"]
+        raise NotCovered(
+            f"{money.plain(after.arrears)} {after.currency} is not covered by credits.",
+            extra={"shortfall": money.plain(after.arrears), "available": available},
+        )
+    limit = None if wallet is None else wallet.overage_limit
+    if wallet is None or limit is None or after.to_invoice == 0:
+        return
+    open_debits = reads.with_open_overage().filter(wallet=wallet)
+    run_up = after.to_invoice + sum((debit.open_overage for debit in open_debits), ZERO)
+    if run_up > limit:
+        raise NotCovered(
+            f"The overage would pass the limit of {money.plain(limit)}.",
+            code="overage_limit",
+            extra={"shortfall": money.plain(run_up - limit), "available": "0"},
+        )
+
+
+def describe(book: Book, metric: Metric, charged: Charged) -> dict[str, object]:
+    """Name every lot that paid, units and money, what it cost, and what no credit covered."""
+    currency = charged.subscription.version.plan.currency
+    wallet = wallets.money_wallet(book=book, currency=currency)
+    units = wallets.unit_wallet(book=book, metric=metric)
+    now = now_for(book)
+    return {
+        "customer_id": book.key,
+        "metric": metric.code,
+        "quantity": charged.event.quantity,
+        "amount": charged.amount,
+        "currency": currency,
+        "allocations": [
+            {**allocated(change.lot, change.quantity), **_unit_of(change.lot)}
+            for change in charged.changes
+        ],
+        "overage": charged.overage,
+        "balance": reads.balance_of(wallet, now),
+        "unit_balance": reads.balance_of(units, now),
+        "entry": charged.entry,
+        "usage_event": charged.event.pk,
+        "occurred_at": charged.event.occurred_at,
+    }
+
+
+def _unit_of(lot: CreditLot) -> dict[str, str]:
+    if lot.unit_wallet is None:
+        return {"currency": lot.currency}
+    return {"metric": lot.unit_wallet.metric.code}

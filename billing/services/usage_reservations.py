@@ -1,0 +1,274 @@
+"""Usage reserved before it is served: held at the marginal price, captured with what it came to."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import transaction
+
+from aforo import money
+from aforo.errors import FieldError, Invalid
+from aforo.ids import new_id
+from aforo.sandbox.services import now_for
+from billing.models import Subscription, UsageReservation
+from billing.services import burning, realtime
+from billing.services.realtime import Ask, Charged
+from ledger.models import Book
+from pricing.models import Metric
+from wallets import reads
+from wallets import services as wallets
+from wallets.answers import Answer, allocated
+from wallets.engine import (
+    CaptureRequest,
+    ReservationClosed,
+    ReservationExpired,
+    UnknownReservation,
+    VoidRequest,
+)
+from wallets.models import CreditLot, Reservation, ReservationStatus
+from wallets.services import keyed
+
+ZERO = Decimal(0)
+RESERVE = "POST /v1/usage/reserve"
+
+
+@money.exact
+def reserve_usage(*, livemode: bool, ask: Ask, expires_in: int) -> Answer:
+    """Hold the units and the money that so much usage would burn now, for `expires_in` seconds.
+
+    Raises: what `realtime.debit_usage` raises; Invalid for a time other than now.
+    """
+    if ask.occurred_at is not None:
+        detail = "A reservation is for usage to come; it is dated when it is captured."
+        raise Invalid([FieldError("/occurred_at", "not_reservable", detail)])
+
+    def make(book: Book, operation_id: UUID) -> dict[str, object]:
+        metric = wallets.find_metric(livemode=livemode, code=ask.metric)
+        subscription = realtime.subscription_for(book, metric)
+        realtime.check_open(subscription)
+        now = now_for(book)
+        wallets.release_due(book=book, until=now)
+        reservation = UsageReservation(
+            id=new_id(),
+            book=book,
+            subscription=subscription,
+            metric=metric,
+            quantity=ask.quantity,
+            properties=dict(ask.properties),
+            created_at=now,
+            expires_at=now + timedelta(seconds=expires_in),
+        )
+        charged = _what_it_would_cost(book, subscription, metric, ask)
+        reservation.save(force_insert=True)
+        reservation.holds.set(_hold(book, reservation, charged, ask.key))
+        return _reserved(book, reservation, charged)
+
+    return keyed.once(
+        livemode=livemode,
+        customer_id=ask.customer_id,
+        key=ask.key,
+        endpoint=RESERVE,
+        content={**ask.content, "expires_in": expires_in},
+        make=make,
+    )
+
+
+def _what_it_would_cost(
+    book: Book, subscription: Subscription, metric: Metric, ask: Ask
+) -> Charged:
+    """Charge the usage and take all of it back: any other way could come to another price."""
+    undo = transaction.savepoint()
+    charged = realtime.charge(
+        book=book,
+        subscription=subscription,
+        metric=metric,
+        ask=ask,
+        event_key=f"reserve:{ask.key}",
+        document={},
+    )
+    transaction.savepoint_rollback(undo)
+    return charged
+
+
+def _hold(
+    book: Book, reservation: UsageReservation, charged: Charged, key: str
+) -> list[Reservation]:
+    """Hold, wallet by wallet, what the usage would burn of each lot."""
+    fresh = CreditLot.objects.select_related("wallet", "unit_wallet__metric").in_bulk(
+        [change.lot.id for change in charged.changes]
+    )
+    by_wallet: dict[tuple[int | None, int | None], list[tuple[CreditLot, Decimal]]] = {}
+    for change in charged.changes:
+        lot = fresh[change.lot.id]
+        by_wallet.setdefault((lot.wallet_id, lot.unit_wallet_id), []).append((lot, change.quantity))
+    made = []
+    for parts in by_wallet.values():
+        wallet = parts[0][0].wallet or parts[0][0].unit_wallet
+        assert wallet is not None, "a lot has one wallet"
+        made.append(
+            wallets.hold(
+                book=book,
+                wallet=wallet,
+                parts=parts,
+                quantity=sum((part for _, part in parts), ZERO),
+                now=reservation.created_at,
+                expires_at=reservation.expires_at,
+                document={"key": key, "usage_reservation": str(reservation.pk)},
+            )
+        )
+    return made
+
+
+def _reserved(book: Book, reservation: UsageReservation, charged: Charged) -> dict[str, object]:
+    currency = charged.subscription.version.plan.currency
+    wallet = wallets.money_wallet(book=book, currency=currency)
+    holds = [hold for made in reservation.holds.all() for hold in made.holds.select_related("lot")]
+    return {
+        "id": reservation.pk,
+        "customer_id": book.key,
+        "metric": reservation.metric.code,
+        "quantity": reservation.quantity,
+        "status": reservation.status,
+        "amount": charged.amount,
+        "currency": currency,
+        "held": sum((h.quantity for h in holds if h.lot.wallet_id is not None), ZERO),
+        "held_units": sum((h.quantity for h in holds if h.lot.wallet_id is None), ZERO),
+        "allocations": [allocated(hold.lot, hold.quantity) for hold in holds],
+        "overage_expected": charged.overage,
+        "balance": reads.balance_of(wallet, reservation.created_at),
+        "expires_at": reservation.expires_at,
+        "occurred_at": reservation.created_at,
+    }
+
+
+def is_usage(*, livemode: bool, reservation_id: UUID) -> bool:
+    """Tell a reservation of usage from one of the wallets."""
+    return UsageReservation.objects.filter(pk=reservation_id, book__livemode=livemode).exists()
+
+
+@money.exact
+def capture_usage(*, livemode: bool, request: CaptureRequest) -> Answer:
+    """Release what is held and charge the real quantity, in one transaction.
+
+    Held lots pay even where their time is over. Captured once: what is not used is released.
+    Raises: UnknownReservation, ReservationExpired, ReservationClosed; Invalid
+    (`exceeds_reservation` unless `allow_more`); NotCovered.
+    """
+    found = _find(livemode, request.reservation)
+
+    def make(book: Book, operation_id: UUID) -> dict[str, object]:
+        reservation = _open(found.pk, now_for(book))
+        quantity = _captured(request, reservation)
+        metric, now = reservation.metric, now_for(book)
+        subscription = realtime.subscription_for(book, metric)
+        held_lots = set(reservation.holds.values_list("holds__lot", flat=True))
+        _let_go(book, reservation, ReservationStatus.CAPTURED, now)
+        if quantity > reservation.quantity:
+            realtime.check_open(subscription)
+        charged = realtime.charge(
+            book=book,
+            subscription=subscription,
+            metric=metric,
+            ask=Ask(book.key, metric.code, quantity, request.key, None, reservation.properties),
+            event_key=f"reservation:{reservation.pk}",
+            document={"key": request.key, "usage_reservation": str(reservation.pk)},
+            also_pays=lambda lot: lot.id in held_lots,
+        )
+        burning.lapse(book=book, until=now)
+        return {
+            "id": operation_id,
+            **realtime.describe(book, metric, charged),
+            "reservation": reservation.pk,
+            "status": reservation.status,
+        }
+
+    return keyed.once_in_book(
+        book_id=found.book_id,
+        key=request.key,
+        endpoint=request.endpoint,
+        content=request.content,
+        make=make,
+        status=200,
+    )
+
+
+def void_usage(*, livemode: bool, request: VoidRequest) -> Answer:
+    """Release what is held for usage.
+
+    Raises: UnknownReservation, ReservationExpired, ReservationClosed.
+    """
+    found = _find(livemode, request.reservation)
+
+    def make(book: Book, operation_id: UUID) -> dict[str, object]:
+        now = now_for(book)
+        reservation = _open(found.pk, now)
+        released = _let_go(book, reservation, ReservationStatus.VOIDED, now)
+        burning.lapse(book=book, until=now)
+        return {
+            "id": reservation.pk,
+            "customer_id": book.key,
+            "metric": reservation.metric.code,
+            "quantity": reservation.quantity,
+            "status": reservation.status,
+            "released": released,
+            "occurred_at": now,
+        }
+
+    return keyed.once_in_book(
+        book_id=found.book_id,
+        key=request.key,
+        endpoint=request.endpoint,
+        content=request.content,
+        make=make,
+        status=200,
+    )
+
+
+def _find(livemode: bool, reservation_id: UUID) -> UsageReservation:  # noqa: FBT001
+    found = UsageReservation.objects.filter(pk=reservation_id, book__livemode=livemode).first()
+    if found is None:
+        raise UnknownReservation(f"There is no reservation {reservation_id}.")
+    return found
+
+
+def _open(reservation_id: UUID, now: datetime) -> UsageReservation:
+    """Read a reservation under its book's lock; it has to be open.
+
+    Raises: ReservationExpired, ReservationClosed.
+    """
+    reservation = UsageReservation.objects.select_related("metric").get(pk=reservation_id)
+    if reservation.status != ReservationStatus.HELD:
+        raise ReservationClosed(f"The reservation was {reservation.status.lower()} already.")
+    if reservation.expires_at <= now:
+        raise ReservationExpired("The reservation's time is over; its credits were released.")
+    return reservation
+
+
+def _captured(request: CaptureRequest, reservation: UsageReservation) -> Decimal:
+    """Give the real quantity.
+
+    Raises: Invalid.
+    """
+    if request.amount is not None:
+        raise Invalid([FieldError("/amount", "invalid", "Usage is captured by quantity.")])
+    quantity = reservation.quantity if request.quantity is None else request.quantity
+    if quantity > reservation.quantity and not request.allow_more:
+        detail = f"{money.plain(reservation.quantity)} is reserved; allow_more charges the rest."
+        raise Invalid([FieldError("/quantity", "exceeds_reservation", detail)])
+    return quantity
+
+
+def _let_go(
+    book: Book, reservation: UsageReservation, status: ReservationStatus, now: datetime
+) -> Decimal:
+    released = wallets.let_go(
+        book=book,
+        reservations=list(reservation.holds.values_list("pk", flat=True)),
+        status=status,
+        now=now,
+    )
+    reservation.status, reservation.ended_at = status, now
+    reservation.save(update_fields=["status", "ended_at"])
+    return released
