@@ -13,6 +13,7 @@ from aforo.money import amount_text
 from billing.models import (
     Claim,
     Customer,
+    CycleBurn,
     Invoice,
     InvoiceLine,
     InvoiceSeries,
@@ -22,6 +23,7 @@ from billing.models import (
     Subscription,
     TaxRate,
     UsageEvent,
+    UsageReservation,
 )
 from billing.services import due, payments
 
@@ -95,6 +97,25 @@ class SettlementAdmin(ReadOnlyAdmin):
     list_select_related = ["book"]
     search_fields = ["book__key", "=id"]
     ordering = ["-id"]
+
+
+@admin.register(CycleBurn)
+class CycleBurnAdmin(ReadOnlyAdmin):
+    list_display = ["subscription", "cycle", "lot", "quantity", "kept", "carrying", "tax"]
+    list_select_related = ["lot"]
+    search_fields = ["=subscription__id", "=lot__id", "subscription__customer__book__key"]
+    ordering = ["-pk"]
+    show_full_result_count = False
+
+
+@admin.register(UsageReservation)
+class UsageReservationAdmin(ReadOnlyAdmin):
+    list_display = ["book", "metric", "quantity", "status", "created_at", "expires_at"]
+    list_filter = ["status", "book__livemode", "created_at"]
+    list_select_related = ["book", "metric"]
+    search_fields = ["book__key", "=id"]
+    ordering = ["-id"]
+    show_full_result_count = False
 
 
 @admin.register(SettlementRun)

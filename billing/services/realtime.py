@@ -22,6 +22,7 @@ from aforo.errors import Conflict, FieldError, Invalid, NotCovered
 from aforo.sandbox.services import now_for
 from billing.models import Subscription, SubscriptionStatus, UsageEvent
 from billing.pipeline import paid
+from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft
 from billing.services import burning, subscriptions
 from ledger.models import Book, Event
@@ -175,8 +176,9 @@ def charge(
     is_prepaid = subscription.billing_mode == BillingMode.PREPAID
     before = ZERO if is_prepaid else _price(book, subscription, now, also_pays).to_invoice
     event = _record(book, subscription, metric, ask, event_key, now)
+    _check_cap(subscription, metric)
     after = _price(book, subscription, max(now, event.occurred_at), also_pays)
-    _check_covered(book, subscription, metric, after)
+    _check_covered(book, after)
     journal = Journal()
     entry = journal.entry(
         book=book,
@@ -261,20 +263,34 @@ def _record(
     return event
 
 
-def _check_covered(book: Book, subscription: Subscription, metric: Metric, after: Draft) -> None:
-    """Refuse what passes a refusing cap, what PREPAID credits do not cover, and too much overage.
+def _check_cap(subscription: Subscription, metric: Metric) -> None:
+    """Refuse what passes a cap beyond which the plan refuses usage; stages bill none of that.
 
-    Raises: NotCovered.
+    Raises: NotCovered (`quota_exceeded`).
     """
     cap = parse_caps(subscription.version.caps).get(metric.code)
-    used = after.usage[metric.code].quantity
-    if cap is not None and cap.beyond == Beyond.REFUSED and used > cap.quantity:
+    if cap is None or cap.beyond != Beyond.REFUSED:
+        return
+    used = usages.aggregate(
+        book_id=subscription.customer_id,
+        metric=metric,
+        starts_at=subscription.current_starts_at,
+        ends_at=subscription.current_ends_at,
+    ).quantity
+    if used > cap.quantity:
         over = money.plain(used - cap.quantity)
         raise NotCovered(
             f"The hard cap of {money.plain(cap.quantity)} {metric.code} would be passed by {over}.",
             code="quota_exceeded",
             extra={"shortfall": over, "available": "0"},
         )
+
+
+def _check_covered(book: Book, after: Draft) -> None:
+    """Refuse what PREPAID credits do not cover, and too much overage.
+
+    Raises: NotCovered.
+    """
     wallet = Wallet.objects.filter(book=book, currency=after.currency).first()
     if after.arrears > 0:
         available = "0" if wallet is None else reads.balance_of(wallet, now_for(book))["available"]
