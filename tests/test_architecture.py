@@ -11,7 +11,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 APPS = ["aforo", "ledger", "pricing", "wallets", "billing"]
 # Edges read the clock, and the seam that gives a customer's time.
-CLOCK_READERS = {"api", "admin", "pages", "tasks", "management", "access", "sandbox", "devdb", "server"}
+CLOCK_READERS = {
+    "api", "admin", "pages", "tasks", "management", "access", "sandbox", "devdb", "server",
+}  # fmt: skip
 
 
 def sources() -> Iterator[tuple[str, ast.AST]]:
