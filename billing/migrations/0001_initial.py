@@ -87,6 +87,18 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='Claim',
+            fields=[
+                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('currency', models.CharField(max_length=3)),
+                ('amount', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('paid', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ('created_at', models.DateTimeField()),
+                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='claims', to='ledger.book')),
+                ('top_up', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='claim', to='wallets.topup')),
+            ],
+        ),
+        migrations.CreateModel(
             name='Invoice',
             fields=[
                 ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
@@ -107,6 +119,7 @@ class Migration(migrations.Migration):
                 ('due_at', models.DateTimeField(blank=True, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='invoices', to='billing.customer')),
+                ('top_up', models.OneToOneField(blank=True, help_text='The credits sold on account.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='invoice', to='wallets.topup')),
             ],
         ),
         migrations.CreateModel(
@@ -114,7 +127,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('position', models.PositiveSmallIntegerField()),
-                ('kind', models.CharField(choices=[('USAGE', 'Usage'), ('FEE', 'Fee'), ('COMMIT', 'Commit'), ('DISCOUNT', 'Discount'), ('TAX', 'Tax'), ('PRORATION', 'Proration'), ('OVERAGE', 'Overage'), ('ADJUSTMENT', 'Adjustment'), ('ROUNDING', 'Rounding')], max_length=10)),
+                ('kind', models.CharField(choices=[('USAGE', 'Usage'), ('FEE', 'Fee'), ('COMMIT', 'Commit'), ('DISCOUNT', 'Discount'), ('TAX', 'Tax'), ('PRORATION', 'Proration'), ('OVERAGE', 'Overage'), ('ADJUSTMENT', 'Adjustment'), ('ROUNDING', 'Rounding'), ('CREDITS', 'Credits')], max_length=10)),
                 ('charge', models.CharField(blank=True, max_length=64)),
                 ('description', models.CharField(max_length=300)),
                 ('quantity', models.DecimalField(decimal_places=12, max_digits=38, null=True)),
@@ -122,6 +135,18 @@ class Migration(migrations.Migration):
                 ('amount', models.DecimalField(decimal_places=12, max_digits=38)),
                 ('steps', models.JSONField(default=list)),
                 ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='lines', to='billing.invoice')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='Payment',
+            fields=[
+                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('amount', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('applied', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('reference', models.CharField(max_length=200)),
+                ('received_at', models.DateTimeField()),
+                ('entry', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
+                ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='billing.invoice')),
             ],
         ),
         migrations.CreateModel(
@@ -280,9 +305,21 @@ class Migration(migrations.Migration):
             model_name='campaignrun',
             constraint=models.CheckConstraint(condition=models.Q(('done', django.db.models.expressions.CombinedExpression(models.F('granted'), '+', models.F('skipped')))), name='billing_campaignrun_done'),
         ),
+        migrations.AddIndex(
+            model_name='claim',
+            index=models.Index(condition=models.Q(('amount__gt', models.F('paid'))), fields=['book'], name='billing_claim_open'),
+        ),
+        migrations.AddConstraint(
+            model_name='claim',
+            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0), ('paid__gte', 0), ('paid__lte', models.F('amount'))), name='billing_claim_paid'),
+        ),
         migrations.AddConstraint(
             model_name='invoiceline',
             constraint=models.UniqueConstraint(fields=('invoice', 'position'), name='billing_line_position'),
+        ),
+        migrations.AddConstraint(
+            model_name='payment',
+            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0), ('applied__gt', 0), ('applied__lte', models.F('amount'))), name='billing_payment_amounts'),
         ),
         migrations.AddConstraint(
             model_name='invoice',

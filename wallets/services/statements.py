@@ -76,7 +76,7 @@ def _sum(column: str, kinds: list[MovementKind]) -> Coalesce:
 
 
 def _shown(
-    book: Book, lots: list[CreditLot], moment: datetime, pending: Mapping[str, Decimal]
+    book: Book, lots: Sequence[CreditLot], moment: datetime, pending: Mapping[str, Decimal]
 ) -> dict[str, object]:
     wallets = Wallet.objects.filter(book=book).order_by("pk")
     unit_wallets = UnitWallet.objects.filter(book=book).select_related("metric").order_by("pk")
