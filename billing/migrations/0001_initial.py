@@ -205,6 +205,19 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='SettlementRunItem',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('status', models.CharField(choices=[('PENDING', 'Pending'), ('CLAIMED', 'Claimed'), ('DONE', 'Done'), ('FAILED', 'Failed')], default='PENDING', max_length=10)),
+                ('attempts', models.PositiveSmallIntegerField(default=0)),
+                ('claimed_at', models.DateTimeField(blank=True, null=True)),
+                ('settled', models.PositiveIntegerField(default=0)),
+                ('reason', models.TextField(blank=True)),
+                ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.book')),
+                ('run', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='items', to='billing.settlementrun')),
+            ],
+        ),
+        migrations.CreateModel(
             name='Subscription',
             fields=[
                 ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
@@ -293,6 +306,16 @@ class Migration(migrations.Migration):
                 ('subscription', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='billing.subscription')),
             ],
         ),
+        migrations.CreateModel(
+            name='WorkerHeartbeat',
+            fields=[
+                ('id', models.PositiveSmallIntegerField(default=1, editable=False, primary_key=True, serialize=False)),
+                ('seen_at', models.DateTimeField()),
+            ],
+            options={
+                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='billing_heartbeat_single')],
+            },
+        ),
         migrations.AddConstraint(
             model_name='backtest',
             constraint=models.CheckConstraint(condition=models.Q(('ends_at__gt', models.F('starts_at'))), name='billing_backtest_window'),
@@ -348,6 +371,18 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='settlementrun',
             constraint=models.UniqueConstraint(condition=models.Q(('status', 'DONE'), _negated=True), fields=('livemode', 'book'), name='billing_run_one_per_scope', nulls_distinct=False),
+        ),
+        migrations.AddIndex(
+            model_name='settlementrunitem',
+            index=models.Index(condition=models.Q(('status__in', ['PENDING', 'CLAIMED'])), fields=['run', 'id'], name='billing_runitem_unfinished'),
+        ),
+        migrations.AddConstraint(
+            model_name='settlementrunitem',
+            constraint=models.UniqueConstraint(fields=('run', 'book'), name='billing_runitem_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='settlementrunitem',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('status', 'CLAIMED'), _negated=True), ('claimed_at__isnull', False), _connector='OR'), name='billing_runitem_claimed'),
         ),
         migrations.AddIndex(
             model_name='subscription',
