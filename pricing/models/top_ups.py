@@ -58,7 +58,9 @@ class BonusSlab(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["rule", "from_amount"], name="pricing_slab_once"),
             models.CheckConstraint(
-                condition=Q(from_amount__gt=0, bonus__gt=0), name="pricing_slab_amounts"
+                condition=Q(from_amount__gt=0, bonus__gt=0),
+                name="pricing_slab_amounts",
+                violation_error_message="Both are above zero.",
             ),
         ]
 

@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from aforo.webhooks.models import OutboxEvent
 from billing.models import Invoice, Payment
-from billing.services import proof
+from billing.services import clocks, ingest, payments, proof
 from ledger.models import Posting
 from pricing.models import OnAccount, TopUpRule
 from tests import factories
@@ -44,9 +44,9 @@ def pay(live_api: APIClient, invoice: str, amount: str, key: str = "p") -> Any:
 
 def balance(account: str) -> Decimal:
     """Debits less credits."""
-    debits = Posting.objects.filter(debit=account).aggregate(s=Sum("amount"))["s"] or 0
-    credits = Posting.objects.filter(credit=account).aggregate(s=Sum("amount"))["s"] or 0
-    return Decimal(debits) - Decimal(credits)
+    debited = Posting.objects.filter(debit=account).aggregate(s=Sum("amount"))["s"] or 0
+    credited = Posting.objects.filter(credit=account).aggregate(s=Sum("amount"))["s"] or 0
+    return Decimal(debited) - Decimal(credited)
 
 
 def test_credits_on_account_are_held_back_until_the_invoice_is_paid(
@@ -187,13 +187,9 @@ def test_an_invoice_needs_whole_cents(live_api: APIClient, book: Any) -> None:
 
 def test_a_settlements_invoice_is_paid_too() -> None:
     """12.00 of usage in HYBRID: receivable 12, paid 5 and then 7."""
-    from billing.services import payments
-
     factories.offering()
     book = factories.clocked_customer()
     factories.subscription("cust_1")
-    from billing.services import clocks, ingest
-
     event = factories.event("cust_1", 6_000, "e", factories.START)
     ingest.ingest(livemode=False, events=[event], received_at=factories.START)
     assert book.test_clock is not None
