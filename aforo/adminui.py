@@ -11,7 +11,8 @@ from django import forms
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin as _ModelAdmin
+from unfold.admin import TabularInline as _TabularInline
 from unfold.decorators import action as _action
 from unfold.widgets import (
     UnfoldAdminSelectWidget,
@@ -99,6 +100,35 @@ def plainly(model: type[models.Model], name: Any) -> Any:
     shown.short_description = field.verbose_name  # type: ignore[attr-defined]
     shown.admin_order_field = name  # type: ignore[attr-defined]
     return shown
+
+
+class PlainDecimalField(forms.DecimalField):
+    """A decimal that is edited as 12.5, not with all its twelve places."""
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write it plainly."""
+        return plain(value) if isinstance(value, Decimal) else value
+
+
+class _Edited(_ModelAdmin):  # type: ignore[misc]
+    """For what is edited."""
+
+    formfield_overrides = {models.DecimalField: {"form_class": PlainDecimalField}}
+
+
+class _EditedInline(_TabularInline):  # type: ignore[misc]
+    formfield_overrides = {
+        **_TabularInline.formfield_overrides,
+        models.DecimalField: {
+            **_TabularInline.formfield_overrides[models.DecimalField],
+            "form_class": PlainDecimalField,
+        },
+    }
+
+
+# The theme is untyped, and so are its classes under their own names.
+ModelAdmin: Any = _Edited
+TabularInline: Any = _EditedInline
 
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]

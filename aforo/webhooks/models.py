@@ -11,14 +11,14 @@ from aforo.ids import new_id
 class EventType(models.TextChoices):
     """What other systems are told of."""
 
-    WALLET_TOPPED_UP = "wallet.topped_up"
-    WALLET_LOW_BALANCE = "wallet.low_balance"
-    WALLET_DEPLETED = "wallet.depleted"
-    WALLET_REFILL_FAILED = "wallet.refill_failed"
-    CREDITS_GRANTED = "credits.granted"
-    DEBIT_DECLINED = "debit.declined"
-    TOP_UP_DISPUTED = "top_up.disputed"
-    INVOICE_PAID = "invoice.paid"
+    WALLET_TOPPED_UP = "wallet.topped_up", "wallet.topped_up"
+    WALLET_LOW_BALANCE = "wallet.low_balance", "wallet.low_balance"
+    WALLET_DEPLETED = "wallet.depleted", "wallet.depleted"
+    WALLET_REFILL_FAILED = "wallet.refill_failed", "wallet.refill_failed"
+    CREDITS_GRANTED = "credits.granted", "credits.granted"
+    DEBIT_DECLINED = "debit.declined", "debit.declined"
+    TOP_UP_DISPUTED = "top_up.disputed", "top_up.disputed"
+    INVOICE_PAID = "invoice.paid", "invoice.paid"
 
 
 class OutboxEvent(models.Model):

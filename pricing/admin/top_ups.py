@@ -50,6 +50,7 @@ class TopUpRuleAdmin(ModelAdmin):  # type: ignore[misc]
     """A change counts from the next top-up on; what was bought keeps its terms."""
 
     form = TopUpRuleForm
+    fields = TopUpRuleForm.Meta.fields
     list_display = [
         "currency",
         "livemode",

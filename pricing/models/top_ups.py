@@ -29,6 +29,7 @@ class TopUpRule(models.Model):
     )
 
     class Meta:
+        verbose_name = "top-up rule"
         constraints = [
             models.UniqueConstraint(fields=["livemode", "currency"], name="pricing_topuprule_once"),
             models.CheckConstraint(

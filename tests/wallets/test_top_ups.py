@@ -11,7 +11,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from aforo.webhooks.models import OutboxEvent
-from billing.services import clocks, due, proof
+from billing.services import clocks, proof
 from ledger.models import Posting
 from pricing.models import BonusSlab, OnAccount, TopUpRule
 from tests import factories
@@ -363,7 +363,7 @@ def test_a_configured_live_gateway_takes_its_own_methods(
     book = factories.customer(livemode=True)
 
     card = live_api.post(URL, asked(payment={"method": "card_1"}))
-    due_now = due.wallets.resolve_pending()
+    due_now = services.resolve_pending()
     wire = live_api.post(URL, asked(payment={"method": "wire"}, idempotency_key="w"))
 
     assert (card.status_code, due_now, wire.status_code) == (202, 1, 201)

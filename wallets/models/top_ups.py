@@ -68,9 +68,9 @@ class TopUpStatus(models.TextChoices):
 class Channel(models.TextChoices):
     """How the money comes."""
 
-    GATEWAY = "GATEWAY", "Asked of the payment gateway"
-    MANUAL = "MANUAL", "Taken elsewhere"
-    ON_ACCOUNT = "ON_ACCOUNT", "On account, by invoice"
+    GATEWAY = "GATEWAY", "Gateway"
+    MANUAL = "MANUAL", "Elsewhere"
+    ON_ACCOUNT = "ON_ACCOUNT", "On account"
 
 
 class Dispute(models.TextChoices):
@@ -123,6 +123,7 @@ class TopUp(models.Model):
     )
 
     class Meta:
+        verbose_name = "top-up"
         indexes = [
             models.Index(
                 fields=["created_at"], condition=Q(status="PENDING"), name="wallets_topup_pending"
