@@ -192,6 +192,7 @@ class Migration(migrations.Migration):
                 ('on_account', models.CharField(choices=[('HELD_BACK', 'Invoiced; the credits come when it is paid'), ('AT_ONCE', 'Invoiced; the credits come at once'), ('REFUSED', 'Refused')], default='HELD_BACK', max_length=10)),
             ],
             options={
+                'verbose_name': 'top-up rule',
                 'constraints': [models.UniqueConstraint(fields=('livemode', 'currency'), name='pricing_topuprule_once'), models.CheckConstraint(condition=models.Q(models.Q(('minimum', None), ('minimum__gt', 0), _connector='OR'), models.Q(('maximum', None), ('maximum__gt', 0), _connector='OR'), models.Q(('minimum', None), ('maximum', None), ('minimum__lte', models.F('maximum')), _connector='OR')), name='pricing_topuprule_bounds'), models.CheckConstraint(condition=models.Q(('expires_after_days', None), ('expires_after_days__gt', 0), _connector='OR'), name='pricing_topuprule_expiry')],
             },
         ),
@@ -310,6 +311,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='bonusslab',
-            constraint=models.CheckConstraint(condition=models.Q(('bonus__gt', 0), ('from_amount__gt', 0)), name='pricing_slab_amounts'),
+            constraint=models.CheckConstraint(condition=models.Q(('bonus__gt', 0), ('from_amount__gt', 0)), name='pricing_slab_amounts', violation_error_message='Both are above zero.'),
         ),
     ]

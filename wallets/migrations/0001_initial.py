@@ -109,7 +109,7 @@ class Migration(migrations.Migration):
                 ('bonus', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),
                 ('lifetime_days', models.PositiveIntegerField(blank=True, help_text='Counted from the delivery, where no expiry was given.', null=True)),
-                ('channel', models.CharField(choices=[('GATEWAY', 'Asked of the payment gateway'), ('MANUAL', 'Taken elsewhere'), ('ON_ACCOUNT', 'On account, by invoice')], max_length=10)),
+                ('channel', models.CharField(choices=[('GATEWAY', 'Gateway'), ('MANUAL', 'Elsewhere'), ('ON_ACCOUNT', 'On account')], max_length=10)),
                 ('method', models.CharField(blank=True, max_length=50)),
                 ('status', models.CharField(choices=[('PENDING', 'Pending'), ('SUCCEEDED', 'Succeeded'), ('FAILED', 'Failed')], max_length=10)),
                 ('key', models.CharField(blank=True, help_text="The client's; none for a refill.", max_length=255)),
@@ -123,6 +123,9 @@ class Migration(migrations.Migration):
                 ('bonus_metric', models.ForeignKey(blank=True, db_constraint=False, help_text='The bonus is units of it; without one it is money.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric')),
                 ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='top_ups', to='ledger.book')),
             ],
+            options={
+                'verbose_name': 'top-up',
+            },
         ),
         migrations.AddField(
             model_name='creditlot',

@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
                 ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ('livemode', models.BooleanField()),
                 ('customer_id', models.CharField(help_text="The key of the customer's book.", max_length=64)),
-                ('type', models.CharField(choices=[('wallet.topped_up', 'Wallet Topped Up'), ('wallet.low_balance', 'Wallet Low Balance'), ('wallet.depleted', 'Wallet Depleted'), ('wallet.refill_failed', 'Wallet Refill Failed'), ('credits.granted', 'Credits Granted'), ('debit.declined', 'Debit Declined'), ('top_up.disputed', 'Top Up Disputed'), ('invoice.paid', 'Invoice Paid')], max_length=50)),
+                ('type', models.CharField(choices=[('wallet.topped_up', 'wallet.topped_up'), ('wallet.low_balance', 'wallet.low_balance'), ('wallet.depleted', 'wallet.depleted'), ('wallet.refill_failed', 'wallet.refill_failed'), ('credits.granted', 'credits.granted'), ('debit.declined', 'debit.declined'), ('top_up.disputed', 'top_up.disputed'), ('invoice.paid', 'invoice.paid')], max_length=50)),
                 ('payload', models.JSONField(help_text='Strings only; decimals are written plainly.')),
                 ('occurred_at', models.DateTimeField(help_text="In the customer's time.")),
                 ('sameness', models.CharField(blank=True, help_text='Events that would repeat each other share it.', max_length=200)),
