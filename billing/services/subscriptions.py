@@ -109,6 +109,7 @@ def subscribe(
         subscription.save(force_insert=True)
         _provision(book, subscription)
         issue_plan_credits(book=book, subscription=subscription, at=start)
+        campaigns.give_to_subscriber(book=book, subscription=subscription)
         return subscription
 
 
@@ -251,8 +252,7 @@ def set_status(*, book: Book, subscription: Subscription, status: SubscriptionSt
 
 
 def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) -> None:
-    """Issue what the plan gives in the open cycle: once-only grants in the first, the rest in each;
-    in the first also what campaigns give to subscribers.
+    """Issue what the plan gives in the open cycle: once-only grants in the first, the rest in each.
 
     Unique per (subscription, grant, period), so repeating it issues nothing twice.
     """
@@ -277,8 +277,6 @@ def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) 
             "plan": f"{subscription.version.plan.code} v{subscription.version.number}",
         },
     )
-    if subscription.cycle == 0:
-        campaigns.give_to_subscriber(book=book, subscription=subscription)
 
 
 def plan_cause(subscription: Subscription) -> str:

@@ -24,6 +24,7 @@ from wallets.audience import Traits, traits_of
 from wallets.journal import Journal, lot_document, new_lot
 from wallets.models import CampaignGrant, CreditLot, Source, UnitWallet, Wallet
 from wallets.services import keyed
+from wallets.services.grants import measured, tell_granted
 
 REDEEM = "POST /v1/campaigns/redeem"
 CODE_CAUSE = "code"
@@ -84,6 +85,8 @@ def give(
     journal.write()
     bulk.insert_models(CampaignGrant, list(grants.values()))
     for book in served:
+        lot = grants[book.pk].lot
+        tell_granted(book, [lot], lot.granted_at)
         hooks.credits_arrived(book)
     left_out = {book.pk: claimed.short for book in rest if claimed.short is not None}
     return Given(grants, refusals | left_out)
@@ -196,11 +199,6 @@ def redeem(*, livemode: bool, customer_id: str, code: str, key: str) -> Answer:
         lot = given.grants[book.pk].lot
         wallet = lot.wallet or lot.unit_wallet
         assert wallet is not None, "a lot has one wallet"
-        measured: dict[str, object] = (
-            {"amount": lot.face, "currency": lot.currency}
-            if campaign.metric is None
-            else {"metric": campaign.metric.code, "quantity": lot.face}
-        )
         entry = lot.movements.get().entry_id
         return grant_answer(
             id=operation_id,
@@ -208,7 +206,7 @@ def redeem(*, livemode: bool, customer_id: str, code: str, key: str) -> Answer:
             wallet=wallet,
             lots=[lot],
             entry=entry,
-            extra={"campaign": campaign.code, "kind": lot.kind, **measured},
+            extra={"campaign": campaign.code, "kind": lot.kind, **measured(lot)},
         )
 
     return keyed.once(

@@ -64,7 +64,7 @@ def grant(
                 face=lot.carrying, currency=lot.currency, lot=lot.id
             )
         journal.write()
-        _tell(book, [lot], now)
+        tell_granted(book, [lot], now)
         hooks.credits_arrived(book)
         wallet = lot.wallet or lot.unit_wallet
         assert wallet is not None, "a lot has one wallet"
@@ -74,7 +74,7 @@ def grant(
             wallet=wallet,
             lots=[lot],
             entry=draft.id,
-            extra=_measured(lot) | {"kind": lot.kind, "reason": reason},
+            extra=measured(lot) | {"kind": lot.kind, "reason": reason},
         )
 
     def _granted_lot(book: Book, now: datetime) -> CreditLot:
@@ -121,14 +121,15 @@ def grant(
     )
 
 
-def _tell(book: Book, lots: Sequence[CreditLot], at: datetime) -> None:
+def tell_granted(book: Book, lots: Sequence[CreditLot], at: datetime) -> None:
     """Tell other systems of granted credits."""
     for lot in lots:
-        facts = {"lot": lot.id, "kind": lot.kind, **_measured(lot), "expires_at": lot.expires_at}
+        facts = {"lot": lot.id, "kind": lot.kind, **measured(lot), "expires_at": lot.expires_at}
         notices.tell(book, EventType.CREDITS_GRANTED, facts, at)
 
 
-def _measured(lot: CreditLot) -> dict[str, object]:
+def measured(lot: CreditLot) -> dict[str, object]:
+    """Say how much was granted, in money or units."""
     if lot.unit_wallet is None:
         return {"amount": lot.face, "currency": lot.currency}
     return {"metric": lot.unit_wallet.metric.code, "quantity": lot.face}
@@ -156,4 +157,4 @@ def issue(
     for lot in fresh:
         draft.grant(lot)
     journal.write()
-    _tell(book, fresh, occurred_at)
+    tell_granted(book, fresh, occurred_at)
