@@ -1,0 +1,330 @@
+"""A second opinion on wallets, in plain Python and fractions, written from the design alone.
+
+It knows nothing of the project's code. It is always up to date: what is due at a moment has
+happened when its time is past that moment, whoever has swept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from fractions import Fraction
+from typing import Any
+
+PLACES = 10**12
+CENTS = 100
+REVENUE = {"CASH": "4000", "BONUS": "4010", "PROMO": "4000"}
+BREAKAGE = {"CASH": "4200", "BONUS": "4210", "PROMO": "4200"}
+LIABILITY = {"CASH": "2100", "BONUS": "2110"}
+ORDER = ["PROMO", "BONUS", "CASH"]
+
+
+class Refused(Exception):
+    """What the design says the answer is instead."""
+
+
+def rounded(value: Fraction, places: int = PLACES) -> Fraction:
+    """Round half even."""
+    return Fraction(round(value * places), places)
+
+
+@dataclass(eq=False)
+class Lot:
+    number: int
+    wallet: str
+    kind: str
+    face: Fraction
+    paid: Fraction
+    granted: datetime
+    dies: datetime | None
+    bought: int | None = None
+    rule: dict[str, Any] | None = None
+    left: Fraction = Fraction(0)
+    held: Fraction = Fraction(0)
+    rolled: int = 0
+
+    @property
+    def carried(self) -> Fraction:
+        return rounded(self.paid * self.left / self.face)
+
+    @property
+    def free(self) -> Fraction:
+        return self.left - self.held
+
+    def lives(self, now: datetime) -> bool:
+        return self.dies is None or now < self.dies
+
+
+@dataclass(eq=False)
+class Hold:
+    wallet: str
+    asked: Fraction
+    kinds: list[str]
+    parts: list[tuple[Lot, Fraction]]
+    ends: datetime
+    status: str = "HELD"
+    captured: Fraction = Fraction(0)
+
+    @property
+    def open(self) -> Fraction:
+        return sum((part for _, part in self.parts), Fraction(0))
+
+
+@dataclass(eq=False)
+class Debit:
+    wallet: str
+    asked: Fraction
+    overage: Fraction
+    burned: list[tuple[Lot, Fraction]]
+    back: Fraction = Fraction(0)
+
+
+@dataclass
+class Plan:
+    """Grants of every cycle: wallet, kind, quantity and rollover rule."""
+
+    length: timedelta
+    ends: datetime
+    grants: list[tuple[str, str, Fraction, dict[str, Any]]]
+
+
+@dataclass
+class Customer:
+    now: datetime
+    invoices: bool = False
+    plan: Plan | None = None
+    lots: list[Lot] = field(default_factory=list)
+    holds: list[Hold] = field(default_factory=list)
+    debits: list[Debit] = field(default_factory=list)
+    accounts: dict[str, Fraction] = field(default_factory=dict)
+    purchases: int = 0
+
+    # Credits in.
+
+    def grant(
+        self, wallet: str, kind: str, quantity: Fraction, dies: datetime | None = None, **more: Any
+    ) -> Lot:
+        lot = Lot(len(self.lots), wallet, kind, quantity, Fraction(0), self.now, dies, **more)
+        lot.left = quantity
+        self.lots.append(lot)
+        return lot
+
+    def buy(self, amount: Fraction, bonus: Fraction, dies: datetime | None) -> None:
+        self.purchases += 1
+        cash = self.grant("USD", "CASH", amount, dies, bought=self.purchases)
+        cash.paid = amount if bonus == 0 else rounded(amount * amount / (amount + bonus))
+        if bonus > 0:
+            extra = self.grant("USD", "BONUS", bonus, dies, bought=self.purchases)
+            extra.paid = amount - cash.paid
+        self._post("1010", amount)
+
+    def start_cycle(self) -> None:
+        assert self.plan is not None
+        for wallet, kind, quantity, rule in self.plan.grants:
+            self.grant(wallet, kind, quantity, self.plan.ends, rule=rule)
+
+    # Credits out.
+
+    def debit(self, wallet: str, need: Fraction, strategy: str) -> Debit:
+        parts, overage = self._find(wallet, need, self._kinds(strategy), strategy == "WATERFALL")
+        return self._burn(wallet, need, parts, overage)
+
+    def reserve(self, wallet: str, need: Fraction, strategy: str, seconds: int) -> Hold:
+        kinds = self._kinds(strategy)
+        parts, _ = self._find(wallet, need, kinds, strategy == "WATERFALL")
+        for lot, part in parts:
+            lot.held += part
+        hold = Hold(wallet, need, kinds, parts, self.now + timedelta(seconds=seconds))
+        self.holds.append(hold)
+        return hold
+
+    def capture(self, hold: Hold, asked: Fraction | None, *, final: bool, more: bool) -> Debit:
+        self._must_be_open(hold)
+        left = max(hold.asked - hold.captured, Fraction(0))
+        need = left if asked is None else asked
+        if need == 0:
+            raise Refused("nothing_left")
+        if need > left and not more:
+            raise Refused("exceeds_reservation")
+        taken = self._first_of(hold.parts, need)
+        rest = need - sum((part for _, part in taken), Fraction(0))
+        beyond, overage = self._find(hold.wallet, rest, hold.kinds, hold.kinds == ORDER)
+        for lot, part in taken:
+            lot.held -= part
+        hold.parts = self._without(hold.parts, need)
+        hold.captured += need
+        debit = self._burn(hold.wallet, need, taken + beyond, overage)
+        if final:
+            self._end(hold, "CAPTURED")
+        return debit
+
+    def void(self, hold: Hold) -> None:
+        self._must_be_open(hold)
+        self._end(hold, "VOIDED")
+
+    def reverse(self, debit: Debit, asked: Fraction | None) -> tuple[Fraction, Fraction]:
+        """Give how much of it was overage, and how much lapsed at once."""
+        left = debit.asked - debit.back
+        if left == 0:
+            raise Refused("already_reversed")
+        if asked is not None and asked > left:
+            raise Refused("exceeds_debit")
+        need = left if asked is None else asked
+        overage = min(need, max(debit.overage - debit.back, Fraction(0)))
+        debit.back += need
+        before = max(debit.back - need - debit.overage, Fraction(0))
+        lapsed = Fraction(0)
+        back = self._first_of(self._without(debit.burned[::-1], before), need - overage)
+        for lot, part in back:
+            self._change(lot, part, REVENUE)
+            if not lot.lives(self.now):
+                self._change(lot, -part, BREAKAGE)
+                lapsed += part
+        return overage, lapsed
+
+    def refund(self, amount: Fraction) -> Fraction:
+        """Give what is paid, in cents."""
+        plans = []
+        bought = [lot for lot in self.lots[::-1] if lot.bought and lot.lives(self.now)]
+        bought.sort(key=lambda lot: lot.granted, reverse=True)
+        left = amount
+        for cash in (lot for lot in bought if lot.kind == "CASH"):
+            part = min(cash.free, left)
+            left -= part
+            if part > 0:
+                plans.append((cash, part))
+            for bonus in (b for b in bought if b.kind == "BONUS" and b.bought == cash.bought):
+                due = min(rounded(bonus.face * part / cash.face), bonus.free)
+                plans.append((bonus, due))
+        if left > 0:
+            raise Refused("insufficient_funds")
+        owed = Fraction(0)
+        for lot, part in plans:
+            owed += lot.carried
+            lot.left -= part
+            owed -= lot.carried
+        paid = rounded(owed, CENTS)
+        self._post("1010", -paid)
+        self._post("7900", paid - owed)
+        return paid
+
+    # Time.
+
+    def move(self, to: datetime) -> None:
+        """Let everything happen that is due by then, instant by instant."""
+        while (instant := self._next(to)) is not None:
+            self.now = max(instant, self.now)
+            for hold in sorted(self.holds, key=lambda h: h.ends):
+                if hold.status == "HELD" and hold.ends <= self.now:
+                    self._end(hold, "EXPIRED")
+            self._end_cycle()
+        self.now = to
+
+    def _end_cycle(self) -> None:
+        is_over = self.plan is not None and self.plan.ends <= self.now
+        if self.plan is not None and is_over:
+            self.plan.ends += self.plan.length
+            for lot in self.lots:
+                if lot.rule is not None and lot.dies == self.now and lot.left > 0:
+                    self._roll(lot, self.plan.ends)
+        for lot in self.lots:
+            if not lot.lives(self.now) and lot.free > 0:
+                self._change(lot, -lot.free, BREAKAGE)
+        if is_over:
+            self.start_cycle()
+
+    def _roll(self, lot: Lot, until: datetime) -> None:
+        rule = lot.rule or {}
+        if lot.rolled >= int(rule.get("cycles", 10**9)):
+            return
+        keeps = lot.left
+        if rule["mode"] == "PERCENT":
+            keeps = rounded(lot.left * Fraction(rule["percent"]) / 100)
+        elif rule["mode"] == "CAPPED":
+            below = lot.left < Fraction(rule["minimum"])
+            keeps = Fraction(0) if below else min(lot.left, Fraction(rule["maximum"]))
+        if keeps > 0:
+            self._change(lot, -min(lot.left - keeps, lot.free), BREAKAGE)
+            lot.dies, lot.rolled = until, lot.rolled + 1
+
+    def _next(self, to: datetime) -> datetime | None:
+        due = [hold.ends for hold in self.holds if hold.status == "HELD"]
+        due += [lot.dies for lot in self.lots if lot.dies is not None and lot.free > 0]
+        due += [self.plan.ends] if self.plan is not None else []
+        return min((moment for moment in due if moment <= to), default=None)
+
+    # How each of them works.
+
+    def _kinds(self, strategy: str) -> list[str]:
+        return ORDER if strategy == "WATERFALL" else [strategy]
+
+    def _find(
+        self, wallet: str, need: Fraction, kinds: list[str], waterfall: bool
+    ) -> tuple[list[tuple[Lot, Fraction]], Fraction]:
+        alive = [lot for lot in self.lots if lot.wallet == wallet and lot.lives(self.now)]
+        alive.sort(key=lambda lot: (lot.dies is None, lot.dies or lot.granted, lot.granted))
+        queue = [(lot, lot.free) for kind in kinds for lot in alive if lot.kind == kind]
+        parts = self._first_of(queue, need)
+        short = need - sum((part for _, part in parts), Fraction(0))
+        if short > 0 and not (self.invoices and waterfall and wallet == "USD"):
+            raise Refused("insufficient_funds")
+        return parts, short
+
+    def _first_of(
+        self, queue: list[tuple[Lot, Fraction]], need: Fraction
+    ) -> list[tuple[Lot, Fraction]]:
+        parts = []
+        for lot, there in queue:
+            part = min(there, need)
+            need -= part
+            if part > 0:
+                parts.append((lot, part))
+        return parts
+
+    def _without(
+        self, queue: list[tuple[Lot, Fraction]], gone: Fraction
+    ) -> list[tuple[Lot, Fraction]]:
+        rest = []
+        for lot, there in queue:
+            part = min(there, gone)
+            gone -= part
+            if there > part:
+                rest.append((lot, there - part))
+        return rest
+
+    def _burn(
+        self, wallet: str, need: Fraction, parts: list[tuple[Lot, Fraction]], overage: Fraction
+    ) -> Debit:
+        for lot, part in parts:
+            self._change(lot, -part, REVENUE)
+        debit = Debit(wallet, need, overage, parts)
+        self.debits.append(debit)
+        return debit
+
+    def _must_be_open(self, hold: Hold) -> None:
+        if hold.status == "EXPIRED":
+            raise Refused("reservation_expired")
+        if hold.status != "HELD":
+            raise Refused("reservation_closed")
+
+    def _end(self, hold: Hold, status: str) -> None:
+        for lot, part in hold.parts:
+            lot.held -= part
+            if not lot.lives(self.now):
+                self._change(lot, -part, BREAKAGE)
+        hold.parts, hold.status = [], status
+
+    def _change(self, lot: Lot, by: Fraction, against: dict[str, str]) -> None:
+        before = lot.carried
+        lot.left += by
+        self._post(against[lot.kind], lot.carried - before)
+
+    def _post(self, account: str, amount: Fraction) -> None:
+        self.accounts[account] = self.accounts.get(account, Fraction(0)) + amount
+
+    def balances(self) -> Iterator[tuple[str, Fraction]]:
+        """Give what every account stands at, debits less credits."""
+        yield from self.accounts.items()
+        for kind, account in LIABILITY.items():
+            yield account, -sum((lot.carried for lot in self.lots if lot.kind == kind), Fraction(0))

@@ -1,0 +1,339 @@
+"""Whatever happens to a customer's credits, in whatever order: books and model agree.
+
+AFORO_MACHINE=500x80 runs 500 customers of 80 steps each.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from aforo.errors import DomainError
+from billing.services import proof
+from ledger.models import Book
+from tests import factories
+from tests.factories import START
+from tests.wallets import acts, model
+from wallets import engine
+from wallets import services as wallets
+from wallets.answers import Answer
+from wallets.models import CreditLot, Hold, ReservationStatus
+
+pytestmark = pytest.mark.django_db
+
+EXAMPLES, STEPS = (int(n) for n in os.environ.get("AFORO_MACHINE", "15x30").split("x"))
+DAY = timedelta(days=1)
+CAPPED = {"mode": "CAPPED", "minimum": "5", "maximum": "30", "cycles": 2}
+HALF = {"mode": "PERCENT", "percent": "50"}
+
+AMOUNTS = st.one_of(
+    st.integers(1, 60).map(Decimal),
+    st.decimals("0.000000000001", 40, places=12),
+)
+WALLETS = st.sampled_from(["USD", "USD", "tokens"])
+STRATEGIES = st.sampled_from(["WATERFALL", "WATERFALL", "WATERFALL", "PROMO", "BONUS", "CASH"])
+LIVES = st.sampled_from([None, None, 1, 6, 24, 30])
+HOURS = st.sampled_from([1, 5, 6, 12, 24, 31])
+NUMBERS = st.integers(0, 1_000)
+
+
+def daily_plan() -> None:
+    """Sell a plan by the day that gives money and units with rollover, and prices other usage."""
+    factories.metric("calls")
+    factories.offering(
+        "daily",
+        billing_mode="PREPAID",
+        interval="DAY",
+        charges=[
+            {"code": "calls", "description": "Calls", "model": "PER_UNIT", "metric": "calls",
+             "terms": {"unit_price": "1"}},
+        ],
+        grants=[
+            {"kind": "PROMO", "amount": Decimal(50), "recurrence": "EVERY_CYCLE",
+             "expires_at_cycle_end": True, "rollover": CAPPED},
+            {"kind": "PROMO", "metric": "tokens", "quantity": Decimal(100),
+             "recurrence": "EVERY_CYCLE", "expires_at_cycle_end": True, "rollover": HALF},
+        ],
+    )  # fmt: skip
+
+
+class Credits(RuleBasedStateMachine):
+    """One customer on a test clock, beside its model; each run leaves the database as it was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        self.stack.enter_context(transaction.atomic())
+        self.book = factories.clocked_customer()
+        self.ids: dict[model.Hold | model.Debit, UUID] = {}
+        self.last: tuple[engine.Request, engine.Result] | None = None
+        self.swept = True
+
+    def teardown(self) -> None:
+        transaction.set_rollback(True)
+        self.stack.close()
+
+    @initialize(with_plan=st.booleans())
+    def begin(self, with_plan: bool) -> None:
+        self.model = model.Customer(START, invoices=not with_plan)
+        if with_plan:
+            factories.subscription("cust_1", "daily")
+            self.model.plan = model.Plan(
+                DAY,
+                START + DAY,
+                [("USD", "PROMO", Fraction(50), CAPPED), ("tokens", "PROMO", Fraction(100), HALF)],
+            )
+            self.model.start_cycle()
+        else:
+            self.buy(Decimal(20), Decimal(4), None)
+            acts.rules(self.book, billing_mode="HYBRID")
+
+    # Credits in.
+
+    @rule(kind=st.sampled_from(["PROMO", "BONUS"]), wallet=WALLETS, amount=AMOUNTS, lives=LIVES)
+    def grant(self, kind: str, wallet: str, amount: Decimal, lives: int | None) -> None:
+        dies = None if lives is None else self.model.now + timedelta(hours=lives)
+        self.model.grant(wallet, kind, Fraction(amount), dies)
+        asked: dict[str, Any] = (
+            {"amount": amount, "currency": "USD"}
+            if wallet == "USD"
+            else {"metric": wallet, "quantity": amount}
+        )
+        wallets.grant(
+            livemode=False, customer_id="cust_1", key=acts.fresh("g"), kind=kind, reason="test",
+            expires_at=dies, **asked,
+        )  # fmt: skip
+
+    @rule(amount=st.integers(1, 80).map(Decimal), bonus=st.integers(0, 20), lives=LIVES)
+    def top_up(self, amount: Decimal, bonus: int, lives: int | None) -> None:
+        self.buy(amount, Decimal(bonus), lives)
+
+    def buy(self, amount: Decimal, bonus: Decimal, lives: int | None) -> None:
+        dies = None if lives is None else self.model.now + timedelta(hours=lives)
+        self.model.buy(Fraction(amount), Fraction(bonus), dies)
+        wallets.top_up(
+            livemode=False, customer_id="cust_1", key=acts.fresh("t"), amount=amount,
+            currency="USD", bonus=wallets.Bonus(amount=bonus) if bonus else None, expires_at=dies,
+        )  # fmt: skip
+
+    # Credits out.
+
+    @rule(wallet=WALLETS, amount=AMOUNTS, strategy=STRATEGIES)
+    def debit(self, wallet: str, amount: Decimal, strategy: str) -> None:
+        ask = engine.DebitRequest(**self.asked(wallet, amount, strategy))
+        self.both(ask, lambda: self.model.debit(wallet, Fraction(amount), strategy))
+
+    @rule(wallet=WALLETS, amount=AMOUNTS, strategy=STRATEGIES, hours=HOURS)
+    def reserve(self, wallet: str, amount: Decimal, strategy: str, hours: int) -> None:
+        ask = engine.ReserveRequest(
+            **self.asked(wallet, amount, strategy), expires_in=hours * 3_600
+        )
+        self.both(
+            ask, lambda: self.model.reserve(wallet, Fraction(amount), strategy, hours * 3_600)
+        )
+
+    @precondition(lambda self: self.model.holds)
+    @rule(which=NUMBERS, amount=st.none() | AMOUNTS, final=st.booleans(), more=st.booleans())
+    def capture(self, which: int, amount: Decimal | None, final: bool, more: bool) -> None:
+        hold = self.model.holds[which % len(self.model.holds)]
+        is_money = hold.wallet == "USD"
+        ask = engine.CaptureRequest(
+            reservation=self.ids[hold],
+            key=acts.fresh("c"),
+            amount=amount if is_money else None,
+            quantity=None if is_money else amount,
+            final=final,
+            allow_more=more,
+        )
+        asked = None if amount is None else Fraction(amount)
+        self.both(ask, lambda: self.model.capture(hold, asked, final=final, more=more))
+
+    @precondition(lambda self: self.model.holds)
+    @rule(which=NUMBERS)
+    def void(self, which: int) -> None:
+        hold = self.model.holds[which % len(self.model.holds)]
+        ask = engine.VoidRequest(reservation=self.ids[hold], key=acts.fresh("v"))
+        self.both(ask, lambda: self.model.void(hold))
+
+    @precondition(lambda self: self.last is not None)
+    @rule()
+    def again(self) -> None:
+        """The same key and content gives the same answer and does nothing."""
+        assert self.last is not None
+        request, first = self.last
+        repeat = acts.take(request)
+        assert isinstance(first, Answer)
+        assert isinstance(repeat, Answer)
+        assert (repeat.replayed, repeat.body) == (True, first.body)
+
+    # Credits back.
+
+    @precondition(lambda self: self.model.debits)
+    @rule(which=NUMBERS, amount=st.none() | AMOUNTS)
+    def reverse(self, which: int, amount: Decimal | None) -> None:
+        debit = self.model.debits[which % len(self.model.debits)]
+        name = "amount" if debit.wallet == "USD" else "quantity"
+        answer = self.called(
+            lambda: wallets.reverse(
+                livemode=False, debit_id=self.ids[debit], key=acts.fresh("r"), reason="test",
+                **{name: amount},
+            ),
+            lambda: self.model.reverse(debit, None if amount is None else Fraction(amount)),
+        )  # fmt: skip
+        if answer is not None:
+            body, expected = answer
+            assert (Fraction(body["overage"]), Fraction(body["lapsed"])) == expected
+
+    @rule(amount=st.integers(1, 60).map(Decimal))
+    def refund(self, amount: Decimal) -> None:
+        answer = self.called(
+            lambda: wallets.refund(
+                livemode=False, customer_id="cust_1", key=acts.fresh("b"), amount=amount,
+                currency="USD", reason="test",
+            ),
+            lambda: self.model.refund(Fraction(amount)),
+        )  # fmt: skip
+        if answer is not None:
+            body, paid = answer
+            assert Fraction(body["refunded"]) == paid
+
+    # Time.
+
+    @rule(hours=HOURS)
+    def advance(self, hours: int) -> None:
+        """Move on and do what is due: expiry, cycles, rollover, new credits."""
+        to = self.model.now + timedelta(hours=hours)
+        self.model.move(to)
+        acts.advance(self.book, to)
+        self.swept = True
+
+    @rule(hours=st.sampled_from([1, 5]))
+    def let_time_pass(self, hours: int) -> None:
+        """Move on with nobody sweeping, inside a cycle."""
+        to = self.model.now + timedelta(hours=hours)
+        if self.model.plan is None or to < self.model.plan.ends:
+            self.model.move(to)
+            acts.set_clock(to)
+            self.swept = False
+
+    # What always holds.
+
+    @invariant()
+    def the_books_prove_themselves(self) -> None:
+        found = proof.verify()
+        assert found.ok, found.first_bad
+
+    @invariant()
+    def the_statement_says_what_the_model_says(self) -> None:
+        book = Book.objects.select_related("test_clock").get(pk=self.book.pk)
+        shown: dict[str, Any] = wallets.statement(book=book, now=self.model.now, pending={})
+        for name, key in (("wallets", "currency"), ("unit_wallets", "metric")):
+            for wallet in shown[name]:
+                mine = [lot for lot in self.model.lots if lot.wallet == wallet[key]]
+                free = {
+                    kind: sum(
+                        lot.free for lot in mine if lot.kind == kind and lot.lives(self.model.now)
+                    )
+                    for kind in model.ORDER
+                }
+                assert {k: Fraction(v) for k, v in wallet["by_kind"].items()} == free
+                assert Fraction(wallet["available"]) == sum(free.values())
+                assert Fraction(wallet["held"]) == sum(lot.held for lot in mine)
+
+    @invariant()
+    def lots_and_accounts_are_the_models(self) -> None:
+        """On record too, once everything due was done."""
+        if not self.swept:
+            return
+        found = CreditLot.objects.order_by("granted_at", "id")
+        assert [
+            (lot.kind, Fraction(lot.remaining), Fraction(lot.held), lot.expires_at, lot.rolled)
+            for lot in found
+        ] == [(lot.kind, lot.left, lot.held, lot.dies, lot.rolled) for lot in self.model.lots]
+        assert [Fraction(lot.carrying_remaining) for lot in found] == [
+            lot.carried for lot in self.model.lots
+        ]
+        expected = {code: amount for code, amount in self.model.balances() if amount != 0}
+        assert {code: Fraction(amount) for code, amount in acts.accounts().items()} == expected
+        held = sum(hold.open for hold in Hold.objects.filter(reservation__status="HELD"))
+        assert held == sum(lot.held for lot in found)
+        ended = Hold.objects.exclude(reservation__status=ReservationStatus.HELD)
+        assert all(hold.open == 0 for hold in ended)
+
+    # How the two are asked.
+
+    def asked(self, wallet: str, amount: Decimal, strategy: str) -> dict[str, Any]:
+        unit: dict[str, Any] = (
+            {"amount": amount, "currency": "USD"}
+            if wallet == "USD"
+            else {"metric": wallet, "quantity": amount}
+        )
+        return {"customer_id": "cust_1", "key": acts.fresh("k"), "strategy": strategy, **unit}
+
+    def both(self, request: engine.Request, ask: Callable[[], object]) -> None:
+        """Ask the engine and the model: the same refusal, or the same lots give the same parts."""
+        answer = self.called(lambda: acts.take(request), ask)
+        if answer is None:
+            return
+        body, expected = answer
+        self.last = request, self.result
+        if isinstance(expected, model.Debit | model.Hold):
+            self.ids[expected] = UUID(body["id"])
+            parts = expected.burned if isinstance(expected, model.Debit) else expected.parts
+            lots = CreditLot.objects.order_by("granted_at", "id").values_list("id", flat=True)
+            numbers = {str(lot): number for number, lot in enumerate(lots)}
+            assert [(numbers[a["lot"]], Fraction(a["amount"])) for a in body["allocations"]] == [
+                (lot.number, part) for lot, part in parts
+            ]
+        if isinstance(expected, model.Debit):
+            assert Fraction(body["overage"]) == expected.overage
+
+    def called(
+        self, call: Callable[[], engine.Result], ask: Callable[[], object]
+    ) -> tuple[dict[str, Any], Any] | None:
+        """Call both; None where both refuse, for the same reason."""
+        try:
+            expected = ask()
+        except model.Refused as refused:
+            expected = str(refused)
+        try:
+            self.result = call()
+        except DomainError as error:
+            self.result = error
+        if isinstance(self.result, DomainError):
+            assert self.result.code == expected
+            return None
+        assert not isinstance(expected, str), f"it was to be refused: {expected}"
+        return factories.body(self.result), expected
+
+
+def test_the_wallets_agree_with_a_second_opinion() -> None:
+    daily_plan()
+    run_state_machine_as_test(
+        Credits,
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
