@@ -8,12 +8,14 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.auth.models import AbstractBaseUser
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import QuerySet
+from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from aforo.adminui import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, action
+from aforo.adminui import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, TabularInline, action
 from aforo.errors import DomainError
 from ledger import services
 from ledger.models import (
@@ -99,23 +101,111 @@ class BreakageRateAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
     ordering = ["-starts_on", "kind", "currency"]
 
 
-class LineInline(ReadOnlyInline):
+class LineFormSet(BaseInlineFormSet[AdjustmentLine, ManualAdjustment, Any]):
+    """The lines of a proposal, held to what its reason may move."""
+
+    def clean(self) -> None:
+        """Ask the service that will be asked again."""
+        super().clean()
+        if any(self.errors) or not self.instance.reason:
+            return
+        try:
+            services.check_lines(reason=self.instance.reason, lines=self.amounts())
+        except DomainError as error:
+            raise ValidationError([fault.detail for fault in error.errors]) from error
+
+    def amounts(self) -> list[services.Amount]:
+        """Give what was typed in."""
+        filled = [form.cleaned_data for form in self.forms if form.cleaned_data]
+        return [
+            services.Amount(
+                line["debit"].code, line["credit"].code, line["amount"], line["currency"]
+            )
+            for line in filled
+        ]
+
+
+class LineInline(TabularInline):  # type: ignore[misc]
     model = AdjustmentLine
+    formset = LineFormSet
     fields = ["debit", "credit", "amount", "currency"]
     ordering = ["position"]
-    show_change_link = False
+    extra = 2
+    can_delete = False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: lines never change."""
+        return False
 
 
 @admin.register(ManualAdjustment)
-class ManualAdjustmentAdmin(ReadOnlyAdmin):
+class ManualAdjustmentAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
     """The register: who asked, who approved, why, on what evidence, and the entry."""
 
     list_display = ["occurred_at", "reason", "book", "status", *DECISION, "entry"]
     list_filter = ["livemode", "reason"]
     list_select_related = ["book", "proposed_by", "approved_by", "entry"]
     search_fields = ["evidence", "book__key"]
+    autocomplete_fields = ["book"]
     ordering = ["-proposed_at"]
     inlines = [LineInline]
+    actions = ["approve", "reject"]
+    fields = [
+        "livemode", "book", "reason", "occurred_at", "evidence",
+        *DECISION, "rejected_by", "rejected_at", "entry",
+    ]  # fmt: skip
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Leave the decision to the services."""
+        return [*DECISION, "rejected_by", "rejected_at", "entry"]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
+        """Leave saving to `save_related`, which has the lines too."""
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
+        """Propose the correction with its lines, in the name of who is logged in."""
+        asked: ManualAdjustment = form.instance
+        made = services.propose_adjustment(
+            livemode=asked.livemode,
+            reason=asked.reason,
+            occurred_at=asked.occurred_at,
+            evidence=asked.evidence,
+            lines=formsets[0].amounts(),
+            by=acting(request),
+            now=timezone.now(),
+            customer_id=None if asked.book is None else asked.book.key,
+        )
+        asked.pk = made.pk
+
+    def construct_change_message(
+        self,
+        request: HttpRequest,
+        form: Any,
+        formsets: Any,
+        add: bool = False,  # noqa: FBT001, FBT002
+    ) -> list[dict[str, object]]:
+        """Say that it was added; the lines are the service's."""
+        return [{"added": {}}]
+
+    @action(description="Approve and post, as the second person")
+    def approve(self, request: HttpRequest, proposals: QuerySet[ManualAdjustment]) -> None:
+        """Post each chosen correction."""
+        now = timezone.now()
+        for each in proposals:
+            do = partial(
+                services.approve_adjustment, adjustment_id=each.pk, by=acting(request), now=now
+            )
+            self.tell(request, str(each), "posted", do)
+
+    @action(description="Reject")
+    def reject(self, request: HttpRequest, proposals: QuerySet[ManualAdjustment]) -> None:
+        """Turn each chosen correction down."""
+        now = timezone.now()
+        for each in proposals:
+            do = partial(
+                services.reject_adjustment, adjustment_id=each.pk, by=acting(request), now=now
+            )
+            self.tell(request, str(each), "rejected", do)
 
 
 @admin.register(Reopening)

@@ -1,9 +1,18 @@
 """What can be done with the books: open them, lock them, append to them, prove them."""
 
+from ledger.services.adjustments import (
+    Amount,
+    UnknownAdjustment,
+    approve_adjustment,
+    check_lines,
+    propose_adjustment,
+    reject_adjustment,
+)
 from ledger.services.appending import EntryDraft, append, day_of
 from ledger.services.books import (
     BookExists,
     UnknownCustomer,
+    company_book,
     ensure_chart,
     find_books,
     get_book,
@@ -32,6 +41,7 @@ from ledger.services.sealing import (
 )
 
 __all__ = [
+    "Amount",
     "BadEntry",
     "BookExists",
     "ChainReport",
@@ -40,11 +50,15 @@ __all__ = [
     "SamePerson",
     "SealMissing",
     "SealReport",
+    "UnknownAdjustment",
     "UnknownCustomer",
     "accrued_breakage",
     "append",
     "approve",
+    "approve_adjustment",
     "breakage_rate",
+    "check_lines",
+    "company_book",
     "day_of",
     "ensure_chart",
     "find_books",
@@ -54,6 +68,8 @@ __all__ = [
     "open_book",
     "policy",
     "propose",
+    "propose_adjustment",
+    "reject_adjustment",
     "seal",
     "seal_if_due",
     "sealed_heads",

@@ -21,6 +21,10 @@ class BookExists(Conflict):
     default_code = "customer_exists"
 
 
+# The company's own book, for what concerns no customer; no customer can be called so.
+COMPANY = "~company"
+
+
 def ensure_chart() -> None:
     """Write the accounts of the default chart that are missing."""
     Account.objects.bulk_create(
@@ -60,6 +64,8 @@ def open_book(*, livemode: bool, key: str, test_clock: TestClock | None = None) 
 
     Raises: BookExists.
     """
+    if key == COMPANY:
+        raise BookExists(f"{COMPANY} is the company's own book.")
     try:
         with transaction.atomic():
             return Book.objects.create(livemode=livemode, key=key, test_clock=test_clock)
@@ -67,6 +73,11 @@ def open_book(*, livemode: bool, key: str, test_clock: TestClock | None = None) 
         if not Book.objects.filter(livemode=livemode, key=key).exists():
             raise
         raise BookExists(f"The customer {key} exists already.") from error
+
+
+def company_book(*, livemode: bool) -> Book:
+    """Give the company's own book of a mode, opened if need be."""
+    return Book.objects.get_or_create(livemode=livemode, key=COMPANY)[0]
 
 
 def lock_books(*, ids: Collection[int], exclusive: bool = False) -> dict[int, Book]:

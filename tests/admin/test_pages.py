@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from billing import demo
 from billing.models import Settlement
-from ledger.models import BreakageRate
+from ledger.models import BreakageRate, ManualAdjustment
 from pricing.models import RatePlan, RatePlanVersion
 from tests import factories
 from wallets.models import CreditLot
@@ -46,6 +46,7 @@ EDITABLE = {
     "Offering",
     "Customer",
     "GlMapping",
+    "ManualAdjustment",
     "Policy",
     "TaxRate",
     "TopUpRule",
@@ -196,3 +197,39 @@ def test_a_rate_is_proposed_by_one_person_and_approved_by_another(admin_client: 
     assert (rate.proposed_by, rate.approved_by) == (User.objects.get(username="admin"), second)
     page = admin_client.get(reverse("admin:ledger_breakagerate_change", args=[rate.pk]))
     assert b"_save" not in page.content
+
+
+def test_a_correction_is_proposed_here_and_posted_by_another(admin_client: Client) -> None:
+    posted = {
+        "livemode": "on",
+        "reason": "PROCESSOR",
+        "occurred_at_0": "2026-03-15",
+        "occurred_at_1": "12:00:00",
+        "evidence": "Payout report of 15 March.",
+        "lines-TOTAL_FORMS": "1",
+        "lines-INITIAL_FORMS": "0",
+        "lines-0-debit": "1000",
+        "lines-0-credit": "1010",
+        "lines-0-amount": "97.10",
+        "lines-0-currency": "USD",
+    }
+    add = reverse("admin:ledger_manualadjustment_add")
+    wrong = admin_client.post(add, {**posted, "lines-0-debit": "2100"})
+    assert b"never moves 2100 / 1010" in wrong.content
+    assert ManualAdjustment.objects.count() == 0
+
+    admin_client.post(add, posted)
+    proposal = ManualAdjustment.objects.get()
+    approve = {"action": "approve", "_selected_action": [str(proposal.pk)]}
+    register = reverse("admin:ledger_manualadjustment_changelist")
+    refused = admin_client.post(register, approve, follow=True)
+    other = Client()
+    other.force_login(User.objects.create_superuser("second"))
+    done = other.post(register, approve, follow=True)
+
+    assert b"Another person" in refused.content
+    assert b"posted" in done.content
+    proposal.refresh_from_db()
+    assert proposal.status == "POSTED"
+    page = admin_client.get(reverse("admin:ledger_manualadjustment_change", args=[proposal.pk]))
+    assert (page.status_code, b"_save" in page.content) == (200, False)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from aforo import money
 from aforo.errors import InvariantBroken
+from ledger.models import BreakageRate, Policy
 from tests import factories
 from wallets.carrying import Part, allocate, remaining_carrying
 from wallets.models import CreditLot
@@ -112,3 +113,15 @@ def test_50_burned_over_promo_10_bonus_20_and_cash_20() -> None:
     assert rounded([cash.carrying_remaining]) == ["66.67"]
     assert -factories.posted("2100") == cash.carrying_remaining
     assert factories.posted("2110") == 0
+
+
+@pytest.mark.django_db
+def test_by_policy_a_bonus_that_will_lapse_carries_less() -> None:
+    """FINANCE 4.2: with a quarter of the bonus expected unused 86.96 and 13.04."""
+    factories.clocked_customer()
+    factories.decide(Policy, bonus_allocation="RELATIVE_SSP")
+    factories.decide(BreakageRate, kind="BONUS", percent=25)
+
+    factories.bundle("cust_1", "100", bonus="20")
+
+    assert rounded([-factories.posted("2100"), -factories.posted("2110")]) == ["86.96", "13.04"]

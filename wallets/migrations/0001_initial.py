@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ('kind', models.CharField(choices=[('PROMO', 'Promo'), ('BONUS', 'Bonus'), ('CASH', 'Cash')], max_length=5)),
-                ('source', models.CharField(choices=[('PLAN', 'Plan'), ('CAMPAIGN', 'Campaign'), ('TOP_UP', 'Top Up'), ('REFILL', 'Refill'), ('MANUAL', 'Manual'), ('GOODWILL', 'Goodwill'), ('REVERSAL', 'Reversal')], max_length=10)),
+                ('source', models.CharField(choices=[('PLAN', 'Plan'), ('CAMPAIGN', 'Campaign'), ('TOP_UP', 'Top Up'), ('REFILL', 'Refill'), ('MANUAL', 'Manual'), ('GOODWILL', 'Goodwill'), ('REVERSAL', 'Reversal'), ('OPENING', 'Opening')], max_length=10)),
                 ('cause', models.CharField(blank=True, help_text='What it was granted for; once per book.', max_length=255)),
                 ('reason', models.CharField(blank=True, max_length=500)),
                 ('face', models.DecimalField(decimal_places=12, max_digits=38)),

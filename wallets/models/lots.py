@@ -33,6 +33,7 @@ class Source(models.TextChoices):
     MANUAL = "MANUAL"
     GOODWILL = "GOODWILL"
     REVERSAL = "REVERSAL"
+    OPENING = "OPENING"
 
 
 class CreditLot(models.Model):

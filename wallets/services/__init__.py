@@ -25,6 +25,7 @@ from wallets.services.holders import (
     unit_wallet,
 )
 from wallets.services.holding import hold, let_go
+from wallets.services.opening import OpeningBalance, bring_over, check_opening, totals
 from wallets.services.refill import (
     active_books,
     due_on_clock,
@@ -63,6 +64,7 @@ __all__ = [
     "Given",
     "InProgress",
     "NotInAudience",
+    "OpeningBalance",
     "Payment",
     "PaymentDeclined",
     "SpendRules",
@@ -70,6 +72,8 @@ __all__ = [
     "active_books",
     "apply_rules",
     "books_to_release",
+    "bring_over",
+    "check_opening",
     "describe_reservation",
     "dispute",
     "due_on_clock",
@@ -105,5 +109,6 @@ __all__ = [
     "statement_as_of",
     "switch_off",
     "top_up",
+    "totals",
     "unit_wallet",
 ]

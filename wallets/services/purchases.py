@@ -15,16 +15,17 @@ from uuid import UUID
 
 from django.db import transaction
 
-from aforo import money
 from aforo.errors import InvariantBroken
+from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from aforo.webhooks.models import EventType
 from ledger import recipes
 from ledger import services as ledger
-from ledger.models import Book, Event
+from ledger.models import BonusAllocation, Book, Event
 from pricing.models import Kind
 from wallets import hooks, notices
 from wallets.answers import answer, grant_answer
+from wallets.carrying import Part, allocate
 from wallets.gateway import Charge, Gateway, GatewayUnreachable, Outcome, gateway_of
 from wallets.journal import Journal, lot_document, new_lot
 from wallets.models import CreditLot, Operation, Source, TopUp, TopUpStatus, UnitWallet, Wallet
@@ -59,7 +60,7 @@ def deliver(*, book: Book, top_up: TopUp, now: datetime, paid_into: str) -> Deli
     lots += campaigns.match_top_up(
         book=book, wallet=wallet, top_up_id=top_up.id, amount=top_up.amount, now=now
     )
-    _allocate(top_up.amount, lots)
+    _allocate(top_up.amount, lots, livemode=book.livemode, now=now)
     journal = Journal()
     draft = journal.entry(
         book=book,
@@ -120,14 +121,31 @@ def _bought_lots(*, book: Book, top_up: TopUp, wallet: Wallet, now: datetime) ->
     ]
 
 
-def _allocate(paid: Decimal, lots: Sequence[CreditLot]) -> None:
-    """Spread what was paid over the money lots by face value; bonus units carry nothing.
+def _allocate(paid: Decimal, lots: Sequence[CreditLot], *, livemode: bool, now: datetime) -> None:
+    """Spread what was paid over the lots by stand-alone prices, as the policy says (FINANCE 4.2).
 
-    Effective rate: 100 + 20 for 100.00 carry 83.33 and 16.67 (FINANCE 4.2).
+    Money is worth its face; bonus units have no price of their own here and carry nothing. What
+    the policy expects to lapse of a bonus lowers its share; a later estimate never changes it.
     """
-    sold = [lot for lot in lots if lot.wallet is not None]
-    shares = money.split(paid, [lot.face for lot in sold])
-    for lot, share in zip(sold, shares, strict=True):
+    on = ledger.day_of(now)
+    is_relative = (
+        ledger.policy(livemode=livemode, on=on).bonus_allocation == BonusAllocation.RELATIVE_SSP
+    )
+    parts = []
+    for lot in lots:
+        rate = None
+        if is_relative and lot.kind == Kind.BONUS:
+            rate = ledger.breakage_rate(
+                livemode=livemode, kind=lot.kind, currency=lot.currency, sold_on=on, on=on
+            )
+        parts.append(
+            Part(
+                face=lot.face,
+                unit_price=Decimal(1 if lot.wallet is not None else 0),
+                unused_percent=ZERO if rate is None else rate.percent,
+            )
+        )
+    for lot, share in zip(lots, allocate(paid, parts), strict=True):
         lot.carrying = lot.carrying_remaining = share
 
 
