@@ -18,7 +18,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from aforo import money, server
+from aforo import background, money, server
 from aforo.access import services as access
 from billing import demo
 from billing.services import proof
@@ -46,7 +46,10 @@ class Command(BaseCommand):
             _show(console, shown)
             _show_access(console, credentials, port)
         if not no_serve:
-            server.run(host="127.0.0.1", port=port, workers=server.WORKERS, threads=server.THREADS)
+            with background.beside():
+                server.run(
+                    host="127.0.0.1", port=port, workers=server.WORKERS, threads=server.THREADS
+                )
 
 
 @contextmanager
