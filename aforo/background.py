@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -15,8 +16,8 @@ from typing import Final
 from aforo.devdb import places
 
 COMMANDS: Final = {
-    "worker": ["worker", "--concurrency=2", "--loglevel=WARNING", "--without-gossip"],
-    "beat": ["beat", "--loglevel=WARNING", "--pidfile="],
+    "worker": ["--quiet", "worker", "--concurrency=2", "--loglevel=WARNING", "--without-gossip"],
+    "beat": ["--quiet", "beat", "--loglevel=WARNING", "--pidfile="],
 }
 # A worker gets so long to end the task that it is at; a killed task is taken up again later.
 PATIENCE_SECONDS: Final = 10
@@ -57,8 +58,12 @@ def _end(processes: list[subprocess.Popen[bytes]]) -> None:
 
 def main(name: str, parent: int) -> None:
     """Be one of the processes; end when the parent has, also when it was killed."""
+    from celery.platforms import SecurityWarning
+
     from aforo.celery import app
 
+    # Messages carry ids only, as JSON, so running as root is no more dangerous than the server is.
+    warnings.simplefilter("ignore", SecurityWarning)
     threading.Thread(target=_end_with, args=[parent], daemon=True).start()
     app.start(COMMANDS[name])
 
