@@ -29,7 +29,7 @@ PARTS = {
     """,
 }
 
-_MOVED = """
+MOVED = """
     SELECT e.event, p.debit_id, p.credit_id, p.currency,
         coalesce(sum(p.amount) FILTER (WHERE e.accounting_date < %(starts_on)s), 0),
         coalesce(sum(p.amount) FILTER (WHERE e.accounting_date >= %(starts_on)s), 0),
@@ -123,7 +123,7 @@ def stream(
 
 def moved(scope: Scope) -> Sequence[Moved]:
     """Sum all postings of a scope by event, accounts and currency."""
-    return [Moved(*row) for row in fetch(_MOVED, scope)]
+    return [Moved(*row) for row in fetch(MOVED, scope)]
 
 
 def covered(scope: Scope) -> Covered:

@@ -240,7 +240,7 @@ def test_promotions_of_a_campaign_go_under_its_code(db: None) -> None:
     lot = CreditLot.objects.get(book=book)
     campaign = Campaign.objects.create(
         livemode=False, code="spring", name="Spring", trigger="EVERYBODY", kind="PROMO",
-        amount=Decimal(10), currency="USD",
+        amount=D(10), currency="USD",
     )  # fmt: skip
     CampaignGrant.objects.create(
         campaign=campaign, book=book, cause="everybody", quantity=10, lot=lot,
