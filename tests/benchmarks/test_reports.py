@@ -163,14 +163,16 @@ def test_books_are_proved_at_speed_in_flat_memory() -> None:
             )
             draft.burn(lot, Decimal("0.01"))
         journal.write()
-    before, started = harness.memory(), time.monotonic()
+    before, started, worked = harness.memory(), time.monotonic(), time.process_time()
 
     found = proof.verify(livemode=False, customer_id="proved")
 
     rate = found.entries / (time.monotonic() - started)
+    alone = found.entries / (time.process_time() - worked)
     grown = (harness.memory() - before) // 1_024
     harness.LINES.append(
-        f"verify_ledger: {found.entries:,} entries of one book, {rate:,.0f} entries/s,"
+        f"verify_ledger: {found.entries:,} entries of one book, {rate:,.0f} entries/s"
+        f" ({alone:,.0f} a second of this process's own time),"
         f" memory grew by {grown} MiB"
     )
     assert found.ok
