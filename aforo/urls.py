@@ -10,7 +10,7 @@ from aforo.api import problems
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/admin/")),
-    path("admin/reports/", include("billing.urls_pages")),
+    path("admin/", include("billing.urls_pages")),
     path("admin/", admin.site.urls),
     path("healthz", health.alive),
     path("readyz", health.ready),

@@ -1,4 +1,4 @@
-"""The addresses of the back office's own pages, under `/admin/reports/`."""
+"""The addresses of the back office's own pages, under `/admin/`."""
 
 from django.contrib import admin
 from django.urls import path
@@ -6,12 +6,12 @@ from django.urls import path
 from billing.pages import exports, reports
 
 urlpatterns = [
-    path("", admin.site.admin_view(reports.report_list), name="reports"),
+    path("reports/", admin.site.admin_view(reports.report_list), name="reports"),
     path("exports/", admin.site.admin_view(exports.export_list), name="exports"),
     path(
         "exports/<int:batch_id>/<str:name>",
         admin.site.admin_view(exports.export_file),
         name="export_file",
     ),
-    path("<str:name>/", admin.site.admin_view(reports.report_page), name="report"),
+    path("reports/<str:name>/", admin.site.admin_view(reports.report_page), name="report"),
 ]

@@ -46,6 +46,7 @@ def report(scope: Scope) -> Report:
         scope=scope,
         columns=[
             text_column("check", "Check"),
+            text_column("status", "Status"),
             text_column("subject", "Of"),
             text_column("currency", "Unit"),
             text_column("one", "One side"),
@@ -53,7 +54,6 @@ def report(scope: Scope) -> Report:
             text_column("other", "Other side"),
             Column("found", "Says", Kind.QUANTITY, drill=_drill(scope)),
             Column("difference", "Difference", Kind.QUANTITY, kept=True),
-            text_column("status", "Status"),
         ],
         rows=_rows(scope),
         notes=["Units are compared as they stand now; the other two at the end of the span."],
