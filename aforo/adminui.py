@@ -16,7 +16,6 @@ from unfold.admin import TabularInline as _TabularInline
 from unfold.decorators import action as _action
 from unfold.widgets import (
     UnfoldAdminSelectWidget,
-    UnfoldAdminSingleDateWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanWidget,
@@ -63,7 +62,7 @@ def dress(field: forms.Field) -> forms.Field:
         case forms.ChoiceField():
             field.widget = UnfoldAdminSelectWidget(choices=field.choices)
         case forms.DateField():
-            field.widget = UnfoldAdminSingleDateWidget()
+            field.widget = UnfoldAdminTextInputWidget(attrs={"type": "date"})
         case forms.CharField() if isinstance(field.widget, forms.Textarea):
             field.widget = UnfoldAdminTextareaWidget(attrs={"rows": 3})
         case _:

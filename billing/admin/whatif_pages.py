@@ -12,6 +12,9 @@ from billing.models import Backtest
 
 Table = dict[str, Any]
 
+# Half of the hundredth of a percent to which percentages are shown.
+_HALF = Decimal("0.005")
+
 
 def _table(headers: list[str], rows: Iterable[list[Any]]) -> Table:
     return {"headers": headers, "rows": list(rows)}
@@ -136,11 +139,12 @@ def _customers(rows: Iterable[Mapping[str, Any]], currency: str, sides: tuple[st
 
 
 def _signed(text: str, currency: str) -> str:
-    return f"{money.round_amount(Decimal(text), currency):+,}"
+    value = money.round_amount(Decimal(text), currency)
+    return f"{value:+,}" if value else f"{value:,}"
 
 
 def _percent(text: str | None) -> str:
-    return "" if text is None else f"{money.floor(Decimal(text), 2):+}"
+    return "" if text is None else f"{money.floor(Decimal(text) + _HALF, 2):+}"
 
 
 def _range(group: Mapping[str, Any]) -> str:

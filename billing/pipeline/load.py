@@ -61,7 +61,7 @@ def load(
     wallet = Wallet.objects.filter(book=book, currency=version.plan.currency).first()
     burned = paid.by_lot(subscription_id=subscription.pk, cycle=settlement.cycle)
     lots = CreditLot.objects.filter(Q(book=book, remaining__gt=0) | Q(pk__in=burned))
-    pays = pays or partial(_pays_for_cycle, ends_at=settlement.ends_at)
+    pays = pays or partial(pays_for_cycle, ends_at=settlement.ends_at)
     draft = Draft(
         currency=version.plan.currency,
         billing_mode=subscription.billing_mode,
@@ -164,7 +164,8 @@ def _seconds(period: Period) -> Decimal:
     return Decimal((period.ends_at - period.starts_at) // timedelta(seconds=1))
 
 
-def _pays_for_cycle(lot: CreditLot, ends_at: datetime) -> bool:
+def pays_for_cycle(lot: CreditLot, ends_at: datetime) -> bool:
+    """Tell whether a lot pays for a cycle when it is settled (DECISIONS 34)."""
     if lot.expires_at is not None and lot.expires_at < ends_at:
         return False
     # What a campaign added to a top-up counts with it.

@@ -1,7 +1,8 @@
 """The credits that a cycle would have found: those that lived then, and the version's own.
 
-What a cycle found of a lot is what its settlement left of it plus what the cycle burned. What the
-version would have burned more, or less, of it in the cycles before is taken off, or added.
+What a cycle found of a lot is what its settlement left of it, what the cycle burned, and what of it
+lapsed within the cycle. What the version would have burned more, or less, of it in the cycles
+before is taken off, or added. A prepaid customer is taken to pay its arrears: nobody is suspended.
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ from django.db import connection
 from aforo.ids import new_id
 from aforo.money import ZERO
 from billing.models import Settlement, Subscription
+from billing.pipeline import load
 from billing.pipeline.draft import Consideration, Draft
 from pricing.models import GrantTemplate, RatePlanVersion, Recurrence
 from pricing.terms import parse_rollover
+from wallets import reads
 from wallets import services as wallets
 from wallets.models import CreditLot, Source
 from wallets.waterfall import Lot
 
 _FOUND = """
-    SELECT settlement.id, lot.id, after.balance_after - after.held_after,
-        coalesce(burned.quantity, 0)
+    SELECT settlement.id, lot.id, after.balance_after - after.held_after
+        + coalesce(burned.quantity, 0) + coalesce(lapsed.quantity, 0), coalesce(burned.quantity, 0)
     FROM billing_settlement AS settlement
     JOIN ledger_entry AS entry ON entry.id = settlement.entry_id
     JOIN wallets_creditlot AS lot ON lot.book_id = settlement.book_id
@@ -37,22 +40,40 @@ _FOUND = """
         WHERE movement.lot_id = lot.id AND moved.sequence <= entry.sequence
         ORDER BY moved.sequence DESC, movement.position DESC LIMIT 1
     ) AS after ON true
+    LEFT JOIN billing_cycleburn AS burned ON burned.lot_id = lot.id
+        AND burned.subscription_id = settlement.subscription_id AND burned.cycle = settlement.cycle
     LEFT JOIN LATERAL (
         SELECT sum(movement.quantity) AS quantity FROM wallets_movement AS movement
-        WHERE movement.entry_id = entry.id AND movement.lot_id = lot.id AND movement.kind = 'BURN'
-    ) AS burned ON true
-    WHERE settlement.id = ANY(%s) AND after.balance_after + coalesce(burned.quantity, 0) > 0
+        WHERE movement.lot_id = lot.id AND movement.kind = 'EXPIRE'
+            AND lot.expires_at > settlement.starts_at AND lot.expires_at < settlement.ends_at
+    ) AS lapsed ON true
+    WHERE settlement.id = ANY(%s)
+        AND (after.balance_after > 0 OR burned.quantity > 0 OR lapsed.quantity > 0)
     ORDER BY settlement.id, lot.granted_at, lot.id
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A lot as a cycle found it, and what the cycle burned of it."""
+    """What a cycle could burn of a lot, and what it burned."""
 
     lot: CreditLot
     available: Decimal
     burned: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What a cycle can burn of a lot; `metric` is empty for money.
+
+    One that is not alive any more when the cycle is settled pays for the usage of its lifetime.
+    """
+
+    lot: Lot
+    metric: str
+    currency: str
+    is_alive: bool
+    consideration: Consideration | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,42 +99,37 @@ class Credits:
     """What the version has burned of each lot beyond what was really burned."""
     granted: defaultdict[UUID, list[PlanLot]] = field(default_factory=lambda: defaultdict(list))
 
-    def offer(self, draft: Draft, settlement: Settlement, found: Iterable[Found]) -> Draft:
-        """Offer a cycle what it would have found."""
-        subscription = settlement.subscription
+    def offer(self, settlement: Settlement, found: Iterable[Found]) -> list[Offered]:
+        """Give what a cycle would have found, oldest first."""
+        subscription, ends_at = settlement.subscription, settlement.ends_at
         self.begun.setdefault(subscription.pk, settlement.starts_at)
         self._grant(subscription, settlement)
-        units: defaultdict[str, list[Lot]] = defaultdict(list)
-        considerations: dict[UUID, Consideration] = {}
-        money: list[Lot] = []
-        for each in found:
-            lot = each.lot
-            if self._is_replaced(lot) or not _pays(lot, settlement.ends_at):
-                continue
-            available = min(max(ZERO, each.available + each.burned - self.more[lot.id]), lot.face)
-            seen = _seen(lot, available)
-            if lot.unit_wallet is None:
-                money += [seen] if lot.currency == draft.currency else []
-                continue
-            units[lot.unit_wallet.metric.code].append(seen)
-            if lot.carrying > 0 and lot.currency == draft.currency:
-                considerations[lot.id] = Consideration(lot.carrying, lot.face, available)
-        for mine in self.granted[subscription.pk]:
-            if mine.lot.expires_at is not None and mine.lot.expires_at < settlement.ends_at:
-                continue
-            (units[mine.metric] if mine.metric else money).append(mine.lot)
-        return replace(
-            draft,
-            unit_lots={metric: tuple(lots) for metric, lots in units.items()},
-            unit_orders=dict.fromkeys(units, tuple(self.version.burn_order)),
-            considerations=considerations,
-            money_lots=tuple(money) if self.with_money else (),
+        currency = self.version.plan.currency
+        offered = [self._really(each, ends_at) for each in found if not self._is_replaced(each.lot)]
+        offered += [
+            Offered(
+                mine.lot, mine.metric, self.version.plan.currency, is_alive=_lives(mine, ends_at)
+            )
+            for mine in self.granted[subscription.pk]
+        ]
+        return [each for each in offered if each.metric or self.with_money]
+
+    def _really(self, found: Found, ends_at: datetime) -> Offered:
+        lot = found.lot
+        available = min(max(ZERO, found.available - self.more[lot.id]), lot.face)
+        return Offered(
+            lot=replace(reads.seen_by_waterfall(lot), available=available),
+            metric=lot.unit_wallet.metric.code if lot.unit_wallet else "",
+            currency=lot.currency,
+            is_alive=load.pays_for_cycle(lot, ends_at),
+            consideration=Consideration(lot.carrying, lot.face, available)
+            if lot.carrying
+            else None,
         )
 
     def take(self, run: Draft, settlement: Settlement, found: Iterable[Found]) -> None:
         """Remember what a cycle would have burned; the version's lots lapse or roll at its end."""
-        burns = [*run.money_burns, *(b for burned in run.unit_burns.values() for b in burned)]
-        burned: dict[UUID, Decimal] = {burn.lot: burn.quantity for burn in burns}
+        burned = burns_of(run)
         for each in found:
             if self.with_money or each.lot.unit_wallet_id is not None:
                 self.more[each.lot.id] += burned.get(each.lot.id, ZERO) - each.burned
@@ -153,23 +169,14 @@ class Credits:
         self.granted[subscription.pk] = mine
 
 
-def _pays(lot: CreditLot, ends_at: datetime) -> bool:
-    """Tell whether a lot pays for a cycle: alive at its end, or lapsing exactly then."""
-    if lot.expires_at is not None and lot.expires_at < ends_at:
-        return False
-    return lot.effective_at < ends_at or lot.source in {Source.TOP_UP, Source.REFILL}
+def burns_of(run: Draft) -> dict[UUID, Decimal]:
+    """Give what a run burns of each lot."""
+    burns = [*run.money_burns, *(b for burned in run.unit_burns.values() for b in burned)]
+    return {burn.lot: burn.quantity for burn in burns}
 
 
-def _seen(lot: CreditLot, available: Decimal) -> Lot:
-    return Lot(
-        id=lot.id,
-        kind=lot.kind,
-        available=available,
-        priority=lot.priority,
-        expires_at=lot.expires_at,
-        granted_at=lot.granted_at,
-        effective_at=lot.effective_at,
-    )
+def _lives(mine: PlanLot, ends_at: datetime) -> bool:
+    return mine.lot.expires_at is None or mine.lot.expires_at >= ends_at
 
 
 def _after(mine: PlanLot, ends_at: datetime) -> list[PlanLot]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -16,8 +18,9 @@ from billing.pipeline import load, showing
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft, Overage
 from billing.services import subscriptions
-from billing.services.backtest.credits import Credits, Found, found_by
+from billing.services.backtest.credits import Credits, Found, Offered, burns_of, found_by
 from pricing.models import GrantTemplate, RatePlanVersion
+from wallets.waterfall import Allocation, Lot
 
 # Stands for the overage of wallet debits, which is the same on every version.
 _OVERAGE = UUID(int=0)
@@ -62,8 +65,7 @@ def _replay_cycle(
     really = _figures(settlement.stages, settlement.totals)
     paid = _total(really)
     try:
-        draft = _draft(version, settlement, mine.with_money)
-        run = pipeline.run(mine.offer(draft, settlement, found))
+        run = _run(_pictured(version, settlement), mine.offer(settlement, found), mine.with_money)
     except (DomainError, InvariantBroken) as error:
         return Priced(settlement, paid, None, {"paid": really}, str(error)[:500])
     mine.take(run, settlement, found)
@@ -79,21 +81,102 @@ def _replay_cycle(
     return Priced(settlement, paid, _total(asked), figures)
 
 
-def _draft(version: RatePlanVersion, settlement: Settlement, with_overage: bool) -> Draft:  # noqa: FBT001
-    """Load a settled cycle as if its subscription had been on the version."""
-    subscription = copy.copy(settlement.subscription)
-    subscription.version = version
+def _pictured(version: RatePlanVersion, settlement: Settlement) -> Settlement:
+    """Picture a settled cycle as if its subscription had been on the version."""
     pictured = copy.copy(settlement)
-    pictured.subscription = subscription
+    pictured.subscription = copy.copy(settlement.subscription)
+    pictured.subscription.version = version
+    return pictured
+
+
+def _run(cycle: Settlement, offered: Sequence[Offered], with_overage: bool) -> Draft:  # noqa: FBT001
+    """Settle a cycle: credits that lapse within it pay for the usage of their lifetime first."""
+    subscription = cycle.subscription
     draft = load.load(
-        book=settlement.book,
+        book=cycle.book,
         subscription=subscription,
-        settlement=pictured,
-        usage=usages.read_usage(settlement=pictured),
-        full_period=subscriptions.period_of(subscription, settlement.cycle),
+        settlement=cycle,
+        usage=usages.read_usage(settlement=cycle),
+        full_period=subscriptions.period_of(subscription, cycle.cycle),
     )
-    overage = Decimal(str(settlement.totals["overage"])) if with_overage else ZERO
-    return replace(draft, overages=(Overage(_OVERAGE, overage),) if overage > 0 else ())
+    overage = Decimal(str(cycle.totals["overage"])) if with_overage else ZERO
+    draft = replace(
+        draft,
+        overages=(Overage(_OVERAGE, overage),) if overage > 0 else (),
+        unit_orders={each.metric: draft.money_order for each in offered if each.metric},
+        considerations={
+            each.lot.id: each.consideration
+            for each in offered
+            if each.consideration is not None
+            and each.consideration.carrying > 0
+            and each.currency == draft.currency
+        },
+    )
+    kept: dict[UUID, Decimal] = {}
+    for moment in _lapses(offered):
+        kept |= _burned_by(moment, cycle, draft, offered, kept)
+    alive = [each.lot.id for each in offered if each.is_alive]
+    return pipeline.run(_with(draft, offered, alive, kept))
+
+
+def _lapses(offered: Iterable[Offered]) -> list[datetime]:
+    """Give the moments at which lots lapse before the cycle is settled."""
+    gone = (each.lot.expires_at for each in offered if not each.is_alive)
+    return sorted({moment for moment in gone if moment is not None})
+
+
+def _burned_by(
+    moment: datetime,
+    cycle: Settlement,
+    draft: Draft,
+    offered: Sequence[Offered],
+    kept: Mapping[UUID, Decimal],
+) -> dict[UUID, Decimal]:
+    """Give what the lots that lapse at a moment have paid until then (see `burning`)."""
+    grace = timedelta(hours=cycle.subscription.version.lapse_grace_hours)
+    usage = usages.read_part(
+        subscription=cycle.subscription,
+        starts_at=cycle.starts_at,
+        ends_at=moment,
+        received_by=moment + grace,
+    )
+    living = [
+        each.lot.id
+        for each in offered
+        if each.lot.effective_at < moment
+        and (each.lot.expires_at is None or each.lot.expires_at >= moment)
+    ]
+    so_far = _with(replace(draft, usage=usage), offered, living, kept)
+    burned = burns_of(pipeline.run(pipeline.to_date(so_far)))
+    lapsing = [each.lot.id for each in offered if each.lot.expires_at == moment]
+    return {lot: burned[lot] for lot in lapsing if lot in burned}
+
+
+def _with(
+    draft: Draft,
+    offered: Sequence[Offered],
+    alive: Collection[UUID],
+    kept: Mapping[UUID, Decimal],
+) -> Draft:
+    """Offer the lots that are alive, and keep what the others have paid."""
+    lots: defaultdict[str, list[Lot]] = defaultdict(list)
+    paid: defaultdict[str, list[Allocation]] = defaultdict(list)
+    for each in offered:
+        lot = each.lot
+        if not each.metric and each.currency != draft.currency:
+            continue
+        if lot.id in kept:
+            paid[each.metric].append(Allocation(lot.id, lot.kind, kept[lot.id]))
+        elif lot.id in alive:
+            lots[each.metric].append(lot)
+    money, paid_money = lots.pop("", []), paid.pop("", [])
+    return replace(
+        draft,
+        unit_lots={metric: tuple(found) for metric, found in lots.items()},
+        money_lots=tuple(money),
+        kept_units={metric: tuple(found) for metric, found in paid.items()},
+        kept_money=tuple(paid_money),
+    )
 
 
 def _figures(stages: Iterable[Mapping[str, object]], totals: Mapping[str, object]) -> Json:
