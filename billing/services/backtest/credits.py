@@ -107,9 +107,7 @@ class Credits:
         currency = self.version.plan.currency
         offered = [self._really(each, ends_at) for each in found if not self._is_replaced(each.lot)]
         offered += [
-            Offered(
-                mine.lot, mine.metric, self.version.plan.currency, is_alive=_lives(mine, ends_at)
-            )
+            Offered(mine.lot, mine.metric, currency, is_alive=_lives(mine, ends_at))
             for mine in self.granted[subscription.pk]
         ]
         return [each for each in offered if each.metric or self.with_money]
