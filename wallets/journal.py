@@ -7,7 +7,7 @@ all of it in a handful of statements, however much it is. Nothing else writes lo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
@@ -31,11 +31,14 @@ COUNTERS = ["remaining", "held", "carrying_remaining"]
 
 @dataclass(frozen=True, slots=True)
 class Burn:
-    """What was burned of a lot for one cause: so much face, with its consideration and the tax."""
+    """What was burned of a lot for one cause: so much face, with its consideration, the tax in it,
+    and the part of it that pays for a period to come.
+    """
 
     quantity: Decimal = ZERO
     carrying: Decimal = ZERO
     tax: Decimal = ZERO
+    advance_fee: Decimal = ZERO
 
 
 @dataclass(slots=True)
@@ -93,17 +96,17 @@ class Draft:
         released = self._take(lot, MovementKind.BURN, quantity)
         self.lines += _posted(lot, Burn(quantity, released, tax))
 
-    def burn_to(self, lot: CreditLot, quantity: Decimal, *, before: Burn, tax: Decimal) -> Burn:
-        """Bring what one cause burned of a lot to `quantity` holding `tax`, up or down.
+    def burn_to(self, lot: CreditLot, target: Burn, *, before: Burn) -> Burn:
+        """Bring what one cause burned of a lot from `before` to `target`, up or down.
 
-        Posts the difference to what `before` had posted; gives the burn as it then stands.
+        Posts the difference; gives the burn as it then stands, with the consideration released.
         """
-        carrying = before.carrying
-        if quantity > before.quantity:
-            carrying += self._take(lot, MovementKind.BURN, quantity - before.quantity)
-        elif quantity < before.quantity:
-            carrying -= self._return(lot, before.quantity - quantity)
-        after = Burn(quantity, carrying, tax)
+        carrying, more = before.carrying, target.quantity - before.quantity
+        if more > 0:
+            carrying += self._take(lot, MovementKind.BURN, more)
+        elif more < 0:
+            carrying -= self._return(lot, -more)
+        after = replace(target, carrying=carrying)
         self.lines += recipes.difference(before=_posted(lot, before), after=_posted(lot, after))
         return after
 
@@ -180,6 +183,7 @@ def _posted(lot: CreditLot, burn: Burn) -> list[Line]:
         currency=lot.currency,
         lot=lot.id,
         tax=burn.tax,
+        advance_fee=burn.advance_fee,
     )
 
 

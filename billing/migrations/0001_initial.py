@@ -90,12 +90,21 @@ class Migration(migrations.Migration):
             name='Claim',
             fields=[
                 ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('kind', models.CharField(choices=[('CYCLE', 'A cycle, and the fees in advance of the next'), ('OPENING', 'The fees in advance of a cycle that begins apart')], default='CYCLE', max_length=10)),
+                ('cycle', models.PositiveIntegerField()),
+                ('starts_at', models.DateTimeField()),
+                ('ends_at', models.DateTimeField()),
+                ('status', models.CharField(choices=[('SEALED', 'Sealed'), ('SETTLED', 'Settled'), ('VOIDED', 'Voided')], default='SEALED', max_length=10)),
+                ('sealed_at', models.DateTimeField()),
+                ('settled_at', models.DateTimeField(blank=True, null=True)),
                 ('currency', models.CharField(max_length=3)),
-                ('amount', models.DecimalField(decimal_places=12, max_digits=38)),
-                ('paid', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
-                ('created_at', models.DateTimeField()),
-                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='claims', to='ledger.book')),
-                ('top_up', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='claim', to='wallets.topup')),
+                ('arrears', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ('arrears_paid', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ('stages', models.JSONField(default=list)),
+                ('totals', models.JSONField(default=dict)),
+                ('rolled_on', models.JSONField(default=dict)),
+                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='settlements', to='ledger.book')),
+                ('entry', models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
             ],
         ),
         migrations.CreateModel(
@@ -231,6 +240,7 @@ class Migration(migrations.Migration):
                 ('current_starts_at', models.DateTimeField()),
                 ('current_ends_at', models.DateTimeField()),
                 ('usage_closed_through', models.DateTimeField(help_text='Usage before this is sealed; what arrives later is late.')),
+                ('is_fee_due', models.BooleanField(default=False, help_text="The open cycle's fees in advance wait for credits that cover them.")),
                 ('burned_through', models.DateTimeField(blank=True, help_text='Up to here the metered usage of a PREPAID subscription was last burned.', null=True)),
                 ('cancel_at', models.DateTimeField(blank=True, null=True)),
                 ('cancelled_at', models.DateTimeField(blank=True, null=True)),
@@ -250,13 +260,30 @@ class Migration(migrations.Migration):
             name='CycleBurn',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('CYCLE', 'A cycle, and the fees in advance of the next'), ('OPENING', 'The fees in advance of a cycle that begins apart')], default='CYCLE', max_length=10)),
                 ('cycle', models.PositiveIntegerField()),
                 ('quantity', models.DecimalField(decimal_places=12, max_digits=38)),
-                ('kept', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
                 ('carrying', models.DecimalField(decimal_places=12, max_digits=38)),
                 ('tax', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('advance_fee', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
                 ('lot', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='wallets.creditlot')),
                 ('subscription', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='burns', to='billing.subscription')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='AdvanceFee',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('cycle', models.PositiveIntegerField()),
+                ('starts_at', models.DateTimeField()),
+                ('ends_at', models.DateTimeField()),
+                ('currency', models.CharField(max_length=3)),
+                ('amount', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('recognised', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ('recognised_through', models.DateTimeField()),
+                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='advance_fees', to='ledger.book')),
+                ('settlement', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='advance_fee', to='billing.settlement')),
+                ('subscription', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='advance_fees', to='billing.subscription')),
             ],
         ),
         migrations.CreateModel(
@@ -288,22 +315,6 @@ class Migration(migrations.Migration):
                 ('properties', models.JSONField(default=dict)),
                 ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='usage_events', to='ledger.book')),
                 ('metric', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric')),
-            ],
-        ),
-        migrations.CreateModel(
-            name='UsageReservation',
-            fields=[
-                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('quantity', models.DecimalField(decimal_places=6, max_digits=20)),
-                ('properties', models.JSONField(default=dict)),
-                ('status', models.CharField(choices=[('HELD', 'Held'), ('CAPTURED', 'Captured'), ('VOIDED', 'Voided'), ('EXPIRED', 'Expired')], default='HELD', max_length=8)),
-                ('created_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='usage_reservations', to='ledger.book')),
-                ('holds', models.ManyToManyField(related_name='usage', to='wallets.reservation')),
-                ('metric', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric')),
-                ('subscription', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='billing.subscription')),
             ],
         ),
         migrations.CreateModel(
@@ -394,7 +405,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='settlement',
-            constraint=models.UniqueConstraint(condition=models.Q(('status', 'VOIDED'), _negated=True), fields=('subscription', 'cycle'), name='billing_settlement_once'),
+            constraint=models.UniqueConstraint(condition=models.Q(('status', 'VOIDED'), _negated=True), fields=('subscription', 'cycle', 'kind'), name='billing_settlement_once'),
         ),
         migrations.AddConstraint(
             model_name='settlement',
@@ -410,11 +421,27 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='cycleburn',
-            constraint=models.UniqueConstraint(fields=('subscription', 'cycle', 'lot'), name='billing_cycleburn_lot'),
+            constraint=models.UniqueConstraint(fields=('subscription', 'cycle', 'kind', 'lot'), name='billing_cycleburn_lot'),
         ),
         migrations.AddConstraint(
             model_name='cycleburn',
-            constraint=models.CheckConstraint(condition=models.Q(('carrying__gte', 0), ('kept__gte', 0), ('quantity__gte', models.F('kept')), ('tax__gte', 0)), name='billing_cycleburn_amounts'),
+            constraint=models.CheckConstraint(condition=models.Q(('advance_fee__gte', 0), ('carrying__gte', 0), ('quantity__gte', 0), ('tax__gte', 0)), name='billing_cycleburn_amounts'),
+        ),
+        migrations.AddIndex(
+            model_name='advancefee',
+            index=models.Index(condition=models.Q(('recognised__lt', models.F('amount'))), fields=['recognised_through'], name='billing_fee_unearned'),
+        ),
+        migrations.AddConstraint(
+            model_name='advancefee',
+            constraint=models.UniqueConstraint(fields=('subscription', 'cycle'), name='billing_advancefee_cycle'),
+        ),
+        migrations.AddConstraint(
+            model_name='advancefee',
+            constraint=models.CheckConstraint(condition=models.Q(('ends_at__gt', models.F('starts_at'))), name='billing_advancefee_period'),
+        ),
+        migrations.AddConstraint(
+            model_name='advancefee',
+            constraint=models.CheckConstraint(condition=models.Q(('recognised__gte', 0), ('recognised__lte', models.F('amount'))), name='billing_advancefee_recognised'),
         ),
         migrations.AddIndex(
             model_name='usageevent',
@@ -431,13 +458,5 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='usageevent',
             constraint=models.CheckConstraint(condition=models.Q(('counted_at__gte', models.F('occurred_at'))), name='billing_usage_counted'),
-        ),
-        migrations.AddConstraint(
-            model_name='usagereservation',
-            constraint=models.CheckConstraint(condition=models.Q(('expires_at__gt', models.F('created_at')), ('quantity__gt', 0)), name='billing_usagereservation_sound'),
-        ),
-        migrations.AddConstraint(
-            model_name='usagereservation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at', None), ('status', 'HELD')), models.Q(models.Q(('status', 'HELD'), _negated=True), ('ended_at__isnull', False)), _connector='OR'), name='billing_usagereservation_ended'),
         ),
     ]

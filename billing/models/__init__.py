@@ -15,10 +15,12 @@ from billing.models.invoices import (
 )
 from billing.models.reservations import UsageReservation
 from billing.models.settlements import (
+    AdvanceFee,
     CycleBurn,
     RunItemStatus,
     RunStatus,
     Settlement,
+    SettlementKind,
     SettlementRun,
     SettlementRunItem,
     SettlementStatus,
@@ -27,6 +29,7 @@ from billing.models.settlements import (
 from billing.models.usage import UsageEvent
 
 __all__ = [
+    "AdvanceFee",
     "Backtest",
     "BacktestCycle",
     "CampaignRun",
@@ -43,6 +46,7 @@ __all__ = [
     "RunItemStatus",
     "RunStatus",
     "Settlement",
+    "SettlementKind",
     "SettlementRun",
     "SettlementRunItem",
     "SettlementStatus",

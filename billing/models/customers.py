@@ -71,6 +71,10 @@ class Subscription(models.Model):
     usage_closed_through = models.DateTimeField(
         help_text="Usage before this is sealed; what arrives later is late."
     )
+    is_fee_due = models.BooleanField(
+        default=False,
+        help_text="The open cycle's fees in advance wait for credits that cover them.",
+    )
     burned_through = models.DateTimeField(
         null=True,
         blank=True,

@@ -17,10 +17,19 @@ class SettlementStatus(models.TextChoices):
     VOIDED = "VOIDED"
 
 
+class SettlementKind(models.TextChoices):
+    CYCLE = "CYCLE", "A cycle, and the fees in advance of the next"
+    OPENING = "OPENING", "The fees in advance of a cycle that begins apart"
+
+
 class Settlement(models.Model):
     """One cycle of one subscription: sealed, then settled exactly once.
 
-    `stages` is the trace of the ten stages and `totals` their result, as the API shows them.
+    A plan with fees in advance has an OPENING before its first cycle's, and after a renewal that
+    credits did not cover in time; each bills the fees of the cycle that it begins (DECISIONS 28).
+    `rolled_on` is the included quantity that the next cycle takes over, by charge and by how often
+    it has rolled. `stages` is the trace of the ten stages and `totals` their result, as the API
+    shows them.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -28,6 +37,9 @@ class Settlement(models.Model):
         Subscription, on_delete=models.PROTECT, related_name="settlements"
     )
     book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="settlements")
+    kind = models.CharField(
+        max_length=10, choices=SettlementKind.choices, default=SettlementKind.CYCLE
+    )
     cycle = models.PositiveIntegerField()
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
@@ -41,12 +53,13 @@ class Settlement(models.Model):
     arrears_paid = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     stages = models.JSONField(default=list)
     totals = models.JSONField(default=dict)
+    rolled_on = models.JSONField(default=dict)
     entry = models.OneToOneField(Entry, on_delete=models.PROTECT, null=True, related_name="+")
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["subscription", "cycle"],
+                fields=["subscription", "cycle", "kind"],
                 condition=~Q(status="VOIDED"),
                 name="billing_settlement_once",
             ),
@@ -79,26 +92,83 @@ class CycleBurn(models.Model):
     subscription = models.ForeignKey(
         Subscription, on_delete=models.PROTECT, related_name="burns", db_index=False
     )
+    kind = models.CharField(
+        max_length=10, choices=SettlementKind.choices, default=SettlementKind.CYCLE
+    )
     cycle = models.PositiveIntegerField()
     lot = models.ForeignKey(CreditLot, on_delete=models.PROTECT, related_name="+", db_index=False)
     quantity = models.DecimalField(max_digits=38, decimal_places=12)
     kept = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     carrying = models.DecimalField(max_digits=38, decimal_places=12)
     tax = models.DecimalField(max_digits=38, decimal_places=12)
+    advance_fee = models.DecimalField(max_digits=38, decimal_places=12, default=0)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["subscription", "cycle", "lot"], name="billing_cycleburn_lot"
+                fields=["subscription", "cycle", "kind", "lot"], name="billing_cycleburn_lot"
             ),
             models.CheckConstraint(
-                condition=Q(quantity__gte=F("kept"), kept__gte=0, carrying__gte=0, tax__gte=0),
+                condition=Q(
+                    quantity__gte=F("kept"),
+                    kept__gte=0,
+                    carrying__gte=0,
+                    tax__gte=0,
+                    advance_fee__gte=0,
+                ),
                 name="billing_cycleburn_amounts",
             ),
         ]
 
     def __str__(self) -> str:
         return f"{self.lot_id} {self.quantity.normalize():f}"
+
+
+class AdvanceFee(models.Model):
+    """The fees that a settlement billed in advance of a cycle, earned by day (DECISIONS 27, 28).
+
+    `amount` is what was posted as owed to the customer (2120), less what became the consideration
+    of the cycle's own credits.
+    """
+
+    settlement = models.OneToOneField(
+        Settlement, on_delete=models.PROTECT, related_name="advance_fee"
+    )
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="advance_fees")
+    subscription = models.ForeignKey(
+        Subscription, on_delete=models.PROTECT, related_name="advance_fees"
+    )
+    cycle = models.PositiveIntegerField()
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    currency = models.CharField(max_length=3)
+    amount = models.DecimalField(max_digits=38, decimal_places=12)
+    recognised = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    recognised_through = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["recognised_through"],
+                condition=Q(recognised__lt=F("amount")),
+                name="billing_fee_unearned",
+            )
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription", "cycle"], name="billing_advancefee_cycle"
+            ),
+            models.CheckConstraint(
+                condition=Q(ends_at__gt=F("starts_at")), name="billing_advancefee_period"
+            ),
+            models.CheckConstraint(
+                condition=Q(recognised__gte=0, recognised__lte=F("amount")),
+                name="billing_advancefee_recognised",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount.normalize():f} {self.currency}"
 
 
 class RunStatus(models.TextChoices):

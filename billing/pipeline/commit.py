@@ -12,11 +12,14 @@ from billing.pipeline.draft import Draft, Line, traced
 def commit(draft: Draft) -> Draft:
     """Bring the subtotal up to the plan's minimum spend, or down to its maximum; then round it.
 
+    Fees of the cycle to come are no part of what this cycle spends.
+
     Needs: lines, subtotal, unit_burns, considerations, minimum_spend, maximum_spend. Gives: a
     COMMIT or an ADJUSTMENT line, the subtotal as the document shows it, and the residue of
     rounding as a line. Keeps: the lines sum to the subtotal.
     """
-    lines, notes, subtotal = list(draft.lines), [], draft.subtotal
+    lines, notes, ahead = list(draft.lines), [], draft.in_advance
+    subtotal = draft.subtotal - ahead
     in_units, commitment = _paid_in_units(draft), ZERO
     if draft.minimum_spend is not None and subtotal + in_units < draft.minimum_spend:
         commitment = to_books(draft.minimum_spend - subtotal - in_units)
@@ -28,6 +31,7 @@ def commit(draft: Draft) -> Draft:
         lines.append(Line("ADJUSTMENT", "Maximum spend", draft.maximum_spend - subtotal))
         subtotal = draft.maximum_spend
         notes.append(f"Cut to the maximum spend of {plain(draft.maximum_spend)}.")
+    subtotal += ahead
     subtotal = round_amount(subtotal, draft.currency) if draft.is_rounded else to_books(subtotal)
     # The steps of a line stay exact; its amount is what the books can hold.
     lines = [replace(line, amount=to_books(line.amount)) for line in lines]

@@ -116,6 +116,8 @@ class Line:
     quantity: Decimal | None = None
     unit_price: Decimal | None = None
     steps: tuple[Step, ...] = ()
+    in_advance: bool = False
+    """A fee of the cycle to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,11 @@ class Draft:
         """Give the kinds of a burn order that pay here: POSTPAID has no cash step (DESIGN 3)."""
         is_postpaid = self.billing_mode == "POSTPAID"
         return tuple(kind for kind in order if not (is_postpaid and kind == "CASH"))
+
+    @property
+    def in_advance(self) -> Decimal:
+        """What the lines hold for the cycle to come."""
+        return sum((line.amount for line in self.lines if line.in_advance), ZERO)
 
     @property
     def overage(self) -> Decimal:

@@ -14,7 +14,15 @@ from django.db.models import Q
 
 from aforo.money import ZERO
 from aforo.periods import Period
-from billing.models import Customer, CycleBurn, Settlement, Subscription, TaxRate
+from billing.models import (
+    Customer,
+    CycleBurn,
+    Settlement,
+    SettlementKind,
+    SettlementStatus,
+    Subscription,
+    TaxRate,
+)
 from billing.pipeline import paid
 from billing.pipeline.draft import (
     ChargeTerms,
@@ -27,7 +35,7 @@ from billing.pipeline.draft import (
 )
 from ledger.models import Book
 from pricing import services as pricing
-from pricing.models import CouponType
+from pricing.models import CouponType, Timing
 from pricing.terms import parse_caps
 from wallets import reads
 from wallets.models import CreditLot, Source, UnitWallet, Wallet
@@ -59,7 +67,7 @@ def load(
     priced = () if trial else pricing.charges_of(version)
     period = Period(settlement.starts_at, settlement.ends_at)
     wallet = Wallet.objects.filter(book=book, currency=version.plan.currency).first()
-    burned = paid.by_lot(subscription_id=subscription.pk, cycle=settlement.cycle)
+    burned = paid.by_lot(settlement=settlement)
     lots = CreditLot.objects.filter(Q(book=book, remaining__gt=0) | Q(pk__in=burned))
     pays = pays or partial(pays_for_cycle, ends_at=settlement.ends_at)
     draft = Draft(
@@ -75,7 +83,11 @@ def load(
         maximum_spend=version.maximum_spend,
         tax_rate=tax_rate_of(subscription.customer, until),
         money_order=tuple(version.burn_order),
-        coupon=None if trial else _coupon(subscription, settlement.cycle),
+        rolled_in={
+            code: sum(rolled, ZERO)
+            for code, rolled in rolled_generations(subscription, settlement.cycle).items()
+        },
+        coupon=_coupon(subscription, settlement),
         overages=() if wallet is None else _overages(wallet, settlement.ends_at),
     )
     alive, lapsed = list[CreditLot](), list[CreditLot]()
@@ -149,11 +161,28 @@ def with_credits(
     )
 
 
-def _coupon(subscription: Subscription, cycle: int) -> Coupon | None:
-    """Give the coupon of a cycle, if it still takes something off."""
+def rolled_generations(subscription: Subscription, cycle: int) -> dict[str, list[Decimal]]:
+    """Give the included quantity that rolled into a cycle, by charge and by how often it has."""
+    last = Settlement.objects.filter(
+        subscription=subscription.pk,
+        cycle=cycle - 1,
+        kind=SettlementKind.CYCLE,
+        status=SettlementStatus.SETTLED,
+    ).first()
+    found = {} if last is None else last.rolled_on
+    return {code: [Decimal(quantity) for quantity in rolled] for code, rolled in found.items()}
+
+
+def _coupon(subscription: Subscription, settlement: Settlement) -> Coupon | None:
+    """Give the coupon of a document, if it still takes something off: the first one is an opening,
+    or a trial's end, where fees are billed in advance.
+    """
     found = subscription.coupon
-    paid_cycle = cycle - (1 if subscription.trial_ends_at is not None else 0)
-    if found is None or not found.counts_in(paid_cycle):
+    number = settlement.cycle - (1 if subscription.trial_ends_at is not None else 0)
+    if settlement.kind == SettlementKind.CYCLE:
+        charges = subscription.version.charges
+        number += 1 if charges.filter(timing=Timing.ADVANCE).exists() else 0
+    if found is None or number < 0 or not found.counts_in(number):
         return None
     if found.type == CouponType.PERCENT:
         return Coupon(found.code, percent=found.value)

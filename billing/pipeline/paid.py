@@ -6,38 +6,46 @@ burned in ten parts ends with the same burns and postings as one that was settle
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from aforo.money import ZERO
-from billing.models import CycleBurn, Subscription
+from billing.models import CycleBurn, Settlement
+from billing.pipeline import payment
 from billing.pipeline.draft import Draft
 from wallets.journal import Burn
 from wallets.journal import Draft as EntryDraft
 from wallets.models import CreditLot
 
 
-def by_lot(*, subscription_id: UUID, cycle: int) -> dict[UUID, CycleBurn]:
-    """Give what a cycle has burned so far, by lot, in the order in which lots first paid."""
-    burns = CycleBurn.objects.filter(subscription=subscription_id, cycle=cycle)
+def by_lot(*, settlement: Settlement) -> dict[UUID, CycleBurn]:
+    """Give what a cycle has burned so far, by lot, in the order in which lots first paid.
+
+    The settlement need not be saved: while the cycle is open, it stands in for the one to come.
+    """
+    burns = CycleBurn.objects.filter(
+        subscription=settlement.subscription_id, cycle=settlement.cycle, kind=settlement.kind
+    )
     return {burn.lot_id: burn for burn in burns.order_by("pk")}
 
 
 def targets(draft: Draft) -> dict[UUID, Burn]:
-    """Say what the whole cycle takes of each lot, with the tax that its part holds."""
+    """Say what the whole cycle takes of each lot, with the tax and the advance that it pays."""
     found: dict[UUID, Burn] = {}
-    taxes: dict[UUID, Decimal] = {}
-    for payer in draft.payers:
-        if payer.lot is not None:
-            taxes[payer.lot] = taxes.get(payer.lot, ZERO) + payer.tax
     units = [burn for burned in draft.unit_burns.values() for burn in burned]
     for burn in (*units, *draft.money_burns):
         before = found.get(burn.lot, Burn())
-        tax = taxes.get(burn.lot, ZERO)
-        found[burn.lot] = Burn(before.quantity + burn.quantity, tax=tax)
+        found[burn.lot] = Burn(before.quantity + burn.quantity)
+    for payer in draft.payers:
+        if payer.lot is not None:
+            burned = found[payer.lot]
+            ahead = payment.share_of(draft, payer, draft.in_advance)
+            found[payer.lot] = replace(
+                burned, tax=burned.tax + payer.tax, advance_fee=burned.advance_fee + ahead
+            )
     return found
 
 
@@ -52,8 +60,7 @@ class Change:
 def bring_to(
     entry: EntryDraft,
     *,
-    subscription: Subscription,
-    cycle: int,
+    settlement: Settlement,
     draft: Draft,
     may_lower: Callable[[CreditLot], bool],
     given_back: Callable[[CreditLot], None] = lambda lot: None,
@@ -65,43 +72,48 @@ def bring_to(
     `given_back` is told of each lot that got something back. With `keep`, what is burned now keeps
     its payer for the rest of the cycle.
     """
-    before = by_lot(subscription_id=subscription.pk, cycle=cycle)
+    before = by_lot(settlement=settlement)
     after = targets(draft)
     rows, changes = [], []
     lots = CreditLot.objects.select_related("unit_wallet__metric").in_bulk({*before, *after})
     for lot_id in {**after, **before}:
-        lot, row = lots[lot_id], before.get(lot_id)
-        old = Burn() if row is None else Burn(row.quantity, row.carrying, row.tax)
+        lot, row = lots[lot_id], before.get(lot_id) or _row(settlement, lots[lot_id])
+        old = Burn(row.quantity, row.carrying, row.tax, row.advance_fee)
         new = after.get(lot_id, Burn())
-        if (old.quantity, old.tax) == (new.quantity, new.tax):
-            continue
-        if new.quantity < old.quantity and not may_lower(lot):
-            continue
-        stands = entry.burn_to(lot, new.quantity, before=old, tax=new.tax)
-        if new.quantity < old.quantity:
-            given_back(lot)
         taken = new.quantity - old.quantity
-        kept = (ZERO if row is None else row.kept) + (taken if keep else ZERO)
-        rows.append(
-            CycleBurn(
-                subscription=subscription,
-                cycle=cycle,
-                lot=lot,
-                quantity=stands.quantity,
-                kept=max(min(kept, stands.quantity), ZERO),
-                carrying=stands.carrying,
-                tax=stands.tax,
-            )
-        )
+        if replace(new, carrying=old.carrying) == old or (taken < 0 and not may_lower(lot)):
+            continue
+        stands = entry.burn_to(lot, new, before=old)
+        if taken < 0:
+            given_back(lot)
+        row.kept = max(min(row.kept + (taken if keep else ZERO), stands.quantity), ZERO)
+        row.quantity, row.carrying = stands.quantity, stands.carrying
+        row.tax, row.advance_fee = stands.tax, stands.advance_fee
+        rows.append(row)
         if taken != 0:
             changes.append(Change(lot, taken))
-    CycleBurn.objects.bulk_create(
-        rows,
-        update_conflicts=True,
-        unique_fields=["subscription", "cycle", "lot"],
-        update_fields=["quantity", "kept", "carrying", "tax"],
-    )
+    _write(rows)
     return changes
+
+
+def _row(settlement: Settlement, lot: CreditLot) -> CycleBurn:
+    return CycleBurn(
+        subscription_id=settlement.subscription_id,
+        cycle=settlement.cycle,
+        kind=settlement.kind,
+        lot=lot,
+        quantity=ZERO,
+        kept=ZERO,
+        carrying=ZERO,
+        tax=ZERO,
+        advance_fee=ZERO,
+    )
+
+
+def _write(rows: Sequence[CycleBurn]) -> None:
+    figures = ["quantity", "kept", "carrying", "tax", "advance_fee"]
+    CycleBurn.objects.bulk_create([row for row in rows if row.pk is None])
+    CycleBurn.objects.bulk_update([row for row in rows if row.pk is not None], figures)
 
 
 def return_to_lapsed(entry: EntryDraft, lot: CreditLot, *, ends_at: datetime) -> None:

@@ -88,3 +88,15 @@ def payers(draft: Draft) -> tuple[Payer, ...]:
             before += share
         found.append(Payer(kind, gross, gross - share, share, burn.lot if burn else None))
     return tuple(found)
+
+
+def share_of(draft: Draft, payer: Payer, amount: Decimal) -> Decimal:
+    """Give a payer's share of a part of the subtotal, after its share of the discount.
+
+    Every payer carries the same share of usage, fees and commitment (DESIGN 6, stage 9).
+    """
+    if amount <= 0:
+        return ZERO
+    discounted = proportion(amount, draft.subtotal - draft.discount, draft.subtotal)
+    whole = sum((each.net for each in draft.payers), ZERO)
+    return proportion(discounted, payer.net, whole)

@@ -9,6 +9,8 @@ from billing.pipeline.draft import Demand, Draft, Line, traced
 from pricing import calculators
 from pricing.terms import FlatRate
 
+ADVANCE = "ADVANCE"
+
 
 def rate(draft: Draft) -> Draft:
     """Price what is left by each charge's model, with the steps that explain it.
@@ -48,4 +50,5 @@ def _line(demand: Demand) -> Line | None:
         unit_price=single.unit_price if single else None,
         amount=priced.amount,
         steps=priced.steps,
+        in_advance=demand.charge.timing == ADVANCE,
     )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 
 from django.db.models import F
 
 from aforo import money
 from aforo.errors import InvariantBroken
 from aforo.money import ZERO, plain
-from billing.models import Settlement, SettlementStatus
-from billing.pipeline import paid, showing
-from billing.pipeline.draft import Draft, Payer, StageTrace
+from aforo.periods import Period
+from billing.models import AdvanceFee, Settlement, SettlementKind, SettlementStatus
+from billing.pipeline import paid, payment, showing
+from billing.pipeline.draft import Draft, StageTrace
 from ledger import recipes
 from ledger.models import Book, Event
 from wallets import reads, waterfall
@@ -23,30 +26,39 @@ from wallets.models import CreditLot, Debit
 
 
 def settle(
-    *, book: Book, settlement: Settlement, draft: Draft, now: datetime, next_ends_at: datetime
+    *,
+    book: Book,
+    settlement: Settlement,
+    draft: Draft,
+    now: datetime,
+    next_period: Period,
+    rolled_on: Mapping[str, Sequence[Decimal]] = MappingProxyType({}),
 ) -> None:
-    """Write a settled cycle in one entry dated at its end. The book must be locked.
+    """Write a settled cycle in one entry dated at its end, an opening at `now`. The book must be
+    locked.
 
-    Needs: payers, burns. Gives: movements, postings, the settlement with its trace.
-    Keeps: what the cycle burned, before and now, is what Route said, lot by lot. What returns to a
-    paid lot that has lapsed lives on to the end of the next cycle, `next_ends_at`.
+    Needs: payers, burns. Gives: movements, postings, the settlement with its trace, the fees in
+    advance of `next_period`. Keeps: what the cycle burned, before and now, is what Route said, lot
+    by lot. What returns to a paid lot that has lapsed lives on to the end of `next_period`.
     """
+    is_cycle = settlement.kind == SettlementKind.CYCLE
     journal = Journal()
     entry = journal.entry(
         book=book,
         event=Event.SETTLEMENT,
-        occurred_at=settlement.ends_at,
+        occurred_at=settlement.ends_at if is_cycle else now,
         document={
             "settlement": str(settlement.pk),
             "subscription": str(settlement.subscription_id),
+            "kind": str(settlement.kind),
             "cycle": str(settlement.cycle),
             "total": plain(draft.total),
             "to_invoice": plain(draft.to_invoice),
             "arrears": plain(draft.arrears),
         },
-        at_period_end=True,
+        at_period_end=is_cycle,
     )
-    _burn(entry, settlement, draft, next_ends_at)
+    _burn(entry, settlement, draft, next_period.ends_at)
     _accrue(entry, draft)
     journal.write()
     for overage in draft.overages:
@@ -58,8 +70,12 @@ def settle(
     settlement.arrears = draft.arrears
     settlement.stages = showing.stages(_finished(draft, entry))
     settlement.totals = showing.totals(draft)
+    settlement.rolled_on = {
+        code: [plain(quantity) for quantity in rolled] for code, rolled in rolled_on.items()
+    }
     settlement.entry_id = entry.id
-    settlement.save(update_fields=["status", "settled_at", "arrears", "stages", "totals", "entry"])
+    settlement.save()
+    _keep_fee(entry, settlement, next_period)
 
 
 def _burn(entry: EntryDraft, settlement: Settlement, draft: Draft, next_ends_at: datetime) -> None:
@@ -71,8 +87,7 @@ def _burn(entry: EntryDraft, settlement: Settlement, draft: Draft, next_ends_at:
 
     paid.bring_to(
         entry,
-        subscription=settlement.subscription,
-        cycle=settlement.cycle,
+        settlement=settlement,
         draft=draft,
         may_lower=lambda lot: True,
         given_back=given_back,
@@ -80,7 +95,7 @@ def _burn(entry: EntryDraft, settlement: Settlement, draft: Draft, next_ends_at:
 
 
 def _accrue(entry: EntryDraft, draft: Draft) -> None:
-    """Post what goes to the invoice as unbilled, with its share of commitment and rounding.
+    """Post what goes to the invoice as unbilled, with its share of fees, commitment and rounding.
 
     Arrears post nothing until they are paid: collection is not probable.
     """
@@ -88,31 +103,44 @@ def _accrue(entry: EntryDraft, draft: Draft) -> None:
     if due is None:
         return
     residue = min(draft.rounding, due.net)
-    net = due.net - residue
-    fees = min(_share(draft, due, _fees(draft)), net)
+    left = due.net - residue
+    parts = []
+    for amount in (_fees(draft), draft.commitment, draft.in_advance):
+        parts.append(min(payment.share_of(draft, due, amount), left))
+        left -= parts[-1]
+    fees, commitment, ahead = parts
     entry.lines += recipes.usage_uncovered(
-        net=net,
+        net=due.net - residue,
         fees=fees,
-        commitment=min(_share(draft, due, draft.commitment), net - fees),
+        commitment=commitment,
+        advance_fees=ahead,
         currency=draft.currency,
     )
     entry.lines += recipes.rounding(residue=residue, currency=draft.currency)
 
 
 def _fees(draft: Draft) -> Decimal:
-    return sum((line.amount for line in draft.lines if line.kind == "FEE"), ZERO)
+    fees = (line for line in draft.lines if line.kind == "FEE" and not line.in_advance)
+    return sum((line.amount for line in fees), ZERO)
 
 
-def _share(draft: Draft, payer: Payer, amount: Decimal) -> Decimal:
-    """Give a payer's share of a part of the subtotal, after its share of the discount.
-
-    Every payer carries the same share of usage, fees and commitment (DESIGN 6, stage 9).
-    """
-    if amount <= 0:
-        return ZERO
-    discounted = money.proportion(amount, draft.subtotal - draft.discount, draft.subtotal)
-    whole = sum((each.net for each in draft.payers), ZERO)
-    return money.proportion(discounted, payer.net, whole)
+def _keep_fee(entry: EntryDraft, settlement: Settlement, period: Period) -> None:
+    """Keep what was posted in advance of a period, to be earned by its days."""
+    owed = sum((line.amount for line in entry.lines if line.credit == recipes.PLAN_FEES), ZERO)
+    if owed == 0:
+        return
+    is_cycle = settlement.kind == SettlementKind.CYCLE
+    AdvanceFee.objects.create(
+        settlement=settlement,
+        book_id=settlement.book_id,
+        subscription_id=settlement.subscription_id,
+        cycle=settlement.cycle + 1 if is_cycle else settlement.cycle,
+        starts_at=period.starts_at,
+        ends_at=period.ends_at,
+        currency=settlement.currency,
+        amount=owed,
+        recognised_through=period.starts_at,
+    )
 
 
 def _finished(draft: Draft, entry: EntryDraft) -> Draft:

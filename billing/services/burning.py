@@ -17,7 +17,7 @@ from django.db.models import F, Max
 from aforo.sandbox.services import now_for
 from billing import pipeline
 from billing.models import Settlement, Subscription
-from billing.pipeline import load, paid
+from billing.pipeline import load, paid, proration
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft
 from billing.services import subscriptions
@@ -50,13 +50,7 @@ def forecast(
 
     Fees and the minimum spend are left out: they fall due at the cycle's end.
     """
-    cycle = Settlement(
-        subscription=subscription,
-        book=book,
-        cycle=subscription.cycle,
-        starts_at=subscription.current_starts_at,
-        ends_at=subscription.current_ends_at,
-    )
+    cycle = stand_in(subscription)
     draft = load.load(
         book=book,
         subscription=subscription,
@@ -71,7 +65,18 @@ def forecast(
         until=until,
         pays=pays,
     )
-    return pipeline.run(pipeline.to_date(draft))
+    return pipeline.run(pipeline.to_date(proration.prorate(draft)))
+
+
+def stand_in(subscription: Subscription) -> Settlement:
+    """Stand in for the settlement that the open cycle will have; never saved."""
+    return Settlement(
+        subscription=subscription,
+        book_id=subscription.customer_id,
+        cycle=subscription.cycle,
+        starts_at=subscription.current_starts_at,
+        ends_at=subscription.current_ends_at,
+    )
 
 
 def burn_through(*, book: Book, until: datetime) -> list[tuple[Subscription, Draft]]:
@@ -186,8 +191,7 @@ def _burn(
     )
     paid.bring_to(
         entry,
-        subscription=subscription,
-        cycle=subscription.cycle,
+        settlement=stand_in(subscription),
         draft=draft,
         may_lower=may_lower,
         given_back=lambda lot: None,

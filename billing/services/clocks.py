@@ -15,7 +15,7 @@ from aforo.errors import Conflict, FieldError, Invalid
 from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import UnknownTestClock, get_clock
 from billing.models import Subscription, SubscriptionStatus
-from billing.services import milestones, prepayment, settlement
+from billing.services import milestones, prepayment, settlement, subscriptions
 from ledger.models import Book
 from pricing.models import BillingMode
 from wallets import services as wallets
@@ -74,11 +74,9 @@ def advance(
 
 def _next_instant(clock_id: UUID, to: datetime) -> datetime | None:
     """Find the earliest moment up to `to` at which a customer of the clock has something due."""
-    cycles = (
-        Subscription.objects.filter(customer__book__test_clock=clock_id)
-        .exclude(status=SubscriptionStatus.CANCELLED)
-        .select_related("version")
-    )
+    cycles = Subscription.objects.filter(
+        customer__book__test_clock=clock_id, status__in=subscriptions.LIVE
+    ).select_related("version")
     due, first_ends, graces = [], dict[int, datetime](), dict[int, timedelta]()
     for cycle in cycles:
         due.append(settlement.due_at(cycle))

@@ -10,7 +10,15 @@ from uuid import UUID
 from django.db import transaction
 
 from billing.models import SettlementRun
-from billing.services import burning, campaign_runs, milestones, prepayment, runs, settlement
+from billing.services import (
+    burning,
+    campaign_runs,
+    fees,
+    milestones,
+    prepayment,
+    runs,
+    settlement,
+)
 from ledger import services as ledger
 from pricing import services as pricing
 from wallets import services as wallets
@@ -51,6 +59,9 @@ def sweep(*, now: datetime, clock: settlement.Clock, carry_out: CarryOut | None 
     lapsed = expire(until=now)
     for book_id in prepayment.due_books(now=now):
         prepayment.burn_prepaid(book_id=book_id)
+    for book_id in fees.due_books(now=now):
+        with transaction.atomic():
+            fees.recognise_fees(book=ledger.lock_book(book_id=book_id), until=now)
     # Usage earns its milestone before the window that it falls into is closed.
     granted = milestones.check(now=now)
     pricing.follow_windows(now=now)

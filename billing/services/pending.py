@@ -27,7 +27,7 @@ def pending(*, book: Book, now: datetime) -> dict[str, Decimal]:
             until=until,
             pays=lambda lot: reads.is_alive(lot, now),
         )
-        before = paid.by_lot(subscription_id=subscription.pk, cycle=subscription.cycle)
+        before = paid.by_lot(settlement=burning.stand_in(subscription))
         after = paid.targets(draft)
         lots = CreditLot.objects.select_related("unit_wallet__metric").in_bulk({*before, *after})
         for lot_id, lot in lots.items():

@@ -57,26 +57,41 @@ def burn_prepaid(*, book_id: int) -> None:
 
 
 def reactivate(*, book: Book) -> None:
-    """Lift each suspension whose arrears are paid and whose open usage is covered now.
+    """Start what waits for credits, and lift each suspension whose arrears are paid, whose open
+    usage is covered now and whose fees in advance are.
 
     The credits of the period that were held back are issued. The book must be locked.
     """
-    suspended = Subscription.objects.filter(
-        customer=book.pk, status=SubscriptionStatus.SUSPENDED
+    now = now_for(book)
+    waiting = Subscription.objects.filter(
+        customer=book.pk, status__in=[SubscriptionStatus.CREATED, SubscriptionStatus.SUSPENDED]
     ).select_related("version__plan", "offering", "customer__book")
-    waiting = [subscription for subscription in suspended if not owes(subscription)]
-    if not waiting:
-        return
-    drafts = burning.burn_through(book=book, until=now_for(book))
-    uncovered = {subscription.pk for subscription, draft in drafts if draft.arrears > 0}
-    for subscription in waiting:
+    idle = [s for s in waiting.order_by("created_at", "pk") if not owes(s)]
+    uncovered = set()
+    if any(subscription.status == SubscriptionStatus.SUSPENDED for subscription in idle):
+        drafts = burning.burn_through(book=book, until=now)
+        uncovered = {subscription.pk for subscription, draft in drafts if draft.arrears > 0}
+    for subscription in idle:
         if subscription.pk not in uncovered:
-            subscriptions.set_status(
-                book=book, subscription=subscription, status=SubscriptionStatus.ACTIVE
-            )
-            subscriptions.issue_plan_credits(
-                book=book, subscription=subscription, at=subscription.current_starts_at
-            )
+            _go_on(book, subscription, now)
+
+
+def _go_on(book: Book, subscription: Subscription, now: datetime) -> None:
+    """Let a subscription run from now, once the fees in advance that it waits for are paid."""
+    if subscription.status == SubscriptionStatus.CREATED:
+        subscriptions.begin_at(subscription=subscription, now=now)
+        subscriptions.start_if_paid(book=book, subscription=subscription, now=now)
+    elif subscription.is_fee_due:
+        # A cycle that is over is settled first, and asks for the fees of the next one.
+        if now < subscription.current_ends_at:
+            subscriptions.start_if_paid(book=book, subscription=subscription, now=now)
+    else:
+        subscriptions.set_status(
+            book=book, subscription=subscription, status=SubscriptionStatus.ACTIVE
+        )
+        subscriptions.issue_plan_credits(
+            book=book, subscription=subscription, at=subscription.current_starts_at
+        )
 
 
 def owes(subscription: Subscription) -> bool:

@@ -40,9 +40,8 @@ from billing.models import (
     SettlementRun,
     SettlementRunItem,
     Subscription,
-    SubscriptionStatus,
 )
-from billing.services import settlement
+from billing.services import settlement, subscriptions
 from ledger import services as ledger
 from ledger.models import Book
 
@@ -109,7 +108,7 @@ def due_books(*, run: SettlementRun) -> QuerySet[Book]:
         F("version__grace_hours") * Value(timedelta(hours=1)), output_field=DurationField()
     )
     over = (
-        Subscription.objects.exclude(status=SubscriptionStatus.CANCELLED)
+        Subscription.objects.filter(status__in=subscriptions.LIVE)
         .annotate(
             due_at=ExpressionWrapper(F("current_ends_at") + grace, output_field=DateTimeField())
         )

@@ -8,26 +8,32 @@ Killed between the two, the next call goes on from the sealed cycle.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
 
 from aforo.errors import NotFound
+from aforo.money import ZERO
 from billing import pipeline
 from billing.models import (
     Settlement,
+    SettlementKind,
     SettlementStatus,
     Subscription,
     SubscriptionStatus,
 )
-from billing.pipeline import load, settle
+from billing.pipeline import advance, load, settle
 from billing.pipeline import usage as usages
-from billing.services import burning, invoices, prepayment, subscriptions
+from billing.pipeline.draft import Draft, MetricUsage
+from billing.services import burning, fees, invoices, prepayment, subscriptions
 from ledger import services as ledger
 from ledger.models import Book
+from pricing import services as pricing
+from pricing.terms import IncludedQuota, rolled_generations
 from wallets import services as wallets
 
 Clock = Callable[[], datetime]
@@ -40,8 +46,7 @@ class UnknownSettlement(NotFound):
 def _live(book_id: int) -> list[Subscription]:
     """Give a customer's live subscriptions, the one whose cycle ends first in front."""
     return list(
-        Subscription.objects.filter(customer=book_id)
-        .exclude(status=SubscriptionStatus.CANCELLED)
+        Subscription.objects.filter(customer=book_id, status__in=subscriptions.LIVE)
         .select_related("customer__book", "version__plan", "offering")
         .order_by("current_ends_at", "created_at", "pk")
     )
@@ -86,33 +91,73 @@ def settle_cycle(*, subscription: Subscription, now: datetime) -> bool:
         # What lapsed within the cycle pays for the usage of its lifetime first.
         burning.lapse_through(book=book, limit=settlement.ends_at - burning.MICROSECOND)
         wallets.release_due(book=book, until=settlement.ends_at)
-        draft = pipeline.run(
-            load.load(
-                book=book,
-                subscription=current,
-                settlement=settlement,
-                usage=usage,
-                full_period=subscriptions.period_of(current, settlement.cycle),
-            )
-        )
-        next_ends_at = subscriptions.period_of(current, settlement.cycle + 1).ends_at
+        draft = _priced(book, current, settlement, usage)
         settle.settle(
-            book=book, settlement=settlement, draft=draft, now=now, next_ends_at=next_ends_at
+            book=book,
+            settlement=settlement,
+            draft=draft,
+            now=now,
+            next_period=subscriptions.period_of(current, settlement.cycle + 1),
+            rolled_on=_rolled_on(current, settlement, draft),
         )
         if draft.billing_mode != "PREPAID" and draft.lines:
             invoices.draft_invoice(customer=current.customer, settlement=settlement, draft=draft)
-        # A shortfall of the minimum spend is owed, but it does not suspend (DECISIONS 17).
-        if draft.arrears > draft.commitment:
-            subscriptions.set_status(
-                book=book, subscription=current, status=SubscriptionStatus.SUSPENDED
-            )
-        elif current.status == SubscriptionStatus.SUSPENDED and not prepayment.owes(current):
-            subscriptions.set_status(
-                book=book, subscription=current, status=SubscriptionStatus.ACTIVE
-            )
+        _set_state(book, current, draft)
         _go_on(book, current, settlement)
     invoices.finalize_drafts(book_id=settlement.book_id, now=now)
     return True
+
+
+def _priced(
+    book: Book, current: Subscription, settlement: Settlement, usage: Mapping[str, MetricUsage]
+) -> Draft:
+    """Run the stages. What PREPAID credits do not cover with the fees of the next cycle is settled
+    without them: a period that is not served makes no arrears (DECISIONS 28).
+    """
+    loaded = load.load(
+        book=book,
+        subscription=current,
+        settlement=settlement,
+        usage=usage,
+        full_period=subscriptions.period_of(current, settlement.cycle),
+    )
+    ahead = advance.charged_ahead(load.charge_terms(pricing.charges_of(current.version)))
+    draft = pipeline.run(advance.of_cycle(loaded, ahead))
+    current.is_fee_due = draft.billing_mode == "PREPAID" and bool(ahead) and draft.arrears > 0
+    return pipeline.run(advance.of_cycle(loaded, ())) if current.is_fee_due else draft
+
+
+def _rolled_on(
+    current: Subscription, settlement: Settlement, draft: Draft
+) -> dict[str, list[Decimal]]:
+    """Give what of each charge's included quantity the next cycle takes over (DECISIONS 38)."""
+    came = load.rolled_generations(current, settlement.cycle)
+    rolled_on = {}
+    for demand in draft.demands:
+        code, terms = demand.charge.code, demand.charge.terms
+        if isinstance(terms, IncludedQuota):
+            rolled = came.get(code, [])
+            rolled_on[code] = rolled_generations(
+                terms.rollover,
+                own=draft.quotas.get(code, ZERO) - sum(rolled, ZERO),
+                rolled=rolled,
+                used=demand.included,
+            )
+    return {code: rolled for code, rolled in rolled_on.items() if rolled}
+
+
+def _set_state(book: Book, current: Subscription, draft: Draft) -> None:
+    """Suspend for arrears or for fees that are not covered; a cycle that is paid lifts it.
+
+    A shortfall of the minimum spend is owed, but it does not suspend (DECISIONS 17).
+    """
+    if draft.arrears > draft.commitment or current.is_fee_due:
+        status = SubscriptionStatus.SUSPENDED
+    elif current.status == SubscriptionStatus.SUSPENDED and not prepayment.owes(current):
+        status = SubscriptionStatus.ACTIVE
+    else:
+        return
+    subscriptions.set_status(book=book, subscription=current, status=status)
 
 
 def _seal(subscription: Subscription, now: datetime) -> Settlement | None:
@@ -125,6 +170,7 @@ def _seal(subscription: Subscription, now: datetime) -> Settlement | None:
         settlement, _ = Settlement.objects.get_or_create(
             subscription=current,
             cycle=current.cycle,
+            kind=SettlementKind.CYCLE,
             defaults={
                 "book_id": current.customer_id,
                 "starts_at": current.current_starts_at,
@@ -139,8 +185,9 @@ def _seal(subscription: Subscription, now: datetime) -> Settlement | None:
 
 
 def _go_on(book: Book, subscription: Subscription, settlement: Settlement) -> None:
-    """Do what is due after Settle: the next cycle, rollover, lapses, its credits."""
+    """Do what is due after Settle: the next cycle, fees earned, rollover, lapses, its credits."""
     subscriptions.open_next_cycle(subscription)
+    fees.recognise_fees(book=book, until=settlement.ends_at)
     wallets.roll_over(
         book=book,
         cause=subscriptions.plan_cause(subscription),

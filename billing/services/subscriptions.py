@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
@@ -11,10 +12,11 @@ from django.db.models import F
 
 from aforo import periods
 from aforo.errors import Conflict, FieldError, Invalid, NotFound
+from aforo.money import ZERO
 from aforo.periods import Interval
 from aforo.sandbox.services import now_for
 from billing.models import Claim, Customer, Subscription, SubscriptionStatus
-from billing.services import campaigns
+from billing.services import campaigns, fees, openings
 from billing.services.customers import zone_of
 from ledger import services as ledger
 from ledger.models import Book
@@ -108,9 +110,61 @@ def subscribe(
         _set_first_period(subscription, anchor_day)
         subscription.save(force_insert=True)
         _provision(book, subscription)
-        issue_plan_credits(book=book, subscription=subscription, at=start)
-        campaigns.give_to_subscriber(book=book, subscription=subscription)
+        start_if_paid(book=book, subscription=subscription, now=now)
         return subscription
+
+
+def start_if_paid(*, book: Book, subscription: Subscription, now: datetime) -> bool:
+    """Bill the fees in advance of the open cycle, and issue its credits; tell whether it runs.
+
+    PREPAID credits that do not cover the fees leave it waiting: CREATED before its first cycle,
+    SUSPENDED later, with nothing owed (DECISIONS 28). The book must be locked.
+    """
+    if subscription.status == SubscriptionStatus.TRIALING:
+        _give_first(book, subscription)
+        return True
+    is_renewal = subscription.status == SubscriptionStatus.SUSPENDED
+    starts_at = max(now, subscription.current_starts_at) if is_renewal else subscription.starts_at
+    is_paid = openings.open_cycle(
+        book=book,
+        subscription=subscription,
+        part=periods.Period(starts_at, subscription.current_ends_at),
+        full=period_of(subscription, subscription.cycle),
+        now=now,
+    )
+    waiting = SubscriptionStatus.SUSPENDED if is_renewal else SubscriptionStatus.CREATED
+    status = SubscriptionStatus.ACTIVE if is_paid else waiting
+    if (subscription.status, subscription.is_fee_due) != (status, not is_paid):
+        subscription.is_fee_due = not is_paid
+        subscription.save(update_fields=["is_fee_due"])
+        set_status(book=book, subscription=subscription, status=status)
+    if is_paid and is_renewal:
+        issue_plan_credits(book=book, subscription=subscription, at=starts_at)
+    elif is_paid:
+        _give_first(book, subscription)
+    return is_paid
+
+
+def _give_first(book: Book, subscription: Subscription) -> None:
+    issue_plan_credits(book=book, subscription=subscription, at=subscription.starts_at)
+    campaigns.give_to_subscriber(book=book, subscription=subscription)
+
+
+def begin_at(*, subscription: Subscription, now: datetime) -> None:
+    """Let a subscription that waited for credits start now; an anchor day is kept."""
+    if subscription.anchor_at == subscription.starts_at:
+        subscription.anchor_at = now
+    subscription.starts_at = subscription.current_starts_at = now
+    subscription.usage_closed_through = now
+    while period_of(subscription, 0).ends_at <= now:
+        subscription.first_index += 1
+    subscription.current_ends_at = period_of(subscription, 0).ends_at
+    subscription.save(
+        update_fields=[
+            "anchor_at", "starts_at", "current_starts_at", "usage_closed_through", "first_index",
+            "current_ends_at",
+        ]
+    )  # fmt: skip
 
 
 def check_metrics_free(book: Book, version_id: int, *, leaving: Subscription | None = None) -> None:
@@ -119,7 +173,9 @@ def check_metrics_free(book: Book, version_id: int, *, leaving: Subscription | N
     `leaving` is one that gives its metrics up. Raises: MetricAlreadySubscribed.
     """
     mine = Metric.objects.filter(charges__version=version_id)
-    live = Subscription.objects.filter(customer=book.pk, status__in=LIVE)
+    live = Subscription.objects.filter(
+        customer=book.pk, status__in=[*LIVE, SubscriptionStatus.CREATED]
+    )
     if leaving is not None:
         live = live.exclude(pk=leaving.pk)
     theirs = Metric.objects.filter(charges__version__in=live.values("version"))
@@ -186,7 +242,9 @@ def open_next_cycle(subscription: Subscription) -> None:
         subscription.status = SubscriptionStatus.ACTIVE
     subscription.current_starts_at = subscription.current_ends_at
     subscription.current_ends_at = period_of(subscription, subscription.cycle).ends_at
-    subscription.save(update_fields=["cycle", "status", "current_starts_at", "current_ends_at"])
+    subscription.save(
+        update_fields=["cycle", "status", "current_starts_at", "current_ends_at", "is_fee_due"]
+    )
 
 
 def _provision(book: Book, subscription: Subscription) -> None:
@@ -258,17 +316,19 @@ def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) 
     """
     if subscription.status not in {SubscriptionStatus.ACTIVE, SubscriptionStatus.TRIALING}:
         return
-    templates = (
-        GrantTemplate.objects.filter(version=subscription.version)
+    templates = [
+        template
+        for template in GrantTemplate.objects.filter(version=subscription.version)
         .select_related("metric")
         .order_by("position", "pk")
-    )
-    lots = [
-        _plan_lot(book, subscription, template, at)
-        for template in templates
         if template.recurrence == Recurrence.EVERY_CYCLE or subscription.cycle == 0
     ]
-    wallets.issue(
+    shares = fees.shares(subscription=subscription, templates=templates)
+    lots = [
+        _plan_lot(book, subscription, template, at, carrying=share)
+        for template, share in zip(templates, shares, strict=True)
+    ]
+    issued = wallets.issue(
         book=book,
         lots=lots,
         occurred_at=at,
@@ -277,6 +337,7 @@ def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) 
             "plan": f"{subscription.version.plan.code} v{subscription.version.number}",
         },
     )
+    fees.give_up(subscription=subscription, amount=sum((lot.carrying for lot in issued), ZERO))
 
 
 def plan_cause(subscription: Subscription) -> str:
@@ -285,7 +346,12 @@ def plan_cause(subscription: Subscription) -> str:
 
 
 def _plan_lot(
-    book: Book, subscription: Subscription, template: GrantTemplate, at: datetime
+    book: Book,
+    subscription: Subscription,
+    template: GrantTemplate,
+    at: datetime,
+    *,
+    carrying: Decimal,
 ) -> CreditLot:
     wallet: Wallet | UnitWallet
     currency = subscription.version.plan.currency
@@ -300,6 +366,7 @@ def _plan_lot(
         source=Source.PLAN,
         quantity=template.quantity,
         now=at,
+        carrying=carrying,
         currency=currency,
         cause=f"{plan_cause(subscription)}{template.code}:{period}",
         priority=template.priority,

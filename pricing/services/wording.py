@@ -238,12 +238,16 @@ def _read_charge(
         terms, needs_feed = dict(to_json(parsed)), not isinstance(parsed, FlatRate)
     except Invalid as error:
         faults += [FieldError(f"{here}/terms{e.pointer}", e.code, e.detail) for e in error.errors]
+    timing = raw.get("timing", Timing.ARREARS)
+    if needs_feed and timing == Timing.ADVANCE:
+        detail = "Only a flat fee can be charged in advance: usage is not known yet."
+        faults.append(FieldError(f"{here}/timing", "not_in_advance", detail))
     charge = Charge(
         code=raw["code"],
         model=raw["model"],
         description=raw.get("description", ""),
         terms=terms,
-        timing=raw.get("timing", Timing.ARREARS),
+        timing=timing,
         position=position,
     )
     return charge, _read_feeds(here, raw, metrics, faults, needed=needs_feed)

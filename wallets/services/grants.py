@@ -137,16 +137,18 @@ def measured(lot: CreditLot) -> dict[str, object]:
 
 def issue(
     *, book: Book, lots: Sequence[CreditLot], occurred_at: datetime, document: dict[str, object]
-) -> None:
-    """Issue granted lots that hold no consideration, in one entry. The book must be locked.
+) -> list[CreditLot]:
+    """Issue granted lots in one entry; what they hold comes out of plan fees paid in advance. The
+    book must be locked.
 
-    A lot whose `cause` the book has had before is left out: a grant never comes twice.
+    A lot whose `cause` the book has had before is left out: a grant never comes twice. Gives the
+    lots that were issued.
     """
     causes = [lot.cause for lot in lots if lot.cause]
     had = set(CreditLot.objects.filter(book=book, cause__in=causes).values_list("cause", flat=True))
     fresh = [lot for lot in lots if lot.cause not in had]
     if not fresh:
-        return
+        return []
     journal = Journal()
     draft = journal.entry(
         book=book,
@@ -156,5 +158,14 @@ def issue(
     )
     for lot in fresh:
         draft.grant(lot)
+        draft.lines += recipes.credits_sold(
+            kind=lot.kind,
+            source=lot.source,
+            carrying=lot.carrying,
+            currency=lot.currency,
+            lot=lot.id,
+            paid_into=recipes.PLAN_FEES,
+        )
     journal.write()
     tell_granted(book, fresh, occurred_at)
+    return fresh

@@ -3,36 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
 
 from aforo import money
 from aforo.api.renderers import timestamp
 from ledger.models import Book, Event
-from pricing.terms import Rollover, RolloverMode, parse_rollover
+from pricing.terms import parse_rollover, rolled_quantity
 from wallets import holds
 from wallets.journal import Journal
 from wallets.models import CreditLot
-
-ZERO = Decimal(0)
-
-
-def rolled_quantity(rule: Rollover, remaining: Decimal) -> Decimal:
-    """Give how much of what remains rolls on; never more than there is (DECISIONS 38).
-
-    CAPPED: below `minimum` nothing, else at most `maximum`. PERCENT of 100.5 at 50 is 50.25.
-    """
-    match rule.mode:
-        case RolloverMode.ALL:
-            return remaining
-        case RolloverMode.PERCENT:
-            assert rule.percent is not None, "a percent rule has its percent"
-            return money.proportion(remaining, rule.percent, Decimal(100))
-        case RolloverMode.CAPPED:
-            if rule.minimum is not None and remaining < rule.minimum:
-                return ZERO
-            return remaining if rule.maximum is None else min(remaining, rule.maximum)
-        case RolloverMode.NONE:
-            return ZERO
 
 
 @money.exact

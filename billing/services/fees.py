@@ -1,0 +1,99 @@
+"""Fees in advance are earned by the days of their period (DECISIONS 27)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db.models import F
+
+from aforo import money
+from aforo.money import ZERO, plain
+from billing.models import AdvanceFee, Subscription
+from ledger import recipes
+from ledger import services as ledger
+from ledger.models import Book, Event
+from pricing.models import GrantTemplate, Kind
+
+DAY = timedelta(days=1)
+
+
+def recognise_fees(*, book: Book, until: datetime) -> int:
+    """Earn what the days up to `until` have served, cumulatively; the last day takes the rest.
+
+    The book must be locked. Repeating posts nothing twice. Gives the number of fees that moved.
+    """
+    fees = AdvanceFee.objects.filter(
+        book=book, recognised__lt=F("amount"), starts_at__lt=until
+    ).order_by("starts_at", "pk")
+    drafts = []
+    for fee in fees:
+        days = -((fee.starts_at - fee.ends_at) // DAY)
+        earned = recipes.fee_earned_to_date(
+            fee=fee.amount,
+            days=days if until >= fee.ends_at else (until - fee.starts_at) // DAY,
+            of_days=days,
+        )
+        change, fee.recognised = earned - fee.recognised, max(earned, fee.recognised)
+        fee.recognised_through = min(until, fee.ends_at)
+        fee.save(update_fields=["recognised", "recognised_through"])
+        if change > ZERO:
+            drafts.append(
+                ledger.EntryDraft(
+                    book=book,
+                    event=Event.FEE_RECOGNISED,
+                    occurred_at=min(until, fee.ends_at),
+                    document={
+                        "settlement": str(fee.settlement_id),
+                        "subscription": str(fee.subscription_id),
+                        "earned": plain(change),
+                        "of": plain(fee.amount),
+                    },
+                    lines=recipes.fee_earned(amount=change, currency=fee.currency),
+                    at_period_end=True,
+                )
+            )
+    ledger.append(drafts)
+    return len(drafts)
+
+
+def due_books(*, now: datetime) -> list[int]:
+    """Give the books with a fee of which another day has passed, those on a test clock left out."""
+    fees = AdvanceFee.objects.filter(
+        recognised__lt=F("amount"), recognised_through__lte=now - DAY, book__test_clock=None
+    )
+    return sorted(set(fees.values_list("book", flat=True)))
+
+
+def shares(*, subscription: Subscription, templates: Sequence[GrantTemplate]) -> list[Decimal]:
+    """Give what each grant of the open cycle holds of the cycle's fees in advance, by stand-alone
+    selling price, never more than that price (DECISIONS 29).
+
+    100 for 100 cash and 20,000 tokens at .002: 71.43 and 28.57. Without a fee, and for promo or
+    units without a price, nothing.
+    """
+    fee = AdvanceFee.objects.filter(subscription=subscription, cycle=subscription.cycle).first()
+    prices = [_selling_price(template) for template in templates]
+    priced = [price for price in prices if price > 0]
+    if fee is None or not priced:
+        return [ZERO for _ in templates]
+    parts = iter(money.split(min(sum(priced, ZERO), fee.amount), priced))
+    return [next(parts) if price > 0 else ZERO for price in prices]
+
+
+def _selling_price(template: GrantTemplate) -> Decimal:
+    if template.kind == Kind.PROMO:
+        return ZERO
+    unit = template.ssp_unit_price
+    if unit is None:
+        unit = Decimal(1) if template.metric_id is None else ZERO
+    return money.to_books(template.quantity * unit)
+
+
+def give_up(*, subscription: Subscription, amount: Decimal) -> None:
+    """Take what became the consideration of credits out of the fee: it is earned as they burn."""
+    if amount > 0:
+        AdvanceFee.objects.filter(subscription=subscription, cycle=subscription.cycle).update(
+            amount=F("amount") - amount
+        )

@@ -1,0 +1,56 @@
+"""Openings: the fees in advance of a cycle, billed when it begins (DECISIONS 28)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from aforo.periods import Period
+from billing import pipeline
+from billing.models import Settlement, SettlementKind, Subscription
+from billing.pipeline import advance, load, settle
+from billing.services import invoices
+from ledger.models import Book
+from pricing.models import BillingMode, Timing
+from wallets import reads
+
+
+def open_cycle(
+    *, book: Book, subscription: Subscription, part: Period, full: Period, now: datetime
+) -> bool:
+    """Bill the fees in advance for `part` of the open cycle's `full` period, through the ten
+    stages; tell whether they are paid or on an invoice.
+
+    PREPAID credits alive now that do not cover them change nothing. The book must be locked.
+    """
+    if not subscription.version.charges.filter(timing=Timing.ADVANCE).exists():
+        return True
+    opening = Settlement(
+        subscription=subscription,
+        book=book,
+        kind=SettlementKind.OPENING,
+        cycle=subscription.cycle,
+        starts_at=part.starts_at,
+        ends_at=part.ends_at,
+        sealed_at=now,
+        currency=subscription.version.plan.currency,
+    )
+    loaded = load.load(
+        book=book,
+        subscription=subscription,
+        settlement=opening,
+        usage={},
+        full_period=full,
+        until=now,
+        pays=lambda lot: reads.is_alive(lot, now),
+    )
+    draft = pipeline.run(advance.of_opening(loaded))
+    if subscription.billing_mode == BillingMode.PREPAID and draft.arrears > 0:
+        return False
+    opening.save(force_insert=True)
+    settle.settle(book=book, settlement=opening, draft=draft, now=now, next_period=part)
+    if subscription.billing_mode != BillingMode.PREPAID and draft.lines:
+        invoice = invoices.draft_invoice(
+            customer=subscription.customer, settlement=opening, draft=draft
+        )
+        invoices.finalize(invoice_id=invoice.pk, now=now)
+    return True
