@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 
 from aforo.sandbox.services import now_for
-from billing.models import Settlement, Subscription, SubscriptionStatus, UsageEvent
+from billing.models import Claim, Settlement, Subscription, SubscriptionStatus, UsageEvent
 from billing.services import burning, subscriptions
 from ledger import services as ledger
 from ledger.models import Book
@@ -95,7 +95,7 @@ def _go_on(book: Book, subscription: Subscription, now: datetime) -> None:
 
 
 def owes(subscription: Subscription) -> bool:
-    """Tell whether arrears of a settled cycle are open."""
-    return Settlement.objects.filter(
-        subscription=subscription, arrears__gt=F("arrears_paid")
-    ).exists()
+    """Tell whether arrears of a settled cycle, or a claim on the customer, are open."""
+    arrears = Settlement.objects.filter(subscription=subscription, arrears__gt=F("arrears_paid"))
+    claims = Claim.objects.filter(book=subscription.customer_id, amount__gt=F("paid"))
+    return arrears.exists() or claims.exists()

@@ -44,7 +44,7 @@ from wallets.services.reservations import (
     reservations,
 )
 from wallets.services.reversals import reverse
-from wallets.services.rollover import roll_over, rolled_quantity
+from wallets.services.rollover import roll_over
 from wallets.services.statements import running_balances, statement, statement_as_of
 from wallets.services.top_ups import (
     Bonus,
@@ -102,7 +102,6 @@ __all__ = [
     "resolve_pending",
     "reverse",
     "roll_over",
-    "rolled_quantity",
     "running_balances",
     "set_auto_refill",
     "statement",

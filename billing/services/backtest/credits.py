@@ -22,9 +22,8 @@ from billing.models import Settlement, Subscription
 from billing.pipeline import load
 from billing.pipeline.draft import Consideration, Draft
 from pricing.models import GrantTemplate, RatePlanVersion, Recurrence
-from pricing.terms import parse_rollover
+from pricing.terms import parse_rollover, rolled_quantity
 from wallets import reads
-from wallets import services as wallets
 from wallets.models import CreditLot, Source
 from wallets.waterfall import Lot
 
@@ -189,7 +188,7 @@ def _after(mine: PlanLot, ends_at: datetime) -> list[PlanLot]:
     rule = parse_rollover(mine.template.rollover)
     if rule.cycles is not None and mine.rolled >= rule.cycles:
         return []
-    rolled = wallets.rolled_quantity(rule, lot.available)
+    rolled = rolled_quantity(rule, lot.available)
     if rolled == 0:
         return []
     return [replace(mine, lot=replace(lot, available=rolled), rolled=mine.rolled + 1)]
