@@ -256,6 +256,7 @@ class Migration(migrations.Migration):
                 ('kind', models.CharField(choices=[('CYCLE', 'A cycle, and the fees in advance of the next'), ('OPENING', 'The fees in advance of a cycle that begins apart')], default='CYCLE', max_length=10)),
                 ('cycle', models.PositiveIntegerField()),
                 ('quantity', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('kept', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
                 ('carrying', models.DecimalField(decimal_places=12, max_digits=38)),
                 ('tax', models.DecimalField(decimal_places=12, max_digits=38)),
                 ('advance_fee', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
@@ -308,6 +309,22 @@ class Migration(migrations.Migration):
                 ('properties', models.JSONField(default=dict)),
                 ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='usage_events', to='ledger.book')),
                 ('metric', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='UsageReservation',
+            fields=[
+                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('quantity', models.DecimalField(decimal_places=6, max_digits=20)),
+                ('properties', models.JSONField(default=dict)),
+                ('status', models.CharField(choices=[('HELD', 'Held'), ('CAPTURED', 'Captured'), ('VOIDED', 'Voided'), ('EXPIRED', 'Expired')], default='HELD', max_length=8)),
+                ('created_at', models.DateTimeField()),
+                ('expires_at', models.DateTimeField()),
+                ('ended_at', models.DateTimeField(blank=True, null=True)),
+                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='usage_reservations', to='ledger.book')),
+                ('holds', models.ManyToManyField(related_name='usage', to='wallets.reservation')),
+                ('metric', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric')),
+                ('subscription', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='billing.subscription')),
             ],
         ),
         migrations.CreateModel(
@@ -418,7 +435,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='cycleburn',
-            constraint=models.CheckConstraint(condition=models.Q(('advance_fee__gte', 0), ('carrying__gte', 0), ('quantity__gte', 0), ('tax__gte', 0)), name='billing_cycleburn_amounts'),
+            constraint=models.CheckConstraint(condition=models.Q(('advance_fee__gte', 0), ('carrying__gte', 0), ('kept__gte', 0), ('quantity__gte', models.F('kept')), ('tax__gte', 0)), name='billing_cycleburn_amounts'),
         ),
         migrations.AddIndex(
             model_name='advancefee',
@@ -451,5 +468,13 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='usageevent',
             constraint=models.CheckConstraint(condition=models.Q(('counted_at__gte', models.F('occurred_at'))), name='billing_usage_counted'),
+        ),
+        migrations.AddConstraint(
+            model_name='usagereservation',
+            constraint=models.CheckConstraint(condition=models.Q(('expires_at__gt', models.F('created_at')), ('quantity__gt', 0)), name='billing_usagereservation_sound'),
+        ),
+        migrations.AddConstraint(
+            model_name='usagereservation',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at', None), ('status', 'HELD')), models.Q(models.Q(('status', 'HELD'), _negated=True), ('ended_at__isnull', False)), _connector='OR'), name='billing_usagereservation_ended'),
         ),
     ]

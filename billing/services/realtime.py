@@ -196,8 +196,7 @@ def charge(
     )
     changes = paid.bring_to(
         entry,
-        subscription=subscription,
-        cycle=subscription.cycle,
+        settlement=burning.stand_in(subscription),
         draft=after,
         may_lower=lambda lot: False,
         keep=True,
