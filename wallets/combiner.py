@@ -3,6 +3,9 @@
 One caller leads: it takes what waits, runs it as one list, and hands the lead on; the others wait
 for its commit. So a hot wallet gets faster under load. No answer leaves before the commit, and a
 list that fails is run again one by one, so that one request never fails its neighbours.
+
+The common lane never waits for a lock: calls of a customer whom others have locked go to a lane of
+their own, whose leader waits, so that nobody else is held up.
 """
 
 from __future__ import annotations
@@ -17,9 +20,19 @@ from django.db import connection
 from aforo.errors import Busy
 from wallets import engine
 from wallets.engine import Request, Result
+from wallets.engine.requests import Ask
 
 MAX_LIST = 500
 WAIT_SECONDS = 30
+
+
+@dataclass(slots=True, eq=False)
+class _Lane:
+    """Calls that wait for the same leader; `waits` says whether it waits for locks."""
+
+    waits: bool
+    waiting: deque[_Call] = field(default_factory=deque)
+    is_led: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -28,8 +41,10 @@ class _Call:
 
     request: Request
     livemode: bool
+    lane: _Lane
     woken: threading.Event = field(default_factory=threading.Event)
     leads: bool = False
+    has_left: bool = False
     result: Result | None = None
     failure: Exception | None = None
 
@@ -37,14 +52,20 @@ class _Call:
     def is_done(self) -> bool:
         return self.result is not None or self.failure is not None
 
+    @property
+    def whose(self) -> tuple[bool, object]:
+        """Tell calls of different customers apart."""
+        asked = self.request
+        return self.livemode, asked.customer_id if isinstance(asked, Ask) else asked.reservation
+
 
 class Combiner:
     """The waiting calls of this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: deque[_Call] = deque()
-        self._is_led = False
+        self._common = _Lane(waits=False)
+        self._own: dict[tuple[bool, object], _Lane] = {}
 
     def take(self, request: Request, *, livemode: bool) -> Result:
         """Take one request, together with whatever else is waiting.
@@ -54,68 +75,94 @@ class Combiner:
         """
         if connection.in_atomic_block:
             return engine.execute([request], livemode=livemode)[0]
-        call = _Call(request, livemode)
+        call = _Call(request, livemode, self._common)
         with self._lock:
-            self._waiting.append(call)
-            call.leads = not self._is_led
-            self._is_led = True
-        if not call.leads and not call.woken.wait(WAIT_SECONDS):
-            self._give_up(call)
-        if call.leads:
-            self._lead(call)
+            self._queue(call, self._own.get(call.whose, self._common))
+        while not call.is_done:
+            if call.leads:
+                self._lead(call)
+            elif not call.woken.wait(WAIT_SECONDS):
+                self._give_up(call)
         if call.failure is not None:
             raise call.failure
-        assert call.result is not None, "a call that was woken has its result"
+        assert call.result is not None, "a call that is done has its result"
         return call.result
+
+    def _queue(self, call: _Call, lane: _Lane) -> None:
+        """Let a call wait in a lane, and lead it where nobody does. The lock is held."""
+        call.lane, call.leads = lane, not lane.is_led
+        lane.waiting.append(call)
+        lane.is_led = True
+        if call.leads:
+            call.woken.set()
+        else:
+            call.woken.clear()
 
     def _give_up(self, call: _Call) -> None:
         with self._lock:
             if call.woken.is_set():
                 return
-            if call in self._waiting:
-                self._waiting.remove(call)
+            call.has_left = True
+            if call in call.lane.waiting:
+                call.lane.waiting.remove(call)
         raise Busy("The request waits for others; send it again with the same key.")
 
     def _lead(self, call: _Call) -> None:
-        """Run lists until the own call is done, then wake the next leader."""
+        """Run lists until the own call is done or sent elsewhere, then wake the next leader."""
+        lane = call.lane
         try:
-            while not call.is_done:
-                self._run(self._take(call.livemode))
+            while not call.is_done and call.lane is lane:
+                self._run(lane, self._take(lane, call.livemode))
         finally:
             with self._lock:
-                successor = self._waiting[0] if self._waiting else None
-                self._is_led = successor is not None
+                successor = lane.waiting[0] if lane.waiting else None
+                lane.is_led = successor is not None
                 if successor is not None:
                     successor.leads = True
                     successor.woken.set()
+                elif self._own.get(call.whose) is lane:
+                    del self._own[call.whose]
 
-    def _take(self, livemode: bool) -> list[_Call]:  # noqa: FBT001
+    def _take(self, lane: _Lane, livemode: bool) -> list[_Call]:  # noqa: FBT001
         """Take the next list: what waits for this mode, in order."""
         with self._lock:
-            taken = [call for call in self._waiting if call.livemode == livemode][:MAX_LIST]
+            taken = [call for call in lane.waiting if call.livemode == livemode][:MAX_LIST]
             chosen = set(map(id, taken))
-            self._waiting = deque(call for call in self._waiting if id(call) not in chosen)
+            lane.waiting = deque(call for call in lane.waiting if id(call) not in chosen)
         return taken
 
-    def _run(self, calls: Sequence[_Call]) -> None:
+    def _run(self, lane: _Lane, calls: Sequence[_Call]) -> None:
         try:
-            results = engine.execute([c.request for c in calls], livemode=calls[0].livemode)
+            self._execute(lane, calls)
+        except Busy as busy:
+            for call in calls:
+                call.failure = Busy(busy.detail)
         except Exception as error:
-            self._run_one_by_one(calls, error)
-        else:
-            for call, result in zip(calls, results, strict=True):
-                call.result = result
+            self._run_one_by_one(lane, calls, error)
         for call in calls:
-            call.woken.set()
+            if call.is_done:
+                call.woken.set()
 
-    def _run_one_by_one(self, calls: Sequence[_Call], error: Exception) -> None:
+    def _execute(self, lane: _Lane, calls: Sequence[_Call]) -> None:
+        """Give the calls their results, and those of a locked customer a lane of their own."""
+        results = engine.execute(
+            [call.request for call in calls], livemode=calls[0].livemode, wait=lane.waits
+        )
+        for call, result in zip(calls, results, strict=True):
+            if isinstance(result, Busy) and not call.has_left:
+                with self._lock:
+                    self._queue(call, self._own.setdefault(call.whose, _Lane(waits=True)))
+            else:
+                call.result = result
+
+    def _run_one_by_one(self, lane: _Lane, calls: Sequence[_Call], error: Exception) -> None:
         """Find out which call the list failed of; a list of one has its answer already."""
         if len(calls) == 1:
             calls[0].failure = error
             return
         for call in calls:
             try:
-                (call.result,) = engine.execute([call.request], livemode=call.livemode)
+                self._execute(lane, [call])
             except Exception as failed:
                 call.failure = failed
 

@@ -80,12 +80,15 @@ def company_book(*, livemode: bool) -> Book:
     return Book.objects.get_or_create(livemode=livemode, key=COMPANY)[0]
 
 
-def lock_books(*, ids: Collection[int], exclusive: bool = False) -> dict[int, Book]:
+def lock_books(
+    *, ids: Collection[int], exclusive: bool = False, wait: bool = True
+) -> dict[int, Book]:
     """Lock books by primary key inside the caller's transaction; read what they cover afterwards.
 
-    `exclusive` also keeps out `share_books`. Raises: Busy after the role's lock_timeout.
+    `exclusive` also keeps out `share_books`; without `wait`, books that others have locked are
+    left out. Raises: Busy after the role's lock_timeout.
     """
-    return {book.pk: book for book in locks.lock_books(ids, exclusive=exclusive)}
+    return {book.pk: book for book in locks.lock_books(ids, exclusive=exclusive, wait=wait)}
 
 
 def lock_book(*, book_id: int, exclusive: bool = False) -> Book:

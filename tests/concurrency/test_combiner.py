@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 
 import pytest
+from django.db import connection, transaction
 
-from aforo.errors import InvariantBroken
+from aforo.errors import Busy, InvariantBroken
 from billing.services import proof
+from ledger import services as ledger
+from ledger.models import Book
 from tests import factories
 from tests.concurrency.test_debits import at_once
 from wallets import engine
@@ -18,8 +25,32 @@ from wallets.combiner import Combiner
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]
 
 
-def request(number: int, amount: int = 1) -> engine.DebitRequest:
-    return engine.DebitRequest(customer_id="cust_1", key=f"k{number}", amount=Decimal(amount))
+def request(number: int, amount: int = 1, customer: str = "cust_1") -> engine.DebitRequest:
+    return engine.DebitRequest(customer_id=customer, key=f"k{number}", amount=Decimal(amount))
+
+
+@contextmanager
+def locked(key: str) -> Iterator[None]:
+    """Keep a customer's book locked by somebody else."""
+    has_it, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        try:
+            with transaction.atomic():
+                ledger.lock_book(book_id=Book.objects.get(key=key).pk)
+                has_it.set()
+                done.wait(60)
+        finally:
+            connection.close()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert has_it.wait(10)
+    try:
+        yield
+    finally:
+        done.set()
+        holder.join()
 
 
 def test_calls_that_meet_make_fewer_lists_than_calls(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,9 +59,11 @@ def test_calls_that_meet_make_fewer_lists_than_calls(monkeypatch: pytest.MonkeyP
     combiner, lists = Combiner(), []
     run = engine.execute
 
-    def counted(requests: Sequence[engine.DebitRequest], *, livemode: bool) -> list[engine.Result]:
+    def counted(
+        requests: Sequence[engine.DebitRequest], *, livemode: bool, wait: bool
+    ) -> list[engine.Result]:
         lists.append(len(requests))
-        return run(requests, livemode=livemode)
+        return run(requests, livemode=livemode, wait=wait)
 
     monkeypatch.setattr(engine, "execute", counted)
     results = at_once(40, lambda n: combiner.take(request(n), livemode=False))
@@ -47,10 +80,12 @@ def test_one_that_fails_does_not_fail_its_neighbours(monkeypatch: pytest.MonkeyP
     factories.top_up("cust_1", "100")
     combiner, run = Combiner(), engine.execute
 
-    def planted(requests: Sequence[engine.DebitRequest], *, livemode: bool) -> list[engine.Result]:
+    def planted(
+        requests: Sequence[engine.DebitRequest], *, livemode: bool, wait: bool
+    ) -> list[engine.Result]:
         if any(r.key == "k7" for r in requests):
             raise InvariantBroken("planted")
-        return run(requests, livemode=livemode)
+        return run(requests, livemode=livemode, wait=wait)
 
     def call(number: int) -> engine.Result | str:
         try:
@@ -64,3 +99,52 @@ def test_one_that_fails_does_not_fail_its_neighbours(monkeypatch: pytest.MonkeyP
     assert results[7] == "planted"
     assert sum(isinstance(r, Answer) for r in results) == 19
     assert factories.available(book) == 81
+
+
+def test_a_locked_customer_waits_alone() -> None:
+    """Ten calls of the locked one end as Busy together; thirty of the other are not held up."""
+    for key in ("cust_1", "cust_2"):
+        factories.customer(key)
+        factories.top_up(key, "100")
+    combiner = Combiner()
+
+    def call(number: int) -> tuple[str, float]:
+        customer = "cust_1" if number % 4 == 0 else "cust_2"
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '1500ms'")
+        begun = time.monotonic()
+        try:
+            result = combiner.take(request(number, customer=customer), livemode=False)
+        except Busy as busy:
+            return f"{customer} {busy.code}", time.monotonic() - begun
+        return f"{customer} {type(result).__name__}", time.monotonic() - begun
+
+    with locked("cust_1"):
+        results = at_once(40, call)
+
+    outcomes = Counter(outcome for outcome, _ in results)
+    assert outcomes == {"cust_1 busy": 10, "cust_2 Answer": 30}
+    assert max(took for outcome, took in results if outcome == "cust_2 Answer") < 1.2
+    assert max(took for _, took in results) < 4
+    assert isinstance(combiner.take(request(0), livemode=False), Answer)
+    assert proof.verify().ok
+
+
+def test_calls_of_a_customer_who_is_locked_for_a_moment_are_taken_together_after_it() -> None:
+    book = factories.customer()
+    factories.top_up("cust_1", "100")
+    combiner = Combiner()
+    results: list[engine.Result] = []
+
+    with locked("cust_1"):
+        caller = threading.Thread(
+            target=lambda: results.extend(
+                at_once(20, lambda n: combiner.take(request(n), livemode=False))
+            )
+        )
+        caller.start()
+        time.sleep(0.3)
+    caller.join()
+
+    assert sum(isinstance(r, Answer) for r in results) == 20
+    assert factories.available(book) == 80

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import assert_never
+from uuid import UUID
 
 from django.db import transaction
 
 from aforo import money
-from aforo.errors import DomainError
+from aforo.errors import Busy, DomainError
 from ledger import services as ledger
 from ledger.models import Book
 from wallets.answers import Answer
@@ -55,32 +56,49 @@ __all__ = [
 
 
 @money.exact
-def execute(requests: Sequence[Request], *, livemode: bool) -> list[Result]:
+def execute(requests: Sequence[Request], *, livemode: bool, wait: bool = True) -> list[Result]:
     """Take a list of requests; give an answer or a refusal for each, in order.
 
     One transaction: locks the books by primary key, commits before it returns (unless the caller
-    holds a transaction open). Raises: Busy when a lock is not had in time; then nothing happened.
+    holds a transaction open). Without `wait`, whoever asks of a book that others have locked is
+    refused as Busy, and the rest of the list goes on. Raises: Busy when a lock is not had in time;
+    then nothing happened.
     """
-    ids = _book_ids(requests, livemode=livemode)
+    asked_of = _books_of(requests, livemode=livemode)
+    ids = {book_id for book_id in asked_of if book_id is not None}
     with transaction.atomic():
-        locked = ledger.lock_books(ids=ids)
+        locked = ledger.lock_books(ids=ids, wait=wait)
+        if ids and not locked:
+            return [_busy() for _ in requests]
         books = {book.key: book for book in locked.values()}
         batch = Batch.read(books, requests, livemode=livemode)
-        results = [_take(batch, request) for request in requests]
+        results = [
+            _take(batch, request) if book_id is None or book_id in locked else _busy()
+            for request, book_id in zip(requests, asked_of, strict=True)
+        ]
         batch.write()
     return results
 
 
-def _book_ids(requests: Sequence[Request], *, livemode: bool) -> set[int]:
-    """Find the books in question; what does not exist is refused later, request by request."""
+def _busy() -> Busy:
+    return Busy("Others are at work on this customer; nothing was changed.")
+
+
+def _books_of(requests: Sequence[Request], *, livemode: bool) -> list[int | None]:
+    """Find the book that each asks of; what does not exist is refused later, one by one."""
     customers = {request.customer_id for request in requests if isinstance(request, Ask)}
     found: dict[str, Book] = ledger.find_books(livemode=livemode, keys=customers)
-    ids = {book.pk for book in found.values()}
     named = [request.reservation for request in requests if not isinstance(request, Ask)]
+    reserved: dict[UUID, int] = {}
     if named:
-        reserved = Reservation.objects.filter(pk__in=named, book__livemode=livemode)
-        ids |= set(reserved.values_list("book_id", flat=True))
-    return ids
+        rows = Reservation.objects.filter(pk__in=named, book__livemode=livemode)
+        reserved = dict(rows.values_list("pk", "book_id"))
+    return [
+        (found[request.customer_id].pk if request.customer_id in found else None)
+        if isinstance(request, Ask)
+        else reserved.get(request.reservation)
+        for request in requests
+    ]
 
 
 def _take(batch: Batch, request: Request) -> Result:
