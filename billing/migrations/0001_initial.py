@@ -166,6 +166,7 @@ class Migration(migrations.Migration):
                 ('stages', models.JSONField(default=list)),
                 ('totals', models.JSONField(default=dict)),
                 ('rolled_on', models.JSONField(default=dict)),
+                ('late_adjusted', models.DecimalField(decimal_places=12, default=0, help_text='What later settlements billed, or took back, for usage that arrived late.', max_digits=38)),
                 ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='settlements', to='ledger.book')),
                 ('entry', models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
             ],

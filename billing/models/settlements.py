@@ -54,6 +54,12 @@ class Settlement(models.Model):
     stages = models.JSONField(default=list)
     totals = models.JSONField(default=dict)
     rolled_on = models.JSONField(default=dict)
+    late_adjusted = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        default=0,
+        help_text="What later settlements billed, or took back, for usage that arrived late.",
+    )
     entry = models.OneToOneField(Entry, on_delete=models.PROTECT, null=True, related_name="+")
 
     class Meta:

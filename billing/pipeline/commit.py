@@ -12,11 +12,12 @@ from billing.pipeline.draft import Draft, Line, traced
 def commit(draft: Draft) -> Draft:
     """Bring the subtotal up to the plan's minimum spend, or down to its maximum; then round it.
 
-    Fees of the cycle to come are no part of what this cycle spends.
+    Fees of the cycle to come, and late usage of settled ones, are no part of what this cycle
+    spends.
 
-    Needs: lines, subtotal, unit_burns, considerations, minimum_spend, maximum_spend. Gives: a
-    COMMIT or an ADJUSTMENT line, the subtotal as the document shows it, and the residue of
-    rounding as a line. Keeps: the lines sum to the subtotal.
+    Needs: lines, subtotal, unit_burns, considerations, minimum_spend, maximum_spend, late. Gives:
+    COMMIT and ADJUSTMENT lines, the subtotal as the document shows it, and the residue of rounding
+    as a line. Keeps: the lines sum to the subtotal.
     """
     lines, notes, ahead = list(draft.lines), [], draft.in_advance
     subtotal = draft.subtotal - ahead
@@ -31,7 +32,10 @@ def commit(draft: Draft) -> Draft:
         lines.append(Line("ADJUSTMENT", "Maximum spend", draft.maximum_spend - subtotal))
         subtotal = draft.maximum_spend
         notes.append(f"Cut to the maximum spend of {plain(draft.maximum_spend)}.")
-    subtotal += ahead
+    late = _late_lines(draft, subtotal + ahead)
+    lines += late
+    notes += [f"{line.description}: {plain(line.amount)}." for line in late]
+    subtotal += ahead + sum((line.amount for line in late), ZERO)
     subtotal = round_amount(subtotal, draft.currency) if draft.is_rounded else to_books(subtotal)
     # The steps of a line stay exact; its amount is what the books can hold.
     lines = [replace(line, amount=to_books(line.amount)) for line in lines]
@@ -48,6 +52,18 @@ def commit(draft: Draft) -> Draft:
         found={"subtotal": subtotal},
         notes=notes or ["Within the plan's minimum and maximum."],
     )
+
+
+def _late_lines(draft: Draft, subtotal: Decimal) -> list[Line]:
+    """Write what late usage changes, never below a subtotal of zero: the rest waits."""
+    lines = []
+    for late in draft.late:
+        amount = to_books(max(late.amount, -subtotal))
+        subtotal += amount
+        if amount != 0:
+            line = Line("ADJUSTMENT", late.description, amount, adjusts=late.settlement)
+            lines.append(line)
+    return lines
 
 
 def _paid_in_units(draft: Draft) -> Decimal:

@@ -10,14 +10,16 @@ from billing.pipeline.draft import Coupon, Draft, Line, traced
 
 
 def discount(draft: Draft) -> Draft:
-    """Take the coupon off, never more than the subtotal.
+    """Take the coupon off, never more than the subtotal; late usage of settled cycles has had the
+    coupon of its own cycle.
 
     Needs: subtotal, coupon. Gives: discount, a DISCOUNT line. Keeps: 0 <= discount <= subtotal.
     """
     off = ZERO
     lines, notes = draft.lines, ["No coupon."]
     if draft.coupon is not None:
-        off = min(_off(draft.coupon, draft.subtotal), draft.subtotal)
+        base = draft.subtotal - draft.adjusted
+        off = min(_off(draft.coupon, base), base, draft.subtotal)
         off = round_amount(off, draft.currency) if draft.is_rounded else to_books(off)
         notes = [f"Coupon {draft.coupon.code}: {plain(off)} off."]
         if off > 0:

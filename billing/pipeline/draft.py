@@ -67,6 +67,17 @@ class Overage:
 
 
 @dataclass(frozen=True, slots=True)
+class LateUsage:
+    """What a settled cycle owes more, or less, by usage that arrived after it was settled: net of
+    that cycle's own discount.
+    """
+
+    settlement: UUID
+    description: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Consideration:
     """What was paid for a unit lot: `carrying` for its `face`, of which `remaining` is left."""
 
@@ -118,6 +129,8 @@ class Line:
     steps: tuple[Step, ...] = ()
     in_advance: bool = False
     """A fee of the cycle to come."""
+    adjusts: UUID | None = None
+    """The settled cycle that late usage belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +184,7 @@ class Draft:
     """What lots that have lapsed since then paid for this cycle: they pay first, and the same."""
     money_order: tuple[str, ...] = ("PROMO", "BONUS", "CASH")
     overages: tuple[Overage, ...] = ()
+    late: tuple[LateUsage, ...] = ()
 
     # What the stages found.
     quotas: Mapping[str, Decimal] = field(default_factory=dict)
@@ -204,6 +218,11 @@ class Draft:
     def in_advance(self) -> Decimal:
         """What the lines hold for the cycle to come."""
         return sum((line.amount for line in self.lines if line.in_advance), ZERO)
+
+    @property
+    def adjusted(self) -> Decimal:
+        """What the lines hold for settled cycles."""
+        return sum((line.amount for line in self.lines if line.adjusts is not None), ZERO)
 
     @property
     def overage(self) -> Decimal:

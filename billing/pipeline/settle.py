@@ -65,6 +65,11 @@ def settle(
         Debit.objects.filter(pk=overage.debit).update(
             overage_billed=F("overage_billed") + overage.amount
         )
+    for line in draft.lines:
+        if line.adjusts is not None:
+            Settlement.objects.filter(pk=line.adjusts).update(
+                late_adjusted=F("late_adjusted") + line.amount
+            )
     settlement.status = SettlementStatus.SETTLED
     settlement.settled_at = now
     settlement.arrears = draft.arrears

@@ -11,9 +11,10 @@ from typing import Any
 from django.db import connection
 
 from aforo import money
+from aforo.periods import Period
 from billing.models import Settlement, Subscription
 from billing.pipeline.draft import MetricUsage
-from pricing.models import Aggregation, Metric
+from pricing.models import Aggregation, LateUsage, Metric
 
 Parameter = str | list[str] | datetime
 
@@ -54,8 +55,13 @@ def read_part(
     ends_at: datetime,
     received_by: datetime | None = None,
 ) -> dict[str, MetricUsage]:
-    """Add up what counts in [starts_at, ends_at), received by a moment where one is named."""
+    """Add up what counts in [starts_at, ends_at), received by a moment where one is named.
+
+    Usage of settled cycles that arrived late is left out, unless the plan bills it as usage of
+    the next cycle (DECISIONS 35).
+    """
     metrics = Metric.objects.filter(charges__version=subscription.version_id)
+    is_rerated = subscription.version.late_usage == LateUsage.RERATE
     return {
         metric.code: aggregate(
             book_id=subscription.customer_id,
@@ -63,6 +69,7 @@ def read_part(
             starts_at=starts_at,
             ends_at=ends_at,
             received_by=received_by,
+            occurred=Period(starts_at, ends_at) if is_rerated else None,
         )
         for metric in metrics.distinct().order_by("pk")
     }
@@ -75,12 +82,13 @@ def aggregate(
     starts_at: datetime,
     ends_at: datetime,
     received_by: datetime | None = None,
+    occurred: Period | None = None,
 ) -> MetricUsage:
     """Aggregate the events of a metric that count in [starts_at, ends_at) as the metric says.
 
-    With `received_by`, what arrived later is left out.
+    With `received_by`, what arrived later is left out, and with `occurred`, what occurred outside.
     """
-    formula = _formula(metric, received_by=received_by)
+    formula = _formula(metric, received_by=received_by, occurred=occurred)
     statement = (
         f"SELECT {formula.expression}, count(*) "  # noqa: S608
         f"FROM ({_EVENTS} AND counted_at < %s) AS event WHERE true{formula.where}"
@@ -134,11 +142,16 @@ class _Formula:
     parameters: list[Parameter]
 
 
-def _formula(metric: Metric, received_by: datetime | None = None) -> _Formula:
+def _formula(
+    metric: Metric, received_by: datetime | None = None, occurred: Period | None = None
+) -> _Formula:
     where, parameters = _where(metric)
     if received_by is not None:
         where += " AND received_at <= %s"
         parameters.append(received_by)
+    if occurred is not None:
+        where += " AND occurred_at >= %s AND occurred_at < %s"
+        parameters += [occurred.starts_at, occurred.ends_at]
     value, text = "quantity", "key"
     selected: list[str] = []
     if metric.property:

@@ -9,6 +9,7 @@ Killed between the two, the next call goes on from the sealed cycle.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -29,7 +30,7 @@ from billing.models import (
 from billing.pipeline import advance, load, settle
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft, MetricUsage
-from billing.services import burning, fees, invoices, prepayment, subscriptions
+from billing.services import burning, fees, invoices, late, prepayment, subscriptions
 from ledger import services as ledger
 from ledger.models import Book
 from pricing import services as pricing
@@ -121,6 +122,7 @@ def _priced(
         usage=usage,
         full_period=subscriptions.period_of(current, settlement.cycle),
     )
+    loaded = replace(loaded, late=late.adjustments(book=book, settlement=settlement))
     ahead = advance.charged_ahead(load.charge_terms(pricing.charges_of(current.version)))
     draft = pipeline.run(advance.of_cycle(loaded, ahead))
     current.is_fee_due = draft.billing_mode == "PREPAID" and bool(ahead) and draft.arrears > 0

@@ -1,0 +1,109 @@
+"""Usage that arrived after its cycle was settled: re-rated by that cycle's terms, the difference a
+line of the next settlement (DECISIONS 35).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db.models import F
+
+from aforo.money import ZERO
+from aforo.periods import Period
+from billing import pipeline
+from billing.models import Settlement, SettlementKind, SettlementStatus, UsageEvent
+from billing.pipeline import advance, load
+from billing.pipeline import usage as usages
+from billing.pipeline.draft import LateUsage, MetricUsage
+from billing.services import subscriptions
+from ledger.models import Book
+from pricing.models import LateUsage as Policy
+from pricing.models import Metric
+
+# How long after its cycle's end usage may still arrive.
+LIMIT = timedelta(days=60)
+
+
+def adjustments(*, book: Book, settlement: Settlement) -> tuple[LateUsage, ...]:
+    """Give what each settled cycle owes more or less by what has arrived up to a sealed cycle's
+    end, as far as no settlement has taken it yet. The book must be locked.
+    """
+    if settlement.subscription.version.late_usage != Policy.RERATE:
+        return ()
+    settled = Settlement.objects.filter(
+        subscription=settlement.subscription,
+        kind=SettlementKind.CYCLE,
+        status=SettlementStatus.SETTLED,
+        ends_at__gte=settlement.starts_at - LIMIT,
+        cycle__lt=settlement.cycle,
+    ).select_related("subscription__version__plan", "subscription__offering")
+    found = []
+    for cycle in settled.order_by("cycle"):
+        if not _has_late_usage(cycle, settlement):
+            continue
+        owed = _net(book, cycle, _usage(cycle, settlement.ends_at))
+        amount = owed - _net(book, cycle, _usage(cycle, cycle.ends_at)) - cycle.late_adjusted
+        period = f"{cycle.starts_at:%Y-%m-%d} to {cycle.ends_at:%Y-%m-%d}"
+        found.append(LateUsage(cycle.pk, f"Late usage of {period}", amount))
+    return tuple(each for each in found if each.amount != 0)
+
+
+def _has_late_usage(cycle: Settlement, settlement: Settlement) -> bool:
+    """Tell whether usage of a settled cycle arrived later: it counts at the first instant of the
+    cycle that was open then.
+    """
+    openings = Settlement.objects.filter(
+        subscription=settlement.subscription_id,
+        kind=SettlementKind.CYCLE,
+        cycle__gt=cycle.cycle,
+        cycle__lte=settlement.cycle,
+    )
+    return UsageEvent.objects.filter(
+        book=settlement.book_id,
+        metric__in=Metric.objects.filter(charges__version=settlement.subscription.version_id),
+        counted_at__in=openings.values("starts_at"),
+        occurred_at__lt=F("counted_at"),
+        occurred_at__range=(cycle.starts_at, cycle.ends_at),
+    ).exists()
+
+
+def _usage(cycle: Settlement, counted_before: datetime) -> dict[str, MetricUsage]:
+    """Add up the usage of a settled cycle that had arrived, and was counted, before a moment."""
+    metrics = Metric.objects.filter(charges__version=cycle.subscription.version_id)
+    return {
+        metric.code: usages.aggregate(
+            book_id=cycle.book_id,
+            metric=metric,
+            starts_at=cycle.starts_at,
+            ends_at=counted_before,
+            received_by=cycle.ends_at + LIMIT,
+            occurred=Period(cycle.starts_at, cycle.ends_at),
+        )
+        for metric in metrics.distinct().order_by("pk")
+    }
+
+
+def _net(book: Book, cycle: Settlement, usage: Mapping[str, MetricUsage]) -> Decimal:
+    """Price a settled cycle's usage by its own terms, after its discount, before tax.
+
+    Unit credits pay what they paid, and what rolled on is no longer included.
+    """
+    loaded = load.load(
+        book=book,
+        subscription=cycle.subscription,
+        settlement=cycle,
+        usage=usage,
+        full_period=subscriptions.period_of(cycle.subscription, cycle.cycle),
+        pays=lambda lot: False,
+    )
+    rolled_on = {code: sum(map(Decimal, rolled), ZERO) for code, rolled in cycle.rolled_on.items()}
+    came = {
+        code: loaded.rolled_in.get(code, ZERO) - rolled_on.get(code, ZERO)
+        for code in {*loaded.rolled_in, *rolled_on}
+    }
+    priced = replace(loaded, rolled_in=came, kept_money=(), overages=())
+    draft = pipeline.run(advance.of_cycle(priced, ()))
+    return draft.subtotal - draft.discount
