@@ -184,6 +184,7 @@ def guards_off(*tables: str) -> Iterator[None]:
     sql("SET CONSTRAINTS ALL IMMEDIATE")
     for table in tables:
         sql(f"ALTER TABLE {table} ENABLE TRIGGER USER")
+    sql("SET CONSTRAINTS ALL DEFERRED")
 
 
 @pytest.mark.django_db

@@ -130,7 +130,6 @@ class TestSealing:
         with guards_off("ledger_seal", "ledger_sealedhead"):
             sql("DELETE FROM ledger_sealedhead")
             sql("DELETE FROM ledger_seal")
-        sql("SET CONSTRAINTS ALL DEFERRED")
 
         with pytest.raises(ledger.SealMissing), transaction.atomic():
             ledger.seal(livemode=False, now=TUESDAY)
