@@ -33,6 +33,7 @@ class PreviewForm(Form):
     customer_id = forms.CharField(
         max_length=64, required=False, help_text="Whose credits pay and whose tax applies."
     )
+    coupon = forms.CharField(max_length=64, required=False)
     billing_mode = forms.ChoiceField(choices=BillingMode.choices, initial=BillingMode.HYBRID)
 
     def __init__(self, version: RatePlanVersion, *args: Any, **kwargs: Any) -> None:
@@ -114,6 +115,7 @@ class TriedVersionAdmin(RatePlanVersionAdmin):
                     now=timezone.now(),
                     customer_id=form.cleaned_data["customer_id"] or None,
                     billing_mode=form.cleaned_data["billing_mode"],
+                    coupon=form.cleaned_data["coupon"] or None,
                 )
             except DomainError as error:
                 form.add_error(None, error.detail)

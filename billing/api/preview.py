@@ -23,6 +23,7 @@ class PlanPreviewBody(StrictSerializer):
     usage = serializers.DictField(child=DecimalField())
     customer_id = serializers.CharField(max_length=64, required=False, allow_null=True)
     billing_mode = serializers.ChoiceField(choices=BillingMode.choices, required=False)
+    coupon = serializers.CharField(max_length=64, required=False, allow_null=True)
 
 
 class PlanPreviewAnswer(serializers.Serializer[Any]):

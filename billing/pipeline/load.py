@@ -34,6 +34,7 @@ from billing.pipeline.draft import (
     Tax,
 )
 from ledger.models import Book
+from pricing import models as pricing_models
 from pricing import services as pricing
 from pricing.models import CouponType, Timing
 from pricing.terms import parse_caps
@@ -184,9 +185,14 @@ def _coupon(subscription: Subscription, settlement: Settlement) -> Coupon | None
         number += 1 if charges.filter(timing=Timing.ADVANCE).exists() else 0
     if found is None or number < 0 or not found.counts_in(number):
         return None
-    if found.type == CouponType.PERCENT:
-        return Coupon(found.code, percent=found.value)
-    return Coupon(found.code, amount=found.value)
+    return as_discount(found)
+
+
+def as_discount(coupon: pricing_models.Coupon) -> Coupon:
+    """Give a coupon as stage Discount reads it."""
+    if coupon.type == CouponType.PERCENT:
+        return Coupon(coupon.code, percent=coupon.value)
+    return Coupon(coupon.code, amount=coupon.value)
 
 
 def _seconds(period: Period) -> Decimal:

@@ -8,7 +8,7 @@ adds what it grants more, for the time that is left.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -23,7 +23,7 @@ from aforo.periods import Interval, Period
 from aforo.sandbox.services import now_for
 from billing import pipeline
 from billing.models import Settlement, Subscription, SubscriptionStatus
-from billing.pipeline import load, proration
+from billing.pipeline import load, paid, proration
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft
 from billing.pipeline.proration import Share
@@ -33,7 +33,7 @@ from pricing import services as pricing
 from pricing.models import GrantTemplate, Offering, OfferingStatus, RatePlanVersion, Recurrence
 from wallets import reads
 from wallets.models import CreditLot, Source
-from wallets.waterfall import Allocation, Lot
+from wallets.waterfall import Lot
 
 
 class CannotMove(Conflict):
@@ -74,6 +74,8 @@ class Move:
     at: datetime
     closing: Draft
     opening: Draft
+    spent: Mapping[UUID, Decimal]
+    """What closing burns of each lot beyond what the cycle has burned before."""
     added: tuple[Added, ...]
     carried: tuple[CreditLot, ...]
 
@@ -128,6 +130,7 @@ def preview_move(*, subscription: Subscription, target: Target) -> Move:
     now = now_for(book)
     _check(subscription, target, now)
     closing = _closing(subscription, now)
+    spent = _spent(subscription, closing)
     moved = _moved(subscription, target, now)
     added = tuple(_added(subscription, moved, target.version))
     alive = [lot for lot in reads.open_lots([book.pk]) if reads.is_alive(lot, now)]
@@ -136,7 +139,8 @@ def preview_move(*, subscription: Subscription, target: Target) -> Move:
         target=target,
         at=now,
         closing=closing,
-        opening=_opening(moved, closing, added),
+        opening=_opening(moved, spent, added),
+        spent=spent,
         added=added,
         carried=tuple(alive),
     )
@@ -173,6 +177,16 @@ def _closing(subscription: Subscription, now: datetime) -> Draft:
         full_period=subscriptions.period_of(subscription, subscription.cycle),
     )
     return _run(draft, part, subscriptions.period_of(subscription, subscription.cycle))
+
+
+def _spent(subscription: Subscription, closing: Draft) -> dict[UUID, Decimal]:
+    before = paid.by_lot(subscription_id=subscription.pk, cycle=subscription.cycle)
+    after = paid.targets(closing)
+    return {
+        lot: (after[lot].quantity if lot in after else ZERO)
+        - (before[lot].quantity if lot in before else ZERO)
+        for lot in {*before, *after}
+    }
 
 
 def _cycle(subscription: Subscription, part: Period) -> Settlement:
@@ -225,7 +239,7 @@ def _rest(moved: Subscription) -> Share:
     return proration.share_of(part, _full_period(moved, moved.current_starts_at))
 
 
-def _opening(moved: Subscription, closing: Draft, added: Sequence[Added]) -> Draft:
+def _opening(moved: Subscription, spent: Mapping[UUID, Decimal], added: Sequence[Added]) -> Draft:
     """Run the rest of the period on the new version as if nothing more were used.
 
     What it then owes is its fees and its minimum; its credits are what closing leaves, and more.
@@ -239,13 +253,10 @@ def _opening(moved: Subscription, closing: Draft, added: Sequence[Added]) -> Dra
         usage={},
         full_period=full,
     )
-    left = _left_by(closing.money_burns, draft.money_lots)
+    left = tuple(
+        replace(lot, available=lot.available - spent.get(lot.id, ZERO)) for lot in draft.money_lots
+    )
     return _run(replace(draft, money_lots=(*left, *_new_money(added, moved))), part, full)
-
-
-def _left_by(burns: Sequence[Allocation], lots: Sequence[Lot]) -> tuple[Lot, ...]:
-    burned = {burn.lot: burn.quantity for burn in burns}
-    return tuple(replace(lot, available=lot.available - burned.get(lot.id, ZERO)) for lot in lots)
 
 
 def _new_money(added: Sequence[Added], moved: Subscription) -> tuple[Lot, ...]:

@@ -36,7 +36,7 @@ def describe(move: Move) -> dict[str, object]:
             "charges": _charges(move.opening, after),
         },
         "credits": {
-            "carried": [_carried(lot, move.closing) for lot in move.carried],
+            "carried": [_carried(lot, move) for lot in move.carried],
             "added": [_describe_added(added, move) for added in move.added],
         },
         "changes": changes(before, after),
@@ -96,10 +96,9 @@ def _charges(opening: Draft, version: RatePlanVersion) -> list[dict[str, object]
     ]
 
 
-def _carried(lot: CreditLot, closing: Draft) -> dict[str, object]:
-    burns = [*closing.money_burns, *(b for burned in closing.unit_burns.values() for b in burned)]
-    spent = sum((burn.quantity for burn in burns if burn.lot == lot.pk), ZERO)
-    return {**reads.describe_lot(lot), "after_closing": lot.remaining - spent}
+def _carried(lot: CreditLot, move: Move) -> dict[str, object]:
+    after = lot.remaining - move.spent.get(lot.pk, ZERO)
+    return {**reads.describe_lot(lot), "after_closing": after}
 
 
 def _describe_added(added: Added, move: Move) -> dict[str, object]:

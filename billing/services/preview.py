@@ -29,13 +29,14 @@ def preview(
     now: datetime,
     customer_id: str | None = None,
     billing_mode: str = BillingMode.HYBRID,
+    coupon: str | None = None,
 ) -> dict[str, object]:
     """Run the nine pure stages over a month from `now`; nothing is written.
 
     With a customer, its credits alive now pay, in the version's burn order, and its tax applies;
     without one there are no credits. Each quantity counts as one event.
 
-    Raises: Invalid (`unknown_metric`), UnknownCustomer.
+    Raises: Invalid (`unknown_metric`, `unknown_coupon`, `wrong_currency`), UnknownCustomer.
     """
     known = set(Metric.objects.filter(livemode=livemode).values_list("code", flat=True))
     faults = [
@@ -46,6 +47,10 @@ def preview(
     if faults:
         raise Invalid(faults)
     draft = _draft(version, usage, billing_mode, now)
+    if coupon is not None:
+        currency = version.plan.currency
+        found = pricing.coupon_for(livemode=livemode, code=coupon, currency=currency)
+        draft = replace(draft, coupon=load.as_discount(found))
     if customer_id is not None:
         draft = _for_customer(draft, get_customer(livemode=livemode, customer_id=customer_id))
     run = pipeline.run(draft)

@@ -102,19 +102,29 @@ def get_coupon(*, livemode: bool, code: str) -> Coupon:
     return coupon
 
 
-def redeem_coupon(*, livemode: bool, code: str, currency: str) -> Coupon:
-    """Redeem a coupon inside the caller's transaction, which holds its book's lock.
+def coupon_for(*, livemode: bool, code: str, currency: str) -> Coupon:
+    """Find the coupon that a request names for a plan in a currency.
 
-    A conditional update, so that concurrent redemptions never pass the maximum.
-    Raises: Invalid (`unknown_coupon`, `wrong_currency`), CouponSpent.
+    Raises: Invalid (`unknown_coupon`, `wrong_currency`).
     """
-    coupon = Coupon.objects.filter(livemode=livemode, code=code).first()
+    found = Coupon.objects.filter(livemode=livemode, code=code)
+    coupon = found.first() if can_exist(code) else None
     if coupon is None:
         detail = f"There is no coupon {code}."
         raise Invalid([FieldError("/coupon", "unknown_coupon", detail)])
     if coupon.currency not in {"", currency}:
         detail = f"It is for {coupon.currency}; the plan is in {currency}."
         raise Invalid([FieldError("/coupon", "wrong_currency", detail)])
+    return coupon
+
+
+def redeem_coupon(*, livemode: bool, code: str, currency: str) -> Coupon:
+    """Redeem a coupon inside the caller's transaction, which holds its book's lock.
+
+    A conditional update, so that concurrent redemptions never pass the maximum.
+    Raises: Invalid (`unknown_coupon`, `wrong_currency`), CouponSpent.
+    """
+    coupon = coupon_for(livemode=livemode, code=code, currency=currency)
     unspent = Q(max_redemptions=None) | Q(redemptions__lt=F("max_redemptions"))
     redeemed = Coupon.objects.filter(unspent, pk=coupon.pk).update(redemptions=F("redemptions") + 1)
     if not redeemed:

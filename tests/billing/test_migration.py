@@ -12,10 +12,13 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from rest_framework.test import APIClient
 
 from billing.models import Settlement, Subscription
 from billing.services import clocks, ingest, subscriptions
+from billing.services.burning import burn_through
+from ledger.services import lock_book
 from pricing import services as pricing
 from pricing.models import Offering
 from tests import factories
@@ -106,9 +109,15 @@ def state() -> tuple[Any, ...]:
     )
 
 
-def test_both_sides_are_prorated_by_time(api: APIClient, basic: Offering) -> None:
+@pytest.mark.parametrize("burned_before", [False, True])
+def test_both_sides_are_prorated_by_time(
+    api: APIClient, basic: Offering, *, burned_before: bool
+) -> None:
     moving = subscriber()
     factories.top_up("cust_1", "10")
+    if burned_before:
+        with transaction.atomic():
+            burn_through(book=lock_book(book_id=moving.customer_id), until=TWO_THIRDS)
     before = state()
 
     said = ask(api, moving)
@@ -117,6 +126,8 @@ def test_both_sides_are_prorated_by_time(api: APIClient, basic: Offering) -> Non
     closing = said["closing"]
     assert closing["period"] == {"starts_at": "2026-04-01T00:00:00Z",
                                  "ends_at": "2026-04-21T00:00:00Z"}  # fmt: skip
+    # Units that were burned before are not listed: nothing is left of them to carry.
+    assert {c["after_closing"] for c in said["credits"]["carried"]} == {"0"}
     assert closing["share"] == "0.666666666667"
     assert closing["totals"]["subtotal"] == "26"
     assert closing["totals"]["from_units"] == [

@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 
 from billing.models import Settlement
 from billing.services import clocks, ingest
+from billing.services.subscriptions import subscribe
 from billing.services.taxes import create_tax_rate
 from pricing import services as pricing
 from tests import factories
@@ -85,6 +86,48 @@ def test_a_refusing_cap_is_previewed_as_it_settles(api: APIClient) -> None:
     assert done.stages[0]["notes"] == ["tokens: 5000 beyond the cap of 10000, refused: not billed."]
 
 
+@pytest.mark.parametrize("mode", ["PREPAID", "HYBRID", "POSTPAID"])
+@pytest.mark.parametrize(
+    ("coupon", "bounds"),
+    [
+        ({"type": "PERCENT", "value": Decimal(10)}, {"minimum_spend": Decimal(150)}),
+        ({"type": "PERCENT", "value": Decimal("2.5")}, {"maximum_spend": Decimal(20)}),
+        ({"type": "FIXED", "value": Decimal("7.5"), "currency": "USD"}, {}),
+    ],
+    ids=["minimum", "maximum", "fixed"],
+)
+def test_coupon_minimum_and_maximum_are_what_settlement_takes(
+    api: APIClient, coupon: dict[str, Any], bounds: dict[str, Decimal], mode: str
+) -> None:
+    """All six models on one plan, with unit lots, and money lots of every kind."""
+    create_tax_rate(livemode=False, name="VAT", country="ES", percent=Decimal(21), now=START)
+    pricing.create_coupon(livemode=False, code="OFF", duration="FOREVER", **coupon)
+    charges = [{"code": f"c{n}", "metric": "tokens", **c} for n, c in enumerate(CHARGES)]
+    factories.offering(billing_mode=mode, charges=charges, wording=bounds)
+    book = factories.clocked_customer()
+    book.customer.country = "ES"
+    book.customer.save(update_fields=["country"])
+    subscribe(livemode=False, customer_id="cust_1", offering="tokens_monthly", coupon="OFF")
+    factories.grant_units("cust_1", "200")
+    factories.grant_units("cust_1", "50", "BONUS")
+    factories.grant("cust_1", "3.005", "PROMO")
+    factories.grant("cust_1", "4", "BONUS")
+    factories.top_up("cust_1", "20")
+
+    said = preview(api, usage={"tokens": 1_777}, customer_id="cust_1", billing_mode=mode,
+                   coupon="OFF")  # fmt: skip
+
+    assert book.test_clock_id is not None
+    clocks.advance(clock_id=book.test_clock_id, livemode=False, to=FEBRUARY - timedelta(days=1))
+    event = factories.event("cust_1", 1_777, "e", START)
+    ingest.ingest(livemode=False, events=[event], received_at=FEBRUARY - timedelta(days=1))
+    clocks.advance(clock_id=book.test_clock_id, livemode=False, to=FEBRUARY)
+    done = Settlement.objects.get()
+    assert said["totals"] == done.totals
+    assert said["stages"] == done.stages[:9]
+    assert Decimal(said["totals"]["discount"]) > 0
+
+
 def test_a_draft_can_be_previewed_and_nothing_is_written(api: APIClient) -> None:
     factories.offering()
     pricing.create_version(
@@ -127,6 +170,7 @@ def test_the_waterfall_names_the_lots(api: APIClient) -> None:
         ({"usage": {}, "version": 9}, 404, None),
         ({"usage": {}, "customer_id": "nobody"}, 404, None),
         ({}, 422, "/usage"),
+        ({"usage": {}, "coupon": "NONE"}, 422, "/coupon"),
     ],
 )
 def test_a_preview_that_cannot_be(
