@@ -58,7 +58,7 @@ def _end(processes: list[subprocess.Popen[bytes]]) -> None:
 
 def main(name: str, parent: int) -> None:
     """Be one of the processes; end when the parent has, also when it was killed."""
-    from celery.platforms import SecurityWarning
+    from celery.exceptions import SecurityWarning
 
     from aforo.celery import app
 

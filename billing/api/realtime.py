@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
@@ -18,8 +17,7 @@ from aforo.api.views import ApiView
 from billing.services import realtime, usage_reservations
 from wallets import engine
 from wallets.api import reservations
-from wallets.api.shapes import AllocationAnswer, BalanceAnswer, CustomerIdField, KeyedBody, reply
-from wallets.combiner import COMBINER
+from wallets.api.shapes import AllocationAnswer, BalanceAnswer, CustomerIdField, reply
 from wallets.models import ReservationStatus
 
 
@@ -125,27 +123,20 @@ class UsageReserveView(ApiView):
 
 
 class CaptureView(reservations.CaptureView):
-    @extend_schema(request=reservations.CaptureBody, responses=reservations.CaptureAnswer)
-    def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
-        """Burn what is held, all or a part; the rest is released when it is final.
+    """Captures what the wallets hold, and usage, which has to be priced."""
 
-        Reserved usage is captured once, with its real quantity.
-        """
-        body = self.read(reservations.CaptureBody, request)
-        key = required_key(request, body.pop("idempotency_key", None))
-        ask = engine.CaptureRequest(reservation=reservation_id, key=key, **body)
-        if usage_reservations.is_usage(livemode=self.livemode, reservation_id=reservation_id):
-            return reply(usage_reservations.capture_usage(livemode=self.livemode, request=ask))
-        return reply(COMBINER.take(ask, livemode=self.livemode))
+    def take(self, ask: engine.CaptureRequest) -> engine.Result:
+        """Price reserved usage; leave the rest to the engine."""
+        if usage_reservations.is_usage(livemode=self.livemode, reservation_id=ask.reservation):
+            return usage_reservations.capture_usage(livemode=self.livemode, request=ask)
+        return super().take(ask)
 
 
 class VoidView(reservations.VoidView):
-    @extend_schema(request=KeyedBody, responses=reservations.VoidAnswer)
-    def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
-        """Release what is held."""
-        body = self.read(KeyedBody, request)
-        key = required_key(request, body.pop("idempotency_key", None))
-        ask = engine.VoidRequest(reservation=reservation_id, key=key)
-        if usage_reservations.is_usage(livemode=self.livemode, reservation_id=reservation_id):
-            return reply(usage_reservations.void_usage(livemode=self.livemode, request=ask))
-        return reply(COMBINER.take(ask, livemode=self.livemode))
+    """Releases what the wallets hold, for usage too."""
+
+    def take(self, ask: engine.VoidRequest) -> engine.Result:
+        """Release reserved usage; leave the rest to the engine."""
+        if usage_reservations.is_usage(livemode=self.livemode, reservation_id=ask.reservation):
+            return usage_reservations.void_usage(livemode=self.livemode, request=ask)
+        return super().take(ask)

@@ -24,6 +24,7 @@ from wallets.api.shapes import (
     BalanceAnswer,
     CustomerIdField,
     KeyedBody,
+    MeasuredAnswer,
     MoneyOrUnits,
     reply,
 )
@@ -39,13 +40,7 @@ class DebitBody(MoneyOrUnits):
     idempotency_key = serializers.CharField(max_length=255, required=False)
 
 
-class DebitAnswer(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    customer_id = serializers.CharField()
-    amount = serializers.CharField(required=False)
-    currency = serializers.CharField(required=False)
-    metric = serializers.CharField(required=False)
-    quantity = serializers.CharField(required=False)
+class DebitAnswer(MeasuredAnswer):
     strategy = serializers.CharField()
     allocations = AllocationAnswer(many=True)
     overage = serializers.CharField()
@@ -130,14 +125,8 @@ class ReversedLotAnswer(serializers.Serializer[Any]):
     balance_after = serializers.CharField()
 
 
-class ReverseAnswer(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
+class ReverseAnswer(MeasuredAnswer):
     debit = serializers.UUIDField()
-    customer_id = serializers.CharField()
-    amount = serializers.CharField(required=False)
-    currency = serializers.CharField(required=False)
-    metric = serializers.CharField(required=False)
-    quantity = serializers.CharField(required=False)
     allocations = ReversedLotAnswer(many=True)
     overage = serializers.CharField()
     lapsed = serializers.CharField()

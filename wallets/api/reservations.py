@@ -25,6 +25,7 @@ from wallets.api.shapes import (
     BalanceAnswer,
     CustomerIdField,
     KeyedBody,
+    MeasuredAnswer,
     MoneyOrUnits,
     reply,
 )
@@ -41,13 +42,7 @@ class ReserveBody(MoneyOrUnits):
     idempotency_key = serializers.CharField(max_length=255, required=False)
 
 
-class ReservationAnswer(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    customer_id = serializers.CharField()
-    amount = serializers.CharField(required=False)
-    currency = serializers.CharField(required=False)
-    metric = serializers.CharField(required=False)
-    quantity = serializers.CharField(required=False)
+class ReservationAnswer(MeasuredAnswer):
     strategy = serializers.CharField()
     status = serializers.ChoiceField(choices=ReservationStatus.choices)
     held = serializers.CharField()
@@ -59,13 +54,7 @@ class ReservationAnswer(serializers.Serializer[Any]):
     occurred_at = serializers.DateTimeField()
 
 
-class ReservationRow(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    customer_id = serializers.CharField()
-    amount = serializers.CharField(required=False)
-    currency = serializers.CharField(required=False)
-    metric = serializers.CharField(required=False)
-    quantity = serializers.CharField(required=False)
+class ReservationRow(MeasuredAnswer):
     strategy = serializers.CharField()
     status = serializers.ChoiceField(choices=ReservationStatus.choices)
     held = serializers.CharField(help_text="What it holds now.")
@@ -139,20 +128,20 @@ class CaptureView(ApiView):
 
     @extend_schema(request=CaptureBody, responses=CaptureAnswer)
     def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
-        """Burn what is held, all or a part; the rest is released when it is final."""
+        """Burn what is held, all or a part; the rest is released when it is final.
+
+        Reserved usage is captured once, with its real `quantity`.
+        """
         body = self.read(CaptureBody, request)
         key = required_key(request, body.pop("idempotency_key", None))
-        ask = engine.CaptureRequest(reservation=reservation_id, key=key, **body)
-        return reply(COMBINER.take(ask, livemode=self.livemode))
+        return reply(self.take(engine.CaptureRequest(reservation=reservation_id, key=key, **body)))
+
+    def take(self, ask: engine.CaptureRequest) -> engine.Result:
+        """Hand it to the engine; the floor above adds what it alone can price."""
+        return COMBINER.take(ask, livemode=self.livemode)
 
 
-class VoidAnswer(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    customer_id = serializers.CharField()
-    amount = serializers.CharField(required=False)
-    currency = serializers.CharField(required=False)
-    metric = serializers.CharField(required=False)
-    quantity = serializers.CharField(required=False)
+class VoidAnswer(MeasuredAnswer):
     status = serializers.ChoiceField(choices=ReservationStatus.choices)
     captured = serializers.CharField()
     released = serializers.CharField()
@@ -170,5 +159,8 @@ class VoidView(ApiView):
         """Release what is held."""
         body = self.read(KeyedBody, request)
         key = required_key(request, body.pop("idempotency_key", None))
-        ask = engine.VoidRequest(reservation=reservation_id, key=key)
-        return reply(COMBINER.take(ask, livemode=self.livemode))
+        return reply(self.take(engine.VoidRequest(reservation=reservation_id, key=key)))
+
+    def take(self, ask: engine.VoidRequest) -> engine.Result:
+        """Hand it to the engine; the floor above adds what it alone has held."""
+        return COMBINER.take(ask, livemode=self.livemode)

@@ -68,6 +68,17 @@ class AllocationAnswer(serializers.Serializer[Any]):
     balance_after = serializers.CharField()
 
 
+class MeasuredAnswer(serializers.Serializer[Any]):
+    """Money as `amount` and `currency`, units as `metric` and `quantity`."""
+
+    id = serializers.UUIDField()
+    customer_id = serializers.CharField()
+    amount = serializers.CharField(required=False)
+    currency = serializers.CharField(required=False)
+    metric = serializers.CharField(required=False)
+    quantity = serializers.CharField(required=False)
+
+
 class BalanceAnswer(serializers.Serializer[Any]):
     available = serializers.CharField()
     held = serializers.CharField()
@@ -90,14 +101,8 @@ class LotAnswer(serializers.Serializer[Any]):
     frozen_at = serializers.DateTimeField(allow_null=True)
 
 
-class IssuedAnswer(serializers.Serializer[Any]):
-    id = serializers.UUIDField()
-    customer_id = serializers.CharField()
+class IssuedAnswer(MeasuredAnswer):
     status = serializers.CharField(required=False)
-    amount = serializers.CharField(required=False)
-    currency = serializers.CharField(required=False)
-    metric = serializers.CharField(required=False)
-    quantity = serializers.CharField(required=False)
     lots = LotAnswer(many=True)
     entry = serializers.UUIDField(allow_null=True)
     invoice = serializers.CharField(required=False)
