@@ -23,7 +23,7 @@ from aforo.periods import Interval, Period
 from aforo.sandbox.services import now_for
 from billing import pipeline
 from billing.models import Settlement, Subscription, SubscriptionStatus
-from billing.pipeline import load, paid, proration
+from billing.pipeline import advance, load, paid, proration
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft
 from billing.pipeline.proration import Share
@@ -176,11 +176,13 @@ def _closing(subscription: Subscription, now: datetime) -> Draft:
         usage=usages.read_usage(settlement=cycle),
         full_period=subscriptions.period_of(subscription, subscription.cycle),
     )
-    return _run(draft, part, subscriptions.period_of(subscription, subscription.cycle))
+    full = subscriptions.period_of(subscription, subscription.cycle)
+    # The next cycle begins on the new version, which bills its own fees in advance.
+    return pipeline.run(advance.of_cycle(_timed(draft, part, full), ()))
 
 
 def _spent(subscription: Subscription, closing: Draft) -> dict[UUID, Decimal]:
-    before = paid.by_lot(subscription_id=subscription.pk, cycle=subscription.cycle)
+    before = paid.by_lot(settlement=_cycle(subscription, closing.period))
     after = paid.targets(closing)
     return {
         lot: (after[lot].quantity if lot in after else ZERO)
@@ -201,10 +203,9 @@ def _cycle(subscription: Subscription, part: Period) -> Settlement:
     )
 
 
-def _run(draft: Draft, part: Period, full: Period) -> Draft:
+def _timed(draft: Draft, part: Period, full: Period) -> Draft:
     share = proration.share_of(part, full)
-    timed = replace(draft, served=share.served, of_full=share.of_full)
-    return pipeline.run(proration.prorate(timed))
+    return replace(draft, served=share.served, of_full=share.of_full)
 
 
 def _moved(subscription: Subscription, target: Target, now: datetime) -> Subscription:
@@ -256,7 +257,8 @@ def _opening(moved: Subscription, spent: Mapping[UUID, Decimal], added: Sequence
     left = tuple(
         replace(lot, available=lot.available - spent.get(lot.id, ZERO)) for lot in draft.money_lots
     )
-    return _run(replace(draft, money_lots=(*left, *_new_money(added, moved))), part, full)
+    offered = replace(draft, money_lots=(*left, *_new_money(added, moved)))
+    return pipeline.run(proration.prorate(_timed(offered, part, full)))
 
 
 def _new_money(added: Sequence[Added], moved: Subscription) -> tuple[Lot, ...]:

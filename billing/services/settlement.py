@@ -99,7 +99,9 @@ def settle_cycle(*, subscription: Subscription, now: datetime) -> bool:
             draft=draft,
             now=now,
             next_period=subscriptions.period_of(current, settlement.cycle + 1),
-            rolled_on=_rolled_on(current, settlement, draft),
+            rolled_on=rolled_on(
+                came=load.rolled_generations(current, settlement.cycle), draft=draft
+            ),
         )
         if draft.billing_mode != "PREPAID" and draft.lines:
             invoices.draft_invoice(customer=current.customer, settlement=settlement, draft=draft)
@@ -129,23 +131,22 @@ def _priced(
     return pipeline.run(advance.of_cycle(loaded, ())) if current.is_fee_due else draft
 
 
-def _rolled_on(
-    current: Subscription, settlement: Settlement, draft: Draft
-) -> dict[str, list[Decimal]]:
-    """Give what of each charge's included quantity the next cycle takes over (DECISIONS 38)."""
-    came = load.rolled_generations(current, settlement.cycle)
-    rolled_on = {}
+def rolled_on(*, came: Mapping[str, list[Decimal]], draft: Draft) -> dict[str, list[Decimal]]:
+    """Give what of each charge's included quantity the next cycle takes over (DECISIONS 38), of its
+    own and of what `came` into this one.
+    """
+    taken = {}
     for demand in draft.demands:
         code, terms = demand.charge.code, demand.charge.terms
         if isinstance(terms, IncludedQuota):
             rolled = came.get(code, [])
-            rolled_on[code] = rolled_generations(
+            taken[code] = rolled_generations(
                 terms.rollover,
                 own=draft.quotas.get(code, ZERO) - sum(rolled, ZERO),
                 rolled=rolled,
                 used=demand.included,
             )
-    return {code: rolled for code, rolled in rolled_on.items() if rolled}
+    return {code: rolled for code, rolled in taken.items() if rolled}
 
 
 def _set_state(book: Book, current: Subscription, draft: Draft) -> None:

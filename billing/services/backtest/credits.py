@@ -40,7 +40,8 @@ _FOUND = """
         ORDER BY moved.sequence DESC, movement.position DESC LIMIT 1
     ) AS after ON true
     LEFT JOIN billing_cycleburn AS burned ON burned.lot_id = lot.id
-        AND burned.subscription_id = settlement.subscription_id AND burned.cycle = settlement.cycle
+        AND burned.subscription_id = settlement.subscription_id
+        AND burned.cycle = settlement.cycle AND burned.kind = settlement.kind
     LEFT JOIN LATERAL (
         SELECT sum(movement.quantity) AS quantity FROM wallets_movement AS movement
         WHERE movement.lot_id = lot.id AND movement.kind = 'EXPIRE'
@@ -97,6 +98,20 @@ class Credits:
     more: defaultdict[UUID, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     """What the version has burned of each lot beyond what was really burned."""
     granted: defaultdict[UUID, list[PlanLot]] = field(default_factory=lambda: defaultdict(list))
+    rolled_in: dict[UUID, dict[str, list[Decimal]]] = field(default_factory=dict)
+    """Included quantity that the version would have rolled into each subscription's next cycle."""
+
+    def open_with(self, settlement: Settlement, found: Iterable[Found]) -> list[Offered]:
+        """Give what fees in advance find when a cycle begins, before its grants."""
+        at = settlement.starts_at
+        self.begun.setdefault(settlement.subscription_id, at)
+        really = (each for each in found if reads.is_alive(each.lot, at))
+        offered = [
+            replace(self._really(each, at), is_alive=True)
+            for each in really
+            if not self._is_replaced(each.lot)
+        ]
+        return [each for each in offered if each.metric or self.with_money]
 
     def offer(self, settlement: Settlement, found: Iterable[Found]) -> list[Offered]:
         """Give what a cycle would have found, oldest first."""
@@ -124,12 +139,17 @@ class Credits:
             else None,
         )
 
-    def take(self, run: Draft, settlement: Settlement, found: Iterable[Found]) -> None:
-        """Remember what a cycle would have burned; the version's lots lapse or roll at its end."""
+    def take(self, run: Draft, found: Iterable[Found], *, really: bool = True) -> None:
+        """Remember what a run would have burned of the lots; `really` if they were burned by it."""
         burned = burns_of(run)
         for each in found:
             if self.with_money or each.lot.unit_wallet_id is not None:
-                self.more[each.lot.id] += burned.get(each.lot.id, ZERO) - each.burned
+                self.more[each.lot.id] += burned.get(each.lot.id, ZERO)
+                self.more[each.lot.id] -= each.burned if really else ZERO
+
+    def end(self, run: Draft, settlement: Settlement) -> None:
+        """Let the version's lots lapse or roll at a cycle's end, less what it burned of them."""
+        burned = burns_of(run)
         kept = []
         for mine in self.granted[settlement.subscription_id]:
             left = mine.lot.available - burned.get(mine.lot.id, ZERO)

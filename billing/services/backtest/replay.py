@@ -13,13 +13,15 @@ from uuid import UUID
 from aforo.errors import DomainError, InvariantBroken
 from aforo.money import ZERO, plain
 from billing import pipeline
-from billing.models import Settlement
-from billing.pipeline import load, showing
+from billing.models import Settlement, SettlementKind
+from billing.pipeline import advance, load, proration, showing
 from billing.pipeline import usage as usages
-from billing.pipeline.draft import Draft, Overage
+from billing.pipeline.draft import Draft, MetricUsage, Overage
 from billing.services import subscriptions
 from billing.services.backtest.credits import Credits, Found, Offered, burns_of, found_by
-from pricing.models import GrantTemplate, RatePlanVersion
+from billing.services.settlement import rolled_on
+from pricing import services as pricing
+from pricing.models import GrantTemplate, RatePlanVersion, Timing
 from wallets.waterfall import Allocation, Lot
 
 # Stands for the overage of wallet debits, which is the same on every version.
@@ -42,43 +44,68 @@ class Priced:
 def replay(
     *, version: RatePlanVersion, settlements: Sequence[Settlement], with_credits: bool
 ) -> list[Priced]:
-    """Price the settled cycles of some books, which come whole and in the order of their ends."""
+    """Price the settlements of some books, which come whole and in the order of their ends."""
     templates = list(
         GrantTemplate.objects.filter(version=version)
         .select_related("metric")
         .order_by("position", "pk")
     )
     found = found_by(settlements)
+    opened = {s.subscription_id for s in settlements if s.kind == SettlementKind.OPENING}
     by_book: dict[int, Credits] = {}
     priced = []
     for settlement in settlements:
         book = by_book.setdefault(
             settlement.book_id, Credits(version, templates, with_money=with_credits)
         )
-        priced.append(_replay_cycle(version, settlement, book, found.get(settlement.pk, ())))
+        is_opened = settlement.subscription_id in opened
+        priced.append(
+            _replay_one(
+                version, settlement, book, found.get(settlement.pk, ()), is_opened=is_opened
+            )
+        )
     return priced
 
 
-def _replay_cycle(
-    version: RatePlanVersion, settlement: Settlement, mine: Credits, found: Sequence[Found]
+def _replay_one(
+    version: RatePlanVersion,
+    settlement: Settlement,
+    mine: Credits,
+    found: Sequence[Found],
+    *,
+    is_opened: bool,
 ) -> Priced:
     really = _figures(settlement.stages, settlement.totals)
     paid = _total(really)
+    pictured = _pictured(version, settlement)
     try:
-        run = _run(_pictured(version, settlement), mine.offer(settlement, found), mine.with_money)
+        if settlement.kind == SettlementKind.OPENING:
+            runs = [_open(pictured, mine, found)]
+        else:
+            runs = [] if is_opened else _first_fees(pictured, mine, found)
+            runs.append(_settle(pictured, mine, found))
     except (DomainError, InvariantBroken) as error:
         return Priced(settlement, paid, None, {"paid": really}, str(error)[:500])
-    mine.take(run, settlement, found)
-    asked = _figures(showing.stages(run), showing.totals(run))
+    asked = [_figures(showing.stages(run), showing.totals(run)) for run in runs]
     shown = ["subtotal", "discount", "tax", "total"]
     if mine.with_money:
         shown += ["from_wallet", "to_invoice", "arrears"]
+    priced = {name: _summed([each[name] for each in asked]) for name in shown}
     figures: Json = {
         "paid": {name: really[name] for name in shown},
-        "priced": {name: asked[name] for name in shown},
-        "from_units": asked["from_units"],
+        "priced": priced,
+        "from_units": asked[-1]["from_units"],
     }
-    return Priced(settlement, paid, _total(asked), figures)
+    return Priced(settlement, paid, _total(priced), figures)
+
+
+def _summed(values: Sequence[object]) -> object:
+    """Add amounts written as text, or mappings of them."""
+    first = values[0]
+    if isinstance(first, Mapping):
+        parts = [value for value in values if isinstance(value, Mapping)]
+        return {name: _summed([part[name] for part in parts]) for name in first}
+    return plain(sum((Decimal(str(value)) for value in values), ZERO))
 
 
 def _pictured(version: RatePlanVersion, settlement: Settlement) -> Settlement:
@@ -89,20 +116,64 @@ def _pictured(version: RatePlanVersion, settlement: Settlement) -> Settlement:
     return pictured
 
 
-def _run(cycle: Settlement, offered: Sequence[Offered], with_overage: bool) -> Draft:  # noqa: FBT001
+def _first_fees(cycle: Settlement, mine: Credits, found: Sequence[Found]) -> list[Draft]:
+    """Bill the fees in advance of a subscription's first cycle, where its own plan had none."""
+    subscription = cycle.subscription
+    has_fees = subscription.version.charges.filter(timing=Timing.ADVANCE).exists()
+    if cycle.cycle != 0 or subscription.trial_ends_at is not None or not has_fees:
+        return []
+    opening = copy.copy(cycle)
+    opening.kind = SettlementKind.OPENING
+    return [_open(opening, mine, found, really=False)]
+
+
+def _open(
+    opening: Settlement, mine: Credits, found: Sequence[Found], *, really: bool = True
+) -> Draft:
+    """Bill fees in advance from the credits that lived when the cycle began (see `openings`)."""
+    offered = mine.open_with(opening, found)
+    draft = _load(opening, {}, offered)
+    run = pipeline.run(advance.of_opening(_with(draft, offered, _ids(offered), {})))
+    mine.take(run, found, really=really)
+    return run
+
+
+def _settle(cycle: Settlement, mine: Credits, found: Sequence[Found]) -> Draft:
     """Settle a cycle: credits that lapse within it pay for the usage of their lifetime first."""
     subscription = cycle.subscription
+    offered = mine.offer(cycle, found)
+    came = mine.rolled_in.get(subscription.pk)
+    if came is None:
+        came = load.rolled_generations(subscription, cycle.cycle)
+    overage = Decimal(str(cycle.totals["overage"])) if mine.with_money else ZERO
+    draft = replace(
+        _load(cycle, usages.read_usage(settlement=cycle), offered),
+        overages=(Overage(_OVERAGE, overage),) if overage > 0 else (),
+        rolled_in={code: sum(rolled, ZERO) for code, rolled in came.items()},
+    )
+    kept: dict[UUID, Decimal] = {}
+    for moment in _lapses(offered):
+        kept |= _burned_by(moment, cycle, draft, offered, kept)
+    ahead = advance.charged_ahead(load.charge_terms(pricing.charges_of(subscription.version)))
+    alive = _ids(each for each in offered if each.is_alive)
+    run = pipeline.run(advance.of_cycle(_with(draft, offered, alive, kept), ahead))
+    mine.take(run, found)
+    mine.end(run, cycle)
+    mine.rolled_in[subscription.pk] = rolled_on(came=came, draft=run)
+    return run
+
+
+def _load(cycle: Settlement, usage: Mapping[str, MetricUsage], offered: Sequence[Offered]) -> Draft:
     draft = load.load(
         book=cycle.book,
-        subscription=subscription,
+        subscription=cycle.subscription,
         settlement=cycle,
-        usage=usages.read_usage(settlement=cycle),
-        full_period=subscriptions.period_of(subscription, cycle.cycle),
+        usage=usage,
+        full_period=subscriptions.period_of(cycle.subscription, cycle.cycle),
+        until=cycle.starts_at if cycle.kind == SettlementKind.OPENING else None,
     )
-    overage = Decimal(str(cycle.totals["overage"])) if with_overage else ZERO
-    draft = replace(
+    return replace(
         draft,
-        overages=(Overage(_OVERAGE, overage),) if overage > 0 else (),
         unit_orders={each.metric: draft.money_order for each in offered if each.metric},
         considerations={
             each.lot.id: each.consideration
@@ -112,11 +183,10 @@ def _run(cycle: Settlement, offered: Sequence[Offered], with_overage: bool) -> D
             and each.currency == draft.currency
         },
     )
-    kept: dict[UUID, Decimal] = {}
-    for moment in _lapses(offered):
-        kept |= _burned_by(moment, cycle, draft, offered, kept)
-    alive = [each.lot.id for each in offered if each.is_alive]
-    return pipeline.run(_with(draft, offered, alive, kept))
+
+
+def _ids(offered: Iterable[Offered]) -> set[UUID]:
+    return {each.lot.id for each in offered}
 
 
 def _lapses(offered: Iterable[Offered]) -> list[datetime]:
@@ -147,7 +217,7 @@ def _burned_by(
         and (each.lot.expires_at is None or each.lot.expires_at >= moment)
     ]
     so_far = _with(replace(draft, usage=usage), offered, living, kept)
-    burned = burns_of(pipeline.run(pipeline.to_date(so_far)))
+    burned = burns_of(pipeline.run(pipeline.to_date(proration.prorate(so_far))))
     lapsing = [each.lot.id for each in offered if each.lot.expires_at == moment]
     return {lot: burned[lot] for lot in lapsing if lot in burned}
 
