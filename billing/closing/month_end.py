@@ -12,7 +12,7 @@ from aforo import money
 from aforo.money import ZERO
 from billing.models import Subscription, SubscriptionStatus
 from billing.pipeline.draft import Draft
-from billing.services import burning
+from billing.services import burning, fees
 from ledger import recipes
 from ledger import services as ledger
 from ledger.models import Book, Entry, Event, Posting
@@ -41,7 +41,10 @@ def burn_and_accrue(book: Book, until: datetime) -> None:
 
 
 # What is done for each customer at a month's end, in this order; the book is locked.
-STEPS: Sequence[Callable[[Book, datetime], object]] = (burn_and_accrue,)
+STEPS: Sequence[Callable[[Book, datetime], object]] = (
+    burn_and_accrue,
+    lambda book, until: fees.recognise_fees(book=book, until=until),
+)
 
 
 @money.exact

@@ -29,12 +29,9 @@ def recognise_fees(*, book: Book, until: datetime) -> int:
     ).order_by("starts_at", "pk")
     drafts = []
     for fee in fees:
-        days = -((fee.starts_at - fee.ends_at) // DAY)
-        earned = recipes.fee_earned_to_date(
-            fee=fee.amount,
-            days=days if until >= fee.ends_at else (until - fee.starts_at) // DAY,
-            of_days=days,
-        )
+        of_days = -((fee.starts_at - fee.ends_at) // DAY)
+        days = of_days if until >= fee.ends_at else (until - fee.starts_at) // DAY
+        earned = recipes.fee_earned_to_date(fee=fee.amount, days=days, of_days=of_days)
         change, fee.recognised = earned - fee.recognised, max(earned, fee.recognised)
         fee.recognised_through = min(until, fee.ends_at)
         fee.save(update_fields=["recognised", "recognised_through"])
@@ -43,7 +40,8 @@ def recognise_fees(*, book: Book, until: datetime) -> int:
                 ledger.EntryDraft(
                     book=book,
                     event=Event.FEE_RECOGNISED,
-                    occurred_at=min(until, fee.ends_at),
+                    # The last day that is served is over then, so a month's last day is in it.
+                    occurred_at=min(fee.starts_at + days * DAY, fee.ends_at),
                     document={
                         "settlement": str(fee.settlement_id),
                         "subscription": str(fee.subscription_id),

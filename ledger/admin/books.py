@@ -13,7 +13,7 @@ from django.utils.html import format_html
 
 from aforo.adminui import ReadOnlyAdmin, ReadOnlyInline
 from ledger.drill import postings_behind
-from ledger.models import Account, Book, Entry, Period, Posting
+from ledger.models import Account, Book, Entry, Posting
 
 
 class PostingInline(ReadOnlyInline):
@@ -49,12 +49,6 @@ class AccountAdmin(ReadOnlyAdmin):
     list_filter = ["statement"]
     search_fields = ["code", "name"]
     ordering = ["code"]
-
-
-@admin.register(Period)
-class PeriodAdmin(ReadOnlyAdmin):
-    list_display = ["starts_on", "ends_on", "status", "closed_at"]
-    ordering = ["-starts_on"]
 
 
 class BehindFigure(admin.SimpleListFilter):

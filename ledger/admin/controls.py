@@ -24,6 +24,8 @@ from ledger.models import (
     CloseFile,
     ClosePack,
     ManualAdjustment,
+    Period,
+    PeriodStatus,
     Policy,
     Reopening,
     Seal,
@@ -209,10 +211,26 @@ class ManualAdjustmentAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
 
 
 @admin.register(Reopening)
-class ReopeningAdmin(ReadOnlyAdmin):
+class ReopeningAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
+    """Why closed months were opened again; the evidence is the reason."""
+
     list_display = ["period", "evidence", *DECISION]
     list_select_related = ["period", "proposed_by", "approved_by"]
     ordering = ["-proposed_at"]
+
+    def formfield_for_foreignkey(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        """Offer the months that are closed."""
+        if db_field.name == "period":
+            kwargs["queryset"] = Period.objects.filter(status=PeriodStatus.CLOSED)
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    @action(description="Approve, as the second person: the month is open again")
+    def approve(self, request: HttpRequest, proposals: QuerySet[Reopening]) -> None:
+        """Open the month of each chosen proposal."""
+        now = timezone.now()
+        for each in proposals:
+            do = partial(services.approve_reopening, reopening=each, by=acting(request), now=now)
+            self.tell(request, str(each.period), "open again", do)
 
 
 class CloseFileInline(ReadOnlyInline):

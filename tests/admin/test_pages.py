@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from billing import demo
 from billing.models import Settlement
-from ledger.models import BreakageRate, ManualAdjustment
+from ledger.models import BreakageRate, ManualAdjustment, Period, Reopening
 from pricing.models import RatePlan, RatePlanVersion
 from tests import factories
 from wallets.models import CreditLot
@@ -48,6 +48,7 @@ EDITABLE = {
     "GlMapping",
     "ManualAdjustment",
     "Policy",
+    "Reopening",
     "TaxRate",
     "TopUpRule",
 }
@@ -233,3 +234,27 @@ def test_a_correction_is_proposed_here_and_posted_by_another(admin_client: Clien
     assert proposal.status == "POSTED"
     page = admin_client.get(reverse("admin:ledger_manualadjustment_change", args=[proposal.pk]))
     assert (page.status_code, b"_save" in page.content) == (200, False)
+
+
+def test_a_month_is_closed_and_opened_again_by_two_people(admin_client: Client) -> None:
+    month = Period.objects.create(starts_on="2026-01-01", ends_on="2026-02-01")
+    months = reverse("admin:ledger_period_changelist")
+    reopenings = reverse("admin:ledger_reopening_changelist")
+
+    closed = admin_client.post(
+        months, {"action": "close", "_selected_action": [month.pk]}, follow=True
+    )
+    assert b"closed, with 10 files" in closed.content
+    admin_client.post(
+        reverse("admin:ledger_reopening_add"), {"period": month.pk, "evidence": "A late bill."}
+    )
+    approve = {"action": "approve", "_selected_action": [Reopening.objects.get().pk]}
+    refused = admin_client.post(reopenings, approve, follow=True)
+    other = Client()
+    other.force_login(User.objects.create_superuser("second"))
+    done = other.post(reopenings, approve, follow=True)
+
+    assert b"Another person" in refused.content
+    assert b"open again" in done.content
+    month.refresh_from_db()
+    assert (month.status, month.closed_by) == ("REOPENED", "admin")

@@ -1,0 +1,144 @@
+"""docs/production.sql on a database of its own: what the application's role can and cannot do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.conf import settings
+from psycopg import sql
+
+ROOT = Path(__file__).parents[2]
+SCRATCH = f"roles_{os.getpid()}"
+# Roles belong to the whole server, so each run makes its own.
+APP, OWNER = f"{SCRATCH}_app", f"{SCRATCH}_owner"
+PRODUCTION = (
+    (ROOT / "docs" / "production.sql")
+    .read_text()
+    .replace("aforo_app", APP)
+    .replace("aforo_owner", OWNER)
+)
+GUARD_UNDONE = """
+    CREATE OR REPLACE FUNCTION ledger_append_only() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN RETURN NEW; END $$
+"""
+
+
+def url(*, role: str = "", database: str = SCRATCH) -> str:
+    own = settings.DATABASES["default"]
+    options = f"?options=-c%20role%3D{role}" if role else ""
+    place = f"{own['HOST']}:{own['PORT']}/{database}"
+    return f"postgresql://{own['USER']}:{own['PASSWORD']}@{place}{options}"
+
+
+def manage(role: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"DATABASE_URL": url(role=role)}
+    return subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def scratch() -> Iterator[str]:
+    """A database that was migrated by the owner, as the file says."""
+    with psycopg.connect(url(database="postgres"), autocommit=True) as server:
+        if server.info.parameter_status("is_superuser") != "on":
+            pytest.skip("Roles are made by a superuser.")
+        server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(SCRATCH)))
+        try:
+            apply()
+            migrated = manage(OWNER, "migrate", "--verbosity", "0")
+            assert migrated.returncode == 0, migrated.stderr
+            apply()
+            apply()
+            yield SCRATCH
+        finally:
+            server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(SCRATCH)))
+            for role in (APP, OWNER):
+                server.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
+
+
+def apply() -> None:
+    with psycopg.connect(url(), autocommit=True) as database:
+        database.execute(PRODUCTION.encode())
+
+
+def as_app(statement: str) -> None:
+    with psycopg.connect(url(role=APP)) as database:
+        database.execute(statement.encode())
+
+
+def test_the_application_runs_its_main_job(scratch: str) -> None:
+    """Customers, debits, settlement and the proof, with nothing but the application's rights."""
+    ran = manage(APP, "sweep")
+    assert ran.returncode == 0, ran.stderr
+    with psycopg.connect(url(role=APP)) as database:
+        database.execute("INSERT INTO ledger_book (livemode, key, sequence, head_hash, created_at) "
+                         "VALUES (true, 'a', 0, '', now())")  # fmt: skip
+        database.execute("UPDATE ledger_book SET head_hash = ''")
+        database.execute("SELECT FROM ledger_book FOR NO KEY UPDATE")
+    proved = manage(APP, "verify_ledger")
+    assert proved.stdout.startswith("ok: 1 books"), proved.stderr
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["ledger_entry", "ledger_posting", "wallets_movement", "ledger_seal", "ledger_sealedhead"],
+)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE {} SET id = id",
+        "DELETE FROM {}",
+        "TRUNCATE {} CASCADE",
+        "ALTER TABLE {} DISABLE TRIGGER USER",
+        "DROP TABLE {} CASCADE",
+    ],
+)
+def test_it_cannot_rewrite_history(scratch: str, table: str, statement: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        as_app(statement.format(table))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "TRUNCATE ledger_book CASCADE",
+        "TRUNCATE wallets_creditlot CASCADE",
+        "SET session_replication_role = replica",
+        "CREATE TABLE mine (id int)",
+        GUARD_UNDONE,
+        "DELETE FROM django_migrations",
+    ],
+)
+def test_it_cannot_get_around_what_guards_history(scratch: str, statement: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        as_app(statement)
+
+
+def test_its_waits_are_bounded(scratch: str) -> None:
+    with psycopg.connect(url(database="postgres")) as server:
+        (found,) = server.execute(
+            "SELECT rolconfig FROM pg_roles WHERE rolname = %s", [APP]
+        ).fetchone() or ([],)
+
+    assert {"lock_timeout=5s", "statement_timeout=120s"} <= set(found)
+
+
+def test_the_owner_still_meets_the_triggers(scratch: str) -> None:
+    """An owner can switch them off; that is what chain and seals are for."""
+    with psycopg.connect(url(role=OWNER)) as database:
+        enabled = database.execute(
+            "SELECT tgenabled FROM pg_trigger WHERE tgname = 'ledger_entry_append_only'"
+        ).fetchone()
+
+    assert enabled == ("A",)
