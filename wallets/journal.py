@@ -110,10 +110,10 @@ class Draft:
         self.lines += recipes.difference(before=_posted(lot, before), after=_posted(lot, after))
         return after
 
-    def extend(self, lot: CreditLot, expires_at: datetime) -> None:
-        """Let what is left of a lot live on; the entry's document says so."""
+    def move_expiry(self, lot: CreditLot, expires_at: datetime) -> None:
+        """Let what is left of a lot live longer, or shorter; the entry's document says so."""
         lot.expires_at = expires_at
-        self.document[f"extends {lot.id}"] = timestamp(expires_at)
+        self.document[f"new expiry of {lot.id}"] = timestamp(expires_at)
         self.journal.extended[lot.id] = lot
 
     def hold(self, lot: CreditLot, quantity: Decimal) -> None:

@@ -18,7 +18,7 @@ from aforo.api.fields import StrictSerializer
 from aforo.api.idempotency import once
 from aforo.api.views import ApiView
 from billing.models import Customer, Subscription
-from billing.services import customers, subscriptions
+from billing.services import customers, endings, subscriptions
 from wallets import reads
 from wallets.models import CreditLot, Source
 
@@ -88,7 +88,7 @@ class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
         model = Subscription
         fields = [
             "id", "customer_id", "offering", "status", "billing_mode", "starts_at", "coupon",
-            "trial_ends_at", "current_period", "rate_plan", "wallets", "grants",
+            "trial_ends_at", "cancel_at", "current_period", "rate_plan", "wallets", "grants",
         ]  # fmt: skip
 
     def get_wallets(self, subscription: Subscription) -> list[dict[str, Any]]:
@@ -204,3 +204,76 @@ class SubscriptionView(ApiView):
             livemode=self.livemode, subscription_id=subscription_id
         )
         return Response(SubscriptionAnswer(found).data)
+
+
+class CancelBody(StrictSerializer):
+    at = serializers.ChoiceField(choices=[when.value for when in endings.When])
+
+
+class NothingBody(StrictSerializer):
+    """An empty body."""
+
+
+class CancelView(ApiView):
+    scope = Scope.BILLING
+
+    @extend_schema(request=CancelBody, responses=SubscriptionAnswer)
+    def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
+        """End a subscription now, by the time served, or with its open cycle."""
+        body = self.read(CancelBody, request)
+        return once(
+            request,
+            livemode=self.livemode,
+            endpoint="POST /v1/subscriptions/cancel",
+            content={**body, "subscription": subscription_id},
+            make=lambda: (
+                SubscriptionAnswer(
+                    endings.cancel(
+                        livemode=self.livemode, subscription_id=subscription_id, at=body["at"]
+                    )
+                ).data
+            ),
+            status=200,
+        )
+
+
+class PauseView(ApiView):
+    scope = Scope.BILLING
+
+    @extend_schema(request=NothingBody, responses=SubscriptionAnswer)
+    def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
+        """Settle the open cycle up to now and begin no other until it is resumed."""
+        self.read(NothingBody, request)
+        return once(
+            request,
+            livemode=self.livemode,
+            endpoint="POST /v1/subscriptions/pause",
+            content={"subscription": subscription_id},
+            make=lambda: (
+                SubscriptionAnswer(
+                    endings.pause(livemode=self.livemode, subscription_id=subscription_id)
+                ).data
+            ),
+            status=200,
+        )
+
+
+class ResumeView(ApiView):
+    scope = Scope.BILLING
+
+    @extend_schema(request=NothingBody, responses=SubscriptionAnswer)
+    def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
+        """Let a paused subscription go on from now; its anniversaries stay."""
+        self.read(NothingBody, request)
+        return once(
+            request,
+            livemode=self.livemode,
+            endpoint="POST /v1/subscriptions/resume",
+            content={"subscription": subscription_id},
+            make=lambda: (
+                SubscriptionAnswer(
+                    endings.resume(livemode=self.livemode, subscription_id=subscription_id)
+                ).data
+            ),
+            status=200,
+        )

@@ -81,6 +81,7 @@ class Subscription(models.Model):
         help_text="Up to here the metered usage of a PREPAID subscription was last burned.",
     )
     cancel_at = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True)
     cancelled_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

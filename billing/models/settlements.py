@@ -43,6 +43,8 @@ class Settlement(models.Model):
     cycle = models.PositiveIntegerField()
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
+    full_starts_at = models.DateTimeField(help_text="The whole period, of which it may be a part.")
+    full_ends_at = models.DateTimeField()
     status = models.CharField(
         max_length=10, choices=SettlementStatus.choices, default=SettlementStatus.SEALED
     )

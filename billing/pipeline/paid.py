@@ -123,6 +123,6 @@ def return_to_lapsed(entry: EntryDraft, lot: CreditLot, *, ends_at: datetime) ->
     for nothing lapses at once (DECISIONS 16, 33).
     """
     if lot.carrying > 0:
-        entry.extend(lot, ends_at)
+        entry.move_expiry(lot, ends_at)
     else:
         entry.expire(lot)

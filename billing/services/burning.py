@@ -20,7 +20,7 @@ from billing.models import Settlement, Subscription
 from billing.pipeline import load, paid, proration
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft
-from billing.services import subscriptions
+from billing.services import cycles, subscriptions
 from ledger.models import Book, Event
 from wallets import reads
 from wallets import services as wallets
@@ -33,7 +33,7 @@ MICROSECOND = timedelta(microseconds=1)
 def open_cycles(*, book: Book, at: datetime) -> list[Subscription]:
     """Give the live subscriptions whose open cycle began before a moment, the oldest first."""
     live = Subscription.objects.filter(
-        customer=book.pk, status__in=subscriptions.LIVE, current_starts_at__lt=at
+        customer=book.pk, status__in=subscriptions.RUNNING, current_starts_at__lt=at
     ).select_related("customer__book", "version__plan", "offering")
     return list(live.order_by("starts_at", "created_at", "pk"))
 
@@ -61,7 +61,7 @@ def forecast(
             ends_at=min(until, cycle.ends_at),
             received_by=received_by,
         ),
-        full_period=subscriptions.period_of(subscription, subscription.cycle),
+        full_period=cycles.period_of(subscription, subscription.cycle),
         until=until,
         pays=pays,
     )

@@ -75,7 +75,7 @@ def advance(
 def _next_instant(clock_id: UUID, to: datetime) -> datetime | None:
     """Find the earliest moment up to `to` at which a customer of the clock has something due."""
     cycles = Subscription.objects.filter(
-        customer__book__test_clock=clock_id, status__in=subscriptions.LIVE
+        customer__book__test_clock=clock_id, status__in=subscriptions.RUNNING
     ).select_related("version")
     due, first_ends, graces = [], dict[int, datetime](), dict[int, timedelta]()
     for cycle in cycles:

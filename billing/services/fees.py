@@ -95,3 +95,13 @@ def give_up(*, subscription: Subscription, amount: Decimal) -> None:
         AdvanceFee.objects.filter(subscription=subscription, cycle=subscription.cycle).update(
             amount=F("amount") - amount
         )
+
+
+def end_fees(*, book: Book, subscription: Subscription, at: datetime) -> None:
+    """Earn the rest of what was paid in advance: the subscription has ended, and nothing is paid
+    back. The book must be locked.
+    """
+    AdvanceFee.objects.filter(subscription=subscription, ends_at__gt=at, starts_at__lt=at).update(
+        ends_at=at
+    )
+    recognise_fees(book=book, until=at)

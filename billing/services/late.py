@@ -18,7 +18,6 @@ from billing.models import Settlement, SettlementKind, SettlementStatus, UsageEv
 from billing.pipeline import advance, load
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import LateUsage, MetricUsage
-from billing.services import subscriptions
 from ledger.models import Book
 from pricing.models import LateUsage as Policy
 from pricing.models import Metric
@@ -96,7 +95,7 @@ def _net(book: Book, cycle: Settlement, usage: Mapping[str, MetricUsage]) -> Dec
         subscription=cycle.subscription,
         settlement=cycle,
         usage=usage,
-        full_period=subscriptions.period_of(cycle.subscription, cycle.cycle),
+        full_period=Period(cycle.full_starts_at, cycle.full_ends_at),
         pays=lambda lot: False,
     )
     rolled_on = {code: sum(map(Decimal, rolled), ZERO) for code, rolled in cycle.rolled_on.items()}

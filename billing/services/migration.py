@@ -27,7 +27,7 @@ from billing.pipeline import advance, load, paid, proration
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft
 from billing.pipeline.proration import Share
-from billing.services import subscriptions
+from billing.services import cycles, subscriptions
 from billing.services.customers import zone_of
 from pricing import services as pricing
 from pricing.models import GrantTemplate, Offering, OfferingStatus, RatePlanVersion, Recurrence
@@ -174,9 +174,9 @@ def _closing(subscription: Subscription, now: datetime) -> Draft:
         subscription=subscription,
         settlement=cycle,
         usage=usages.read_usage(settlement=cycle),
-        full_period=subscriptions.period_of(subscription, subscription.cycle),
+        full_period=cycles.period_of(subscription, subscription.cycle),
     )
-    full = subscriptions.period_of(subscription, subscription.cycle)
+    full = cycles.period_of(subscription, subscription.cycle)
     # The next cycle begins on the new version, which bills its own fees in advance.
     return pipeline.run(advance.of_cycle(_timed(draft, part, full), ()))
 
@@ -227,7 +227,7 @@ def _is_trial(subscription: Subscription) -> bool:
 def _full_period(moved: Subscription, now: datetime) -> Period:
     """Give the period of the new interval that now lies in, from the anchor that is kept."""
     if _is_trial(moved):
-        return subscriptions.period_of(moved, 0)
+        return cycles.period_of(moved, 0)
     interval, count = Interval(moved.offering.interval), moved.offering.interval_count
     zone = zone_of(moved.customer)
     index = periods.index_at(moved.anchor_at, zone, interval, count, now)

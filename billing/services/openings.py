@@ -31,6 +31,8 @@ def open_cycle(
         cycle=subscription.cycle,
         starts_at=part.starts_at,
         ends_at=part.ends_at,
+        full_starts_at=full.starts_at,
+        full_ends_at=full.ends_at,
         sealed_at=now,
         currency=subscription.version.plan.currency,
     )

@@ -9,7 +9,7 @@ from django.db.models import Exists, F, OuterRef, Q
 
 from aforo.sandbox.services import now_for
 from billing.models import Claim, Settlement, Subscription, SubscriptionStatus, UsageEvent
-from billing.services import burning, subscriptions
+from billing.services import burning, cycles, subscriptions
 from ledger import services as ledger
 from ledger.models import Book
 from pricing.models import BillingMode
@@ -79,7 +79,7 @@ def reactivate(*, book: Book) -> None:
 def _go_on(book: Book, subscription: Subscription, now: datetime) -> None:
     """Let a subscription run from now, once the fees in advance that it waits for are paid."""
     if subscription.status == SubscriptionStatus.CREATED:
-        subscriptions.begin_at(subscription=subscription, now=now)
+        cycles.begin_at(subscription=subscription, now=now)
         subscriptions.start_if_paid(book=book, subscription=subscription, now=now)
     elif subscription.is_fee_due:
         # A cycle that is over is settled first, and asks for the fees of the next one.

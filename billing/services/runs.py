@@ -108,7 +108,7 @@ def due_books(*, run: SettlementRun) -> QuerySet[Book]:
         F("version__grace_hours") * Value(timedelta(hours=1)), output_field=DurationField()
     )
     over = (
-        Subscription.objects.filter(status__in=subscriptions.LIVE)
+        Subscription.objects.filter(status__in=subscriptions.RUNNING)
         .annotate(
             due_at=ExpressionWrapper(F("current_ends_at") + grace, output_field=DateTimeField())
         )

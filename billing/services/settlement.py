@@ -19,6 +19,7 @@ from django.db.models import Q
 
 from aforo.errors import NotFound
 from aforo.money import ZERO
+from aforo.periods import Period
 from billing import pipeline
 from billing.models import (
     Settlement,
@@ -30,7 +31,7 @@ from billing.models import (
 from billing.pipeline import advance, load, settle
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft, MetricUsage
-from billing.services import burning, fees, invoices, late, prepayment, subscriptions
+from billing.services import burning, cycles, fees, invoices, late, prepayment, subscriptions
 from ledger import services as ledger
 from ledger.models import Book
 from pricing import services as pricing
@@ -47,7 +48,7 @@ class UnknownSettlement(NotFound):
 def _live(book_id: int) -> list[Subscription]:
     """Give a customer's live subscriptions, the one whose cycle ends first in front."""
     return list(
-        Subscription.objects.filter(customer=book_id, status__in=subscriptions.LIVE)
+        Subscription.objects.filter(customer=book_id, status__in=subscriptions.RUNNING)
         .select_related("customer__book", "version__plan", "offering")
         .order_by("current_ends_at", "created_at", "pk")
     )
@@ -98,7 +99,7 @@ def settle_cycle(*, subscription: Subscription, now: datetime) -> bool:
             settlement=settlement,
             draft=draft,
             now=now,
-            next_period=subscriptions.period_of(current, settlement.cycle + 1),
+            next_period=cycles.period_of(current, settlement.cycle + 1),
             rolled_on=rolled_on(
                 came=load.rolled_generations(current, settlement.cycle), draft=draft
             ),
@@ -122,10 +123,12 @@ def _priced(
         subscription=current,
         settlement=settlement,
         usage=usage,
-        full_period=subscriptions.period_of(current, settlement.cycle),
+        full_period=Period(settlement.full_starts_at, settlement.full_ends_at),
     )
     loaded = replace(loaded, late=late.adjustments(book=book, settlement=settlement))
     ahead = advance.charged_ahead(load.charge_terms(pricing.charges_of(current.version)))
+    if _stops(current, settlement):
+        ahead = ()
     draft = pipeline.run(advance.of_cycle(loaded, ahead))
     current.is_fee_due = draft.billing_mode == "PREPAID" and bool(ahead) and draft.arrears > 0
     return pipeline.run(advance.of_cycle(loaded, ())) if current.is_fee_due else draft
@@ -149,6 +152,40 @@ def rolled_on(*, came: Mapping[str, list[Decimal]], draft: Draft) -> dict[str, l
     return {code: rolled for code, rolled in taken.items() if rolled}
 
 
+def _stops(current: Subscription, settlement: Settlement) -> bool:
+    """Tell whether a cycle is the last one, or the last before a pause."""
+    return current.paused_at == settlement.ends_at or (
+        current.cancel_at is not None and current.cancel_at <= settlement.ends_at
+    )
+
+
+def _stop(book: Book, current: Subscription, at: datetime) -> None:
+    """Pause or end a subscription whose last cycle is settled."""
+    if current.paused_at == at:
+        cycles.pause_cycle(subscription=current, at=at)
+        subscriptions.refresh_rules(book=book)
+        fees.recognise_fees(book=book, until=at)
+        burning.lapse(book=book, until=at)
+    else:
+        end(book=book, subscription=current, at=at)
+
+
+def end(*, book: Book, subscription: Subscription, at: datetime) -> None:
+    """Cancel a subscription that has no cycle to settle: its plan's credits lapse, the fees it paid
+    in advance are earned, and the customer is as without it (DECISIONS 18).
+
+    The book must be locked.
+    """
+    subscription.cancelled_at = at
+    subscription.save(update_fields=["cancelled_at"])
+    subscriptions.set_status(
+        book=book, subscription=subscription, status=SubscriptionStatus.CANCELLED
+    )
+    fees.end_fees(book=book, subscription=subscription, at=at)
+    wallets.end_lots(book=book, cause=subscriptions.plan_cause(subscription), at=at)
+    burning.lapse(book=book, until=at)
+
+
 def _set_state(book: Book, current: Subscription, draft: Draft) -> None:
     """Suspend for arrears or for fees that are not covered; a cycle that is paid lifts it.
 
@@ -167,9 +204,12 @@ def _seal(subscription: Subscription, now: datetime) -> Settlement | None:
     """Close the open cycle to usage, under the exclusive lock; None when it is no longer due."""
     with transaction.atomic():
         ledger.lock_book(book_id=subscription.customer_id, exclusive=True)
-        current = Subscription.objects.get(pk=subscription.pk)
+        current = Subscription.objects.select_related("customer", "offering").get(
+            pk=subscription.pk
+        )
         if current.cycle != subscription.cycle:
             return None
+        full = cycles.period_of(current, current.cycle)
         settlement, _ = Settlement.objects.get_or_create(
             subscription=current,
             cycle=current.cycle,
@@ -178,6 +218,8 @@ def _seal(subscription: Subscription, now: datetime) -> Settlement | None:
                 "book_id": current.customer_id,
                 "starts_at": current.current_starts_at,
                 "ends_at": current.current_ends_at,
+                "full_starts_at": full.starts_at,
+                "full_ends_at": full.ends_at,
                 "sealed_at": now,
                 "currency": subscription.version.plan.currency,
             },
@@ -189,7 +231,10 @@ def _seal(subscription: Subscription, now: datetime) -> Settlement | None:
 
 def _go_on(book: Book, subscription: Subscription, settlement: Settlement) -> None:
     """Do what is due after Settle: the next cycle, fees earned, rollover, lapses, its credits."""
-    subscriptions.open_next_cycle(subscription)
+    if _stops(subscription, settlement):
+        _stop(book, subscription, settlement.ends_at)
+        return
+    cycles.open_next_cycle(subscription)
     fees.recognise_fees(book=book, until=settlement.ends_at)
     wallets.roll_over(
         book=book,

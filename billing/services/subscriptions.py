@@ -13,11 +13,9 @@ from django.db.models import F
 from aforo import periods
 from aforo.errors import Conflict, FieldError, Invalid, NotFound
 from aforo.money import ZERO
-from aforo.periods import Interval
 from aforo.sandbox.services import now_for
 from billing.models import Claim, Customer, Subscription, SubscriptionStatus
-from billing.services import campaigns, fees, openings
-from billing.services.customers import zone_of
+from billing.services import campaigns, cycles, fees, openings
 from ledger import services as ledger
 from ledger.models import Book
 from pricing import services as pricing
@@ -32,6 +30,8 @@ LIVE = [
     SubscriptionStatus.SUSPENDED,
     SubscriptionStatus.PAUSED,
 ]
+# Those whose cycles run, and are settled.
+RUNNING = [status for status in LIVE if status != SubscriptionStatus.PAUSED]
 _SPEND_STATE = {
     SubscriptionStatus.SUSPENDED: SpendState.SUSPENDED,
     SubscriptionStatus.PAUSED: SpendState.PAUSED,
@@ -107,7 +107,7 @@ def subscribe(
             subscription.coupon = pricing.redeem_coupon(
                 livemode=livemode, code=coupon, currency=version.plan.currency
             )
-        _set_first_period(subscription, anchor_day)
+        cycles.set_first_period(subscription, anchor_day)
         subscription.save(force_insert=True)
         _provision(book, subscription)
         start_if_paid(book=book, subscription=subscription, now=now)
@@ -129,7 +129,7 @@ def start_if_paid(*, book: Book, subscription: Subscription, now: datetime) -> b
         book=book,
         subscription=subscription,
         part=periods.Period(starts_at, subscription.current_ends_at),
-        full=period_of(subscription, subscription.cycle),
+        full=cycles.period_of(subscription, subscription.cycle),
         now=now,
     )
     waiting = SubscriptionStatus.SUSPENDED if is_renewal else SubscriptionStatus.CREATED
@@ -150,23 +150,6 @@ def _give_first(book: Book, subscription: Subscription) -> None:
     campaigns.give_to_subscriber(book=book, subscription=subscription)
 
 
-def begin_at(*, subscription: Subscription, now: datetime) -> None:
-    """Let a subscription that waited for credits start now; an anchor day is kept."""
-    if subscription.anchor_at == subscription.starts_at:
-        subscription.anchor_at = now
-    subscription.starts_at = subscription.current_starts_at = now
-    subscription.usage_closed_through = now
-    while period_of(subscription, 0).ends_at <= now:
-        subscription.first_index += 1
-    subscription.current_ends_at = period_of(subscription, 0).ends_at
-    subscription.save(
-        update_fields=[
-            "anchor_at", "starts_at", "current_starts_at", "usage_closed_through", "first_index",
-            "current_ends_at",
-        ]
-    )  # fmt: skip
-
-
 def check_metrics_free(book: Book, version_id: int, *, leaving: Subscription | None = None) -> None:
     """Hold that two live subscriptions never charge the same metric (DECISIONS 5).
 
@@ -182,69 +165,6 @@ def check_metrics_free(book: Book, version_id: int, *, leaving: Subscription | N
     taken = mine.filter(pk__in=theirs.values("pk")).order_by("pk").first()
     if taken is not None:
         raise MetricAlreadySubscribed(f"The metric {taken.code} is charged by another one.")
-
-
-def _set_first_period(subscription: Subscription, anchor_day: int | None) -> None:
-    """Set anchor and first period; a trial is a period of its own, before the anchor."""
-    start = subscription.starts_at
-    offering = subscription.offering
-    if offering.trial_days:
-        subscription.status = SubscriptionStatus.TRIALING
-        subscription.trial_ends_at = start + timedelta(days=offering.trial_days)
-        start = subscription.trial_ends_at
-    subscription.anchor_at = start
-    if anchor_day is not None:
-        _anchor_on_day(subscription, start, anchor_day)
-    if subscription.trial_ends_at is not None:
-        subscription.current_starts_at = subscription.starts_at
-        subscription.current_ends_at = subscription.trial_ends_at
-        return
-    period = period_of(subscription, 0)
-    subscription.current_starts_at = subscription.starts_at
-    subscription.current_ends_at = period.ends_at
-
-
-def _anchor_on_day(subscription: Subscription, start: datetime, anchor_day: int) -> None:
-    """Anchor on a January with that day, so that 31 stays 31 in every month that has it."""
-    if subscription.offering.interval != Interval.MONTH:
-        detail = "Only offerings billed by the month have an anchor day."
-        raise Invalid([FieldError("/anchor_day", "not_monthly", detail)])
-    zone = zone_of(subscription.customer)
-    local = start.astimezone(zone)
-    anchor = datetime(local.year - 1, 1, anchor_day, tzinfo=zone)
-    subscription.anchor_at = anchor.astimezone(start.tzinfo)
-    index = 0
-    while period_of(subscription, index).ends_at <= start:
-        index += 1
-    subscription.first_index = index
-
-
-def period_of(subscription: Subscription, cycle: int) -> periods.Period:
-    """Give the full period of a paid cycle number, from the anchor; the trial has none."""
-    offering = subscription.offering
-    paid = cycle - (1 if subscription.trial_ends_at is not None else 0)
-    if subscription.trial_ends_at is None or paid >= 0:
-        return periods.period(
-            subscription.anchor_at,
-            zone_of(subscription.customer),
-            Interval(offering.interval),
-            offering.interval_count,
-            subscription.first_index + max(paid, 0),
-        )
-    assert subscription.trial_ends_at is not None, "only a trial comes before the anchor"
-    return periods.Period(subscription.starts_at, subscription.trial_ends_at)
-
-
-def open_next_cycle(subscription: Subscription) -> None:
-    """Move a subscription to the period after its settled one. The book must be locked."""
-    subscription.cycle += 1
-    if subscription.status == SubscriptionStatus.TRIALING:
-        subscription.status = SubscriptionStatus.ACTIVE
-    subscription.current_starts_at = subscription.current_ends_at
-    subscription.current_ends_at = period_of(subscription, subscription.cycle).ends_at
-    subscription.save(
-        update_fields=["cycle", "status", "current_starts_at", "current_ends_at", "is_fee_due"]
-    )
 
 
 def _provision(book: Book, subscription: Subscription) -> None:

@@ -15,7 +15,7 @@ from wallets.services.campaigns import (
     redeem,
 )
 from wallets.services.disputes import dispute, pay_claim
-from wallets.services.expiry import expire, lapsing_books
+from wallets.services.expiry import end_lots, expire, lapsing_books
 from wallets.services.grants import grant, issue
 from wallets.services.holders import (
     SpendRules,
@@ -77,6 +77,7 @@ __all__ = [
     "describe_reservation",
     "dispute",
     "due_on_clock",
+    "end_lots",
     "estimate_breakage",
     "expire",
     "find_metric",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.db.models import Q
+
 from ledger.models import Book, Event
 from wallets.journal import Journal
 from wallets.models import (
@@ -37,6 +39,33 @@ def expire(*, book: Book, until: datetime) -> int:
         lapsed += 1
     journal.write()
     return lapsed
+
+
+def end_lots(*, book: Book, cause: str, at: datetime) -> int:
+    """Let the lots whose cause begins with `cause` live no longer than `at`, when what gave them
+    ends. Held parts lapse when they are released. The book must be locked. Gives their number.
+    """
+    lots = CreditLot.objects.filter(
+        Q(expires_at=None) | Q(expires_at__gt=at),
+        book=book,
+        remaining__gt=0,
+        effective_at__lt=at,
+        cause__startswith=cause,
+    )
+    journal = Journal()
+    for lot in lots.order_by("granted_at", "id"):
+        draft = journal.entry(
+            book=book,
+            event=Event.EXPIRY,
+            occurred_at=at,
+            document={"lot": str(lot.id), "kind": lot.kind},
+        )
+        draft.move_expiry(lot, at)
+        if lot.available > 0:
+            draft.expire(lot)
+    ended = len(journal.drafts)
+    journal.write()
+    return ended
 
 
 def lapsing_books(*, livemode: bool | None, until: datetime) -> list[int]:

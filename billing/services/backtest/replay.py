@@ -12,12 +12,12 @@ from uuid import UUID
 
 from aforo.errors import DomainError, InvariantBroken
 from aforo.money import ZERO, plain
+from aforo.periods import Period
 from billing import pipeline
 from billing.models import Settlement, SettlementKind
 from billing.pipeline import advance, load, proration, showing
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft, MetricUsage, Overage
-from billing.services import subscriptions
 from billing.services.backtest.credits import Credits, Found, Offered, burns_of, found_by
 from billing.services.settlement import rolled_on
 from pricing import services as pricing
@@ -169,7 +169,7 @@ def _load(cycle: Settlement, usage: Mapping[str, MetricUsage], offered: Sequence
         subscription=cycle.subscription,
         settlement=cycle,
         usage=usage,
-        full_period=subscriptions.period_of(cycle.subscription, cycle.cycle),
+        full_period=Period(cycle.full_starts_at, cycle.full_ends_at),
         until=cycle.starts_at if cycle.kind == SettlementKind.OPENING else None,
     )
     return replace(

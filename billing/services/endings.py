@@ -1,0 +1,117 @@
+"""How a subscription ends, pauses and goes on (DECISIONS 18)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from django.db import transaction
+
+from aforo.errors import Conflict
+from aforo.sandbox.services import now_for
+from billing.models import Subscription, SubscriptionStatus
+from billing.services import cycles, prepayment, settlement, subscriptions
+from ledger import services as ledger
+from ledger.models import Book
+
+# A cycle that ends now still holds what was metered at this very moment.
+MOMENT = timedelta(microseconds=1)
+
+
+class When(StrEnum):
+    NOW = "NOW"
+    PERIOD_END = "PERIOD_END"
+
+
+class NotInState(Conflict):
+    """The subscription is not in a state in which this can be done."""
+
+
+@transaction.atomic
+def cancel(*, livemode: bool, subscription_id: UUID, at: str) -> Subscription:
+    """End a subscription now, or with its open cycle; what the last cycle owes is settled by time.
+
+    Credits of the plan lapse then, bought ones stay. Nothing is paid back.
+
+    Raises: UnknownSubscription; NotInState (`already_cancelled`, `cycle_not_settled`).
+    """
+    found = _locked(livemode, subscription_id)
+    if found.status == SubscriptionStatus.CANCELLED:
+        raise NotInState("The subscription is cancelled already.", code="already_cancelled")
+    book, now = found.customer.book, now_for(found.customer.book)
+    if found.status in {SubscriptionStatus.CREATED, SubscriptionStatus.PAUSED}:
+        settlement.end(book=book, subscription=found, at=now)
+    elif at == When.PERIOD_END:
+        found.cancel_at = found.current_ends_at
+        found.save(update_fields=["cancel_at"])
+    else:
+        found.cancel_at = _cut_short(found, now)
+        found.save(update_fields=["cancel_at", "current_ends_at"])
+        settlement.settle_cycle(subscription=found, now=now)
+    return subscriptions.get_subscription(livemode=livemode, subscription_id=subscription_id)
+
+
+@transaction.atomic
+def pause(*, livemode: bool, subscription_id: UUID) -> Subscription:
+    """Stop an active subscription: its cycle is settled up to now, by time, and no other begins.
+
+    Raises: UnknownSubscription; NotInState (`not_active`, `cycle_not_settled`).
+    """
+    found = _locked(livemode, subscription_id)
+    if found.status != SubscriptionStatus.ACTIVE:
+        raise NotInState(f"The subscription is {found.status.lower()}.", code="not_active")
+    now = now_for(found.customer.book)
+    found.paused_at = _cut_short(found, now)
+    found.save(update_fields=["paused_at", "current_ends_at"])
+    settlement.settle_cycle(subscription=found, now=now)
+    return subscriptions.get_subscription(livemode=livemode, subscription_id=subscription_id)
+
+
+@transaction.atomic
+def resume(*, livemode: bool, subscription_id: UUID) -> Subscription:
+    """Let a paused subscription go on, from now to the end of its period; anniversaries stay.
+
+    In the period that it was paused in, fees and credits have been billed and given; a later one
+    asks for its fees, by the time that is left, and gives its credits. PREPAID credits that do not
+    cover what is owed leave it SUSPENDED.
+
+    Raises: UnknownSubscription; NotInState (`not_paused`).
+    """
+    found = _locked(livemode, subscription_id)
+    if found.status != SubscriptionStatus.PAUSED:
+        raise NotInState(f"The subscription is {found.status.lower()}.", code="not_paused")
+    book = found.customer.book
+    is_other = cycles.resume_cycle(subscription=found, now=now_for(book))
+    is_owing = prepayment.owes(found)
+    subscriptions.set_status(
+        book=book,
+        subscription=found,
+        status=SubscriptionStatus.SUSPENDED if is_other or is_owing else SubscriptionStatus.ACTIVE,
+    )
+    if is_other:
+        found.is_fee_due = True
+        found.save(update_fields=["is_fee_due"])
+        prepayment.reactivate(book=book)
+    return subscriptions.get_subscription(livemode=livemode, subscription_id=subscription_id)
+
+
+def _locked(livemode: bool, subscription_id: UUID) -> Subscription:  # noqa: FBT001
+    """Read a subscription under its book's exclusive lock."""
+    found = subscriptions.get_subscription(livemode=livemode, subscription_id=subscription_id)
+    book: Book = ledger.lock_book(book_id=found.customer_id, exclusive=True)
+    found.refresh_from_db()
+    found.customer.book = book
+    return found
+
+
+def _cut_short(found: Subscription, now: datetime) -> datetime:
+    """Let the open cycle end now; give that moment.
+
+    Raises: NotInState while a cycle that is over waits to be settled.
+    """
+    if found.current_ends_at <= now:
+        detail = "The cycle is over and waits to be settled."
+        raise NotInState(detail, code="cycle_not_settled")
+    found.current_ends_at = min(now + MOMENT, found.current_ends_at)
+    return found.current_ends_at
