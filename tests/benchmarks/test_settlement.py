@@ -49,7 +49,7 @@ def prepare(customers: int) -> None:
 
 
 class Measured(NamedTuple):
-    """Subscriptions a second, and the milliseconds of processor time that a worker needs for one."""
+    """Subscriptions a second, and the milliseconds of processor time of a worker for one."""
 
     rate: float
     cost: float
@@ -98,8 +98,8 @@ def test_cost_is_constant_and_workers_share_it() -> None:
         f"Settlement (subscriptions/s and a worker's processor time each; {EVENTS} events each)",
         f"  one worker, {FEW:>5,} subscriptions {few.rate:>8,.1f} {few.cost:>8,.1f} ms",
         f"  one worker, {MANY:>5,} subscriptions {many.rate:>8,.1f} {many.cost:>8,.1f} ms",
-        f"  two workers, {MANY:>4,} subscriptions {two.rate:>8,.1f} {two.cost:>8,.1f} ms"
-        f"   {two.rate / many.rate:.2f} x one",
+        f"  two workers, {MANY:>4,} subscriptions {two.rate:>8,.1f} {two.cost:>8,.1f} ms",
+        f"  two workers did {two.rate / many.rate:.2f} x what one did",
         f"  {os.cpu_count()} cores, of which others kept {load:.1f} busy",
     ]
     assert many.cost < 1.5 * few.cost
