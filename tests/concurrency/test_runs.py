@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -89,8 +90,12 @@ def test_two_runs_at_once_settle_a_cycle_once() -> None:
 
 
 def test_every_event_that_commits_while_a_cycle_is_sealed_is_billed_once() -> None:
-    """200 events of the ending cycle race with its settlement: what is late goes to the next."""
-    factories.offering()
+    """200 events of the ending cycle race with its settlement: what is late adjusts the next one.
+
+    At 0.01 each all of them cost 2.00, however many were late.
+    """
+    charge = factories.TOKENS_AT_2_MILLS[0] | {"terms": {"unit_price": "0.01"}}
+    factories.offering(charges=[charge])
     book = subscribed()
     at = timezone.now() - timedelta(days=5)
     go = threading.Barrier(3)
@@ -126,8 +131,9 @@ def test_every_event_that_commits_while_a_cycle_is_sealed_is_billed_once() -> No
         for s in Settlement.objects.order_by("cycle")
     ]
     assert sum(quantities) == 200
-    billed = [s.stages[2]["out"]["tokens"] for s in Settlement.objects.order_by("cycle")]
-    assert [int(b) for b in billed] == [int(q) for q in quantities]
+    first, second = Settlement.objects.order_by("cycle")
+    assert Decimal(first.totals["total"]) == quantities[0] / 100
+    assert Decimal(second.totals["total"]) == quantities[1] / 100
 
 
 def test_a_book_that_is_locked_for_long_answers_busy_and_others_do_not_wait(
