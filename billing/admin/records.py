@@ -11,6 +11,7 @@ from aforo.adminui import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, action
 from aforo.errors import DomainError
 from aforo.money import amount_text
 from billing.models import (
+    AdvanceFee,
     Claim,
     Customer,
     CycleBurn,
@@ -20,10 +21,12 @@ from billing.models import (
     Payment,
     Settlement,
     SettlementRun,
+    SettlementRunItem,
     Subscription,
     TaxRate,
     UsageEvent,
     UsageReservation,
+    WorkerHeartbeat,
 )
 from billing.services import due, payments
 
@@ -124,6 +127,35 @@ class SettlementRunAdmin(ReadOnlyAdmin):
     list_filter = ["status", "livemode"]
     list_select_related = ["book"]
     ordering = ["-created_at"]
+
+
+@admin.register(SettlementRunItem)
+class SettlementRunItemAdmin(ReadOnlyAdmin):
+    """A run's customers, to search: a run of thousands is not shown on its own page."""
+
+    list_display = ["run", "book", "status", "settled", "attempts", "claimed_at", "reason"]
+    list_filter = ["status", "book__livemode"]
+    list_select_related = ["run", "book"]
+    search_fields = ["book__key", "=run__id"]
+    ordering = ["-pk"]
+    show_full_result_count = False
+
+
+@admin.register(WorkerHeartbeat)
+class WorkerHeartbeatAdmin(ReadOnlyAdmin):
+    list_display = ["seen_at"]
+
+
+@admin.register(AdvanceFee)
+class AdvanceFeeAdmin(ReadOnlyAdmin):
+    list_display = [
+        "book", "cycle", "starts_at", "ends_at", "amount", "recognised", "recognised_through",
+        "currency",
+    ]  # fmt: skip
+    list_filter = ["currency", "book__livemode", "ends_at"]
+    list_select_related = ["book"]
+    search_fields = ["book__key", "=subscription__id"]
+    ordering = ["-pk"]
 
 
 class InvoiceLineInline(ReadOnlyInline):

@@ -103,20 +103,20 @@ def test_dates_and_moments_keep_their_day_and_instant() -> None:
     """A moment is one instant, whichever zone it is written in."""
     moment = datetime(2026, 3, 1, 0, 0, 0, 1, tzinfo=UTC)
     elsewhere = moment.astimezone(timezone(timedelta(hours=-5)))
-    names = ["livemode", "starts_on", "ends_on", "status", "closed_at"]
+    names = ["livemode", "starts_on", "ends_on", "status", "closed_at", "closed_by"]
 
     bulk.insert_rows(
         Period,
         names,
         [
-            [True, date(2026, 1, 1), date(2026, 2, 1), "CLOSED", elsewhere],
-            [True, date(2026, 2, 1), date(2026, 3, 1), "OPEN", None],
+            [True, date(2026, 1, 1), date(2026, 2, 1), "CLOSED", elsewhere, "mia"],
+            [True, date(2026, 2, 1), date(2026, 3, 1), "OPEN", None, ""],
         ],
     )
 
     assert list(Period.objects.order_by("starts_on").values_list(*names)) == [
-        (True, date(2026, 1, 1), date(2026, 2, 1), "CLOSED", moment),
-        (True, date(2026, 2, 1), date(2026, 3, 1), "OPEN", None),
+        (True, date(2026, 1, 1), date(2026, 2, 1), "CLOSED", moment, "mia"),
+        (True, date(2026, 2, 1), date(2026, 3, 1), "OPEN", None, ""),
     ]
 
 
