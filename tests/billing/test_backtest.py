@@ -132,6 +132,42 @@ def test_its_totals_are_what_settlement_bills(charge: dict[str, Any], mode: str)
                     assert priced[name] == twin.totals[name], name
 
 
+@pytest.mark.parametrize("was_advance", [False, True])
+@pytest.mark.parametrize("mode", ["PREPAID", "HYBRID"])
+def test_fees_in_advance_and_rolled_quota_are_what_settlement_bills(
+    mode: str, *, was_advance: bool
+) -> None:
+    """The first fees of the new plan are an opening, which the old plan may not have had."""
+    pricing.create_coupon(
+        livemode=False, code="TEN", type="PERCENT", value=Decimal(10), duration="REPEATING",
+        cycles=2,
+    )  # fmt: skip
+    fee = {"code": "fee", "model": "FLAT_RATE", "timing": "ADVANCE", "terms": {"flat_fee": "31"}}
+    quota = {"code": "tokens", "model": "INCLUDED_QUOTA", "metric": "tokens",
+             "terms": {"included_quantity": "3100", "unit_price": "0.01",
+                       "rollover": {"mode": "PERCENT", "percent": "50"}}}  # fmt: skip
+    old_fee = [{**fee, "terms": {"flat_fee": "10"}}] if was_advance else []
+    factories.offering("old", billing_mode=mode, charges=[*per_token("0.002"), *old_fee])
+    factories.offering("new", billing_mode=mode, charges=[fee, quota], grants=[UNITS])
+    for key, code in (("cust_1", "old"), ("twin", "new")):
+        live_through(key, [100, 2_000, 15_000], offering=code, cash="600", coupon="TEN",
+                     anchor_day=16)  # fmt: skip
+    version = pricing.get_version(livemode=False, code="plan_new", number=1)
+
+    done = ask(version, customers=["cust_1"], with_credits=True)
+
+    billed: dict[datetime, Decimal] = {}
+    for twin in Settlement.objects.filter(book__key="twin"):
+        net = Decimal(twin.totals["subtotal"]) - Decimal(twin.totals["discount"])
+        billed[twin.ends_at] = billed.get(twin.ends_at, Decimal(0)) + net
+    priced: dict[datetime, Decimal] = {}
+    for row in backtest.cycles(done):
+        assert row.priced is not None, row.error
+        priced[row.ends_at] = priced.get(row.ends_at, Decimal(0)) + row.priced
+    assert len(billed) == 3
+    assert priced == billed
+
+
 def test_a_version_against_its_own_cycles_changes_nothing() -> None:
     factories.offering(grants=[UNITS, MONEY], wording={"minimum_spend": Decimal(5)})
     live_through("cust_1", [100, 9_000, 0], offering="tokens_monthly")

@@ -98,8 +98,19 @@ class Credits:
     more: defaultdict[UUID, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     """What the version has burned of each lot beyond what was really burned."""
     granted: defaultdict[UUID, list[PlanLot]] = field(default_factory=lambda: defaultdict(list))
+    known: dict[UUID, CreditLot] = field(default_factory=dict)
     rolled_in: dict[UUID, dict[str, list[Decimal]]] = field(default_factory=dict)
     """Included quantity that the version would have rolled into each subscription's next cycle."""
+
+    def complete(self, settlement: Settlement, found: Iterable[Found]) -> list[Found]:
+        """Add the lots that were spent by then and would not have been on the version."""
+        whole = {each.lot.id: each for each in found}
+        self.known |= {lot_id: each.lot for lot_id, each in whole.items()}
+        for lot_id, lot in self.known.items():
+            is_over = lot.expires_at is not None and lot.expires_at <= settlement.starts_at
+            if self.more[lot_id] < 0 and not is_over:
+                whole.setdefault(lot_id, Found(lot, ZERO, ZERO))
+        return sorted(whole.values(), key=lambda each: (each.lot.granted_at, each.lot.id))
 
     def open_with(self, settlement: Settlement, found: Iterable[Found]) -> list[Offered]:
         """Give what fees in advance find when a cycle begins, before its grants."""

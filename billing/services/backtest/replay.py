@@ -78,6 +78,7 @@ def _replay_one(
     really = _figures(settlement.stages, settlement.totals)
     paid = _total(really)
     pictured = _pictured(version, settlement)
+    found = mine.complete(settlement, found)
     try:
         if settlement.kind == SettlementKind.OPENING:
             runs = [_open(pictured, mine, found)]
