@@ -49,6 +49,10 @@ class Proposing:
         """Leave who and when to the services."""
         return DECISION
 
+    def get_exclude(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Leave the decision out until there is something to decide."""
+        return DECISION if obj is None else []
+
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse: a proposal that was wrong is followed by another one."""
         return False
@@ -135,6 +139,10 @@ class LineInline(TabularInline):  # type: ignore[misc]
     extra = 2
     can_delete = False
 
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Allow with the proposal only."""
+        return obj is None
+
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse: lines never change."""
         return False
@@ -152,14 +160,15 @@ class ManualAdjustmentAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
     ordering = ["-proposed_at"]
     inlines = [LineInline]
     actions = ["approve", "reject"]
-    fields = [
-        "livemode", "book", "reason", "occurred_at", "evidence",
-        *DECISION, "rejected_by", "rejected_at", "entry",
-    ]  # fmt: skip
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Show what became of a proposal once there is one."""
+        asked = ["livemode", "book", "reason", "occurred_at", "evidence"]
+        return asked if obj is None else [*asked, *self.get_readonly_fields(request, obj)]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """Leave the decision to the services."""
-        return [*DECISION, "rejected_by", "rejected_at", "entry"]
+        return ["status", *DECISION, "rejected_by", "rejected_at", "entry"]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
         """Leave saving to `save_related`, which has the lines too."""
@@ -235,8 +244,15 @@ class ReopeningAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
 
 class CloseFileInline(ReadOnlyInline):
     model = CloseFile
-    fields = ["name", "sha256", "content"]
-    show_change_link = False
+    fields = ["name", "sha256"]
+
+
+@admin.register(CloseFile)
+class CloseFileAdmin(ReadOnlyAdmin):
+    list_display = ["name", "pack", "sha256"]
+    list_select_related = ["pack__period"]
+    search_fields = ["name", "=sha256"]
+    ordering = ["-pack", "name"]
 
 
 @admin.register(ClosePack)

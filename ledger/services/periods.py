@@ -70,7 +70,8 @@ def close(
     check: Callable[[], None],
     files: Callable[[], Mapping[str, str]],
 ) -> ClosePack:
-    """Lock a month that is closing, and freeze its pack, with nobody posting into it meanwhile.
+    """Lock a month that is closing, and freeze its pack, with nobody posting into it meanwhile;
+    the next one is on record from then on.
 
     `check` raises where the books do not tie; `files` gives the pack's contents by name.
     Raises: PeriodNotClosed unless the month is closing; Busy while somebody posts into it.
@@ -89,6 +90,8 @@ def close(
     )
     period.status, period.closed_at, period.closed_by = PeriodStatus.CLOSED, now, by
     period.save(update_fields=["status", "closed_at", "closed_by"])
+    following = {"ends_on": month_after(period.ends_on)}
+    Period.objects.get_or_create(livemode=True, starts_on=period.ends_on, defaults=following)
     return pack
 
 

@@ -27,7 +27,6 @@ INSIDE = {  # Shown inside their parents, or not rows to look at.
     "Charge",
     "BonusSlab",
     "ChargeMetric",
-    "CloseFile",
     "ExportPart",
     "ExportRange",
     "GrantTemplate",

@@ -50,7 +50,7 @@ class TestClose:
 
         pack = close()
 
-        period = Period.objects.get()
+        period = Period.objects.get(starts_on=JANUARY)
         assert (period.status, period.closed_by, pack.number) == ("CLOSED", "ann", 1)
         files = {file.name: file for file in pack.files.all()}
         assert set(files) == {
@@ -163,7 +163,7 @@ class TestReopening:
     @pytest.fixture(autouse=True)
     def closed(self) -> Period:
         close()
-        return Period.objects.get()
+        return Period.objects.get(starts_on=JANUARY)
 
     def test_two_people_open_it_again_and_it_is_closed_anew(self, closed: Period) -> None:
         asked = ledger.propose_reopening(
@@ -204,9 +204,7 @@ class TestReopening:
         assert closed.status == "CLOSED"
 
     def test_only_a_closed_month_is_opened(self) -> None:
-        period = Period.objects.create(
-            starts_on=date(2026, 2, 1), ends_on=date(2026, 3, 1), status="OPEN"
-        )
+        period = Period.objects.get(starts_on=date(2026, 2, 1))
 
         with pytest.raises(ledger.PeriodNotClosed):
             ledger.propose_reopening(
