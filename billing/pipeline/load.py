@@ -179,11 +179,13 @@ def _coupon(subscription: Subscription, settlement: Settlement) -> Coupon | None
     or a trial's end, where fees are billed in advance.
     """
     found = subscription.coupon
+    if found is None:
+        return None
     number = settlement.cycle - (1 if subscription.trial_ends_at is not None else 0)
     if settlement.kind == SettlementKind.CYCLE:
         charges = subscription.version.charges
         number += 1 if charges.filter(timing=Timing.ADVANCE).exists() else 0
-    if found is None or number < 0 or not found.counts_in(number):
+    if number < 0 or not found.counts_in(number):
         return None
     return as_discount(found)
 

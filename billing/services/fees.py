@@ -71,10 +71,11 @@ def shares(*, subscription: Subscription, templates: Sequence[GrantTemplate]) ->
     100 for 100 cash and 20,000 tokens at .002: 71.43 and 28.57. Without a fee, and for promo or
     units without a price, nothing.
     """
-    fee = AdvanceFee.objects.filter(subscription=subscription, cycle=subscription.cycle).first()
     prices = [_selling_price(template) for template in templates]
     priced = [price for price in prices if price > 0]
-    if fee is None or not priced:
+    fees = AdvanceFee.objects.filter(subscription=subscription, cycle=subscription.cycle)
+    fee = fees.first() if priced else None
+    if fee is None:
         return [ZERO for _ in templates]
     parts = iter(money.split(min(sum(priced, ZERO), fee.amount), priced))
     return [next(parts) if price > 0 else ZERO for price in prices]

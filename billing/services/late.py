@@ -4,7 +4,7 @@ line of the next settlement (DECISIONS 35).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -32,16 +32,21 @@ def adjustments(*, book: Book, settlement: Settlement) -> tuple[LateUsage, ...]:
     """
     if settlement.subscription.version.late_usage != Policy.RERATE:
         return ()
-    settled = Settlement.objects.filter(
-        subscription=settlement.subscription,
-        kind=SettlementKind.CYCLE,
-        status=SettlementStatus.SETTLED,
-        ends_at__gte=settlement.starts_at - LIMIT,
-        cycle__lt=settlement.cycle,
-    ).select_related("subscription__version__plan", "subscription__offering")
+    settled = list(
+        Settlement.objects.filter(
+            subscription=settlement.subscription,
+            kind=SettlementKind.CYCLE,
+            status=SettlementStatus.SETTLED,
+            ends_at__gte=settlement.starts_at - LIMIT,
+            cycle__lt=settlement.cycle,
+        )
+        .select_related("subscription__version__plan", "subscription__offering")
+        .order_by("cycle")
+    )
+    occurred = _late_usage(settlement, settled)
     found = []
-    for cycle in settled.order_by("cycle"):
-        if not _has_late_usage(cycle, settlement):
+    for cycle in settled:
+        if not any(cycle.starts_at <= moment < cycle.ends_at for moment in occurred):
             continue
         owed = _net(book, cycle, _usage(cycle, settlement.ends_at))
         amount = owed - _net(book, cycle, _usage(cycle, cycle.ends_at)) - cycle.late_adjusted
@@ -50,23 +55,18 @@ def adjustments(*, book: Book, settlement: Settlement) -> tuple[LateUsage, ...]:
     return tuple(each for each in found if each.amount != 0)
 
 
-def _has_late_usage(cycle: Settlement, settlement: Settlement) -> bool:
-    """Tell whether usage of a settled cycle arrived later: it counts at the first instant of the
-    cycle that was open then.
+def _late_usage(settlement: Settlement, settled: Sequence[Settlement]) -> list[datetime]:
+    """Give when usage occurred that arrived after its cycle was settled: it counts at the first
+    instant of the cycle that was open then.
     """
-    openings = Settlement.objects.filter(
-        subscription=settlement.subscription_id,
-        kind=SettlementKind.CYCLE,
-        cycle__gt=cycle.cycle,
-        cycle__lte=settlement.cycle,
-    )
-    return UsageEvent.objects.filter(
+    openings = {settlement.starts_at, *(cycle.starts_at for cycle in settled[1:])}
+    late = UsageEvent.objects.filter(
         book=settlement.book_id,
         metric__in=Metric.objects.filter(charges__version=settlement.subscription.version_id),
-        counted_at__in=openings.values("starts_at"),
+        counted_at__in=openings if settled else (),
         occurred_at__lt=F("counted_at"),
-        occurred_at__range=(cycle.starts_at, cycle.ends_at),
-    ).exists()
+    )
+    return list(late.order_by("occurred_at").values_list("occurred_at", flat=True).distinct())
 
 
 def _usage(cycle: Settlement, counted_before: datetime) -> dict[str, MetricUsage]:
