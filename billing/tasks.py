@@ -73,7 +73,8 @@ def refill(book_ids: Collection[int]) -> None:
     Lost on the way, it is done by the sweep.
     """
     books = wallets.active_books(among=book_ids)
-    wallets.refill_if_low([book.pk for book in books if not book.livemode])
+    if sandbox := [book.pk for book in books if not book.livemode]:
+        wallets.refill_if_low(sandbox)
     if live := [book.pk for book in books if book.livemode]:
         _send(refill_books, live)
 

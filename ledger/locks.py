@@ -12,8 +12,10 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import date
 
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, models
+from django.db.transaction import TransactionManagementError
 
+from aforo import bulk
 from aforo.errors import Busy
 from ledger.models import Book
 
@@ -43,13 +45,21 @@ def lock_books(ids: Collection[int], *, exclusive: bool, wait: bool) -> list[Boo
     `exclusive`, so that inserts that refer to the book do not wait. Without `wait`, books that
     others have locked are left out.
     """
+    if not connection.in_atomic_block:
+        raise TransactionManagementError(
+            "A lock lasts as long as a transaction, and there is none."
+        )
     with _bounded():
         if len(ids) == 1 and wait and not exclusive:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", list(ids))
-        books = Book.objects.filter(pk__in=ids).select_related("test_clock")
-        locked = books.select_for_update(of=("self",), no_key=not exclusive, skip_locked=not wait)
-        return list(locked.order_by("pk"))
+        strength = "UPDATE" if exclusive else "NO KEY UPDATE"
+        others = "" if wait else "SKIP LOCKED"
+        books = bulk.select_models(
+            Book, f"WHERE id = ANY(%s) ORDER BY id FOR {strength} {others}", [list(ids)]
+        )
+    models.prefetch_related_objects([b for b in books if b.test_clock_id], "test_clock")
+    return books
 
 
 def share_books(ids: Collection[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,12 +30,22 @@ def calls(tree: ast.AST) -> Iterator[str]:
             yield ast.unparse(node.func)
 
 
+def statements(tree: ast.AST) -> Iterator[str]:
+    """Give the texts in code: what is no docstring."""
+    plain = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in plain:
+            yield node.value
+
+
+def locks_rows(tree: ast.AST) -> bool:
+    """Tell whether code locks rows, by the ORM or in SQL."""
+    by_orm = any(name.endswith("select_for_update") for name in calls(tree))
+    return by_orm or any(re.search(r"\bFOR (NO |KEY |UPDATE|SHARE|$)", s) for s in statements(tree))
+
+
 def test_rows_are_locked_in_locks_only() -> None:
-    found = {
-        path
-        for path, tree in sources()
-        if any(name.endswith("select_for_update") for name in calls(tree))
-    }
+    found = {path for path, tree in sources() if locks_rows(tree)}
 
     assert found == {"billing/locks.py", "ledger/locks.py"}
 

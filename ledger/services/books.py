@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from aforo.errors import Conflict, NotFound
 from aforo.sandbox.models import TestClock
@@ -46,6 +46,19 @@ def find_books(*, livemode: bool, keys: Collection[str]) -> dict[str, Book]:
     sane = [key for key in keys if _can_be_stored(key)]
     found = Book.objects.filter(livemode=livemode, key__in=sane).select_related("test_clock")
     return {book.key: book for book in found}
+
+
+def find_book_ids(*, livemode: bool, keys: Collection[str]) -> dict[str, int]:
+    """Find the primary keys of books by customer id, without locking them; unknown ones are
+    absent.
+    """
+    sane = [key for key in keys if _can_be_stored(key)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT key, id FROM ledger_book WHERE livemode = %s AND key = ANY(%s)",
+            [livemode, sane],
+        )
+        return dict(cursor.fetchall())
 
 
 def get_book(*, livemode: bool, key: str) -> Book:

@@ -15,7 +15,7 @@ from aforo.errors import InvariantBroken
 from aforo.ids import new_id
 from ledger.models import Account, Book, Period, Posting, Side, Statement
 from tests import factories
-from wallets.models import CreditLot, Operation
+from wallets.models import CreditLot, Operation, Wallet
 
 pytestmark = pytest.mark.django_db
 
@@ -146,3 +146,27 @@ def test_no_rows_are_no_statement() -> None:
         bulk.update_rows(Book, "id", ["sequence"], [])
 
     assert len(queries) == 0
+
+
+def test_instances_are_read_as_the_orm_reads_them() -> None:
+    factories.customer()
+    factories.top_up("cust_1", "10")
+    factories.grant("cust_1", "5", expires_at=datetime(2100, 9, 1, tzinfo=UTC))
+    factories.debit("cust_1", "3")
+
+    for model in (Book, CreditLot, Operation, Wallet):
+        plain = list(model._base_manager.order_by("pk"))
+
+        with CaptureQueriesContext(connection) as queries:
+            read = bulk.select_models(
+                model, "WHERE t.id = ANY(%s) ORDER BY t.id", [[i.pk for i in plain]]
+            )
+
+        assert len(queries) == 1
+        assert plain
+        for one, other in zip(read, plain, strict=True):
+            assert type(one) is type(other)
+            assert {f.attname: getattr(one, f.attname) for f in model._meta.concrete_fields} == {
+                f.attname: getattr(other, f.attname) for f in model._meta.concrete_fields
+            }
+            assert not one._state.adding

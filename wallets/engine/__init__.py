@@ -18,7 +18,6 @@ from django.db import transaction
 from aforo import money
 from aforo.errors import Busy, DomainError
 from ledger import services as ledger
-from ledger.models import Book
 from wallets.answers import Answer
 from wallets.engine.accounts import Paused, Suspended
 from wallets.engine.batch import Batch, UnknownReservation
@@ -87,14 +86,16 @@ def _busy() -> Busy:
 def _books_of(requests: Sequence[Request], *, livemode: bool) -> list[int | None]:
     """Find the book that each asks of; what does not exist is refused later, one by one."""
     customers = {request.customer_id for request in requests if isinstance(request, Ask)}
-    found: dict[str, Book] = ledger.find_books(livemode=livemode, keys=customers)
+    found: dict[str, int] = {}
+    if customers:
+        found = ledger.find_book_ids(livemode=livemode, keys=customers)
     named = [request.reservation for request in requests if not isinstance(request, Ask)]
     reserved: dict[UUID, int] = {}
     if named:
         rows = Reservation.objects.filter(pk__in=named, book__livemode=livemode)
         reserved = dict(rows.values_list("pk", "book_id"))
     return [
-        (found[request.customer_id].pk if request.customer_id in found else None)
+        found.get(request.customer_id)
         if isinstance(request, Ask)
         else reserved.get(request.reservation)
         for request in requests

@@ -68,7 +68,11 @@ class Batch:
         """Read replays, wallets, open lots and holds of the locked books."""
         batch = cls(books, livemode=livemode)
         keys = [request.key for request in requests]
-        for operation in Operation.objects.filter(book_id__in=batch.by_id, key__in=keys):
+        for operation in bulk.select_models(
+            Operation,
+            "WHERE t.book_id = ANY(%s) AND t.key = ANY(%s)",
+            [list(batch.by_id), keys],
+        ):
             batch.operations[operation.book_id, operation.key] = operation
         named = [r.reservation for r in requests if not isinstance(r, Ask)]
         batch._read_accounts(with_units=bool(named) or any(_asks_units(r) for r in requests))
@@ -78,7 +82,7 @@ class Batch:
         return batch
 
     def _read_accounts(self, *, with_units: bool) -> None:
-        for wallet in Wallet.objects.filter(book_id__in=self.by_id):
+        for wallet in bulk.select_models(Wallet, "WHERE t.book_id = ANY(%s)", [list(self.by_id)]):
             account = self._open(wallet)
             self.money[wallet.book_id, wallet.currency] = account
             self.wallets[True, wallet.pk] = account
@@ -93,7 +97,11 @@ class Batch:
         return Account(self.by_id[wallet.book_id], wallet, self.now[wallet.book_id])
 
     def _read_lots(self) -> None:
-        for lot in reads.open_lots(self.by_id):
+        for lot in bulk.select_models(
+            CreditLot,
+            "WHERE t.book_id = ANY(%s) AND t.remaining > 0 ORDER BY t.granted_at, t.id",
+            [list(self.by_id)],
+        ):
             self.lots[lot.id] = lot
             is_money = lot.wallet_id is not None
             account = self.wallets.get((is_money, lot.wallet_id or lot.unit_wallet_id or 0))
