@@ -8,16 +8,20 @@ database would store otherwise than it was hashed is refused. Pure.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from uuid import UUID
 
+import msgspec
+
 from aforo import money
 from aforo.errors import InvariantBroken
 from ledger.recipes import Line
+
+# Compact JSON in UTF-8 with sorted names; any JSON library writes the same.
+_ENCODER = msgspec.json.Encoder(order="sorted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +78,11 @@ def _is_text(value: object) -> bool:
     return False
 
 
-def canonical_text(content: Content, prev_hash: str) -> str:
+def canonical_text(content: Content, prev_hash: str) -> bytes:
     """Write an entry in its one canonical form: JSON, sorted names, decimals normalised."""
     if not _is_text(content.document):
         raise InvariantBroken(f"A document holds strings only: {content.document}.")
-    return json.dumps(
+    return _ENCODER.encode(
         {
             "prev_hash": prev_hash,
             "livemode": content.livemode,
@@ -111,13 +115,10 @@ def canonical_text(content: Content, prev_hash: str) -> str:
                 ]
                 for movement in content.movements
             ],
-        },
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=False,
+        }
     )
 
 
 def entry_hash(content: Content, prev_hash: str) -> str:
     """Hash an entry onto the one before it; the first entry of a book follows ""."""
-    return hashlib.sha256(canonical_text(content, prev_hash).encode()).hexdigest()
+    return hashlib.sha256(canonical_text(content, prev_hash)).hexdigest()
