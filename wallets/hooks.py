@@ -1,8 +1,8 @@
 """What the floor above does when credits come or go.
 
 Wallets call nothing above them; billing registers here, when it starts, its payment of arrears
-(in the same transaction, under the same lock), its refills (once the burn has committed), its
-invoices for credits sold on account and its claims for credits lost in a dispute.
+(in the same transaction, under the same lock) and what is owed, its refills (once the burn has
+committed), its invoices for credits sold on account and its claims for credits lost in a dispute.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from wallets.models import TopUp
 
 _on_credits: list[Callable[[Book], None]] = []
 _on_falls: list[Callable[[Collection[int]], None]] = []
+_owed: list[Callable[[Book, str], Decimal]] = []
 _on_sales: list[Callable[[Book, TopUp], str]] = []
 _on_losses: list[Callable[[Book, TopUp, Decimal], None]] = []
 
@@ -45,6 +46,16 @@ def credits_fell(book_ids: Collection[int]) -> None:
     """
     for do in _on_falls:
         transaction.on_commit(partial(do, book_ids), robust=True)
+
+
+def when_asked_what_is_owed(tell: Callable[[Book, str], Decimal]) -> None:
+    """Register who knows what credits yet to come have to pay; the book is locked then."""
+    _owed.append(tell)
+
+
+def owed(book: Book, currency: str) -> Decimal:
+    """Ask the floor above what a customer owes in a currency."""
+    return sum((tell(book, currency) for tell in _owed), Decimal(0))
 
 
 def when_sold_on_account(do: Callable[[Book, TopUp], str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from django.db.models import F
+from django.db.models import F, Sum
 
 from aforo.sandbox.services import now_for
 from billing.models import Claim, Settlement, Subscription, SubscriptionStatus
@@ -48,6 +48,18 @@ def pay_arrears(book: Book) -> None:
         subscriptions.refresh_rules(book=book)
     if not Claim.objects.filter(book=book, amount__gt=F("paid")).exists():
         prepayment.reactivate(book=book)
+
+
+def owed(book: Book, currency: str) -> Decimal:
+    """Sum what the next credits of a currency have to pay."""
+    short = F("arrears") - F("arrears_paid")
+    settled = Settlement.objects.filter(book=book, currency=currency, arrears__gt=F("arrears_paid"))
+    claimed = Claim.objects.filter(book=book, currency=currency, amount__gt=F("paid"))
+    sums = (
+        settled.aggregate(total=Sum(short))["total"],
+        claimed.aggregate(total=Sum(F("amount") - F("paid")))["total"],
+    )
+    return sum((one for one in sums if one is not None), Decimal(0))
 
 
 def _pay_claims(book: Book) -> bool:

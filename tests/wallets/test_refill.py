@@ -12,7 +12,8 @@ from rest_framework.test import APIClient
 
 from aforo.webhooks.models import OutboxEvent
 from billing import tasks
-from billing.services import clocks, due, proof
+from billing.models import Subscription
+from billing.services import clocks, due, ingest, proof
 from ledger.models import Book
 from pricing.models import BonusSlab, TopUpRule
 from tests import factories
@@ -90,6 +91,46 @@ def test_a_refill_earns_the_slabs_bonus() -> None:
         ("BONUS", 10, "REFILL"),
         ("CASH", 50, "REFILL"),
     ]
+
+
+def in_arrears() -> Book:
+    """Use 50,001 tokens at .002 without a credit, and settle: 100.002 is owed, and suspends."""
+    factories.offering(billing_mode="PREPAID")
+    book = factories.clocked_customer()
+    subscription = factories.subscription("cust_1")
+    event = factories.event("cust_1", 50_001, "e", factories.START + DAY)
+    advance(book, factories.START + 2 * DAY)
+    ingest.ingest(livemode=False, events=[event], received_at=factories.START + 2 * DAY)
+    advance(book, factories.FEBRUARY)
+    subscription.refresh_from_db()
+    assert subscription.status == "SUSPENDED"
+    return book
+
+
+def test_a_refill_buys_all_that_is_owed_in_whole_cents() -> None:
+    book = in_arrears()
+    set_rule()
+
+    assert services.refill_if_low([book.pk]) == 1
+
+    assert TopUp.objects.get().amount == Decimal("100.01")
+    assert factories.available(book) == Decimal("0.008")
+    assert Subscription.objects.get().status == "ACTIVE"
+    assert proof.verify().ok
+
+
+def test_a_refill_buys_no_more_at_once_than_may_be_bought() -> None:
+    book = in_arrears()
+    TopUpRule.objects.create(livemode=False, currency="USD", maximum=60)
+    set_rule()
+
+    assert services.refill_if_low([book.pk]) == 1
+
+    assert TopUp.objects.get().amount == 60
+    assert Subscription.objects.get().status == "SUSPENDED"
+    assert services.refill_if_low([book.pk]) == 1
+    assert Subscription.objects.get().status == "ACTIVE"
+    assert factories.available(book) == Decimal("9.998")  # 60 + 50 - 100.002
 
 
 def test_one_refill_a_call_and_none_above_the_threshold() -> None:

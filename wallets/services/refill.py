@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
-from aforo import bulk
+from aforo import bulk, money
 from aforo.errors import FieldError, Invalid, NotFound
 from aforo.ids import new_id
 from aforo.sandbox.services import now_for
@@ -153,12 +153,13 @@ def _begin(rule: AutoRefill) -> TopUp | None:
             return None
         currency = current.wallet.currency
         terms = pricing.top_up_terms(livemode=book.livemode, currency=currency)
+        amount = _amount(current, hooks.owed(book, currency), terms)
         return TopUp.objects.create(
             id=new_id(),
             book=book,
             currency=currency,
-            amount=current.amount,
-            bonus=terms.bonus_for(current.amount),
+            amount=amount,
+            bonus=terms.bonus_for(amount),
             lifetime_days=terms.expires_after_days,
             channel=Channel.GATEWAY,
             method=current.method,
@@ -166,6 +167,16 @@ def _begin(rule: AutoRefill) -> TopUp | None:
             auto_refill=current,
             created_at=now,
         )
+
+
+def _amount(rule: AutoRefill, owed: Decimal, terms: pricing.TopUpTerms) -> Decimal:
+    """Buy what the rule says, or all that is owed if this is more and may be bought at once, in
+    whole cents (DECISIONS 26).
+    """
+    shortfall = -money.floor_amount(-owed, rule.wallet.currency)
+    if terms.maximum is not None:
+        shortfall = min(shortfall, terms.maximum)
+    return max(rule.amount, shortfall)
 
 
 def _due_at(rule: AutoRefill, now: datetime) -> datetime | None:
