@@ -65,12 +65,13 @@ def bring_to(
     may_lower: Callable[[CreditLot], bool],
     given_back: Callable[[CreditLot], None] = lambda lot: None,
     keep: bool = False,
+    spares_kept: bool = True,
 ) -> list[Change]:
     """Burn, or give back, what parts a cycle from what its draft takes. The book must be locked.
 
     A lot that `may_lower` refuses keeps what it paid even where the draft takes less of it.
     `given_back` is told of each lot that got something back. With `keep`, what is burned now keeps
-    its payer for the rest of the cycle.
+    its payer for the rest of the cycle, below which only a call without `spares_kept` lowers it.
     """
     before = by_lot(settlement=settlement)
     after = targets(draft)
@@ -81,7 +82,8 @@ def bring_to(
         old = Burn(row.quantity, row.carrying, row.tax, row.advance_fee)
         new = after.get(lot_id, Burn())
         taken = new.quantity - old.quantity
-        if replace(new, carrying=old.carrying) == old or (taken < 0 and not may_lower(lot)):
+        stays = not may_lower(lot) or (spares_kept and new.quantity < row.kept)
+        if replace(new, carrying=old.carrying) == old or (taken < 0 and stays):
             continue
         stands = entry.burn_to(lot, new, before=old)
         if taken < 0:

@@ -96,6 +96,7 @@ def _burn(entry: EntryDraft, settlement: Settlement, draft: Draft, next_ends_at:
         draft=draft,
         may_lower=lambda lot: True,
         given_back=given_back,
+        spares_kept=False,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from aforo.money import ZERO, plain
+from billing.pipeline import payment
 from billing.pipeline.draft import Draft
 
 
@@ -18,9 +19,10 @@ def totals(draft: Draft) -> dict[str, object]:
         "overage": plain(draft.overage),
         "total": plain(draft.total),
         "from_units": [
-            {"metric": metric, "kind": burn.kind, "quantity": plain(burn.quantity)}
+            {"metric": metric, "kind": kind, "quantity": plain(quantity)}
             for metric, burns in sorted(draft.unit_burns.items())
-            for burn in burns
+            for kind, quantity in payment.by_kind(burns).items()
+            if quantity > 0
         ],
         "from_wallet": {kind: plain(amount) for kind, amount in draft.from_wallet.items()},
         "to_invoice": plain(draft.to_invoice),

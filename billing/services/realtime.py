@@ -1,9 +1,9 @@
 """Usage in real time: recorded, priced by the settlement's own stages and paid before it is served.
 
-A real-time debit records the event and brings what credits have paid for the open cycle to what
-the cycle now owes, so its price is the marginal one at this point of the cycle, discount and tax
-included; it never gives back within the cycle. What it burned keeps its payer; settlement nets it
-(DECISIONS 17, 33).
+Before a real-time debit, credits pay for what was metered so far. Then it records the event and
+brings what they have paid for the open cycle to what the cycle now owes, so its price is the
+marginal one at this point of the cycle, discount and tax included; it never gives back within the
+cycle. What it burned keeps its payer; settlement nets it (DECISIONS 17, 33).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft
 from billing.services import burning, subscriptions
 from ledger.models import Book, Event
-from pricing.models import BillingMode, Metric
+from pricing.models import Metric
 from pricing.terms import Beyond, parse_caps
 from wallets import hooks, reads
 from wallets import services as wallets
@@ -114,6 +114,7 @@ def debit_usage(*, livemode: bool, ask: Ask) -> Answer:
             ask=ask,
             event_key=ask.key,
             document={"key": ask.key},
+            before=caught_up(book=book, subscription=subscription),
         )
         return {"id": operation_id, **describe(book, metric, charged)}
 
@@ -157,6 +158,15 @@ def check_open(subscription: Subscription) -> None:
         raise Paused("The subscription is paused.")
 
 
+def caught_up(*, book: Book, subscription: Subscription) -> Draft:
+    """Let credits pay for what was metered up to now, so that a debit takes the price of its own
+    usage alone; give what the cycle then owes. The book must be locked.
+    """
+    now = now_for(book)
+    drafts = {each.pk: draft for each, draft in burning.burn_through(book=book, until=now)}
+    return drafts.get(subscription.pk) or _price(book, subscription, now, lambda lot: False)
+
+
 def charge(
     *,
     book: Book,
@@ -165,20 +175,19 @@ def charge(
     ask: Ask,
     event_key: str,
     document: Mapping[str, object],
+    before: Draft,
     also_pays: Callable[[CreditLot], bool] = lambda lot: False,
 ) -> Charged:
-    """Record the event and bring the cycle's burns to what it then owes. The book must be locked.
+    """Record the event and bring the cycle's burns from what it owed `before` to what it then owes.
+    The book must be locked.
 
     The lots alive now pay, and those that `also_pays` names.
     """
     now = now_for(book)
-    # Only where something may go to an invoice is there an overage before.
-    is_prepaid = subscription.billing_mode == BillingMode.PREPAID
-    before = ZERO if is_prepaid else _price(book, subscription, now, also_pays).to_invoice
     event = _record(book, subscription, metric, ask, event_key, now)
     _check_cap(subscription, metric)
     after = _price(book, subscription, max(now, event.occurred_at), also_pays)
-    _check_covered(book, after)
+    _check_covered(book, before, after)
     journal = Journal()
     entry = journal.entry(
         book=book,
@@ -204,7 +213,7 @@ def charge(
     if entry.movements or entry.lines:
         journal.write()
     hooks.credits_fell([book.pk])
-    overage = max(after.to_invoice - before, ZERO)
+    overage = max(after.to_invoice - before.to_invoice, ZERO)
     written = entry.id if entry.movements or entry.lines else None
     return Charged(event, subscription, changes, overage, written)
 
@@ -285,17 +294,18 @@ def _check_cap(subscription: Subscription, metric: Metric) -> None:
         )
 
 
-def _check_covered(book: Book, after: Draft) -> None:
-    """Refuse what PREPAID credits do not cover, and too much overage.
+def _check_covered(book: Book, before: Draft, after: Draft) -> None:
+    """Refuse what PREPAID credits do not cover of this usage, and too much overage.
 
     Raises: NotCovered.
     """
     wallet = Wallet.objects.filter(book=book, currency=after.currency).first()
-    if after.arrears > 0:
+    uncovered = after.arrears - before.arrears
+    if uncovered > 0:
         available = "0" if wallet is None else reads.balance_of(wallet, now_for(book))["available"]
         raise NotCovered(
-            f"{money.plain(after.arrears)} {after.currency} is not covered by credits.",
-            extra={"shortfall": money.plain(after.arrears), "available": available},
+            f"{money.plain(uncovered)} {after.currency} is not covered by credits.",
+            extra={"shortfall": money.plain(uncovered), "available": available},
         )
     limit = None if wallet is None else wallet.overage_limit
     if wallet is None or limit is None or after.to_invoice == 0:

@@ -79,6 +79,7 @@ def _what_it_would_cost(
     book: Book, subscription: Subscription, metric: Metric, ask: Ask
 ) -> Charged:
     """Charge the usage and take all of it back: any other way could come to another price."""
+    before = realtime.caught_up(book=book, subscription=subscription)
     undo = transaction.savepoint()
     charged = realtime.charge(
         book=book,
@@ -87,6 +88,7 @@ def _what_it_would_cost(
         ask=ask,
         event_key=f"reserve:{ask.key}",
         document={},
+        before=before,
     )
     transaction.savepoint_rollback(undo)
     return charged
@@ -164,6 +166,8 @@ def capture_usage(*, livemode: bool, request: CaptureRequest) -> Answer:
         metric, now = reservation.metric, now_for(book)
         subscription = realtime.subscription_for(book, metric)
         held_lots = set(reservation.holds.values_list("holds__lot", flat=True))
+        # What was metered may not take the credits that are held for this.
+        before = realtime.caught_up(book=book, subscription=subscription)
         _let_go(book, reservation, ReservationStatus.CAPTURED, now)
         if quantity > reservation.quantity:
             realtime.check_open(subscription)
@@ -174,6 +178,7 @@ def capture_usage(*, livemode: bool, request: CaptureRequest) -> Answer:
             ask=Ask(book.key, metric.code, quantity, request.key, None, reservation.properties),
             event_key=f"reservation:{reservation.pk}",
             document={"key": request.key, "usage_reservation": str(reservation.pk)},
+            before=before,
             also_pays=lambda lot: lot.id in held_lots,
         )
         burning.lapse(book=book, until=now)

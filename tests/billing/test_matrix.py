@@ -1,7 +1,16 @@
-"""Six models in three modes, lived: metered on a clock, burned on the way, settled, proved.
+"""Six models in three modes and three ways, lived on a clock, settled, proved.
 
 Everybody has 10,000 promo and 2,000 bonus tokens, and 2.00 promo, 3.00 bonus and 5.00 cash; the
 figures are the ones worked by hand in `pipeline/test_matrix`.
+
+Metered, paid in real time and mixed have the same totals and payers, because every lot lives
+through the cycle. Where real time legitimately differs:
+- PREPAID refuses what is not covered, where metered usage, consumed already, leaves arrears. So
+  those who pay in real time have more cash, and pay with it what the metered one owes in the end.
+- A cap refuses the whole debit that would pass it; metered usage is cut to the cap when it is
+  priced. What fits is sent again.
+- A falling price gives nothing back within the cycle (DECISIONS 17); its settlement does (33).
+- Fees and the minimum fall due at the cycle's end, so in real time they cost nothing.
 """
 
 from __future__ import annotations
@@ -14,23 +23,37 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from aforo.errors import NotCovered
 from aforo.sandbox.models import TestClock
+from aforo.sandbox.services import create_clock, now_for
 from billing.models import Settlement, Subscription, UsageEvent
-from billing.services import burning, clocks, ingest, proof, settlement, subscriptions
+from billing.services import (
+    burning,
+    clocks,
+    ingest,
+    proof,
+    realtime,
+    settlement,
+    subscriptions,
+)
 from billing.services.taxes import create_tax_rate
 from ledger import services as ledger
-from ledger.models import Book
+from ledger.models import Book, Posting
 from pricing import services as pricing
-from pricing.terms import to_json
+from pricing.terms import Volume, to_json
 from tests import factories
-from tests.billing.pipeline.test_matrix import MODELS
+from tests.billing.pipeline.test_matrix import MODELS, Priced
 from tests.factories import FEBRUARY, MARCH, START
+from tests.pricing.prices import PLAIN_TIERS
 
 pytestmark = pytest.mark.django_db
 
 D = Decimal
 DAY = timedelta(days=1)
+DAYS = (3, 12, 25)
 MODES = ["PREPAID", "HYBRID", "POSTPAID"]
+# How each of three events comes: M is metered, R is paid in real time.
+WAYS = {"metered": "MMM", "real": "RRR", "mixed": "MRM"}
 
 
 def advance(book: Book, to: datetime) -> None:
@@ -44,41 +67,86 @@ def meter(key: str, quantity: object, at: datetime, name: str = "") -> None:
     assert outcome.accepted == 1, outcome.errors
 
 
-def burn(book: Book, until: datetime) -> None:
+def use(key: str, quantity: Decimal, at: datetime) -> None:
+    """Pay for usage in real time."""
+    name = f"{key} {at.isoformat()} {quantity}"
+    ask = realtime.Ask(key, "tokens", quantity, name, occurred_at=at)
+    realtime.debit_usage(livemode=False, ask=ask)
+
+
+def send(key: str, how: str, quantity: Decimal, at: datetime) -> None:
+    if how == "M":
+        meter(key, quantity, at)
+    else:
+        use(key, quantity, at)
+
+
+def reach(book: Book, now: datetime) -> None:
+    """Let time come to a moment up to which nothing is due."""
+    TestClock.objects.filter(pk=book.test_clock_id).update(now=now)  # type: ignore[misc]
+
+
+def burn(book: Book) -> None:
+    """Let credits pay for what was metered so far, as the sweep does."""
     with transaction.atomic():
-        burning.burn_through(book=ledger.lock_book(book_id=book.pk), until=until)
+        locked = ledger.lock_book(book_id=book.pk)
+        burning.burn_through(book=locked, until=now_for(locked))
 
 
-def subscribed(mode: str, charges: list[dict[str, Any]], **plan: Any) -> Book:
-    coupon = plan.pop("coupon", None)
+def subscribed(mode: str, charges: list[dict[str, Any]], **plan: Any) -> dict[str, Book]:
+    """Subscribe a customer for each way, all on one clock."""
+    coupon, more = plan.pop("coupon", None), plan.pop("more", None)
     factories.offering(billing_mode=mode, charges=charges, **plan)
-    book = factories.clocked_customer()
-    book.customer.country = "ES"
-    book.customer.save(update_fields=["country"])
-    factories.grant_units("cust_1", "10000")
-    factories.grant_units("cust_1", "2000", "BONUS")
-    factories.grant("cust_1", "2", "PROMO")
-    factories.grant("cust_1", "3", "BONUS")
-    factories.top_up("cust_1", "5")
-    subscriptions.subscribe(
-        livemode=False, customer_id="cust_1", offering="tokens_monthly", coupon=coupon
-    )
-    return book
+    clock, books = create_clock(livemode=False, now=START), {}
+    for way in WAYS:
+        books[way] = book = factories.customer(way, clock=clock)
+        book.customer.country = "ES"
+        book.customer.save(update_fields=["country"])
+        factories.grant_units(way, "10000")
+        factories.grant_units(way, "2000", "BONUS")
+        factories.grant(way, "2", "PROMO")
+        factories.grant(way, "3", "BONUS")
+        factories.top_up(way, "5")
+        if more and way != "metered":
+            factories.top_up(way, more)
+        subscriptions.subscribe(
+            livemode=False, customer_id=way, offering="tokens_monthly", coupon=coupon
+        )
+    return books
 
 
-def paid(cycle: int = 0) -> list[Decimal]:
-    """Give promo, bonus, cash, invoice and arrears of a cycle, after what must always hold."""
-    totals = Settlement.objects.get(cycle=cycle).totals
-    wallet = [totals["from_wallet"][kind] for kind in ("PROMO", "BONUS", "CASH")]
-    amounts = [D(amount) for amount in (*wallet, totals["to_invoice"], totals["arrears"])]
-    assert sum(amounts) == D(totals["total"])
-    assert min(amounts) >= 0
+def bill(book: Book, cycle: int = 0) -> dict[str, Any]:
+    """Give the totals of a cycle, after what must always hold."""
+    totals: dict[str, Any] = Settlement.objects.get(book=book, cycle=cycle).totals
+    assert sum(paid(totals)) == D(totals["total"])
+    assert min(paid(totals)) >= 0
     assert D(totals["discount"]) <= D(totals["subtotal"])
-    return amounts
+    ingested = sum((event.quantity for event in UsageEvent.objects.filter(book=book)), D(0))
+    assert sum((D(units["quantity"]) for units in totals["from_units"]), D(0)) <= ingested
+    return totals
+
+
+def paid(totals: dict[str, Any]) -> list[Decimal]:
+    """Give promo, bonus, cash, invoice and arrears."""
+    wallet = [totals["from_wallet"][kind] for kind in ("PROMO", "BONUS", "CASH")]
+    return [D(amount) for amount in (*wallet, totals["to_invoice"], totals["arrears"])]
+
+
+def accounts(book: Book) -> dict[str, Decimal]:
+    """Sum what was posted, by account."""
+    sums: dict[str, Decimal] = {}
+    for posting in Posting.objects.filter(entry__book=book):
+        for account, side in ((posting.debit_id, 1), (posting.credit_id, -1)):
+            sums[account] = sums.get(account, D(0)) + side * posting.amount
+    return {account: total for account, total in sums.items() if total}
 
 
 def numbers(row: str) -> list[Decimal]:
     return [D(number) for number in row.split()]
+
+
+# 27,000 - 12,000 = 15,000, all at .005; at 9,600 of them, all at .008, they were 76.80.
+FALLING = Priced(Volume(tiers=PLAIN_TIERS), "27000", "12000")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -89,41 +157,51 @@ def numbers(row: str) -> list[Decimal]:
         ("PER_UNIT", "6", ["2 3 1 0 0", "2 3 1 0 0", "2 3 0 1 0"]),
         ("FLAT_RATE", "49.9", ["2 3 5 0 39.90", "2 3 5 39.90 0", "2 3 0 44.90 0"]),
         ("VOLUME", "80", ["2 3 5 0 70", "2 3 5 70 0", "2 3 0 75 0"]),
+        ("FALLING", "75", ["2 3 5 0 65", "2 3 5 65 0", "2 3 0 70 0"]),
         ("GRADUATED", "107", ["2 3 5 0 97", "2 3 5 97 0", "2 3 0 102 0"]),
         ("INCLUDED_QUOTA", "15", ["2 3 5 0 5", "2 3 5 5 0", "2 3 0 10 0"]),
         ("PERCENTAGE", "6.7", ["2 3 1.70 0 0", "2 3 1.70 0 0", "2 3 0 1.70 0"]),
     ],
 )
 def test_every_model_in_every_mode(model: str, mode: str, subtotal: str, payers: list[str]) -> None:
-    priced = MODELS[model]
-    charge = {"code": "c", "model": model, "metric": "tokens", "terms": to_json(priced.terms)}
-    book = subscribed(mode, [charge])
-    # Three events, the first two of a third each.
-    third = (D(priced.used) / 3).quantize(D(1))
-    for day, quantity in ((3, third), (12, third), (25, D(priced.used) - 2 * third)):
-        advance(book, START + day * DAY)
-        meter("cust_1", quantity, START + day * DAY)
-        burn(book, START + day * DAY)
+    priced = {**MODELS, "FALLING": FALLING}[model]
+    terms = to_json(priced.terms)
+    charge = {"code": "c", "model": model, "metric": "tokens", "terms": terms}
+    charge |= {"model": "VOLUME"} if model == "FALLING" else {}
+    books = subscribed(mode, [charge], more="150" if mode == "PREPAID" else None)
+    tenth = D(priced.used) / 10
+    for turn, (day, tenths) in enumerate(zip(DAYS, (8, 1, 1), strict=True)):
+        reach(books["metered"], START + day * DAY)
+        for way, hows in WAYS.items():
+            send(way, hows[turn], tenths * tenth, START + day * DAY)
+    burn(books["metered"])
 
-    advance(book, FEBRUARY)
+    advance(books["metered"], FEBRUARY)
 
-    totals = Settlement.objects.get().totals
-    assert totals["subtotal"] == subtotal
-    assert paid() == numbers(payers[MODES.index(mode)])
-    units = sum((D(unit["quantity"]) for unit in totals["from_units"]), D(0))
-    assert units == D(priced.from_units)
-    assert units <= sum((event.quantity for event in UsageEvent.objects.all()), D(0))
+    for way, book in books.items():
+        expected = numbers(payers[MODES.index(mode)])
+        if mode == "PREPAID" and way != "metered":
+            *_, cash, invoice, arrears = expected
+            expected[2:] = [cash + arrears, invoice, D(0)]
+        totals = bill(book)
+        assert (totals["subtotal"], totals["discount"], totals["tax"]) == (subtotal, "0", "0")
+        assert paid(totals) == expected, way
+        units = [(unit["kind"], D(unit["quantity"])) for unit in totals["from_units"]]
+        assert units == [("PROMO", 10_000), ("BONUS", 2_000)][: 2 if D(priced.from_units) else 0]
+    assert accounts(books["real"]) == accounts(books["mixed"])
+    assert mode == "PREPAID" or accounts(books["real"]) == accounts(books["metered"])
     assert proof.verify().ok
 
 
 PER_UNIT = factories.TOKENS_AT_2_MILLS
+CAP = D(13_000)
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
-    ("variant", "bill", "payers"),
+    ("variant", "due", "payers"),
     [
-        # bill: subtotal, discount, tax. 15,000 used, 12,000 paid in units, 3,000 x .002 = 6.00
+        # due: subtotal, discount, tax. 15,000 used, 12,000 paid in units, 3,000 x .002 = 6.00
         ("coupon", "6 0.60 0", ["2 3 0.40 0 0", "2 3 0.40 0 0", "2 3 0 0.40 0"]),
         ("minimum", "20 0 0", ["2 3 5 0 10", "2 3 5 10 0", "2 3 0 15 0"]),
         ("maximum", "4 0 0", ["2 2 0 0 0", "2 2 0 0 0", "2 2 0 0 0"]),
@@ -133,11 +211,11 @@ PER_UNIT = factories.TOKENS_AT_2_MILLS
         ("cap", "2 0 0", ["2 0 0 0 0", "2 0 0 0 0", "2 0 0 0 0"]),
     ],
 )
-def test_variants_of_a_cycle(mode: str, variant: str, bill: str, payers: list[str]) -> None:
+def test_variants_of_a_cycle(mode: str, variant: str, due: str, payers: list[str]) -> None:
     plans: dict[str, dict[str, Any]] = {
         "minimum": {"wording": {"minimum_spend": D(20)}},
         "maximum": {"wording": {"maximum_spend": D(4)}},
-        "cap": {"wording": {"caps": {"tokens": {"quantity": "13000", "beyond": "REFUSED"}}}},
+        "cap": {"wording": {"caps": {"tokens": {"quantity": str(CAP), "beyond": "REFUSED"}}}},
         "coupon": {"coupon": "TEN"},
     }
     if variant == "coupon":
@@ -146,17 +224,28 @@ def test_variants_of_a_cycle(mode: str, variant: str, bill: str, payers: list[st
         )
     if variant == "tax":
         create_tax_rate(livemode=False, name="IVA", country="ES", percent=D(20), now=START)
-    book = subscribed(mode, PER_UNIT, **plans.get(variant, {}))
-    for day in (3, 12, 25):
-        advance(book, START + day * DAY)
-        meter("cust_1", 5_000, START + day * DAY)
-        burn(book, START + day * DAY)
+    books = subscribed(mode, PER_UNIT, **plans.get(variant, {}))
+    used = dict.fromkeys(WAYS, D(0))
+    for turn, (day, quantity) in enumerate(zip(DAYS, (12_000, 1_500, 1_500), strict=True)):
+        reach(books["metered"], START + day * DAY)
+        for way, hows in WAYS.items():
+            fits = min(D(quantity), CAP - used[way]) if variant == "cap" else D(quantity)
+            if hows[turn] == "R" and fits < quantity:
+                with pytest.raises(NotCovered, match="hard cap"):
+                    use(way, D(quantity), START + day * DAY)
+            sent = fits if hows[turn] == "R" else D(quantity)
+            if sent > 0:
+                send(way, hows[turn], sent, START + day * DAY)
+            used[way] += sent
+    burn(books["metered"])
 
-    advance(book, FEBRUARY)
+    advance(books["metered"], FEBRUARY)
 
-    totals = Settlement.objects.get().totals
-    assert [D(totals[name]) for name in ("subtotal", "discount", "tax")] == numbers(bill)
-    assert paid() == numbers(payers[MODES.index(mode)])
+    for way, book in books.items():
+        totals = bill(book)
+        assert [D(totals[name]) for name in ("subtotal", "discount", "tax")] == numbers(due)
+        assert paid(totals) == numbers(payers[MODES.index(mode)]), way
+        assert accounts(book) == accounts(books["metered"])
     assert proof.verify().ok
 
 
@@ -164,16 +253,20 @@ def test_variants_of_a_cycle(mode: str, variant: str, bill: str, payers: list[st
     ("mode", "rest"), [("PREPAID", "0 1 1 0 0"), ("HYBRID", "0 1 1 0 0"), ("POSTPAID", "0 1 0 1 0")]
 )
 def test_a_late_event_is_paid_with_the_next_cycle(mode: str, rest: str) -> None:
-    """14,000 in time: 2,000 x .002 = 4: promo 2, bonus 2. 1,000 late: 2.00."""
-    book = subscribed(mode, PER_UNIT)
-    meter("cust_1", 14_000, START)
-    advance(book, FEBRUARY)
-    meter("cust_1", 1_000, START + DAY)
+    """14,000 in time: 2,000 x .002 = 4: promo 2, bonus 2. 1,000 late, which is metered: 2.00."""
+    books = subscribed(mode, PER_UNIT)
+    for way, hows in WAYS.items():
+        send(way, hows[0], D(13_000), START)
+        send(way, hows[1], D(1_000), START + timedelta(seconds=1))
+    advance(books["metered"], FEBRUARY)
+    for way in WAYS:
+        meter(way, 1_000, START + DAY)
 
-    advance(book, MARCH)
+    advance(books["metered"], MARCH)
 
-    assert paid(0) == numbers("2 2 0 0 0")
-    assert paid(1) == numbers(rest)
+    for book in books.values():
+        assert paid(bill(book, 0)) == numbers("2 2 0 0 0")
+        assert paid(bill(book, 1)) == numbers(rest)
     assert proof.verify().ok
 
 
@@ -182,17 +275,21 @@ def test_included_quantity_rolls_and_a_trial_is_free(mode: str) -> None:
     """The trial costs nothing, nor units. 1,000 unused roll: 15,000 - 2,000 - 12,000 = 1,000."""
     terms = {"included_quantity": "1000", "unit_price": "0.002", "rollover": {"mode": "ALL"}}
     charge = {"code": "c", "model": "INCLUDED_QUOTA", "metric": "tokens", "terms": terms}
-    book = subscribed(mode, [charge], trial_days=31)
-    meter("cust_1", 9_000, START)
-    advance(book, MARCH)
-    meter("cust_1", 15_000, MARCH)
+    books = subscribed(mode, [charge], trial_days=31)
+    for way, hows in WAYS.items():
+        send(way, hows[1], D(9_000), START)
+    advance(books["metered"], MARCH)
+    for way, hows in WAYS.items():
+        send(way, hows[0], D(14_500), MARCH)
+        send(way, hows[1], D(500), MARCH + timedelta(seconds=1))
 
-    advance(book, datetime(2026, 4, 1, tzinfo=START.tzinfo))
+    advance(books["metered"], datetime(2026, 4, 1, tzinfo=START.tzinfo))
 
-    assert Settlement.objects.get(cycle=0).totals["from_units"] == []
-    assert [paid(cycle) for cycle in range(3)] == [
-        numbers(row) for row in ("0 0 0 0 0", "0 0 0 0 0", "2 0 0 0 0")
-    ]
+    for book in books.values():
+        assert Settlement.objects.get(book=book, cycle=0).totals["from_units"] == []
+        assert [paid(bill(book, cycle)) for cycle in range(3)] == [
+            numbers(row) for row in ("0 0 0 0 0", "0 0 0 0 0", "2 0 0 0 0")
+        ]
     assert proof.verify().ok
 
 

@@ -41,6 +41,11 @@ def use(api: APIClient, quantity: object, key: str, **terms: Any) -> Any:
     return api.post("/v1/usage/debit", body | {"idempotency_key": key} | terms)
 
 
+def meter(quantity: int, key: str) -> None:
+    event = factories.event("cust_1", quantity, key, START)
+    ingest.ingest(livemode=False, events=[event], received_at=START, read=read_event)
+
+
 def advance(book: Book, to: Any) -> None:
     assert book.test_clock_id is not None
     clocks.advance(clock_id=book.test_clock_id, livemode=False, to=to)
@@ -148,6 +153,44 @@ def test_mixed_with_metered_usage_the_cycle_bills_the_whole_once(api: APIClient)
     assert proof.verify().ok
 
 
+def test_a_debit_takes_the_price_of_its_own_usage(api: APIClient) -> None:
+    """1,000 metered (2.00) wait to be burned; 500 in real time cost 1.00, whoever paid the rest.
+
+    Promo that came since then pays for the metered usage first, which gives the cash back.
+    """
+    book = subscribed()
+    factories.top_up("cust_1", "5")
+    meter(1_000, "m1")
+    assert use(api, 500, "u1").json()["amount"] == "1"
+    assert factories.available(book) == 2
+    factories.grant("cust_1", "10")
+
+    second = use(api, 500, "u2").json()
+
+    assert [(a["kind"], a["amount"]) for a in second["allocations"]] == [("PROMO", "1")]
+    assert second["amount"] == "1"
+    # Promo pays 2.00 of what was metered and 1.00; cash keeps only the 1.00 of real time.
+    assert second["balance"]["by_kind"] == {"PROMO": "7", "BONUS": "0", "CASH": "4"}
+    assert proof.verify().ok
+
+
+def test_only_settlement_gives_back_what_was_paid_in_real_time(api: APIClient) -> None:
+    """80 paid for 10,000, of which 15,000 cost 75: burning what was metered returns nothing."""
+    book = subscribed(charges=FALLING)
+    factories.top_up("cust_1", "100")
+    use(api, 10_000, "u1")
+    meter(5_000, "m1")
+
+    advance(book, START + timedelta(days=1))
+
+    assert factories.available(book) == 20
+    # 20,000 x .005 are 100: 20 more than was paid.
+    assert use(api, 5_000, "u2").json()["amount"] == "20"
+    advance(book, FEBRUARY)
+    assert factories.available(book) == 0
+    assert proof.verify().ok
+
+
 def test_paid_usage_keeps_its_payer(api: APIClient) -> None:
     """Cash paid on day 1; promo granted on day 2 pays only for what comes after."""
     book = subscribed()
@@ -237,93 +280,3 @@ def test_without_a_subscription_usage_has_no_price(api: APIClient) -> None:
     factories.metric()
 
     assert use(api, 1, "u1").json()["code"] == "no_subscription"
-
-
-class TestReserved:
-    def reserve(self, api: APIClient, quantity: int, key: str = "r1", **terms: Any) -> Any:
-        body = {"customer_id": "cust_1", "metric": "tokens", "quantity": quantity}
-        return api.post("/v1/usage/reserve", body | {"idempotency_key": key} | terms)
-
-    def capture(self, api: APIClient, reservation: str, key: str = "c1", **terms: Any) -> Any:
-        path = f"/v1/wallets/reservations/{reservation}/capture"
-        return api.post(path, {"idempotency_key": key} | terms)
-
-    def test_the_estimate_is_held_and_the_real_quantity_charged(self, api: APIClient) -> None:
-        """5,000 reserved: 2,000 units and 3,000 x 0.002 = 6.00; 2,500 used: 2,000 units, 1.00."""
-        subscribed()
-        factories.grant_units("cust_1", "2000")
-        factories.top_up("cust_1", "10")
-
-        held = self.reserve(api, 5_000).json()
-
-        assert (held["held"], held["held_units"], held["amount"]) == ("6", "2000", "6")
-        assert held["balance"]["available"] == "4"
-        assert UsageEvent.objects.count() == 0
-        # What is held cannot be spent otherwise: 2,001 x 0.002 = 4.002.
-        assert use(api, 2_001, "u1").status_code == 402
-        captured = self.capture(api, held["id"], quantity=2_500)
-        assert captured.status_code == 200, captured.content
-        assert captured.json()["amount"] == "1"
-        assert captured.json()["balance"] == {
-            "available": "9", "held": "0", "by_kind": {"PROMO": "0", "BONUS": "0", "CASH": "9"},
-        }  # fmt: skip
-        assert UsageEvent.objects.get().quantity == 2_500
-        assert proof.verify().ok
-
-    def test_it_is_captured_or_voided_once(self, api: APIClient) -> None:
-        subscribed()
-        factories.top_up("cust_1", "10")
-        first, second = self.reserve(api, 500).json(), self.reserve(api, 500, "r2").json()
-        void = f"/v1/wallets/reservations/{second['id']}/void"
-
-        captured = self.capture(api, first["id"])
-        again = self.capture(api, first["id"], "c2")
-        voided = api.post(void, {"idempotency_key": "v1"})
-
-        assert captured.json()["amount"] == "1"
-        assert self.capture(api, first["id"]).content == captured.content
-        assert (again.status_code, again.json()["code"]) == (409, "reservation_closed")
-        assert (voided.status_code, voided.json()["released"]) == (200, "1")
-        assert api.post(void, {"idempotency_key": "v2"}).json()["code"] == "reservation_closed"
-        assert proof.verify().ok
-
-    def test_more_than_reserved(self, api: APIClient) -> None:
-        subscribed()
-        factories.top_up("cust_1", "2")
-        held = self.reserve(api, 500).json()
-        before = factories.everything()
-
-        refused = self.capture(api, held["id"], quantity=600)
-        uncovered = self.capture(api, held["id"], quantity=2_000, allow_more=True)
-
-        assert refused.json()["code"] == "exceeds_reservation"
-        assert uncovered.status_code == 402
-        assert factories.everything() == before
-        assert self.capture(api, held["id"], quantity=600, allow_more=True).status_code == 200
-
-    def test_it_times_out_at_its_moment(self, api: APIClient) -> None:
-        book = subscribed()
-        factories.top_up("cust_1", "10")
-        held = self.reserve(api, 5_000, expires_in=60).json()
-        assert held["balance"]["available"] == "0"
-
-        advance(book, START + timedelta(seconds=60))
-
-        late = self.capture(api, held["id"])
-        assert (late.status_code, late.json()["code"]) == (409, "reservation_expired")
-        assert api.get("/v1/wallets/cust_1").json()["wallets"][0]["available"] == "10"
-        assert proof.verify().ok
-
-    def test_a_held_lot_pays_after_its_time(self, api: APIClient) -> None:
-        """Promo that lapses while it is held is honoured; what is not used lapses at once."""
-        book = subscribed()
-        factories.grant("cust_1", "10", expires_at=START + timedelta(seconds=30))
-        held = self.reserve(api, 5_000, expires_in=600).json()
-        advance(book, START + timedelta(seconds=60))
-
-        captured = self.capture(api, held["id"], quantity=2_000).json()
-
-        assert [(a["kind"], a["amount"]) for a in captured["allocations"]] == [("PROMO", "4")]
-        assert captured["balance"]["available"] == "0"
-        assert factories.available(book) == 0
-        assert proof.verify().ok
