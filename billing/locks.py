@@ -1,5 +1,5 @@
-"""Locks of billing beyond the books: the invoice counter (last of all), the scope of runs, and the
-claims of workers on the items of a run.
+"""Locks of billing beyond the books: the invoice counter (last of all), the scope of runs, the
+claims of workers on the items of a run, and tallies while they are counted, without any book.
 """
 
 from __future__ import annotations
@@ -10,7 +10,13 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Q
 
-from billing.models import InvoiceSeries, RunItemStatus, RunStatus, SettlementRunItem
+from billing.models import (
+    InvoiceSeries,
+    RunItemStatus,
+    RunStatus,
+    SettlementRunItem,
+    UsageTally,
+)
 
 # The class of the advisory locks on run scopes; books use one-key locks, so they never meet.
 _RUN_SCOPE = 7_001
@@ -62,3 +68,9 @@ def claim_run_item(
         found.attempts += 1
         found.save(update_fields=["status", "claimed_at", "attempts"])
     return found
+
+
+def lock_uncounted(*, tally_id: int) -> UsageTally | None:
+    """Wait for whoever counts a tally; None when it is counted."""
+    waiting = UsageTally.objects.filter(pk=tally_id, events=None)
+    return waiting.select_for_update(no_key=True).first()

@@ -13,6 +13,7 @@ from aforo.money import ZERO
 from billing.models import Subscription, SubscriptionStatus
 from billing.pipeline.draft import Draft
 from billing.services import burning, fees
+from billing.services.burning import NOTHING, Counted
 from ledger import recipes
 from ledger import services as ledger
 from ledger.models import Book, Entry, Event, Posting
@@ -26,24 +27,25 @@ def bring_up_to(*, until: datetime) -> int:
     ).exclude(status=SubscriptionStatus.CANCELLED)
     books = sorted(set(open_cycles.values_list("customer", flat=True)))
     for book_id in books:
+        counted = burning.count_ahead(book=Book(pk=book_id), limit=until, month_end=until)
         with transaction.atomic():
             book = ledger.lock_book(book_id=book_id, exclusive=True)
             for step in STEPS:
-                step(book, until)
+                step(book, until, counted)
     return len(books)
 
 
-def burn_and_accrue(book: Book, until: datetime) -> None:
+def burn_and_accrue(book: Book, until: datetime, counted: Counted = NOTHING) -> None:
     """Burn what credits cover of the open cycles, and accrue the rest (DECISIONS 27)."""
-    for subscription, draft in burning.burn_through(book=book, until=until):
+    for subscription, draft in burning.burn_through(book=book, until=until, counted=counted):
         if subscription.billing_mode != BillingMode.PREPAID:
             accrue(book=book, subscription=subscription, draft=draft, until=until)
 
 
 # What is done for each customer at a month's end, in this order; the book is locked.
-STEPS: Sequence[Callable[[Book, datetime], object]] = (
+STEPS: Sequence[Callable[[Book, datetime, Counted], object]] = (
     burn_and_accrue,
-    lambda book, until: fees.recognise_fees(book=book, until=until),
+    lambda book, until, counted: fees.recognise_fees(book=book, until=until),
 )
 
 

@@ -311,6 +311,7 @@ class Migration(migrations.Migration):
                 ('counted_at', models.DateTimeField()),
                 ('received_at', models.DateTimeField()),
                 ('properties', models.JSONField(default=dict)),
+                ('behind', models.BigIntegerField(help_text='The tally that was there when it came, if it counts before its end.', null=True)),
                 ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='usage_events', to='ledger.book')),
                 ('metric', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric')),
             ],
@@ -329,6 +330,20 @@ class Migration(migrations.Migration):
                 ('holds', models.ManyToManyField(related_name='usage', to='wallets.reservation')),
                 ('metric', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric')),
                 ('subscription', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='billing.subscription')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='UsageTally',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('starts_at', models.DateTimeField()),
+                ('through', models.DateTimeField()),
+                ('events', models.PositiveBigIntegerField(null=True)),
+                ('total', models.DecimalField(decimal_places=70, max_digits=200, null=True)),
+                ('deciding', models.UUIDField(null=True)),
+                ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.book')),
+                ('metric', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric')),
+                ('subscription', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='billing.subscription')),
             ],
         ),
         migrations.CreateModel(
@@ -461,6 +476,10 @@ class Migration(migrations.Migration):
             model_name='usageevent',
             index=models.Index(fields=['book', 'metric', 'counted_at'], name='billing_usage_cycle'),
         ),
+        migrations.AddIndex(
+            model_name='usageevent',
+            index=models.Index(condition=models.Q(('behind__isnull', False)), fields=['book', 'metric', 'behind'], name='billing_usage_behind'),
+        ),
         migrations.AddConstraint(
             model_name='usageevent',
             constraint=models.UniqueConstraint(fields=('book', 'key'), name='billing_usage_key'),
@@ -480,5 +499,17 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='usagereservation',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at', None), ('status', 'HELD')), models.Q(models.Q(('status', 'HELD'), _negated=True), ('ended_at__isnull', False)), _connector='OR'), name='billing_usagereservation_ended'),
+        ),
+        migrations.AddIndex(
+            model_name='usagetally',
+            index=models.Index(fields=['book', 'metric', 'id'], name='billing_usagetally_latest'),
+        ),
+        migrations.AddConstraint(
+            model_name='usagetally',
+            constraint=models.UniqueConstraint(condition=models.Q(('events', None)), fields=('book', 'metric'), name='billing_usagetally_one_uncounted'),
+        ),
+        migrations.AddConstraint(
+            model_name='usagetally',
+            constraint=models.CheckConstraint(condition=models.Q(('through__gte', models.F('starts_at'))), name='billing_usagetally_span'),
         ),
     ]

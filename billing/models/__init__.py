@@ -26,7 +26,7 @@ from billing.models.settlements import (
     SettlementStatus,
     WorkerHeartbeat,
 )
-from billing.models.usage import UsageEvent
+from billing.models.usage import UsageEvent, UsageTally
 
 __all__ = [
     "AdvanceFee",
@@ -55,5 +55,6 @@ __all__ = [
     "TaxRate",
     "UsageEvent",
     "UsageReservation",
+    "UsageTally",
     "WorkerHeartbeat",
 ]

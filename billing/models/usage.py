@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from aforo.ids import new_id
+from billing.models.customers import Subscription
 from ledger.models import Book
 from pricing.models import Metric
 
@@ -31,10 +32,18 @@ class UsageEvent(models.Model):
     counted_at = models.DateTimeField()
     received_at = models.DateTimeField()
     properties = models.JSONField(default=dict)
+    behind = models.BigIntegerField(
+        null=True, help_text="The tally that was there when it came, if it counts before its end."
+    )
 
     class Meta:
         indexes = [
             models.Index(fields=["book", "metric", "counted_at"], name="billing_usage_cycle"),
+            models.Index(
+                fields=["book", "metric", "behind"],
+                condition=Q(behind__isnull=False),
+                name="billing_usage_behind",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["book", "key"], name="billing_usage_key"),
@@ -51,3 +60,47 @@ class UsageEvent(models.Model):
     def is_late(self) -> bool:
         """Tell whether it arrived after its cycle was sealed."""
         return self.counted_at > self.occurred_at
+
+
+class UsageTally(models.Model):
+    """What the events of an open cycle that counted before a moment add up to, so that nobody adds
+    them up again under the lock.
+
+    Guarantee: it holds the events that count in [starts_at, through) except those that are `behind`
+    it or a later one; whatever comes after its row was written, under the book's exclusive lock, is
+    marked so, and the set never changes. Keys of one book grow in the order of time. It is a
+    memory: without it the same figures are added up from the events. `deciding` is the event that
+    MAX and LATEST found, `total` the sum of the other aggregations; null until counted.
+    """
+
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="+", db_index=False)
+    metric = models.ForeignKey(
+        Metric, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    subscription = models.ForeignKey(
+        Subscription, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    starts_at = models.DateTimeField()
+    through = models.DateTimeField()
+    events = models.PositiveBigIntegerField(null=True)
+    # As exact as a property of an event can be.
+    total = models.DecimalField(max_digits=200, decimal_places=70, null=True)
+    deciding = models.UUIDField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["book", "metric", "id"], name="billing_usagetally_latest"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["book", "metric"],
+                condition=Q(events=None),
+                name="billing_usagetally_one_uncounted",
+            ),
+            models.CheckConstraint(
+                condition=Q(through__gte=F("starts_at")), name="billing_usagetally_span"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.events} events before {self.through:%Y-%m-%d %H:%M}"

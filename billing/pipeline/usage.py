@@ -29,12 +29,12 @@ _AGGREGATES = {
     Aggregation.UNIQUE: "count(DISTINCT {text})",
 }
 # Clients put their own properties into `metadata`; a member beside it of the same name wins.
-_EVENTS = """
+EVENTS = """
     SELECT id, key, quantity, occurred_at, received_at,
         CASE WHEN jsonb_typeof(properties -> 'metadata') = 'object'
             THEN (properties -> 'metadata') || properties ELSE properties END AS properties
     FROM billing_usageevent
-    WHERE book_id = %s AND metric_id = %s AND counted_at >= %s
+    WHERE book_id = %s AND metric_id = %s
 """
 _OPERATORS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
@@ -61,18 +61,36 @@ def read_part(
     the next cycle (DECISIONS 35).
     """
     metrics = Metric.objects.filter(charges__version=subscription.version_id)
-    is_rerated = subscription.version.late_usage == LateUsage.RERATE
     return {
-        metric.code: aggregate(
-            book_id=subscription.customer_id,
+        metric.code: read_metric(
+            subscription=subscription,
             metric=metric,
             starts_at=starts_at,
             ends_at=ends_at,
             received_by=received_by,
-            occurred=Period(starts_at, ends_at) if is_rerated else None,
         )
         for metric in metrics.distinct().order_by("pk")
     }
+
+
+def read_metric(
+    *,
+    subscription: Subscription,
+    metric: Metric,
+    starts_at: datetime,
+    ends_at: datetime,
+    received_by: datetime | None = None,
+) -> MetricUsage:
+    """Add up one metric as `read_part` does."""
+    is_rerated = subscription.version.late_usage == LateUsage.RERATE
+    return aggregate(
+        book_id=subscription.customer_id,
+        metric=metric,
+        starts_at=starts_at,
+        ends_at=ends_at,
+        received_by=received_by,
+        occurred=Period(starts_at, ends_at) if is_rerated else None,
+    )
 
 
 def aggregate(
@@ -88,12 +106,14 @@ def aggregate(
 
     With `received_by`, what arrived later is left out, and with `occurred`, what occurred outside.
     """
-    formula = _formula(metric, received_by=received_by, occurred=occurred)
+    formula = formula_of(metric, received_by=received_by, occurred=occurred)
+    expression, named = formula.select(metric.aggregation)
     statement = (
-        f"SELECT {formula.expression}, count(*) "  # noqa: S608
-        f"FROM ({_EVENTS} AND counted_at < %s) AS event WHERE true{formula.where}"
+        f"SELECT {expression}, count(*) "  # noqa: S608
+        f"FROM ({EVENTS} AND counted_at >= %s AND counted_at < %s) AS event "
+        f"WHERE true{formula.where}"
     )
-    parameters = [*formula.selected, book_id, metric.pk, starts_at, ends_at, *formula.parameters]
+    parameters = [*named, book_id, metric.pk, starts_at, ends_at, *formula.parameters]
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         quantity, events = cursor.fetchone()
@@ -107,16 +127,17 @@ def aggregate_windows(
 
     An event never counts before it occurred, so the index on `counted_at` serves here too.
     """
-    formula = _formula(metric)
+    formula = formula_of(metric)
+    expression, named = formula.select(metric.aggregation)
     statement = (
-        f"SELECT width_bucket(occurred_at, %s::timestamptz[]) - 1, {formula.expression}, count(*) "  # noqa: S608
-        f"FROM ({_EVENTS} AND occurred_at >= %s AND occurred_at < %s) AS event "
+        f"SELECT width_bucket(occurred_at, %s::timestamptz[]) - 1, {expression}, count(*) "  # noqa: S608
+        f"FROM ({EVENTS} AND counted_at >= %s AND occurred_at >= %s AND occurred_at < %s) AS event "
         f"WHERE true{formula.where} GROUP BY 1"
     )
     first, last = bounds[0], bounds[-1]
     parameters: list[Any] = [
         list(bounds),
-        *formula.selected,
+        *named,
         book_id,
         metric.pk,
         first,
@@ -133,18 +154,29 @@ def aggregate_windows(
 
 
 @dataclass(frozen=True, slots=True)
-class _Formula:
-    """How a metric adds up, in SQL: what is selected, and which events take part."""
+class Formula:
+    """How a metric reads its events, in SQL: value and text of one, and which of them take part."""
 
-    expression: str
-    selected: list[str]
+    value: str
+    text: str
+    named: list[str]
     where: str
     parameters: list[Parameter]
 
+    def select(self, aggregation: str) -> tuple[str, list[str]]:
+        """Write an aggregate of these events, with the parameters that it takes."""
+        template = _AGGREGATES[Aggregation(aggregation)]
+        takes = self.named if "{" in template else []
+        expression = template.format(value=self.value, text=self.text)
+        return f"coalesce({expression}, 0)::numeric", list(takes)
 
-def _formula(
-    metric: Metric, received_by: datetime | None = None, occurred: Period | None = None
-) -> _Formula:
+
+def formula_of(
+    metric: Metric, *, received_by: datetime | None = None, occurred: Period | None = None
+) -> Formula:
+    """Read a metric's definition; with `received_by`, what arrived later takes no part, and with
+    `occurred`, what occurred outside.
+    """
     where, parameters = _where(metric)
     if received_by is not None:
         where += " AND received_at <= %s"
@@ -152,22 +184,15 @@ def _formula(
     if occurred is not None:
         where += " AND occurred_at >= %s AND occurred_at < %s"
         parameters += [occurred.starts_at, occurred.ends_at]
-    value, text = "quantity", "key"
-    selected: list[str] = []
-    if metric.property:
-        where += " AND properties ? %s"
-        parameters.append(metric.property)
-        value = "(properties ->> %s)::numeric"
-        text = "(properties ->> %s)"
-        selected = [metric.property]
-        if metric.aggregation not in {Aggregation.UNIQUE, Aggregation.COUNT}:
-            where += " AND (properties ->> %s) ~ %s"
-            parameters += [metric.property, _NUMERIC]
-    aggregation = Aggregation(metric.aggregation)
-    expression = _AGGREGATES[aggregation].format(value=value, text=text)
-    if aggregation == Aggregation.COUNT:
-        selected = []
-    return _Formula(f"coalesce({expression}, 0)::numeric", selected, where, parameters)
+    if not metric.property:
+        return Formula("quantity", "key", [], where, parameters)
+    where += " AND properties ? %s"
+    parameters.append(metric.property)
+    if metric.aggregation not in {Aggregation.UNIQUE, Aggregation.COUNT}:
+        where += " AND (properties ->> %s) ~ %s"
+        parameters += [metric.property, _NUMERIC]
+    value, text = "(properties ->> %s)::numeric", "(properties ->> %s)"
+    return Formula(value, text, [metric.property], where, parameters)
 
 
 def _where(metric: Metric) -> tuple[str, list[Parameter]]:

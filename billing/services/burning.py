@@ -9,18 +9,23 @@ how late this ran.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import NamedTuple
+from uuid import UUID
 
+from django.db import transaction
 from django.db.models import F, Max
 
 from aforo.sandbox.services import now_for
 from billing import pipeline
 from billing.models import Settlement, Subscription
-from billing.pipeline import load, paid, proration
+from billing.pipeline import load, paid, proration, tallies
 from billing.pipeline import usage as usages
-from billing.pipeline.draft import Draft
+from billing.pipeline.draft import Draft, MetricUsage
 from billing.services import cycles, subscriptions
+from ledger import services as ledger
 from ledger.models import Book, Event
 from wallets import reads
 from wallets import services as wallets
@@ -28,6 +33,68 @@ from wallets.journal import Journal
 from wallets.models import CreditLot
 
 MICROSECOND = timedelta(microseconds=1)
+
+
+class Part(NamedTuple):
+    """What an open cycle used before a moment, as far as it was received by another."""
+
+    subscription: UUID
+    starts_at: datetime
+    ends_at: datetime
+    received_by: datetime | None
+
+
+Usage = Mapping[str, MetricUsage]
+Counted = Mapping[Part, Usage]
+NOTHING: Counted = MappingProxyType({})
+
+
+def _add_up(subscription: Subscription, part: Part) -> Usage:
+    if part.received_by is None:
+        return tallies.usage_so_far(subscription=subscription, until=part.ends_at)
+    return usages.read_part(
+        subscription=subscription,
+        starts_at=part.starts_at,
+        ends_at=part.ends_at,
+        received_by=part.received_by,
+    )
+
+
+def count_ahead(*, book: Book, limit: datetime, month_end: datetime | None = None) -> Counted:
+    """Add up, before the book is locked, what lapsing through `limit`, and a close at `month_end`,
+    will ask for.
+
+    A lapse counts what was received before a moment that is past: once nothing is on its way, for
+    which the book is locked an instant, that stays as it is. At a month's end, what comes after
+    this is as if it came after the close.
+    """
+    parts = {}
+    grace = lapse_grace(book=book)
+    for moment in _expiries(book, limit):
+        for subscription in open_cycles(book=book, at=moment):
+            # A cycle that is over holds back what lapses at its end or later.
+            if moment < subscription.current_ends_at:
+                parts[_part(subscription, moment, moment + grace)] = subscription
+    if month_end is not None:
+        for subscription in open_cycles(book=book, at=month_end):
+            parts[_part(subscription, month_end, None)] = subscription
+    if parts:
+        with transaction.atomic():
+            ledger.lock_book(book_id=book.pk, exclusive=True)
+    return {part: _add_up(subscription, part) for part, subscription in parts.items()}
+
+
+def count_for_lapse(*, book_id: int, until: datetime | None = None) -> Counted:
+    """Add up, before the book is locked, what `lapse` up to `until` or now will ask for."""
+    book = Book.objects.select_related("test_clock").get(pk=book_id)
+    until = until or now_for(book)
+    limit = min(_held_back(book, until), until - lapse_grace(book=book))
+    return count_ahead(book=book, limit=limit)
+
+
+def _part(subscription: Subscription, until: datetime, received_by: datetime | None) -> Part:
+    ends_at = min(until, subscription.current_ends_at)
+    return Part(subscription.pk, subscription.current_starts_at, ends_at, received_by)
 
 
 def open_cycles(*, book: Book, at: datetime) -> list[Subscription]:
@@ -45,22 +112,20 @@ def forecast(
     until: datetime,
     pays: Callable[[CreditLot], bool],
     received_by: datetime | None = None,
+    counted: Counted = NOTHING,
 ) -> Draft:
     """Price the metered usage of an open cycle up to a moment, and let the lots pay it.
 
-    Fees and the minimum spend are left out: they fall due at the cycle's end.
+    Fees and the minimum spend are left out: they fall due at the cycle's end. What is not `counted`
+    is added up here: from a tally, or for a lapse, which names `received_by`, event by event.
     """
     cycle = stand_in(subscription)
+    part = _part(subscription, until, received_by)
     draft = load.load(
         book=book,
         subscription=subscription,
         settlement=cycle,
-        usage=usages.read_part(
-            subscription=subscription,
-            starts_at=cycle.starts_at,
-            ends_at=min(until, cycle.ends_at),
-            received_by=received_by,
-        ),
+        usage=counted.get(part) or _add_up(subscription, part),
         full_period=cycles.period_of(subscription, subscription.cycle),
         until=until,
         pays=pays,
@@ -79,7 +144,9 @@ def stand_in(subscription: Subscription) -> Settlement:
     )
 
 
-def burn_through(*, book: Book, until: datetime) -> list[tuple[Subscription, Draft]]:
+def burn_through(
+    *, book: Book, until: datetime, counted: Counted = NOTHING
+) -> list[tuple[Subscription, Draft]]:
     """Lapse what is due, then burn the metered usage of every open cycle up to `until` from the
     lots alive then; give each open cycle with its draft, whose `to_invoice` or `arrears` is what
     credits do not cover.
@@ -87,7 +154,7 @@ def burn_through(*, book: Book, until: datetime) -> list[tuple[Subscription, Dra
     The book must be locked. At the customer's now, credits get back what they no longer owe;
     for an earlier moment (a month's end) nothing is taken back, because later usage has been paid.
     """
-    lapse(book=book, until=until)
+    lapse(book=book, until=until, counted=counted)
     is_now = until >= now_for(book)
     # What was metered at this very moment counts now, and at a month's end in the next month.
     before = until + MICROSECOND if is_now else until
@@ -100,13 +167,14 @@ def burn_through(*, book: Book, until: datetime) -> list[tuple[Subscription, Dra
                 until=before,
                 pays=lambda lot: reads.is_alive(lot, until),
                 may_lower=lambda lot: is_now,
+                counted=counted,
             ),
         )
         for subscription in open_cycles(book=book, at=before)
     ]
 
 
-def lapse(*, book: Book, until: datetime) -> int:
+def lapse(*, book: Book, until: datetime, counted: Counted = NOTHING) -> int:
     """End the holds that timed out, and lapse what expired, lapse grace included, by `until`, each
     lot after it has paid for the usage of its lifetime; give the number of lots. The book must be
     locked.
@@ -114,14 +182,19 @@ def lapse(*, book: Book, until: datetime) -> int:
     An unsettled cycle that ends at or before an expiry holds it back, because the lot still pays
     for that cycle (DECISIONS 16).
     """
-    ends = [cycle.current_ends_at for cycle in open_cycles(book=book, at=until)]
-    held_back = [end - MICROSECOND for end in ends if end <= until]
-    lapsed = lapse_through(book=book, limit=min([until - lapse_grace(book=book), *held_back]))
-    wallets.release_due(book=book, until=min([until, *held_back]))
+    held_back = _held_back(book, until)
+    limit = min(held_back, until - lapse_grace(book=book))
+    lapsed = lapse_through(book=book, limit=limit, counted=counted)
+    wallets.release_due(book=book, until=held_back)
     return lapsed
 
 
-def lapse_through(*, book: Book, limit: datetime) -> int:
+def _held_back(book: Book, until: datetime) -> datetime:
+    ends = [cycle.current_ends_at for cycle in open_cycles(book=book, at=until)]
+    return min([until, *(end - MICROSECOND for end in ends if end <= until)])
+
+
+def lapse_through(*, book: Book, limit: datetime, counted: Counted = NOTHING) -> int:
     """Lapse what expired at or before `limit`, grace or not, each lot at its own moment.
 
     Counted is usage received no later than the expiry plus the grace, whenever this runs.
@@ -138,6 +211,7 @@ def lapse_through(*, book: Book, limit: datetime) -> int:
                 pays=_lived_until(moment),
                 may_lower=_lapses_at(moment),
                 received_by=moment + grace,
+                counted=counted,
             )
         lapsed += wallets.expire(book=book, until=moment)
     return lapsed
@@ -176,10 +250,16 @@ def _burn(
     until: datetime,
     pays: Callable[[CreditLot], bool],
     may_lower: Callable[[CreditLot], bool],
+    counted: Counted,
     received_by: datetime | None = None,
 ) -> Draft:
     draft = forecast(
-        book=book, subscription=subscription, until=until, pays=pays, received_by=received_by
+        book=book,
+        subscription=subscription,
+        until=until,
+        pays=pays,
+        received_by=received_by,
+        counted=counted,
     )
     journal = Journal()
     entry = journal.entry(

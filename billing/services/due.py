@@ -108,9 +108,10 @@ def expire(*, until: datetime) -> int:
         *wallets.lapsing_books(livemode=None, until=until),
     }
     for book_id in sorted(due):
+        counted = burning.count_for_lapse(book_id=book_id, until=until)
         with transaction.atomic():
             book = ledger.lock_book(book_id=book_id, exclusive=True)
-            lapsed += burning.lapse(book=book, until=until)
+            lapsed += burning.lapse(book=book, until=until, counted=counted)
     return lapsed
 
 

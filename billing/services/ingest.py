@@ -15,7 +15,8 @@ from django.db import transaction
 from aforo import bulk, money
 from aforo.ids import new_id_text
 from aforo.sandbox.services import now_for
-from billing.models import Subscription, SubscriptionStatus, UsageEvent
+from billing.models import Subscription, SubscriptionStatus, UsageEvent, UsageTally
+from billing.pipeline import tallies
 from billing.services.events import BadEvent, Event, Reader, read_event
 from ledger import services as ledger
 from ledger.models import Book
@@ -27,7 +28,7 @@ FUTURE_TOLERANCE = timedelta(minutes=5)
 HEARTBEAT = "system.session.heartbeat"
 _COLUMNS = [
     "id", "book_id", "metric_id", "key", "quantity",
-    "occurred_at", "counted_at", "received_at", "properties",
+    "occurred_at", "counted_at", "received_at", "properties", "behind",
 ]  # fmt: skip
 
 
@@ -90,7 +91,8 @@ def _store(
     ids = [book.pk for book in books.values()]
     with transaction.atomic():
         ledger.share_books(ids=ids)
-        make_row = _Rows(books, metrics, _Cycles(ids), received_at).make
+        marks = tallies.marks(book_ids=ids)
+        make_row = _Rows(books, metrics, _Cycles(ids), marks, received_at).make
         rows: list[list[object]] = []
         for event in events:
             try:
@@ -137,6 +139,7 @@ class _Rows:
         books: Mapping[str, Book],
         metrics: Mapping[str, int],
         cycles: _Cycles,
+        marks: Mapping[tuple[int, int], UsageTally],
         received_at: datetime,
     ) -> None:
         # Each customer's key and now are looked up once, not once an event.
@@ -146,6 +149,7 @@ class _Rows:
         }
         self.metrics = metrics
         self.cycles = cycles
+        self.marks = marks
         self.received_at = received_at
 
     def make(self, event: Event) -> list[object]:
@@ -177,4 +181,5 @@ class _Rows:
             # Read after the lock, so that nothing arrives behind a lapse with a time before it.
             now if is_clocked else max(now, self.received_at),
             event.properties,
+            tallies.behind(self.marks.get((book_id, metric_id)), counted_at),
         ]

@@ -5,7 +5,7 @@ line of the next settlement (DECISIONS 35).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -26,12 +26,22 @@ from pricing.models import Metric
 LIMIT = timedelta(days=60)
 
 
-def adjustments(*, book: Book, settlement: Settlement) -> tuple[LateUsage, ...]:
-    """Give what each settled cycle owes more or less by what has arrived up to a sealed cycle's
-    end, as far as no settlement has taken it yet. The book must be locked.
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A settled cycle's usage as it was settled, and with what has arrived since."""
+
+    cycle: Settlement
+    settled: Mapping[str, MetricUsage]
+    arrived: Mapping[str, MetricUsage]
+
+
+def read_late(*, settlement: Settlement) -> list[Late]:
+    """Add up again the settled cycles for which usage had arrived by a sealed cycle's end.
+
+    What is sealed stays as it is, so this takes no lock.
     """
     if settlement.subscription.version.late_usage != Policy.RERATE:
-        return ()
+        return []
     settled = list(
         Settlement.objects.filter(
             subscription=settlement.subscription,
@@ -44,15 +54,26 @@ def adjustments(*, book: Book, settlement: Settlement) -> tuple[LateUsage, ...]:
         .order_by("cycle")
     )
     occurred = _late_usage(settlement, settled)
-    found = []
-    for cycle in settled:
-        if not any(cycle.starts_at <= moment < cycle.ends_at for moment in occurred):
-            continue
-        owed = _net(book, cycle, _usage(cycle, settlement.ends_at))
-        amount = owed - _net(book, cycle, _usage(cycle, cycle.ends_at)) - cycle.late_adjusted
+    return [
+        Late(cycle, _usage(cycle, cycle.ends_at), _usage(cycle, settlement.ends_at))
+        for cycle in settled
+        if any(cycle.starts_at <= moment < cycle.ends_at for moment in occurred)
+    ]
+
+
+def adjustments(*, book: Book, found: Sequence[Late]) -> tuple[LateUsage, ...]:
+    """Give what each settled cycle owes more or less by what has arrived, as far as no settlement
+    has taken it yet. The book must be locked.
+    """
+    priced = []
+    for late in found:
+        cycle = late.cycle
+        cycle.refresh_from_db(fields=["late_adjusted"])
+        amount = _net(book, cycle, late.arrived) - _net(book, cycle, late.settled)
         period = f"{cycle.starts_at:%Y-%m-%d} to {cycle.ends_at:%Y-%m-%d}"
-        found.append(LateUsage(cycle.pk, f"Late usage of {period}", amount))
-    return tuple(each for each in found if each.amount != 0)
+        part = LateUsage(cycle.pk, f"Late usage of {period}", amount - cycle.late_adjusted)
+        priced.append(part)
+    return tuple(each for each in priced if each.amount != 0)
 
 
 def _late_usage(settlement: Settlement, settled: Sequence[Settlement]) -> list[datetime]:

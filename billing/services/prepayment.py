@@ -9,7 +9,7 @@ from django.db.models import Exists, F, OuterRef, Q
 
 from aforo.sandbox.services import now_for
 from billing.models import Claim, Settlement, Subscription, SubscriptionStatus, UsageEvent
-from billing.services import burning, cycles, subscriptions
+from billing.services import burning, cycles, subscriptions, tallying
 from ledger import services as ledger
 from ledger.models import Book
 from pricing.models import BillingMode
@@ -41,10 +41,12 @@ def burn_prepaid(*, book_id: int) -> None:
 
     A refill that this brings about lifts the suspension again when it arrives.
     """
+    tallying.keep_up_book(book_id=book_id)
+    counted = burning.count_for_lapse(book_id=book_id)
     with transaction.atomic():
         book = ledger.lock_book(book_id=book_id, exclusive=True)
         now = now_for(book)
-        for subscription, draft in burning.burn_through(book=book, until=now):
+        for subscription, draft in burning.burn_through(book=book, until=now, counted=counted):
             if subscription.billing_mode != BillingMode.PREPAID:
                 continue
             subscription.burned_through = now

@@ -21,10 +21,9 @@ from aforo.api.renderers import timestamp
 from aforo.errors import Conflict, FieldError, Invalid, NotCovered
 from aforo.sandbox.services import now_for
 from billing.models import Subscription, SubscriptionStatus, UsageEvent
-from billing.pipeline import paid
-from billing.pipeline import usage as usages
+from billing.pipeline import paid, tallies
 from billing.pipeline.draft import Draft
-from billing.services import burning, subscriptions
+from billing.services import burning, subscriptions, tallying
 from ledger.models import Book, Event
 from pricing.models import Metric
 from pricing.terms import Beyond, parse_caps
@@ -118,6 +117,7 @@ def debit_usage(*, livemode: bool, ask: Ask) -> Answer:
         )
         return {"id": operation_id, **describe(book, metric, charged)}
 
+    tallying.keep_up(livemode=livemode, customer_id=ask.customer_id)
     return keyed.once(
         livemode=livemode,
         customer_id=ask.customer_id,
@@ -252,6 +252,7 @@ def _record(
     if occurred_at < max(subscription.usage_closed_through, subscription.current_starts_at):
         detail = "Its period is settled: send it as metered usage."
         raise Invalid([FieldError("/occurred_at", "period_settled", detail)])
+    mark = tallies.marks(book_ids=[book.pk]).get((book.pk, metric.pk))
     event = UsageEvent(
         book=book,
         metric=metric,
@@ -261,6 +262,7 @@ def _record(
         counted_at=occurred_at,
         received_at=now,
         properties=dict(ask.properties),
+        behind=tallies.behind(mark, occurred_at),
     )
     try:
         with transaction.atomic():
@@ -279,12 +281,10 @@ def _check_cap(subscription: Subscription, metric: Metric) -> None:
     cap = parse_caps(subscription.version.caps).get(metric.code)
     if cap is None or cap.beyond != Beyond.REFUSED:
         return
-    used = usages.aggregate(
-        book_id=subscription.customer_id,
-        metric=metric,
-        starts_at=subscription.current_starts_at,
-        ends_at=subscription.current_ends_at,
-    ).quantity
+    so_far = tallies.usage_so_far(
+        subscription=subscription, until=subscription.current_ends_at, only=metric
+    )
+    used = so_far[metric.code].quantity
     if used > cap.quantity:
         over = money.plain(used - cap.quantity)
         raise NotCovered(

@@ -1,14 +1,15 @@
 """Settle cycles: seal, read, run the ten stages, open the next cycle; each cycle exactly once.
 
 A cycle is sealed in a short transaction of its own under the exclusive lock (DECISIONS 13). Its
-usage, immutable from then on, is added up without a lock. The stages run under the book's lock,
-together with everything they change: burns, invoice, entries, the next cycle and its credits.
+usage, immutable from then on, is added up without a lock, and so is what arrived late or has to be
+burned before a lot lapses. The stages run under the book's lock, together with everything they
+change: burns, invoice, entries, the next cycle and its credits.
 Killed between the two, the next call goes on from the sealed cycle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -71,8 +72,10 @@ def settle_book(*, book_id: int, until: datetime, issued_at: datetime) -> int:
             break
         settled += settle_cycle(subscription=due[0], now=issued_at)
     invoices.finalize_drafts(book_id=book_id, now=issued_at)
+    counted = burning.count_for_lapse(book_id=book_id, until=until)
     with transaction.atomic():
-        burning.lapse(book=ledger.lock_book(book_id=book_id, exclusive=True), until=until)
+        book = ledger.lock_book(book_id=book_id, exclusive=True)
+        burning.lapse(book=book, until=until, counted=counted)
     return settled
 
 
@@ -82,6 +85,8 @@ def settle_cycle(*, subscription: Subscription, now: datetime) -> bool:
     if settlement is None:
         return False
     usage = usages.read_usage(settlement=settlement)
+    late_usage = late.read_late(settlement=settlement)
+    counted = burning.count_ahead(book=settlement.book, limit=settlement.ends_at)
     with transaction.atomic():
         book = ledger.lock_book(book_id=settlement.book_id)
         settlement.refresh_from_db()
@@ -91,9 +96,10 @@ def settle_cycle(*, subscription: Subscription, now: datetime) -> bool:
             "customer__book", "version__plan", "offering"
         ).get(pk=subscription.pk)
         # What lapsed within the cycle pays for the usage of its lifetime first.
-        burning.lapse_through(book=book, limit=settlement.ends_at - burning.MICROSECOND)
+        limit = settlement.ends_at - burning.MICROSECOND
+        burning.lapse_through(book=book, limit=limit, counted=counted)
         wallets.release_due(book=book, until=settlement.ends_at)
-        draft = _priced(book, current, settlement, usage)
+        draft = _priced(book, current, settlement, usage, late_usage)
         settle.settle(
             book=book,
             settlement=settlement,
@@ -107,13 +113,17 @@ def settle_cycle(*, subscription: Subscription, now: datetime) -> bool:
         if draft.billing_mode != "PREPAID" and draft.lines:
             invoices.draft_invoice(customer=current.customer, settlement=settlement, draft=draft)
         _set_state(book, current, draft)
-        _go_on(book, current, settlement)
+        _go_on(book, current, settlement, counted)
     invoices.finalize_drafts(book_id=settlement.book_id, now=now)
     return True
 
 
 def _priced(
-    book: Book, current: Subscription, settlement: Settlement, usage: Mapping[str, MetricUsage]
+    book: Book,
+    current: Subscription,
+    settlement: Settlement,
+    usage: Mapping[str, MetricUsage],
+    late_usage: Sequence[late.Late],
 ) -> Draft:
     """Run the stages. What PREPAID credits do not cover with the fees of the next cycle is settled
     without them: a period that is not served makes no arrears (DECISIONS 28).
@@ -125,7 +135,7 @@ def _priced(
         usage=usage,
         full_period=Period(settlement.full_starts_at, settlement.full_ends_at),
     )
-    loaded = replace(loaded, late=late.adjustments(book=book, settlement=settlement))
+    loaded = replace(loaded, late=late.adjustments(book=book, found=late_usage))
     ahead = advance.charged_ahead(load.charge_terms(pricing.charges_of(current.version)))
     if _stops(current, settlement):
         ahead = ()
@@ -159,18 +169,24 @@ def _stops(current: Subscription, settlement: Settlement) -> bool:
     )
 
 
-def _stop(book: Book, current: Subscription, at: datetime) -> None:
+def _stop(book: Book, current: Subscription, at: datetime, counted: burning.Counted) -> None:
     """Pause or end a subscription whose last cycle is settled."""
     if current.paused_at == at:
         cycles.pause_cycle(subscription=current, at=at)
         subscriptions.refresh_rules(book=book)
         fees.recognise_fees(book=book, until=at)
-        burning.lapse(book=book, until=at)
+        burning.lapse(book=book, until=at, counted=counted)
     else:
-        end(book=book, subscription=current, at=at)
+        end(book=book, subscription=current, at=at, counted=counted)
 
 
-def end(*, book: Book, subscription: Subscription, at: datetime) -> None:
+def end(
+    *,
+    book: Book,
+    subscription: Subscription,
+    at: datetime,
+    counted: burning.Counted = burning.NOTHING,
+) -> None:
     """Cancel a subscription that has no cycle to settle: its plan's credits lapse, the fees it paid
     in advance are earned, and the customer is as without it (DECISIONS 18).
 
@@ -183,7 +199,7 @@ def end(*, book: Book, subscription: Subscription, at: datetime) -> None:
     )
     fees.end_fees(book=book, subscription=subscription, at=at)
     wallets.end_lots(book=book, cause=subscriptions.plan_cause(subscription), at=at)
-    burning.lapse(book=book, until=at)
+    burning.lapse(book=book, until=at, counted=counted)
 
 
 def _set_state(book: Book, current: Subscription, draft: Draft) -> None:
@@ -229,10 +245,12 @@ def _seal(subscription: Subscription, now: datetime) -> Settlement | None:
         return settlement
 
 
-def _go_on(book: Book, subscription: Subscription, settlement: Settlement) -> None:
+def _go_on(
+    book: Book, subscription: Subscription, settlement: Settlement, counted: burning.Counted
+) -> None:
     """Do what is due after Settle: the next cycle, fees earned, rollover, lapses, its credits."""
     if _stops(subscription, settlement):
-        _stop(book, subscription, settlement.ends_at)
+        _stop(book, subscription, settlement.ends_at, counted)
         return
     cycles.open_next_cycle(subscription)
     fees.recognise_fees(book=book, until=settlement.ends_at)
@@ -242,7 +260,7 @@ def _go_on(book: Book, subscription: Subscription, settlement: Settlement) -> No
         at=settlement.ends_at,
         until=subscription.current_ends_at,
     )
-    burning.lapse(book=book, until=settlement.ends_at)
+    burning.lapse(book=book, until=settlement.ends_at, counted=counted)
     subscriptions.issue_plan_credits(book=book, subscription=subscription, at=settlement.ends_at)
 
 

@@ -13,7 +13,7 @@ from aforo.errors import FieldError, Invalid
 from aforo.ids import new_id
 from aforo.sandbox.services import now_for
 from billing.models import Subscription, UsageReservation
-from billing.services import burning, realtime
+from billing.services import burning, realtime, tallying
 from billing.services.realtime import Ask, Charged
 from ledger.models import Book
 from pricing.models import Metric
@@ -65,6 +65,7 @@ def reserve_usage(*, livemode: bool, ask: Ask, expires_in: int) -> Answer:
         reservation.holds.set(_hold(book, reservation, charged, ask.key))
         return _reserved(book, reservation, charged)
 
+    tallying.keep_up(livemode=livemode, customer_id=ask.customer_id)
     return keyed.once(
         livemode=livemode,
         customer_id=ask.customer_id,
@@ -189,6 +190,7 @@ def capture_usage(*, livemode: bool, request: CaptureRequest) -> Answer:
             "status": reservation.status,
         }
 
+    tallying.keep_up_book(book_id=found.book_id)
     return keyed.once_in_book(
         book_id=found.book_id,
         key=request.key,
