@@ -16,7 +16,8 @@ from django.db.models import Q
 
 from aforo import bulk
 from ledger.models import Book, Event
-from wallets.journal import Draft, Journal
+from wallets import hooks
+from wallets.journal import Draft, Journal, Returned
 from wallets.models import CreditLot, Hold, Reservation, ReservationStatus
 
 ZERO = Decimal(0)
@@ -75,24 +76,34 @@ def read(
 
 
 def release_rest(draft: Draft, held: Held) -> Decimal:
-    """Give back what a reservation still holds; what returns to a lapsed lot lapses at once."""
-    returned = [(lot, hold.open) for hold, lot in held.holds if hold.open > 0]
-    given = release_all(draft, held)
-    for lot, quantity in returned:
-        if lot.expires_at is not None and lot.expires_at <= draft.occurred_at:
-            lapse(draft.journal, draft.book, lot, quantity, at=draft.occurred_at)
-    return given
-
-
-def release_all(draft: Draft, held: Held) -> Decimal:
-    """Give back what a reservation still holds, whatever has become of its lots."""
+    """Give back what a reservation holds; what goes to lapsed lots awaits `lapse_returned`."""
     given = ZERO
     for hold, lot in held.holds:
         if (quantity := hold.open) > 0:
             draft.release(lot, quantity)
+            draft.note_return(lot, quantity)
             hold.released += quantity
             given += quantity
     return given
+
+
+def lapse_returned(returned: Iterable[Returned]) -> dict[UUID, Decimal]:
+    """Let what came back to lapsed lots pay for usage of their lifetime, and the rest lapse at once
+    (DECISIONS 16, 26); give what lapsed, by lot.
+
+    The books must be locked, and what brought the credits back written.
+    """
+    lapsed: dict[UUID, Decimal] = {}
+    for each in returned:
+        is_over = hooks.credits_returned(each.book, each.expired_at, each.at)
+        lot = CreditLot.objects.get(pk=each.lot)
+        rest = min(each.quantity, lot.available)
+        if is_over and rest > 0:
+            journal = Journal()
+            lapse(journal, each.book, lot, rest, at=each.at)
+            journal.write()
+            lapsed[lot.id] = lapsed.get(lot.id, ZERO) + rest
+    return lapsed
 
 
 def lapse(journal: Journal, book: Book, lot: CreditLot, quantity: Decimal, *, at: datetime) -> None:

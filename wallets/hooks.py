@@ -2,12 +2,14 @@
 
 Wallets call nothing above them; billing registers here, when it starts, its payment of arrears
 (in the same transaction, under the same lock) and what is owed, its refills (once the burn has
-committed), its invoices for credits sold on account and its claims for credits lost in a dispute.
+committed), its invoices for credits sold on account, its claims for credits lost in a dispute and
+the usage that is paid by credits which come back to a lapsed lot.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
@@ -21,6 +23,7 @@ _on_falls: list[Callable[[Collection[int]], None]] = []
 _owed: list[Callable[[Book, str], Decimal]] = []
 _on_sales: list[Callable[[Book, TopUp], str]] = []
 _on_losses: list[Callable[[Book, TopUp, Decimal], None]] = []
+_on_returns: list[Callable[[Book, datetime, datetime], bool]] = []
 
 
 def when_credits_arrive(do: Callable[[Book], None]) -> None:
@@ -78,3 +81,15 @@ def credits_lost(book: Book, top_up: TopUp, owed: Decimal) -> None:
     """Tell the floor above what a customer owes for credits spent but not paid in the end."""
     for do in _on_losses:
         do(book, top_up, owed)
+
+
+def when_credits_return(do: Callable[[Book, datetime, datetime], bool]) -> None:
+    """Register what credits pay for that come back to a lapsed lot; the book is locked then."""
+    _on_returns.append(do)
+
+
+def credits_returned(book: Book, expired_at: datetime, at: datetime) -> bool:
+    """Let what came back at a moment to lots that had expired pay for usage of their lifetime; tell
+    whether the rest lapses now.
+    """
+    return all(do(book, expired_at, at) for do in _on_returns)

@@ -41,6 +41,17 @@ class Burn:
     advance_fee: Decimal = ZERO
 
 
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What came back to a lot whose time was over."""
+
+    book: Book
+    lot: UUID
+    quantity: Decimal
+    expired_at: datetime
+    at: datetime
+
+
 @dataclass(slots=True)
 class Draft:
     """An entry in the making: its lines and the movements it explains."""
@@ -130,6 +141,13 @@ class Draft:
         lot.held -= quantity
         self._move(lot, MovementKind.RELEASE, quantity=quantity, carrying=ZERO)
 
+    def note_return(self, lot: CreditLot, quantity: Decimal) -> None:
+        """Note what came back: if the lot's time is over, `holds.lapse_returned` decides on it."""
+        if lot.expires_at is not None and lot.expires_at <= self.occurred_at:
+            self.journal.returned.append(
+                Returned(self.book, lot.id, quantity, lot.expires_at, self.occurred_at)
+            )
+
     def reverse(self, lot: CreditLot, quantity: Decimal) -> None:
         """Put back what a burn took, with the consideration that this much more carries."""
         if not ZERO < quantity <= lot.face - lot.remaining:
@@ -196,6 +214,7 @@ class Journal:
         self.changed: dict[UUID, CreditLot] = {}
         self.extended: dict[UUID, CreditLot] = {}
         self.lapses: list[tuple[Draft, CreditLot, Decimal]] = []
+        self.returned: list[Returned] = []
 
     def entry(
         self,

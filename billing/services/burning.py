@@ -33,6 +33,7 @@ from wallets.journal import Journal
 from wallets.models import CreditLot
 
 MICROSECOND = timedelta(microseconds=1)
+A_MOMENT = timedelta(minutes=1)
 
 
 class Part(NamedTuple):
@@ -217,6 +218,40 @@ def lapse_through(*, book: Book, limit: datetime, counted: Counted = NOTHING) ->
     return lapsed
 
 
+def pay_with_returned(book: Book, expired_at: datetime, at: datetime) -> bool:
+    """Let what came back at a moment to lots that had expired pay for the usage of their lifetime;
+    tell whether the rest lapses now: not while an unsettled cycle that ended before they expired
+    may still take it. What others had paid of that usage goes back to them.
+
+    The book is locked; runs in the transaction of the release or reversal.
+    """
+    paid_by_them = open_cycles(book=book, at=expired_at)
+    for subscription in paid_by_them:
+        _burn(
+            book,
+            subscription,
+            until=expired_at,
+            pays=_lived_until(expired_at),
+            may_lower=_lapses_at(expired_at),
+            received_by=expired_at + lapse_grace(book=book),
+            occurred_at=at,
+            counted=NOTHING,
+        )
+    now = now_for(book)
+    # A sweep that comes late leaves that to the next burn at the customer's now.
+    for subscription in paid_by_them if now - at < A_MOMENT else ():
+        _burn(
+            book,
+            subscription,
+            until=now + MICROSECOND,
+            pays=lambda lot: reads.is_alive(lot, now),
+            may_lower=lambda lot: True,
+            occurred_at=now,
+            counted=NOTHING,
+        )
+    return all(cycle.current_ends_at > expired_at for cycle in paid_by_them)
+
+
 def _expiries(book: Book, limit: datetime) -> list[datetime]:
     lots = CreditLot.objects.filter(
         book=book, remaining__gt=F("held"), expires_at__lte=limit, frozen_at=None
@@ -252,6 +287,7 @@ def _burn(
     may_lower: Callable[[CreditLot], bool],
     counted: Counted,
     received_by: datetime | None = None,
+    occurred_at: datetime | None = None,
 ) -> Draft:
     draft = forecast(
         book=book,
@@ -265,7 +301,7 @@ def _burn(
     entry = journal.entry(
         book=book,
         event=Event.USAGE_BURNED,
-        occurred_at=until,
+        occurred_at=occurred_at or until,
         document={"subscription": str(subscription.pk), "cycle": str(subscription.cycle)},
         at_period_end=True,
     )

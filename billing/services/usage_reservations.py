@@ -13,7 +13,7 @@ from aforo.errors import FieldError, Invalid
 from aforo.ids import new_id
 from aforo.sandbox.services import now_for
 from billing.models import Subscription, UsageReservation
-from billing.services import burning, realtime, tallying
+from billing.services import realtime, tallying
 from billing.services.realtime import Ask, Charged
 from ledger.models import Book
 from pricing.models import Metric
@@ -169,7 +169,7 @@ def capture_usage(*, livemode: bool, request: CaptureRequest) -> Answer:
         held_lots = set(reservation.holds.values_list("holds__lot", flat=True))
         # What was metered may not take the credits that are held for this.
         before = realtime.caught_up(book=book, subscription=subscription)
-        _let_go(book, reservation, ReservationStatus.CAPTURED, now)
+        freed = _let_go(book, reservation, ReservationStatus.CAPTURED, now)
         if quantity > reservation.quantity:
             realtime.check_open(subscription)
         charged = realtime.charge(
@@ -182,7 +182,7 @@ def capture_usage(*, livemode: bool, request: CaptureRequest) -> Answer:
             before=before,
             also_pays=lambda lot: lot.id in held_lots,
         )
-        burning.lapse(book=book, until=now)
+        wallets.lapse_returned(freed.returned)
         return {
             "id": operation_id,
             **realtime.describe(book, metric, charged),
@@ -211,15 +211,15 @@ def void_usage(*, livemode: bool, request: VoidRequest) -> Answer:
     def make(book: Book, operation_id: UUID) -> dict[str, object]:
         now = now_for(book)
         reservation = _open(found.pk, now)
-        released = _let_go(book, reservation, ReservationStatus.VOIDED, now)
-        burning.lapse(book=book, until=now)
+        freed = _let_go(book, reservation, ReservationStatus.VOIDED, now)
+        wallets.lapse_returned(freed.returned)
         return {
             "id": reservation.pk,
             "customer_id": book.key,
             "metric": reservation.metric.code,
             "quantity": reservation.quantity,
             "status": reservation.status,
-            "released": released,
+            "released": freed.quantity,
             "occurred_at": now,
         }
 
@@ -269,8 +269,8 @@ def _captured(request: CaptureRequest, reservation: UsageReservation) -> Decimal
 
 def _let_go(
     book: Book, reservation: UsageReservation, status: ReservationStatus, now: datetime
-) -> Decimal:
-    released = wallets.let_go(
+) -> wallets.LetGo:
+    freed = wallets.let_go(
         book=book,
         reservations=list(reservation.holds.values_list("pk", flat=True)),
         status=status,
@@ -278,4 +278,4 @@ def _let_go(
     )
     reservation.status, reservation.ended_at = status, now
     reservation.save(update_fields=["status", "ended_at"])
-    return released
+    return freed

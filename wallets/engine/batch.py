@@ -267,13 +267,14 @@ class Batch:
             hooks.credits_fell(books)
 
     def _write_changes(self) -> None:
-        """Write journal, operations and reservations; what was released pays arrears first."""
+        """Write journal, operations and reservations; what was released pays arrears, or lapses."""
         self.journal.write()
         bulk.insert_models(Operation, self.new_operations)
         bulk.insert_models(Debit, self.debits)
         bulk.insert_models(Reservation, self.reservations)
         bulk.insert_models(Hold, self.holds)
         holds.write(self.changed.values())
+        holds.lapse_returned(self.journal.returned)
         for book_id in self.released:
             hooks.credits_arrived(self.by_id[book_id])
 

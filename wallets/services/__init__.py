@@ -4,6 +4,7 @@ Every function locks the customer's book, runs in one transaction, and takes an 
 where a client calls it: the same key and content gives the first answer again.
 """
 
+from wallets.holds import lapse_returned
 from wallets.reads import movement_lines
 from wallets.services.breakage import accrue_breakage, estimate_breakage
 from wallets.services.campaigns import (
@@ -24,7 +25,7 @@ from wallets.services.holders import (
     money_wallet,
     unit_wallet,
 )
-from wallets.services.holding import hold, let_go
+from wallets.services.holding import LetGo, hold, let_go
 from wallets.services.opening import OpeningBalance, bring_over, check_opening, totals
 from wallets.services.refill import (
     active_books,
@@ -63,6 +64,7 @@ __all__ = [
     "Bonus",
     "Given",
     "InProgress",
+    "LetGo",
     "NotInAudience",
     "OpeningBalance",
     "Payment",
@@ -89,6 +91,7 @@ __all__ = [
     "hold",
     "in_status",
     "issue",
+    "lapse_returned",
     "lapsing_books",
     "let_go",
     "money_wallet",

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from ledger.models import Book, Event
 from wallets import holds, reads
-from wallets.journal import Journal
+from wallets.journal import Journal, Returned
 from wallets.models import (
     CreditLot,
     Hold,
@@ -19,6 +20,14 @@ from wallets.models import (
     UnitWallet,
     Wallet,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """What was given back, and which of it went to lots whose time is over."""
+
+    quantity: Decimal
+    returned: Sequence[Returned]
 
 
 def hold(
@@ -61,9 +70,10 @@ def hold(
 
 def let_go(
     *, book: Book, reservations: Collection[UUID], status: ReservationStatus, now: datetime
-) -> Decimal:
-    """End reservations of the floor above and give back all that they hold, also to lots whose
-    time is over: those the caller lapses when it has burned what it may. The book must be locked.
+) -> LetGo:
+    """End reservations of the floor above and give back all that they hold. The book must be
+    locked. What went to lots whose time is over the caller lets lapse when it has burned what it
+    may (`lapse_returned`).
     """
     lots = {lot.id: lot for lot in reads.open_lots([book.pk])}
     named = [
@@ -80,8 +90,8 @@ def let_go(
             occurred_at=now,
             document={"reservation": str(held.reservation.id), "why": status.lower()},
         )
-        given += holds.release_all(draft, held)
+        given += holds.release_rest(draft, held)
         held.end(status, now)
     journal.write()
     holds.write(named)
-    return given
+    return LetGo(given, journal.returned)

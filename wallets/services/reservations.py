@@ -37,6 +37,7 @@ def release_due(*, book: Book, until: datetime) -> int:
         holds.time_out(journal, held)
     journal.write()
     holds.write(due)
+    holds.lapse_returned(journal.returned)
     hooks.credits_arrived(book)
     return len(due)
 

@@ -35,11 +35,11 @@ class OverageInvoiced(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class _Return:
-    """What goes back to one lot; `lapsed` where the lot's time is over."""
+    """What goes back to one lot; `is_over` where the lot's time is."""
 
     lot: CreditLot
     quantity: Decimal
-    lapsed: bool
+    is_over: bool
 
 
 @money.exact
@@ -54,7 +54,8 @@ def reverse(
 ) -> Answer:
     """Take a debit back, whole or in part: its overage first, then its lots, last burned first.
 
-    What returns to a lot whose time is over lapses at once, and the answer says so.
+    What returns to a lot whose time is over pays for metered usage of its lifetime; the rest lapses
+    at once, and the answer says so.
     Raises: UnknownDebit, AlreadyReversed, Invalid (`exceeds_debit`); OverageInvoiced where a
     settlement has billed the overage, which a credit note corrects.
     """
@@ -85,8 +86,12 @@ def reverse(
         debit.reversed += need
         debit.overage_reversed += overage
         debit.save(update_fields=["reversed", "overage_reversed"])
+        lapsed = sum(holds.lapse_returned(journal.returned).values(), ZERO)
         hooks.credits_arrived(book)
-        return _body(operation_id, book, debit, need, overage, returned, draft)
+        return {
+            **_body(operation_id, book, debit, need, overage, returned, draft),
+            "lapsed": lapsed,
+        }
 
     return keyed.once_in_book(
         book_id=found.book_id,
@@ -149,10 +154,9 @@ def _put_back(draft: Draft, debit: Debit, need: Decimal) -> list[_Return]:
         need -= quantity
         lot = lots[burn.lot_id]
         draft.reverse(lot, quantity)
-        lapsed = lot.expires_at is not None and lot.expires_at <= draft.occurred_at
-        if lapsed:
-            holds.lapse(draft.journal, draft.book, lot, quantity, at=draft.occurred_at)
-        returned.append(_Return(lot, quantity, lapsed))
+        draft.note_return(lot, quantity)
+        is_over = lot.expires_at is not None and lot.expires_at <= draft.occurred_at
+        returned.append(_Return(lot, quantity, is_over))
     return returned
 
 
@@ -176,13 +180,12 @@ def _body(
                 "lot": each.lot.id,
                 "kind": each.lot.kind,
                 "amount": each.quantity,
-                "lapsed": each.lapsed,
-                "balance_after": each.lot.remaining - each.lot.held,
+                "lapsed": each.is_over,
+                "balance_after": ZERO if each.is_over else each.lot.remaining - each.lot.held,
             }
             for each in returned
         ],
         "overage": overage,
-        "lapsed": sum((each.quantity for each in returned if each.lapsed), ZERO),
         "reversed": debit.reversed,
         "balance": reads.balance_of(wallet, draft.occurred_at),
         "entry": draft.id,
