@@ -24,9 +24,13 @@ _RUN_SCOPE = 7_001
 
 def lock_series(*, livemode: bool) -> InvoiceSeries:
     """Lock a mode's invoice counter; taken last and held briefly (DECISIONS 1)."""
-    prefix = "INV-" if livemode else "TEST-"
-    InvoiceSeries.objects.get_or_create(livemode=livemode, defaults={"prefix": prefix})
-    return InvoiceSeries.objects.select_for_update(no_key=True).get(livemode=livemode)
+    locked = InvoiceSeries.objects.select_for_update(no_key=True).filter(livemode=livemode)
+    series = locked.first()
+    if series is None:
+        prefix = "INV-" if livemode else "TEST-"
+        InvoiceSeries.objects.get_or_create(livemode=livemode, defaults={"prefix": prefix})
+        series = locked.get()
+    return series
 
 
 def lock_run_scopes(*, livemode: bool) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from aforo import money
 from aforo.errors import Conflict, FieldError, Invalid
@@ -66,25 +68,60 @@ def find_offering(*, livemode: bool, code: str, pointer: str = "/offering") -> O
 
 
 def charges_of(version: RatePlanVersion) -> tuple[PricedCharge, ...]:
-    """Give a version's charges in their order, in three queries."""
-    charges = (
-        Charge.objects.filter(version=version)
+    """Give a version's charges in their order."""
+    return _priced(version).charges
+
+
+def metrics_of(version: RatePlanVersion) -> tuple[Metric, ...]:
+    """Give the metrics that a version prices, the oldest first."""
+    return _priced(version).metrics
+
+
+@dataclass(frozen=True, slots=True)
+class _Priced:
+    charges: tuple[PricedCharge, ...]
+    metrics: tuple[Metric, ...]
+
+
+def _priced(version: RatePlanVersion) -> _Priced:
+    """Read what a version prices; the database keeps a published one as it is, so a process reads
+    that once.
+    """
+    if version.published_at is None:
+        return _read_priced(version.pk)
+    return _published(version.pk, version.published_at)
+
+
+@lru_cache(maxsize=1_000)
+def _published(version_id: int, published_at: datetime) -> _Priced:
+    # Part of the key: what was published and taken back in one transaction can still be edited.
+    del published_at
+    return _read_priced(version_id)
+
+
+def _read_priced(version_id: int) -> _Priced:
+    charges = list(
+        Charge.objects.filter(version=version_id)
         .prefetch_related("feeds__metric")
         .order_by("position", "pk")
     )
-    return tuple(
-        PricedCharge(
-            code=charge.code,
-            model=charge.model,
-            terms=parse(charge.model, charge.terms),
-            timing=charge.timing,
-            feeds=tuple(
-                (feed.metric.code, feed.weight)
-                for feed in sorted(charge.feeds.all(), key=lambda feed: feed.pk)
-            ),
-            description=charge.description or charge.code,
-        )
-        for charge in charges
+    metrics = {feed.metric for charge in charges for feed in charge.feeds.all()}
+    return _Priced(
+        tuple(
+            PricedCharge(
+                code=charge.code,
+                model=charge.model,
+                terms=parse(charge.model, charge.terms),
+                timing=charge.timing,
+                feeds=tuple(
+                    (feed.metric.code, feed.weight)
+                    for feed in sorted(charge.feeds.all(), key=lambda feed: feed.pk)
+                ),
+                description=charge.description or charge.code,
+            )
+            for charge in charges
+        ),
+        tuple(sorted(metrics, key=lambda metric: metric.pk)),
     )
 
 

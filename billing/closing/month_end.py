@@ -27,7 +27,7 @@ def bring_up_to(*, until: datetime) -> int:
     ).exclude(status=SubscriptionStatus.CANCELLED)
     books = sorted(set(open_cycles.values_list("customer", flat=True)))
     for book_id in books:
-        counted = burning.count_ahead(book=Book(pk=book_id), limit=until, month_end=until)
+        counted = burning.count_ahead(book_id=book_id, limit=until, month_end=until)
         with transaction.atomic():
             book = ledger.lock_book(book_id=book_id, exclusive=True)
             for step in STEPS:

@@ -164,13 +164,16 @@ def with_credits(
 
 def rolled_generations(subscription: Subscription, cycle: int) -> dict[str, list[Decimal]]:
     """Give the included quantity that rolled into a cycle, by charge and by how often it has."""
-    last = Settlement.objects.filter(
-        subscription=subscription.pk,
-        cycle=cycle - 1,
-        kind=SettlementKind.CYCLE,
-        status=SettlementStatus.SETTLED,
-    ).first()
-    found = {} if last is None else last.rolled_on
+    last = (
+        cycle
+        and Settlement.objects.filter(
+            subscription=subscription.pk,
+            cycle=cycle - 1,
+            kind=SettlementKind.CYCLE,
+            status=SettlementStatus.SETTLED,
+        ).first()
+    )
+    found = last.rolled_on if last else {}
     return {code: [Decimal(quantity) for quantity in rolled] for code, rolled in found.items()}
 
 

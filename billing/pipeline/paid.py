@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from aforo import bulk
 from aforo.money import ZERO
 from billing.models import CycleBurn, Settlement
 from billing.pipeline import payment
@@ -114,8 +115,10 @@ def _row(settlement: Settlement, lot: CreditLot) -> CycleBurn:
 
 def _write(rows: Sequence[CycleBurn]) -> None:
     figures = ["quantity", "kept", "carrying", "tax", "advance_fee"]
-    CycleBurn.objects.bulk_create([row for row in rows if row.pk is None])
-    CycleBurn.objects.bulk_update([row for row in rows if row.pk is not None], figures)
+    known = [row for row in rows if row.pk is not None]
+    changed = [[row.pk, *(getattr(row, name) for name in figures)] for row in known]
+    bulk.update_rows(CycleBurn, "id", figures, changed)
+    CycleBurn.objects.bulk_create(row for row in rows if row.pk is None)
 
 
 def return_to_lapsed(entry: EntryDraft, lot: CreditLot, *, ends_at: datetime) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet
 
 from aforo import money
 from aforo.money import ZERO
@@ -21,6 +20,7 @@ from aforo.periods import Period
 from billing.models import Subscription, UsageTally
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import MetricUsage
+from pricing import services as pricing
 from pricing.models import Aggregation, LateUsage, Metric
 
 # The sum of a tally and of what came since, and the quantity that follows from it.
@@ -45,14 +45,6 @@ _DECIDED = """
     FROM (SELECT count(*) + %s AS events FROM part) AS counted
     LEFT JOIN (SELECT id, value FROM part ORDER BY {order} LIMIT 1) AS decided ON true
 """
-
-
-def tallied_metrics(*, subscription: Subscription) -> QuerySet[Metric]:
-    """Give the metrics of a subscription that go on from a tally."""
-    metrics = Metric.objects.filter(
-        charges__version=subscription.version_id, aggregation__in=TALLIED
-    )
-    return metrics.distinct().order_by("pk")
 
 
 def latest(*, subscription: Subscription) -> dict[int, UsageTally]:
@@ -84,8 +76,7 @@ def usage_so_far(
 ) -> dict[str, MetricUsage]:
     """Add up what counts in the open cycle before a moment: the figures of `usage.read_part`."""
     kept = latest(subscription=subscription)
-    metrics = Metric.objects.filter(charges__version=subscription.version_id)
-    asked = list(metrics.distinct().order_by("pk")) if only is None else [only]
+    asked = pricing.metrics_of(subscription.version) if only is None else [only]
     return {
         metric.code: _go_on(subscription, metric, until, kept.get(metric.pk)) for metric in asked
     }

@@ -14,6 +14,7 @@ from aforo import money
 from aforo.periods import Period
 from billing.models import Settlement, Subscription
 from billing.pipeline.draft import MetricUsage
+from pricing import services as pricing
 from pricing.models import Aggregation, LateUsage, Metric
 
 Parameter = str | list[str] | datetime
@@ -60,7 +61,6 @@ def read_part(
     Usage of settled cycles that arrived late is left out, unless the plan bills it as usage of
     the next cycle (DECISIONS 35).
     """
-    metrics = Metric.objects.filter(charges__version=subscription.version_id)
     return {
         metric.code: read_metric(
             subscription=subscription,
@@ -69,7 +69,7 @@ def read_part(
             ends_at=ends_at,
             received_by=received_by,
         )
-        for metric in metrics.distinct().order_by("pk")
+        for metric in pricing.metrics_of(subscription.version)
     }
 
 

@@ -61,7 +61,7 @@ def _add_up(subscription: Subscription, part: Part) -> Usage:
     )
 
 
-def count_ahead(*, book: Book, limit: datetime, month_end: datetime | None = None) -> Counted:
+def count_ahead(*, book_id: int, limit: datetime, month_end: datetime | None = None) -> Counted:
     """Add up, before the book is locked, what lapsing through `limit`, and a close at `month_end`,
     will ask for.
 
@@ -69,9 +69,9 @@ def count_ahead(*, book: Book, limit: datetime, month_end: datetime | None = Non
     which the book is locked an instant, that stays as it is. At a month's end, what comes after
     this is as if it came after the close.
     """
-    parts = {}
-    grace = lapse_grace(book=book)
+    book, parts = Book(pk=book_id), {}
     for moment in _expiries(book, limit):
+        grace = lapse_grace(book=book)
         for subscription in open_cycles(book=book, at=moment):
             # A cycle that is over holds back what lapses at its end or later.
             if moment < subscription.current_ends_at:
@@ -81,7 +81,7 @@ def count_ahead(*, book: Book, limit: datetime, month_end: datetime | None = Non
             parts[_part(subscription, month_end, None)] = subscription
     if parts:
         with transaction.atomic():
-            ledger.lock_book(book_id=book.pk, exclusive=True)
+            ledger.lock_book(book_id=book_id, exclusive=True)
     return {part: _add_up(subscription, part) for part, subscription in parts.items()}
 
 
@@ -89,8 +89,10 @@ def count_for_lapse(*, book_id: int, until: datetime | None = None) -> Counted:
     """Add up, before the book is locked, what `lapse` up to `until` or now will ask for."""
     book = Book.objects.select_related("test_clock").get(pk=book_id)
     until = until or now_for(book)
+    if not wallets.is_anything_due(book_id=book_id, until=until):
+        return NOTHING
     limit = min(_held_back(book, until), until - lapse_grace(book=book))
-    return count_ahead(book=book, limit=limit)
+    return count_ahead(book_id=book_id, limit=limit)
 
 
 def _part(subscription: Subscription, until: datetime, received_by: datetime | None) -> Part:
@@ -183,6 +185,8 @@ def lapse(*, book: Book, until: datetime, counted: Counted = NOTHING) -> int:
     An unsettled cycle that ends at or before an expiry holds it back, because the lot still pays
     for that cycle (DECISIONS 16).
     """
+    if not wallets.is_anything_due(book_id=book.pk, until=until):
+        return 0
     held_back = _held_back(book, until)
     limit = min(held_back, until - lapse_grace(book=book))
     lapsed = lapse_through(book=book, limit=limit, counted=counted)

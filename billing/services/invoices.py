@@ -8,7 +8,6 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
 
 from aforo import money
 from aforo.errors import NotFound
@@ -70,16 +69,20 @@ def draft_invoice(*, customer: Customer, settlement: Settlement, draft: Draft) -
     return invoice
 
 
-@transaction.atomic
 def finalize(*, invoice_id: UUID, now: datetime) -> Invoice:
     """Give an invoice its number and post it; one with nothing due is PAID at once. Repeatable.
 
     The book is locked first, the counter of the series last and briefly, so that numbering never
     holds up the settlement of others (DECISIONS 1).
     """
+    book_id = Invoice.objects.values_list("customer_id", flat=True).get(pk=invoice_id)
+    return _finalize(book_id, invoice_id, now)
+
+
+@transaction.atomic
+def _finalize(book_id: int, invoice_id: UUID, now: datetime) -> Invoice:
+    book = ledger.lock_book(book_id=book_id)
     invoice = Invoice.objects.select_related("settlement").get(pk=invoice_id)
-    book = ledger.lock_book(book_id=invoice.customer_id)
-    invoice.refresh_from_db()
     if invoice.status != InvoiceStatus.DRAFT:
         return invoice
     net, tax = _due_parts(invoice)
@@ -91,9 +94,8 @@ def finalize(*, invoice_id: UUID, now: datetime) -> Invoice:
 def issue(*, book: Book, invoice: Invoice, lines: Sequence[recipes.Line], now: datetime) -> None:
     """Give a draft its number and post what it changes. The book must be locked."""
     series = locks.lock_series(livemode=invoice.livemode)
-    series.last_number = F("last_number") + 1
+    series.last_number += 1
     series.save(update_fields=["last_number"])
-    series.refresh_from_db()
     invoice.number = f"{series.prefix}{series.last_number:06d}"
     invoice.status = InvoiceStatus.OPEN if invoice.amount_due > 0 else InvoiceStatus.PAID
     invoice.issued_at = now
@@ -124,7 +126,7 @@ def finalize_drafts(*, book_id: int, now: datetime) -> int:
     drafts = Invoice.objects.filter(customer=book_id, status=InvoiceStatus.DRAFT)
     ids = list(drafts.order_by("created_at", "pk").values_list("pk", flat=True))
     for invoice_id in ids:
-        finalize(invoice_id=invoice_id, now=now)
+        _finalize(book_id, invoice_id, now)
     return len(ids)
 
 

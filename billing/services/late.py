@@ -19,8 +19,8 @@ from billing.pipeline import advance, load
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import LateUsage, MetricUsage
 from ledger.models import Book
+from pricing import services as pricing
 from pricing.models import LateUsage as Policy
-from pricing.models import Metric
 
 # How long after its cycle's end usage may still arrive.
 LIMIT = timedelta(days=60)
@@ -40,7 +40,7 @@ def read_late(*, settlement: Settlement) -> list[Late]:
 
     What is sealed stays as it is, so this takes no lock.
     """
-    if settlement.subscription.version.late_usage != Policy.RERATE:
+    if settlement.cycle == 0 or settlement.subscription.version.late_usage != Policy.RERATE:
         return []
     settled = list(
         Settlement.objects.filter(
@@ -83,7 +83,7 @@ def _late_usage(settlement: Settlement, settled: Sequence[Settlement]) -> list[d
     openings = {settlement.starts_at, *(cycle.starts_at for cycle in settled[1:])}
     late = UsageEvent.objects.filter(
         book=settlement.book_id,
-        metric__in=Metric.objects.filter(charges__version=settlement.subscription.version_id),
+        metric__in=pricing.metrics_of(settlement.subscription.version),
         counted_at__in=openings if settled else (),
         occurred_at__lt=F("counted_at"),
     )
@@ -92,7 +92,6 @@ def _late_usage(settlement: Settlement, settled: Sequence[Settlement]) -> list[d
 
 def _usage(cycle: Settlement, counted_before: datetime) -> dict[str, MetricUsage]:
     """Add up the usage of a settled cycle that had arrived, and was counted, before a moment."""
-    metrics = Metric.objects.filter(charges__version=cycle.subscription.version_id)
     return {
         metric.code: usages.aggregate(
             book_id=cycle.book_id,
@@ -102,7 +101,7 @@ def _usage(cycle: Settlement, counted_before: datetime) -> dict[str, MetricUsage
             received_by=cycle.ends_at + LIMIT,
             occurred=Period(cycle.starts_at, cycle.ends_at),
         )
-        for metric in metrics.distinct().order_by("pk")
+        for metric in pricing.metrics_of(cycle.subscription.version)
     }
 
 

@@ -190,7 +190,8 @@ def settle_item(*, item_id: int, clock: settlement.Clock) -> None:
     item = locks.claim_run_item(run_id=run_id, now=now, free_before=now - LEASE, item_id=item_id)
     if item is not None:
         _settle_item(item, clock)
-        finish(run_id=run_id, clock=clock)
+        if not _unfinished(run_id).exists():
+            finish(run_id=run_id, clock=clock)
 
 
 def _settle_item(item: SettlementRunItem, clock: settlement.Clock) -> None:
@@ -216,9 +217,10 @@ def _settle_item(item: SettlementRunItem, clock: settlement.Clock) -> None:
         pk=item.pk, status=RunItemStatus.CLAIMED, claimed_at=item.claimed_at
     ).update(status=status, settled=settled, reason=reason)
     now = clock()
-    SettlementRun.objects.filter(pk=run.pk, heartbeat_at__lt=now - HEARTBEAT).update(
-        heartbeat_at=now
-    )
+    if run.heartbeat_at is None or run.heartbeat_at < now - HEARTBEAT:
+        SettlementRun.objects.filter(pk=run.pk, heartbeat_at__lt=now - HEARTBEAT).update(
+            heartbeat_at=now
+        )
 
 
 def count(run_id: UUID) -> tuple[int, int]:

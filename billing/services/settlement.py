@@ -46,13 +46,13 @@ class UnknownSettlement(NotFound):
     default_code = "unknown_settlement"
 
 
-def _live(book_id: int) -> list[Subscription]:
-    """Give a customer's live subscriptions, the one whose cycle ends first in front."""
-    return list(
-        Subscription.objects.filter(customer=book_id, status__in=subscriptions.RUNNING)
-        .select_related("customer__book", "version__plan", "offering")
-        .order_by("current_ends_at", "created_at", "pk")
-    )
+def _first_due(book_id: int, until: datetime) -> Subscription | None:
+    """Find the cycle of a customer that is due and ends first."""
+    ended = Subscription.objects.filter(
+        customer=book_id, status__in=subscriptions.RUNNING, current_ends_at__lte=until
+    ).select_related("version")
+    cycles_over = ended.order_by("current_ends_at", "created_at", "pk")
+    return next((cycle for cycle in cycles_over if due_at(cycle) <= until), None)
 
 
 def due_at(subscription: Subscription) -> datetime:
@@ -66,12 +66,13 @@ def settle_book(*, book_id: int, until: datetime, issued_at: datetime) -> int:
     Commits cycle by cycle; repeating changes nothing. Gives the number of cycles settled.
     """
     settled = 0
-    while True:
-        due = [s for s in _live(book_id) if due_at(s) <= until]
-        if not due:
-            break
-        settled += settle_cycle(subscription=due[0], now=issued_at)
-    invoices.finalize_drafts(book_id=book_id, now=issued_at)
+    while due := _first_due(book_id, until):
+        settled += settle_cycle(subscription=due, now=issued_at)
+    if not settled:
+        # Whoever settled them before may have been killed on the way.
+        invoices.finalize_drafts(book_id=book_id, now=issued_at)
+    if not wallets.is_anything_due(book_id=book_id, until=until):
+        return settled
     counted = burning.count_for_lapse(book_id=book_id, until=until)
     with transaction.atomic():
         book = ledger.lock_book(book_id=book_id, exclusive=True)
@@ -86,19 +87,18 @@ def settle_cycle(*, subscription: Subscription, now: datetime) -> bool:
         return False
     usage = usages.read_usage(settlement=settlement)
     late_usage = late.read_late(settlement=settlement)
-    counted = burning.count_ahead(book=settlement.book, limit=settlement.ends_at)
+    counted = burning.count_ahead(book_id=settlement.book_id, limit=settlement.ends_at)
     with transaction.atomic():
         book = ledger.lock_book(book_id=settlement.book_id)
-        settlement.refresh_from_db()
+        settlement.refresh_from_db(fields=["status"])
         if settlement.status != SettlementStatus.SEALED:
             return False
-        current = Subscription.objects.select_related(
-            "customer__book", "version__plan", "offering"
-        ).get(pk=subscription.pk)
+        current = settlement.subscription = _read_again(settlement.subscription)
         # What lapsed within the cycle pays for the usage of its lifetime first.
-        limit = settlement.ends_at - burning.MICROSECOND
-        burning.lapse_through(book=book, limit=limit, counted=counted)
-        wallets.release_due(book=book, until=settlement.ends_at)
+        if wallets.is_anything_due(book_id=book.pk, until=settlement.ends_at):
+            limit = settlement.ends_at - burning.MICROSECOND
+            burning.lapse_through(book=book, limit=limit, counted=counted)
+            wallets.release_due(book=book, until=settlement.ends_at)
         draft = _priced(book, current, settlement, usage, late_usage)
         settle.settle(
             book=book,
@@ -220,29 +220,41 @@ def _seal(subscription: Subscription, now: datetime) -> Settlement | None:
     """Close the open cycle to usage, under the exclusive lock; None when it is no longer due."""
     with transaction.atomic():
         ledger.lock_book(book_id=subscription.customer_id, exclusive=True)
-        current = Subscription.objects.select_related("customer", "offering").get(
-            pk=subscription.pk
-        )
+        current = _read(subscription.pk)
         if current.cycle != subscription.cycle:
             return None
         full = cycles.period_of(current, current.cycle)
-        settlement, _ = Settlement.objects.get_or_create(
+        of_cycle = current.settlements.filter(cycle=current.cycle, kind=SettlementKind.CYCLE)
+        sealed = of_cycle.exclude(status=SettlementStatus.VOIDED).first()
+        settlement = sealed or Settlement.objects.create(
             subscription=current,
             cycle=current.cycle,
-            kind=SettlementKind.CYCLE,
-            defaults={
-                "book_id": current.customer_id,
-                "starts_at": current.current_starts_at,
-                "ends_at": current.current_ends_at,
-                "full_starts_at": full.starts_at,
-                "full_ends_at": full.ends_at,
-                "sealed_at": now,
-                "currency": subscription.version.plan.currency,
-            },
+            book_id=current.customer_id,
+            starts_at=current.current_starts_at,
+            ends_at=current.current_ends_at,
+            full_starts_at=full.starts_at,
+            full_ends_at=full.ends_at,
+            sealed_at=now,
+            currency=current.version.plan.currency,
         )
+        settlement.subscription = current
         current.usage_closed_through = current.current_ends_at
         current.save(update_fields=["usage_closed_through"])
         return settlement
+
+
+def _read(subscription_id: UUID) -> Subscription:
+    found = Subscription.objects.select_related("customer__book", "version__plan", "offering")
+    return found.get(pk=subscription_id)
+
+
+def _read_again(sealed: Subscription) -> Subscription:
+    """Read a subscription under the lock; what it refers to was read when it was sealed."""
+    fresh = Subscription.objects.get(pk=sealed.pk)
+    for name in ("customer", "offering", "version"):
+        if getattr(fresh, f"{name}_id") == getattr(sealed, f"{name}_id"):
+            setattr(fresh, name, getattr(sealed, name))
+    return fresh
 
 
 def _go_on(

@@ -7,6 +7,7 @@ from pricing.reads import (
     charges_of,
     current_version,
     find_offering,
+    metrics_of,
     top_up_terms,
 )
 from pricing.services.campaign_terms import CampaignTerms
@@ -127,6 +128,7 @@ __all__ = [
     "get_offering",
     "get_rate_plan",
     "get_version",
+    "metrics_of",
     "pause_campaign",
     "publish",
     "redeem_coupon",

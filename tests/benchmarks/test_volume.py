@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -39,7 +40,7 @@ METERED = """
 
 def meter(book: Book, name: str, starts_at: datetime, ends_at: datetime) -> None:
     """Insert the million by SQL, and let the planner know of it."""
-    terms = {
+    terms: dict[str, Any] = {
         "book": book.pk,
         "metric": Metric.objects.get().pk,
         "name": name,

@@ -16,7 +16,7 @@ from wallets.services.campaigns import (
     redeem,
 )
 from wallets.services.disputes import dispute, pay_claim
-from wallets.services.expiry import end_lots, expire, lapsing_books
+from wallets.services.expiry import end_lots, expire, is_anything_due, lapsing_books
 from wallets.services.grants import grant, issue
 from wallets.services.holders import (
     SpendRules,
@@ -90,6 +90,7 @@ __all__ = [
     "grant",
     "hold",
     "in_status",
+    "is_anything_due",
     "issue",
     "lapse_returned",
     "lapsing_books",

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from ledger.models import Book, Event
 from wallets.journal import Journal
-from wallets.models import (
-    CreditLot,
-)
+from wallets.models import CreditLot, Reservation, ReservationStatus
 
 
 def expire(*, book: Book, until: datetime) -> int:
@@ -39,6 +37,17 @@ def expire(*, book: Book, until: datetime) -> int:
         lapsed += 1
     journal.write()
     return lapsed
+
+
+def is_anything_due(*, book_id: int, until: datetime) -> bool:
+    """Tell whether a book may have a lot to lapse or a reservation to end by `until`."""
+    lots = CreditLot.objects.filter(
+        book=OuterRef("pk"), remaining__gt=0, expires_at__lte=until, frozen_at=None
+    )
+    held = Reservation.objects.filter(
+        book=OuterRef("pk"), status=ReservationStatus.HELD, expires_at__lte=until
+    )
+    return Book.objects.filter(Exists(lots) | Exists(held), pk=book_id).exists()
 
 
 def end_lots(*, book: Book, cause: str, at: datetime) -> int:
