@@ -54,6 +54,7 @@ class ProblemAutoSchema(AutoSchema):
 
 class DecimalFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
     target_class = "aforo.api.fields.DecimalField"
+    match_subclasses = True
 
     def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
         """Describe a decimal: a string in answers, a string or a number in requests."""
