@@ -209,6 +209,11 @@ class Migration(migrations.Migration):
                 ('book', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='ledger.book')),
             ],
         ),
+        migrations.AddField(
+            model_name='settlement',
+            name='run',
+            field=models.ForeignKey(blank=True, help_text='The run that settled it, unless a clock or the end of a subscription did.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='settlements', to='billing.settlementrun'),
+        ),
         migrations.CreateModel(
             name='SettlementRunItem',
             fields=[
@@ -395,6 +400,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='invoice',
             constraint=models.CheckConstraint(condition=models.Q(('amount_due__gte', 0), ('paid__gte', 0), ('paid__lte', models.F('amount_due'))), name='billing_invoice_paid'),
+        ),
+        migrations.AddConstraint(
+            model_name='invoice',
+            constraint=models.CheckConstraint(condition=models.Q(('discount__gte', 0), ('discount__lte', models.F('subtotal')), ('from_wallet__gte', 0), ('subtotal__gte', 0), ('tax__gte', 0)), name='billing_invoice_discount'),
         ),
         migrations.AddConstraint(
             model_name='invoice',

@@ -95,6 +95,16 @@ class Invoice(models.Model):
                 name="billing_invoice_paid",
             ),
             models.CheckConstraint(
+                condition=Q(
+                    subtotal__gte=0,
+                    discount__gte=0,
+                    discount__lte=F("subtotal"),
+                    tax__gte=0,
+                    from_wallet__gte=0,
+                ),
+                name="billing_invoice_discount",
+            ),
+            models.CheckConstraint(
                 condition=Q(status="DRAFT", number=None)
                 | (~Q(status="DRAFT") & Q(number__isnull=False)),
                 name="billing_invoice_numbered",

@@ -63,6 +63,14 @@ class Settlement(models.Model):
         help_text="What later settlements billed, or took back, for usage that arrived late.",
     )
     entry = models.OneToOneField(Entry, on_delete=models.PROTECT, null=True, related_name="+")
+    run = models.ForeignKey(
+        "SettlementRun",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="settlements",
+        help_text="The run that settled it, unless a clock or the end of a subscription did.",
+    )
 
     class Meta:
         constraints = [

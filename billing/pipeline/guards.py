@@ -8,8 +8,10 @@ from itertools import chain
 from uuid import UUID
 
 from aforo.errors import InvariantBroken
-from aforo.money import ZERO
+from aforo.money import ZERO, to_books
 from billing.pipeline.draft import Draft
+
+LAST_PLACE = Decimal("0.000000000001")
 
 
 def check(draft: Draft) -> None:
@@ -26,6 +28,19 @@ def check(draft: Draft) -> None:
             d.included <= draft.quotas.get(d.charge.code, ZERO) for d in draft.demands
         ),
     }
+    if stage == 3:
+        # Units and the included quantity only take off from here on.
+        rules["no more is billed than was ingested"] = all(
+            weighted <= to_books(dict(d.charge.feeds)[metric] * _ingested(draft, metric))
+            for d in draft.demands
+            for metric, weighted in d.weighted.items()
+        )
+    if stage == 4:
+        # A weight of 0.7 divides back to the 12 places of the books.
+        rules["no more units burn than were ingested"] = all(
+            sum((burn.quantity for burn in burns), ZERO) <= _ingested(draft, metric) + LAST_PLACE
+            for metric, burns in draft.unit_burns.items()
+        )
     in_lines = sum((line.amount for line in draft.lines), ZERO)
     if 5 <= stage <= 6:
         rules["the lines sum to the subtotal"] = in_lines == draft.subtotal
@@ -37,6 +52,10 @@ def check(draft: Draft) -> None:
     if broken:
         title = draft.trace[-1].title if draft.trace else "Load"
         raise InvariantBroken(f"After stage {title}: {'; '.join(broken)} does not hold.")
+
+
+def _ingested(draft: Draft, metric: str) -> Decimal:
+    return max(draft.usage[metric].quantity, ZERO) if metric in draft.usage else ZERO
 
 
 def _settled(draft: Draft) -> dict[str, bool]:

@@ -20,7 +20,6 @@ from django.db.models import (
     F,
     Q,
     QuerySet,
-    Sum,
     Value,
 )
 
@@ -197,9 +196,9 @@ def settle_item(*, item_id: int, clock: settlement.Clock) -> None:
 def _settle_item(item: SettlementRunItem, clock: settlement.Clock) -> None:
     book, run = item.book, item.run
     until = run.as_of if book.test_clock is None else book.test_clock.now
-    settled, status, reason = 0, RunItemStatus.DONE, ""
+    status, reason = RunItemStatus.DONE, ""
     try:
-        settled = settlement.settle_book(book_id=book.pk, until=until, issued_at=until)
+        settlement.settle_book(book_id=book.pk, until=until, issued_at=until, run_id=run.pk)
     except (Busy, OperationalError) as error:
         again = item.attempts < MAX_ATTEMPTS
         status = RunItemStatus.PENDING if again else RunItemStatus.FAILED
@@ -215,7 +214,7 @@ def _settle_item(item: SettlementRunItem, clock: settlement.Clock) -> None:
     # Only while the claim is still ours: after its lease somebody else may have finished.
     SettlementRunItem.objects.filter(
         pk=item.pk, status=RunItemStatus.CLAIMED, claimed_at=item.claimed_at
-    ).update(status=status, settled=settled, reason=reason)
+    ).update(status=status, settled=run.settlements.filter(book=book.pk).count(), reason=reason)
     now = clock()
     if run.heartbeat_at is None or run.heartbeat_at < now - HEARTBEAT:
         SettlementRun.objects.filter(pk=run.pk, heartbeat_at__lt=now - HEARTBEAT).update(
@@ -239,14 +238,10 @@ def finish(*, run_id: UUID, clock: settlement.Clock) -> SettlementRun:
 
 
 def _tally(run: SettlementRun) -> SettlementRun:
-    """Take the figures of a run from its items, which is where they grow."""
+    """Count a run's figures from its rows, so that a worker that died takes none with it."""
     if run.status == RunStatus.RUNNING:
-        found = run.items.aggregate(
-            settled=Sum("settled", default=0),
-            failed=Count("pk", filter=Q(status=RunItemStatus.FAILED)),
-        )
         failed = run.items.filter(status=RunItemStatus.FAILED).order_by("pk")
-        run.settled, run.failed = found["settled"], found["failed"]
+        run.settled, run.failed = run.settlements.count(), failed.count()
         run.failures = [
             {"customer_id": key, "reason": reason}
             for key, reason in failed.values_list("book__key", "reason")[:MAX_FAILURES]

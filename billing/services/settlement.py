@@ -60,14 +60,17 @@ def due_at(subscription: Subscription) -> datetime:
     return subscription.current_ends_at + timedelta(hours=subscription.version.grace_hours)
 
 
-def settle_book(*, book_id: int, until: datetime, issued_at: datetime) -> int:
+def settle_book(
+    *, book_id: int, until: datetime, issued_at: datetime, run_id: UUID | None = None
+) -> int:
     """Settle every cycle of one customer that is due at `until`, in the order of their ends.
 
-    Commits cycle by cycle; repeating changes nothing. Gives the number of cycles settled.
+    Commits cycle by cycle, each under the run's name; repeating changes nothing. Gives the number
+    of cycles settled.
     """
     settled = 0
     while due := _first_due(book_id, until):
-        settled += settle_cycle(subscription=due, now=issued_at)
+        settled += settle_cycle(subscription=due, now=issued_at, run_id=run_id)
     if not settled:
         # Whoever settled them before may have been killed on the way.
         invoices.finalize_drafts(book_id=book_id, now=issued_at)
@@ -80,7 +83,7 @@ def settle_book(*, book_id: int, until: datetime, issued_at: datetime) -> int:
     return settled
 
 
-def settle_cycle(*, subscription: Subscription, now: datetime) -> bool:
+def settle_cycle(*, subscription: Subscription, now: datetime, run_id: UUID | None = None) -> bool:
     """Settle a subscription's open cycle, which is over; tell whether this call did it."""
     settlement = _seal(subscription, now)
     if settlement is None:
@@ -93,6 +96,7 @@ def settle_cycle(*, subscription: Subscription, now: datetime) -> bool:
         settlement.refresh_from_db(fields=["status"])
         if settlement.status != SettlementStatus.SEALED:
             return False
+        settlement.run_id = run_id
         current = settlement.subscription = _read_again(settlement.subscription)
         # What lapsed within the cycle pays for the usage of its lifetime first.
         if wallets.is_anything_due(book_id=book.pk, until=settlement.ends_at):

@@ -26,7 +26,7 @@ from django.utils import timezone
 from aforo.errors import NotCovered
 from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import create_clock, now_for
-from billing.models import Settlement, Subscription, UsageEvent
+from billing.models import CycleBurn, Settlement, Subscription, UsageEvent
 from billing.services import (
     burning,
     clocks,
@@ -122,7 +122,10 @@ def bill(book: Book, cycle: int = 0) -> dict[str, Any]:
     assert min(paid(totals)) >= 0
     assert D(totals["discount"]) <= D(totals["subtotal"])
     ingested = sum((event.quantity for event in UsageEvent.objects.filter(book=book)), D(0))
-    assert sum((D(units["quantity"]) for units in totals["from_units"]), D(0)) <= ingested
+    units = sum((D(units["quantity"]) for units in totals["from_units"]), D(0))
+    assert units <= ingested
+    burns = CycleBurn.objects.filter(subscription__customer=book.pk, cycle=cycle)
+    assert sum(burn.quantity for burn in burns) == units + sum(paid(totals)[:3])
     return totals
 
 

@@ -92,17 +92,43 @@ def test_a_claim_holds_for_its_lease_and_no_longer() -> None:
     assert Settlement.objects.count() == 2
 
 
+def test_what_a_killed_worker_settled_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three cycles are due; the worker dies after the first two have committed."""
+    factories.offering(interval="DAY")
+    subscribed("cust_1", days=3)
+    run = started()
+    settle_cycle, cycles = settlement.settle_cycle, list[int]()
+
+    def killed(**terms: Any) -> bool:
+        if len(cycles) == 2:
+            raise KeyboardInterrupt
+        cycles.append(terms["subscription"].cycle)
+        return settle_cycle(**terms)
+
+    monkeypatch.setattr(settlement, "settle_cycle", killed)
+    with pytest.raises(KeyboardInterrupt):
+        runs.execute(run_id=run.pk, clock=timezone.now)
+    monkeypatch.setattr(settlement, "settle_cycle", settle_cycle)
+    assert runs.get_run(livemode=False, run_id=run.pk).settled == 2
+
+    after = timezone.now() + 2 * runs.LEASE
+    done = runs.execute(run_id=run.pk, clock=lambda: after)
+
+    assert (done.status, done.settled) == ("DONE", 3)
+    assert SettlementRunItem.objects.get().settled == 3
+
+
 def test_a_busy_customer_is_tried_again_after_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     factories.offering()
     subscribed("cust_1", "cust_2")
     order: list[int] = []
     settle_book = settlement.settle_book
 
-    def busy(*, book_id: int, until: datetime, issued_at: datetime) -> int:
+    def busy(*, book_id: int, **terms: Any) -> int:
         order.append(book_id)
         if len(order) == 1:
             raise OperationalError("canceling statement due to lock timeout")
-        return settle_book(book_id=book_id, until=until, issued_at=issued_at)
+        return settle_book(book_id=book_id, **terms)
 
     monkeypatch.setattr(settlement, "settle_book", busy)
     run = runs.execute(run_id=started().pk, clock=timezone.now)
@@ -118,14 +144,14 @@ def test_what_stays_busy_or_is_unexpected_is_listed(monkeypatch: pytest.MonkeyPa
     settle_book = settlement.settle_book
     calls: list[str] = []
 
-    def failing(*, book_id: int, until: datetime, issued_at: datetime) -> int:
+    def failing(*, book_id: int, **terms: Any) -> int:
         key = Book.objects.get(pk=book_id).key
         calls.append(key)
         if key == "cust_1":
             raise OperationalError("lock timeout")
         if key == "cust_2":
             raise ZeroDivisionError
-        return settle_book(book_id=book_id, until=until, issued_at=issued_at)
+        return settle_book(book_id=book_id, **terms)
 
     monkeypatch.setattr(settlement, "settle_book", failing)
     run = runs.execute(run_id=started().pk, clock=timezone.now)

@@ -133,6 +133,6 @@ def test_the_books_equal_those_of_an_undisturbed_run() -> None:
     assert killed_at[-1] < CUSTOMERS, "every kill came before the end"
     assert interrupted, "some kill came in the middle of a customer"
     run = runs.get_run(livemode=False, run_id=run.pk)
-    assert (run.status, run.due, run.failed) == ("DONE", CUSTOMERS, 0)
+    assert (run.status, run.due, run.settled, run.failed) == ("DONE", CUSTOMERS, CUSTOMERS, 0)
     assert picture(livemode=False) == picture(livemode=True)
     assert proof.verify().first_bad is None

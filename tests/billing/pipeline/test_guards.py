@@ -1,6 +1,7 @@
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -9,6 +10,7 @@ from billing import pipeline
 from billing.pipeline import STAGES, guards
 from billing.pipeline.draft import Coupon, Draft, Line, Payer, Tax
 from tests.billing.pipeline.drafts import charge, draft, lot, metered
+from wallets.waterfall import Allocation
 
 ONE = Decimal(1)
 # 30.00 less 3.00, 10 % tax on 27.00 less 1.00 of promo: 29.60, of which cash pays 5.00.
@@ -84,6 +86,22 @@ def test_an_allowance_beyond_what_there_is_stops(
 
     with pytest.raises(InvariantBroken, match=rule):
         guards.check(replace(right, demands=(asked,)))
+
+
+@pytest.mark.parametrize(
+    ("stages", "wrong", "rule"),
+    [
+        (3, {"usage": metered("14999")}, "no more is billed than was ingested"),
+        (
+            4,
+            {"unit_burns": {"tokens": (Allocation(UUID(int=1), "PROMO", Decimal(15001)),)}},
+            "no more units burn than were ingested",
+        ),
+    ],
+)
+def test_more_than_was_ingested_stops(stages: int, wrong: dict[str, Any], rule: str) -> None:
+    with pytest.raises(InvariantBroken, match=rule):
+        guards.check(replace(after(stages), **wrong))
 
 
 def test_the_message_names_the_stage() -> None:
