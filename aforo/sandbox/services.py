@@ -29,7 +29,12 @@ class Timed(Protocol):
 
 def now_for(book: Timed) -> datetime:
     """Give the customer's now: its test clock's, else the real one."""
-    return timezone.now() if book.test_clock is None else book.test_clock.now
+    return now_at(None if book.test_clock is None else book.test_clock.now)
+
+
+def now_at(clock: datetime | None) -> datetime:
+    """Give the moment at which a test clock stands, without one the real now."""
+    return clock or timezone.now()
 
 
 def get_clock(clock_id: UUID | str) -> TestClock:

@@ -317,7 +317,7 @@ class Migration(migrations.Migration):
                 ('received_at', models.DateTimeField()),
                 ('properties', models.JSONField(default=dict)),
                 ('behind', models.BigIntegerField(help_text='The tally that was there when it came, if it counts before its end.', null=True)),
-                ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='usage_events', to='ledger.book')),
+                ('book', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='usage_events', to='ledger.book')),
                 ('metric', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric')),
             ],
         ),

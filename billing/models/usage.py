@@ -20,8 +20,13 @@ class UsageEvent(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    # Added under a lock on the book, which cannot go while it has a customer.
     book = models.ForeignKey(
-        Book, on_delete=models.PROTECT, related_name="usage_events", db_index=False
+        Book,
+        on_delete=models.PROTECT,
+        related_name="usage_events",
+        db_constraint=False,
+        db_index=False,
     )
     metric = models.ForeignKey(
         Metric, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False

@@ -14,7 +14,7 @@ from django.db import transaction
 
 from aforo import bulk, money
 from aforo.ids import new_id_text
-from aforo.sandbox.services import now_for
+from aforo.sandbox.services import now_at
 from billing.models import Subscription, SubscriptionStatus, UsageEvent, UsageTally
 from billing.pipeline import tallies
 from billing.services.events import BadEvent, Event, Reader, read_event
@@ -83,12 +83,18 @@ def ingest(
 def _store(
     *, livemode: bool, events: Sequence[Event], received_at: datetime, outcome: Outcome
 ) -> None:
-    books = ledger.find_books(livemode=livemode, keys={event.customer for event in events})
+    keys = {event.customer for event in events}
+    found = Book.objects.filter(livemode=livemode, key__in=keys)
+    # The key, where the book is, and the now of its test clock, if it has one.
+    books = {
+        key: (book_id, clock)
+        for key, book_id, clock in found.values_list("key", "pk", "test_clock__now")
+    }
     codes = {event.metric for event in events}
     metrics = dict(
         Metric.objects.filter(livemode=livemode, code__in=codes).values_list("code", "pk")
     )
-    ids = [book.pk for book in books.values()]
+    ids = [book_id for book_id, _ in books.values()]
     with transaction.atomic():
         ledger.share_books(ids=ids)
         marks = tallies.marks(book_ids=ids)
@@ -101,11 +107,9 @@ def _store(
                 outcome.refuse(event.number, error)
         # In one order everywhere, so that two batches never wait for each other in a circle.
         rows.sort(key=lambda row: (row[1], row[3]))
-        inserted = bulk.insert_rows(
-            UsageEvent, _COLUMNS, rows, ignore_conflicts=True, returning="id"
-        )
-    outcome.accepted += len(inserted)
-    outcome.duplicates += len(rows) - len(inserted)
+        inserted = bulk.insert_rows(UsageEvent, _COLUMNS, rows, ignore_conflicts=True)
+    outcome.accepted += inserted
+    outcome.duplicates += len(rows) - inserted
 
 
 class _Cycles:
@@ -136,17 +140,15 @@ class _Rows:
 
     def __init__(
         self,
-        books: Mapping[str, Book],
+        books: Mapping[str, tuple[int, datetime | None]],
         metrics: Mapping[str, int],
         cycles: _Cycles,
         marks: Mapping[tuple[int, int], UsageTally],
         received_at: datetime,
     ) -> None:
-        # Each customer's key and now are looked up once, not once an event.
-        self.books = {
-            key: (book.pk, now_for(book), book.test_clock is not None)
-            for key, book in books.items()
-        }
+        self.books = books
+        # Read after the lock, so that nothing arrives behind a lapse with a time before it.
+        self.now = now_at(None)
         self.metrics = metrics
         self.cycles = cycles
         self.marks = marks
@@ -160,7 +162,8 @@ class _Rows:
         found = self.books.get(event.customer)
         if found is None:
             raise BadEvent("unknown_customer", f"There is no customer {event.customer}.")
-        book_id, now, is_clocked = found
+        book_id, clock = found
+        now = clock or self.now
         metric_id = self.metrics.get(event.metric)
         if metric_id is None:
             raise BadEvent("unknown_metric", f"There is no metric {event.metric}.")
@@ -178,8 +181,7 @@ class _Rows:
             event.quantity,
             occurred_at,
             counted_at,
-            # Read after the lock, so that nothing arrives behind a lapse with a time before it.
-            now if is_clocked else max(now, self.received_at),
+            clock or max(now, self.received_at),
             event.properties,
             tallies.behind(self.marks.get((book_id, metric_id)), counted_at),
         ]

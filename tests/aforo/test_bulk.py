@@ -76,10 +76,10 @@ def test_conflicts_are_passed_over_and_what_was_inserted_is_told() -> None:
         NAMES,
         [account("9000", "Second"), account("9001")],
         ignore_conflicts=True,
-        returning="code",
     )
 
-    assert inserted == ["9001"]
+    assert inserted == 1
+    assert Account.objects.filter(code="9001").exists()
     assert Account.objects.get(code="9000").name == "First"
 
 
@@ -141,7 +141,7 @@ def test_what_an_array_literal_would_garble_is_refused(
 
 def test_no_rows_are_no_statement() -> None:
     with CaptureQueriesContext(connection) as queries:
-        assert bulk.insert_rows(Operation, ["id"], [], returning="id") == []
+        assert bulk.insert_rows(Operation, ["id"], []) == 0
         bulk.insert_models(Posting, [])
         bulk.update_rows(Book, "id", ["sequence"], [])
 
