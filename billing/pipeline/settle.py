@@ -55,6 +55,7 @@ def settle(
             "total": plain(draft.total),
             "to_invoice": plain(draft.to_invoice),
             "arrears": plain(draft.arrears),
+            **_late(draft),
         },
         at_period_end=is_cycle,
     )
@@ -200,6 +201,25 @@ def pay_arrears(*, book: Book, settlement: Settlement, now: datetime) -> Decimal
     settlement.arrears_paid += outcome.covered
     settlement.save(update_fields=["arrears_paid"])
     return outcome.covered
+
+
+def _late(draft: Draft) -> dict[str, list[dict[str, str]]]:
+    """Name the settled cycles whose usage came late, and what each owes more or less for it."""
+    lines = [line for line in draft.lines if line.adjusts is not None]
+    if not lines:
+        return {}
+    cycles = Settlement.objects.in_bulk([line.adjusts for line in lines])
+    late = [
+        {
+            "settlement": str(cycle.pk),
+            "until": cycle.ends_at.isoformat(),
+            "net": plain(line.amount),
+            "currency": draft.currency,
+        }
+        for line in lines
+        if (cycle := cycles.get(line.adjusts)) is not None
+    ]
+    return {"late": late}
 
 
 def _open_tax(settlement: Settlement) -> Decimal:

@@ -1,4 +1,8 @@
-"""Late and prior-period items: what happened in another month than the one it was posted in."""
+"""Late and prior-period items: what happened in another month than the one it was posted in.
+
+An entry that was posted in another month than its own is one; so is what a settlement takes for
+usage of a cycle that was settled before it arrived, which is a part of a later cycle's entry.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +30,22 @@ _LATE = """
         )
     ORDER BY e.recorded_at, e.id, p.position
 """
+_LATE_USAGE = """
+    SELECT e.id, b.key, e.sequence, e.recorded_at, e.accounting_date,
+        (late.item->>'until')::timestamptz, (late.item->>'net')::numeric,
+        late.item->>'currency'
+    FROM ledger_entry e
+    JOIN ledger_book b ON b.id = e.book_id
+    CROSS JOIN jsonb_array_elements(e.document->'late') WITH ORDINALITY AS late (item, number)
+    WHERE {scope}
+        AND e.accounting_date >= %(starts_on)s AND e.event = 'SETTLEMENT'
+    ORDER BY e.recorded_at, e.id, late.number
+"""
 
 
 def report(scope: Scope) -> Report:
-    """Show, for each such entry, when it happened, when it was recorded and where it was posted.
+    """Show, for each such item, when it happened, when it was recorded and where it was posted: of
+    late usage, the end of its cycle, and the net that a later one took for it.
 
     They explain the differences between a month's activity and its books.
     """
@@ -55,6 +71,11 @@ def report(scope: Scope) -> Report:
 
 
 def _rows(scope: Scope) -> Iterator[Row]:
+    yield from _entries(scope)
+    yield from _late_usage(scope)
+
+
+def _entries(scope: Scope) -> Iterator[Row]:
     found = sums.stream(_LATE, scope, {"zone": settings.ENTITY_TIMEZONE})
     for entry, key, sequence, event, occurred, recorded, day, debit, credit, amount, unit in found:
         yield {
@@ -69,4 +90,22 @@ def _rows(scope: Scope) -> Iterator[Row]:
             "credit": credit,
             "currency": unit or "",
             "amount": amount,
+        }
+
+
+def _late_usage(scope: Scope) -> Iterator[Row]:
+    found = sums.stream(_LATE_USAGE, scope, currency="late.item->>'currency'")
+    for entry, key, sequence, recorded, day, until, net, currency in found:
+        yield {
+            "entry": str(entry),
+            "customer_id": key,
+            "sequence": sequence,
+            "event": "Late usage settled",
+            "occurred_at": until,
+            "recorded_at": recorded,
+            "accounting_date": day,
+            "debit": "",
+            "credit": "",
+            "currency": currency,
+            "amount": net,
         }
