@@ -32,6 +32,8 @@ def expire(*, book: Book, until: datetime) -> int:
             event=Event.EXPIRY,
             occurred_at=lot.expires_at,
             document={"lot": str(lot.id), "kind": lot.kind},
+            # It lived up to then, so what lapses at midnight is breakage of the day that ends.
+            at_period_end=True,
         )
         draft.expire(lot)
         lapsed += 1
@@ -68,6 +70,7 @@ def end_lots(*, book: Book, cause: str, at: datetime) -> int:
             event=Event.EXPIRY,
             occurred_at=at,
             document={"lot": str(lot.id), "kind": lot.kind},
+            at_period_end=True,
         )
         draft.move_expiry(lot, at)
         if lot.available > 0:
