@@ -22,6 +22,7 @@ from ledger.services.appending import day_of
 from ledger.services.proving import BadEntry
 
 CHUNK = 2_000
+_OTHER_HEADS = "the heads that it was made of were changed, removed or added to"
 
 
 class SealMissing(Conflict):
@@ -48,6 +49,16 @@ _HEADS = """
         SELECT sequence, hash FROM ledger_sealedhead
         WHERE book_id = b.id ORDER BY sequence DESC LIMIT 1
     ) h WHERE b.livemode = %s ORDER BY b.id
+"""
+# What each seal counted, again from the heads that were written with it.
+_COUNTED = """
+    SELECT seal.number, coalesce(sum(moved.books), 0), coalesce(sum(moved.entries), 0)
+    FROM ledger_seal seal LEFT JOIN (
+        SELECT seal_id, (before IS NULL)::int AS books, sequence - coalesce(before, 0) AS entries
+        FROM (SELECT seal_id, sequence, lag(sequence) OVER (
+            PARTITION BY book_id ORDER BY sequence) AS before FROM ledger_sealedhead) head
+    ) moved ON moved.seal_id = seal.id
+    WHERE seal.livemode = %s GROUP BY seal.id ORDER BY seal.number
 """
 
 
@@ -138,14 +149,18 @@ def _keep(made: Seal, text: str) -> None:
 
 @transaction.atomic
 def verify_seals(*, livemode: bool) -> SealReport:
-    """Prove the seals of a mode: their chain, their copies outside, and the heads under the last.
+    """Prove the seals of a mode: their chain, their copies outside, how many heads and entries each
+    had, and the hashes of the heads under the last.
 
     The last seal covers the latest head of every book, and a head all of its book's history; that
     each sealed head still is that book's history, `verify_chain` proves.
     """
     proved, prev_hash = 0, ""
+    counted = _counted(livemode)
     for made in Seal.objects.filter(livemode=livemode).order_by("number").iterator():
         fault = _fault(made, number=proved + 1, prev_hash=prev_hash)
+        if fault is None and next(counted) != (made.books, made.entries):
+            fault = _bad(livemode, made.number, _OTHER_HEADS)
         if fault is not None:
             return SealReport(proved, fault)
         proved, prev_hash = proved + 1, made.hash
@@ -156,9 +171,19 @@ def verify_seals(*, livemode: bool) -> SealReport:
     last = Seal.objects.get(livemode=livemode, number=proved)
     folded = merkle.fold(_heads(livemode))
     if folded != Folded(last.root, last.books, last.entries):
-        reason = "the heads that it was made of were changed, removed or added to"
-        return SealReport(proved, _bad(livemode, proved, reason))
+        return SealReport(proved, _bad(livemode, proved, _OTHER_HEADS))
     return SealReport(proved, None)
+
+
+def _counted(livemode: bool) -> Iterator[tuple[int, int]]:  # noqa: FBT001
+    """Count the books and entries under each seal of a mode, in order, from the heads."""
+    books = entries = 0
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(_COUNTED, [livemode])
+        while rows := cursor.fetchmany(CHUNK):
+            for _, more_books, more_entries in rows:
+                books, entries = books + more_books, entries + more_entries
+                yield books, entries
 
 
 def _bad(livemode: bool, number: int, reason: str) -> BadEntry:  # noqa: FBT001

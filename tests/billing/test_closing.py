@@ -22,7 +22,7 @@ from ledger.models import Book, ClosePack, Entry, Period, Posting
 from ledger.recipes import Line
 from ledger.reports.balances import trial_balance
 from tests import factories
-from tests.ledger.test_books import guards_off, sql
+from tests.ledger.tampering import guards_off, sql
 
 pytestmark = pytest.mark.django_db
 

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import pairwise
 
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
-from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from billing.services import proof
-from ledger import chain
 from ledger import services as ledger
 from ledger.models import Account, Book, Entry, Event, Period, Posting
 from ledger.recipes import Line
 from ledger.reports import trial_balance
 from tests import factories
-from wallets import services as wallets
+from tests.ledger.tampering import sql
 from wallets.models import CreditLot, Movement
 
 NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
@@ -40,11 +36,6 @@ def append(book: Book, amount: str = "5", at: datetime = NOON) -> Entry:
             lines=[Line("1010", "2100", Decimal(amount), "USD")] if Decimal(amount) else [],
         )
         return ledger.append([draft])[0]
-
-
-def sql(statement: str) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
 
 
 @pytest.mark.django_db
@@ -172,169 +163,6 @@ class TestGuards:
         ]
         assert trial_balance(livemode=True) == []
         assert Account.objects.count() == 39
-
-
-@contextmanager
-def guards_off(*tables: str) -> Iterator[None]:
-    """Do what only the owner can: switch the triggers off, and on again."""
-    sql("SET CONSTRAINTS ALL IMMEDIATE")
-    for table in tables:
-        sql(f"ALTER TABLE {table} DISABLE TRIGGER USER")
-    yield
-    sql("SET CONSTRAINTS ALL IMMEDIATE")
-    for table in tables:
-        sql(f"ALTER TABLE {table} ENABLE TRIGGER USER")
-    sql("SET CONSTRAINTS ALL DEFERRED")
-
-
-@pytest.mark.django_db
-class TestTampering:
-    @pytest.fixture(autouse=True)
-    def book(self) -> Book:
-        book = factories.customer()
-        factories.top_up("cust_1", "100")
-        for n in range(3):
-            factories.body(factories.debit("cust_1", "10", f"k{n}"))
-        assert proof.verify().ok
-        return book
-
-    @pytest.mark.parametrize(
-        ("table", "change", "named"),
-        [
-            ("ledger_posting", "amount = 11 WHERE entry_id = ({third})", "cust_1#3"),
-            ("ledger_posting", "credit_id = '4010' WHERE entry_id = ({third})", "cust_1#3"),
-            ("ledger_entry", "occurred_at = now() WHERE sequence = 2", "cust_1#2"),
-            (
-                "ledger_entry",
-                "recorded_at = recorded_at + interval '1 microsecond' WHERE sequence = 2",
-                "cust_1#2",
-            ),
-            ("ledger_entry", "event = 'GRANT' WHERE sequence = 3", "cust_1#3"),
-            ("ledger_entry", "accounting_date = '2020-01-01' WHERE sequence = 2", "cust_1#2"),
-            ("ledger_entry", "document = '{{}}' WHERE sequence = 4", "cust_1#4"),
-            ("wallets_movement", "quantity = 11 WHERE entry_id = ({third})", "cust_1#3"),
-        ],
-    )
-    def test_an_edit_is_named(self, table: str, change: str, named: str) -> None:
-        third = "SELECT id FROM ledger_entry WHERE sequence = 3"
-
-        with guards_off(table):
-            sql(f"UPDATE {table} SET {change.format(third=third)}")
-
-        bad = proof.verify().first_bad
-        assert bad is not None
-        assert bad.entry == named
-
-    def test_an_edit_with_a_hash_to_match_breaks_the_entry_after_it(self, book: Book) -> None:
-        """As by somebody who knows how the chain is made."""
-        second = Entry.objects.get(sequence=2)
-        forged = chain.entry_hash(
-            chain.Content(
-                livemode=False,
-                book=book.key,
-                id=second.id,
-                sequence=2,
-                event=second.event,
-                occurred_at=second.occurred_at,
-                recorded_at=second.recorded_at,
-                accounting_date=second.accounting_date,
-                document={},
-                lines=[
-                    Line(p.debit_id, p.credit_id, p.amount, p.currency, p.lot)
-                    for p in second.postings.order_by("position")
-                ],
-                movements=wallets.movement_lines([second.id])[second.id],
-            ),
-            second.prev_hash,
-        )
-
-        with guards_off("ledger_entry"):
-            sql(f"UPDATE ledger_entry SET document = '{{}}', hash = '{forged}' WHERE sequence = 2")
-
-        bad = proof.verify().first_bad
-        assert bad is not None
-        assert (bad.entry, bad.reason.partition(":")[0]) == (
-            "cust_1#3",
-            "it does not follow the entry before it",
-        )
-
-    def test_an_account_that_left_the_chart_is_named_and_still_summed(self) -> None:
-        """100 topped up, 30 burned in three debits; the first entry posts to 2100 already."""
-        sql("DELETE FROM ledger_account WHERE code = '2100'")
-
-        bad = proof.verify().first_bad
-        assert bad == ledger.BadEntry("cust_1#1", "account 2100 is not in the chart")
-        rows = {row.account: row for row in trial_balance(livemode=False)}
-        assert rows["2100"].name == "(not in the chart)"
-        assert (rows["2100"].debit, rows["2100"].credit) == (Decimal(30), Decimal(100))
-
-    def test_a_deleted_posting_is_named(self) -> None:
-        with guards_off("ledger_posting"):
-            sql(
-                "DELETE FROM ledger_posting p USING ledger_entry e "
-                "WHERE e.id = p.entry_id AND e.sequence = 3"
-            )
-
-        bad = proof.verify().first_bad
-        assert bad is not None
-        assert bad.entry == "cust_1#3"
-
-    def test_a_deleted_entry_is_named(self) -> None:
-        self._delete(3)
-
-        bad = proof.verify().first_bad
-        assert bad is not None
-        assert (bad.entry, bad.reason) == ("cust_1#4", "sequence 3 is missing")
-
-    def test_a_tail_that_was_cut_off_is_found(self) -> None:
-        self._delete(4)
-
-        bad = proof.verify().first_bad
-        assert bad is not None
-        assert bad.entry == "cust_1#4"
-
-    def test_reordered_entries_are_named(self) -> None:
-        with guards_off("ledger_entry"):
-            sql("UPDATE ledger_entry SET sequence = 99 WHERE sequence = 2")
-            sql("UPDATE ledger_entry SET sequence = 2 WHERE sequence = 3")
-            sql("UPDATE ledger_entry SET sequence = 3 WHERE sequence = 99")
-
-        bad = proof.verify().first_bad
-        assert bad is not None
-        assert bad.entry == "cust_1#2"
-
-    def test_an_inserted_entry_is_named(self, book: Book) -> None:
-        Entry.objects.create(
-            book=book,
-            sequence=5,
-            event="TOP_UP",
-            occurred_at=NOON,
-            recorded_at=timezone.now(),
-            accounting_date=NOON.date(),
-            document={},
-            prev_hash=Entry.objects.get(sequence=4).hash,
-            hash="f" * 64,
-        )
-
-        bad = proof.verify().first_bad
-        assert bad is not None
-        assert bad.entry == "cust_1#5"
-
-    def test_a_lot_that_was_raised_is_named(self) -> None:
-        CreditLot.objects.update(remaining=F("remaining") + 1)
-
-        bad = proof.verify().first_bad
-        assert bad is not None
-        assert bad.entry == f"lot {CreditLot.objects.get().pk}"
-        assert "its movements say 70" in bad.reason
-
-    def _delete(self, sequence: int) -> None:
-        with guards_off("ledger_entry", "ledger_posting", "wallets_movement"):
-            entry = f"SELECT id FROM ledger_entry WHERE sequence = {sequence}"
-            sql(f"DELETE FROM ledger_posting WHERE entry_id = ({entry})")
-            sql(f"DELETE FROM wallets_movement WHERE entry_id = ({entry})")
-            sql(f"DELETE FROM wallets_debit WHERE entry_id = ({entry})")
-            sql(f"DELETE FROM ledger_entry WHERE sequence = {sequence}")
 
 
 @pytest.mark.django_db(transaction=True)

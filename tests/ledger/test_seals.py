@@ -21,7 +21,7 @@ from ledger.merkle import Folded, Head
 from ledger.models import Book, Entry, Seal, SealedHead
 from ledger.recipes import Line
 from tests import factories
-from tests.ledger.test_books import guards_off, sql
+from tests.ledger.tampering import guards_off, sql
 from wallets import services as wallets
 
 MONDAY = datetime(2026, 3, 16, 3, tzinfo=UTC)
