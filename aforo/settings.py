@@ -114,6 +114,8 @@ USE_I18N = False
 ENTITY_TIMEZONE = env.str("ENTITY_TIMEZONE", default="UTC")
 # What its reports and exported files are headed with; the French file is named after the number.
 ENTITY_NAME = env.str("ENTITY_NAME", default="Aforo")
+# What is in another currency is translated by the general ledger, not here.
+ENTITY_CURRENCY = env.str("ENTITY_CURRENCY", default="USD")
 ENTITY_REGISTRATION = env.str("ENTITY_REGISTRATION", default="")
 # Copies of the daily seals; in production on a disk that the database's people cannot write.
 SEALS_DIR = Path(env.str("SEALS_DIR", default=str(VAR_DIR / "seals")))

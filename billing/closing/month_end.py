@@ -62,25 +62,28 @@ def accrue(*, book: Book, subscription: Subscription, draft: Draft, until: datet
     lines = recipes.usage_accrued(change=change, currency=draft.currency)
     if not lines:
         return
-    ledger.append(
-        [
-            ledger.EntryDraft(
-                book=book,
-                event=Event.USAGE_ACCRUED,
-                occurred_at=until,
-                document={**name, "what": "accrued"},
-                lines=lines,
-                at_period_end=True,
-            ),
-            ledger.EntryDraft(
-                book=book,
-                event=Event.USAGE_ACCRUED,
-                occurred_at=until,
-                document={**name, "what": "taken back"},
-                lines=recipes.reversal(lines),
-            ),
-        ]
+    product = subscription.version.plan.code
+    accrued = ledger.EntryDraft(
+        book=book,
+        event=Event.USAGE_ACCRUED,
+        occurred_at=until,
+        document={**name, "product": product, "what": "accrued"},
+        lines=lines,
+        at_period_end=True,
     )
+    taken_back = ledger.EntryDraft(
+        book=book,
+        event=Event.USAGE_ACCRUED,
+        occurred_at=until,
+        document={
+            **name,
+            "product": product,
+            "what": "taken back",
+            "reverses": str(accrued.id),
+        },
+        lines=recipes.reversal(lines),
+    )
+    ledger.append([accrued, taken_back])
 
 
 def _last_day(until: datetime) -> date:

@@ -55,6 +55,7 @@ def settle(
             "total": plain(draft.total),
             "to_invoice": plain(draft.to_invoice),
             "arrears": plain(draft.arrears),
+            **showing.facts(draft, product=settlement.subscription.version.plan.code),
             **_late(draft),
         },
         at_period_end=is_cycle,

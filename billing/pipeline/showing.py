@@ -9,6 +9,14 @@ from billing.pipeline import payment
 from billing.pipeline.draft import Draft
 
 
+def facts(draft: Draft, *, product: str) -> dict[str, str]:
+    """Give what an entry says of a draft beside its figures: the plan, and which tax is in it."""
+    rate = draft.tax_rate
+    if rate is None:
+        return {"product": product}
+    return {"product": product, "tax_code": rate.name, "jurisdiction": rate.jurisdiction}
+
+
 def totals(draft: Draft) -> dict[str, object]:
     """Give the totals: who pays what."""
     due = [payer for payer in draft.payers if payer.kind in {"INVOICE", "ARREARS"}]
@@ -16,6 +24,13 @@ def totals(draft: Draft) -> dict[str, object]:
         "subtotal": plain(draft.subtotal),
         "discount": plain(draft.discount),
         "tax": plain(draft.tax),
+        "tax_rate": None
+        if draft.tax_rate is None
+        else {
+            "name": draft.tax_rate.name,
+            "jurisdiction": draft.tax_rate.jurisdiction,
+            "percent": plain(draft.tax_rate.percent),
+        },
         "overage": plain(draft.overage),
         "total": plain(draft.total),
         "from_units": [

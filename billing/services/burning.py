@@ -21,7 +21,7 @@ from django.db.models import F, Max
 from aforo.sandbox.services import now_for
 from billing import pipeline
 from billing.models import Settlement, Subscription
-from billing.pipeline import load, paid, proration, tallies
+from billing.pipeline import load, paid, proration, showing, tallies
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft, MetricUsage
 from billing.services import cycles, subscriptions
@@ -306,7 +306,11 @@ def _burn(
         book=book,
         event=Event.USAGE_BURNED,
         occurred_at=occurred_at or until,
-        document={"subscription": str(subscription.pk), "cycle": str(subscription.cycle)},
+        document={
+            "subscription": str(subscription.pk),
+            "cycle": str(subscription.cycle),
+            **showing.facts(draft, product=subscription.version.plan.code),
+        },
         at_period_end=True,
     )
     paid.bring_to(

@@ -24,9 +24,11 @@ def recognise_fees(*, book: Book, until: datetime) -> int:
 
     The book must be locked. Repeating posts nothing twice. Gives the number of fees that moved.
     """
-    fees = AdvanceFee.objects.filter(
-        book=book, recognised__lt=F("amount"), starts_at__lt=until
-    ).order_by("starts_at", "pk")
+    fees = (
+        AdvanceFee.objects.filter(book=book, recognised__lt=F("amount"), starts_at__lt=until)
+        .select_related("subscription__version__plan")
+        .order_by("starts_at", "pk")
+    )
     drafts = []
     for fee in fees:
         of_days = -((fee.starts_at - fee.ends_at) // DAY)
@@ -45,6 +47,7 @@ def recognise_fees(*, book: Book, until: datetime) -> int:
                     document={
                         "settlement": str(fee.settlement_id),
                         "subscription": str(fee.subscription_id),
+                        "product": fee.subscription.version.plan.code,
                         "earned": plain(change),
                         "of": plain(fee.amount),
                     },

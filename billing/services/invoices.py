@@ -82,7 +82,9 @@ def finalize(*, invoice_id: UUID, now: datetime) -> Invoice:
 @transaction.atomic
 def _finalize(book_id: int, invoice_id: UUID, now: datetime) -> Invoice:
     book = ledger.lock_book(book_id=book_id)
-    invoice = Invoice.objects.select_related("settlement").get(pk=invoice_id)
+    invoice = Invoice.objects.select_related("settlement__subscription__version__plan").get(
+        pk=invoice_id
+    )
     if invoice.status != InvoiceStatus.DRAFT:
         return invoice
     net, tax = _due_parts(invoice)
@@ -107,11 +109,24 @@ def issue(*, book: Book, invoice: Invoice, lines: Sequence[recipes.Line], now: d
                 book=book,
                 event=Event.INVOICE,
                 occurred_at=now,
-                document={"invoice": invoice.number, "due": money.plain(invoice.amount_due)},
+                document={
+                    "invoice": invoice.number,
+                    "due": money.plain(invoice.amount_due),
+                    **_facts(invoice.settlement),
+                },
                 lines=lines,
             )
         ]
     )
+
+
+def _facts(settlement: Settlement | None) -> dict[str, str]:
+    """Give what the entry says beside its figures: the plan, and which tax is in it."""
+    if settlement is None:
+        return {}
+    rate = settlement.totals["tax_rate"]
+    taxed = {"tax_code": rate["name"], "jurisdiction": rate["jurisdiction"]} if rate else {}
+    return {"product": settlement.subscription.version.plan.code, **taxed}
 
 
 def _due_parts(invoice: Invoice) -> tuple[Decimal, Decimal]:

@@ -21,7 +21,7 @@ from aforo.api.renderers import timestamp
 from aforo.errors import Conflict, FieldError, Invalid, NotCovered
 from aforo.sandbox.services import now_for
 from billing.models import Subscription, SubscriptionStatus, UsageEvent
-from billing.pipeline import paid, tallies
+from billing.pipeline import paid, showing, tallies
 from billing.pipeline.draft import Draft
 from billing.services import burning, subscriptions, tallying
 from ledger.models import Book, Event
@@ -201,6 +201,7 @@ def charge(
             "quantity": money.plain(ask.quantity),
             "usage_event": str(event.pk),
             "usage_at": timestamp(event.occurred_at),
+            **showing.facts(after, product=subscription.version.plan.code),
         },
     )
     changes = paid.bring_to(

@@ -255,6 +255,7 @@ def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) 
         document={
             "subscription": str(subscription.pk),
             "plan": f"{subscription.version.plan.code} v{subscription.version.number}",
+            "product": subscription.version.plan.code,
         },
     )
     fees.give_up(subscription=subscription, amount=sum((lot.carrying for lot in issued), ZERO))

@@ -1,5 +1,6 @@
 import aforo.ids
 import django.db.models.deletion
+import django.db.models.fields.json
 from django.conf import settings
 from django.db import migrations, models
 
@@ -326,6 +327,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='entry',
             index=models.Index(fields=['recorded_at', 'id'], name='ledger_entry_newest'),
+        ),
+        migrations.AddIndex(
+            model_name='entry',
+            index=models.Index(django.db.models.fields.json.KeyTextTransform('reverses', 'document'), condition=models.Q(('document__has_key', 'reverses')), name='ledger_entry_reverses'),
         ),
         migrations.AddConstraint(
             model_name='entry',

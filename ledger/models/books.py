@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.fields.json import KT
 
 from aforo.ids import new_id
 from aforo.sandbox.models import TestClock
@@ -120,7 +121,15 @@ class Entry(models.Model):
 
     class Meta:
         verbose_name_plural = "entries"
-        indexes = [models.Index(fields=["recorded_at", "id"], name="ledger_entry_newest")]
+        indexes = [
+            models.Index(fields=["recorded_at", "id"], name="ledger_entry_newest"),
+            # Few entries reverse another; they are looked up by the one that they reverse.
+            models.Index(
+                KT("document__reverses"),
+                condition=Q(document__has_key="reverses"),
+                name="ledger_entry_reverses",
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["book", "sequence"], name="ledger_entry_sequence"),
             models.CheckConstraint(condition=Q(sequence__gt=0), name="ledger_entry_from_one"),

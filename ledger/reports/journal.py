@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import groupby
@@ -20,6 +20,7 @@ from django.conf import settings
 from aforo.periods import month_of
 from ledger import mapping
 from ledger.models import Event
+from ledger.recipes import TAX_PAYABLE
 from ledger.reports import sums
 from ledger.reports.balances import account_of, chart
 from ledger.reports.shape import (
@@ -43,6 +44,7 @@ class LotFacts:
     wallet: str
     kind: str
     units: Decimal
+    metric: str
 
 
 # The facts of entries and lots, which the wallets keep.
@@ -56,7 +58,7 @@ GENERIC = (
     "product", "tax_code", "jurisdiction", "dimension_1", "memo", "source", "created_by",
     "approved_by", "reverses_journal_id", "reversed_by", "ledger_seq", "entry_hash", "prev_hash",
 )  # fmt: skip
-_AMOUNTS = {"debit", "credit"}
+_AMOUNTS = {"debit", "credit", "debit_functional", "credit_functional"}
 _KINDS = {
     "line_no": Kind.COUNT,
     "ledger_seq": Kind.COUNT,
@@ -72,6 +74,12 @@ LINES = """
     FROM {postings} {joined}
     WHERE {scope} AND e.accounting_date >= %(starts_on)s
     ORDER BY e.recorded_at, e.id, p.position
+"""
+_REVERSALS = """
+    SELECT e.document->>'reverses', string_agg(e.id::text, ' ' ORDER BY e.sequence)
+    FROM ledger_entry e JOIN ledger_book b ON b.id = e.book_id
+    WHERE {scope} AND e.document ? 'reverses' AND e.document->>'reverses' = ANY(%(entries)s)
+    GROUP BY 1
 """
 
 
@@ -132,14 +140,21 @@ def generic_rows(
     template = LINES.replace("{joined}", joined)
     stream = (_Posting(*_parsed(row)) for row in sums.stream(template, scope, extra))
     for batch in _batched(stream):
-        facts = lots_of({posting.entry for posting in batch})
+        entries = {posting.entry for posting in batch}
+        facts, reversals = lots_of(entries), _reversals(entries, scope)
         for _, postings in groupby(batch, key=lambda posting: posting.entry):
-            yield from _entry_lines(list(postings), facts, rules)
+            yield from _entry_lines(list(postings), facts, reversals, rules)
 
 
 def _parsed(row: tuple[Any, ...]) -> list[Any]:
     """Read the document, which a plain cursor gives as text."""
     return [*row[:5], json.loads(row[5]), *row[6:]]
+
+
+def _reversals(entries: Collection[UUID], scope: Scope) -> dict[str, str]:
+    """Give which of a scope's entries reverse others, by the reversed one's id."""
+    asked = {"entries": [str(entry) for entry in entries]}
+    return dict(sums.fetch(_REVERSALS, replace(scope, currency=None), asked))
 
 
 def _batched(stream: Iterator[_Posting]) -> Iterator[list[_Posting]]:
@@ -157,11 +172,13 @@ def _batched(stream: Iterator[_Posting]) -> Iterator[list[_Posting]]:
 def _entry_lines(
     postings: Sequence[_Posting],
     facts: Mapping[tuple[UUID, UUID], LotFacts],
+    reversals: Mapping[str, str],
     rules: mapping.Mapping,
 ) -> Iterator[Row]:
     number = 0
     for posting in postings:
         common = _common(posting, facts)
+        common["reversed_by"] = reversals.get(str(posting.entry), "")
         for account, debit, credit in (
             (posting.debit, posting.amount, None),
             (posting.credit, None, posting.amount),
@@ -177,13 +194,30 @@ def _entry_lines(
                 "gl_account": "" if gl is None else gl.code,
                 "debit": debit,
                 "credit": credit,
+                **_functional(posting.currency, debit, credit),
             }
+
+
+def _functional(currency: str, debit: Decimal | None, credit: Decimal | None) -> dict[str, Value]:
+    """Give the same amounts as the entity's own where they are in its currency, else nothing: the
+    books translate no currency into another.
+    """
+    if currency != settings.ENTITY_CURRENCY:
+        return {"debit_functional": None, "credit_functional": None}
+    return {
+        "fx_rate": "1",
+        "debit_functional": debit,
+        "credit_functional": credit,
+        "functional_currency": currency,
+    }
 
 
 def _common(posting: _Posting, facts: Mapping[tuple[UUID, UUID], LotFacts]) -> dict[str, Value]:
     """Give what both lines of a posting share; what the books do not keep stays empty."""
     said = {name: str(value) for name, value in posting.document.items() if value is not None}
     lot = None if posting.lot is None else facts.get((posting.entry, posting.lot))
+    metric = "" if lot is None else lot.metric
+    taxed = TAX_PAYABLE in {posting.debit, posting.credit}
     return {
         **dict.fromkeys(GENERIC, ""),
         "entity": settings.ENTITY_NAME,
@@ -201,7 +235,9 @@ def _common(posting: _Posting, facts: Mapping[tuple[UUID, UUID], LotFacts]) -> d
         "units": None if lot is None else lot.units,
         "contract_id": said.get("subscription", ""),
         "invoice_id": said.get("invoice", ""),
-        "jurisdiction": said.get("jurisdiction", ""),
+        "product": said.get("metric") or metric or said.get("product", ""),
+        "tax_code": said.get("tax_code", "") if taxed else "",
+        "jurisdiction": said.get("jurisdiction", "") if taxed else "",
         "memo": said.get("reason") or str(Event(posting.event).label),
         "source": "manual" if posting.event in _BY_HAND else "system",
         "created_by": said.get("created_by") or said.get("requested_by", ""),

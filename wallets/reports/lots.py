@@ -64,12 +64,18 @@ def carried(scope: Scope) -> dict[tuple[str, str], Decimal]:
 def facts_of(entries: Collection[UUID]) -> Mapping[tuple[UUID, UUID], LotFacts]:
     """Read, for the lots that entries moved, the wallet, the kind, and how many units."""
     found = Movement.objects.filter(entry_id__in=entries).values_list(
-        "entry_id", "lot_id", "lot__wallet_id", "lot__unit_wallet_id", "lot__kind", "quantity"
+        "entry_id",
+        "lot_id",
+        "lot__wallet_id",
+        "lot__unit_wallet_id",
+        "lot__unit_wallet__metric__code",
+        "lot__kind",
+        "quantity",
     )
     facts: dict[tuple[UUID, UUID], LotFacts] = {}
-    for entry, lot, wallet, unit_wallet, kind, quantity in found:
+    for entry, lot, wallet, unit_wallet, metric, kind, quantity in found:
         key = (entry, lot)
         units = facts[key].units if key in facts else ZERO
         name = f"unit-{unit_wallet}" if wallet is None else str(wallet)
-        facts[key] = LotFacts(wallet=name, kind=kind, units=units + quantity)
+        facts[key] = LotFacts(name, kind, units + quantity, metric or "")
     return facts

@@ -76,6 +76,7 @@ def reverse(
             document={
                 "key": key,
                 "debit": str(debit.id),
+                "reverses": str(debit.entry_id),
                 "quantity": money.plain(need),
                 "overage": money.plain(overage),
                 "reason": reason,
