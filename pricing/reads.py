@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+
+from django.db.models import QuerySet
 
 from aforo import money
 from aforo.errors import Conflict, FieldError, Invalid
@@ -85,26 +87,28 @@ class _Priced:
 
 def _priced(version: RatePlanVersion) -> _Priced:
     """Read what a version prices; the database keeps a published one as it is, so a process reads
-    that once.
+    that once. Of a draft, what its instance has fetched before is taken.
     """
-    if version.published_at is None:
-        return _read_priced(version.pk)
-    return _published(version.pk, version.published_at)
+    if version.published_at is not None:
+        return _published(version.pk, version.published_at)
+    if "charges" in getattr(version, "_prefetched_objects_cache", {}):
+        return _as_priced(version.charges.all())
+    return _as_priced(_charges(version.pk))
 
 
 @lru_cache(maxsize=1_000)
 def _published(version_id: int, published_at: datetime) -> _Priced:
     # Part of the key: what was published and taken back in one transaction can still be edited.
     del published_at
-    return _read_priced(version_id)
+    return _as_priced(_charges(version_id))
 
 
-def _read_priced(version_id: int) -> _Priced:
-    charges = list(
-        Charge.objects.filter(version=version_id)
-        .prefetch_related("feeds__metric")
-        .order_by("position", "pk")
-    )
+def _charges(version_id: int) -> QuerySet[Charge]:
+    return Charge.objects.filter(version=version_id).prefetch_related("feeds__metric")
+
+
+def _as_priced(found: Iterable[Charge]) -> _Priced:
+    charges = sorted(found, key=lambda charge: (charge.position, charge.pk))
     metrics = {feed.metric for charge in charges for feed in charge.feeds.all()}
     return _Priced(
         tuple(

@@ -62,16 +62,47 @@ def load(
     priced at `until`, is paid by the lots that `pays` names. Either way a lot that paid for this
     cycle and has lapsed since then keeps what it paid, and the others offer theirs again.
     """
-    until = until or settlement.ends_at
+    draft = without_credits(
+        subscription=subscription,
+        settlement=settlement,
+        usage=usage,
+        full_period=full_period,
+        until=until or settlement.ends_at,
+    )
+    wallet = Wallet.objects.filter(book=book, currency=draft.currency).first()
+    draft = replace(
+        draft,
+        rolled_in={
+            code: sum(rolled, ZERO)
+            for code, rolled in rolled_generations(subscription, settlement.cycle).items()
+        },
+        overages=() if wallet is None else _overages(wallet, settlement.ends_at),
+    )
+    burned = paid.by_lot(settlement=settlement)
+    lots = CreditLot.objects.filter(Q(book=book, remaining__gt=0) | Q(pk__in=burned))
+    pays = pays or partial(pays_for_cycle, ends_at=settlement.ends_at)
+    alive, lapsed = list[CreditLot](), list[CreditLot]()
+    for lot in lots.order_by("granted_at", "id"):
+        (alive if pays(lot) else lapsed).append(lot)
+    return with_credits(draft, book=book, lots=alive, burned=burned, lapsed=lapsed)
+
+
+def without_credits(
+    *,
+    subscription: Subscription,
+    settlement: Settlement,
+    usage: Mapping[str, MetricUsage],
+    full_period: Period,
+    until: datetime,
+) -> Draft:
+    """Read what a cycle owes by its version, coupon and tax, before credits and what came of other
+    cycles.
+    """
     version = subscription.version
     trial = subscription.trial_ends_at is not None and settlement.cycle == 0
     priced = () if trial else pricing.charges_of(version)
     period = Period(settlement.starts_at, settlement.ends_at)
-    wallet = Wallet.objects.filter(book=book, currency=version.plan.currency).first()
-    burned = paid.by_lot(settlement=settlement)
-    lots = CreditLot.objects.filter(Q(book=book, remaining__gt=0) | Q(pk__in=burned))
-    pays = pays or partial(pays_for_cycle, ends_at=settlement.ends_at)
-    draft = Draft(
+    return Draft(
         currency=version.plan.currency,
         billing_mode=subscription.billing_mode,
         period=period,
@@ -84,17 +115,8 @@ def load(
         maximum_spend=version.maximum_spend,
         tax_rate=tax_rate_of(subscription.customer, until),
         money_order=tuple(version.burn_order),
-        rolled_in={
-            code: sum(rolled, ZERO)
-            for code, rolled in rolled_generations(subscription, settlement.cycle).items()
-        },
         coupon=_coupon(subscription, settlement),
-        overages=() if wallet is None else _overages(wallet, settlement.ends_at),
     )
-    alive, lapsed = list[CreditLot](), list[CreditLot]()
-    for lot in lots.order_by("granted_at", "id"):
-        (alive if pays(lot) else lapsed).append(lot)
-    return with_credits(draft, book=book, lots=alive, burned=burned, lapsed=lapsed)
 
 
 def charge_terms(charges: Sequence[pricing.PricedCharge]) -> tuple[ChargeTerms, ...]:

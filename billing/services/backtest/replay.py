@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from django.db.models import prefetch_related_objects
+
 from aforo.errors import DomainError, InvariantBroken
 from aforo.money import ZERO, plain
 from aforo.periods import Period
@@ -44,7 +46,11 @@ class Priced:
 def replay(
     *, version: RatePlanVersion, settlements: Sequence[Settlement], with_credits: bool
 ) -> list[Priced]:
-    """Price the settlements of some books, which come whole and in the order of their ends."""
+    """Price the settlements of some books, which come whole and in the order of their ends.
+
+    The version is read once, also a draft.
+    """
+    prefetch_related_objects([version], "charges__feeds__metric")
     templates = list(
         GrantTemplate.objects.filter(version=version)
         .select_related("metric")
@@ -120,7 +126,8 @@ def _pictured(version: RatePlanVersion, settlement: Settlement) -> Settlement:
 def _first_fees(cycle: Settlement, mine: Credits, found: Sequence[Found]) -> list[Draft]:
     """Bill the fees in advance of a subscription's first cycle, where its own plan had none."""
     subscription = cycle.subscription
-    has_fees = subscription.version.charges.filter(timing=Timing.ADVANCE).exists()
+    charges = pricing.charges_of(subscription.version)
+    has_fees = any(charge.timing == Timing.ADVANCE for charge in charges)
     if cycle.cycle != 0 or subscription.trial_ends_at is not None or not has_fees:
         return []
     opening = copy.copy(cycle)
@@ -165,13 +172,13 @@ def _settle(cycle: Settlement, mine: Credits, found: Sequence[Found]) -> Draft:
 
 
 def _load(cycle: Settlement, usage: Mapping[str, MetricUsage], offered: Sequence[Offered]) -> Draft:
-    draft = load.load(
-        book=cycle.book,
+    is_opening = cycle.kind == SettlementKind.OPENING
+    draft = load.without_credits(
         subscription=cycle.subscription,
         settlement=cycle,
         usage=usage,
         full_period=Period(cycle.full_starts_at, cycle.full_ends_at),
-        until=cycle.starts_at if cycle.kind == SettlementKind.OPENING else None,
+        until=cycle.starts_at if is_opening else cycle.ends_at,
     )
     return replace(
         draft,
