@@ -70,7 +70,7 @@ def execute(requests: Sequence[Request], *, livemode: bool, wait: bool = True) -
         if ids and not locked:
             return [_busy() for _ in requests]
         books = {book.key: book for book in locked.values()}
-        batch = Batch.read(books, requests, livemode=livemode)
+        batch = Batch.read(books, requests, asked_of, livemode=livemode)
         results = [
             _take(batch, request) if book_id is None or book_id in locked else _busy()
             for request, book_id in zip(requests, asked_of, strict=True)

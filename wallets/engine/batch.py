@@ -63,23 +63,39 @@ class Batch:
 
     @classmethod
     def read(
-        cls, books: Mapping[str, Book], requests: Sequence[Request], *, livemode: bool
+        cls,
+        books: Mapping[str, Book],
+        requests: Sequence[Request],
+        asked_of: Sequence[int | None],
+        *,
+        livemode: bool,
     ) -> Batch:
-        """Read replays, wallets, open lots and holds of the locked books."""
+        """Read replays, wallets, open lots and holds of the locked books; `asked_of` names the book
+        of each request.
+        """
         batch = cls(books, livemode=livemode)
-        keys = [request.key for request in requests]
-        for operation in bulk.select_models(
-            Operation,
-            "WHERE t.book_id = ANY(%s) AND t.key = ANY(%s)",
-            [list(batch.by_id), keys],
-        ):
-            batch.operations[operation.book_id, operation.key] = operation
+        batch._read_replays(requests, asked_of)
         named = [r.reservation for r in requests if not isinstance(r, Ask)]
         batch._read_accounts(with_units=bool(named) or any(_asks_units(r) for r in requests))
         batch._read_lots()
         batch._read_open_overage()
         batch._read_held(named)
         return batch
+
+    def _read_replays(self, requests: Sequence[Request], asked_of: Sequence[int | None]) -> None:
+        """Look each key up in its own book: every book times every key would read all there is."""
+        pairs = [
+            (book_id, request.key)
+            for book_id, request in zip(asked_of, requests, strict=True)
+            if book_id is not None
+        ]
+        for operation in bulk.select_models(
+            Operation,
+            "JOIN unnest(%s::bigint[], %s::text[]) AS asked(book_id, key)"
+            " ON t.book_id = asked.book_id AND t.key = asked.key",
+            [[book_id for book_id, _ in pairs], [key for _, key in pairs]],
+        ):
+            self.operations[operation.book_id, operation.key] = operation
 
     def _read_accounts(self, *, with_units: bool) -> None:
         for wallet in bulk.select_models(Wallet, "WHERE t.book_id = ANY(%s)", [list(self.by_id)]):

@@ -152,7 +152,7 @@ class Movement(models.Model):
         Book, on_delete=models.PROTECT, related_name="movements", db_constraint=False
     )
     lot = models.ForeignKey(CreditLot, on_delete=models.PROTECT, related_name="movements")
-    entry = models.ForeignKey(Entry, on_delete=models.PROTECT, related_name="+")
+    entry = models.ForeignKey(Entry, on_delete=models.PROTECT, related_name="+", db_index=False)
     position = models.PositiveSmallIntegerField()
     kind = models.CharField(max_length=8, choices=MovementKind.choices)
     quantity = models.DecimalField(max_digits=38, decimal_places=12)

@@ -20,7 +20,9 @@ class Operation(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="operations")
+    book = models.ForeignKey(
+        Book, on_delete=models.PROTECT, related_name="operations", db_index=False
+    )
     key = models.CharField(max_length=255)
     endpoint = models.CharField(max_length=100)
     content = models.JSONField(help_text="What was asked, in canonical form.")

@@ -52,7 +52,7 @@ class SpendRules(models.Model):
 class Wallet(SpendRules):
     """A customer's money credits in one currency."""
 
-    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="wallets")
+    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="wallets", db_index=False)
     currency = models.CharField(max_length=3)
     preferred_at = models.DateTimeField(
         null=True, blank=True, help_text="Set on the one that a debit without currency means."
@@ -80,7 +80,9 @@ class Wallet(SpendRules):
 class UnitWallet(SpendRules):
     """A customer's unit credits for one metric."""
 
-    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="unit_wallets")
+    book = models.ForeignKey(
+        Book, on_delete=models.PROTECT, related_name="unit_wallets", db_index=False
+    )
     metric = models.ForeignKey(
         Metric, on_delete=models.PROTECT, db_constraint=False, related_name="+"
     )
