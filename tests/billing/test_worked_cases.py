@@ -20,7 +20,7 @@ from ledger.reports import writing
 from ledger.reports.balances import trial_balance
 from tests import factories
 from tests.factories import FEBRUARY, MARCH, START
-from tests.ledger.test_books import sql
+from tests.ledger.tampering import sql
 from wallets import engine
 from wallets import services as wallets
 
