@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from billing.models import (
+    Document,
     InvoiceSeries,
     RunItemStatus,
     RunStatus,
@@ -20,17 +21,27 @@ from billing.models import (
 
 # The class of the advisory locks on run scopes; books use one-key locks, so they never meet.
 _RUN_SCOPE = 7_001
+# In the sandbox, and in live mode.
+_PREFIXES = {Document.INVOICE: ("TEST-", "INV-"), Document.STATEMENT: ("TEST-STM-", "STM-")}
 
 
-def lock_series(*, livemode: bool) -> InvoiceSeries:
-    """Lock a mode's invoice counter; taken last and held briefly (DECISIONS 1)."""
-    locked = InvoiceSeries.objects.select_for_update(no_key=True).filter(livemode=livemode)
+def next_number(*, livemode: bool, document: Document = Document.INVOICE) -> str:
+    """Take the next number of a mode's documents: the counter is locked last and briefly
+    (DECISIONS 1).
+    """
+    every = InvoiceSeries.objects.filter(livemode=livemode, document=document)
+    locked = every.select_for_update(no_key=True)
     series = locked.first()
     if series is None:
-        prefix = "INV-" if livemode else "TEST-"
-        InvoiceSeries.objects.get_or_create(livemode=livemode, defaults={"prefix": prefix})
+        InvoiceSeries.objects.get_or_create(
+            livemode=livemode,
+            document=document,
+            defaults={"prefix": _PREFIXES[document][int(livemode)]},
+        )
         series = locked.get()
-    return series
+    series.last_number += 1
+    series.save(update_fields=["last_number"])
+    return f"{series.prefix}{series.last_number:06d}"
 
 
 def lock_run_scopes(*, livemode: bool) -> None:

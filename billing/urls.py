@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from billing.api import (
+    adjustments,
     backtests,
     books,
     campaigns,
@@ -46,6 +47,7 @@ urlpatterns = [
     path("settlements/run", settlements.RunsView.as_view()),
     path("settlements/runs/<uuid:run_id>", settlements.RunView.as_view()),
     path("settlements/<uuid:settlement_id>", settlements.SettlementView.as_view()),
+    path("settlements/<uuid:settlement_id>/adjust", adjustments.AdjustView.as_view()),
     path("invoices", settlements.InvoicesView.as_view()),
     path("invoices/<str:reference>", settlements.InvoiceView.as_view()),
     path("invoices/<str:reference>/pay", settlements.PayView.as_view()),

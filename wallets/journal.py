@@ -102,10 +102,13 @@ class Draft:
         self._move(lot, MovementKind.REVERSE, quantity=quantity, carrying=restored)
         return restored
 
-    def burn(self, lot: CreditLot, quantity: Decimal, *, tax: Decimal = ZERO) -> None:
-        """Spend part of a lot; its consideration becomes revenue, less the tax it contains."""
+    def burn(self, lot: CreditLot, quantity: Decimal, *, tax: Decimal = ZERO) -> Decimal:
+        """Spend part of a lot; its consideration, which it gives, becomes revenue, less the tax
+        that is in it.
+        """
         released = self._take(lot, MovementKind.BURN, quantity)
         self.lines += _posted(lot, Burn(quantity, released, tax))
+        return released
 
     def burn_to(self, lot: CreditLot, target: Burn, *, before: Burn) -> Burn:
         """Bring what one cause burned of a lot from `before` to `target`, up or down.
@@ -148,12 +151,15 @@ class Draft:
                 Returned(self.book, lot.id, quantity, lot.expires_at, self.occurred_at)
             )
 
-    def reverse(self, lot: CreditLot, quantity: Decimal) -> None:
-        """Put back what a burn took, with the consideration that this much more carries."""
+    def reverse(self, lot: CreditLot, quantity: Decimal, *, tax: Decimal = ZERO) -> Decimal:
+        """Put back what a burn took, with the consideration that this much more carries, which it
+        gives, and the tax in it.
+        """
         if not ZERO < quantity <= lot.face - lot.remaining:
             raise InvariantBroken(f"A reversal of {quantity} into lot {lot.id} of {lot.face}.")
         restored = self._return(lot, quantity)
-        self.lines += recipes.reversal(_posted(lot, Burn(quantity, restored)))
+        self.lines += recipes.reversal(_posted(lot, Burn(quantity, restored, tax)))
+        return restored
 
     def refund(self, lot: CreditLot, quantity: Decimal) -> Decimal:
         """Take unspent credits back for money; give the consideration that is repaid."""

@@ -20,7 +20,7 @@ class DecimalField(serializers.Field[Decimal, Any, str, Any]):
     """A decimal of the books: at most 26 digits before the point and 12 after it.
 
     Strings and numbers are accepted, floats cannot occur; with `positive`, zero and less are
-    refused, else only less than zero.
+    refused, else only less than zero, and with `signed` nothing.
     """
 
     default_error_messages = {
@@ -33,9 +33,10 @@ class DecimalField(serializers.Field[Decimal, Any, str, Any]):
     limit = money.BOOKS_LIMIT
     places = money.BOOKS_PLACES
 
-    def __init__(self, *, positive: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, positive: bool = False, signed: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.positive = positive
+        self.signed = signed
 
     def to_internal_value(self, data: Any) -> Decimal:
         """Read the decimal exactly."""
@@ -46,7 +47,7 @@ class DecimalField(serializers.Field[Decimal, Any, str, Any]):
             self.fail("too_many_decimals")
         if self.positive and value <= 0:
             self.fail("not_positive")
-        if value < 0:
+        if value < 0 and not self.signed:
             self.fail("negative")
         return value
 

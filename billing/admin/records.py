@@ -203,7 +203,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
     def record_payment(self, request: HttpRequest, invoices: QuerySet[Invoice]) -> None:
         """Record that what is left of each chosen invoice was paid."""
         for invoice in invoices:
-            left = invoice.amount_due - invoice.paid
+            left = invoice.open
             try:
                 payments.pay(
                     livemode=invoice.livemode,

@@ -96,6 +96,7 @@ class SettlementAnswer(serializers.ModelSerializer[Settlement]):
         fields = [
             "id", "customer_id", "subscription", "cycle", "period", "status", "currency",
             "settled_at", "stages", "totals", "arrears_open", "invoice",
+            "statement_number",
         ]  # fmt: skip
 
     def get_invoice(self, found: Settlement) -> str | None:
@@ -161,6 +162,9 @@ class InvoiceAnswer(serializers.ModelSerializer[Invoice]):
     from_wallet = DecimalField()
     amount_due = DecimalField()
     paid = DecimalField()
+    credited = DecimalField(help_text="Of what was open, given back by corrections.")
+    returned = DecimalField(help_text="Of what was paid, given back as the customer's credit.")
+    open = DecimalField()
     lines = serializers.SerializerMethodField()
 
     class Meta:
@@ -168,7 +172,7 @@ class InvoiceAnswer(serializers.ModelSerializer[Invoice]):
         fields = [
             "id", "number", "customer_id", "settlement", "top_up", "status", "overdue", "currency",
             "period", "subtotal", "discount", "tax", "total", "from_wallet", "amount_due", "paid",
-            "lines", "issued_at", "due_at",
+            "credited", "returned", "open", "lines", "issued_at", "due_at",
         ]  # fmt: skip
 
     def get_overdue(self, invoice: Invoice) -> bool:

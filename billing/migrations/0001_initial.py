@@ -3,6 +3,7 @@ import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.db.models.expressions
 import djmoney.models.fields
+from decimal import Decimal
 from django.db import migrations, models
 
 
@@ -30,18 +31,6 @@ class Migration(migrations.Migration):
                 ('tags', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=50), blank=True, default=list, size=None)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
-        ),
-        migrations.CreateModel(
-            name='InvoiceSeries',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('livemode', models.BooleanField(unique=True)),
-                ('prefix', models.CharField(max_length=20)),
-                ('last_number', models.BigIntegerField(default=0)),
-            ],
-            options={
-                'verbose_name_plural': 'invoice series',
-            },
         ),
         migrations.CreateModel(
             name='MilestoneWatch',
@@ -114,7 +103,10 @@ class Migration(migrations.Migration):
                 ('total', djmoney.models.fields.MoneyField(currency_field_name='currency', decimal_places=12, max_digits=38)),
                 ('from_wallet', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
                 ('amount_due', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ('due_tax', models.DecimalField(decimal_places=12, default=0, help_text='The tax in the amount due.', max_digits=38)),
                 ('paid', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ('credited', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ('returned', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
                 ('issued_at', models.DateTimeField(blank=True, null=True)),
                 ('due_at', models.DateTimeField(blank=True, null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
@@ -138,6 +130,20 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='InvoiceSeries',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('livemode', models.BooleanField()),
+                ('document', models.CharField(choices=[('INVOICE', 'Invoice'), ('STATEMENT', 'Statement of a PREPAID settlement')], default='INVOICE', max_length=9)),
+                ('prefix', models.CharField(max_length=20)),
+                ('last_number', models.BigIntegerField(default=0)),
+            ],
+            options={
+                'verbose_name_plural': 'invoice series',
+                'constraints': [models.UniqueConstraint(fields=('livemode', 'document'), name='billing_series_once')],
+            },
+        ),
+        migrations.CreateModel(
             name='Payment',
             fields=[
                 ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
@@ -159,11 +165,14 @@ class Migration(migrations.Migration):
                 ('ends_at', models.DateTimeField()),
                 ('full_starts_at', models.DateTimeField(help_text='The whole period, of which it may be a part.')),
                 ('full_ends_at', models.DateTimeField()),
+                ('billing_mode', models.CharField(choices=[('PREPAID', 'Prepaid: refused'), ('HYBRID', 'Hybrid: credits first, the rest to the invoice'), ('POSTPAID', 'Postpaid: to the invoice, no cash credits')], max_length=8)),
                 ('status', models.CharField(choices=[('SEALED', 'Sealed'), ('SETTLED', 'Settled'), ('VOIDED', 'Voided')], default='SEALED', max_length=10)),
+                ('statement_number', models.CharField(blank=True, help_text='Of a PREPAID settlement, which is its own document; without gaps.', max_length=40, null=True, unique=True)),
                 ('sealed_at', models.DateTimeField()),
                 ('settled_at', models.DateTimeField(blank=True, null=True)),
                 ('currency', models.CharField(max_length=3)),
                 ('arrears', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ('arrears_tax', models.DecimalField(decimal_places=12, default=0, help_text='The tax in the arrears.', max_digits=38)),
                 ('arrears_paid', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
                 ('stages', models.JSONField(default=list)),
                 ('totals', models.JSONField(default=dict)),
@@ -191,6 +200,29 @@ class Migration(migrations.Migration):
                 ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.book')),
                 ('settlement', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='billing.settlement')),
             ],
+        ),
+        migrations.CreateModel(
+            name='SettlementAdjustment',
+            fields=[
+                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('lines', models.JSONField(help_text='[{description, amount, charge}], before tax')),
+                ('reason', models.CharField(max_length=300)),
+                ('by', models.CharField(max_length=200)),
+                ('net', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('tax', models.DecimalField(decimal_places=12, default=Decimal('0'), max_digits=38)),
+                ('receivable', models.DecimalField(decimal_places=12, default=Decimal('0'), max_digits=38)),
+                ('customer_credit', models.DecimalField(decimal_places=12, default=Decimal('0'), max_digits=38)),
+                ('arrears', models.DecimalField(decimal_places=12, default=Decimal('0'), max_digits=38)),
+                ('wallet', models.DecimalField(decimal_places=12, default=Decimal('0'), max_digits=38)),
+                ('created_at', models.DateTimeField()),
+                ('entry', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
+                ('settlement', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='adjustments', to='billing.settlement')),
+            ],
+        ),
+        migrations.AddField(
+            model_name='invoice',
+            name='adjustment',
+            field=models.OneToOneField(blank=True, help_text='The correction that charges more.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='invoice', to='billing.settlementadjustment'),
         ),
         migrations.CreateModel(
             name='SettlementRun',
@@ -389,6 +421,22 @@ class Migration(migrations.Migration):
             model_name='payment',
             constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0), ('applied__gt', 0), ('applied__lte', models.F('amount'))), name='billing_payment_amounts'),
         ),
+        migrations.AddIndex(
+            model_name='backtestcycle',
+            index=models.Index(fields=['backtest', 'book'], name='billing_backtestcycle_book'),
+        ),
+        migrations.AddConstraint(
+            model_name='backtestcycle',
+            constraint=models.UniqueConstraint(fields=('backtest', 'settlement'), name='billing_backtestcycle_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='settlementadjustment',
+            constraint=models.CheckConstraint(condition=models.Q(('receivable', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('net'), '+', models.F('tax')), '-', models.F('customer_credit')), '-', models.F('arrears')), '-', models.F('wallet')))), name='billing_adjustment_sums'),
+        ),
+        migrations.AddConstraint(
+            model_name='settlementadjustment',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('net__gt', 0), ('tax__gte', 0)), models.Q(('net__lt', 0), ('tax__lte', 0)), _connector='OR'), name='billing_adjustment_sign'),
+        ),
         migrations.AddConstraint(
             model_name='invoice',
             constraint=models.UniqueConstraint(fields=('livemode', 'number'), name='billing_invoice_number'),
@@ -399,7 +447,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='invoice',
-            constraint=models.CheckConstraint(condition=models.Q(('amount_due__gte', 0), ('paid__gte', 0), ('paid__lte', models.F('amount_due'))), name='billing_invoice_paid'),
+            constraint=models.CheckConstraint(condition=models.Q(('amount_due__gte', 0), ('credited__gte', 0), ('due_tax__gte', 0), ('due_tax__lte', models.F('amount_due')), ('paid__gte', 0), ('paid__lte', django.db.models.expressions.CombinedExpression(models.F('amount_due'), '-', models.F('credited'))), ('returned__gte', 0), ('returned__lte', models.F('paid'))), name='billing_invoice_paid'),
         ),
         migrations.AddConstraint(
             model_name='invoice',
@@ -408,14 +456,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='invoice',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('number', None), ('status', 'DRAFT')), models.Q(models.Q(('status', 'DRAFT'), _negated=True), ('number__isnull', False)), _connector='OR'), name='billing_invoice_numbered'),
-        ),
-        migrations.AddIndex(
-            model_name='backtestcycle',
-            index=models.Index(fields=['backtest', 'book'], name='billing_backtestcycle_book'),
-        ),
-        migrations.AddConstraint(
-            model_name='backtestcycle',
-            constraint=models.UniqueConstraint(fields=('backtest', 'settlement'), name='billing_backtestcycle_once'),
         ),
         migrations.AddConstraint(
             model_name='settlementrun',
@@ -441,6 +481,10 @@ class Migration(migrations.Migration):
             model_name='subscription',
             constraint=models.CheckConstraint(condition=models.Q(('current_ends_at__gt', models.F('current_starts_at'))), name='billing_subscription_period'),
         ),
+        migrations.AddIndex(
+            model_name='settlement',
+            index=models.Index(condition=models.Q(('billing_mode', 'PREPAID'), ('statement_number', None), ('status', 'SETTLED')), fields=['book'], name='billing_settlement_unnumbered'),
+        ),
         migrations.AddConstraint(
             model_name='settlement',
             constraint=models.UniqueConstraint(condition=models.Q(('status', 'VOIDED'), _negated=True), fields=('subscription', 'cycle', 'kind'), name='billing_settlement_once'),
@@ -456,6 +500,14 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='settlement',
             constraint=models.CheckConstraint(condition=models.Q(('arrears__gte', 0), ('arrears_paid__gte', 0), ('arrears_paid__lte', models.F('arrears'))), name='billing_settlement_arrears'),
+        ),
+        migrations.AddConstraint(
+            model_name='settlement',
+            constraint=models.CheckConstraint(condition=models.Q(('arrears_tax__gte', 0), ('arrears_tax__lte', models.F('arrears'))), name='billing_settlement_arrears_tax'),
+        ),
+        migrations.AddConstraint(
+            model_name='settlement',
+            constraint=models.CheckConstraint(condition=models.Q(('statement_number', None), models.Q(('billing_mode', 'PREPAID'), ('status', 'SETTLED')), _connector='OR'), name='billing_settlement_statement'),
         ),
         migrations.AddConstraint(
             model_name='cycleburn',

@@ -34,8 +34,7 @@ ALTER TABLE billing_settlement ADD CONSTRAINT billing_settlement_totals CHECK (
             + (totals #>> '{from_wallet,BONUS}')::numeric
             + (totals #>> '{from_wallet,CASH}')::numeric
             + (totals ->> 'to_invoice')::numeric + (totals ->> 'arrears')::numeric
-        AND (totals ->> 'to_invoice')::numeric >= 0
-        AND (totals ->> 'arrears')::numeric = arrears
+        AND (totals ->> 'to_invoice')::numeric >= 0 AND (totals ->> 'arrears')::numeric >= 0
         AND (totals ->> 'discount')::numeric BETWEEN 0 AND (totals ->> 'subtotal')::numeric,
         false
     )

@@ -1,10 +1,12 @@
 """Customers, subscriptions, usage, settlements and invoices."""
 
+from billing.models.adjustments import SettlementAdjustment
 from billing.models.backtests import Backtest, BacktestCycle
 from billing.models.campaigns import CampaignRun, MilestoneWatch
 from billing.models.claims import Claim
 from billing.models.customers import Customer, Subscription, SubscriptionStatus
 from billing.models.invoices import (
+    Document,
     Invoice,
     InvoiceLine,
     InvoiceSeries,
@@ -36,6 +38,7 @@ __all__ = [
     "Claim",
     "Customer",
     "CycleBurn",
+    "Document",
     "Invoice",
     "InvoiceLine",
     "InvoiceSeries",
@@ -46,6 +49,7 @@ __all__ = [
     "RunItemStatus",
     "RunStatus",
     "Settlement",
+    "SettlementAdjustment",
     "SettlementKind",
     "SettlementRun",
     "SettlementRunItem",

@@ -6,6 +6,7 @@ no gap and no repeat within a mode.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.db import models
@@ -13,6 +14,7 @@ from django.db.models import F, Q
 from djmoney.models.fields import MoneyField
 
 from aforo.ids import new_id
+from billing.models.adjustments import SettlementAdjustment
 from billing.models.customers import Customer
 from billing.models.settlements import Settlement
 from ledger.models import Entry
@@ -27,24 +29,37 @@ class InvoiceStatus(models.TextChoices):
     UNCOLLECTIBLE = "UNCOLLECTIBLE"
 
 
-class InvoiceSeries(models.Model):
-    """The counter of a mode's invoice numbers, locked last and briefly."""
+class Document(models.TextChoices):
+    """What is numbered without gaps."""
 
-    livemode = models.BooleanField(unique=True)
+    INVOICE = "INVOICE", "Invoice"
+    STATEMENT = "STATEMENT", "Statement of a PREPAID settlement"
+
+
+class InvoiceSeries(models.Model):
+    """The counter of a mode's documents of one type, locked last and briefly."""
+
+    livemode = models.BooleanField()
+    document = models.CharField(max_length=9, choices=Document.choices, default=Document.INVOICE)
     prefix = models.CharField(max_length=20)
     last_number = models.BigIntegerField(default=0)
 
     class Meta:
         verbose_name_plural = "invoice series"
+        constraints = [
+            models.UniqueConstraint(fields=["livemode", "document"], name="billing_series_once")
+        ]
 
     def __str__(self) -> str:
         return self.prefix
 
 
 class Invoice(models.Model):
-    """What a customer owes for one settled cycle, or for credits bought on account.
+    """What a customer owes for one settled cycle, for what a correction added to it, or for credits
+    bought on account.
 
-    total = from_wallet + amount_due.
+    total = from_wallet + amount_due. Corrections leave that as it was issued: what they gave back
+    of the open part is `credited`, and of the paid part `returned`, to the customer's credit.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -62,6 +77,14 @@ class Invoice(models.Model):
         related_name="invoice",
         help_text="The credits sold on account.",
     )
+    adjustment = models.OneToOneField(
+        SettlementAdjustment,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="invoice",
+        help_text="The correction that charges more.",
+    )
     status = models.CharField(
         max_length=15, choices=InvoiceStatus.choices, default=InvoiceStatus.DRAFT
     )
@@ -77,7 +100,12 @@ class Invoice(models.Model):
     )
     from_wallet = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     amount_due = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    due_tax = models.DecimalField(
+        max_digits=38, decimal_places=12, default=0, help_text="The tax in the amount due."
+    )
     paid = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    credited = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    returned = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     issued_at = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -91,7 +119,16 @@ class Invoice(models.Model):
                 condition=Q(total=F("from_wallet") + F("amount_due")), name="billing_invoice_sums"
             ),
             models.CheckConstraint(
-                condition=Q(amount_due__gte=0, paid__gte=0, paid__lte=F("amount_due")),
+                condition=Q(
+                    amount_due__gte=0,
+                    due_tax__gte=0,
+                    due_tax__lte=F("amount_due"),
+                    paid__gte=0,
+                    credited__gte=0,
+                    paid__lte=F("amount_due") - F("credited"),
+                    returned__gte=0,
+                    returned__lte=F("paid"),
+                ),
                 name="billing_invoice_paid",
             ),
             models.CheckConstraint(
@@ -113,6 +150,11 @@ class Invoice(models.Model):
 
     def __str__(self) -> str:
         return self.number or f"draft {self.pk}"
+
+    @property
+    def open(self) -> Decimal:
+        """What is still to be paid."""
+        return self.amount_due - self.credited - self.paid
 
 
 class LineKind(models.TextChoices):

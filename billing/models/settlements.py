@@ -8,6 +8,7 @@ from django.db.models import F, Q
 from aforo.ids import new_id
 from billing.models.customers import Subscription
 from ledger.models import Book, Entry
+from pricing.models import BillingMode
 from wallets.models import CreditLot
 
 
@@ -45,13 +46,24 @@ class Settlement(models.Model):
     ends_at = models.DateTimeField()
     full_starts_at = models.DateTimeField(help_text="The whole period, of which it may be a part.")
     full_ends_at = models.DateTimeField()
+    billing_mode = models.CharField(max_length=8, choices=BillingMode.choices)
     status = models.CharField(
         max_length=10, choices=SettlementStatus.choices, default=SettlementStatus.SEALED
+    )
+    statement_number = models.CharField(
+        max_length=40,
+        null=True,
+        blank=True,
+        unique=True,
+        help_text="Of a PREPAID settlement, which is its own document; without gaps.",
     )
     sealed_at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True, blank=True)
     currency = models.CharField(max_length=3)
     arrears = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    arrears_tax = models.DecimalField(
+        max_digits=38, decimal_places=12, default=0, help_text="The tax in the arrears."
+    )
     arrears_paid = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     stages = models.JSONField(default=list)
     totals = models.JSONField(default=dict)
@@ -73,6 +85,13 @@ class Settlement(models.Model):
     )
 
     class Meta:
+        indexes = [
+            models.Index(
+                fields=["book"],
+                condition=Q(billing_mode="PREPAID", status="SETTLED", statement_number=None),
+                name="billing_settlement_unnumbered",
+            )
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["subscription", "cycle", "kind"],
@@ -90,6 +109,14 @@ class Settlement(models.Model):
             models.CheckConstraint(
                 condition=Q(arrears__gte=0, arrears_paid__gte=0, arrears_paid__lte=F("arrears")),
                 name="billing_settlement_arrears",
+            ),
+            models.CheckConstraint(
+                condition=Q(arrears_tax__gte=0, arrears_tax__lte=F("arrears")),
+                name="billing_settlement_arrears_tax",
+            ),
+            models.CheckConstraint(
+                condition=Q(statement_number=None) | Q(billing_mode="PREPAID", status="SETTLED"),
+                name="billing_settlement_statement",
             ),
         ]
 

@@ -6,7 +6,7 @@ burned in ten parts ends with the same burns and postings as one that was settle
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -97,6 +97,41 @@ def bring_to(
             changes.append(Change(lot, taken))
     _write(rows)
     return changes
+
+
+def burn_more(
+    entry: EntryDraft,
+    *,
+    settlement: Settlement,
+    lots: Mapping[UUID, CreditLot],
+    burned: Mapping[UUID, Burn],
+) -> None:
+    """Burn what a settled cycle still owes, or owes more, and keep who paid it. The book must be
+    locked.
+    """
+    rows, before = [], by_lot(settlement=settlement)
+    for lot_id, more in burned.items():
+        row = before.get(lot_id) or _row(settlement, lots[lot_id])
+        row.carrying += entry.burn(lots[lot_id], more.quantity, tax=more.tax)
+        row.quantity += more.quantity
+        row.tax += more.tax
+        rows.append(row)
+    _write(rows)
+
+
+def take_back(entry: EntryDraft, row: CycleBurn, *, quantity: Decimal, tax: Decimal) -> CreditLot:
+    """Give back part of what a settled cycle burned of a lot, with the tax in it; give the lot.
+
+    Fees in advance go on being earned by day. The book must be locked.
+    """
+    lot = CreditLot.objects.select_related("unit_wallet__metric").get(pk=row.lot_id)
+    restored = entry.reverse(lot, quantity, tax=tax)
+    row.quantity -= quantity
+    row.kept = min(row.kept, row.quantity)
+    row.carrying = max(row.carrying - restored, ZERO)
+    row.tax -= tax
+    _write([row])
+    return lot
 
 
 def _row(settlement: Settlement, lot: CreditLot) -> CycleBurn:

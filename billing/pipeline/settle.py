@@ -20,8 +20,8 @@ from billing.pipeline.draft import Draft, StageTrace
 from ledger import recipes
 from ledger.models import Book, Event
 from wallets import reads, waterfall
+from wallets.journal import Burn, Journal
 from wallets.journal import Draft as EntryDraft
-from wallets.journal import Journal
 from wallets.models import CreditLot, Debit
 
 
@@ -61,7 +61,7 @@ def settle(
         at_period_end=is_cycle,
     )
     _burn(entry, settlement, draft, next_period.ends_at)
-    _accrue(entry, draft)
+    accrue(entry, draft)
     journal.write()
     for overage in draft.overages:
         Debit.objects.filter(pk=overage.debit).update(
@@ -75,6 +75,7 @@ def settle(
     settlement.status = SettlementStatus.SETTLED
     settlement.settled_at = now
     settlement.arrears = draft.arrears
+    settlement.arrears_tax = sum((p.tax for p in draft.payers if p.kind == "ARREARS"), ZERO)
     settlement.stages = showing.stages(_finished(draft, entry))
     settlement.totals = showing.totals(draft)
     settlement.rolled_on = {
@@ -102,7 +103,7 @@ def _burn(entry: EntryDraft, settlement: Settlement, draft: Draft, next_ends_at:
     )
 
 
-def _accrue(entry: EntryDraft, draft: Draft) -> None:
+def accrue(entry: EntryDraft, draft: Draft) -> None:
     """Post what goes to the invoice as unbilled, with its share of fees, commitment and rounding.
 
     Arrears post nothing until they are paid: collection is not probable.
@@ -194,10 +195,14 @@ def pay_arrears(*, book: Book, settlement: Settlement, now: datetime) -> Decimal
         occurred_at=now,
         document={"settlement": str(settlement.pk), "arrears_paid": plain(outcome.covered)},
     )
-    tax_left = _open_tax(settlement)
-    for allocation in outcome.allocations:
-        tax = money.proportion(tax_left, allocation.quantity, owed)
-        entry.burn(lots[allocation.lot], allocation.quantity, tax=tax)
+    tax_left = open_tax(settlement)
+    burned = {
+        allocation.lot: Burn(
+            allocation.quantity, tax=money.proportion(tax_left, allocation.quantity, owed)
+        )
+        for allocation in outcome.allocations
+    }
+    paid.burn_more(entry, settlement=settlement, lots=lots, burned=burned)
     journal.write()
     settlement.arrears_paid += outcome.covered
     settlement.save(update_fields=["arrears_paid"])
@@ -223,10 +228,9 @@ def _late(draft: Draft) -> dict[str, list[dict[str, str]]]:
     return {"late": late}
 
 
-def _open_tax(settlement: Settlement) -> Decimal:
+def open_tax(settlement: Settlement) -> Decimal:
     """Give the tax in what is still owed of the arrears."""
     if settlement.arrears == 0:
         raise InvariantBroken("There are no arrears to pay.")
-    tax = Decimal(settlement.totals["due"]["tax"])
     owed = settlement.arrears - settlement.arrears_paid
-    return money.proportion(tax, owed, settlement.arrears)
+    return money.proportion(settlement.arrears_tax, owed, settlement.arrears)

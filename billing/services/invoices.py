@@ -12,7 +12,14 @@ from django.db import transaction
 from aforo import money
 from aforo.errors import NotFound
 from billing import locks
-from billing.models import Customer, Invoice, InvoiceLine, InvoiceStatus, Settlement
+from billing.models import (
+    Customer,
+    Invoice,
+    InvoiceLine,
+    InvoiceStatus,
+    Settlement,
+    SettlementAdjustment,
+)
 from billing.pipeline.draft import Draft
 from ledger import recipes
 from ledger import services as ledger
@@ -26,13 +33,22 @@ class UnknownInvoice(NotFound):
     default_code = "unknown_invoice"
 
 
-def draft_invoice(*, customer: Customer, settlement: Settlement, draft: Draft) -> Invoice:
-    """Write the invoice of a settled cycle, without a number yet. The book must be locked."""
+def draft_invoice(
+    *,
+    customer: Customer,
+    settlement: Settlement,
+    draft: Draft,
+    adjustment: SettlementAdjustment | None = None,
+) -> Invoice:
+    """Write the invoice of a settled cycle, or of what an adjustment adds to it, without a number
+    yet. The book must be locked.
+    """
     from_wallet = sum(draft.from_wallet.values(), ZERO)
     invoice = Invoice(
         livemode=customer.book.livemode,
         customer=customer,
-        settlement=settlement,
+        settlement=settlement if adjustment is None else None,
+        adjustment=adjustment,
         currency=draft.currency,
         starts_at=settlement.starts_at,
         ends_at=settlement.ends_at,
@@ -42,6 +58,7 @@ def draft_invoice(*, customer: Customer, settlement: Settlement, draft: Draft) -
         total=draft.total,
         from_wallet=from_wallet,
         amount_due=draft.to_invoice,
+        due_tax=sum((p.tax for p in draft.payers if p.kind == "INVOICE"), ZERO),
     )
     invoice.save(force_insert=True)
     InvoiceLine.objects.bulk_create(
@@ -87,18 +104,19 @@ def _finalize(book_id: int, invoice_id: UUID, now: datetime) -> Invoice:
     )
     if invoice.status != InvoiceStatus.DRAFT:
         return invoice
-    net, tax = _due_parts(invoice)
-    lines = recipes.invoice_issued(net=net, tax=tax, currency=str(invoice.currency))
-    issue(book=book, invoice=invoice, lines=lines, now=now)
+    issue(book=book, invoice=invoice, lines=posted(invoice), now=now)
     return invoice
+
+
+def posted(invoice: Invoice) -> list[recipes.Line]:
+    """Give what issuing an invoice of usage posts: its net was unbilled before."""
+    net = invoice.amount_due - invoice.due_tax
+    return recipes.invoice_issued(net=net, tax=invoice.due_tax, currency=invoice.currency)
 
 
 def issue(*, book: Book, invoice: Invoice, lines: Sequence[recipes.Line], now: datetime) -> None:
     """Give a draft its number and post what it changes. The book must be locked."""
-    series = locks.lock_series(livemode=invoice.livemode)
-    series.last_number += 1
-    series.save(update_fields=["last_number"])
-    invoice.number = f"{series.prefix}{series.last_number:06d}"
+    invoice.number = locks.next_number(livemode=invoice.livemode)
     invoice.status = InvoiceStatus.OPEN if invoice.amount_due > 0 else InvoiceStatus.PAID
     invoice.issued_at = now
     invoice.due_at = now + DUE_AFTER
@@ -112,7 +130,7 @@ def issue(*, book: Book, invoice: Invoice, lines: Sequence[recipes.Line], now: d
                 document={
                     "invoice": invoice.number,
                     "due": money.plain(invoice.amount_due),
-                    **_facts(invoice.settlement),
+                    **_facts(invoice),
                 },
                 lines=lines,
             )
@@ -120,20 +138,15 @@ def issue(*, book: Book, invoice: Invoice, lines: Sequence[recipes.Line], now: d
     )
 
 
-def _facts(settlement: Settlement | None) -> dict[str, str]:
+def _facts(invoice: Invoice) -> dict[str, str]:
     """Give what the entry says beside its figures: the plan, and which tax is in it."""
+    adjustment = invoice.adjustment
+    settlement = invoice.settlement if adjustment is None else adjustment.settlement
     if settlement is None:
         return {}
     rate = settlement.totals["tax_rate"]
     taxed = {"tax_code": rate["name"], "jurisdiction": rate["jurisdiction"]} if rate else {}
     return {"product": settlement.subscription.version.plan.code, **taxed}
-
-
-def _due_parts(invoice: Invoice) -> tuple[Decimal, Decimal]:
-    """Give the net and the tax of what is due, as the settlement's payers say."""
-    assert invoice.settlement is not None, "this invoice comes from a settlement"
-    due = invoice.settlement.totals["due"]
-    return Decimal(due["net"]), Decimal(due["tax"])
 
 
 def finalize_drafts(*, book_id: int, now: datetime) -> int:

@@ -8,7 +8,7 @@ from aforo.periods import Period
 from billing import pipeline
 from billing.models import Settlement, SettlementKind, Subscription
 from billing.pipeline import advance, load, settle
-from billing.services import invoices
+from billing.services import invoices, statements
 from ledger.models import Book
 from pricing.models import BillingMode, Timing
 from wallets import reads
@@ -50,7 +50,9 @@ def open_cycle(
         return False
     opening.save(force_insert=True)
     settle.settle(book=book, settlement=opening, draft=draft, now=now, next_period=part)
-    if subscription.billing_mode != BillingMode.PREPAID and draft.lines:
+    if subscription.billing_mode == BillingMode.PREPAID:
+        statements.number_statements(book_id=book.pk)
+    elif draft.lines:
         invoice = invoices.draft_invoice(
             customer=subscription.customer, settlement=opening, draft=draft
         )

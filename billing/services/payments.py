@@ -63,7 +63,7 @@ def _receive(
     if invoice.status != InvoiceStatus.OPEN:
         raise NotOpen(f"The invoice {invoice} is {invoice.status}.")
     now = now_for(book)
-    applied = min(amount, invoice.amount_due - invoice.paid)
+    applied = min(amount, invoice.open)
     # Credits that are held back have not been sold yet, so nothing is receivable: what is paid for
     # them stays unapplied until the invoice is paid in full (FINANCE 3, event 4).
     held_back = invoice.top_up is not None and invoice.top_up.status == TopUpStatus.PENDING
@@ -91,7 +91,7 @@ def _receive(
         entry=entry,
     )
     invoice.paid += applied
-    if invoice.paid == invoice.amount_due:
+    if invoice.open == 0:
         invoice.status = InvoiceStatus.PAID
     invoice.save(update_fields=["paid", "status"])
     if invoice.status == InvoiceStatus.PAID:

@@ -32,7 +32,16 @@ from billing.models import (
 from billing.pipeline import advance, load, settle
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft, MetricUsage
-from billing.services import burning, cycles, fees, invoices, late, prepayment, subscriptions
+from billing.services import (
+    burning,
+    cycles,
+    fees,
+    invoices,
+    late,
+    prepayment,
+    statements,
+    subscriptions,
+)
 from ledger import services as ledger
 from ledger.models import Book
 from pricing import services as pricing
@@ -74,6 +83,7 @@ def settle_book(
     if not settled:
         # Whoever settled them before may have been killed on the way.
         invoices.finalize_drafts(book_id=book_id, now=issued_at)
+        statements.number_statements(book_id=book_id)
     if not wallets.is_anything_due(book_id=book_id, until=until):
         return settled
     counted = burning.count_for_lapse(book_id=book_id, until=until)
@@ -118,7 +128,10 @@ def settle_cycle(*, subscription: Subscription, now: datetime, run_id: UUID | No
             invoices.draft_invoice(customer=current.customer, settlement=settlement, draft=draft)
         _set_state(book, current, draft)
         _go_on(book, current, settlement, counted)
-    invoices.finalize_drafts(book_id=settlement.book_id, now=now)
+    if draft.billing_mode == "PREPAID":
+        statements.number_statements(book_id=settlement.book_id)
+    else:
+        invoices.finalize_drafts(book_id=settlement.book_id, now=now)
     return True
 
 
@@ -240,6 +253,7 @@ def _seal(subscription: Subscription, now: datetime) -> Settlement | None:
             full_ends_at=full.ends_at,
             sealed_at=now,
             currency=current.version.plan.currency,
+            billing_mode=current.billing_mode,
         )
         settlement.subscription = current
         current.usage_closed_through = current.current_ends_at

@@ -1,0 +1,387 @@
+"""Correct a settled cycle: give back what was charged too much, or charge what was forgotten
+(DECISIONS 36). The settlement and its documents stay as they were issued.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from aforo import money
+from aforo.errors import Conflict, FieldError, Invalid
+from aforo.money import ZERO
+from aforo.periods import Period
+from aforo.sandbox.services import now_for
+from billing.models import (
+    CycleBurn,
+    Invoice,
+    InvoiceStatus,
+    Settlement,
+    SettlementAdjustment,
+    SettlementStatus,
+    Subscription,
+    SubscriptionStatus,
+)
+from billing.pipeline import load, paid, settle
+from billing.pipeline.correction import Borne, Share, give_back
+from billing.pipeline.draft import Draft, Line
+from billing.pipeline.route import route
+from billing.pipeline.tax import tax
+from billing.services import arrears, cycles, invoices, subscriptions
+from billing.services.settlement import get_settlement
+from ledger import recipes
+from ledger import services as ledger
+from ledger.models import Book, Event
+from pricing.models import BillingMode
+from wallets import hooks, reads
+from wallets import services as wallets
+from wallets.answers import Answer, allocated
+from wallets.journal import Burn, Journal
+from wallets.journal import Draft as EntryDraft
+from wallets.models import CreditLot
+from wallets.services import keyed
+
+ADJUST = "POST /v1/settlements/adjust"
+# What returns to a lapsed lot that was paid for can be spent for so long at least.
+LIFE = timedelta(days=30)
+ARREARS = "ARREARS"
+
+
+class NotSettled(Conflict):
+    default_code = "not_settled"
+
+
+class InvoiceInDraft(Conflict):
+    default_code = "invoice_in_draft"
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A line: so much more, or below zero less, before tax."""
+
+    description: str
+    amount: Decimal
+    charge: str = ""
+
+    @property
+    def shown(self) -> dict[str, str]:
+        return {
+            "description": self.description,
+            "amount": money.plain(self.amount),
+            "charge": self.charge,
+        }
+
+
+@dataclass(slots=True)
+class _Work:
+    """An adjustment in the making; its amounts are above zero where somebody pays more."""
+
+    book: Book
+    settlement: Settlement
+    made: SettlementAdjustment
+    entry: EntryDraft
+    lots: list[tuple[CreditLot, Decimal]] = field(default_factory=list)
+    notes: list[ledger.EntryDraft] = field(default_factory=list)
+
+    @property
+    def now(self) -> datetime:
+        return self.entry.occurred_at
+
+    def write(self) -> None:
+        """Write the entries, and the adjustment that they belong to."""
+        self.entry.journal.write()
+        self.made.save(force_insert=True)
+        ledger.append(self.notes)
+
+
+@money.exact
+def adjust_settlement(
+    *,
+    livemode: bool,
+    settlement_id: UUID,
+    lines: Sequence[Correction],
+    reason: str,
+    key: str,
+    by: str,
+) -> Answer:
+    """Correct a settled cycle by the sum of the lines, once per key; tax follows by itself.
+
+    Below zero, what is open of arrears and invoices is given back first, then what was paid by
+    invoice, as the customer's credit (2210), then money lots, last burned first. Above zero, the
+    money credits alive now pay; the rest is invoiced, or in PREPAID becomes arrears.
+    Raises: UnknownSettlement, NotSettled, InvoiceInDraft; Invalid (`nothing_to_adjust`,
+    `not_payable`, `exceeds_settlement`).
+    """
+    found = get_settlement(livemode=livemode, settlement_id=settlement_id)
+    shown = [line.shown for line in lines]
+
+    def make(book: Book, operation_id: UUID) -> dict[str, object]:
+        settlement = Settlement.objects.select_related(
+            "subscription__customer__book", "subscription__version__plan", "subscription__offering"
+        ).get(pk=settlement_id)
+        net = _asked(settlement, lines)
+        entry = Journal().entry(
+            book=book,
+            event=Event.ADJUSTMENT,
+            occurred_at=now_for(book),
+            document={
+                "settlement": str(settlement_id),
+                "adjustment": str(operation_id),
+                "reason": reason,
+                "by": by,
+                "lines": "; ".join(f"{line['description']}: {line['amount']}" for line in shown),
+            },
+        )
+        made = SettlementAdjustment(
+            id=operation_id,
+            settlement=settlement,
+            lines=shown,
+            reason=reason,
+            by=by,
+            net=net,
+            created_at=entry.occurred_at,
+            entry_id=entry.id,
+        )
+        work = _Work(book, settlement, made, entry)
+        if net < 0:
+            _give_back(work)
+        else:
+            _charge(work, lines)
+        return _describe(work)
+
+    return keyed.once_in_book(
+        book_id=found.book_id,
+        key=key,
+        endpoint=ADJUST,
+        content={"settlement": settlement_id, "lines": shown, "reason": reason},
+        make=make,
+    )
+
+
+def _asked(settlement: Settlement, lines: Sequence[Correction]) -> Decimal:
+    """Give the sum of the lines.
+
+    Raises: NotSettled, Invalid.
+    """
+    if settlement.status != SettlementStatus.SETTLED:
+        raise NotSettled(f"The settlement is {settlement.status}.")
+    net = sum((line.amount for line in lines), ZERO)
+    if net == 0:
+        detail = "The lines sum to zero, which changes nothing."
+        raise Invalid([FieldError("/lines", "nothing_to_adjust", detail)])
+    if settlement.billing_mode == BillingMode.PREPAID:
+        return net
+    places = money.exponent(settlement.currency)
+    detail = f"Invoices in {settlement.currency} have {places} decimals."
+    faults = [
+        FieldError(f"/lines/{n}/amount", "not_payable", detail)
+        for n, line in enumerate(lines)
+        if money.round_amount(line.amount, settlement.currency) != line.amount
+    ]
+    if faults:
+        raise Invalid(faults)
+    return net
+
+
+def _give_back(work: _Work) -> None:
+    """Give back what was charged too much.
+
+    Raises: InvoiceInDraft, Invalid (`exceeds_settlement`).
+    """
+    shares, left = give_back(_bearers(work.settlement), -work.made.net)
+    if left > 0:
+        most = money.plain(-work.made.net - left)
+        detail = f"At most {most} before tax is left to give back of this settlement."
+        raise Invalid([FieldError("/lines", "exceeds_settlement", detail)])
+    for share in shares:
+        work.made.tax -= share.tax
+        if isinstance(share.source, Invoice):
+            _credit(work, share.source, share)
+        elif isinstance(share.source, CycleBurn):
+            _return(work, share.source, share)
+        else:
+            _forgive(work, share)
+    work.write()
+    wallets.lapse_returned(work.entry.journal.returned)
+    arrears.pay_arrears(work.book)
+
+
+def _bearers(settlement: Settlement) -> list[Borne]:
+    """List who bears the cycle: arrears, invoices with the open ones first, then money lots."""
+    bearers = []
+    owed = settlement.arrears - settlement.arrears_paid
+    if owed > 0:
+        bearers.append(Borne(ARREARS, owed, owed - settle.open_tax(settlement)))
+    for invoice in sorted(_invoices(settlement), key=lambda each: each.open == 0):
+        gross = invoice.amount_due - invoice.credited - invoice.returned
+        if gross > 0:
+            net = gross - money.proportion(invoice.due_tax, gross, invoice.amount_due)
+            bearers.append(Borne(invoice, gross, net, invoice.currency))
+    burns = paid.by_lot(settlement=settlement)
+    money_lots = CreditLot.objects.filter(pk__in=burns, wallet__isnull=False)
+    is_money = set(money_lots.values_list("pk", flat=True))
+    bearers += [
+        Borne(burn, burn.quantity, burn.quantity - burn.tax)
+        for lot, burn in reversed(burns.items())
+        if lot in is_money and burn.quantity > 0
+    ]
+    return bearers
+
+
+def _invoices(settlement: Settlement) -> list[Invoice]:
+    """Give the invoice of the cycle, and those of what was added to it.
+
+    Raises: InvoiceInDraft.
+    """
+    added = Invoice.objects.filter(adjustment__settlement=settlement)
+    found = [
+        *Invoice.objects.filter(settlement=settlement),
+        *added.order_by("created_at", "pk"),
+    ]
+    if any(invoice.status == InvoiceStatus.DRAFT for invoice in found):
+        raise InvoiceInDraft("The invoice is not final yet; adjust the settlement after that.")
+    return found
+
+
+def _credit(work: _Work, invoice: Invoice, share: Share) -> None:
+    """Lower what is open of an invoice; what was paid of it becomes the customer's credit."""
+    credited = min(share.gross, invoice.open)
+    returned = share.gross - credited
+    tax_credited = money.proportion(share.tax, credited, share.gross)
+    lines = []
+    for gross, its_tax, given_to in (
+        (credited, tax_credited, recipes.RECEIVABLE),
+        (returned, share.tax - tax_credited, recipes.CUSTOMER_CREDIT),
+    ):
+        lines += recipes.credit_note(
+            earned=gross - its_tax, tax=its_tax, currency=invoice.currency, given_to=given_to
+        )
+    work.notes.append(
+        ledger.EntryDraft(
+            book=work.book,
+            event=Event.CREDIT_NOTE,
+            occurred_at=work.now,
+            document={"invoice": str(invoice), "adjustment": str(work.made.pk)},
+            lines=lines,
+        )
+    )
+    invoice.credited += credited
+    invoice.returned += returned
+    if invoice.open == 0:
+        invoice.status = InvoiceStatus.PAID
+    invoice.save(update_fields=["credited", "returned", "status"])
+    work.made.receivable -= credited
+    work.made.customer_credit -= returned
+
+
+def _return(work: _Work, burn: CycleBurn, share: Share) -> None:
+    """Return credits to the lot that gave them: a lapsed one that was paid for lives on, for our
+    own overcharge is never breakage (DECISIONS 33).
+    """
+    lot = paid.take_back(work.entry, burn, quantity=share.gross, tax=share.tax)
+    if lot.carrying > 0 and lot.expires_at is not None and lot.expires_at <= work.now:
+        subscription = work.settlement.subscription
+        following = cycles.period_of(subscription, subscription.cycle + 1)
+        work.entry.move_expiry(lot, max(following.ends_at, work.now + LIFE))
+    else:
+        work.entry.note_return(lot, share.gross)
+    work.made.wallet -= share.gross
+    work.lots.append((lot, share.gross))
+
+
+def _forgive(work: _Work, share: Share) -> None:
+    """Ask for less of what is open; nothing was posted for it yet."""
+    work.settlement.arrears -= share.gross
+    work.settlement.arrears_tax -= share.tax
+    work.settlement.save(update_fields=["arrears", "arrears_tax"])
+    work.made.arrears -= share.gross
+
+
+def _charge(work: _Work, lines: Sequence[Correction]) -> None:
+    """Charge more: stages Tax and Route say who pays, as at the cycle's end."""
+    settlement, made = work.settlement, work.made
+    draft = _priced(work, lines)
+    payers = {payer.lot: payer for payer in draft.payers if payer.lot is not None}
+    lots = CreditLot.objects.select_related("unit_wallet__metric").in_bulk(payers)
+    burned = {lot: Burn(payer.gross, tax=payer.tax) for lot, payer in payers.items()}
+    paid.burn_more(work.entry, settlement=settlement, lots=lots, burned=burned)
+    settle.accrue(work.entry, draft)
+    made.tax = draft.total - made.net
+    made.receivable, made.arrears = draft.to_invoice, draft.arrears
+    made.wallet = sum(draft.from_wallet.values(), ZERO)
+    work.lots += [(lots[lot], burn.quantity) for lot, burn in burned.items()]
+    work.write()
+    if draft.arrears > 0:
+        _owe(work, draft)
+    if draft.is_rounded:
+        invoice = invoices.draft_invoice(
+            customer=settlement.subscription.customer,
+            settlement=settlement,
+            draft=draft,
+            adjustment=made,
+        )
+        invoices.issue(
+            book=work.book, invoice=invoice, lines=invoices.posted(invoice), now=work.now
+        )
+    hooks.credits_fell([work.book.pk])
+
+
+def _priced(work: _Work, lines: Sequence[Correction]) -> Draft:
+    settlement = work.settlement
+    version = settlement.subscription.version
+    draft = Draft(
+        currency=settlement.currency,
+        billing_mode=settlement.billing_mode,
+        period=Period(settlement.starts_at, settlement.ends_at),
+        lines=tuple(
+            Line("ADJUSTMENT", line.description, line.amount, charge=line.charge) for line in lines
+        ),
+        subtotal=work.made.net,
+        tax_rate=load.tax_rate_of(settlement.subscription.customer, settlement.ends_at),
+        money_order=tuple(version.burn_order),
+    )
+    alive = [lot for lot in reads.open_lots([work.book.pk]) if reads.is_alive(lot, work.now)]
+    return route(tax(load.with_credits(draft, book=work.book, lots=alive)))
+
+
+def _owe(work: _Work, draft: Draft) -> None:
+    """Add to the arrears what PREPAID credits do not cover, which suspends."""
+    settlement = work.settlement
+    settlement.arrears += draft.arrears
+    settlement.arrears_tax += sum((p.tax for p in draft.payers if p.kind == ARREARS), ZERO)
+    settlement.save(update_fields=["arrears", "arrears_tax"])
+    running = Subscription.objects.filter(
+        pk=settlement.subscription_id, status=SubscriptionStatus.ACTIVE
+    )
+    for subscription in running:
+        subscriptions.set_status(
+            book=work.book, subscription=subscription, status=SubscriptionStatus.SUSPENDED
+        )
+
+
+def _describe(work: _Work) -> dict[str, object]:
+    made = work.made
+    invoice = Invoice.objects.filter(adjustment=made).first()
+    return {
+        "id": made.pk,
+        "settlement": made.settlement_id,
+        "customer_id": work.book.key,
+        "currency": work.settlement.currency,
+        "lines": made.lines,
+        "net": made.net,
+        "tax": made.tax,
+        "total": made.net + made.tax,
+        "receivable": made.receivable,
+        "customer_credit": made.customer_credit,
+        "arrears": made.arrears,
+        "wallet": made.wallet,
+        "allocations": [allocated(lot, quantity) for lot, quantity in work.lots],
+        "invoice": None if invoice is None else invoice.number,
+        "reason": made.reason,
+        "by": made.by,
+        "entry": made.entry_id,
+        "occurred_at": made.created_at,
+    }
