@@ -19,7 +19,6 @@ from billing.models import (
     InvoiceLine,
     InvoiceSeries,
     Payment,
-    Settlement,
     SettlementRun,
     SettlementRunItem,
     Subscription,
@@ -91,15 +90,6 @@ class UsageEventAdmin(ReadOnlyAdmin):
     search_fields = ["book__key", "key", "metric__code"]
     ordering = ["-id"]
     show_full_result_count = False
-
-
-@admin.register(Settlement)
-class SettlementAdmin(ReadOnlyAdmin):
-    list_display = ["book", "cycle", "starts_at", "ends_at", "status", "currency", "arrears"]
-    list_filter = ["status", "book__livemode", "ends_at"]
-    list_select_related = ["book"]
-    search_fields = ["book__key", "=id"]
-    ordering = ["-id"]
 
 
 @admin.register(CycleBurn)

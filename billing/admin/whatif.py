@@ -120,7 +120,9 @@ class TriedVersionAdmin(RatePlanVersionAdmin):
             except DomainError as error:
                 form.add_error(None, error.detail)
         context = pages.preview(shown, version.plan.currency) if shown else {}
-        return self._page(request, "preview", f"Preview of {version}", form=form, **context)
+        return self._page(
+            request, "whatif/preview.html", f"Preview of {version}", form=form, **context
+        )
 
     @page_action(description="Backtest", url_path="backtest")
     def backtest(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -139,11 +141,14 @@ class TriedVersionAdmin(RatePlanVersionAdmin):
                 return HttpResponseRedirect(
                     reverse("admin:billing_backtest_change", args=[started.pk])
                 )
-        return self._page(request, "ask", f"Backtest of {version}", form=form)
+        title = f"Backtest of {version}"
+        return self._page(request, "adminui/ask.html", title, form=form, label="Run the backtest")
 
-    def _page(self, request: HttpRequest, name: str, title: str, **context: Any) -> HttpResponse:
+    def _page(
+        self, request: HttpRequest, template: str, title: str, **context: Any
+    ) -> HttpResponse:
         whole = {**self.admin_site.each_context(request), "title": title, "opts": self.opts}
-        return render(request, f"whatif/{name}.html", {**whole, **context})
+        return render(request, template, {**whole, **context})
 
 
 def _version(object_id: str) -> RatePlanVersion:

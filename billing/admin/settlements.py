@@ -1,0 +1,109 @@
+"""Settlements in the back office, and what corrects them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+
+from aforo.adminui import Form, ReadOnlyAdmin, ReadOnlyInline, page_action
+from aforo.errors import DomainError
+from aforo.ids import new_id
+from billing.models import Settlement, SettlementAdjustment
+from billing.services import corrections
+
+
+class AdjustForm(Form):
+    """A correction of one line; `key` makes it happen once however often it is sent."""
+
+    description = forms.CharField(max_length=300)
+    amount = forms.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        help_text="Before tax. Below zero gives back: what is open first, then what was paid.",
+    )
+    reason = forms.CharField(max_length=300)
+    key = forms.CharField(max_length=255)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["key"].widget = forms.HiddenInput()
+
+    def lines(self) -> list[corrections.Correction]:
+        """Give what was typed in."""
+        data = self.cleaned_data
+        return [corrections.Correction(data["description"], data["amount"])]
+
+
+class AdjustmentInline(ReadOnlyInline):
+    model = SettlementAdjustment
+    fields = ["created_at", "net", "tax", "reason", "by"]
+    ordering = ["created_at"]
+
+
+@admin.register(Settlement)
+class SettlementAdmin(ReadOnlyAdmin):
+    list_display = [
+        "book", "cycle", "starts_at", "ends_at", "status", "statement_number", "currency",
+        "arrears",
+    ]  # fmt: skip
+    list_filter = ["status", "billing_mode", "book__livemode", "ends_at"]
+    list_select_related = ["book"]
+    search_fields = ["book__key", "statement_number", "=id"]
+    ordering = ["-id"]
+    inlines = [AdjustmentInline]
+    actions_detail = ["adjust"]
+
+    @page_action(description="Adjust", url_path="adjust")
+    def adjust(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Correct a settled cycle, in the name of who is logged in."""
+        found = get_object_or_404(Settlement.objects.select_related("book"), pk=object_id)
+        if not request.user.has_perm("billing.add_settlementadjustment"):
+            raise PermissionDenied
+        form = AdjustForm(request.POST or None, initial={"key": f"admin-{new_id()}"})
+        if request.method == "POST" and form.is_valid() and self._adjusted(request, found, form):
+            return HttpResponseRedirect(reverse("admin:billing_settlement_change", args=[found.pk]))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Adjust {found.book.key}, {found}",
+            "opts": self.opts,
+            "form": form,
+            "label": "Adjust",
+        }
+        return render(request, "adminui/ask.html", context)
+
+    def _adjusted(self, request: HttpRequest, found: Settlement, form: AdjustForm) -> bool:
+        """Call the service; tell whether it accepted, else the form says why not."""
+        try:
+            corrections.adjust_settlement(
+                livemode=found.book.livemode,
+                settlement_id=found.pk,
+                lines=form.lines(),
+                reason=form.cleaned_data["reason"],
+                key=form.cleaned_data["key"],
+                by=f"Back office: {request.user}",
+            )
+        except DomainError as error:
+            form.add_error(None, error.detail)
+            return False
+        amount = form.cleaned_data["amount"]
+        text = f"{found}: adjusted by {amount.normalize():f} {found.currency} before tax."
+        self.message_user(request, text, messages.SUCCESS)
+        return True
+
+
+@admin.register(SettlementAdjustment)
+class SettlementAdjustmentAdmin(ReadOnlyAdmin):
+    list_display = [
+        "created_at", "settlement", "net", "tax", "receivable", "customer_credit", "arrears",
+        "wallet", "reason", "by",
+    ]  # fmt: skip
+    list_filter = ["settlement__book__livemode", "created_at"]
+    list_select_related = ["settlement"]
+    search_fields = ["settlement__book__key", "reason", "by", "=settlement__id"]
+    ordering = ["-created_at"]
