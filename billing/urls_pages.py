@@ -13,5 +13,10 @@ urlpatterns = [
         admin.site.admin_view(exports.export_file),
         name="export_file",
     ),
+    path(
+        "exports/<int:batch_id>/",
+        admin.site.admin_view(exports.export_receipts),
+        name="export_receipts",
+    ),
     path("reports/<str:name>/", admin.site.admin_view(reports.report_page), name="report"),
 ]

@@ -7,13 +7,14 @@ import json
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 
-from aforo.errors import DomainError
+from aforo.errors import DomainError, Invalid
 from billing import reports
-from ledger.exports import batches
+from ledger.exports import batches, receipts
 from ledger.models import ExportBatch, ExportFormat
 from wallets.reports import lots
 
@@ -42,7 +43,8 @@ def export_list(request: HttpRequest) -> HttpResponse:
             raise PermissionDenied
         if form.is_valid() and _export(request, form):
             return redirect("exports")
-    made = ExportBatch.objects.order_by("-created_at", "-pk")[:SHOWN]
+    counted = ExportBatch.objects.annotate(received=Count("receipts"))
+    made = counted.order_by("-created_at", "-pk")[:SHOWN]
     context = {
         **admin.site.each_context(request),
         "title": "Exports",
@@ -74,6 +76,56 @@ def _export(request: HttpRequest, form: ExportForm) -> bool:
         messages.error(request, error.detail)
         return False
     messages.success(request, f"{batch}: {batch.entries} entries, {batch.rows} lines.")
+    return True
+
+
+class ReceiptForm(forms.Form):
+    """What the accounting system called a batch, or its journals."""
+
+    lines = forms.CharField(
+        label="Their ids",
+        help_text="A journal's id, a comma, its id there: one a line. Or their id of the import.",
+        widget=forms.Textarea(attrs={"rows": 6}),
+    )
+
+
+def export_receipts(request: HttpRequest, batch_id: int) -> HttpResponse:
+    """Show what the accounting system called a batch's journals, and take more of it."""
+    if not request.user.has_perm("ledger.view_exportbatch"):
+        raise PermissionDenied
+    batch = get_object_or_404(ExportBatch, pk=batch_id)
+    form = ReceiptForm(request.POST or None)
+    if request.method == "POST":
+        if not request.user.has_perm("ledger.add_exportreceipt"):
+            raise PermissionDenied
+        if form.is_valid() and _receive(request, batch, form.cleaned_data["lines"]):
+            return redirect("export_receipts", batch_id)
+    kept = dict(batch.receipts.order_by("journal").values_list("journal", "target_id"))
+    journals = batch.journal_ids or [journal for journal in kept if journal][:SHOWN]
+    context = {
+        **admin.site.each_context(request),
+        "title": str(batch),
+        "form": form,
+        "batch": batch,
+        "whole": kept.get(""),
+        "journals": [(journal, kept.get(journal)) for journal in journals],
+    }
+    return render(request, "reports/receipts.html", context)
+
+
+def _receive(request: HttpRequest, batch: ExportBatch, lines: str) -> bool:
+    """Keep receipts; say what came of it."""
+    try:
+        new = receipts.record(
+            batch, receipts.read(lines), now=timezone.now(), by=request.user.get_username()
+        )
+    except Invalid as error:
+        messages.error(request, error.errors[0].detail)
+        return False
+    except DomainError as error:
+        messages.error(request, error.detail)
+        return False
+    messages.success(request, f"{new} new.")
     return True
 
 

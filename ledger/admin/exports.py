@@ -25,5 +25,5 @@ class ExportBatchAdmin(ReadOnlyAdmin):
         "number", "format", "starts_on", "livemode", "entries", "rows", "created_at", "created_by",
     ]  # fmt: skip
     list_filter = ["format", "livemode", "starts_on"]
-    search_fields = ["receipt", "=sha256"]
+    search_fields = ["=receipts__target_id", "=sha256"]
     ordering = ["-created_at"]

@@ -199,6 +199,7 @@ def _write_journals(
             file.write(keeping.line(cells, separator=target.separator))
     file.close()
     batch.journals = len(made)
+    batch.journal_ids = [journal.id for journal in named]
     batch.residues = {key: money.plain(residue) for key, residue in sorted(residues.items())}
     batch.totals = _totals(made)
 

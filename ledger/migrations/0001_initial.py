@@ -115,7 +115,7 @@ class Migration(migrations.Migration):
                 ('mapping_version', models.CharField(max_length=64)),
                 ('chart_version', models.CharField(max_length=64)),
                 ('sha256', models.CharField(max_length=64)),
-                ('receipt', models.CharField(blank=True, help_text="The accounting system's id of the import.", max_length=200)),
+                ('journal_ids', models.JSONField(blank=True, default=list, help_text="What its journals are called in the file; the generic one has the entries' ids.")),
             ],
             options={
                 'verbose_name_plural': 'export batches',
@@ -142,6 +142,19 @@ class Migration(migrations.Migration):
                 ('through', models.BigIntegerField()),
                 ('batch', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='ranges', to='ledger.exportbatch')),
                 ('book', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.book')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='ExportReceipt',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('journal', models.CharField(blank=True, help_text='Empty: the whole batch.', max_length=40)),
+                ('target_id', models.CharField(max_length=200, verbose_name='its id there')),
+                ('livemode', models.BooleanField()),
+                ('format', models.CharField(choices=[('GENERIC', 'Generic CSV, one line a side'), ('QUICKBOOKS', 'QuickBooks Online'), ('XERO', 'Xero manual journals'), ('NETSUITE', 'NetSuite'), ('INTACCT', 'Sage Intacct'), ('FEC', 'French FEC')], max_length=10)),
+                ('recorded_at', models.DateTimeField()),
+                ('recorded_by', models.CharField(max_length=150)),
+                ('batch', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='receipts', to='ledger.exportbatch')),
             ],
         ),
         migrations.CreateModel(
@@ -351,6 +364,18 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='exportrange',
             constraint=models.CheckConstraint(condition=models.Q(('after__gte', 0), ('through__gt', models.F('after'))), name='ledger_exportrange_order'),
+        ),
+        migrations.AddConstraint(
+            model_name='exportreceipt',
+            constraint=models.UniqueConstraint(fields=('batch', 'journal'), name='ledger_exportreceipt_once'),
+        ),
+        migrations.AddConstraint(
+            model_name='exportreceipt',
+            constraint=models.UniqueConstraint(condition=models.Q(('journal', ''), _negated=True), fields=('livemode', 'format', 'target_id'), name='ledger_exportreceipt_target'),
+        ),
+        migrations.AddConstraint(
+            model_name='exportreceipt',
+            constraint=models.CheckConstraint(condition=models.Q(('target_id', ''), _negated=True), name='ledger_exportreceipt_given'),
         ),
         migrations.AddConstraint(
             model_name='glmapping',

@@ -10,7 +10,14 @@ from ledger.models.books import (
     Side,
     Statement,
 )
-from ledger.models.exports import ExportBatch, ExportFormat, ExportPart, ExportRange, GlMapping
+from ledger.models.exports import (
+    ExportBatch,
+    ExportFormat,
+    ExportPart,
+    ExportRange,
+    ExportReceipt,
+    GlMapping,
+)
 from ledger.models.periods import CloseFile, ClosePack, Period, PeriodStatus, Reopening
 from ledger.models.policies import (
     BonusAllocation,
@@ -36,6 +43,7 @@ __all__ = [
     "ExportFormat",
     "ExportPart",
     "ExportRange",
+    "ExportReceipt",
     "FourEyes",
     "GlMapping",
     "ManualAdjustment",

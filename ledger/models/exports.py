@@ -4,7 +4,7 @@ Guarantees, held by the database:
 - the batches of a mode and format are numbered once;
 - of a book, month and format, no two batches begin after the same entry, and the entries of a
   batch are its ranges, so that an entry exported in a format is not exported in it again;
-- ranges and files are never changed or deleted (triggers, ENABLE ALWAYS).
+- ranges, files and receipts are never changed or deleted (triggers, ENABLE ALWAYS).
 """
 
 from __future__ import annotations
@@ -87,8 +87,10 @@ class ExportBatch(models.Model):
     mapping_version = models.CharField(max_length=64)
     chart_version = models.CharField(max_length=64)
     sha256 = models.CharField(max_length=64)
-    receipt = models.CharField(
-        max_length=200, blank=True, help_text="The accounting system's id of the import."
+    journal_ids = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="What its journals are called in the file; the generic one has the entries' ids.",
     )
 
     class Meta:
@@ -148,3 +150,35 @@ class ExportPart(models.Model):
 
     def __str__(self) -> str:
         return f"{self.batch_id}.{self.position}"
+
+
+class ExportReceipt(models.Model):
+    """What the accounting system called what it took from a batch: one of its journals or, with
+    none named, the whole import.
+    """
+
+    batch = models.ForeignKey(
+        ExportBatch, on_delete=models.PROTECT, related_name="receipts", db_index=False
+    )
+    journal = models.CharField(max_length=40, blank=True, help_text="Empty: the whole batch.")
+    target_id = models.CharField("its id there", max_length=200)
+    # The batch's own, repeated here for the unique key.
+    livemode = models.BooleanField()
+    format = models.CharField(max_length=10, choices=ExportFormat.choices)
+    recorded_at = models.DateTimeField()
+    recorded_by = models.CharField(max_length=150)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["batch", "journal"], name="ledger_exportreceipt_once"),
+            # An id of theirs stands for one journal only.
+            models.UniqueConstraint(
+                fields=["livemode", "format", "target_id"],
+                condition=~Q(journal=""),
+                name="ledger_exportreceipt_target",
+            ),
+            models.CheckConstraint(condition=~Q(target_id=""), name="ledger_exportreceipt_given"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.journal or self.batch} is {self.target_id}"
