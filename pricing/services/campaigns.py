@@ -257,6 +257,11 @@ def claim(*, campaign: Campaign, each: Decimal, grants: int = 1, clip: bool = Fa
     return wanted
 
 
+def give_back(*, campaign_id: int, quantity: Decimal) -> None:
+    """Return to a campaign's budget what was taken back unspent; its grant still counts as one."""
+    Campaign.objects.filter(pk=campaign_id).update(spent=F("spent") - quantity)
+
+
 def _take(rows: QuerySet[Campaign], claimed: Claimed) -> bool:
     taken = rows.update(spent=F("spent") + claimed.quantity, grants=F("grants") + claimed.grants)
     return taken == 1

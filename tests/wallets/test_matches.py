@@ -12,7 +12,8 @@ from ledger.models import Book, Entry
 from tests import campaigns, factories
 from tests.campaigns import MATCH
 from tests.factories import FEBRUARY
-from wallets.models import CampaignGrant, CreditLot
+from wallets import services as wallets
+from wallets.models import CampaignGrant, CreditLot, TopUp
 
 pytestmark = pytest.mark.django_db
 
@@ -84,3 +85,21 @@ def test_a_repeated_top_up_is_matched_once(book: Book) -> None:
     factories.top_up("cust_1", "100", name="same")
 
     assert campaigns.given("MORE") == [("cust_1", "20")]
+
+
+def test_a_lost_dispute_returns_what_was_unspent_of_the_match_to_the_budget(book: Book) -> None:
+    """20 of 25 match 100.00; 8 of the 20 are burned, so 12 return, and 17 can be given again."""
+    campaigns.running("MORE", MATCH, budget="25")
+    factories.top_up("cust_1", "100")
+    factories.debit("cust_1", "8")
+    bought = TopUp.objects.get()
+
+    for state in ("opened", "lost"):
+        wallets.dispute(livemode=False, top_up_id=bought.pk, state=state, key=state)
+
+    assert campaigns.counters("MORE") == (8, 1)
+    assert proof.verify().ok
+    factories.grant("cust_1", "50", name="pays what is owed")
+    factories.top_up("cust_1", "100", name="again")
+    assert campaigns.counters("MORE") == (25, 2)
+    assert campaigns.given("MORE") == [("cust_1", "20"), ("cust_1", "17")]

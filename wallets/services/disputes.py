@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -14,11 +15,13 @@ from aforo.sandbox.services import now_for
 from aforo.webhooks.models import EventType
 from ledger import recipes
 from ledger.models import Book, Event
+from pricing import services as pricing
 from wallets import hooks, notices, reads, waterfall
 from wallets.answers import Answer
 from wallets.journal import Draft, Journal
 from wallets.models import (
     AutoRefill,
+    CampaignGrant,
     Channel,
     CreditLot,
     Dispute,
@@ -139,12 +142,21 @@ def _lose(bought: TopUp, draft: Draft, now: datetime) -> Decimal:
 
     What is held counts as spent: captures are honoured, and what is released pays the claim.
     """
-    free = CreditLot.objects.filter(top_up=bought, remaining__gt=F("held")).order_by("id")
+    free = list(CreditLot.objects.filter(top_up=bought, remaining__gt=F("held")).order_by("id"))
+    _return_to_campaigns(free)
     revoked = [draft.revoke(lot) for lot in free]
     CreditLot.objects.filter(top_up=bought).update(frozen_at=None)
     owed = bought.disputed - sum((part.carrying for part in revoked), ZERO)
     draft.lines += recipes.dispute_lost(unused=revoked, earned=owed, currency=bought.currency)
     return owed
+
+
+def _return_to_campaigns(lots: Iterable[CreditLot]) -> None:
+    """Give campaigns back what is taken away unspent of what they added (DECISIONS 39)."""
+    free = {lot.id: lot.remaining - lot.held for lot in lots}
+    given = CampaignGrant.objects.filter(lot__in=free).order_by("campaign_id")
+    for campaign_id, lot_id in given.values_list("campaign_id", "lot_id"):
+        pricing.give_back(campaign_id=campaign_id, quantity=free[lot_id])
 
 
 _STEPS = {Dispute.OPENED: _open, Dispute.WON: _win, Dispute.LOST: _lose}
