@@ -358,6 +358,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ('quantity', models.DecimalField(decimal_places=6, max_digits=20)),
+                ('captured', models.DecimalField(decimal_places=6, default=0, max_digits=20)),
                 ('properties', models.JSONField(default=dict)),
                 ('status', models.CharField(choices=[('HELD', 'Held'), ('CAPTURED', 'Captured'), ('VOIDED', 'Voided'), ('EXPIRED', 'Expired')], default='HELD', max_length=8)),
                 ('created_at', models.DateTimeField()),
@@ -555,7 +556,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='usagereservation',
-            constraint=models.CheckConstraint(condition=models.Q(('expires_at__gt', models.F('created_at')), ('quantity__gt', 0)), name='billing_usagereservation_sound'),
+            constraint=models.CheckConstraint(condition=models.Q(('captured__gte', 0), ('expires_at__gt', models.F('created_at')), ('quantity__gt', 0)), name='billing_usagereservation_sound'),
         ),
         migrations.AddConstraint(
             model_name='usagereservation',

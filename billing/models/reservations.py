@@ -13,7 +13,8 @@ from wallets.models import Reservation, ReservationStatus
 
 
 class UsageReservation(models.Model):
-    """Credits held for so much usage of a metric; captured once, with the real quantity.
+    """Credits held for so much usage of a metric; captured with the real quantity, whole or in
+    parts.
 
     What it holds of units and of money are two reservations of the wallets, which time out by
     themselves.
@@ -26,6 +27,7 @@ class UsageReservation(models.Model):
         Metric, on_delete=models.PROTECT, db_constraint=False, related_name="+"
     )
     quantity = models.DecimalField(max_digits=20, decimal_places=6)
+    captured = models.DecimalField(max_digits=20, decimal_places=6, default=0)
     properties = models.JSONField(default=dict)
     holds: models.ManyToManyField[Reservation, models.Model] = models.ManyToManyField(
         Reservation, related_name="usage"
@@ -40,7 +42,7 @@ class UsageReservation(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(quantity__gt=0, expires_at__gt=F("created_at")),
+                condition=Q(quantity__gt=0, captured__gte=0, expires_at__gt=F("created_at")),
                 name="billing_usagereservation_sound",
             ),
             models.CheckConstraint(

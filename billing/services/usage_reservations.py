@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -27,7 +28,7 @@ from wallets.engine import (
     UnknownReservation,
     VoidRequest,
 )
-from wallets.models import CreditLot, Reservation, ReservationStatus
+from wallets.models import CreditLot, Hold, Reservation, ReservationStatus
 from wallets.services import keyed
 
 ZERO = Decimal(0)
@@ -99,13 +100,25 @@ def _hold(
     book: Book, reservation: UsageReservation, charged: Charged, key: str
 ) -> list[Reservation]:
     """Hold, wallet by wallet, what the usage would burn of each lot."""
-    fresh = CreditLot.objects.select_related("wallet", "unit_wallet__metric").in_bulk(
-        [change.lot.id for change in charged.changes]
-    )
+    fresh = _fresh([change.lot.id for change in charged.changes])
+    parts = [(fresh[change.lot.id], change.quantity) for change in charged.changes]
+    return _hold_parts(book, reservation, parts, reservation.created_at, key)
+
+
+def _fresh(lots: Collection[UUID]) -> dict[UUID, CreditLot]:
+    return CreditLot.objects.select_related("wallet", "unit_wallet__metric").in_bulk(lots)
+
+
+def _hold_parts(
+    book: Book,
+    reservation: UsageReservation,
+    held: Iterable[tuple[CreditLot, Decimal]],
+    now: datetime,
+    key: str,
+) -> list[Reservation]:
     by_wallet: dict[tuple[int | None, int | None], list[tuple[CreditLot, Decimal]]] = {}
-    for change in charged.changes:
-        lot = fresh[change.lot.id]
-        by_wallet.setdefault((lot.wallet_id, lot.unit_wallet_id), []).append((lot, change.quantity))
+    for lot, quantity in held:
+        by_wallet.setdefault((lot.wallet_id, lot.unit_wallet_id), []).append((lot, quantity))
     made = []
     for parts in by_wallet.values():
         wallet = parts[0][0].wallet or parts[0][0].unit_wallet
@@ -116,7 +129,7 @@ def _hold(
                 wallet=wallet,
                 parts=parts,
                 quantity=sum((part for _, part in parts), ZERO),
-                now=reservation.created_at,
+                now=now,
                 expires_at=reservation.expires_at,
                 document={"key": key, "usage_reservation": str(reservation.pk)},
             )
@@ -155,7 +168,8 @@ def is_usage(*, livemode: bool, reservation_id: UUID) -> bool:
 def capture_usage(*, livemode: bool, request: CaptureRequest) -> Answer:
     """Release what is held and charge the real quantity, in one transaction.
 
-    Held lots pay even where their time is over. Captured once: what is not used is released.
+    Held lots pay even where their time is over. What is not used is released, or held on unless
+    the capture is `final`.
     Raises: UnknownReservation, ReservationExpired, ReservationClosed; Invalid
     (`exceeds_reservation` unless `allow_more`); NotCovered.
     """
@@ -166,28 +180,37 @@ def capture_usage(*, livemode: bool, request: CaptureRequest) -> Answer:
         quantity = _captured(request, reservation)
         metric, now = reservation.metric, now_for(book)
         subscription = realtime.subscription_for(book, metric)
-        held_lots = set(reservation.holds.values_list("holds__lot", flat=True))
+        held = _held(reservation)
         # What was metered may not take the credits that are held for this.
         before = realtime.caught_up(book=book, subscription=subscription)
         freed = _let_go(book, reservation, ReservationStatus.CAPTURED, now)
-        if quantity > reservation.quantity:
+        if quantity > reservation.quantity - reservation.captured:
             realtime.check_open(subscription)
         charged = realtime.charge(
             book=book,
             subscription=subscription,
             metric=metric,
             ask=Ask(book.key, metric.code, quantity, request.key, None, reservation.properties),
-            event_key=f"reservation:{reservation.pk}",
+            event_key=f"capture:{operation_id}",
             document={"key": request.key, "usage_reservation": str(reservation.pk)},
             before=before,
-            also_pays=lambda lot: lot.id in held_lots,
+            also_pays=lambda lot: lot.id in held,
         )
+        reservation.captured += quantity
+        kept = [] if request.final else _kept(held, charged)
+        if not request.final:
+            reservation.status, reservation.ended_at = ReservationStatus.HELD, None
+            reservation.holds.add(*_hold_parts(book, reservation, kept, now, request.key))
+        reservation.save(update_fields=["captured", "status", "ended_at"])
         wallets.lapse_returned(freed.returned)
         return {
             "id": operation_id,
             **realtime.describe(book, metric, charged),
             "reservation": reservation.pk,
             "status": reservation.status,
+            "captured": reservation.captured,
+            "held": sum((part for lot, part in kept if lot.wallet_id is not None), ZERO),
+            "held_units": sum((part for lot, part in kept if lot.wallet_id is None), ZERO),
         }
 
     tallying.keep_up_book(book_id=found.book_id)
@@ -253,16 +276,48 @@ def _open(reservation_id: UUID, now: datetime) -> UsageReservation:
     return reservation
 
 
+def _held(reservation: UsageReservation) -> dict[UUID, Decimal]:
+    """Give what is held of each lot, in the order that was frozen when it was reserved."""
+    holds = Hold.objects.filter(
+        reservation__usage=reservation, reservation__status=ReservationStatus.HELD
+    ).order_by("reservation", "position")
+    return {hold.lot_id: hold.open for hold in holds}
+
+
+def _kept(held: Mapping[UUID, Decimal], charged: Charged) -> list[tuple[CreditLot, Decimal]]:
+    """Say what stays held after a part was captured: as much as was held less what it burned, and
+    nothing that is spent.
+    """
+    burned = {change.lot.id: change.quantity for change in charged.changes}
+    fresh = _fresh({*held, *burned})
+    room = dict.fromkeys((True, False), ZERO)
+    for sign, amounts in ((1, held), (-1, burned)):
+        for lot_id, quantity in amounts.items():
+            room[fresh[lot_id].wallet_id is not None] += sign * quantity
+    kept = []
+    for lot_id, quantity in held.items():
+        lot = fresh[lot_id]
+        is_money = lot.wallet_id is not None
+        part = min(quantity - burned.get(lot_id, ZERO), lot.available, room[is_money])
+        if part > 0:
+            kept.append((lot, part))
+            room[is_money] -= part
+    return kept
+
+
 def _captured(request: CaptureRequest, reservation: UsageReservation) -> Decimal:
-    """Give the real quantity.
+    """Give the real quantity; all that is left where nothing is said.
 
     Raises: Invalid.
     """
     if request.amount is not None:
         raise Invalid([FieldError("/amount", "invalid", "Usage is captured by quantity.")])
-    quantity = reservation.quantity if request.quantity is None else request.quantity
-    if quantity > reservation.quantity and not request.allow_more:
-        detail = f"{money.plain(reservation.quantity)} is reserved; allow_more charges the rest."
+    left = max(reservation.quantity - reservation.captured, ZERO)
+    quantity = left if request.quantity is None else request.quantity
+    if quantity == 0:
+        raise Invalid([FieldError("", "nothing_left", "Nothing is left to capture; void it.")])
+    if quantity > left and not request.allow_more:
+        detail = f"{money.plain(left)} is left of it; allow_more charges what goes beyond."
         raise Invalid([FieldError("/quantity", "exceeds_reservation", detail)])
     return quantity
 

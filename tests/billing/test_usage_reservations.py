@@ -117,6 +117,103 @@ def test_more_than_reserved(api: APIClient) -> None:
     assert capture(api, held["id"], quantity=600, allow_more=True).status_code == 200
 
 
+def test_it_is_captured_in_parts(api: APIClient) -> None:
+    """5,000: 2,000 units and 6.00. Parts of 1,500, 1,500 (500 units, 2.00) and 1,000 (2.00)."""
+    book = subscribed()
+    factories.grant_units("cust_1", "2000")
+    factories.top_up("cust_1", "6")
+    held = reserve(api, 5_000).json()["id"]
+
+    parts = [
+        capture(api, held, f"c{n}", quantity=quantity, final=final).json()
+        for n, (quantity, final) in enumerate([(1_500, False), (1_500, False), (1_000, True)])
+    ]
+
+    names = ("amount", "captured", "status", "held", "held_units")
+    assert [[part[name] for name in names] for part in parts] == [
+        ["0", "1500", "HELD", "6", "500"],
+        ["2", "3000", "HELD", "4", "0"],
+        ["2", "4000", "CAPTURED", "0", "0"],
+    ]
+    assert factories.available(book) == 2
+    assert [event.quantity for event in UsageEvent.objects.order_by("pk")] == [1500, 1500, 1000]
+    assert capture(api, held, "c9").json()["code"] == "reservation_closed"
+    assert proof.verify().ok
+
+
+def test_between_parts_the_rest_stays_held_and_no_more_can_be_captured(api: APIClient) -> None:
+    """6.00 for 3,000; 2.00 captured: neither a debit nor metered usage gets the 4.00 still held."""
+    book = subscribed()
+    factories.top_up("cust_1", "6")
+    held = reserve(api, 3_000).json()["id"]
+    first = capture(api, held, "c1", quantity=1_000, final=False)
+    meter(1_000, "m1")
+    before = factories.everything()
+
+    refused = capture(api, held, "c2", quantity=2_001)
+    debit = use(api, 1, "u1")
+
+    assert (refused.json()["code"], debit.status_code) == ("exceeds_reservation", 402)
+    assert factories.everything() == before
+    assert capture(api, held, "c1", quantity=1_000, final=False).content == first.content
+    assert capture(api, held, "c3", final=False).json()["amount"] == "4"
+    assert capture(api, held, "c4").json()["errors"][0]["code"] == "nothing_left"
+    assert factories.available(book) == 0
+    assert proof.verify().ok
+
+
+@pytest.mark.parametrize("how", ["void", "time"])
+def test_the_rest_of_it_is_released(api: APIClient, how: str) -> None:
+    book = subscribed()
+    factories.top_up("cust_1", "6")
+    held = reserve(api, 3_000, expires_in=60).json()["id"]
+    capture(api, held, quantity=1_000, final=False)
+    assert factories.available(book) == 0
+
+    if how == "void":
+        void = f"/v1/wallets/reservations/{held}/void"
+        assert api.post(void, {"idempotency_key": "v"}).json()["released"] == "4"
+    else:
+        advance(book, START + timedelta(seconds=60))
+        assert capture(api, held, "c2").json()["code"] == "reservation_expired"
+
+    assert factories.available(book) == 4
+    assert proof.verify().ok
+
+
+def test_a_part_that_newer_credits_pay_leaves_no_more_held_than_the_rest_costs(
+    api: APIClient,
+) -> None:
+    """Promo of 2.00 pays the first 1,000; of the 6.00 of cash that were held, 4.00 still are."""
+    book = subscribed()
+    factories.top_up("cust_1", "6")
+    held = reserve(api, 3_000).json()["id"]
+    factories.grant("cust_1", "2")
+
+    part = capture(api, held, quantity=1_000, final=False).json()
+
+    assert [(a["kind"], a["amount"]) for a in part["allocations"]] == [("PROMO", "2")]
+    assert (part["held"], factories.available(book)) == ("4", 2)
+
+
+def test_a_lapsed_lot_is_held_on_between_parts(api: APIClient) -> None:
+    """Promo of 10.00 lapses while 5,000 are reserved; it pays for both parts, the rest lapses."""
+    book = subscribed()
+    factories.grant("cust_1", "10", expires_at=START + timedelta(seconds=30))
+    held = reserve(api, 5_000, expires_in=600).json()["id"]
+    advance(book, START + timedelta(seconds=60))
+
+    parts = [
+        capture(api, held, f"c{n}", quantity=2_000, final=final).json()
+        for n, final in enumerate([False, True])
+    ]
+
+    assert [part["held"] for part in parts] == ["6", "0"]
+    assert [part["allocations"][0]["kind"] for part in parts] == ["PROMO", "PROMO"]
+    assert factories.available(book) == 0
+    assert proof.verify().ok
+
+
 def test_it_times_out_at_its_moment(api: APIClient) -> None:
     book = subscribed()
     factories.top_up("cust_1", "10")
