@@ -1,8 +1,8 @@
-"""Prove the books: chains, lots against movements, lots against liability accounts."""
+"""Prove the books: chains, lots against movements and liability accounts, cycles' burns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -22,6 +22,7 @@ class Proof:
     books: int = 0
     entries: int = 0
     lots: int = 0
+    burns: int = 0
     seals: int = 0
     first_bad: BadEntry | None = None
 
@@ -31,6 +32,7 @@ class Proof:
             self.books + other.books,
             self.entries + other.entries,
             self.lots + other.lots,
+            self.burns + other.burns,
             self.seals + other.seals,
             other.first_bad,
         )
@@ -40,14 +42,21 @@ class Proof:
         return self.first_bad is None
 
 
-# What remains of a lot is what was granted less what left it; the kind says the side.
+# What remains of a lot is what was granted less what left it; the kind says the side. What was
+# granted is what its terms say, and all of it happened in the lot's own book.
 _LOTS_AGAINST_MOVEMENTS = """
-    SELECT lot.id, lot.remaining, lot.held, lot.carrying_remaining,
-        coalesce(sum(m.quantity * side.total), 0),
-        coalesce(sum(m.quantity * side.hold), 0),
-        coalesce(sum(m.carrying * side.total), 0)
+    SELECT lot.id,
+        count(m.id) FILTER (WHERE m.book_id <> lot.book_id OR e.id IS NULL),
+        ARRAY[lot.face, lot.carrying, lot.remaining, lot.held, lot.carrying_remaining],
+        ARRAY[
+            coalesce(sum(m.quantity) FILTER (WHERE m.kind = 'GRANT'), 0),
+            coalesce(sum(m.carrying) FILTER (WHERE m.kind = 'GRANT'), 0),
+            coalesce(sum(m.quantity * side.total), 0),
+            coalesce(sum(m.quantity * side.hold), 0),
+            coalesce(sum(m.carrying * side.total), 0)]
     FROM wallets_creditlot lot
     LEFT JOIN wallets_movement m ON m.lot_id = lot.id
+    LEFT JOIN ledger_entry e ON e.id = m.entry_id AND e.book_id = %s
     LEFT JOIN (VALUES
         ('GRANT', 1, 0), ('REVERSE', 1, 0), ('BURN', -1, 0), ('EXPIRE', -1, 0),
         ('REFUND', -1, 0), ('ADJUST', -1, 0), ('HOLD', 0, 1), ('RELEASE', 0, -1)
@@ -55,6 +64,7 @@ _LOTS_AGAINST_MOVEMENTS = """
     WHERE lot.book_id = %s
     GROUP BY lot.id ORDER BY lot.id
 """
+_COUNTERS = ("face", "carrying", "remaining", "held", "carrying_remaining")
 
 # The liability of each lot, as posted, against what the lot still carries.
 _LOTS_AGAINST_LIABILITIES = """
@@ -68,6 +78,33 @@ _LOTS_AGAINST_LIABILITIES = """
     WHERE lot.book_id = %s
     GROUP BY lot.id ORDER BY lot.id
 """
+
+# What each cycle burned of each lot, as billing keeps it, against the movements whose entries name
+# the cycle; either side may be missing.
+_BURNS_AGAINST_MOVEMENTS = """
+    WITH moved AS (
+        SELECT e.document->>'subscription' AS subscription, e.document->>'cycle' AS cycle,
+            coalesce(e.document->>'kind', 'CYCLE') AS kind, m.lot_id AS lot,
+            sum(CASE m.kind WHEN 'BURN' THEN m.quantity ELSE -m.quantity END) AS quantity,
+            sum(CASE m.kind WHEN 'BURN' THEN m.carrying ELSE -m.carrying END) AS carrying
+        FROM ledger_entry e JOIN wallets_movement m
+            ON m.entry_id = e.id AND m.kind IN ('BURN', 'REVERSE')
+        WHERE e.book_id = %s AND e.event IN ('USAGE_BURNED', 'SETTLEMENT')
+            AND e.document ? 'cycle'
+        GROUP BY 1, 2, 3, 4
+    ), kept AS (
+        SELECT b.subscription_id::text AS subscription, b.cycle::text AS cycle, b.kind,
+            b.lot_id AS lot, b.quantity, b.carrying
+        FROM billing_cycleburn b JOIN billing_subscription s ON s.id = b.subscription_id
+        WHERE s.customer_id = %s
+    )
+    SELECT subscription, kind, cycle, lot,
+        ARRAY[coalesce(kept.quantity, 0), coalesce(kept.carrying, 0)],
+        ARRAY[coalesce(moved.quantity, 0), coalesce(moved.carrying, 0)]
+    FROM kept FULL JOIN moved USING (subscription, cycle, kind, lot)
+    ORDER BY subscription, cycle, kind, lot
+"""
+_BURNED = ("quantity", "carrying")
 
 
 def verify(
@@ -125,13 +162,13 @@ def _prove_book(book_id: int, advance: Callable[[int], None]) -> Proof:
         )
         if report.first_bad is not None:
             return Proof(1, report.entries, 0, first_bad=report.first_bad)
-        lots = 0
-        for lot_id, reason in _check_lots(book_id):
-            if reason is not None:
-                bad = BadEntry(f"lot {lot_id}", reason)
-                return Proof(1, report.entries, lots, first_bad=bad)
-            lots += 1
-        return Proof(1, report.entries, lots)
+        proved = Proof(1, report.entries)
+        for check, counted in ((_check_lots, Proof(lots=1)), (_check_burns, Proof(burns=1))):
+            for named, reason in check(book_id):
+                if reason is not None:
+                    return proved.joined(Proof(first_bad=BadEntry(named, reason)))
+                proved = proved.joined(counted)
+        return proved
 
 
 def _take_snapshot() -> None:
@@ -144,31 +181,34 @@ def _take_snapshot() -> None:
 def _check_lots(book_id: int) -> Iterator[tuple[str, str | None]]:
     """Give each lot with what is wrong about it, if anything."""
     with connection.cursor() as cursor:
-        cursor.execute(_LOTS_AGAINST_MOVEMENTS, [book_id])
+        cursor.execute(_LOTS_AGAINST_MOVEMENTS, [book_id, book_id])
         moved = cursor.fetchall()
         cursor.execute(_LOTS_AGAINST_LIABILITIES, [book_id, book_id])
         posted = {lot_id: (carried, owed) for lot_id, carried, owed in cursor.fetchall()}
-    for lot_id, remaining, held, carrying, by_moves, holds, carried_moves in moved:
-        yield (
-            str(lot_id),
-            _lot_fault(
-                counters=(remaining, held, carrying),
-                movements=(by_moves, holds, carried_moves),
-                liability=posted[lot_id],
-            ),
-        )
+    for lot_id, astray, counters, by_moves in moved:
+        fault = _difference(_COUNTERS, counters, by_moves)
+        carried, owed = posted[lot_id]
+        if astray:
+            fault = f"{astray} of its movements are in another book"
+        elif fault is None and carried != owed:
+            fault = f"it carries {carried:f}, the liability accounts say {owed:f}"
+        yield f"lot {lot_id}", fault
 
 
-def _lot_fault(
-    *,
-    counters: tuple[Decimal, Decimal, Decimal],
-    movements: tuple[Decimal, Decimal, Decimal],
-    liability: tuple[Decimal, Decimal],
+def _check_burns(book_id: int) -> Iterator[tuple[str, str | None]]:
+    """Give what each cycle burned of each lot with what is wrong about it, if anything."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BURNS_AGAINST_MOVEMENTS, [book_id, book_id])
+        burns = cursor.fetchall()
+    for subscription, kind, cycle, lot, kept, moved in burns:
+        named = f"burns of lot {lot} by {kind.lower()} {cycle} of subscription {subscription}"
+        yield named, _difference(_BURNED, kept, moved)
+
+
+def _difference(
+    names: Sequence[str], counters: Sequence[Decimal], movements: Sequence[Decimal]
 ) -> str | None:
-    names = ("remaining", "held", "carrying")
     for name, counter, moved in zip(names, counters, movements, strict=True):
         if counter != moved:
             return f"{name} is {counter:f}, its movements say {moved:f}"
-    if liability[0] != liability[1]:
-        return f"it carries {liability[0]:f}, the liability accounts say {liability[1]:f}"
     return None
