@@ -32,7 +32,7 @@ class LotInline(ReadOnlyInline):
 class MovementInline(ReadOnlyInline):
     model = Movement
     fields = ["kind", "quantity", "carrying", "balance_after", "held_after", "entry"]
-    ordering = ["id"]
+    ordering = ["entry__sequence", "position"]
     show_change_link = False
 
 

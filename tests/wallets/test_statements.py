@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -17,9 +18,9 @@ from ledger.models import Book
 from tests import factories
 from tests.factories import FEBRUARY, MARCH, START
 from tests.wallets import acts
-from wallets import engine
+from wallets import engine, journal
 from wallets import services as wallets
-from wallets.models import CreditLot, Movement, Wallet
+from wallets.models import CreditLot, Movement, TopUp, Wallet
 
 pytestmark = pytest.mark.django_db
 
@@ -146,6 +147,53 @@ def test_running_balances_of_each_wallet(api: APIClient) -> None:
     ]  # fmt: skip
     part = api.get("/v1/wallets/cust_1/movements?kind=BURN&page_size=2").json()["data"]
     assert [r["wallet_balance_after"] for r in part] == ["19", "20"]
+
+
+def test_movements_are_listed_in_the_order_of_the_book(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes whose clocks differ make ids that do not ascend; here each is below the last."""
+    factories.customer()
+    descending = (UUID(int=n) for n in count(2**127, -1))
+    monkeypatch.setattr(journal, "new_id", lambda: next(descending))
+    factories.grant("cust_1", "10")
+    acts.bundle("20", "5")
+    for amount in ("12", "4", "9"):
+        factories.debit("cust_1", amount, acts.fresh("d"))
+
+    rows: list[dict[str, Any]] = []
+    url = "/v1/wallets/cust_1/movements?page_size=2"
+    while url:
+        answer = api.get(url).json()
+        rows, url = rows + answer["data"], answer["next"]
+
+    assert [(r["credit"], r["kind"], r["quantity"], r["wallet_balance_after"]) for r in rows] == [
+        ("CASH", "BURN", "9", "10"),
+        ("CASH", "BURN", "1", "19"), ("BONUS", "BURN", "3", "20"),
+        ("BONUS", "BURN", "2", "23"), ("PROMO", "BURN", "10", "25"),
+        ("BONUS", "GRANT", "5", "35"), ("CASH", "GRANT", "20", "30"),
+        ("PROMO", "GRANT", "10", "10"),
+    ]  # fmt: skip
+
+
+def test_what_a_lost_dispute_took_away_is_gone_since_then(api: APIClient) -> None:
+    book = factories.clocked_customer()
+    factories.grant("cust_1", "10")
+    acts.bundle("20", "5")
+    top_up = TopUp.objects.get()
+    for n, state in ((2, "opened"), (3, "lost")):
+        acts.set_clock(day(n))
+        wallets.dispute(livemode=False, top_up_id=top_up.pk, state=state, key=state)
+
+    now = shown(api)
+
+    assert [wallet["available"] for wallet in now["wallets"]] == ["10"]
+    acts.advance(book, day(4))
+    assert shown(api, day(3)) == now
+    rows = api.get("/v1/wallets/cust_1/movements").json()["data"]
+    assert [(r["kind"], r["wallet_balance_after"]) for r in rows] == [
+        ("ADJUST", "10"), ("ADJUST", "15"), ("GRANT", "35"), ("GRANT", "30"), ("GRANT", "10"),
+    ]  # fmt: skip
 
 
 def test_a_history_of_thousands_takes_as_many_queries_as_one_of_ten(api: APIClient) -> None:

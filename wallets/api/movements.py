@@ -7,12 +7,13 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from rest_framework import generics, serializers
 
 from aforo import money
 from aforo.access.models import Scope
 from aforo.api.fields import DecimalField
+from aforo.api.pagination import NewestFirst
 from aforo.api.views import ApiView
 from ledger import services as ledger
 from wallets import services
@@ -55,11 +56,20 @@ class MovementAnswer(serializers.ModelSerializer[Movement]):
         return None if unit_wallet is None else unit_wallet.metric.code
 
 
+class NewestInBook(NewestFirst):
+    """Newest first by the sequence of the book, then by the position within the entry."""
+
+    ordering = ("-sequence", "-position")
+    # Positions are told apart by counting on from the entry: none has more than fit in a column.
+    offset_cutoff = 32_767
+
+
 class MovementsView(ApiView, generics.ListAPIView[Movement]):
     """Every change of a customer's credits, newest first, with what each left in its lot."""
 
     scope = Scope.WALLETS
     serializer_class = MovementAnswer
+    pagination_class = NewestInBook
     filterset_fields = ["kind", "lot"]
 
     def paginate_queryset(self, queryset: QuerySet[Movement]) -> Sequence[Movement] | None:  # type: ignore[override]
@@ -77,6 +87,5 @@ class MovementsView(ApiView, generics.ListAPIView[Movement]):
         if getattr(self, "swagger_fake_view", False):
             return Movement.objects.none()
         book = ledger.get_book(livemode=self.livemode, key=self.kwargs["customer_id"])
-        return Movement.objects.filter(book=book).select_related(
-            "entry", "lot__unit_wallet__metric"
-        )
+        mine = Movement.objects.filter(entry__book=book).annotate(sequence=F("entry__sequence"))
+        return mine.select_related("entry", "lot__unit_wallet__metric")

@@ -25,7 +25,7 @@ from wallets.models import (
 
 ZERO = Decimal(0)
 _IN = [MovementKind.GRANT, MovementKind.REVERSE]
-_OUT = [MovementKind.BURN, MovementKind.EXPIRE, MovementKind.REFUND]
+_OUT = [MovementKind.BURN, MovementKind.EXPIRE, MovementKind.REFUND, MovementKind.ADJUST]
 
 
 def statement(*, book: Book, now: datetime, pending: Mapping[str, Decimal]) -> dict[str, object]:
@@ -119,26 +119,39 @@ def _timed_out(book: Book, lots: Iterable[CreditLot], moment: datetime) -> dict[
     return holds.timed_out(list(due), moment)
 
 
+# From what there is now back to the page: the first page of a long history reads little of it. The
+# order is the book's own, not that of the ids, which the clocks of several processes make.
 _RUNNING = """
-    SELECT id, running FROM (
-        SELECT m.id, sum(CASE WHEN m.kind = ANY(%s) THEN m.quantity WHEN m.kind = ANY(%s)
-            THEN -m.quantity ELSE 0 END) OVER (
-                PARTITION BY lot.wallet_id, lot.unit_wallet_id ORDER BY m.id
-            ) AS running
-        FROM wallets_movement m JOIN wallets_creditlot lot ON lot.id = m.lot_id
-        WHERE m.book_id = %s AND m.id <= %s
-    ) AS history WHERE id = ANY(%s)
+    WITH moved AS (
+        SELECT m.id, e.sequence, m.position, coalesce(lot.wallet_id, -lot.unit_wallet_id) AS wallet,
+            CASE WHEN m.kind = ANY(%s) THEN m.quantity WHEN m.kind = ANY(%s) THEN -m.quantity
+                ELSE 0 END AS change
+        FROM ledger_entry e
+        JOIN wallets_movement m ON m.entry_id = e.id
+        JOIN wallets_creditlot lot ON lot.id = m.lot_id
+        WHERE e.book_id = %s AND e.sequence >= %s
+    ), present AS (
+        SELECT coalesce(wallet_id, -unit_wallet_id) AS wallet, sum(remaining) AS total
+        FROM wallets_creditlot WHERE book_id = %s AND remaining > 0 GROUP BY 1
+    )
+    SELECT id, total - later FROM (
+        SELECT moved.id, coalesce(present.total, 0) AS total, coalesce(sum(moved.change) OVER (
+            PARTITION BY moved.wallet ORDER BY moved.sequence DESC, moved.position DESC
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS later
+        FROM moved LEFT JOIN present ON present.wallet = moved.wallet
+    ) history WHERE id = ANY(%s)
 """
 
 
 def running_balances(page: Sequence[Movement]) -> dict[UUID, Decimal]:
     """Give what the whole wallet had after each movement of a page, held parts included.
 
-    The page lists movements of one book, the newest first. One query.
+    The page lists movements of one book with their entries, the newest first. One query.
     """
     if not page:
         return {}
+    book_id, first = page[-1].book_id, page[-1].entry.sequence
     ids = [movement.id for movement in page]
     with connection.cursor() as cursor:
-        cursor.execute(_RUNNING, [_IN, _OUT, page[0].book_id, ids[0], ids])
+        cursor.execute(_RUNNING, [_IN, _OUT, book_id, first, book_id, ids])
         return dict(cursor.fetchall())
