@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from django import forms
+from django.contrib.auth import get_permission_codename
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.http import HttpRequest
@@ -41,15 +42,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def action(*, description: str) -> Callable[[F], F]:
-    """Make a method an action of its list."""
-    decorate: Callable[[F], F] = _action(description=description)
+    """Make a method an action of its list, for those who may change such rows."""
+    decorate: Callable[[F], F] = _action(description=description, permissions=["act"])
     return decorate
 
 
-def page_action(*, description: str, url_path: str) -> Callable[[F], F]:
-    """Make a method a page of its own, led to from the top of a row's page."""
+def page_action(*, description: str, url_path: str, permission: str = "view") -> Callable[[F], F]:
+    """Make a method a page of its own, led to from the top of a row's page or of the list."""
     decorate: Callable[[F], F] = _action(
-        description=description, url_path=url_path, permissions=["view"]
+        description=description, url_path=url_path, permissions=[permission]
     )
     return decorate
 
@@ -95,7 +96,8 @@ def plainly(model: type[models.Model], name: Any) -> Any:
         # Amounts with a currency of their own are shown by their library.
         return plain(value) if isinstance(value, Decimal) else value
 
-    shown.__name__ = name
+    # The stylesheet aligns by this name.
+    shown.__name__ = f"number_{name}"
     shown.short_description = field.verbose_name  # type: ignore[attr-defined]
     shown.admin_order_field = name  # type: ignore[attr-defined]
     return shown
@@ -110,9 +112,25 @@ class PlainDecimalField(forms.DecimalField):
 
 
 class _Edited(_ModelAdmin):  # type: ignore[misc]
-    """For what is edited."""
+    """For what is edited; `when_empty` says what brings the first row."""
 
+    when_empty = "It fills by itself as things happen."
     formfield_overrides = {models.DecimalField: {"form_class": PlainDecimalField}}
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Show decimals plainly."""
+        return [plainly(self.model, name) for name in super().get_list_display(request)]
+
+    def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
+        """Show decimals plainly where they are only shown."""
+        fields: list[Any] = super().get_fields(request, obj)
+        is_shown = obj is not None and not self.has_change_permission(request, obj)
+        return [plainly(self.model, name) for name in fields] if is_shown else fields
+
+    def has_act_permission(self, request: HttpRequest, object_id: object = None) -> bool:
+        """Let those act who were given the permission to change, whatever a form may edit."""
+        codename = get_permission_codename("change", self.opts)
+        return bool(request.user.has_perm(f"{self.opts.app_label}.{codename}"))
 
 
 class _EditedInline(_TabularInline):  # type: ignore[misc]
@@ -132,14 +150,6 @@ TabularInline: Any = _EditedInline
 
 class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     """For what is financial: visible, searchable, changed only by actions that call services."""
-
-    def get_list_display(self, request: HttpRequest) -> list[Any]:
-        """Show decimals plainly."""
-        return [plainly(self.model, name) for name in super().get_list_display(request)]
-
-    def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
-        """Show decimals plainly."""
-        return [plainly(self.model, name) for name in super().get_fields(request, obj)]
 
     def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
         """Refuse: rows come from services."""

@@ -11,6 +11,7 @@ from pathlib import Path
 import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from aforo import devdb, money
@@ -110,6 +111,8 @@ LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
+# One way to write dates, on every page as in every file.
+FORMAT_MODULE_PATH = "aforo.formats"
 # The zone of the selling company: it decides the accounting date of an entry (DECISIONS 21).
 ENTITY_TIMEZONE = env.str("ENTITY_TIMEZONE", default="UTC")
 # What its reports and exported files are headed with; the French file is named after the number.
@@ -247,6 +250,7 @@ UNFOLD = {
     "SITE_HEADER": "Aforo",
     "SITE_SUBHEADER": "Prepaid credits and their books",
     "SITE_SYMBOL": "account_balance_wallet",
+    "STYLES": [lambda request: static("aforo/admin.css")],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {
@@ -268,6 +272,20 @@ UNFOLD = {
                         "link": reverse_lazy("exports"),
                         "permission": lambda request: request.user.has_perm(
                             "ledger.view_exportbatch"
+                        ),
+                    },
+                    {
+                        "title": "Months",
+                        "icon": "event_available",
+                        "link": reverse_lazy("admin:ledger_period_changelist"),
+                        "permission": lambda request: request.user.has_perm("ledger.view_period"),
+                    },
+                    {
+                        "title": "Adjustments",
+                        "icon": "edit_note",
+                        "link": reverse_lazy("admin:ledger_manualadjustment_changelist"),
+                        "permission": lambda request: request.user.has_perm(
+                            "ledger.view_manualadjustment"
                         ),
                     },
                     {

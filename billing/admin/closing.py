@@ -2,37 +2,96 @@
 
 from __future__ import annotations
 
+from datetime import date
+
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 
-from aforo.adminui import ReadOnlyAdmin, action
+from aforo.adminui import Form, ReadOnlyAdmin, ReadOnlyInline, action, page_action
 from aforo.errors import DomainError
-from billing import closing
-from ledger.models import Period
+from billing import closing, reports
+from ledger.models import ClosePack, Period, PeriodStatus
+
+
+class CloseForm(Form):
+    """Which month is to be closed."""
+
+    month = forms.CharField(
+        help_text="It is swept, brought up to its end, sealed and tied out; it stays open, and says"
+        " why, where anything differs. Repeating is safe.",
+    )
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["month"].widget.input_type = "month"
+
+
+class PackInline(ReadOnlyInline):
+    model = ClosePack
+    fields = ["number", "closed_at", "closed_by"]
+    ordering = ["number"]
 
 
 @admin.register(Period)
 class PeriodAdmin(ReadOnlyAdmin):
-    list_display = ["starts_on", "ends_on", "status", "closed_at", "closed_by"]
+    list_display = ["__str__", "status", "closed_at", "closed_by"]
     list_filter = ["status"]
     ordering = ["-starts_on"]
+    inlines = [PackInline]
     actions = ["close"]
+    actions_list = ["close_a_month"]
+    when_empty = "No month has been closed. “Close a month”, above, begins with any that is over."
+
+    @page_action(description="Close a month", url_path="close", permission="act")
+    def close_a_month(self, request: HttpRequest) -> HttpResponse:
+        """Ask for the month, the next one at first, and close it."""
+        form = CloseForm(request.POST or None, initial={"month": _next_month()})
+        if request.method == "POST" and form.is_valid():
+            try:
+                month, _ = reports.read_month(form.cleaned_data["month"])
+                self._close(request, month)
+            except DomainError as error:
+                form.add_error(None, error.detail)
+            else:
+                return HttpResponseRedirect(reverse("admin:ledger_period_changelist"))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Close a month",
+            "opts": self.opts,
+            "form": form,
+            "label": "Close",
+        }
+        return render(request, "adminui/ask.html", context)
 
     @action(description="Close: tie out, lock, freeze the pack")
     def close(self, request: HttpRequest, periods: QuerySet[Period]) -> None:
         """Close each chosen month, the earliest first."""
         for period in periods.order_by("starts_on"):
             try:
-                pack = closing.close_period(
-                    month=period.starts_on,
-                    by=request.user.get_username(),
-                    now=timezone.now(),
-                    clock=timezone.now,
-                )
+                self._close(request, period.starts_on)
             except DomainError as error:
                 self.message_user(request, f"{period}: {error.detail}", messages.ERROR)
-            else:
-                text = f"{period}: closed, with {pack.files.count()} files."
-                self.message_user(request, text, messages.SUCCESS)
+
+    def _close(self, request: HttpRequest, month: date) -> None:
+        pack = closing.close_period(
+            month=month,
+            by=request.user.get_username(),
+            now=timezone.now(),
+            clock=timezone.now,
+        )
+        text = f"{month:%Y-%m}: closed, with {pack.files.count()} files in its pack."
+        self.message_user(request, text, messages.SUCCESS)
+
+
+def _next_month() -> str:
+    """Give the first month on record that is open; before any is, last month."""
+    waiting = Period.objects.exclude(status=PeriodStatus.CLOSED).order_by("starts_on").first()
+    if waiting is not None:
+        return str(waiting)
+    first = timezone.now().date().replace(day=1)
+    return f"{date.fromordinal(first.toordinal() - 1):%Y-%m}"

@@ -44,6 +44,7 @@ class Proposing:
     """Rows that one person proposes here and another approves; changed by nothing else."""
 
     actions = ["approve"]
+    when_empty = "One person proposes it here; it counts once another one has approved it."
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """Leave who and when to the services."""

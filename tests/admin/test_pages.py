@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.apps import apps
 from django.contrib import admin
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -28,11 +28,13 @@ INSIDE = {  # Shown inside their parents, or not rows to look at.
     "BonusSlab",
     "ChargeMetric",
     "ExportPart",
+    "ExportReceipt",
     "ExportRange",
     "GrantTemplate",
     "Hold",
     "InvoiceLine",
     "SealedHead",
+    "UsageTally",
 }
 EDITABLE = {
     "Campaign",
@@ -257,3 +259,45 @@ def test_a_month_is_closed_and_opened_again_by_two_people(admin_client: Client) 
     assert b"open again" in done.content
     month.refresh_from_db()
     assert (month.status, month.closed_by) == ("REOPENED", "admin")
+
+
+def test_the_first_month_is_closed_by_its_form(admin_client: Client) -> None:
+    months = reverse("admin:ledger_period_changelist")
+    form = reverse("admin:ledger_period_close_a_month")
+    assert b"No month has been closed" in admin_client.get(months).content
+
+    refused = admin_client.post(form, {"month": "2999-01"})
+    assert b"2999-01 is not over" in refused.content
+    assert b"YYYY-MM" in admin_client.post(form, {"month": "January"}).content
+    assert Period.objects.count() == 0
+
+    closed = admin_client.post(form, {"month": "2026-01"}, follow=True)
+
+    assert b"2026-01: closed, with 10 files" in closed.content
+    assert b'value="2026-02"' in admin_client.get(form).content
+
+
+def test_who_only_views_neither_closes_nor_decides(client: Client) -> None:
+    clerk = User.objects.create_user("clerk", is_staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    client.force_login(clerk)
+    month = Period.objects.create(starts_on="2026-01-01", ends_on="2026-02-01")
+    rate = BreakageRate.objects.create(
+        kind="CASH", starts_on="2026-01-01", percent=5, evidence="A memo.",
+        proposed_by=factories.person("ann"), proposed_at=factories.START,
+    )  # fmt: skip
+
+    client.post(
+        reverse("admin:ledger_period_changelist"),
+        {"action": "close", "_selected_action": [month.pk]},
+    )
+    client.post(
+        reverse("admin:ledger_breakagerate_changelist"),
+        {"action": "approve", "_selected_action": [rate.pk]},
+    )
+    form = client.post(reverse("admin:ledger_period_close_a_month"), {"month": "2026-01"})
+
+    assert form.status_code == 403
+    month.refresh_from_db()
+    rate.refresh_from_db()
+    assert (month.status, rate.approved_by) == ("OPEN", None)

@@ -1,0 +1,1 @@
+"""How dates are written: as in the files, whatever the language."""
