@@ -31,6 +31,9 @@ class Migration(migrations.Migration):
                 ('number', models.PositiveSmallIntegerField()),
                 ('closed_at', models.DateTimeField()),
                 ('closed_by', models.CharField(max_length=150)),
+                ('entries', models.PositiveBigIntegerField()),
+                ('first_recorded_at', models.DateTimeField(blank=True, null=True)),
+                ('last_recorded_at', models.DateTimeField(blank=True, null=True)),
             ],
         ),
         migrations.CreateModel(
@@ -75,6 +78,19 @@ class Migration(migrations.Migration):
                 ('content', models.TextField()),
                 ('sha256', models.CharField(max_length=64)),
                 ('pack', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='files', to='ledger.closepack')),
+            ],
+        ),
+        migrations.CreateModel(
+            name='CloseSum',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('event', models.CharField(max_length=20)),
+                ('debit', models.CharField(max_length=10)),
+                ('credit', models.CharField(max_length=10)),
+                ('currency', models.CharField(max_length=3)),
+                ('amount', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('postings', models.PositiveBigIntegerField()),
+                ('pack', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='sums', to='ledger.closepack')),
             ],
         ),
         migrations.CreateModel(
@@ -336,6 +352,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='closefile',
             constraint=models.UniqueConstraint(fields=('pack', 'name'), name='ledger_closefile_name'),
+        ),
+        migrations.AddConstraint(
+            model_name='closesum',
+            constraint=models.UniqueConstraint(fields=('pack', 'event', 'debit', 'credit', 'currency'), name='ledger_closesum_once'),
         ),
         migrations.AddIndex(
             model_name='entry',

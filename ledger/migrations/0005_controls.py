@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-TABLES = ["ledger_adjustmentline", "ledger_seal", "ledger_sealedhead", "ledger_closepack", "ledger_closefile"]
+TABLES = ["ledger_adjustmentline", "ledger_seal", "ledger_sealedhead", "ledger_closepack", "ledger_closefile", "ledger_closesum"]
 
 APPEND_ONLY = "".join(
     f"""

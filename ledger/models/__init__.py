@@ -18,7 +18,7 @@ from ledger.models.exports import (
     ExportReceipt,
     GlMapping,
 )
-from ledger.models.periods import CloseFile, ClosePack, Period, PeriodStatus, Reopening
+from ledger.models.periods import CloseFile, ClosePack, CloseSum, Period, PeriodStatus, Reopening
 from ledger.models.policies import (
     BonusAllocation,
     BreakageMethod,
@@ -37,6 +37,7 @@ __all__ = [
     "BreakageRate",
     "CloseFile",
     "ClosePack",
+    "CloseSum",
     "Entry",
     "Event",
     "ExportBatch",

@@ -57,12 +57,18 @@ class Reopening(FourEyes):
 
 
 class ClosePack(models.Model):
-    """What a close rested on: each close of a month has its own, numbered from one."""
+    """What a close rested on: each close of a month has its own, numbered from one.
+
+    While the month stays closed, `sums` and what is said here of its entries answer for them.
+    """
 
     period = models.ForeignKey(Period, on_delete=models.PROTECT, related_name="packs")
     number = models.PositiveSmallIntegerField()
     closed_at = models.DateTimeField()
     closed_by = models.CharField(max_length=150)
+    entries = models.PositiveBigIntegerField()
+    first_recorded_at = models.DateTimeField(null=True, blank=True)
+    last_recorded_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
@@ -88,3 +94,28 @@ class CloseFile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class CloseSum(models.Model):
+    """What one kind of event moved between two accounts in the month, when it was closed."""
+
+    # The unique key begins with the pack, so its foreign key needs no index of its own.
+    pack = models.ForeignKey(
+        ClosePack, on_delete=models.PROTECT, related_name="sums", db_index=False
+    )
+    event = models.CharField(max_length=20)
+    debit = models.CharField(max_length=10)
+    credit = models.CharField(max_length=10)
+    currency = models.CharField(max_length=3)
+    amount = models.DecimalField(max_digits=38, decimal_places=12)
+    postings = models.PositiveBigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["pack", "event", "debit", "credit", "currency"], name="ledger_closesum_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pack}: {self.event} {self.debit} / {self.credit} {self.currency}"

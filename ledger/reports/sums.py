@@ -1,14 +1,21 @@
-"""The sums that reports are folded from: one statement, one pass over the postings."""
+"""The sums that reports are folded from: one statement, one pass over the postings.
+
+Months that are closed are not added up again: their postings cannot change any more, and the pack
+of their close says what they were. `manage.py verify_ledger` holds it against them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from django.db import connection
+from django.db.models import OuterRef, Subquery
 
+from ledger.models import ClosePack, PeriodStatus
 from ledger.reports.shape import Covered, Scope
 
 ZERO = Decimal(0)
@@ -29,20 +36,46 @@ PARTS = {
     """,
 }
 
-MOVED = """
-    SELECT e.event, p.debit_id, p.credit_id, p.currency,
-        coalesce(sum(p.amount) FILTER (WHERE e.accounting_date < %(starts_on)s), 0),
-        coalesce(sum(p.amount) FILTER (WHERE e.accounting_date >= %(starts_on)s), 0),
-        count(*) FILTER (WHERE e.accounting_date >= %(starts_on)s)
-    FROM {postings} WHERE {scope}
-    GROUP BY e.event, p.debit_id, p.credit_id, p.currency
-    ORDER BY p.debit_id, p.credit_id, p.currency, e.event
-"""
+# What closed months answer for is not read again.
+_UNFROZEN = "(e.accounting_date < %(frozen_from)s OR e.accounting_date >= %(frozen_until)s)"
+_MOVED = """
+    SELECT event, debit, credit, currency,
+        coalesce(sum(amount) FILTER (WHERE day < %(starts_on)s), 0),
+        coalesce(sum(amount) FILTER (WHERE day >= %(starts_on)s), 0),
+        coalesce(sum(postings) FILTER (WHERE day >= %(starts_on)s), 0)::bigint
+    FROM (
+        SELECT e.event, p.debit_id, p.credit_id, p.currency, e.accounting_date, p.amount, 1
+        FROM {postings} WHERE {scope} AND {unfrozen}
+        UNION ALL
+        SELECT s.event, s.debit, s.credit, s.currency, month.starts_on, s.amount, s.postings
+        FROM ledger_closesum s
+        JOIN ledger_closepack pack ON pack.id = s.pack_id
+        JOIN ledger_period month ON month.id = pack.period_id
+        WHERE s.pack_id = ANY(%(packs)s) AND s.currency = coalesce(%(currency)s, s.currency)
+    ) AS all_of_them(event, debit, credit, currency, day, amount, postings)
+    GROUP BY event, debit, credit, currency
+    ORDER BY debit, credit, currency, event
+""".replace("{unfrozen}", _UNFROZEN)
 _COVERED = """
-    SELECT count(*), min(e.recorded_at), max(e.recorded_at), min(e.sequence), max(e.sequence)
-    FROM ledger_entry e JOIN ledger_book b ON b.id = e.book_id
-    WHERE {entries}
-"""
+    SELECT sum(entries)::bigint, min(first), max(last), min(lowest), max(highest)
+    FROM (
+        SELECT count(*), min(e.recorded_at), max(e.recorded_at), min(e.sequence), max(e.sequence)
+        FROM ledger_entry e JOIN ledger_book b ON b.id = e.book_id
+        WHERE {entries} AND {unfrozen}
+        UNION ALL
+        SELECT entries, first_recorded_at, last_recorded_at, NULL, NULL
+        FROM ledger_closepack WHERE id = ANY(%(packs)s)
+    ) AS all_of_them(entries, first, last, lowest, highest)
+""".replace("{unfrozen}", _UNFROZEN)
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """The closed months, in a row, that a scope need not read the postings of, by their packs."""
+
+    starts_on: date = date.max
+    ends_on: date = date.max
+    packs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +154,64 @@ def stream(
             yield from rows
 
 
+def frozen(scope: Scope) -> Frozen:
+    """Find the closed months that lie wholly on one side of a scope's start, and before its end.
+
+    They are of all customers, and of what was recorded up to their close; a scope that asks for
+    less is answered from the postings, and so is everything from the first reopened month on.
+    """
+    if scope.customer_id is not None:
+        return Frozen()
+    found = Frozen()
+    last_packs = ClosePack.objects.filter(period=OuterRef("period")).order_by("-number")
+    packs = ClosePack.objects.filter(
+        period__livemode=scope.livemode, pk=Subquery(last_packs.values("pk")[:1])
+    )
+    for pack in packs.select_related("period").order_by("period__starts_on"):
+        month = pack.period
+        follows = not found.packs or month.starts_on == found.ends_on
+        if not (follows and month.status == PeriodStatus.CLOSED and _answers(pack, scope)):
+            break
+        start = found.starts_on if found.packs else month.starts_on
+        found = Frozen(start, month.ends_on, (*found.packs, pack.pk))
+    return found
+
+
+def _answers(pack: ClosePack, scope: Scope) -> bool:
+    """Tell whether a scope sees all that a pack froze, as part of its opening or of its span."""
+    month, until = pack.period, scope.recorded_until
+    is_split = month.starts_on < scope.starts_on < month.ends_on
+    is_known = until is None or pack.last_recorded_at is None or pack.last_recorded_at <= until
+    return month.ends_on <= scope.ends_on and not is_split and is_known
+
+
+def moved_statement(scope: Scope) -> tuple[str, dict[str, Any]]:
+    """Give the statement behind `moved`, with its parameters."""
+    return statement(_MOVED, scope, currency="p.currency"), parameters(scope, _unfrozen(scope))
+
+
 def moved(scope: Scope) -> Sequence[Moved]:
     """Sum all postings of a scope by event, accounts and currency."""
-    return [Moved(*row) for row in fetch(MOVED, scope)]
+    with connection.cursor() as cursor:
+        cursor.execute(*moved_statement(scope))
+        return [Moved(*row) for row in cursor.fetchall()]
 
 
 def covered(scope: Scope) -> Covered:
     """Say which entries a scope sees; sequences only where they are of one book."""
+    asked = parameters(scope, _unfrozen(scope))
     with connection.cursor() as cursor:
-        cursor.execute(_COVERED.replace("{entries}", conditions(scope)), parameters(scope))
+        cursor.execute(_COVERED.replace("{entries}", conditions(scope)), asked)
         count, first, last, lowest, highest = cursor.fetchall()[0]
     if scope.customer_id is None:
         return Covered(count, first, last)
     return Covered(count, first, last, lowest, highest)
+
+
+def _unfrozen(scope: Scope) -> dict[str, Any]:
+    closed = frozen(scope)
+    return {
+        "frozen_from": closed.starts_on,
+        "frozen_until": closed.ends_on,
+        "packs": list(closed.packs),
+    }

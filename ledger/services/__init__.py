@@ -23,6 +23,7 @@ from ledger.services.books import (
     share_books,
 )
 from ledger.services.breakage import accrued_breakage
+from ledger.services.freezing import PackReport, verify_packs
 from ledger.services.periods import (
     OutOfOrder,
     PeriodClosed,
@@ -61,6 +62,7 @@ __all__ = [
     "Decided",
     "EntryDraft",
     "OutOfOrder",
+    "PackReport",
     "PeriodClosed",
     "PeriodNotClosed",
     "PeriodNotOver",
@@ -99,5 +101,6 @@ __all__ = [
     "sha256",
     "share_books",
     "verify_chain",
+    "verify_packs",
     "verify_seals",
 ]

@@ -12,7 +12,7 @@ from django.db import transaction
 from aforo.errors import Conflict
 from ledger import locks
 from ledger.models import CloseFile, ClosePack, Period, PeriodStatus, Reopening
-from ledger.services import policies
+from ledger.services import freezing, policies
 from ledger.services.appending import day_of
 
 
@@ -81,9 +81,7 @@ def close(
     if period.status != PeriodStatus.PENDING_CLOSE:
         raise PeriodNotClosed(f"{month:%Y-%m} is {period.status}, not closing.")
     check()
-    pack = ClosePack.objects.create(
-        period=period, number=period.packs.count() + 1, closed_at=now, closed_by=by
-    )
+    pack = freezing.freeze(period=period, by=by, now=now)
     CloseFile.objects.bulk_create(
         CloseFile(pack=pack, name=name, content=content, sha256=sha256(content))
         for name, content in files().items()

@@ -143,8 +143,7 @@ def debits_until_the_months_end() -> int:
 
 def plan() -> list[str]:
     """Explain the one statement that trial balance and roll-forwards are folded from."""
-    asked = sums.parameters(scope())
-    statement = sums.statement(sums.MOVED, scope(), currency="p.currency")
+    statement, asked = sums.moved_statement(scope())
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (ANALYZE, COSTS OFF) {statement}", asked)
         return [line for (line,) in cursor.fetchall()]
