@@ -20,7 +20,7 @@ from ledger.reports import sums
 from ledger.reports.shape import Covered, Scope
 from ledger.reports.sums import Moved
 from tests import factories
-from tests.ledger.test_books import guards_off, sql
+from tests.ledger.tampering import guards_off, sql
 
 pytestmark = pytest.mark.django_db
 
