@@ -32,6 +32,8 @@ class EntryFilter(filters.FilterSet):
     event = _EventsFilter(field_name="event", choices=Event.choices)
     entry = filters.UUIDFilter(field_name="id")
     invoice = filters.CharFilter(field_name="document__invoice")
+    jurisdiction = filters.CharFilter(field_name="document__jurisdiction")
+    tax_code = filters.CharFilter(method="_taxed", label="A tax's name, or none.")
     accounting_date = filters.DateFilter()
     accounting_from = filters.DateFilter(field_name="accounting_date", lookup_expr="gte")
     accounting_to = filters.DateFilter(field_name="accounting_date", lookup_expr="lt")
@@ -54,6 +56,11 @@ class EntryFilter(filters.FilterSet):
     def _of_postings(self, entries: QuerySet[Entry], name: str, value: object) -> QuerySet[Entry]:
         """Leave it: these are asked of one posting, all together."""
         return entries
+
+    def _taxed(self, entries: QuerySet[Entry], name: str, value: str) -> QuerySet[Entry]:
+        if value == "none":
+            return entries.exclude(document__has_key="tax_code")
+        return entries.filter(document__tax_code=value)
 
     def filter_queryset(self, queryset: QuerySet[Entry]) -> QuerySet[Entry]:
         """Narrow the entries, then to those with a posting that is all that was asked."""

@@ -14,7 +14,12 @@ def facts(draft: Draft, *, product: str) -> dict[str, str]:
     rate = draft.tax_rate
     if rate is None:
         return {"product": product}
-    return {"product": product, "tax_code": rate.name, "jurisdiction": rate.jurisdiction}
+    return {
+        "product": product,
+        "tax_code": rate.name,
+        "tax_percent": plain(rate.percent),
+        "jurisdiction": rate.jurisdiction,
+    }
 
 
 def totals(draft: Draft) -> dict[str, object]:

@@ -17,7 +17,17 @@ from aforo.errors import FieldError, Invalid, NotFound
 from aforo.periods import month_of
 from billing.reports import receivables
 from ledger import services as ledger
-from ledger.reports import adjustments, balances, journal, late, matrix, revenue, unbilled
+from ledger.reports import (
+    adjustments,
+    balances,
+    journal,
+    late,
+    matrix,
+    revenue,
+    risks,
+    tax,
+    unbilled,
+)
 from ledger.reports.shape import Report, Scope
 from wallets.reports import ageing, breakage, contract_liability, lots, promo, reconciliation
 
@@ -101,6 +111,14 @@ CATALOGUE = (
     Offered(
         "late-items", "Late and prior-period items",
         "What happened in another month than it was posted in.", late.report,
+    ),
+    Offered(
+        "tax", "Tax by jurisdiction", "What was taxed at which rate, and what is owed for it.",
+        tax.report,
+    ),
+    Offered(
+        "journal-tests", "Journal-entry tests",
+        "By hand, recorded late, round, seldom: what auditors look at first.", risks.report,
     ),
 )  # fmt: skip
 _MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")

@@ -145,8 +145,15 @@ def _facts(invoice: Invoice) -> dict[str, str]:
     if settlement is None:
         return {}
     rate = settlement.totals["tax_rate"]
-    taxed = {"tax_code": rate["name"], "jurisdiction": rate["jurisdiction"]} if rate else {}
-    return {"product": settlement.subscription.version.plan.code, **taxed}
+    product = settlement.subscription.version.plan.code
+    if rate is None:
+        return {"product": product}
+    return {
+        "product": product,
+        "tax_code": rate["name"],
+        "tax_percent": rate["percent"],
+        "jurisdiction": rate["jurisdiction"],
+    }
 
 
 def finalize_drafts(*, book_id: int, now: datetime) -> int:
