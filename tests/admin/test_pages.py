@@ -30,7 +30,6 @@ INSIDE = {  # Shown inside their parents, or not rows to look at.
     "ExportPart",
     "ExportReceipt",
     "ExportRange",
-    "ExportReceipt",
     "GrantTemplate",
     "Hold",
     "InvoiceLine",
