@@ -82,17 +82,21 @@ _LOTS_AGAINST_LIABILITIES = """
 """
 
 # What each cycle burned of each lot, as billing keeps it, against the movements whose entries name
-# the cycle; either side may be missing.
+# the cycle or its settlement; either side may be missing. What a return restores of the
+# consideration is rounded anew, so that each may differ by the last place.
 _BURNS_AGAINST_MOVEMENTS = """
     WITH moved AS (
-        SELECT e.document->>'subscription' AS subscription, e.document->>'cycle' AS cycle,
-            coalesce(e.document->>'kind', 'CYCLE') AS kind, m.lot_id AS lot,
+        SELECT coalesce(st.subscription_id::text, e.document->>'subscription') AS subscription,
+            coalesce(st.cycle::text, e.document->>'cycle') AS cycle,
+            coalesce(st.kind, 'CYCLE') AS kind, m.lot_id AS lot,
             sum(CASE m.kind WHEN 'BURN' THEN m.quantity ELSE -m.quantity END) AS quantity,
-            sum(CASE m.kind WHEN 'BURN' THEN m.carrying ELSE -m.carrying END) AS carrying
-        FROM ledger_entry e JOIN wallets_movement m
-            ON m.entry_id = e.id AND m.kind IN ('BURN', 'REVERSE')
-        WHERE e.book_id = %s AND e.event IN ('USAGE_BURNED', 'SETTLEMENT')
-            AND e.document ? 'cycle'
+            sum(CASE m.kind WHEN 'BURN' THEN m.carrying ELSE -m.carrying END) AS carrying,
+            count(*) FILTER (WHERE m.kind = 'REVERSE') * 0.000000000001 AS last_places
+        FROM ledger_entry e
+        JOIN wallets_movement m ON m.entry_id = e.id AND m.kind IN ('BURN', 'REVERSE')
+        LEFT JOIN billing_settlement st ON st.id = (e.document->>'settlement')::uuid
+        WHERE e.book_id = %s AND e.event IN ('USAGE_BURNED', 'SETTLEMENT', 'ADJUSTMENT')
+            AND e.document ?| ARRAY['cycle', 'settlement']
         GROUP BY 1, 2, 3, 4
     ), kept AS (
         SELECT b.subscription_id::text AS subscription, b.cycle::text AS cycle, b.kind,
@@ -102,7 +106,9 @@ _BURNS_AGAINST_MOVEMENTS = """
     )
     SELECT subscription, kind, cycle, lot,
         ARRAY[coalesce(kept.quantity, 0), coalesce(kept.carrying, 0)],
-        ARRAY[coalesce(moved.quantity, 0), coalesce(moved.carrying, 0)]
+        ARRAY[coalesce(moved.quantity, 0),
+            CASE WHEN abs(kept.carrying - moved.carrying) <= moved.last_places THEN kept.carrying
+                ELSE coalesce(moved.carrying, 0) END]
     FROM kept FULL JOIN moved USING (subscription, cycle, kind, lot)
     ORDER BY subscription, cycle, kind, lot
 """
