@@ -221,6 +221,7 @@ class CancelView(ApiView):
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """End a subscription now, by the time served, or with its open cycle."""
         body = self.read(CancelBody, request)
+        endings.count_ahead(livemode=self.livemode, subscription_id=subscription_id)
         return once(
             request,
             livemode=self.livemode,
@@ -244,6 +245,7 @@ class PauseView(ApiView):
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """Settle the open cycle up to now and begin no other until it is resumed."""
         self.read(NothingBody, request)
+        endings.count_ahead(livemode=self.livemode, subscription_id=subscription_id)
         return once(
             request,
             livemode=self.livemode,

@@ -11,7 +11,7 @@ from django.db import transaction
 from aforo.errors import Conflict
 from aforo.sandbox.services import now_for
 from billing.models import Subscription, SubscriptionStatus
-from billing.services import cycles, prepayment, settlement, subscriptions
+from billing.services import cycles, prepayment, settlement, subscriptions, tallying
 from ledger import services as ledger
 from ledger.models import Book
 
@@ -26,6 +26,13 @@ class When(StrEnum):
 
 class NotInState(Conflict):
     """The subscription is not in a state in which this can be done."""
+
+
+def count_ahead(*, livemode: bool, subscription_id: UUID) -> None:
+    """Tally an open cycle that is to be cut short, before its book is locked for that."""
+    found = Subscription.objects.filter(pk=subscription_id, customer__book__livemode=livemode)
+    for book_id in found.values_list("customer_id", flat=True):
+        tallying.keep_up_book(book_id=book_id)
 
 
 @transaction.atomic
@@ -48,7 +55,7 @@ def cancel(*, livemode: bool, subscription_id: UUID, at: str) -> Subscription:
     else:
         found.cancel_at = _cut_short(found, now)
         found.save(update_fields=["cancel_at", "current_ends_at"])
-        settlement.settle_cycle(subscription=found, now=now)
+        settlement.settle_cycle(subscription=found, now=now, is_locked=True)
     return subscriptions.get_subscription(livemode=livemode, subscription_id=subscription_id)
 
 
@@ -64,7 +71,7 @@ def pause(*, livemode: bool, subscription_id: UUID) -> Subscription:
     now = now_for(found.customer.book)
     found.paused_at = _cut_short(found, now)
     found.save(update_fields=["paused_at", "current_ends_at"])
-    settlement.settle_cycle(subscription=found, now=now)
+    settlement.settle_cycle(subscription=found, now=now, is_locked=True)
     return subscriptions.get_subscription(livemode=livemode, subscription_id=subscription_id)
 
 

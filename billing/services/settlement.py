@@ -29,7 +29,7 @@ from billing.models import (
     Subscription,
     SubscriptionStatus,
 )
-from billing.pipeline import advance, load, settle
+from billing.pipeline import advance, load, settle, tallies
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft, MetricUsage
 from billing.services import (
@@ -93,12 +93,22 @@ def settle_book(
     return settled
 
 
-def settle_cycle(*, subscription: Subscription, now: datetime, run_id: UUID | None = None) -> bool:
-    """Settle a subscription's open cycle, which is over; tell whether this call did it."""
+def settle_cycle(
+    *,
+    subscription: Subscription,
+    now: datetime,
+    run_id: UUID | None = None,
+    is_locked: bool = False,
+) -> bool:
+    """Settle a subscription's open cycle, which is over; tell whether this call did it.
+
+    For a caller who holds the book already, `is_locked`, it goes on from the cycle's tallies; else
+    all its events are added up, without the lock.
+    """
     settlement = _seal(subscription, now)
     if settlement is None:
         return False
-    usage = usages.read_usage(settlement=settlement)
+    usage = _so_far(settlement) if is_locked else usages.read_usage(settlement=settlement)
     late_usage = late.read_late(settlement=settlement)
     counted = burning.count_ahead(book_id=settlement.book_id, limit=settlement.ends_at)
     with transaction.atomic():
@@ -133,6 +143,10 @@ def settle_cycle(*, subscription: Subscription, now: datetime, run_id: UUID | No
     else:
         invoices.finalize_drafts(book_id=settlement.book_id, now=now)
     return True
+
+
+def _so_far(settlement: Settlement) -> dict[str, MetricUsage]:
+    return tallies.usage_so_far(subscription=settlement.subscription, until=settlement.ends_at)
 
 
 def _priced(
