@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
-from uuid import UUID
 
 from django.db.models import F, QuerySet
 
@@ -101,11 +101,15 @@ def with_open_overage() -> QuerySet[Debit]:
     return Debit.objects.filter(overage__gt=F("overage_billed") + F("overage_reversed"))
 
 
-def movement_lines(entry_ids: Sequence[UUID]) -> dict[UUID, list[MovementLine]]:
-    """Give the movements of entries as the hash chain saw them."""
-    lines: dict[UUID, list[MovementLine]] = {}
-    moved = Movement.objects.filter(entry_id__in=entry_ids).order_by("entry_id", "position")
-    columns = ["entry_id", "lot_id", "kind", "quantity", "carrying", "balance_after", "held_after"]
-    for entry_id, *line in moved.values_list(*columns):
-        lines.setdefault(entry_id, []).append(MovementLine(*line))
+def movement_lines(book_id: int, after: int, until: int) -> dict[int, list[MovementLine]]:
+    """Give the movements of a book's entries as the hash chain saw them, by the entries' sequence:
+    beyond `after`, up to `until`.
+    """
+    lines: dict[int, list[MovementLine]] = defaultdict(list)
+    moved = Movement.objects.filter(
+        entry__book=book_id, entry__sequence__gt=after, entry__sequence__lte=until
+    ).order_by("entry__sequence", "position")
+    columns = ["lot_id", "kind", "quantity", "carrying", "balance_after", "held_after"]
+    for sequence, *line in moved.values_list("entry__sequence", *columns):
+        lines[sequence].append(MovementLine(*line))
     return lines

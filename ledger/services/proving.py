@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -17,7 +18,8 @@ CHUNK = 2_000
 
 # What a seal says of a book: sequence, hash and the name of the seal.
 Sealed = tuple[int, str, str]
-MovementsOf = Callable[[Sequence[UUID]], Mapping[UUID, Sequence[MovementLine]]]
+# The movements of a book's entries by sequence: beyond the first number, up to the second.
+MovementsOf = Callable[[int, int, int], Mapping[int, Sequence[MovementLine]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,20 +180,28 @@ def _content(
 
 def _with_parts(
     book: Book, movements: MovementsOf, progress: Callable[[int], None]
-) -> Iterator[tuple[Stored, list[Line], Sequence[MovementLine]]]:
+) -> Iterator[tuple[Stored, Sequence[Line], Sequence[MovementLine]]]:
     """Give a book's entries in sequence with their postings and movements, in bounded memory."""
     last = 0
     entries = Entry.objects.filter(book=book).order_by("sequence").values_list(*Stored._fields)
-    postings = Posting.objects.order_by("entry_id", "position").values_list(
-        "entry_id", "debit_id", "credit_id", "amount", "currency", "lot"
-    )
     while page := [Stored(*row) for row in entries.filter(sequence__gt=last)[:CHUNK]]:
-        ids = [stored.id for stored in page]
-        lines: dict[UUID, list[Line]] = {entry_id: [] for entry_id in ids}
-        for entry_id, debit, credit, amount, currency, lot in postings.filter(entry_id__in=ids):
-            lines[entry_id].append(Line(debit, credit, amount, currency, lot))
-        moved = movements(ids)
+        until = page[-1].sequence
+        lines = _lines(book, last, until)
+        moved = movements(book.pk, last, until)
         for stored in page:
-            yield stored, lines[stored.id], moved.get(stored.id, ())
-        last = page[-1].sequence
+            yield stored, lines.get(stored.sequence, ()), moved.get(stored.sequence, ())
+        last = until
         progress(len(page))
+
+
+def _lines(book: Book, after: int, until: int) -> dict[int, list[Line]]:
+    """Give the postings of a book's entries by their sequence."""
+    lines: dict[int, list[Line]] = defaultdict(list)
+    postings = Posting.objects.filter(
+        entry__book=book, entry__sequence__gt=after, entry__sequence__lte=until
+    ).order_by("entry__sequence", "position")
+    for sequence, debit, credit, amount, currency, lot in postings.values_list(
+        "entry__sequence", "debit_id", "credit_id", "amount", "currency", "lot"
+    ):
+        lines[sequence].append(Line(debit, credit, amount, currency, lot))
+    return lines

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from uuid import UUID
 
 import pytest
 from django.conf import LazySettings
@@ -43,7 +42,7 @@ def close(year: int, month: int, status: PeriodStatus = PeriodStatus.CLOSED) -> 
     return Period.objects.create(starts_on=date(year, month, 1), ends_on=ends_on, status=status)
 
 
-def no_movements(_: Sequence[UUID]) -> Mapping[UUID, Sequence[MovementLine]]:
+def no_movements(book_id: int, after: int, until: int) -> Mapping[int, Sequence[MovementLine]]:
     return {}
 
 

@@ -170,7 +170,7 @@ def rewrite(book: Book, start: int, *, document: dict[str, str]) -> None:
                 Line(p.debit_id, p.credit_id, p.amount, p.currency, p.lot)
                 for p in entry.postings.order_by("position")
             ],
-            movements=wallets.movement_lines([entry.id]).get(entry.id, []),
+            movements=wallets.movement_lines(book.pk, start - 1, book.sequence)[entry.sequence],
         )
         entry.prev_hash, entry.hash = prev_hash, chain.entry_hash(content, prev_hash)
         entry.save(update_fields=["document", "prev_hash", "hash"])

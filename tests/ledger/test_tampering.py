@@ -267,7 +267,7 @@ def test_an_edit_with_a_hash_to_match_breaks_the_entry_after_it(book: Book) -> N
                 Line(p.debit_id, p.credit_id, p.amount, p.currency, p.lot)
                 for p in third.postings.order_by("position")
             ],
-            movements=wallets.movement_lines([third.id])[third.id],
+            movements=wallets.movement_lines(third.book_id, 2, 3)[3],
         ),
         third.prev_hash,
     )
