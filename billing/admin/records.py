@@ -25,6 +25,7 @@ from billing.models import (
     TaxRate,
     UsageEvent,
     UsageReservation,
+    UsageTally,
     WorkerHeartbeat,
 )
 from billing.services import due, payments
@@ -92,6 +93,15 @@ class UsageEventAdmin(ReadOnlyAdmin):
     show_full_result_count = False
 
 
+@admin.register(UsageTally)
+class UsageTallyAdmin(ReadOnlyAdmin):
+    list_display = ["subscription", "metric", "starts_at", "through", "events", "total"]
+    list_select_related = ["subscription__customer", "metric"]
+    search_fields = ["=subscription__id", "book__key"]
+    ordering = ["-pk"]
+    show_full_result_count = False
+
+
 @admin.register(CycleBurn)
 class CycleBurnAdmin(ReadOnlyAdmin):
     list_display = ["subscription", "cycle", "lot", "quantity", "kept", "carrying", "tax"]
@@ -103,7 +113,7 @@ class CycleBurnAdmin(ReadOnlyAdmin):
 
 @admin.register(UsageReservation)
 class UsageReservationAdmin(ReadOnlyAdmin):
-    list_display = ["book", "metric", "quantity", "status", "created_at", "expires_at"]
+    list_display = ["book", "metric", "quantity", "captured", "status", "created_at", "expires_at"]
     list_filter = ["status", "book__livemode", "created_at"]
     list_select_related = ["book", "metric"]
     search_fields = ["book__key", "=id"]
