@@ -120,9 +120,13 @@ class Draft:
             carrying += self._take(lot, MovementKind.BURN, more)
         elif more < 0:
             carrying -= self._return(lot, -more)
-        after = replace(target, carrying=carrying)
-        self.lines += recipes.difference(before=_posted(lot, before), after=_posted(lot, after))
-        return after
+        # Returning this burn may restore a last place that another one released.
+        short = max(-carrying, ZERO)
+        self.lines += recipes.difference(
+            before=_posted(lot, replace(before, carrying=before.carrying + short)),
+            after=_posted(lot, replace(target, carrying=carrying + short)),
+        )
+        return replace(target, carrying=carrying)
 
     def move_expiry(self, lot: CreditLot, expires_at: datetime) -> None:
         """Let what is left of a lot live longer, or shorter; the entry's document says so."""

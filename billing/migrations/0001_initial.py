@@ -516,7 +516,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='cycleburn',
-            constraint=models.CheckConstraint(condition=models.Q(('advance_fee__gte', 0), ('carrying__gte', 0), ('kept__gte', 0), ('quantity__gte', models.F('kept')), ('tax__gte', 0)), name='billing_cycleburn_amounts'),
+            constraint=models.CheckConstraint(condition=models.Q(('advance_fee__gte', 0), ('carrying__gte', Decimal('-1E-9')), ('kept__gte', 0), ('quantity__gte', models.F('kept')), ('tax__gte', 0)), name='billing_cycleburn_amounts'),
         ),
         migrations.AddIndex(
             model_name='advancefee',

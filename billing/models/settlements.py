@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from django.db import models
 from django.db.models import F, Q
 
@@ -10,6 +12,8 @@ from billing.models.customers import Subscription
 from ledger.models import Book, Entry
 from pricing.models import BillingMode
 from wallets.models import CreditLot
+
+LAST_PLACES = Decimal("0.000000001")
 
 
 class SettlementStatus(models.TextChoices):
@@ -127,7 +131,8 @@ class Settlement(models.Model):
 class CycleBurn(models.Model):
     """What a cycle's metered usage and fees have burned of one lot, so far or, settled, for good.
 
-    A running sum of the movements whose entries name the subscription and the cycle: a burn before
+    A running sum of the movements whose entries name the cycle or its settlement (so `carrying`
+    may end a last place below zero, where the lot's rounding fell to another burn): a burn before
     a lot lapses begins it, settlement brings it to what the whole cycle owes. What real-time usage
     took (`kept`) keeps its payer: it pays first when the cycle is priced again (DECISIONS 33).
     """
@@ -155,7 +160,7 @@ class CycleBurn(models.Model):
                 condition=Q(
                     quantity__gte=F("kept"),
                     kept__gte=0,
-                    carrying__gte=0,
+                    carrying__gte=-LAST_PLACES,
                     tax__gte=0,
                     advance_fee__gte=0,
                 ),

@@ -128,7 +128,7 @@ def take_back(entry: EntryDraft, row: CycleBurn, *, quantity: Decimal, tax: Deci
     restored = entry.reverse(lot, quantity, tax=tax)
     row.quantity -= quantity
     row.kept = min(row.kept, row.quantity)
-    row.carrying = max(row.carrying - restored, ZERO)
+    row.carrying -= restored
     row.tax -= tax
     _write([row])
     return lot

@@ -193,7 +193,10 @@ def pay_arrears(*, book: Book, settlement: Settlement, now: datetime) -> Decimal
         book=book,
         event=Event.SETTLEMENT,
         occurred_at=now,
-        document={"settlement": str(settlement.pk), "arrears_paid": plain(outcome.covered)},
+        document={
+            "settlement": str(settlement.pk),
+            "arrears_paid": plain(outcome.covered),
+        },
     )
     tax_left = open_tax(settlement)
     burned = {

@@ -236,6 +236,24 @@ def test_a_lapsed_lot_that_was_paid_for_lives_on(api: APIClient) -> None:
     assert posted("2100") == D("-2.5")
 
 
+def test_the_last_place_that_another_burn_released_is_no_obstacle(api: APIClient) -> None:
+    """Bonus of 2 for two thirds of 1.00: the cycle's 1 releases .333333333333, a debit's 1 one last
+    place more, which giving back the cycle's restores.
+    """
+    factories.offering(billing_mode="HYBRID")
+    book = factories.clocked_customer()
+    factories.subscription("cust_1")
+    factories.bundle("cust_1", "1", bonus="2")
+    event = factories.event("cust_1", 500, "january", START)
+    ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
+    advance(book, FEBRUARY)
+    factories.debit("cust_1", "1", strategy="BONUS")
+
+    assert where(adjust(api, "-1")) == ["-1", "0", "0", "0", "0", "-1"]
+
+    assert posted("2110") == D("-0.333333333334")
+
+
 def test_a_repeat_is_replayed_and_other_content_refused(api: APIClient) -> None:
     lived("HYBRID")
     first = ask(api, "-1")
