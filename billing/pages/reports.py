@@ -26,7 +26,7 @@ from ledger.models import Book
 from ledger.reports import writing
 from ledger.reports.shape import Column, Header, Kind, Row, Scope
 from ledger.reports.writing import Tally
-from ledger.reports.writing.table import kept_columns
+from ledger.reports.writing.table import kept_columns, missing
 
 SHOWN_ROWS = 300
 _NUMBERS = {Kind.AMOUNT, Kind.QUANTITY, Kind.COUNT}
@@ -134,11 +134,13 @@ def _shown(offered: reports.Offered, scope: Scope, now: datetime) -> dict[str, A
         header = tally.header(run_at=now)
     kept = kept_columns(report.columns, [cells for _, cells in shown])
     columns = [report.columns[number] for number in kept]
+    empty, in_files_only = missing(report.columns, kept)
     return {
         "columns": [(column.title, column.kind in _NUMBERS) for column in columns],
         "rows": [list(_cells(row, columns, scope)) for row, _ in shown],
         "totals": list(_totals(header, columns)),
-        "left_out": [c.title for n, c in enumerate(report.columns) if n not in kept],
+        "left_out": empty if shown else [],
+        "in_files_only": in_files_only,
         "more": header.rows - len(shown),
         "span": _span(scope),
         "facts": _facts(header),

@@ -66,6 +66,12 @@ _KINDS = {
     "posted_at": Kind.MOMENT,
     "effective_date": Kind.DATE,
 }
+# What of it is for people; the rest is for machines, and in the files.
+_FOR_THE_EYE = {
+    "effective_date", "customer_id", "ledger_seq", "event_type", "account_code", "account_name",
+    "debit", "credit", "currency", "credit_type", "units", "product", "invoice_id", "tax_code",
+    "created_by", "approved_by",
+}  # fmt: skip
 _BY_HAND = {Event.MANUAL.value, Event.ADJUSTMENT.value, Event.OPENING_BALANCE.value}
 
 LINES = """
@@ -98,9 +104,20 @@ def detail(scope: Scope, *, lots_of: LotsOf) -> Report:
 def generic_columns() -> list[Column]:
     """Give the columns of the generic CSV."""
     return [
-        amount_column(name, name) if name in _AMOUNTS else Column(name, name, _kind(name))
+        Column(
+            name,
+            name.replace("_", " ").capitalize(),
+            Kind.AMOUNT if name in _AMOUNTS else _kind(name),
+            total=name in _AMOUNTS,
+            drill=_to_entry if name in {"debit", "credit"} else None,
+            in_files_only=name not in _FOR_THE_EYE,
+        )
         for name in GENERIC
     ]
+
+
+def _to_entry(row: Row) -> dict[str, str]:
+    return {"entry": str(row["journal_id"])}
 
 
 def _kind(name: str) -> Kind:

@@ -69,7 +69,8 @@ class Kind(StrEnum):
 class Column:
     """A column; `total` sums it, by the row's currency, into the control totals.
 
-    A table for the eye leaves out columns in which there is nothing, unless `kept`.
+    A table for the eye leaves out columns in which there is nothing, unless `kept`, and those that
+    are for machines: they are `in_files_only`.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Column:
     total: bool = False
     drill: Callable[[Row], Drill | None] | None = None
     kept: bool = False
+    in_files_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

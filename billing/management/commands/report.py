@@ -20,6 +20,8 @@ from ledger.reports.shape import Header, Report
 
 WRITERS = {"csv": writing.write_csv, "xlsx": writing.write_xlsx, "json": writing.write_json}
 
+WIDE = 240
+
 
 class Command(BaseCommand):
     help = "Run a report. Without a period or a day: this month to date."
@@ -72,13 +74,14 @@ class Command(BaseCommand):
 
     def _print(self, report: Report, out: Path | None, now: datetime) -> None:
         if out is None:
-            console = Console()
+            # Into a pipe, a width that no column has to give way to.
+            console = Console(width=None if sys.stdout.isatty() else WIDE)
             with console.capture() as captured:
                 writing.print_table(report, console, run_at=now)
             self.stdout.write(captured.get())
             return
         with out.open("w", encoding="utf-8") as file:
-            writing.print_table(report, Console(file=file, width=240), run_at=now)
+            writing.print_table(report, Console(file=file, width=WIDE), run_at=now)
 
     def _write(self, report: Report, chosen: str, out: Path | None, now: datetime) -> None:
         write = WRITERS[chosen]

@@ -43,19 +43,36 @@ def print_table(report: Report, console: Console, *, run_at: datetime) -> Header
         if value not in (None, [], {}) and name not in {"report", "title"}:
             console.print(f"{name}: {_written(value)}", highlight=False, markup=False)
     if len(kept) < len(report.columns):
-        left = [c.title for n, c in enumerate(report.columns) if n not in kept]
-        console.print(f"Without figures: {', '.join(left)}.", highlight=False)
+        _say_what_is_missing(report.columns, kept, console)
     if header.rows > len(shown):
         console.print(f"{header.rows - len(shown)} more rows: ask for csv or xlsx.")
     return header
 
 
+def _say_what_is_missing(columns: Sequence[Column], kept: list[int], console: Console) -> None:
+    for says, titles in zip(
+        ("Without figures", "In files only"), missing(columns, kept), strict=True
+    ):
+        if titles:
+            console.print(f"{says}: {', '.join(titles)}.", highlight=False)
+
+
+def missing(columns: Sequence[Column], kept: list[int]) -> tuple[list[str], list[str]]:
+    """Name the columns that were left out: those with nothing in them, those for files only."""
+    left = [column for number, column in enumerate(columns) if number not in kept]
+    return (
+        [column.title for column in left if not column.in_files_only],
+        [column.title for column in left if column.in_files_only],
+    )
+
+
 def kept_columns(columns: Sequence[Column], shown: Sequence[Sequence[str]]) -> list[int]:
-    """Give the numbers of the columns that have something in them, or are kept anyway."""
+    """Give the numbers of the columns for the eye that have something in them, or are kept."""
     return [
         number
         for number, column in enumerate(columns)
-        if column.kept or not shown or any(not is_nothing(cells[number]) for cells in shown)
+        if not column.in_files_only
+        and (column.kept or not shown or any(not is_nothing(cells[number]) for cells in shown))
     ]
 
 

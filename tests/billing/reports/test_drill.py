@@ -201,6 +201,22 @@ class TestPages:
         empty = admin_client.get(f"{reverse('admin:ledger_posting_changelist')}?{nonsense}")
         assert empty.context["cl"].queryset.count() == 0
 
+    def test_the_journals_page_is_for_people_and_leads_to_the_entries(
+        self, admin_client: Client, quarter: None
+    ) -> None:
+        page = admin_client.get(
+            reverse("report", args=["journal-detail"]), {"mode": "sandbox", "period": "2026-01"}
+        )
+
+        shown = [title for title, _ in page.context["columns"]]
+        assert shown[:2] == ["Effective date", "Event type"]
+        assert "Debit" in shown
+        assert "Entry hash" in page.context["in_files_only"]
+        linked = [cell for row in page.context["rows"] for cell in row if cell.link]
+        assert linked
+        postings = admin_client.get(linked[0].link).context["cl"].queryset
+        assert {posting.entry.event for posting in postings} == {"TOP_UP"}
+
     def test_a_bad_question_is_answered_on_the_page(self, admin_client: Client) -> None:
         url = reverse("report", args=["trial-balance"])
 
