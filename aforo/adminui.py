@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar
@@ -12,6 +12,9 @@ from django.contrib.auth import get_permission_codename
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
 from unfold.admin import ModelAdmin as _ModelAdmin
 from unfold.admin import TabularInline as _TabularInline
 from unfold.decorators import action as _action
@@ -33,8 +36,10 @@ __all__ = [
     "Textarea",
     "action",
     "dress",
+    "link",
     "page_action",
     "plainly",
+    "table",
 ]
 
 Textarea = UnfoldAdminTextareaWidget
@@ -53,6 +58,19 @@ def page_action(*, description: str, url_path: str, permission: str = "view") ->
         description=description, url_path=url_path, permissions=[permission]
     )
     return decorate
+
+
+def link(url: str, text: object) -> SafeString:
+    """Lead somewhere, in the theme's looks."""
+    return format_html(
+        '<a href="{}" class="text-primary-600 dark:text-primary-500">{}</a>', url, text
+    )
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> SafeString:
+    """Show a table where a field is shown."""
+    shown = {"table": {"headers": headers, "rows": rows}, "striped": 1}
+    return mark_safe(render_to_string("unfold/components/table.html", shown))  # noqa: S308
 
 
 def dress(field: forms.Field) -> forms.Field:
@@ -83,22 +101,28 @@ class Form(forms.Form):
 
 @cache
 def plainly(model: type[models.Model], name: Any) -> Any:
-    """Show a decimal of the books as 12.5, not with all its twelve places; leave the rest alone."""
+    """Show a decimal of the books as 12.5, not with twelve places, and the mode by its name;
+    leave the rest alone.
+    """
     try:
         field = model._meta.get_field(name) if isinstance(name, str) else None
     except FieldDoesNotExist:
         return name
-    if not isinstance(field, models.DecimalField):
+    is_mode = isinstance(field, models.BooleanField) and name == "livemode"
+    if not isinstance(field, models.DecimalField) and not is_mode:
         return name
+    title = "mode" if is_mode else field.verbose_name  # type: ignore[union-attr]
 
     def shown(row: models.Model) -> str | None:
         value = getattr(row, name)
+        if is_mode:
+            return "live" if value else "sandbox"
         # Amounts with a currency of their own are shown by their library.
         return plain(value) if isinstance(value, Decimal) else value
 
-    # The stylesheet aligns by this name.
-    shown.__name__ = f"number_{name}"
-    shown.short_description = field.verbose_name  # type: ignore[attr-defined]
+    # The stylesheet aligns numbers by this name.
+    shown.__name__ = name if is_mode else f"number_{name}"
+    shown.short_description = title  # type: ignore[attr-defined]
     shown.admin_order_field = name  # type: ignore[attr-defined]
     return shown
 
@@ -116,6 +140,15 @@ class _Edited(_ModelAdmin):  # type: ignore[misc]
 
     when_empty = "It fills by itself as things happen."
     formfield_overrides = {models.DecimalField: {"form_class": PlainDecimalField}}
+
+    def formfield_for_dbfield(
+        self, db_field: models.Field[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> forms.Field | None:
+        """Say what the mode is."""
+        field: forms.Field | None = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and db_field.name == "livemode":
+            field.label, field.help_text = "Live", "Off: the sandbox."
+        return field
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """Show decimals plainly."""

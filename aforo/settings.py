@@ -245,6 +245,23 @@ LOGGING = {
     },
 }
 
+
+def _page(title: str, icon: str, url: str, permission: str) -> dict[str, object]:
+    """Offer a page of the back office to who may see it."""
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(url),
+        "permission": lambda request: request.user.has_perm(permission),
+    }
+
+
+def _list(title: str, icon: str, model: str) -> dict[str, object]:
+    """Offer the list of a model, `app_model`."""
+    app, _, name = model.partition("_")
+    return _page(title, icon, f"admin:{model}_changelist", f"{app}.view_{name}")
+
+
 UNFOLD = {
     "SITE_TITLE": "Aforo",
     "SITE_HEADER": "Aforo",
@@ -260,40 +277,32 @@ UNFOLD = {
             {
                 "title": "Finance",
                 "items": [
-                    {
-                        "title": "Reports",
-                        "icon": "table_chart",
-                        "link": reverse_lazy("reports"),
-                        "permission": lambda request: request.user.has_perm("ledger.view_entry"),
-                    },
-                    {
-                        "title": "Exports",
-                        "icon": "upload_file",
-                        "link": reverse_lazy("exports"),
-                        "permission": lambda request: request.user.has_perm(
-                            "ledger.view_exportbatch"
-                        ),
-                    },
-                    {
-                        "title": "Months",
-                        "icon": "event_available",
-                        "link": reverse_lazy("admin:ledger_period_changelist"),
-                        "permission": lambda request: request.user.has_perm("ledger.view_period"),
-                    },
-                    {
-                        "title": "Adjustments",
-                        "icon": "edit_note",
-                        "link": reverse_lazy("admin:ledger_manualadjustment_changelist"),
-                        "permission": lambda request: request.user.has_perm(
-                            "ledger.view_manualadjustment"
-                        ),
-                    },
-                    {
-                        "title": "Entries",
-                        "icon": "menu_book",
-                        "link": reverse_lazy("admin:ledger_entry_changelist"),
-                        "permission": lambda request: request.user.has_perm("ledger.view_entry"),
-                    },
+                    _page("Reports", "table_chart", "reports", "ledger.view_entry"),
+                    _page("Exports", "upload_file", "exports", "ledger.view_exportbatch"),
+                    _list("Entries", "menu_book", "ledger_entry"),
+                    _list("Months", "event_available", "ledger_period"),
+                    _list("Close packs", "inventory_2", "ledger_closepack"),
+                    _list("Adjustments", "edit_note", "ledger_manualadjustment"),
+                    _list("Invoices", "receipt_long", "billing_invoice"),
+                    _list("Top-ups", "payments", "wallets_topup"),
+                ],
+            },
+            {
+                "title": "Customers",
+                "items": [
+                    _list("Customers", "group", "billing_customer"),
+                    _list("Wallets", "wallet", "wallets_wallet"),
+                    _list("Credit lots", "toll", "wallets_creditlot"),
+                    _list("Settlements", "calculate", "billing_settlement"),
+                    _list("Settlement runs", "sync", "billing_settlementrun"),
+                ],
+            },
+            {
+                "title": "Catalogue",
+                "items": [
+                    _list("Rate plans", "sell", "pricing_rateplan"),
+                    _list("Offerings", "storefront", "pricing_offering"),
+                    _list("Campaigns", "campaign", "pricing_campaign"),
                 ],
             },
         ],

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.safestring import SafeString
 
-from aforo.adminui import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, action
+from aforo.adminui import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, action, link
 from aforo.errors import DomainError
 from aforo.money import amount_text
+from billing.admin.trail import postings_url
 from billing.models import (
     AdvanceFee,
     Claim,
@@ -104,8 +109,29 @@ class UsageTallyAdmin(ReadOnlyAdmin):
 
 @admin.register(CycleBurn)
 class CycleBurnAdmin(ReadOnlyAdmin):
-    list_display = ["subscription", "cycle", "lot", "quantity", "kept", "carrying", "tax"]
-    list_select_related = ["lot"]
+    list_display = [
+        "customer", "settlement", "cycle", "lot", "quantity", "kept", "carrying", "tax",
+    ]  # fmt: skip
+    list_select_related = ["lot", "subscription__customer__book"]
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Let a settlement ask for its own."""
+        return lookup in {"subscription__id__exact", "cycle"} or super().lookup_allowed(
+            lookup, value, request
+        )
+
+    @admin.display(description="customer")
+    def customer(self, burn: CycleBurn) -> str:
+        """Show whose it is."""
+        return burn.subscription.customer.book.key
+
+    @admin.display(description="settlement")
+    def settlement(self, burn: CycleBurn) -> SafeString:
+        """Lead to the cycle's settlement, if it has been settled."""
+        url = reverse("admin:billing_settlement_changelist")
+        asked = urlencode({"q": burn.subscription_id})
+        return link(f"{url}?{asked}", "Show")
+
     search_fields = ["=subscription__id", "=lot__id", "subscription__customer__book__key"]
     ordering = ["-pk"]
     show_full_result_count = False
@@ -123,6 +149,9 @@ class UsageReservationAdmin(ReadOnlyAdmin):
 
 @admin.register(SettlementRun)
 class SettlementRunAdmin(ReadOnlyAdmin):
+    when_empty = (
+        "A run settles everything that is due: manage.py settle, or POST /v1/settlements/run."
+    )
     list_display = ["created_at", "livemode", "book", "status", "due", "settled", "failed"]
     list_filter = ["status", "livemode"]
     list_select_related = ["book"]
@@ -173,6 +202,10 @@ class PaymentInline(ReadOnlyInline):
 
 @admin.register(Payment)
 class PaymentAdmin(ReadOnlyAdmin):
+    when_empty = (
+        "Payments are recorded with POST /v1/invoices/NUMBER/pay, or by an action of the list"
+        " of invoices."
+    )
     list_display = ["invoice", "amount", "applied", "reference", "received_at"]
     list_filter = ["invoice__livemode", "received_at"]
     list_select_related = ["invoice"]
@@ -182,6 +215,7 @@ class PaymentAdmin(ReadOnlyAdmin):
 
 @admin.register(Claim)
 class ClaimAdmin(ReadOnlyAdmin):
+    when_empty = "A claim arises when a payment is contested and lost after its credits were spent."
     list_display = ["book", "amount", "paid", "currency", "top_up", "created_at"]
     list_filter = ["currency", "book__livemode"]
     list_select_related = ["book", "top_up"]
@@ -191,6 +225,9 @@ class ClaimAdmin(ReadOnlyAdmin):
 
 @admin.register(Invoice)
 class InvoiceAdmin(ReadOnlyAdmin):
+    when_empty = (
+        "An invoice is made when a cycle is settled, or when credits are bought on account."
+    )
     list_display = ["number", "customer", "status", "total", "from_wallet", "amount_due", "due_at"]
     list_filter = ["status", "livemode", "currency", "issued_at"]
     list_select_related = ["customer"]
@@ -198,6 +235,15 @@ class InvoiceAdmin(ReadOnlyAdmin):
     ordering = ["-created_at"]
     inlines = [InvoiceLineInline, PaymentInline]
     actions = ["record_payment"]
+    readonly_fields = ["leads_to"]
+
+    @admin.display(description="leads to")
+    def leads_to(self, invoice: Invoice) -> SafeString | str:
+        """Lead to what the books have of it."""
+        if not invoice.number:
+            return "-"
+        asked = {"customer_id": invoice.customer.book.key, "invoice": invoice.number}
+        return link(postings_url(livemode=invoice.livemode, **asked), "its postings")
 
     @action(description="Record payment in full")
     def record_payment(self, request: HttpRequest, invoices: QuerySet[Invoice]) -> None:

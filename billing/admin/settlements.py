@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
@@ -10,10 +11,13 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 
-from aforo.adminui import Form, ReadOnlyAdmin, ReadOnlyInline, page_action
+from aforo.adminui import Form, ReadOnlyAdmin, ReadOnlyInline, link, page_action, table
 from aforo.errors import DomainError
 from aforo.ids import new_id
+from billing.admin import whatif_pages as pages
 from billing.models import Settlement, SettlementAdjustment
 from billing.services import corrections
 
@@ -54,10 +58,44 @@ class SettlementAdmin(ReadOnlyAdmin):
     ]  # fmt: skip
     list_filter = ["status", "billing_mode", "book__livemode", "ends_at"]
     list_select_related = ["book"]
-    search_fields = ["book__key", "statement_number", "=id"]
+    search_fields = ["book__key", "statement_number", "=id", "=subscription__id"]
     ordering = ["-id"]
     inlines = [AdjustmentInline]
     actions_detail = ["adjust"]
+    exclude = ["stages", "totals", "rolled_on"]
+    readonly_fields = ["total", "trace", "leads_to"]
+    when_empty = "A cycle is settled when it has ended: by the sweep, or with manage.py settle."
+
+    @admin.display(description="totals")
+    def total(self, settlement: Settlement) -> SafeString | str:
+        """Show what the cycle came to, and who pays."""
+        if not settlement.totals:
+            return "-"
+        return table(
+            ["", settlement.currency], pages.who_pays(settlement.totals, settlement.currency)
+        )
+
+    @admin.display(description="stages")
+    def trace(self, settlement: Settlement) -> SafeString | str:
+        """Show the ten stages, each with its reasons."""
+        shown = pages.stages(settlement.stages)
+        return table(shown["headers"], shown["rows"]) if shown["rows"] else "-"
+
+    @admin.display(description="leads to")
+    def leads_to(self, settlement: Settlement) -> SafeString:
+        """Lead to the invoice, and to what the cycle burned of each lot."""
+        burns = reverse("admin:billing_cycleburn_changelist")
+        asked = {"subscription__id__exact": settlement.subscription_id, "cycle": settlement.cycle}
+        ways = [(f"{burns}?{urlencode(asked)}", "the lots that paid")]
+        invoice = getattr(settlement, "invoice", None)
+        if invoice is not None:
+            ways.append(
+                (
+                    reverse("admin:billing_invoice_change", args=[invoice.pk]),
+                    f"the invoice {invoice}",
+                )
+            )
+        return format_html_join(", ", "{}", ((link(url, title),) for url, title in ways))
 
     @page_action(description="Adjust", url_path="adjust")
     def adjust(self, request: HttpRequest, object_id: str) -> HttpResponse:

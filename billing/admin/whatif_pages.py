@@ -6,6 +6,9 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
+
 from aforo import money
 from aforo.money import plain
 from billing.models import Backtest
@@ -36,9 +39,6 @@ def preview(shown: Mapping[str, Any], currency: str) -> dict[str, Any]:
     totals = shown["totals"]
     wallet = sum((Decimal(paid) for paid in totals["from_wallet"].values()), Decimal(0))
     left = Decimal(totals["to_invoice"]) + Decimal(totals["arrears"])
-    steps = ("subtotal", "discount", "tax", "total")
-    payers = [("From " + kind.lower(), paid) for kind, paid in totals["from_wallet"].items()]
-    payers += [("To the invoice", totals["to_invoice"]), ("Arrears", totals["arrears"])]
     return {
         "cards": [
             {"title": "Total", "value": f"{_amount(totals['total'], currency)} {currency}"},
@@ -47,8 +47,7 @@ def preview(shown: Mapping[str, Any], currency: str) -> dict[str, Any]:
         ],
         "totals": _table(
             ["", currency],
-            [[name.capitalize(), _amount(totals[name], currency)] for name in steps]
-            + [[name, _amount(paid, currency)] for name, paid in payers],
+            who_pays(totals, currency),
         ),
         "waterfall": _table(
             ["Kind", "Of", "Pays"],
@@ -58,19 +57,38 @@ def preview(shown: Mapping[str, Any], currency: str) -> dict[str, Any]:
                 for each in shown["waterfall"]
             ),
         ),
-        "stages": _table(
-            ["Stage", "In", "Out", "Why"],
-            (
-                [f"{stage['stage']}. {stage['title']}", _named(stage["in"]), _named(stage["out"]),
-                 " ".join(stage["notes"])]
-                for stage in shown["stages"]
-            ),
-        ),
+        "stages": stages(shown["stages"]),
     }  # fmt: skip
 
 
-def _named(values: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items())
+def who_pays(totals: Mapping[str, Any], currency: str) -> list[list[str]]:
+    """Give the rows from the subtotal to who pays."""
+    steps = ("subtotal", "discount", "tax", "total")
+    payers = [("From " + kind.lower(), paid) for kind, paid in totals["from_wallet"].items()]
+    payers += [("To the invoice", totals["to_invoice"]), ("Arrears", totals["arrears"])]
+    return [[name.capitalize(), _amount(totals[name], currency)] for name in steps] + [
+        [name, _amount(paid, currency)] for name, paid in payers
+    ]
+
+
+def stages(trace: Iterable[Mapping[str, Any]]) -> Table:
+    """Lay the trace of the ten stages out, a stage a row."""
+    return _table(
+        ["Stage", "In", "Out", "Why"],
+        (
+            [f"{stage['stage']}. {stage['title']}", _named(stage["in"]), _named(stage["out"]),
+             _lines(stage["notes"])]
+            for stage in trace
+        ),
+    )  # fmt: skip
+
+
+def _named(values: Mapping[str, str]) -> SafeString:
+    return _lines(f"{name} {value}" for name, value in values.items())
+
+
+def _lines(texts: Iterable[str]) -> SafeString:
+    return format_html_join(mark_safe("<br>"), "{}", ((text,) for text in texts))
 
 
 def backtest(found: Backtest) -> dict[str, Any]:

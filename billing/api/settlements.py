@@ -88,6 +88,7 @@ class SettlementAnswer(serializers.ModelSerializer[Settlement]):
     customer_id = serializers.CharField(source="book.key")
     subscription = serializers.UUIDField(source="subscription_id")
     period = SettlementPeriod(source="*")
+    entry = serializers.UUIDField(source="entry_id", allow_null=True)
     invoice = serializers.SerializerMethodField()
     arrears_open = serializers.SerializerMethodField()
 
@@ -95,7 +96,7 @@ class SettlementAnswer(serializers.ModelSerializer[Settlement]):
         model = Settlement
         fields = [
             "id", "customer_id", "subscription", "cycle", "period", "status", "currency",
-            "settled_at", "stages", "totals", "arrears_open", "invoice",
+            "settled_at", "stages", "totals", "arrears_open", "entry", "invoice",
             "statement_number",
         ]  # fmt: skip
 

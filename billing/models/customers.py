@@ -101,4 +101,4 @@ class Subscription(models.Model):
         ]
 
     def __str__(self) -> str:
-        return str(self.pk)
+        return f"{self.offering.code} from {self.starts_at:%Y-%m-%d}"

@@ -257,7 +257,7 @@ class SettlementRun(models.Model):
         ]
 
     def __str__(self) -> str:
-        return str(self.pk)
+        return f"{self.created_at:%Y-%m-%d %H:%M}"
 
 
 class RunItemStatus(models.TextChoices):

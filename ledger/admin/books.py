@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date
 from urllib.parse import parse_qsl
 
 from django.contrib import admin
@@ -10,15 +9,26 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
-from aforo.adminui import ReadOnlyAdmin, ReadOnlyInline
+from aforo.adminui import ReadOnlyAdmin, ReadOnlyInline, link
 from ledger.drill import postings_behind
 from ledger.models import Account, Book, Entry, Posting
 
 
+@admin.display(description="lot")
+def lot_link(posting: Posting) -> str:
+    """Lead to the lot whose consideration moved, named by the end of its id."""
+    if posting.lot is None:
+        return "-"
+    return link(
+        reverse("admin:wallets_creditlot_change", args=[posting.lot]), str(posting.lot)[-8:]
+    )
+
+
 class PostingInline(ReadOnlyInline):
     model = Posting
-    fields = ["debit", "credit", "amount", "currency", "lot"]
+    fields = ["debit", "credit", "amount", "currency", lot_link]
     ordering = ["position"]
     show_change_link = False
 
@@ -74,7 +84,8 @@ class BehindFigure(admin.SimpleListFilter):
 @admin.register(Posting)
 class PostingAdmin(ReadOnlyAdmin):
     list_display = [
-        "posted_on", "customer", "event", "debit", "credit", "amount", "currency", "entry_link",
+        "posted_on", "customer", "event", "debit", "credit", "amount", "currency", lot_link,
+        "entry_link",
     ]  # fmt: skip
     list_display_links = None
     list_filter = [BehindFigure, "currency", "debit", "credit"]
@@ -84,9 +95,10 @@ class PostingAdmin(ReadOnlyAdmin):
     show_full_result_count = False
 
     @admin.display(description="posted on", ordering="entry__accounting_date")
-    def posted_on(self, posting: Posting) -> date:
-        """Show the accounting date."""
-        return posting.entry.accounting_date
+    def posted_on(self, posting: Posting) -> SafeString:
+        """Show the accounting date, on one line."""
+        day = posting.entry.accounting_date
+        return format_html('<span class="whitespace-nowrap">{}</span>', day.isoformat())
 
     @admin.display(description="customer", ordering="entry__book__key")
     def customer(self, posting: Posting) -> str:
@@ -102,4 +114,4 @@ class PostingAdmin(ReadOnlyAdmin):
     def entry_link(self, posting: Posting) -> str:
         """Lead to the entry with all its postings."""
         url = reverse("admin:ledger_entry_change", args=[posting.entry_id])
-        return format_html('<a href="{}">#{}</a>', url, posting.entry.sequence)
+        return link(url, f"#{posting.entry.sequence}")

@@ -48,7 +48,7 @@ class Proposing:
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """Leave who and when to the services."""
-        return DECISION
+        return [] if obj is None else DECISION
 
     def get_exclude(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """Leave the decision out until there is something to decide."""
@@ -88,6 +88,10 @@ class Proposing:
 
 @admin.register(Policy)
 class PolicyAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
+    when_empty = (
+        "Until one is approved, breakage is taken at expiry and bonuses carry their share by "
+        "stand-alone price."
+    )
     list_display = [
         "starts_on", "livemode", "breakage_method", "bonus_allocation", "unclaimed_percent",
         *DECISION,
@@ -99,6 +103,10 @@ class PolicyAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
 
 @admin.register(BreakageRate)
 class BreakageRateAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
+    when_empty = (
+        "Expected breakage is accrued at each close once a rate is proposed here and approved"
+        " by another person."
+    )
     list_display = [
         "kind", "currency", "percent", "starts_on", "sold_from", "sold_until", "livemode",
         *DECISION,
@@ -153,6 +161,9 @@ class LineInline(TabularInline):  # type: ignore[misc]
 class ManualAdjustmentAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
     """The register: who asked, who approved, why, on what evidence, and the entry."""
 
+    when_empty = (
+        "Propose a correction here; another person approves it, and only then is it posted."
+    )
     list_display = ["occurred_at", "reason", "book", "status", *DECISION, "entry"]
     list_filter = ["livemode", "reason"]
     list_select_related = ["book", "proposed_by", "approved_by", "entry"]
@@ -224,6 +235,10 @@ class ManualAdjustmentAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
 class ReopeningAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
     """Why closed months were opened again; the evidence is the reason."""
 
+    when_empty = (
+        "A closed month is opened again by a proposal with its reason, which another person "
+        "approves."
+    )
     list_display = ["period", "evidence", *DECISION]
     list_select_related = ["period", "proposed_by", "approved_by"]
     ordering = ["-proposed_at"]
@@ -258,6 +273,7 @@ class CloseFileAdmin(ReadOnlyAdmin):
 
 @admin.register(ClosePack)
 class ClosePackAdmin(ReadOnlyAdmin):
+    when_empty = "Closing a month on the page of periods freezes its reports here."
     list_display = ["period", "number", "closed_at", "closed_by"]
     list_select_related = ["period"]
     ordering = ["-closed_at"]
@@ -266,6 +282,7 @@ class ClosePackAdmin(ReadOnlyAdmin):
 
 @admin.register(Seal)
 class SealAdmin(ReadOnlyAdmin):
+    when_empty = "The sweep seals the books once a day, and so does each close."
     list_display = ["number", "livemode", "sealed_at", "books", "entries", "hash"]
     list_filter = ["livemode"]
     search_fields = ["=hash"]

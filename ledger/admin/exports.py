@@ -12,6 +12,10 @@ from ledger.models import ExportBatch, GlMapping
 class GlMappingAdmin(ModelAdmin):  # type: ignore[misc]
     """Which accounts of the company's general ledger the exports post to."""
 
+    when_empty = (
+        "Import formats need every account that a month moves to be mapped to the code of "
+        "your general ledger."
+    )
     list_display = ["account", "currency", "gl_code", "gl_name", "starts_on", "ends_on"]
     list_filter = ["currency", "account"]
     list_select_related = ["account"]
@@ -21,6 +25,7 @@ class GlMappingAdmin(ModelAdmin):  # type: ignore[misc]
 
 @admin.register(ExportBatch)
 class ExportBatchAdmin(ReadOnlyAdmin):
+    when_empty = "Make the first one under Exports."
     list_display = [
         "number", "format", "starts_on", "livemode", "entries", "rows", "created_at", "created_by",
     ]  # fmt: skip

@@ -70,7 +70,7 @@ class MovementsView(ApiView, generics.ListAPIView[Movement]):
     scope = Scope.WALLETS
     serializer_class = MovementAnswer
     pagination_class = NewestInBook
-    filterset_fields = ["kind", "lot"]
+    filterset_fields = ["kind", "lot", "entry"]
 
     def paginate_queryset(self, queryset: QuerySet[Movement]) -> Sequence[Movement] | None:  # type: ignore[override]
         """Take a page, and run the balances of its wallets up to it."""
