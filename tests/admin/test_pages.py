@@ -25,6 +25,7 @@ INSIDE = {  # Shown inside their parents, or not rows to look at.
     "BacktestCycle",
     "AdjustmentLine",
     "Charge",
+    "CloseSum",
     "BonusSlab",
     "ChargeMetric",
     "ExportPart",

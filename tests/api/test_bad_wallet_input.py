@@ -155,6 +155,7 @@ READS: list[tuple[str, int]] = [
     (f"{RESERVE}/{NOWHERE}", 404),
     ("/v1/wallets/cust_1/movements?kind=GONE", 422),
     ("/v1/wallets/cust_1/movements?lot=rubbish", 422),
+    ("/v1/wallets/cust_1/movements?entry=rubbish", 422),
     (f"/v1/wallets/cust_1/movements?lot={NOWHERE}", 422),
     ("/v1/wallets/cust_1/movements?cursor=rubbish", 404),
     ("/v1/wallets/cust_1?as_of=yesterday", 422),
