@@ -37,22 +37,30 @@ PARTS = {
 }
 
 # What closed months answer for is not read again.
-_UNFROZEN = "(e.accounting_date < %(frozen_from)s OR e.accounting_date >= %(frozen_until)s)"
+# The span's end stands here once more, so that the planner sees how little is left between.
+_UNFROZEN = """
+    (e.accounting_date < %(frozen_from)s
+        OR e.accounting_date >= %(frozen_until)s AND e.accounting_date < %(ends_on)s)
+"""
 _MOVED = """
-    SELECT event, debit, credit, currency,
-        coalesce(sum(amount) FILTER (WHERE day < %(starts_on)s), 0),
-        coalesce(sum(amount) FILTER (WHERE day >= %(starts_on)s), 0),
-        coalesce(sum(postings) FILTER (WHERE day >= %(starts_on)s), 0)::bigint
+    SELECT event, debit, credit, currency, sum(before), sum(inside), sum(postings)::bigint
     FROM (
-        SELECT e.event, p.debit_id, p.credit_id, p.currency, e.accounting_date, p.amount, 1
+        SELECT e.event, p.debit_id, p.credit_id, p.currency,
+            coalesce(sum(p.amount) FILTER (WHERE e.accounting_date < %(starts_on)s), 0),
+            coalesce(sum(p.amount) FILTER (WHERE e.accounting_date >= %(starts_on)s), 0),
+            count(*) FILTER (WHERE e.accounting_date >= %(starts_on)s)
         FROM {postings} WHERE {scope} AND {unfrozen}
+        GROUP BY e.event, p.debit_id, p.credit_id, p.currency
         UNION ALL
-        SELECT s.event, s.debit, s.credit, s.currency, month.starts_on, s.amount, s.postings
+        SELECT s.event, s.debit, s.credit, s.currency,
+            CASE WHEN month.starts_on < %(starts_on)s THEN s.amount ELSE 0 END,
+            CASE WHEN month.starts_on >= %(starts_on)s THEN s.amount ELSE 0 END,
+            CASE WHEN month.starts_on >= %(starts_on)s THEN s.postings ELSE 0 END
         FROM ledger_closesum s
         JOIN ledger_closepack pack ON pack.id = s.pack_id
         JOIN ledger_period month ON month.id = pack.period_id
         WHERE s.pack_id = ANY(%(packs)s) AND s.currency = coalesce(%(currency)s, s.currency)
-    ) AS all_of_them(event, debit, credit, currency, day, amount, postings)
+    ) AS parts(event, debit, credit, currency, before, inside, postings)
     GROUP BY event, debit, credit, currency
     ORDER BY debit, credit, currency, event
 """.replace("{unfrozen}", _UNFROZEN)
@@ -65,7 +73,7 @@ _COVERED = """
         UNION ALL
         SELECT entries, first_recorded_at, last_recorded_at, NULL, NULL
         FROM ledger_closepack WHERE id = ANY(%(packs)s)
-    ) AS all_of_them(entries, first, last, lowest, highest)
+    ) AS parts(entries, first, last, lowest, highest)
 """.replace("{unfrozen}", _UNFROZEN)
 
 

@@ -8,11 +8,12 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
+
 from ledger import recipes
 from ledger.reports import sums
 from ledger.reports.journal import LotFacts
 from ledger.reports.shape import Scope
-from wallets.models import Movement
 
 ZERO = Decimal(0)
 # The column that a scope's currency is of, in statements about movements.
@@ -39,6 +40,16 @@ _CARRIED = """
     GROUP BY lot.kind, lot.source, lot.currency
 """
 
+_FACTS = """
+    SELECT m.entry_id, m.lot_id, lot.wallet_id, lot.unit_wallet_id, metric.code, lot.kind,
+        m.quantity
+    FROM wallets_movement m
+    JOIN wallets_creditlot lot ON lot.id = m.lot_id
+    LEFT JOIN wallets_unitwallet unit ON unit.id = lot.unit_wallet_id
+    LEFT JOIN pricing_metric metric ON metric.id = unit.metric_id
+    WHERE m.entry_id = ANY(%s)
+"""
+
 
 def fetch(
     template: str, scope: Scope, extra: Mapping[str, Any] | None = None
@@ -63,15 +74,9 @@ def carried(scope: Scope) -> dict[tuple[str, str], Decimal]:
 
 def facts_of(entries: Collection[UUID]) -> Mapping[tuple[UUID, UUID], LotFacts]:
     """Read, for the lots that entries moved, the wallet, the kind, and how many units."""
-    found = Movement.objects.filter(entry_id__in=entries).values_list(
-        "entry_id",
-        "lot_id",
-        "lot__wallet_id",
-        "lot__unit_wallet_id",
-        "lot__unit_wallet__metric__code",
-        "lot__kind",
-        "quantity",
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(_FACTS, [list(entries)])
+        found = cursor.fetchall()
     facts: dict[tuple[UUID, UUID], LotFacts] = {}
     for entry, lot, wallet, unit_wallet, metric, kind, quantity in found:
         key = (entry, lot)
