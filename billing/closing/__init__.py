@@ -32,7 +32,7 @@ from wallets import services as wallets
 
 PACK = (
     "trial-balance", "contract-liability", "revenue", "breakage", "receivables-ageing", "unbilled",
-    "manual-adjustments", "late-items",
+    "tax", "journal-summary", "manual-adjustments", "late-items",
 )  # fmt: skip
 
 

@@ -327,6 +327,17 @@ EVENTS: list[tuple[str, list[Line], Short]] = [
         ),
         [("4910", "2210", "50"), ("2300", "2210", "10")],
     ),
+    # The invoice paid, and the money goes back: owed first, or at once.
+    *(
+        (
+            "CREDIT_NOTE",
+            recipes.credit_note(
+                earned=Decimal(50), tax=Decimal(10), currency="USD", given_to=account
+            ),
+            [("4910", account, "50"), ("2300", account, "10")],
+        )
+        for account in ("2200", "1000")
+    ),
     (
         "CREDIT_NOTE",
         recipes.customer_credit_applied(amount=Decimal(60), currency="USD"),
