@@ -28,6 +28,7 @@ from hypothesis.stateful import (
 )
 
 from aforo.errors import DomainError
+from billing.closing import ties
 from billing.services import proof
 from ledger.models import Book
 from tests import factories
@@ -87,10 +88,18 @@ class Credits(RuleBasedStateMachine):
         self.ids: dict[model.Hold | model.Debit, UUID] = {}
         self.last: tuple[engine.Request, engine.Result] | None = None
         self.swept = True
+        self.model = model.Customer(START)
 
     def teardown(self) -> None:
-        transaction.set_rollback(True)
-        self.stack.close()
+        """See that as of each past day the accounts balance and are what movements add up to."""
+        try:
+            for day in range((self.model.now - START).days + 1):
+                until = (START + timedelta(days=day)).date()
+                found = ties.of_day(livemode=False, until=until)
+                assert [tie for tie in found if tie.difference != 0] == [], until
+        finally:
+            transaction.set_rollback(True)
+            self.stack.close()
 
     @initialize(with_plan=st.booleans())
     def begin(self, with_plan: bool) -> None:
