@@ -32,6 +32,8 @@ from ledger.models import (
 )
 
 DECISION = ["proposed_by", "proposed_at", "approved_by", "approved_at"]
+# What of it fits on a list.
+DECIDED = ["proposed_by", "approved_by", "approved_at"]
 
 
 def acting(request: HttpRequest) -> AbstractBaseUser:
@@ -93,8 +95,8 @@ class PolicyAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
         "stand-alone price."
     )
     list_display = [
-        "starts_on", "livemode", "breakage_method", "bonus_allocation", "unclaimed_percent",
-        *DECISION,
+        "starts_on", "livemode", "breakage_method", "bonus_allocation",
+        *DECIDED,
     ]  # fmt: skip
     list_filter = ["livemode"]
     list_select_related = ["proposed_by", "approved_by"]
@@ -109,7 +111,7 @@ class BreakageRateAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
     )
     list_display = [
         "kind", "currency", "percent", "starts_on", "sold_from", "sold_until", "livemode",
-        *DECISION,
+        *DECIDED,
     ]  # fmt: skip
     list_filter = ["livemode", "kind", "currency"]
     list_select_related = ["proposed_by", "approved_by"]
