@@ -156,6 +156,9 @@ def stream(
 
     The caller's transaction has to last as long as the rows are read.
     """
+    with connection.cursor() as cursor:
+        # A cursor is planned for its first tenth of rows unless told that all will be read.
+        cursor.execute("SET LOCAL cursor_tuple_fraction = 1")
     with connection.chunked_cursor() as cursor:
         cursor.execute(statement(template, scope, currency=currency), parameters(scope, extra))
         while rows := cursor.fetchmany(CHUNK):
