@@ -32,7 +32,8 @@ ACCOUNTS = {
     EXPECTED_BREAKAGE: "Expected breakage",
 }
 _SPENT = [
-    Event.DEBIT, Event.CAPTURE, Event.SETTLEMENT, Event.REVERSAL, Event.FEE_RECOGNISED,
+    Event.DEBIT, Event.CAPTURE, Event.USAGE_BURNED, Event.SETTLEMENT, Event.REVERSAL,
+    Event.FEE_RECOGNISED,
 ]  # fmt: skip
 # What lapses when a hold ends, a debit is reversed or a cycle settled is an expiry too.
 _LAPSING = [Event.EXPIRY, Event.CAPTURE, Event.RELEASE, Event.REVERSAL, Event.SETTLEMENT]

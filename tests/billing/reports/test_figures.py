@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from aforo.errors import Invalid
 from billing import reports
-from billing.services import clocks, ingest
+from billing.services import clocks, ingest, prepayment
 from ledger import services as ledger
 from ledger.exports import batches
 from ledger.models import (
@@ -150,6 +150,26 @@ class TestContractLiability:
             assert row["closing"] == closings[row["account"]]
             assert row["difference"] in (None, 0)
             assert row["from_opening"] <= row["opening"]
+
+    def test_usage_that_credits_paid_on_the_way_is_earned(self, db: None) -> None:
+        """10,000 tokens at .002 are 20.00, burned of 100.00 before the cycle ends."""
+        factories.offering(billing_mode="PREPAID")
+        book = factories.clocked_customer()
+        factories.subscription("cust_1")
+        factories.top_up("cust_1", "100")
+        event = factories.event("cust_1", 10_000, "e1", factories.START)
+        ingest.ingest(livemode=False, events=[event], received_at=factories.START)
+        prepayment.burn_prepaid(book_id=book.pk)
+        assert Entry.objects.filter(event="USAGE_BURNED").count() == 1
+
+        cash = by(rows("contract-liability"), "kind")["Cash credits"]
+
+        assert figures(cash) == {
+            "top_ups": D(100),
+            "usage": D(-20),
+            "closing": D(80),
+            "lots": D(80),
+        }
 
     def test_what_no_rule_knows_is_shown_and_not_plugged(self, quarter: None) -> None:
         book = ledger.get_book(livemode=False, key="ann")
