@@ -44,6 +44,7 @@ def test_totals_are_positive_decimals_in_plain_strings() -> None:
         "to_invoice": "12",
         "arrears": "0",
         "due": {"net": "11", "tax": "1"},
+        "tax_rate": {"name": "VAT", "jurisdiction": "", "percent": "10"},
     }
 
 
@@ -59,6 +60,7 @@ def test_a_cycle_without_anything_is_all_zeros() -> None:
         "to_invoice": "0",
         "arrears": "0",
         "due": {"net": "0", "tax": "0"},
+        "tax_rate": None,
     }
 
 
