@@ -27,9 +27,11 @@ pytestmark = [
     pytest.mark.xdist_group("threads"),
 ]
 
+# A shell lets what it runs in the background ignore Ctrl-C, and children inherit that.
 PARENT = """
-import time
+import signal, time
 from aforo import background
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with background.beside() as pids:
     print(*pids, flush=True)
     time.sleep(300)
