@@ -178,4 +178,4 @@ class Posting(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.debit_id} / {self.credit_id} {self.amount} {self.currency}"
+        return f"{self.debit_id} / {self.credit_id} {self.amount.normalize():f} {self.currency}"

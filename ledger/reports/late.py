@@ -12,7 +12,8 @@ from django.conf import settings
 
 from ledger.models import Event
 from ledger.reports import sums
-from ledger.reports.shape import Column, Kind, Report, Row, Scope, amount_column, text_column
+from ledger.reports.postings import posting_columns, posting_row
+from ledger.reports.shape import Report, Row, Scope
 
 # What happens exactly on a month's end belongs to the month before (DECISIONS 21), so the month
 # that an entry would have had is that of the instant before it, or its own.
@@ -31,9 +32,8 @@ _LATE = """
     ORDER BY e.recorded_at, e.id, p.position
 """
 _LATE_USAGE = """
-    SELECT e.id, b.key, e.sequence, e.recorded_at, e.accounting_date,
-        (late.item->>'until')::timestamptz, (late.item->>'net')::numeric,
-        late.item->>'currency'
+    SELECT e.id, b.key, e.sequence, e.event, (late.item->>'until')::timestamptz, e.recorded_at,
+        e.accounting_date, '', '', (late.item->>'net')::numeric, late.item->>'currency'
     FROM ledger_entry e
     JOIN ledger_book b ON b.id = e.book_id
     CROSS JOIN jsonb_array_elements(e.document->'late') WITH ORDINALITY AS late (item, number)
@@ -53,19 +53,7 @@ def report(scope: Scope) -> Report:
         name="late-items",
         title="Late and prior-period items",
         scope=scope,
-        columns=[
-            text_column("entry", "Entry"),
-            text_column("customer_id", "Customer"),
-            Column("sequence", "Sequence", Kind.COUNT),
-            text_column("event", "Event"),
-            Column("occurred_at", "Happened", Kind.MOMENT),
-            Column("recorded_at", "Recorded", Kind.MOMENT),
-            Column("accounting_date", "Posted on", Kind.DATE),
-            text_column("debit", "Debit"),
-            text_column("credit", "Credit"),
-            text_column("currency", "Currency"),
-            amount_column("amount", "Amount", lambda row: {"entry": str(row["entry"])}),
-        ],
+        columns=posting_columns(),
         rows=_rows(scope),
     )
 
@@ -76,36 +64,12 @@ def _rows(scope: Scope) -> Iterator[Row]:
 
 
 def _entries(scope: Scope) -> Iterator[Row]:
-    found = sums.stream(_LATE, scope, {"zone": settings.ENTITY_TIMEZONE})
-    for entry, key, sequence, event, occurred, recorded, day, debit, credit, amount, unit in found:
-        yield {
-            "entry": str(entry),
-            "customer_id": key,
-            "sequence": sequence,
-            "event": Event(event).label,
-            "occurred_at": occurred,
-            "recorded_at": recorded,
-            "accounting_date": day,
-            "debit": debit,
-            "credit": credit,
-            "currency": unit or "",
-            "amount": amount,
-        }
+    for found in sums.stream(_LATE, scope, {"zone": settings.ENTITY_TIMEZONE}):
+        row = posting_row(found, event=Event(found[3]).label)
+        # An entry without postings moved units alone.
+        yield row if row["currency"] is not None else {**row, "currency": ""}
 
 
 def _late_usage(scope: Scope) -> Iterator[Row]:
-    found = sums.stream(_LATE_USAGE, scope, currency="late.item->>'currency'")
-    for entry, key, sequence, recorded, day, until, net, currency in found:
-        yield {
-            "entry": str(entry),
-            "customer_id": key,
-            "sequence": sequence,
-            "event": "Late usage settled",
-            "occurred_at": until,
-            "recorded_at": recorded,
-            "accounting_date": day,
-            "debit": "",
-            "credit": "",
-            "currency": currency,
-            "amount": net,
-        }
+    for found in sums.stream(_LATE_USAGE, scope, currency="late.item->>'currency'"):
+        yield posting_row(found, event="Late usage settled")

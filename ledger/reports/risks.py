@@ -12,7 +12,8 @@ from django.conf import settings
 
 from ledger.models import Event
 from ledger.reports import sums
-from ledger.reports.shape import Column, Kind, Report, Row, Scope, amount_column, text_column
+from ledger.reports.postings import posting_columns, posting_row
+from ledger.reports.shape import Report, Row, Scope, text_column
 
 SELDOM = 3
 # A month is closed within days of its end; what is recorded into it later deserves a look.
@@ -59,28 +60,10 @@ def report(scope: Scope) -> Report:
         name="journal-tests",
         title="Journal-entry tests",
         scope=scope,
-        columns=[
-            text_column("entry", "Entry"),
-            text_column("customer_id", "Customer"),
-            Column("sequence", "Sequence", Kind.COUNT),
-            text_column("event", "Event"),
-            text_column("why", "Picked because"),
-            Column("occurred_at", "Happened", Kind.MOMENT),
-            Column("recorded_at", "Recorded", Kind.MOMENT),
-            Column("accounting_date", "Posted on", Kind.DATE),
-            text_column("debit", "Debit"),
-            text_column("credit", "Credit"),
-            text_column("currency", "Currency"),
-            amount_column("amount", "Amount", _drill),
-        ],
+        columns=posting_columns(text_column("why", "Picked because")),
         rows=_rows(scope),
         notes=["The population is journal-detail of the same span.", _TERMS],
     )
-
-
-def _drill(row: Row) -> dict[str, str]:
-    pair = {"debit": str(row["debit"]), "credit": str(row["credit"])}
-    return {"entry": str(row["entry"]), **pair}
 
 
 def _rows(scope: Scope) -> Iterator[Row]:
@@ -93,20 +76,5 @@ def _rows(scope: Scope) -> Iterator[Row]:
         "seldom": SELDOM,
     }
     for found in sums.stream(_RISKY, scope, asked):
-        entry, key, sequence, event, occurred, recorded, day, debit, credit, amount, unit = found[
-            :11
-        ]
-        yield {
-            "entry": str(entry),
-            "customer_id": key,
-            "sequence": sequence,
-            "event": Event(event).label,
-            "why": ", ".join(why for why, picked in zip(_WHY, found[11:], strict=True) if picked),
-            "occurred_at": occurred,
-            "recorded_at": recorded,
-            "accounting_date": day,
-            "debit": debit,
-            "credit": credit,
-            "currency": unit,
-            "amount": amount,
-        }
+        why = ", ".join(why for why, picked in zip(_WHY, found[11:], strict=True) if picked)
+        yield posting_row(found[:11], event=Event(found[3]).label, why=why)
