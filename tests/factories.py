@@ -15,7 +15,7 @@ from aforo.errors import DomainError
 from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import create_clock
 from billing.models import Subscription
-from billing.services import customers, subscriptions
+from billing.services import clocks, customers, subscriptions
 from ledger import services as ledger
 from ledger.models import Book, Entry, Posting
 from ledger.services.policies import Decision
@@ -96,6 +96,26 @@ def customer(
 def clocked_customer(key: str = "cust_1", now: datetime = START) -> Book:
     """Create a sandbox customer on a clock of its own."""
     return customer(key, clock=create_clock(livemode=False, now=now))
+
+
+def advance(book: Book, to: datetime) -> None:
+    """Advance a customer's clock, doing what is due on the way."""
+    assert book.test_clock_id is not None
+    assert clocks.advance(clock_id=book.test_clock_id, livemode=False, to=to).done
+
+
+def sold(key: str, amount: Decimal | int, *, expires_at: datetime) -> Book:
+    """Sell cash credits in USD to a customer on a clock."""
+    book = clocked_customer(key)
+    wallets.top_up(
+        livemode=False,
+        customer_id=key,
+        key="sale",
+        amount=Decimal(amount),
+        currency="USD",
+        expires_at=expires_at,
+    )
+    return book
 
 
 def subscription(key: str, code: str = "tokens_monthly") -> Subscription:

@@ -11,12 +11,12 @@ from django.utils import timezone
 
 from aforo.errors import Invalid
 from billing.models import AdvanceFee, Invoice, Settlement, Subscription
-from billing.services import clocks, fees, ingest, proof, subscriptions
+from billing.services import fees, ingest, proof, subscriptions
 from ledger.models import Book
 from ledger.reports import trial_balance
 from pricing import services as pricing
 from tests import factories
-from tests.factories import FEBRUARY, MARCH, START
+from tests.factories import FEBRUARY, MARCH, START, advance
 from wallets.models import CreditLot
 
 pytestmark = pytest.mark.django_db
@@ -26,11 +26,6 @@ FEE_30: list[dict[str, Any]] = [
     {"code": "fee", "model": "FLAT_RATE", "terms": {"flat_fee": "30"}, "timing": "ADVANCE"},
     *factories.TOKENS_AT_2_MILLS,
 ]
-
-
-def advance(book: Book, to: datetime) -> None:
-    assert book.test_clock_id is not None
-    assert clocks.advance(clock_id=book.test_clock_id, livemode=False, to=to).done
 
 
 def meter(quantity: int, at: datetime) -> None:

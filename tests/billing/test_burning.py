@@ -13,13 +13,13 @@ from django.utils import timezone
 
 from aforo.sandbox.models import TestClock
 from billing.models import CycleBurn, Settlement, Subscription, UsageEvent
-from billing.services import burning, clocks, due, ingest, pending, prepayment, proof, settlement
+from billing.services import burning, due, ingest, pending, prepayment, proof, settlement
 from billing.services.taxes import create_tax_rate
 from ledger import services as ledger
 from ledger.models import Book, Entry, Posting
 from ledger.reports import trial_balance
 from tests import factories
-from tests.factories import FEBRUARY, START
+from tests.factories import FEBRUARY, START, advance
 from wallets import services as wallets
 from wallets.models import CreditLot, Movement
 
@@ -31,11 +31,6 @@ TWO_WEEKS_FREE = [
     {"kind": "PROMO", "metric": "tokens", "quantity": Decimal(10_000), "recurrence": "ONCE",
      "expires_after_days": 14},
 ]  # fmt: skip
-
-
-def advance(book: Book, to: datetime) -> None:
-    assert book.test_clock_id is not None
-    assert clocks.advance(clock_id=book.test_clock_id, livemode=False, to=to).done
 
 
 def meter(quantity: object, at: datetime, name: str = "", **properties: Any) -> None:

@@ -19,8 +19,7 @@ from billing.services import ingest, proof
 from billing.services.taxes import create_tax_rate
 from ledger.models import Book, Entry
 from tests import factories
-from tests.billing.test_matrix import advance
-from tests.factories import FEBRUARY, MARCH, START, posted
+from tests.factories import FEBRUARY, MARCH, START, advance, posted
 
 pytestmark = pytest.mark.django_db
 

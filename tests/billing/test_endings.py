@@ -11,11 +11,11 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from billing.models import AdvanceFee, Invoice, Settlement, Subscription
-from billing.services import clocks, ingest, proof
+from billing.services import ingest, proof
 from ledger.models import Book
 from ledger.reports import trial_balance
 from tests import factories
-from tests.factories import FEBRUARY, MARCH, START
+from tests.factories import FEBRUARY, MARCH, START, advance
 from wallets.models import CreditLot, Wallet
 
 pytestmark = pytest.mark.django_db
@@ -33,11 +33,6 @@ AHEAD: list[dict[str, Any]] = [
 GRANT: dict[str, Any] = {
     "kind": "PROMO", "amount": Decimal(1), "recurrence": "EVERY_CYCLE",
 }  # fmt: skip
-
-
-def advance(book: Book, to: datetime) -> None:
-    assert book.test_clock_id is not None
-    assert clocks.advance(clock_id=book.test_clock_id, livemode=False, to=to).done
 
 
 def meter(quantity: int, at: datetime) -> None:

@@ -16,8 +16,7 @@ from billing.models import CycleBurn, Invoice, Settlement, UsageEvent
 from billing.services import ingest
 from ledger.models import Book
 from tests import factories
-from tests.billing.test_matrix import advance
-from tests.factories import FEBRUARY, MARCH, START
+from tests.factories import FEBRUARY, MARCH, START, advance
 
 pytestmark = pytest.mark.django_db
 

@@ -10,11 +10,11 @@ import pytest
 from django.utils import timezone
 
 from billing.models import Invoice, Settlement
-from billing.services import clocks, ingest, proof, subscriptions
+from billing.services import ingest, proof, subscriptions
 from ledger.models import Book
 from pricing import services as pricing
 from tests import factories
-from tests.factories import FEBRUARY, MARCH, START
+from tests.factories import FEBRUARY, MARCH, START, advance
 
 pytestmark = pytest.mark.django_db
 
@@ -35,11 +35,6 @@ def subscribed(**plan: Any) -> Book:
         livemode=False, customer_id="cust_1", offering="tokens_monthly", coupon=coupon
     )
     return book
-
-
-def advance(book: Book, to: datetime) -> None:
-    assert book.test_clock_id is not None
-    assert clocks.advance(clock_id=book.test_clock_id, livemode=False, to=to).done
 
 
 def meter(quantity: int, at: datetime, name: str = "") -> None:

@@ -29,7 +29,6 @@ from aforo.sandbox.services import create_clock, now_for
 from billing.models import CycleBurn, Settlement, Subscription, UsageEvent
 from billing.services import (
     burning,
-    clocks,
     ingest,
     proof,
     realtime,
@@ -43,7 +42,7 @@ from pricing import services as pricing
 from pricing.terms import Volume, to_json
 from tests import factories
 from tests.billing.pipeline.test_matrix import MODELS, Priced
-from tests.factories import FEBRUARY, MARCH, START
+from tests.factories import FEBRUARY, MARCH, START, advance
 from tests.pricing.prices import PLAIN_TIERS
 
 pytestmark = pytest.mark.django_db
@@ -54,11 +53,6 @@ DAYS = (3, 12, 25)
 MODES = ["PREPAID", "HYBRID", "POSTPAID"]
 # How each of three events comes: M is metered, R is paid in real time.
 WAYS = {"metered": "MMM", "real": "RRR", "mixed": "MRM"}
-
-
-def advance(book: Book, to: datetime) -> None:
-    assert book.test_clock_id is not None
-    assert clocks.advance(clock_id=book.test_clock_id, livemode=False, to=to).done
 
 
 def meter(key: str, quantity: object, at: datetime, name: str = "") -> None:

@@ -11,8 +11,8 @@ from billing.models import CycleBurn
 from billing.services import proof
 from ledger.services import BadEntry
 from tests import factories
-from tests.billing.test_burning import advance, meter, subscribed
-from tests.factories import FEBRUARY, START
+from tests.billing.test_burning import meter, subscribed
+from tests.factories import FEBRUARY, START, advance
 from tests.ledger.tampering import guards_off, sql
 from wallets.models import CreditLot
 

@@ -10,12 +10,12 @@ import pytest
 from rest_framework.test import APIClient
 
 from billing.models import CycleBurn, Invoice, Settlement, UsageEvent
-from billing.services import clocks, ingest, proof
+from billing.services import ingest, proof
 from billing.services.events import read_event
 from ledger.models import Book
 from pricing import services as pricing
 from tests import factories
-from tests.factories import FEBRUARY, START
+from tests.factories import FEBRUARY, START, advance
 
 pytestmark = pytest.mark.django_db
 
@@ -44,11 +44,6 @@ def use(api: APIClient, quantity: object, key: str, **terms: Any) -> Any:
 def meter(quantity: int, key: str) -> None:
     event = factories.event("cust_1", quantity, key, START)
     ingest.ingest(livemode=False, events=[event], received_at=START, read=read_event)
-
-
-def advance(book: Book, to: Any) -> None:
-    assert book.test_clock_id is not None
-    clocks.advance(clock_id=book.test_clock_id, livemode=False, to=to)
 
 
 def subscribed(mode: str = "PREPAID", **terms: Any) -> Book:

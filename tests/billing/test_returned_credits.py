@@ -23,7 +23,6 @@ from tests import factories
 from tests.billing.test_burning import (
     DAY,
     DAY_14,
-    advance,
     at_work,
     meter,
     moves,
@@ -31,7 +30,7 @@ from tests.billing.test_burning import (
     totals,
 )
 from tests.billing.test_usage_reservations import reserve
-from tests.factories import FEBRUARY, START
+from tests.factories import FEBRUARY, START, advance
 from tests.wallets import acts
 from wallets import engine
 from wallets import services as wallets

@@ -20,13 +20,13 @@ from billing.models import (
     UsageEvent,
 )
 from billing.pipeline import usage
-from billing.services import clocks, due, ingest, invoices, proof, settlement, subscriptions
+from billing.services import due, ingest, invoices, proof, settlement, subscriptions
 from billing.services.taxes import create_tax_rate
 from ledger.models import Book, Entry, Posting
 from ledger.reports import trial_balance
 from pricing import services as pricing
 from tests import factories
-from tests.factories import FEBRUARY, MARCH, START
+from tests.factories import FEBRUARY, MARCH, START, advance
 from wallets.models import CreditLot, Wallet
 
 pytestmark = pytest.mark.django_db
@@ -35,11 +35,6 @@ FREE_TOKENS = [
     {"kind": "PROMO", "metric": "tokens", "quantity": Decimal(10_000), "recurrence": "EVERY_CYCLE",
      "expires_at_cycle_end": True},
 ]  # fmt: skip
-
-
-def advance(book: Book, to: datetime) -> None:
-    assert book.test_clock_id is not None
-    assert clocks.advance(clock_id=book.test_clock_id, livemode=False, to=to).done
 
 
 def meter(key: str, quantity: object, at: datetime, name: str = "e") -> ingest.Outcome:

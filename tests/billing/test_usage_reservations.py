@@ -11,8 +11,8 @@ from rest_framework.test import APIClient
 from billing.models import UsageEvent
 from billing.services import proof
 from tests import factories
-from tests.billing.test_realtime import advance, meter, subscribed, use
-from tests.factories import START
+from tests.billing.test_realtime import meter, subscribed, use
+from tests.factories import START, advance
 
 pytestmark = pytest.mark.django_db
 

@@ -14,12 +14,12 @@ from django.utils import timezone
 from aforo import money
 from billing import closing, reports
 from billing.models import Invoice
-from billing.services import clocks, due, ingest, proof, subscriptions
-from ledger.models import Book, BreakageRate, ClosePack, Entry, Policy
+from billing.services import due, ingest, proof, subscriptions
+from ledger.models import BreakageRate, ClosePack, Entry, Policy
 from ledger.reports import writing
 from ledger.reports.balances import trial_balance
 from tests import factories
-from tests.factories import FEBRUARY, MARCH, START
+from tests.factories import FEBRUARY, MARCH, START, advance, sold
 from tests.ledger.tampering import sql
 from wallets import engine
 from wallets import services as wallets
@@ -28,24 +28,6 @@ pytestmark = pytest.mark.django_db
 
 JANUARY = date(2026, 1, 1)
 NEW_YEAR = datetime(2027, 1, 1, tzinfo=UTC)
-
-
-def sold(key: str, amount: int, *, expires_at: datetime = NEW_YEAR) -> Book:
-    book = factories.clocked_customer(key)
-    wallets.top_up(
-        livemode=False,
-        customer_id=key,
-        key="sale",
-        amount=Decimal(amount),
-        currency="USD",
-        expires_at=expires_at,
-    )
-    return book
-
-
-def advance(book: Book, to: datetime) -> None:
-    assert book.test_clock_id is not None
-    assert clocks.advance(clock_id=book.test_clock_id, livemode=False, to=to).done
 
 
 def breakage_to_date(until: date) -> tuple[Decimal, Decimal]:
@@ -72,7 +54,10 @@ def test_the_cohort_of_10_000_over_its_year() -> None:
     468.42. Q4: 9,300 are used, the other 700 lapse.
     """
     estimated(on_2026_01_01="8", on_2026_04_01="5")
-    user, idler = sold("user", 9_300), sold("idler", 700)
+    user, idler = (
+        sold("user", 9_300, expires_at=NEW_YEAR),
+        sold("idler", 700, expires_at=NEW_YEAR),
+    )
     quarters = [
         ("4600", START, date(2026, 3, 31)),
         ("2300", datetime(2026, 4, 2, tzinfo=UTC), date(2026, 6, 30)),
@@ -104,7 +89,7 @@ def test_more_is_redeemed_than_was_expected() -> None:
     can still break, so 5 go back, and revenue is 100 in all.
     """
     estimated(on_2026_01_01="10")
-    user = sold("user", 100)
+    user = sold("user", 100, expires_at=NEW_YEAR)
     factories.debit("user", "90")
     expected = breakage_to_date(date(2026, 1, 31))
     advance(user, FEBRUARY)

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from aforo.sandbox.models import TestClock
-from billing.services import clocks
 from ledger.models import Book, Posting
 from tests import factories
 from wallets import engine
@@ -89,12 +88,6 @@ def bundle(amount: str, bonus: str, *, key: str = "cust_1", **terms: Any) -> Non
 def set_clock(moment: datetime) -> None:
     """Let every test clock show a moment without doing what is due, as if no sweep had run."""
     TestClock.objects.update(now=moment)
-
-
-def advance(book: Book, to: datetime) -> None:
-    """Advance a customer's clock, doing what is due on the way."""
-    assert book.test_clock_id is not None
-    assert clocks.advance(clock_id=book.test_clock_id, livemode=False, to=to).done
 
 
 def rules(book: Book, **rules: Any) -> None:

@@ -311,7 +311,9 @@ class Customer:
     def _end(self, hold: Hold, status: str) -> None:
         for lot, part in hold.parts:
             lot.held -= part
-            if not lot.lives(self.now):
+            # What times out comes first at its instant: a cycle that ends then may still take it,
+            # it may roll, and what is left lapses with the lot.
+            if status != "EXPIRED" and not lot.lives(self.now):
                 self._change(lot, -part, BREAKAGE)
         hold.parts, hold.status = [], status
 

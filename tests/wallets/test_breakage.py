@@ -8,12 +8,11 @@ from decimal import Decimal
 import pytest
 from django.db import IntegrityError, transaction
 
-from aforo.sandbox.models import TestClock
-from billing.services import clocks, proof
+from billing.services import proof
 from ledger import services as ledger
 from ledger.models import Book, BreakageRate, Entry, Policy, Posting
 from tests import factories
-from tests.factories import FEBRUARY, MARCH, START
+from tests.factories import FEBRUARY, MARCH, START, advance, sold
 from wallets import services as wallets
 
 pytestmark = pytest.mark.django_db
@@ -23,26 +22,8 @@ FEBRUARY_28 = date(2026, 2, 28)
 MAY = datetime(2026, 5, 1, tzinfo=UTC)
 
 
-def sold(key: str, amount: str, *, expires_at: datetime) -> Book:
-    book = factories.clocked_customer(key)
-    wallets.top_up(
-        livemode=False,
-        customer_id=key,
-        key="t",
-        amount=Decimal(amount),
-        currency="USD",
-        expires_at=expires_at,
-    )
-    return book
-
-
 def proportional() -> None:
     factories.decide(Policy, breakage_method="PROPORTIONAL")
-
-
-def advance(book: Book, to: datetime) -> None:
-    clock = TestClock.objects.get(books=book)
-    clocks.advance(clock_id=clock.pk, livemode=False, to=to)
 
 
 def accrue(until: date, at: datetime) -> int:
@@ -57,14 +38,14 @@ def on_2190(book: Book) -> Decimal:
 @pytest.fixture
 def user() -> Book:
     """Buys 600 and uses 540; with the 400 of the other this is the step of FINANCE 4.3."""
-    book = sold("user", "600", expires_at=MAY)
+    book = sold("user", 600, expires_at=MAY)
     factories.debit("user", "540")
     return book
 
 
 @pytest.fixture
 def idler() -> Book:
-    return sold("idler", "400", expires_at=MARCH)
+    return sold("idler", 400, expires_at=MARCH)
 
 
 def test_a_cohort_earns_in_proportion_and_its_lots_carry_it(user: Book, idler: Book) -> None:

@@ -232,7 +232,7 @@ class Credits(RuleBasedStateMachine):
         """Move on and do what is due: expiry, cycles, rollover, new credits."""
         to = self.model.now + timedelta(hours=hours)
         self.model.move(to)
-        acts.advance(self.book, to)
+        factories.advance(self.book, to)
         self.swept = True
 
     @rule(hours=st.sampled_from([1, 5]))

@@ -182,7 +182,7 @@ def test_what_is_not_refundable() -> None:
     assert refundable() == "30"
     acts.set_clock(START + timedelta(days=1))
     assert refundable() == "0"
-    acts.advance(book, START + timedelta(days=1))
+    factories.advance(book, START + timedelta(days=1))
     assert refundable() == "0"
 
 

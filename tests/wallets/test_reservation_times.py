@@ -126,7 +126,7 @@ class TestItsMoment:
         reserved = held_until_end()
         factories.body(capture(reserved, "2", final=False))
 
-        acts.advance(book, END)
+        factories.advance(book, END)
 
         assert acts.lots(book) == [("CASH", 8, 0)]
         assert Reservation.objects.get(pk=reserved).captured == 2
@@ -145,7 +145,7 @@ class TestItsMoment:
         for seconds, amount in ((300, "1"), (100, "2"), (200, "3")):
             held(amount, expires_in=seconds)
 
-        acts.advance(book, END)
+        factories.advance(book, END)
 
         released = Entry.objects.filter(book=book, event=Event.RELEASE).order_by("sequence")
         assert [(e.occurred_at - START).seconds for e in released] == [100, 200, 300]
@@ -163,7 +163,7 @@ class TestItsMoment:
             factories.body(factories.debit("cust_1", "10"))
             reserved = held_until_end()
 
-        acts.advance(book, END)
+        factories.advance(book, END)
 
         assert Reservation.objects.get(pk=reserved).status == ReservationStatus.EXPIRED
 
@@ -193,7 +193,7 @@ class TestALotThatLapsesMeanwhile:
 
     def test_the_held_part_outlives_it_and_is_captured(self, book: Book) -> None:
         reserved = held_until_end()
-        acts.advance(book, START + 5 * MINUTE)
+        factories.advance(book, START + 5 * MINUTE)
         assert acts.lots(book) == [("PROMO", 6, 6)]
 
         answer = factories.body(capture(reserved))
@@ -207,13 +207,13 @@ class TestALotThatLapsesMeanwhile:
     def test_what_is_released_lapses_at_once(self, book: Book, swept: bool) -> None:
         reserved = held_until_end()
         later = START + 6 * MINUTE
-        acts.advance(book, later) if swept else acts.set_clock(later)
+        factories.advance(book, later) if swept else acts.set_clock(later)
 
         answer = factories.body(capture(reserved, "4"))
 
         assert answer["released"] == "2"
         assert answer["balance"]["available"] == "0"
-        acts.advance(book, later)
+        factories.advance(book, later)
         assert acts.lots(book) == [("PROMO", 0, 0)]
         lapsed = Entry.objects.filter(book=book, event=Event.EXPIRY).order_by("occurred_at")
         assert [e.occurred_at for e in lapsed] == [START + 5 * MINUTE, later]
@@ -221,7 +221,7 @@ class TestALotThatLapsesMeanwhile:
 
     def test_voided_it_lapses_at_the_moment_of_the_void(self, book: Book) -> None:
         reserved = held_until_end("10")
-        acts.advance(book, START + 7 * MINUTE)
+        factories.advance(book, START + 7 * MINUTE)
         assert acts.lots(book) == [("PROMO", 10, 10)]
 
         answer = factories.body(void(reserved))
@@ -232,7 +232,7 @@ class TestALotThatLapsesMeanwhile:
     def test_timed_out_it_lapses_at_that_moment(self, book: Book) -> None:
         held_until_end("10")
 
-        acts.advance(book, START + 20 * MINUTE)
+        factories.advance(book, START + 20 * MINUTE)
 
         lapsed = Entry.objects.get(book=book, event=Event.EXPIRY)
         assert (lapsed.occurred_at, acts.lots(book)) == (END, [("PROMO", 0, 0)])
@@ -240,7 +240,7 @@ class TestALotThatLapsesMeanwhile:
     def test_at_the_same_moment_the_hold_ends_first(self, book: Book) -> None:
         held("10", expires_in=300)
 
-        acts.advance(book, START + 5 * MINUTE)
+        factories.advance(book, START + 5 * MINUTE)
 
         events = (
             Entry.objects.filter(book=book).order_by("sequence").values_list("event", flat=True)
@@ -263,7 +263,7 @@ class TestArrears:
         book = factories.clocked_customer()
         factories.subscription("cust_1")
         factories.top_up("cust_1", "10")
-        acts.advance(book, START + timedelta(days=20))
+        factories.advance(book, START + timedelta(days=20))
         ingest.ingest(
             livemode=False,
             events=[factories.event("cust_1", 4_000, "e", START + timedelta(days=5))],
@@ -273,7 +273,7 @@ class TestArrears:
 
     def test_what_is_released_pays_them_first(self, book: Book) -> None:
         reserved = held("10", expires_in=30 * 24 * 3600)
-        acts.advance(book, FEBRUARY)
+        factories.advance(book, FEBRUARY)
         assert Settlement.objects.get(book=book).arrears == 8
         assert Subscription.objects.get().status == "SUSPENDED"
 
@@ -289,7 +289,7 @@ class TestArrears:
     def test_timed_out_it_pays_them_and_lifts_the_suspension(self, book: Book) -> None:
         held("10", expires_in=20 * 24 * 3600)
 
-        acts.advance(book, FEBRUARY + timedelta(days=9))
+        factories.advance(book, FEBRUARY + timedelta(days=9))
 
         assert Settlement.objects.order_by("cycle").first().arrears_paid == 8  # type: ignore[union-attr]
         assert acts.lots(book) == [("CASH", 2, 0)]
@@ -299,7 +299,7 @@ class TestArrears:
         held("10", expires_in=11 * 24 * 3600)
         assert START + timedelta(days=31) == FEBRUARY
 
-        acts.advance(book, FEBRUARY)
+        factories.advance(book, FEBRUARY)
         factories.body(factories.debit("cust_1", "0.5"))
 
         assert Settlement.objects.get(book=book).arrears == 0

@@ -162,7 +162,7 @@ class TestLapsedLots:
         factories.top_up("cust_1", "30")
         debit = burned("16")
         later = end + timedelta(days=1)
-        acts.advance(book, later) if swept else acts.set_clock(later)
+        factories.advance(book, later) if swept else acts.set_clock(later)
 
         answer = reverse(debit)
 
@@ -172,7 +172,7 @@ class TestLapsedLots:
         assert (answer["lapsed"], answer["balance"]["available"]) == ("10", "30")
         assert acts.lots(book) == [("PROMO", 0, 0), ("CASH", 30, 0)]
         assert Entry.objects.get(book=book, event=Event.EXPIRY).occurred_at == later
-        acts.advance(book, FEBRUARY)
+        factories.advance(book, FEBRUARY)
         assert acts.lots(book) == [("PROMO", 0, 0), ("CASH", 30, 0)]
         assert proof.verify().ok
 
@@ -181,7 +181,7 @@ class TestLapsedLots:
         book = factories.clocked_customer()
         acts.bundle("100", "20", expires_at=FEBRUARY)
         debit = burned("60")
-        acts.advance(book, FEBRUARY)
+        factories.advance(book, FEBRUARY)
         lapsed = acts.accounts()
 
         reverse(debit, "10")
@@ -231,7 +231,7 @@ class TestRefusals:
         factories.subscription("cust_1")
         factories.top_up("cust_1", "10")
         debit = burned("15")
-        acts.advance(book, FEBRUARY)
+        factories.advance(book, FEBRUARY)
 
         error = refused(debit)
 

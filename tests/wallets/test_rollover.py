@@ -74,7 +74,7 @@ def test_how_much_rolls(rule: dict[str, Any] | None, used: str, rolled: str) -> 
     book = granted(rule)
     use(used)
 
-    acts.advance(book, FEBRUARY)
+    factories.advance(book, FEBRUARY)
 
     lot = CreditLot.objects.get(book=book)
     assert lot.remaining == Decimal(rolled)
@@ -82,8 +82,25 @@ def test_how_much_rolls(rule: dict[str, Any] | None, used: str, rolled: str) -> 
     lapsed = Entry.objects.filter(book=book, event=Event.EXPIRY)
     gone = 100 - Decimal(used) - Decimal(rolled)
     assert [e.occurred_at for e in lapsed] == ([FEBRUARY] if gone > 0 else [])
-    acts.advance(book, FEBRUARY + timedelta(days=1))
+    factories.advance(book, FEBRUARY + timedelta(days=1))
     assert units_available() == Decimal(rolled)
+    assert proof.verify().ok
+
+
+@pytest.mark.parametrize(("rule", "rolled"), [({"mode": "ALL"}, 100), (None, 0)])
+def test_what_times_out_as_the_cycle_ends_goes_the_way_of_its_lot(
+    rule: dict[str, Any] | None, rolled: int
+) -> None:
+    """At one instant holds time out first, then lots roll, then they lapse (DESIGN 3)."""
+    book = granted(rule)
+    factories.advance(book, FEBRUARY - timedelta(days=1))
+    factories.body(acts.reserve_units("10", expires_in=24 * 60 * 60))
+
+    factories.advance(book, FEBRUARY)
+
+    assert acts.lots(book) == [("PROMO", rolled, 0)]
+    lapsed = Entry.objects.filter(book=book, event=Event.EXPIRY)
+    assert all(entry.occurred_at == FEBRUARY for entry in lapsed)
     assert proof.verify().ok
 
 
@@ -99,7 +116,7 @@ def test_generations_roll_side_by_side_for_as_many_cycles_as_the_rule_allows() -
     seen = [units_available()]
 
     for month in (FEBRUARY, MARCH, APRIL, MAY):
-        acts.advance(book, month)
+        factories.advance(book, month)
         seen.append(units_available())
 
     assert seen == [100, 200, 300, 300, 300]
@@ -110,10 +127,10 @@ def test_generations_roll_side_by_side_for_as_many_cycles_as_the_rule_allows() -
 
 def test_the_oldest_generation_burns_first_and_what_is_left_of_each_rolls() -> None:
     book = granted({"mode": "PERCENT", "percent": "50"}, "EVERY_CYCLE")
-    acts.advance(book, FEBRUARY)
+    factories.advance(book, FEBRUARY)
     use("70")  # The 50 of January, and 20 of February.
 
-    acts.advance(book, MARCH)
+    factories.advance(book, MARCH)
 
     lots = CreditLot.objects.order_by("granted_at").values_list("remaining", flat=True)
     assert list(lots) == [0, 40, 100]
@@ -138,7 +155,7 @@ def test_what_it_carries_rolls_with_it() -> None:
     before = factories.everything()
     assert roll(book, FEBRUARY, MARCH) == 0
     assert factories.everything() == before
-    acts.advance(book, MARCH)
+    factories.advance(book, MARCH)
     assert acts.accounts()["4200"] == -50
     assert proof.verify().ok
 
@@ -149,7 +166,7 @@ def test_what_it_carries_rolls_with_it() -> None:
 def test_what_is_held_never_lapses_with_the_rest(hold: str, remaining: str) -> None:
     """Half may roll: the free part lapses first, and a held part lives on to be captured."""
     book = granted({"mode": "PERCENT", "percent": "50"})
-    acts.advance(book, START + timedelta(days=10))
+    factories.advance(book, START + timedelta(days=10))
     reserved = factories.body(acts.reserve_units(hold, expires_in=engine.MAX_HOLD))["id"]
 
     with transaction.atomic():

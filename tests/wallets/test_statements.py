@@ -76,7 +76,7 @@ def test_as_of_any_past_moment_it_says_what_it_said_then(api: APIClient) -> None
         (7, lambda: None),
         (8, lambda: debit("12")),
         (9, lambda: None),  # The promo has lapsed, unswept.
-        (10, lambda: acts.advance(book, day(10))),
+        (10, lambda: factories.advance(book, day(10))),
         (11, lambda: reverse(0)),  # Into the lapsed promo.
         (12, lambda: acts.capture(acts.held("30", expires_in=9_999), "5", final=False)),
         (13, refund),
@@ -95,7 +95,7 @@ def test_as_of_any_past_moment_it_says_what_it_said_then(api: APIClient) -> None
     wallets.release_due(book=Book.objects.get(pk=book.pk), until=FEBRUARY)
     assert wallets.roll_over(book=book, cause="", at=FEBRUARY, until=MARCH) == 2
     seen.append((FEBRUARY, shown(api)))
-    acts.advance(book, MARCH)
+    factories.advance(book, MARCH)
     seen.append((MARCH, shown(api)))
 
     assert [(at, shown(api, at)) for at, _ in seen] == seen
@@ -188,7 +188,7 @@ def test_what_a_lost_dispute_took_away_is_gone_since_then(api: APIClient) -> Non
     now = shown(api)
 
     assert [wallet["available"] for wallet in now["wallets"]] == ["10"]
-    acts.advance(book, day(4))
+    factories.advance(book, day(4))
     assert shown(api, day(3)) == now
     rows = api.get("/v1/wallets/cust_1/movements").json()["data"]
     assert [(r["kind"], r["wallet_balance_after"]) for r in rows] == [

@@ -9,23 +9,18 @@ from uuid import UUID
 import pytest
 from django.conf import LazySettings
 
-from billing.services import clocks, ingest
+from billing.services import ingest
 from billing.services.taxes import create_tax_rate
 from ledger.exports import batches
-from ledger.models import Book, Entry
+from ledger.models import Entry
 from tests import factories
 from tests.billing.reports.conftest import rows
 from tests.billing.reports.test_exports import content, export, lines
-from tests.factories import FEBRUARY, START
+from tests.factories import FEBRUARY, START, advance
 from wallets import services as wallets
 
 pytestmark = pytest.mark.django_db
 FEE = {"code": "fee", "model": "FLAT_RATE", "terms": {"flat_fee": "31"}, "timing": "ADVANCE"}
-
-
-def advance(book: Book, to: Any) -> None:
-    assert book.test_clock_id is not None
-    assert clocks.advance(clock_id=book.test_clock_id, livemode=False, to=to).done
 
 
 def reverse(answer: dict[str, Any], amount: str) -> None:

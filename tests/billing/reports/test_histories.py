@@ -108,7 +108,7 @@ class History:
 
     def wait(self, amount: Decimal, number: int) -> None:
         self.now += number * HOUR
-        acts.advance(self.book, self.now)
+        factories.advance(self.book, self.now)
 
 
 def balances(found: Any) -> dict[str, Decimal]:
