@@ -22,7 +22,7 @@ class FieldError:
 
 
 class DomainError(Exception):
-    """A refusal that the caller can act on; nothing was changed."""
+    """A refusal that the caller can act on; the transaction that it left was rolled back."""
 
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Error"
@@ -98,7 +98,7 @@ class Invalid(Rejected):
 
 
 class Busy(DomainError):
-    """A lock could not be had in time; nothing was changed, and a retry is safe."""
+    """A lock could not be had in time; a retry is safe."""
 
     status = 503
     title = "Busy"

@@ -10,9 +10,10 @@ from typing import Any
 from uuid import UUID
 
 from celery import Task, shared_task
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone
 
+from aforo.commits import after_commit
 from billing.models import SettlementRun
 from billing.services import backtest, campaign_runs, due, runs, workers
 from wallets import services as wallets
@@ -82,12 +83,14 @@ def refill(book_ids: Collection[int]) -> None:
 def hand_over(run_id: UUID, task: Callable[[str], None] = execute_run) -> None:
     """Let a worker execute a run once the caller's transaction has committed.
 
-    Where no worker has shown life for 90 seconds this process does it, in a thread.
+    Where no worker has shown life for 90 seconds, or none can be told, this process does it, in
+    a thread. The run is a row that is committed by then, so whatever fails here, the sweep or the
+    next caller takes it up.
     """
     if task is execute_run:
-        transaction.on_commit(lambda: _start_run(run_id))
+        after_commit(f"handing over the run {run_id}", lambda: _start_run(run_id))
     else:
-        transaction.on_commit(lambda: _send(task, str(run_id)))
+        after_commit(f"handing over {run_id}", lambda: _send(task, str(run_id)))
 
 
 def _fan_out(run_id: UUID) -> SettlementRun:
@@ -100,23 +103,41 @@ def _fan_out(run_id: UUID) -> SettlementRun:
 
 def _send(task: Callable[[Any], None], argument: object) -> None:
     """Give a task to the workers, or do it here, in a thread, where there are none."""
-    if workers.are_alive(now=timezone.now()):
-        task.delay(argument)  # type: ignore[attr-defined]
-    else:
+    if not _told_workers(task, argument):
         _in_thread(task, argument)
 
 
 def _start_run(run_id: UUID) -> None:
-    if workers.are_alive(now=timezone.now()):
-        execute_run.delay(str(run_id))
-    _in_thread(_stand_by, run_id)
+    if _told_workers(execute_run, str(run_id)):
+        _in_thread(_stand_by, run_id)
+    else:
+        _in_thread(_execute_here, run_id)
+
+
+def _told_workers(task: Callable[[Any], None], argument: object) -> bool:
+    """Send a task where workers live; return whether the message is on its way."""
+    if not workers.are_alive(now=timezone.now()):
+        return False
+    try:
+        task.delay(argument)  # type: ignore[attr-defined]
+    except Exception:
+        # Brokers fail in ways of their own, and none of them may fail what has been committed.
+        logger.exception(
+            "The broker took no message about %s; this process does the work", argument
+        )
+        return False
+    return True
+
+
+def _execute_here(run_id: UUID) -> None:
+    runs.execute(run_id=run_id, clock=timezone.now)
 
 
 def _stand_by(run_id: UUID) -> None:
     """Take a run over as soon as there is no worker that could; end when the run has."""
     while not runs.is_over(run_id=run_id):
         if not workers.are_alive(now=timezone.now()):
-            runs.execute(run_id=run_id, clock=timezone.now)
+            _execute_here(run_id)
             break
         # The wait is long, and connections are few.
         connection.close()

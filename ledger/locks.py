@@ -34,7 +34,7 @@ def _bounded() -> Iterator[None]:
     except OperationalError as error:
         if getattr(error.__cause__, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
             raise
-        raise Busy("Others are at work on this customer; nothing was changed.") from error
+        raise Busy("Others are at work on this customer; send the request again.") from error
 
 
 def lock_books(ids: Collection[int], *, exclusive: bool, wait: bool) -> list[Book]:

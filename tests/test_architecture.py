@@ -50,6 +50,15 @@ def test_rows_are_locked_in_locks_only() -> None:
     assert found == {"billing/locks.py", "ledger/locks.py"}
 
 
+def test_what_follows_a_commit_never_decides_the_answer() -> None:
+    """One function contains what fails after a commit; nobody asks the framework for it himself."""
+    found = {
+        path for path, tree in sources() if any(name.endswith("on_commit") for name in calls(tree))
+    }
+
+    assert found == {"aforo/commits.py"}
+
+
 @pytest.mark.parametrize("clock", ["timezone.now", "datetime.now", "date.today", "time.time"])
 def test_the_domain_never_reads_the_clock(clock: str) -> None:
     readers = {

@@ -13,8 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
-from django.db import transaction
-
+from aforo.commits import after_commit
 from ledger.models import Book
 from wallets.models import TopUp
 
@@ -48,7 +47,7 @@ def credits_fell(book_ids: Collection[int]) -> None:
     What fails there is logged and is no failure of the burn, which stands.
     """
     for do in _on_falls:
-        transaction.on_commit(partial(do, book_ids), robust=True)
+        after_commit("what follows a fall of credits", partial(do, book_ids))
 
 
 def when_asked_what_is_owed(tell: Callable[[Book, str], Decimal]) -> None:

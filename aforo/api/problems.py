@@ -19,9 +19,19 @@ from aforo.errors import DomainError, FieldError
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
+REPEAT_WHEN_BUSY = (
+    "The data is busy or out of reach. Send the request again with the same idempotency key: what "
+    "has been done is not done twice."
+)
+REPEAT_AFTER_FAILURE = (
+    "The request failed, and it is not known how far it came. Send it again with the same "
+    "idempotency key, or read what it was about: what has been done under a key is not done twice."
+)
 RETRY_AFTER_SECONDS = 1
-# SQLSTATEs after which nothing was committed and the same request may be sent again: lock and
-# statement time-outs, deadlock, serialization, too many clients, server going down or away.
+# SQLSTATEs after which the same request may be sent again: lock and statement time-outs, deadlock,
+# serialization, too many clients, server going down or away. The transaction was rolled back, or
+# nobody knows whether its commit arrived; one before it may have committed. So no text says that
+# nothing was changed: the idempotency key makes the repeat safe either way.
 _RETRYABLE = {"55P03", "57014", "40P01", "40001", "53300", "57P01", "57P02", "57P03"}
 
 
@@ -64,7 +74,7 @@ def _translate(error: Exception) -> DomainError | None:
         case exceptions.APIException() | PermissionDenied() | Http404():
             return _translate_framework(error)
         case OperationalError() | InterfaceError() if _retryable(error):
-            return errors.Busy("The data is busy; nothing was changed. Send the request again.")
+            return errors.Busy(REPEAT_WHEN_BUSY)
         case DataError():
             return errors.Rejected("A value cannot be stored.", code="invalid")
     return None
@@ -132,9 +142,7 @@ def render(error: Exception, request: HttpRequest) -> HttpResponse:
     translated = _translate(error)
     if translated is None:
         logger.error("Unexpected failure of request %s", request_id, exc_info=error)
-        translated = _Translated(
-            500, "Internal error", "internal_error", "The request failed; nothing was changed."
-        )
+        translated = _Translated(500, "Internal error", "internal_error", REPEAT_AFTER_FAILURE)
     wait = getattr(error, "wait", None)
     return HttpResponse(
         to_json(body(translated, request_id)),

@@ -13,8 +13,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from billing import tasks
 from billing.models import RunStatus, Settlement, SettlementRun, UsageEvent
-from billing.services import due, ingest, runs, subscriptions
+from billing.services import due, ingest, runs, subscriptions, workers
 from ledger import services as ledger
 from ledger.models import Book
 from tests import factories
@@ -50,6 +51,71 @@ def test_a_run_over_the_api_ends_and_the_next_one_finds_nothing(api: APIClient) 
     assert (found["due"], found["settled"], found["failed"]) == (1, 1, 0)
     again = due.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now)
     assert (again.due, again.settled) == (0, 0)
+
+
+def ended(api: APIClient, run_id: str) -> dict[str, Any]:
+    for _ in range(100):
+        found: dict[str, Any] = api.get(f"/v1/settlements/runs/{run_id}").json()
+        if found["status"] == "DONE":
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"the run {run_id} does not end")
+
+
+def refuse(*args: Any, **options: Any) -> None:
+    raise ConnectionRefusedError("no broker")
+
+
+def test_with_the_broker_down_a_run_is_accepted_and_carried_out(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers have shown life, so they are told, which fails: this process does the work."""
+    factories.offering()
+    subscribed()
+    workers.note_alive(now=timezone.now())
+    monkeypatch.setattr("celery.app.task.Task.apply_async", refuse)
+
+    answer = api.post("/v1/settlements/run", {}, headers={"Idempotency-Key": "run"})
+    repeat = api.post("/v1/settlements/run", {}, headers={"Idempotency-Key": "run"})
+
+    assert (answer.status_code, repeat.status_code) == (202, 202)
+    assert repeat.json()["run"]["id"] == answer.json()["run"]["id"]
+    found = ended(api, answer.json()["run"]["id"])
+    assert (found["due"], found["settled"], found["failed"]) == (1, 1, 0)
+    assert api.post("/v1/settlements/run", {}).status_code == 202
+
+
+def test_a_run_that_nobody_took_up_is_carried_out_by_the_sweep(
+    api: APIClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even the look for workers fails after the commit: the run stands, and is not forgotten."""
+    factories.offering()
+    subscribed()
+    monkeypatch.setattr(workers, "are_alive", refuse)
+
+    answer = api.post("/v1/settlements/run", {})
+    assert answer.status_code == 202
+    later = timezone.now() + runs.LEASE + timedelta(seconds=1)
+    swept = due.sweep(now=later, clock=timezone.now)
+
+    assert [str(run.pk) for run in swept.runs] == [answer.json()["run"]["id"]]
+    assert swept.settled == 1
+
+
+@pytest.mark.parametrize("livemode", [True, False])
+def test_what_follows_a_debit_never_decides_its_answer(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, livemode: bool
+) -> None:
+    client = request.getfixturevalue("live_api" if livemode else "api")
+    factories.customer(livemode=livemode)
+    factories.top_up("cust_1", "10", livemode=livemode)
+    monkeypatch.setattr("wallets.services.active_books", refuse)
+    monkeypatch.setattr(tasks.refill_books, "delay", refuse)
+    body = {"customer_id": "cust_1", "amount": 1, "idempotency_key": "k"}
+
+    answer = client.post("/v1/wallets/debit", body)
+
+    assert (answer.status_code, answer.json()["balance"]["available"]) == (200, "9")
 
 
 def test_overlapping_runs_are_refused_until_the_lease_is_over(api: APIClient) -> None:

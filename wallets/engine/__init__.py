@@ -80,7 +80,7 @@ def execute(requests: Sequence[Request], *, livemode: bool, wait: bool = True) -
 
 
 def _busy() -> Busy:
-    return Busy("Others are at work on this customer; nothing was changed.")
+    return Busy("Others are at work on this customer; send the request again.")
 
 
 def _books_of(requests: Sequence[Request], *, livemode: bool) -> list[int | None]:

@@ -243,7 +243,7 @@ def _through_gateway(*, livemode: bool, key: str, order: _Order) -> Answer:
     bought, concluded = purchases.conclude(top_up=bought)
     match bought.status:
         case TopUpStatus.FAILED:
-            raise PaymentDeclined("The payment was declined; nothing was changed.")
+            raise PaymentDeclined("The payment was declined; no credits were given.")
         case TopUpStatus.PENDING if is_repeat:
             raise InProgress(f"The payment under the key {key} has no answer yet.")
         case TopUpStatus.PENDING:
