@@ -80,8 +80,8 @@ def release_rest(draft: Draft, held: Held) -> Decimal:
     given = ZERO
     for hold, lot in held.holds:
         if (quantity := hold.open) > 0:
-            draft.release(lot, quantity)
-            draft.note_return(lot, quantity)
+            unrolled = draft.release(lot, quantity)
+            draft.note_return(lot, quantity, unrolled)
             hold.released += quantity
             given += quantity
     return given

@@ -6,7 +6,7 @@ all of it in a handful of statements, however much it is. Nothing else writes lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -26,7 +26,8 @@ from wallets.carrying import remaining_carrying
 from wallets.models import CreditLot, Movement, MovementKind, UnitWallet, Wallet
 
 ZERO = Decimal(0)
-COUNTERS = ["remaining", "held", "carrying_remaining"]
+COUNTERS = ["remaining", "held", "carrying_remaining", "lapsing"]
+TERMS = ["expires_at", "rolled", "lapsing_since"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,24 +136,34 @@ class Draft:
         self.journal.extended[lot.id] = lot
 
     def hold(self, lot: CreditLot, quantity: Decimal) -> None:
-        """Keep part of a lot from being spent otherwise; nothing is posted (FINANCE 3.10)."""
+        """Keep part of a lot from being spent otherwise; nothing is posted."""
         if not ZERO < quantity <= lot.remaining - lot.held:
             raise InvariantBroken(f"A hold of {quantity} on lot {lot.id} with {lot.remaining}.")
         lot.held += quantity
         self._move(lot, MovementKind.HOLD, quantity=quantity, carrying=ZERO)
 
-    def release(self, lot: CreditLot, quantity: Decimal) -> None:
-        """Give back what was held; whether a lapsed lot may keep it is the caller's rule."""
+    def release(self, lot: CreditLot, quantity: Decimal) -> Decimal:
+        """Free what was held, that with the sooner expiry first; return how much of it had not
+        rolled with its lot. Whether a lapsed lot may keep it is the caller's rule.
+        """
         if not ZERO < quantity <= lot.held:
             raise InvariantBroken(f"A release of {quantity} on lot {lot.id} that holds {lot.held}.")
+        unrolled = min(quantity, lot.lapsing)
+        lot.lapsing -= unrolled
         lot.held -= quantity
         self._move(lot, MovementKind.RELEASE, quantity=quantity, carrying=ZERO)
+        return unrolled
 
-    def note_return(self, lot: CreditLot, quantity: Decimal) -> None:
-        """Note what came back: if the lot's time is over, `holds.lapse_returned` decides on it."""
-        if lot.expires_at is not None and lot.expires_at <= self.occurred_at:
+    def note_return(self, lot: CreditLot, quantity: Decimal, unrolled: Decimal = ZERO) -> None:
+        """Note what came back to a lot whose time is over, or had not rolled with its lot:
+        `holds.lapse_returned` decides on it.
+        """
+        is_over = lot.expires_at is not None and lot.expires_at <= self.occurred_at
+        expired_at = lot.expires_at if is_over else lot.lapsing_since
+        returned = quantity if is_over else unrolled
+        if returned > 0 and expired_at is not None:
             self.journal.returned.append(
-                Returned(self.book, lot.id, quantity, lot.expires_at, self.occurred_at)
+                Returned(self.book, lot.id, returned, expired_at, self.occurred_at)
             )
 
     def reverse(self, lot: CreditLot, quantity: Decimal, *, tax: Decimal = ZERO) -> Decimal:
@@ -177,11 +188,14 @@ class Draft:
         )
         return released
 
-    def roll_over(self, lot: CreditLot, *, until: datetime) -> None:
-        """Let all that remains of a lot live on until a later moment, with what it carries.
+    def roll_over(self, lot: CreditLot, *, until: datetime, unrolled: Decimal) -> None:
+        """Extend a lot until a later moment, with what it carries; of what it holds, `unrolled`
+        keeps its expiry, and lapses when it is released.
 
-        The same lot is extended, so nothing is posted (FINANCE 3, event 42).
+        The same lot is extended, so nothing is posted.
         """
+        if unrolled > 0:
+            lot.lapsing, lot.lapsing_since = lot.lapsing + unrolled, lot.expires_at
         lot.expires_at, lot.rolled = until, lot.rolled + 1
         self._move(
             lot, MovementKind.ROLLOVER, quantity=lot.remaining, carrying=lot.carrying_remaining
@@ -201,6 +215,11 @@ class Draft:
         """
         released = self._take(lot, MovementKind.ADJUST, lot.remaining - lot.held)
         return LotPart(lot.kind, lot.source, released, lot.id)
+
+
+def _update(lots: Iterable[CreditLot], names: list[str]) -> None:
+    rows = [[lot.id, *(getattr(lot, name) for name in names)] for lot in lots]
+    bulk.update_rows(CreditLot, "id", names, rows)
 
 
 def _posted(lot: CreditLot, burn: Burn) -> list[Line]:
@@ -247,22 +266,9 @@ class Journal:
         self._post_lapses()
         bulk.insert_models(CreditLot, self.new_lots)
         fresh = {lot.id for lot in self.new_lots}
-        bulk.update_rows(
-            CreditLot,
-            "id",
-            COUNTERS,
-            [
-                [lot.id, *(getattr(lot, name) for name in COUNTERS)]
-                for lot in self.changed.values()
-                if lot.id not in fresh
-            ],
-        )
-        bulk.update_rows(
-            CreditLot,
-            "id",
-            ["expires_at", "rolled"],
-            [[lot.id, lot.expires_at, lot.rolled] for lot in self.extended.values()],
-        )
+        # What a lot has not rolled needs the expiry that it kept, so terms are written first.
+        _update(self.extended.values(), TERMS)
+        _update([lot for lot in self.changed.values() if lot.id not in fresh], COUNTERS)
         entries = ledger.append(
             [
                 ledger.EntryDraft(

@@ -2,7 +2,7 @@
 
 from pricing.terms.caps import Beyond, Cap, caps_to_json, parse_caps
 from pricing.terms.parsing import parse, parse_rollover
-from pricing.terms.rolling import rolled_generations, rolled_quantity
+from pricing.terms.rolling import rolled_generations, rolled_parts, rolled_quantity
 from pricing.terms.shapes import (
     BlockOverage,
     FlatRate,
@@ -44,6 +44,7 @@ __all__ = [
     "parse_caps",
     "parse_rollover",
     "rolled_generations",
+    "rolled_parts",
     "rolled_quantity",
     "rollover_to_json",
     "to_json",

@@ -1,4 +1,6 @@
-"""How much of what remains rolls into the next cycle (DECISIONS 38)."""
+"""How much of what remains rolls into the next cycle: limits are of the rule, over the sum of all
+that it covers, never of a single part.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +33,24 @@ def rolled_quantity(rule: Rollover, remaining: Decimal) -> Decimal:
             assert_never(rule.mode)
 
 
+def rolled_parts(
+    rule: Rollover, parts: Sequence[tuple[Decimal, Decimal]]
+) -> list[tuple[Decimal, Decimal]]:
+    """Return how much rolls of each part, the youngest first: of what is held, and of what is free.
+
+    The rule applies to the sum. What is held counts and rolls first, then what is free; of both the
+    youngest first. At most 50 of a new 100, 20 of it held, and an old 40, all held: (20, 0) of the
+    new, (30, 0) of the old.
+    """
+    room = rolled_quantity(rule, sum((held + free for held, free in parts), ZERO))
+    rolled: list[list[Decimal]] = [[ZERO, ZERO] for _ in parts]
+    for side in (0, 1):
+        for number, part in enumerate(parts):
+            rolled[number][side] = min(part[side], room)
+            room -= rolled[number][side]
+    return [(held, free) for held, free in rolled]
+
+
 def rolled_generations(
     rule: Rollover, *, own: Decimal, rolled: Sequence[Decimal], used: Decimal
 ) -> list[Decimal]:
@@ -46,11 +66,8 @@ def rolled_generations(
         taken = min(quantity, left)
         left -= taken
         kept.insert(0, quantity - taken)
-    room = rolled_quantity(rule, sum(kept[: rule.cycles], ZERO))
-    generations = []
-    for quantity in kept[: rule.cycles]:
-        generations.append(min(quantity, room))
-        room -= generations[-1]
+    parts = rolled_parts(rule, [(ZERO, quantity) for quantity in kept[: rule.cycles]])
+    generations = [free for _, free in parts]
     while generations and generations[-1] == 0:
         generations.pop()
     return generations

@@ -39,10 +39,12 @@ class Lot:
     granted: datetime
     dies: datetime | None
     bought: int | None = None
-    rule: dict[str, Any] | None = None
+    grant: int | None = None
     left: Fraction = Fraction(0)
     held: Fraction = Fraction(0)
     rolled: int = 0
+    # Held when its time came and beyond what could roll: it goes when it is let go.
+    doomed: Fraction = Fraction(0)
 
     @property
     def carried(self) -> Fraction:
@@ -121,8 +123,8 @@ class Customer:
 
     def start_cycle(self) -> None:
         assert self.plan is not None
-        for wallet, kind, quantity, rule in self.plan.grants:
-            self.grant(wallet, kind, quantity, self.plan.ends, rule=rule)
+        for number, (wallet, kind, quantity, _) in enumerate(self.plan.grants):
+            self.grant(wallet, kind, quantity, self.plan.ends, grant=number)
 
     # Credits out.
 
@@ -151,7 +153,7 @@ class Customer:
         rest = need - sum((part for _, part in taken), Fraction(0))
         beyond, overage = self._find(hold.wallet, rest, hold.kinds, hold.kinds == ORDER)
         for lot, part in taken:
-            lot.held -= part
+            self._let_go(lot, part)
         hold.parts = self._without(hold.parts, need)
         hold.captured += need
         debit = self._burn(hold.wallet, need, taken + beyond, overage)
@@ -225,28 +227,44 @@ class Customer:
         is_over = self.plan is not None and self.plan.ends <= self.now
         if self.plan is not None and is_over:
             self.plan.ends += self.plan.length
-            for lot in self.lots:
-                if lot.rule is not None and lot.dies == self.now and lot.left > 0:
-                    self._roll(lot, self.plan.ends)
+            for number, (*_, rule) in enumerate(self.plan.grants):
+                same = [
+                    lot
+                    for lot in self.lots[::-1]
+                    if lot.grant == number
+                    and lot.dies == self.now
+                    and lot.left > 0
+                    and lot.rolled < int(rule.get("cycles", 10**9))
+                ]
+                self._roll(same, rule, self.plan.ends)
         for lot in self.lots:
             if not lot.lives(self.now) and lot.free > 0:
                 self._change(lot, -lot.free, BREAKAGE)
         if is_over:
             self.start_cycle()
 
-    def _roll(self, lot: Lot, until: datetime) -> None:
-        rule = lot.rule or {}
-        if lot.rolled >= int(rule.get("cycles", 10**9)):
-            return
-        keeps = lot.left
+    def _roll(self, youngest_first: list[Lot], rule: dict[str, Any], until: datetime) -> None:
+        """One rule, one sum: what is held takes its room first, then what is free."""
+        there = sum((lot.left - lot.doomed for lot in youngest_first), Fraction(0))
+        room = there
         if rule["mode"] == "PERCENT":
-            keeps = rounded(lot.left * Fraction(rule["percent"]) / 100)
+            room = rounded(there * Fraction(rule["percent"]) / 100)
         elif rule["mode"] == "CAPPED":
-            below = lot.left < Fraction(rule["minimum"])
-            keeps = Fraction(0) if below else min(lot.left, Fraction(rule["maximum"]))
-        if keeps > 0:
-            self._change(lot, -min(lot.left - keeps, lot.free), BREAKAGE)
-            lot.dies, lot.rolled = until, lot.rolled + 1
+            below = there < Fraction(rule.get("minimum", 0))
+            room = Fraction(0) if below else min(there, Fraction(rule["maximum"]))
+        kept: dict[Lot, Fraction] = {}
+        for lot in youngest_first:
+            kept[lot] = min(lot.held - lot.doomed, room)
+            room -= kept[lot]
+        free: dict[Lot, Fraction] = {}
+        for lot in youngest_first:
+            free[lot] = min(lot.free, room)
+            room -= free[lot]
+        for lot in youngest_first:
+            if kept[lot] + free[lot] > 0:
+                self._change(lot, free[lot] - lot.free, BREAKAGE)
+                lot.doomed = lot.held - kept[lot]
+                lot.dies, lot.rolled = until, lot.rolled + 1
 
     def _next(self, to: datetime) -> datetime | None:
         due = [hold.ends for hold in self.holds if hold.status == "HELD"]
@@ -310,12 +328,21 @@ class Customer:
 
     def _end(self, hold: Hold, status: str) -> None:
         for lot, part in hold.parts:
-            lot.held -= part
+            doomed = self._let_go(lot, part)
             # What times out comes first at its instant: a cycle that ends then may still take it,
             # it may roll, and what is left lapses with the lot.
             if status != "EXPIRED" and not lot.lives(self.now):
                 self._change(lot, -part, BREAKAGE)
+            elif doomed > 0 and lot.lives(self.now):
+                self._change(lot, -doomed, BREAKAGE)
         hold.parts, hold.status = [], status
+
+    def _let_go(self, lot: Lot, part: Fraction) -> Fraction:
+        """What is doomed goes first, as what dies sooner burns first; give how much that was."""
+        doomed = min(part, lot.doomed)
+        lot.doomed -= doomed
+        lot.held -= part
+        return doomed
 
     def _change(self, lot: Lot, by: Fraction, against: dict[str, str]) -> None:
         before = lot.carried

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import transaction
@@ -24,8 +25,10 @@ pytestmark = pytest.mark.django_db
 APRIL, MAY = datetime(2026, 4, 1, tzinfo=START.tzinfo), datetime(2026, 5, 1, tzinfo=START.tzinfo)
 
 
-def granted(rollover: dict[str, Any] | None, recurrence: str = "ONCE") -> Book:
-    """Subscribe to a plan that gives 100 tokens until the cycle's end, and prices other usage."""
+def granted(
+    rollover: dict[str, Any] | None, recurrence: str = "ONCE", quantity: str = "100"
+) -> Book:
+    """Subscribe to a plan that gives tokens until the cycle's end, and prices other usage."""
     factories.metric("calls")
     factories.offering(
         charges=[
@@ -33,7 +36,7 @@ def granted(rollover: dict[str, Any] | None, recurrence: str = "ONCE") -> Book:
              "terms": {"unit_price": "1"}},
         ],
         grants=[
-            {"kind": "PROMO", "metric": "tokens", "quantity": Decimal(100),
+            {"kind": "PROMO", "metric": "tokens", "quantity": Decimal(quantity),
              "recurrence": recurrence, "expires_at_cycle_end": True, "rollover": rollover},
         ],
     )  # fmt: skip
@@ -165,14 +168,134 @@ def test_what_it_carries_rolls_with_it() -> None:
 )
 def test_what_is_held_never_lapses_with_the_rest(hold: str, remaining: str) -> None:
     """Half may roll: the free part lapses first, and a held part lives on to be captured."""
-    book = granted({"mode": "PERCENT", "percent": "50"})
-    factories.advance(book, START + timedelta(days=10))
-    reserved = factories.body(acts.reserve_units(hold, expires_in=engine.MAX_HOLD))["id"]
-
-    with transaction.atomic():
-        acts.set_clock(FEBRUARY)
-        roll(book, FEBRUARY, MARCH)
+    book, reserved = held_over_the_end({"mode": "PERCENT", "percent": "50"}, hold)
 
     assert acts.lots(book) == [("PROMO", Decimal(remaining), Decimal(hold))]
     assert acts.allocations(factories.body(acts.capture(reserved))) == [("PROMO", hold)]
+    assert proof.verify().ok
+
+
+def held_over_the_end(rule: dict[str, Any], *holds: str) -> Any:
+    """Hold so much of 100 tokens over the end of January; give the book and the reservations."""
+    book = granted(rule)
+    factories.advance(book, START + timedelta(days=10))
+    made = [factories.body(acts.reserve_units(q, expires_in=engine.MAX_HOLD))["id"] for q in holds]
+    factories.advance(book, FEBRUARY)
+    return book, *made
+
+
+def capture_units(reservation: str, quantity: str, **terms: Any) -> dict[str, Any]:
+    asked = engine.CaptureRequest(
+        reservation=UUID(reservation), key=acts.fresh("c"), quantity=Decimal(quantity), **terms
+    )
+    return factories.body(acts.take(asked))
+
+
+AT_MOST_50 = {"mode": "CAPPED", "maximum": "50"}
+
+
+@pytest.mark.parametrize("how", ["void", "time"])
+def test_what_is_held_beyond_the_maximum_lapses_when_it_is_released(how: str) -> None:
+    """Of 80 held, 50 rolled: a void leaves 50, and 30 lapse at that moment."""
+    book, reserved = held_over_the_end(AT_MOST_50, "80")
+    assert acts.lots(book) == [("PROMO", 80, 80)]
+    released_at = FEBRUARY + timedelta(days=1)
+    if how == "time":
+        released_at = START + timedelta(days=10, seconds=engine.MAX_HOLD)
+    factories.advance(book, released_at)
+
+    if how == "void":
+        factories.body(acts.void(reserved))
+
+    assert acts.lots(book) == [("PROMO", 50, 0)]
+    lapsed = Entry.objects.filter(book=book, event=Event.EXPIRY).order_by("sequence")
+    assert [entry.occurred_at for entry in lapsed] == [FEBRUARY, released_at]
+    lot = CreditLot.objects.get(book=book)
+    assert (lot.expires_at, lot.lapsing) == (MARCH, 0)
+    assert proof.verify().ok
+
+
+@pytest.mark.parametrize(
+    ("captured", "left"), [("10", "50"), ("30", "50"), ("60", "20"), ("80", "0")]
+)
+def test_what_did_not_roll_is_captured_first(captured: str, left: str) -> None:
+    """Of 80 held, 30 kept their expiry: 60 captured are those 30 and 30 of the 50 that rolled."""
+    book, reserved = held_over_the_end(AT_MOST_50, "80")
+
+    capture_units(reserved, captured)
+
+    assert acts.lots(book) == [("PROMO", Decimal(left), 0)]
+    assert proof.verify().ok
+
+
+def test_two_holds_beyond_the_maximum_leave_no_more_than_it_whichever_ends_first() -> None:
+    """60 and 20 held, 50 rolled: voided one by one 20 lapse, then 10; captured in part, none do."""
+    book, big, small = held_over_the_end(AT_MOST_50, "60", "20")
+
+    factories.body(acts.void(small))
+    assert acts.lots(book) == [("PROMO", 60, 60)]
+    capture_units(big, "5", final=False)
+    assert acts.lots(book) == [("PROMO", 55, 55)]
+    factories.body(acts.void(big))
+
+    assert acts.lots(book) == [("PROMO", 50, 0)]
+    assert proof.verify().ok
+
+
+def test_what_is_held_takes_the_room_before_what_is_free() -> None:
+    """At most 50 over both months: 30 held of January's lot, then 20 of February's 100."""
+    book = granted(AT_MOST_50, "EVERY_CYCLE")
+    factories.advance(book, START + timedelta(days=20))
+    reserved = factories.body(acts.reserve_units("30", expires_in=engine.MAX_HOLD))["id"]
+    factories.advance(book, FEBRUARY)
+    assert acts.lots(book) == [("PROMO", 50, 30), ("PROMO", 100, 0)]
+    use("20")
+
+    factories.advance(book, START + timedelta(days=20, seconds=engine.MAX_HOLD - 1))
+    assert acts.lots(book) == [("PROMO", 30, 30), ("PROMO", 100, 0)]
+    factories.advance(book, MARCH)
+
+    # The hold timed out before: at most 50 of 30 and 100, the youngest first.
+    assert acts.lots(book) == [("PROMO", 0, 0), ("PROMO", 50, 0), ("PROMO", 100, 0)]
+    assert factories.refusal(acts.void(reserved)).code == "reservation_expired"
+    assert proof.verify().ok
+
+
+@pytest.mark.parametrize("cycles", [None, 3])
+def test_the_maximum_is_of_the_grant_and_not_of_each_months_lot(cycles: int | None) -> None:
+    """400 a month and at most 500 of them: 400, then 900 for ever, of which 500 have rolled."""
+    rule = {"mode": "CAPPED", "maximum": "500"} | ({"cycles": cycles} if cycles else {})
+    book = granted(rule, "EVERY_CYCLE", "400")
+
+    seen = [units_available()]
+    for month in range(2, 12):
+        factories.advance(book, datetime(2026, month, 1, tzinfo=START.tzinfo))
+        seen.append(units_available())
+
+    assert seen == [400, 800, *[900] * 9]
+    young = CreditLot.objects.filter(remaining__gt=0).order_by("-granted_at")
+    assert [(lot.rolled, lot.remaining) for lot in young] == [(0, 400), (1, 400), (2, 100)]
+    assert proof.verify().ok
+
+
+def test_the_minimum_is_of_the_sum_too() -> None:
+    """20 left of January's 30 and 30 of February's are 50, above a minimum of 25: both roll."""
+    book = granted({"mode": "CAPPED", "minimum": "25"}, "EVERY_CYCLE", "30")
+    factories.advance(book, FEBRUARY)
+    use("10")
+
+    factories.advance(book, MARCH)
+
+    assert [remaining for _, remaining, _ in acts.lots(book)] == [20, 30, 30]
+    assert proof.verify().ok
+
+
+def test_half_of_a_sum_is_the_youngest_half() -> None:
+    """Of 50 rolled and 100 new, 75 roll: all of them are of the new."""
+    book = granted({"mode": "PERCENT", "percent": "50"}, "EVERY_CYCLE")
+    factories.advance(book, FEBRUARY)
+
+    factories.advance(book, MARCH)
+
+    assert [remaining for _, remaining, _ in acts.lots(book)] == [0, 75, 100]
     assert proof.verify().ok

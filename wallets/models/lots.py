@@ -78,6 +78,15 @@ class CreditLot(models.Model):
     rolled = models.PositiveSmallIntegerField(
         default=0, help_text="Into how many further cycles it has been rolled."
     )
+    lapsing = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        default=0,
+        help_text="How much of what is held has not rolled: it lapses if it is released.",
+    )
+    lapsing_since = models.DateTimeField(
+        null=True, blank=True, help_text="The expiry that `lapsing` has kept."
+    )
 
     class Meta:
         indexes = [
@@ -104,6 +113,11 @@ class CreditLot(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(held__gte=0, held__lte=F("remaining")), name="wallets_lot_held"
+            ),
+            models.CheckConstraint(
+                condition=Q(lapsing__gte=0, lapsing__lte=F("held"))
+                & (Q(lapsing=0) | Q(lapsing_since__isnull=False)),
+                name="wallets_lot_lapsing_held",
             ),
             models.CheckConstraint(
                 condition=Q(

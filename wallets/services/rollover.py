@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
 
 from aforo import money
+from aforo.api.idempotency import canonical
 from aforo.api.renderers import timestamp
 from ledger.models import Book, Event
-from pricing.terms import parse_rollover, rolled_quantity
+from pricing.terms import Rollover, parse_rollover, rolled_parts
 from wallets import holds
 from wallets.journal import Journal
 from wallets.models import CreditLot
@@ -17,37 +20,73 @@ from wallets.models import CreditLot
 def roll_over(*, book: Book, cause: str, at: datetime, until: datetime) -> int:
     """Roll the lots whose cause begins with `cause` and that lapse exactly at `at`, to `until`.
 
-    What does not roll lapses now; what rolls is the same lot with what it carries, for as many
-    further cycles as its rule allows. Held parts roll with it. The book must be locked. Gives the
-    number of lots that rolled; repeating rolls none twice, since their expiry has moved.
+    The limits of a rule apply to the sum of all lots of one grant; what rolls is the same lot with
+    what it carries, for as many further cycles as the rule allows. What is free beyond it lapses
+    now; what is held beyond it keeps its expiry, so that it lapses when it is released. The book
+    must be locked. Return the number of lots that rolled; repeating rolls none twice, since their
+    expiry has moved.
     """
     lots = CreditLot.objects.filter(
         book=book, remaining__gt=0, expires_at=at, rollover__isnull=False, cause__startswith=cause
-    ).order_by("granted_at", "id")
+    ).order_by("-granted_at", "-id")
     journal = Journal()
-    rolled = 0
-    for lot in lots:
-        rule = parse_rollover(lot.rollover)
-        if rule.cycles is not None and lot.rolled >= rule.cycles:
-            continue
-        quantity = rolled_quantity(rule, lot.remaining)
-        if quantity == 0:
-            continue
-        lapsing = min(lot.remaining - quantity, lot.remaining - lot.held)
-        if lapsing > 0:
-            holds.lapse(journal, book, lot, lapsing, at=at)
-        draft = journal.entry(
-            book=book,
-            event=Event.ROLLOVER,
-            occurred_at=at,
-            document={
-                "lot": str(lot.id),
-                "rolled": money.plain(lot.remaining),
-                "until": timestamp(until),
-                "times": str(lot.rolled + 1),
-            },
-        )
-        draft.roll_over(lot, until=until)
-        rolled += 1
+    rolled = sum(
+        _roll(journal, book, rule, youngest_first, at=at, until=until)
+        for rule, youngest_first in _by_grant(lots)
+    )
     journal.write()
     return rolled
+
+
+def _by_grant(lots: Iterable[CreditLot]) -> list[tuple[Rollover, list[CreditLot]]]:
+    """Gather the lots that may still roll by what granted them: a cause ends with its period. A
+    grant whose rule was changed has one sum a rule.
+    """
+    found: dict[tuple[str, str], tuple[Rollover, list[CreditLot]]] = {}
+    for lot in lots:
+        rule = parse_rollover(lot.rollover)
+        if rule.cycles is None or lot.rolled < rule.cycles:
+            grant = (lot.cause.rpartition(":")[0], str(canonical(lot.rollover)))
+            found.setdefault(grant, (rule, []))[1].append(lot)
+    return list(found.values())
+
+
+def _roll(
+    journal: Journal,
+    book: Book,
+    rule: Rollover,
+    youngest_first: list[CreditLot],
+    *,
+    at: datetime,
+    until: datetime,
+) -> int:
+    """Roll what one rule lets roll of its lots; return the number of lots that rolled."""
+    parts = [(lot.held - lot.lapsing, lot.available) for lot in youngest_first]
+    shares = rolled_parts(rule, parts)
+    rolling = [
+        (lot, held, free)
+        for lot, (held, free) in zip(youngest_first, shares, strict=True)
+        if held + free > 0
+    ]
+    for lot, held, free in rolling:
+        if (beyond := lot.available - free) > 0:
+            holds.lapse(journal, book, lot, beyond, at=at)
+        _extend(journal, book, lot, held + free, at=at, until=until)
+    return len(rolling)
+
+
+def _extend(
+    journal: Journal, book: Book, lot: CreditLot, rolled: Decimal, *, at: datetime, until: datetime
+) -> None:
+    draft = journal.entry(
+        book=book,
+        event=Event.ROLLOVER,
+        occurred_at=at,
+        document={
+            "lot": str(lot.id),
+            "rolled": money.plain(rolled),
+            "until": timestamp(until),
+            "times": str(lot.rolled + 1),
+        },
+    )
+    draft.roll_over(lot, until=until, unrolled=lot.remaining - lot.lapsing - rolled)

@@ -22,7 +22,7 @@ from billing.models import Settlement, Subscription
 from billing.pipeline import load
 from billing.pipeline.draft import Consideration, Draft
 from pricing.models import GrantTemplate, RatePlanVersion, Recurrence
-from pricing.terms import parse_rollover, rolled_quantity
+from pricing.terms import parse_rollover, rolled_parts
 from wallets import reads
 from wallets.models import CreditLot, Source
 from wallets.waterfall import Lot
@@ -161,11 +161,11 @@ class Credits:
     def end(self, run: Draft, settlement: Settlement) -> None:
         """Let the version's lots lapse or roll at a cycle's end, less what it burned of them."""
         burned = burns_of(run)
-        kept = []
-        for mine in self.granted[settlement.subscription_id]:
-            left = mine.lot.available - burned.get(mine.lot.id, ZERO)
-            kept += _after(replace(mine, lot=replace(mine.lot, available=left)), settlement.ends_at)
-        self.granted[settlement.subscription_id] = kept
+        left = [
+            _with(mine, mine.lot.available - burned.get(mine.lot.id, ZERO))
+            for mine in self.granted[settlement.subscription_id]
+        ]
+        self.granted[settlement.subscription_id] = _after(left, settlement.ends_at)
 
     def _is_replaced(self, lot: CreditLot) -> bool:
         """Tell whether the plan granted a lot in a cycle in which the version grants its own."""
@@ -207,22 +207,40 @@ def _lives(mine: PlanLot, ends_at: datetime) -> bool:
     return mine.lot.expires_at is None or mine.lot.expires_at >= ends_at
 
 
-def _after(mine: PlanLot, ends_at: datetime) -> list[PlanLot]:
-    """Give what is left of a lot for the next cycle: all while it lives, else what rolls."""
-    lot = mine.lot
-    if lot.available == 0:
+def _with(mine: PlanLot, available: Decimal) -> PlanLot:
+    return replace(mine, lot=replace(mine.lot, available=available))
+
+
+def _after(lots: Iterable[PlanLot], ends_at: datetime) -> list[PlanLot]:
+    """Return what is left of lots for the next cycle: all of those that live, and what rolls of
+    those that lapse as the cycle ends, grant by grant.
+    """
+    kept: list[PlanLot] = []
+    lapsing: dict[str, list[PlanLot]] = {}
+    for mine in lots:
+        if mine.lot.available > 0 and mine.lot.expires_at == ends_at:
+            lapsing.setdefault(mine.template.code, []).append(mine)
+        elif mine.lot.available > 0 and _lives(mine, ends_at):
+            kept.append(mine)
+    for of_grant in lapsing.values():
+        kept += _rolled(of_grant)
+    return kept
+
+
+def _rolled(of_grant: Sequence[PlanLot]) -> list[PlanLot]:
+    """Return what rolls of one grant's lots; the template's rule holds for their sum."""
+    template = of_grant[0].template
+    if template.rollover is None:
         return []
-    if lot.expires_at is None or lot.expires_at > ends_at:
-        return [mine]
-    if mine.template.rollover is None or lot.expires_at < ends_at:
-        return []
-    rule = parse_rollover(mine.template.rollover)
-    if rule.cycles is not None and mine.rolled >= rule.cycles:
-        return []
-    rolled = rolled_quantity(rule, lot.available)
-    if rolled == 0:
-        return []
-    return [replace(mine, lot=replace(lot, available=rolled), rolled=mine.rolled + 1)]
+    rule = parse_rollover(template.rollover)
+    able = [mine for mine in of_grant if rule.cycles is None or mine.rolled < rule.cycles]
+    able.sort(key=lambda mine: mine.lot.granted_at, reverse=True)
+    shares = rolled_parts(rule, [(ZERO, mine.lot.available) for mine in able])
+    return [
+        replace(_with(mine, free), rolled=mine.rolled + 1)
+        for mine, (_, free) in zip(able, shares, strict=True)
+        if free > 0
+    ]
 
 
 def found_by(settlements: Sequence[Settlement]) -> Mapping[UUID, list[Found]]:
