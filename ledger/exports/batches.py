@@ -79,12 +79,10 @@ OF_BATCH = """
         AND e.sequence > taken.after AND e.sequence <= taken.through
 """
 _SUMS = """
-    SELECT e.accounting_date, p.currency, side.account,
-        coalesce(sum(-side.amount) FILTER (WHERE side.amount < 0), 0),
-        coalesce(sum(side.amount) FILTER (WHERE side.amount > 0), 0)
-    FROM {postings} {batch} {sides}
+    SELECT e.accounting_date, p.currency, p.debit_id, p.credit_id, sum(p.amount)
+    FROM {postings} {batch}
     WHERE {scope} AND e.accounting_date >= %(starts_on)s
-    GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+    GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 """
 _COUNT = """
     SELECT count(*) FROM ledger_entry e {batch}
@@ -164,9 +162,9 @@ def _sums(batch: ExportBatch, wanted: Wanted) -> list[Sums]:
 def _booked(found: list[Sums]) -> dict[str, str]:
     booked: dict[str, Decimal] = {}
     for each in found:
-        for side, amount in (("debit", each.debit), ("credit", each.credit)):
-            key = journals.residue_key(each.account, each.currency, side)
-            booked[key] = booked.get(key, ZERO) + amount
+        for side, account in (("debit", each.debit), ("credit", each.credit)):
+            key = f"{account}|{each.currency}|{side}"
+            booked[key] = booked.get(key, ZERO) + each.amount
     return {key: money.plain(amount) for key, amount in sorted(booked.items())}
 
 

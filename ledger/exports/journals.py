@@ -1,8 +1,8 @@
 """Summarised journals: one a day and currency, in payable amounts, each balanced. Pure.
 
-The books are exact; a file has cents. What rounding leaves of an account is not lost but carried
-into its next amount, so that all that was ever exported of an account is never further than half a
-cent from the books; the residue of a journal goes to the rounding account.
+The books are exact; a file has cents. What was ever posted from one account to another is rounded
+as one sum, whose growth is what a day exports. So a pair of accounts is never further than half a
+cent from the books, however many days and batches it took, and every journal balances by itself.
 """
 
 from __future__ import annotations
@@ -17,24 +17,23 @@ from aforo import money
 from aforo.errors import InvariantBroken
 
 ZERO = Decimal(0)
-ROUNDING = "7900"
 # What stands for receivables and cash where the accounting system books them itself.
 CLEARING = "clearing"
 BOOKED_ELSEWHERE = frozenset({"1000", "1010", "1020", "1100"})
 
-# Of an account, currency and side: what is in the books and not yet in any file.
+# Of a pair of accounts and a currency: what is in the books and not yet in any file.
 Residues = dict[str, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What was posted to an account on a day, exact."""
+    """What was posted from one account to another on a day, exact."""
 
     day: date
     currency: str
-    account: str
-    debit: Decimal
-    credit: Decimal
+    debit: str
+    credit: str
+    amount: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +54,9 @@ class Journal:
     lines: tuple[JournalLine, ...]
 
 
-def residue_key(account: str, currency: str, side: str) -> str:
+def residue_key(each: Sums) -> str:
     """Name a residue."""
-    return f"{account}|{currency}|{side}"
+    return f"{each.debit}>{each.credit}|{each.currency}"
 
 
 def summarise(
@@ -70,32 +69,40 @@ def summarise(
     residues = dict(carried)
     journals = []
     for (day, currency), group in groupby(sums, key=lambda each: (each.day, each.currency)):
-        lines = [line for each in group for line in _rounded(each, residues)]
-        lines += _balancing(lines)
+        debited: dict[str, Decimal] = {}
+        credited: dict[str, Decimal] = {}
+        for each in group:
+            amount = _grown(each, residues)
+            debited[each.debit] = debited.get(each.debit, ZERO) + amount
+            credited[each.credit] = credited.get(each.credit, ZERO) + amount
+        lines = _lines(debited, credited)
         if lines:
             journals.append(Journal(day, currency, tuple(lines)))
     return journals, {key: residue for key, residue in residues.items() if residue}
 
 
-def _rounded(sums: Sums, residues: Residues) -> list[JournalLine]:
+def _grown(sums: Sums, residues: Residues) -> Decimal:
+    """Return by how much a pair's rounded sum grows, and keep what that leaves."""
+    key = residue_key(sums)
+    due = sums.amount + residues.get(key, ZERO)
+    # After half a cent was rounded up, the sum waits until the books have caught up with it.
+    payable = max(money.round_amount(due, sums.currency), ZERO)
+    residues[key] = due - payable
+    return payable
+
+
+def _lines(debited: Mapping[str, Decimal], credited: Mapping[str, Decimal]) -> list[JournalLine]:
+    """List the sides of each account in order; what stands for receivables and cash is net."""
     lines = []
-    for side, exact in (("debit", sums.debit), ("credit", sums.credit)):
-        key = residue_key(sums.account, sums.currency, side)
-        due = exact + residues.get(key, ZERO)
-        payable = max(money.round_amount(due, sums.currency), ZERO)
-        residues[key] = due - payable
-        if payable:
-            debit, credit = (payable, ZERO) if side == "debit" else (ZERO, payable)
-            lines.append(JournalLine(sums.account, debit, credit))
+    for account in sorted({*debited, *credited}):
+        debit, credit = debited.get(account, ZERO), credited.get(account, ZERO)
+        if account == CLEARING:
+            debit, credit = max(debit - credit, ZERO), max(credit - debit, ZERO)
+        if debit:
+            lines.append(JournalLine(account, debit, ZERO))
+        if credit:
+            lines.append(JournalLine(account, ZERO, credit))
     return lines
-
-
-def _balancing(lines: list[JournalLine]) -> list[JournalLine]:
-    """Give the line that the rounding account takes so that a journal balances."""
-    excess = sum((line.debit - line.credit for line in lines), ZERO)
-    if excess == 0:
-        return []
-    return [JournalLine(ROUNDING, max(-excess, ZERO), max(excess, ZERO))]
 
 
 def check(journal: Journal) -> None:
@@ -111,18 +118,17 @@ def check(journal: Journal) -> None:
 
 
 def without_receivables_and_cash(sums: Iterable[Sums]) -> list[Sums]:
-    """Put the net of receivables and cash of a day and currency into one clearing amount.
+    """Let one clearing account stand for receivables and cash.
 
     Payments of invoices, which move only between them, fall away.
     """
-    kept: list[Sums] = []
-    for (day, currency), group in groupby(sums, key=lambda each: (each.day, each.currency)):
-        net = ZERO
-        for each in group:
-            if each.account in BOOKED_ELSEWHERE:
-                net += each.debit - each.credit
-            else:
-                kept.append(each)
-        if net:
-            kept.append(Sums(day, currency, CLEARING, max(net, ZERO), max(-net, ZERO)))
-    return kept
+    kept: dict[tuple[date, str, str, str], Decimal] = {}
+    for each in sums:
+        debit, credit = (
+            CLEARING if account in BOOKED_ELSEWHERE else account
+            for account in (each.debit, each.credit)
+        )
+        if debit != credit:
+            pair = (each.day, each.currency, debit, credit)
+            kept[pair] = kept.get(pair, ZERO) + each.amount
+    return [Sums(*pair, amount) for pair, amount in kept.items()]

@@ -59,8 +59,8 @@ class ExportFormat(models.TextChoices):
 class ExportBatch(models.Model):
     """A file that was made once, from entries that no other file of its format holds.
 
-    `residues` is what rounding has left unexported so far, by account, currency and side; the next
-    batch of the format begins from it.
+    `residues` is what rounding has left unexported so far, by pair of accounts and currency; the
+    next batch of the format begins from it.
     """
 
     livemode = models.BooleanField()
