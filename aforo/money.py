@@ -1,14 +1,15 @@
 """Exact money: one decimal context, and the only three functions that may round.
 
-Charges stay exact in a context of 50 digits that traps `Inexact`. `to_books` and `divide` round to
-the 12 places of the books, `round_amount` to a currency's exponent; all half even. Pure.
+Charges stay exact in a context of 50 digits that traps `Inexact`. Inside, `to_books` and `divide`
+round to the 12 places of the books, half even. Outward, where money becomes payable, `round_amount`
+rounds to a currency's exponent, half up (away from zero), as tax offices and EN 16931 do. Pure.
 """
 
 from __future__ import annotations
 
 import decimal
 from collections.abc import Callable, Sequence
-from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, ROUND_HALF_UP, Decimal
 from functools import wraps
 from itertools import accumulate, pairwise
 from typing import Final, ParamSpec, TypeVar
@@ -73,8 +74,17 @@ def proportion(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
 
 
 def round_amount(value: Decimal, currency: str) -> Decimal:
-    """Round where an amount becomes payable: to the currency's exponent, half even."""
-    return value.quantize(Decimal(1).scaleb(-exponent(currency)), context=_ROUNDING)
+    """Round where an amount becomes payable: to the currency's exponent, half up.
+
+    19 % of 787.50 is 149.625, so 149.63; of -787.50 it is -149.63.
+    """
+    quantum = Decimal(1).scaleb(-exponent(currency))
+    return value.quantize(quantum, rounding=ROUND_HALF_UP, context=_ROUNDING)
+
+
+def is_payable(value: Decimal, currency: str) -> bool:
+    """Return whether an amount can be paid as it is: 100.50 USD can, 100.5 JPY cannot."""
+    return round_amount(value, currency) == value
 
 
 def floor_amount(value: Decimal, currency: str) -> Decimal:

@@ -13,6 +13,7 @@ from django.db import models
 from django.db.models import F, Q
 from djmoney.models.fields import MoneyField
 
+from aforo import payable
 from aforo.ids import new_id
 from billing.models.adjustments import SettlementAdjustment
 from billing.models.customers import Customer
@@ -130,6 +131,9 @@ class Invoice(models.Model):
                     returned__lte=F("paid"),
                 ),
                 name="billing_invoice_paid",
+            ),
+            models.CheckConstraint(
+                condition=payable.columns("amount_due", "paid"), name="billing_invoice_payable"
             ),
             models.CheckConstraint(
                 condition=Q(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from aforo.money import proportion, round_amount
+from aforo.money import floor_amount, proportion, round_amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +51,14 @@ def give_back(bearers: Iterable[Borne], net: Decimal) -> tuple[list[Share], Deci
 
 
 def _gross(borne: Borne, net: Decimal) -> Decimal:
-    """Add the tax in a part of the net; the last part takes what is left of it."""
+    """Return a part of the net with the tax in it; the last part takes what is left of it.
+
+    What an invoice gives back can be paid, and is never less than its net.
+    """
     if net == borne.net:
         return borne.gross
     exact = proportion(borne.gross, net, borne.net)
-    rounded = round_amount(exact, borne.currency) if borne.currency else exact
-    return min(max(rounded, net), borne.gross)
+    if not borne.currency:
+        return min(max(exact, net), borne.gross)
+    least = -floor_amount(-net, borne.currency)
+    return min(max(round_amount(exact, borne.currency), least), borne.gross)

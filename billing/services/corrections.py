@@ -179,7 +179,7 @@ def _asked(settlement: Settlement, lines: Sequence[Correction]) -> Decimal:
     faults = [
         FieldError(f"/lines/{n}/amount", "not_payable", detail)
         for n, line in enumerate(lines)
-        if money.round_amount(line.amount, settlement.currency) != line.amount
+        if not money.is_payable(line.amount, settlement.currency)
     ]
     if faults:
         raise Invalid(faults)

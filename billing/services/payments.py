@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from uuid import UUID
 
-from aforo import money
-from aforo.errors import Conflict, FieldError, Invalid
+from aforo import payable
+from aforo.errors import Conflict
 from aforo.sandbox.services import now_for
 from aforo.webhooks.models import EventType
 from billing.models import Invoice, InvoiceStatus, Payment
@@ -35,9 +35,7 @@ def pay(*, livemode: bool, invoice: str, amount: Decimal, reference: str, key: s
     unapplied (2220). Raises: UnknownInvoice, NotOpen, Invalid (`not_payable`).
     """
     found = get_invoice(livemode=livemode, reference=invoice)
-    if money.round_amount(amount, found.currency) != amount:
-        detail = f"Payments in {found.currency} have {money.exponent(found.currency)} decimals."
-        raise Invalid([FieldError("/amount", "not_payable", detail)])
+    payable.check(amount, found.currency, pointer="/amount")
     return keyed.once(
         livemode=livemode,
         customer_id=found.customer.book.key,

@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
+from aforo import money
 from aforo.adminui import ModelAdmin, TabularInline
 from pricing.admin.forms import currency_of
 from pricing.models import BonusSlab, TopUpRule
@@ -28,9 +29,12 @@ class TopUpRuleForm(forms.ModelForm[TopUpRule]):
         """Hold the bounds against each other."""
         cleaned = super().clean() or {}
         minimum, maximum = cleaned.get("minimum"), cleaned.get("maximum")
+        currency = cleaned.get("currency")
         for name, value in (("minimum", minimum), ("maximum", maximum)):
             if value is not None and value <= 0:
                 self.add_error(name, "Above zero; leave it empty for no bound.")
+            elif value is not None and currency and not money.is_payable(value, currency):
+                self.add_error(name, f"It cannot be paid in {currency}: too many decimals.")
         if minimum is not None and maximum is not None and minimum > maximum:
             self.add_error("maximum", "It lies below the minimum.")
         if cleaned.get("expires_after_days") == 0:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from aforo import payable
+
 
 class OnAccount(models.TextChoices):
     """What a top-up without a payment does (FINANCE 3, events 3 and 4)."""
@@ -37,6 +39,9 @@ class TopUpRule(models.Model):
                 & (Q(maximum=None) | Q(maximum__gt=0))
                 & (Q(minimum=None) | Q(maximum=None) | Q(minimum__lte=models.F("maximum"))),
                 name="pricing_topuprule_bounds",
+            ),
+            models.CheckConstraint(
+                condition=payable.columns("minimum", "maximum"), name="pricing_topuprule_payable"
             ),
             models.CheckConstraint(
                 condition=Q(expires_after_days=None) | Q(expires_after_days__gt=0),

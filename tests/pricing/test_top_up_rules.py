@@ -72,6 +72,8 @@ def test_a_rule_with_slabs_is_written_in_the_back_office(admin_client: Client) -
     [
         ({"minimum": "600"}, "It lies below the minimum."),
         ({"minimum": "0"}, "Above zero"),
+        ({"maximum": "500.005"}, "It cannot be paid in USD"),
+        ({"currency": "JPY", "minimum": "10.5"}, "It cannot be paid in JPY"),
         ({"currency": "XXX"}, "This currency is not supported."),
         ({"expires_after_days": "0"}, "At least one day"),
         ({"slabs-0-bonus": "0"}, "Both are above zero."),

@@ -119,6 +119,20 @@ def test_a_refill_buys_all_that_is_owed_in_whole_cents() -> None:
     assert proof.verify().ok
 
 
+@pytest.mark.parametrize(
+    ("amount", "currency"), [("10.005", "USD"), ("100.5", "JPY"), ("10.0005", "KWD")]
+)
+def test_a_refill_buys_only_what_can_be_paid(api: APIClient, amount: str, currency: str) -> None:
+    factories.customer()
+    before = factories.everything()
+
+    answer = api.put(URL, body(amount=amount, currency=currency))
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "not_payable")
+    assert answer.json()["errors"][0]["pointer"] == "/amount"
+    assert factories.everything() == before
+
+
 def test_a_refill_buys_no_more_at_once_than_may_be_bought() -> None:
     book = in_arrears()
     TopUpRule.objects.create(livemode=False, currency="USD", maximum=60)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, transaction
 from rest_framework.test import APIClient
 
 from aforo.webhooks.models import OutboxEvent
@@ -89,6 +90,60 @@ def test_the_highest_slab_reached_counts_and_what_was_asked_for_goes_before(
 
     given = CreditLot.objects.filter(kind="BONUS").values_list("face", flat=True)
     assert list(given) == ([] if bonus is None else [bonus])
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"bonus": {"amount": "7.5"}}, {"payment": {"method": "test_delayed"}}]
+)
+@pytest.mark.parametrize(
+    ("amount", "currency"),
+    [("100.5", "JPY"), ("0.001", "USD"), ("100.005", "EUR"), ("10.0005", "KWD")],
+)
+def test_what_cannot_be_paid_is_not_sold(
+    api: APIClient, amount: str, currency: str, changes: dict[str, Any]
+) -> None:
+    factories.customer()
+    before = factories.everything()
+
+    answer = api.post(URL, asked(amount=amount, currency=currency, **changes))
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "not_payable")
+    assert answer.json()["errors"][0]["pointer"] == "/amount"
+    assert factories.everything() == before
+
+
+@pytest.mark.parametrize("payment", [None, {"method": "cash"}])
+def test_in_live_mode_neither(live_api: APIClient, payment: dict[str, str] | None) -> None:
+    factories.customer(livemode=True)
+    before = factories.everything()
+
+    answer = live_api.post(URL, asked(amount="0.001", payment=payment))
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "not_payable")
+    assert factories.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"), [("100", "JPY"), ("0.01", "USD"), ("0.001", "KWD")]
+)
+def test_the_smallest_that_can_be_paid_is_sold(api: APIClient, amount: str, currency: str) -> None:
+    factories.customer()
+
+    assert api.post(URL, asked(amount=amount, currency=currency)).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency"), [("100.5", "JPY"), ("0.001", "USD"), ("1.0005", "KWD")]
+)
+def test_the_database_takes_no_payment_that_cannot_be_paid(amount: str, currency: str) -> None:
+    book = factories.customer()
+    bought = TopUp(
+        book=book, currency=currency, amount=Decimal(amount), channel="MANUAL", status="PENDING",
+        created_at=factories.START,
+    )  # fmt: skip
+
+    with pytest.raises(IntegrityError, match="wallets_topup_payable"), transaction.atomic():
+        bought.save(force_insert=True)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 Guarantees, held by the database:
 - of the top-ups that wait for their payment a key has one, and an automatic refill has one;
-- what has SUCCEEDED has been paid, unless it was sold on account.
+- what has SUCCEEDED has been paid, unless it was sold on account;
+- what is paid can be paid in its currency.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import Q
 
+from aforo import payable
 from aforo.ids import new_id
 from ledger.models import Book
 from pricing.models import Metric
@@ -141,6 +143,9 @@ class TopUp(models.Model):
                 name="wallets_topup_one_refill",
             ),
             models.CheckConstraint(condition=Q(amount__gt=0), name="wallets_topup_amount"),
+            models.CheckConstraint(
+                condition=payable.columns("amount"), name="wallets_topup_payable"
+            ),
             models.CheckConstraint(
                 condition=Q(bonus=None, bonus_metric=None) | Q(bonus__gt=0),
                 name="wallets_topup_bonus",

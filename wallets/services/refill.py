@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
-from aforo import bulk, money
+from aforo import bulk, money, payable
 from aforo.errors import FieldError, Invalid, NotFound
 from aforo.ids import new_id
 from aforo.sandbox.services import now_for
@@ -50,9 +50,10 @@ def set_auto_refill(
     """Say when a customer's wallet fills itself; earlier failures are forgotten.
 
     A wallet that is low already is filled once this has committed. Raises: UnknownCustomer;
-    Invalid (`unknown_payment_method`, `below_minimum`, `above_maximum`).
+    Invalid (`unknown_payment_method`, `not_payable`, `below_minimum`, `above_maximum`).
     """
     chosen = _method(livemode=livemode, method=method)
+    payable.check(amount, currency, pointer="/amount")
     pricing.top_up_terms(livemode=livemode, currency=currency).check(amount)
     book_id = ledger.get_book(livemode=livemode, key=customer_id).pk
     with transaction.atomic():
@@ -170,12 +171,13 @@ def _begin(rule: AutoRefill) -> TopUp | None:
 
 
 def _amount(rule: AutoRefill, owed: Decimal, terms: pricing.TopUpTerms) -> Decimal:
-    """Buy what the rule says, or all that is owed if this is more and may be bought at once, in
-    whole cents (DECISIONS 26).
+    """Return what the rule says, or all that is owed if this is more and may be bought at once,
+    as an amount that can be paid.
     """
-    shortfall = -money.floor_amount(-owed, rule.wallet.currency)
+    currency = rule.wallet.currency
+    shortfall = -money.floor_amount(-owed, currency)
     if terms.maximum is not None:
-        shortfall = min(shortfall, terms.maximum)
+        shortfall = min(shortfall, money.floor_amount(terms.maximum, currency))
     return max(rule.amount, shortfall)
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from aforo import money
+from aforo import payable
 from aforo.api.idempotency import canonical, check_same
 from aforo.errors import Conflict, FieldError, Invalid, NotCovered, NotFound
 from aforo.ids import new_id
@@ -144,9 +144,10 @@ def _ordered(*, book: Book, id: UUID, key: str, order: _Order) -> TopUp:  # noqa
     now = now_for(book)
     keyed.check_expiry(order.expires_at, now)
     terms = pricing.top_up_terms(livemode=book.livemode, currency=order.currency)
+    payable.check(order.amount, order.currency, pointer="/amount")
     terms.check(order.amount)
     if order.channel == Channel.ON_ACCOUNT:
-        _check_on_account(order, terms)
+        _check_on_account(terms)
     if TopUp.objects.filter(book=book, key=key, status=TopUpStatus.PENDING).exists():
         raise InProgress(f"The payment under the key {key} has no answer yet.")
     bonus, metric = _bonus(book=book, order=order, terms=terms)
@@ -168,14 +169,14 @@ def _ordered(*, book: Book, id: UUID, key: str, order: _Order) -> TopUp:  # noqa
     )
 
 
-def _check_on_account(order: _Order, terms: pricing.TopUpTerms) -> None:
-    """Hold that an invoice may be written, and that somebody can pay it."""
+def _check_on_account(terms: pricing.TopUpTerms) -> None:
+    """Check that an invoice may be written for what is paid later.
+
+    Raises: Invalid (`payment_required`).
+    """
     if terms.on_account == OnAccount.REFUSED:
         detail = "Say how it was paid: payment.method."
         raise Invalid([FieldError("/payment", "payment_required", detail)])
-    if money.round_amount(order.amount, order.currency) != order.amount:
-        detail = f"An invoice in {order.currency} has {money.exponent(order.currency)} decimals."
-        raise Invalid([FieldError("/amount", "not_payable", detail)])
 
 
 def _bonus(

@@ -102,11 +102,11 @@ def test_paid_units_alone_can_reach_the_minimum() -> None:
 @pytest.mark.parametrize(
     ("_case", "currency", "exact", "subtotal", "residue"),
     [
-        ("half to even, down", "USD", "2.505", "2.50", "-0.005"),
-        ("half to even, up", "USD", "2.515", "2.52", "0.005"),
+        ("half up, from even", "USD", "2.505", "2.51", "0.005"),
+        ("half up, from odd", "USD", "2.515", "2.52", "0.005"),
         ("nothing to round", "USD", "2.51", "2.51", None),
-        ("no decimals", "JPY", "100.5", "100", "-0.5"),
-        ("three decimals", "KWD", "1.2345", "1.234", "-0.0005"),
+        ("no decimals", "JPY", "100.5", "101", "0.5"),
+        ("three decimals", "KWD", "1.2345", "1.235", "0.0005"),
     ],
 )
 @pytest.mark.parametrize("mode", ["HYBRID", "POSTPAID"])
@@ -121,7 +121,7 @@ def test_the_subtotal_of_a_document_is_rounded_and_shows_the_residue(
 
 
 def test_lines_are_rounded_together_and_not_one_by_one() -> None:
-    # One by one half even would make 0.00 + 0.00 + 0.00; together 0.012 is 0.01.
+    # One by one they would be 0.00 + 0.00 + 0.00; together 0.012 is 0.01.
     committed = commit(rated("0.004", "0.004", "0.004"))
 
     assert committed.subtotal == Decimal("0.01")

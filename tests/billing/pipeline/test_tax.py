@@ -24,6 +24,14 @@ def test_tax_is_rounded_once_as_the_document_is(mode: str, owed: str) -> None:
     assert tax(draft(mode, tax_rate=VAT, subtotal=Decimal("10.05"))).tax == Decimal(owed)
 
 
+@pytest.mark.parametrize("mode", ["HYBRID", "POSTPAID"])
+def test_half_a_cent_of_tax_is_rounded_up_as_tax_offices_do(mode: str) -> None:
+    """19 % of 787.50 is 149.625."""
+    taxed = tax(draft(mode, tax_rate=VAT, subtotal=Decimal("787.50")))
+
+    assert (taxed.tax, taxed.total) == (Decimal("149.63"), Decimal("937.13"))
+
+
 def test_without_a_rate_there_is_no_tax() -> None:
     taxed = tax(draft(subtotal=Decimal(120)))
 
