@@ -60,7 +60,8 @@ class EntryFilter(filters.FilterSet):
     def _taxed(self, entries: QuerySet[Entry], name: str, value: str) -> QuerySet[Entry]:
         if value == "none":
             return entries.exclude(document__has_key="tax_code")
-        return entries.filter(document__tax_code=value)
+        is_among = Q(document__taxes__contains=[{"tax_code": value}])
+        return entries.filter(Q(document__tax_code=value) | is_among)
 
     def filter_queryset(self, queryset: QuerySet[Entry]) -> QuerySet[Entry]:
         """Narrow the entries, then to those with a posting that is all that was asked."""

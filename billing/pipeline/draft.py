@@ -59,6 +59,15 @@ class Tax:
 
 
 @dataclass(frozen=True, slots=True)
+class Taxed:
+    """What is taxed by one rate, and what it owes."""
+
+    rate: Tax
+    net: Decimal
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Overage:
     """What a wallet debit ran up beyond its credits: gross, taken as it is."""
 
@@ -75,6 +84,8 @@ class LateUsage:
     settlement: UUID
     description: str
     amount: Decimal
+    tax_rate: Tax | None = None
+    """Of its own cycle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +185,9 @@ class Draft:
     maximum_spend: Decimal | None = None
     coupon: Coupon | None = None
     tax_rate: Tax | None = None
+    """Of the cycle itself, at its last instant."""
+    ahead_tax_rate: Tax | None = None
+    """Of fees in advance, at the first instant of the period that they are for."""
     unit_lots: Mapping[str, tuple[Lot, ...]] = field(default_factory=dict)
     unit_orders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     considerations: Mapping[UUID, Consideration] = field(default_factory=dict)
@@ -195,6 +209,8 @@ class Draft:
     commitment: Decimal = ZERO
     discount: Decimal = ZERO
     tax: Decimal = ZERO
+    taxes: tuple[Taxed, ...] = ()
+    """The tax by rate, in the order of the lines."""
     rounding: Decimal = ZERO
     total: Decimal = ZERO
     money_burns: tuple[Allocation, ...] = ()

@@ -42,6 +42,8 @@ from wallets import reads
 from wallets.models import CreditLot, Source, UnitWallet, Wallet
 from wallets.waterfall import Allocation, Lot
 
+MICROSECOND = timedelta(microseconds=1)
+
 
 def load(
     *,
@@ -113,7 +115,10 @@ def without_credits(
         caps=parse_caps(version.caps),
         minimum_spend=None if trial else version.minimum_spend,
         maximum_spend=version.maximum_spend,
-        tax_rate=tax_rate_of(subscription.customer, until),
+        tax_rate=tax_rate_of(subscription.customer, tax_point(settlement, until)),
+        ahead_tax_rate=tax_rate_of(subscription.customer, _next_starts_at(settlement))
+        if any(charge.timing == Timing.ADVANCE for charge in priced)
+        else None,
         money_order=tuple(version.burn_order),
         coupon=_coupon(subscription, settlement),
     )
@@ -239,6 +244,22 @@ def _overages(wallet: Wallet, ends_at: datetime) -> tuple[Overage, ...]:
     """Give the overage of wallet debits up to the cycle's end that no settlement has taken."""
     open_debits = reads.with_open_overage().filter(wallet=wallet, occurred_at__lt=ends_at)
     return tuple(Overage(d.id, d.open_overage) for d in open_debits.order_by("occurred_at", "id"))
+
+
+def tax_point(settlement: Settlement, until: datetime | None = None) -> datetime:
+    """Return the instant whose tax rate counts for a cycle, or for the part of it before `until`:
+    the last one of it, because a period ends just before its end; for an opening, which bills fees
+    in advance, the first.
+    """
+    if settlement.kind == SettlementKind.OPENING:
+        return settlement.starts_at
+    return (until or settlement.ends_at) - MICROSECOND
+
+
+def _next_starts_at(settlement: Settlement) -> datetime:
+    """Return when the period begins that a document's fees in advance are for."""
+    is_opening = settlement.kind == SettlementKind.OPENING
+    return settlement.starts_at if is_opening else settlement.ends_at
 
 
 def tax_rate_of(customer: Customer, at: datetime) -> Tax | None:

@@ -6,9 +6,10 @@ from dataclasses import replace
 from decimal import Decimal
 from itertools import groupby
 
-from aforo.money import ZERO, divide, floor_amount, proportion
+from aforo.money import ZERO, floor_amount, proportion
 from billing.pipeline.credits import pay
 from billing.pipeline.draft import Draft, Payer
+from billing.pipeline.tax import unrounded
 from wallets.waterfall import Allocation, in_burn_order
 
 
@@ -16,9 +17,11 @@ def promo_part(draft: Draft, net: Decimal) -> Decimal:
     """Give how much of the net amount promo money pays, which is then not taxed.
 
     What burns before promo pays gross, so it takes divide(what it has, 1 + rate) of the net: of
-    100 at 10 %, 33 cash take 30, and promo may pay up to 70.
+    100 at 10 %, 33 cash take 30, and promo may pay up to 70. Where several rates apply, it takes
+    the same part of each.
     """
-    if draft.tax_rate is None:
+    tax = unrounded(draft)
+    if tax == 0:
         return ZERO
     promo, left = ZERO, net
     for is_promo, offered in groupby(_in_turn(draft), key=lambda offer: offer[0] == "PROMO"):
@@ -27,7 +30,7 @@ def promo_part(draft: Draft, net: Decimal) -> Decimal:
             promo += min(capacity, left)
             left -= min(capacity, left)
         else:
-            left -= min(left, divide(capacity, 1 + draft.tax_rate.percent.scaleb(-2)))
+            left -= min(left, proportion(capacity, net, net + tax))
     return promo
 
 

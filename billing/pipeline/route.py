@@ -8,7 +8,7 @@ from decimal import Decimal
 from aforo.money import ZERO, plain, round_amount
 from billing.pipeline.draft import Draft, Line, traced
 from billing.pipeline.payment import burns, by_kind, payers, promo_part
-from billing.pipeline.tax import tax_on
+from billing.pipeline.tax import described, taxes_on
 
 
 def route(draft: Draft) -> Draft:
@@ -54,17 +54,22 @@ def route(draft: Draft) -> Draft:
 
 def _billed(draft: Draft, taxable: Decimal) -> Draft:
     """Tax a part of the net, total it all up, and let the lots pay."""
-    tax = tax_on(draft, taxable)
+    taxes = taxes_on(draft, taxable)
+    tax = sum((part.amount for part in taxes), ZERO)
     total = draft.subtotal - draft.discount + tax + draft.overage
     if draft.is_rounded:
         total = round_amount(total, draft.currency)
-    return replace(draft, tax=tax, total=total, money_burns=burns(draft, total))
+    return replace(draft, taxes=taxes, tax=tax, total=total, money_burns=burns(draft, total))
 
 
 def _last_lines(draft: Draft, residue: Decimal) -> list[Line]:
-    lines = []
-    if draft.tax != 0 and draft.tax_rate is not None:
-        lines.append(Line("TAX", draft.tax_rate.name, draft.tax))
+    owing = [part for part in draft.taxes if part.amount != 0]
+    lines = [Line("TAX", part.rate.name, part.amount) for part in owing]
+    if len(owing) > 1:
+        lines = [
+            replace(line, description=described(part))
+            for line, part in zip(lines, owing, strict=True)
+        ]
     lines += [
         Line("OVERAGE", f"Overage of debit {overage.debit}", overage.amount)
         for overage in draft.overages

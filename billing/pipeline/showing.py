@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from aforo.money import ZERO, plain
 from billing.pipeline import payment
-from billing.pipeline.draft import Draft
+from billing.pipeline.draft import Draft, Tax
 
 
-def facts(draft: Draft, *, product: str) -> dict[str, str]:
+def facts(draft: Draft, *, product: str) -> dict[str, object]:
     """Give what an entry says of a draft beside its figures: the plan, and which tax is in it."""
-    rate = draft.tax_rate
+    rate = main_rate(draft)
     if rate is None:
         return {"product": product}
     return {
@@ -19,23 +19,51 @@ def facts(draft: Draft, *, product: str) -> dict[str, str]:
         "tax_code": rate.name,
         "tax_percent": plain(rate.percent),
         "jurisdiction": rate.jurisdiction,
+        **several(taxes(draft)),
+    }
+
+
+def several(taxed: Sequence[Mapping[str, str]]) -> dict[str, list[dict[str, str]]]:
+    """Return what an entry says where a document carries more than one rate: the parts of each."""
+    if len(taxed) < 2:
+        return {}
+    names = {"name": "tax_code", "percent": "tax_percent"}
+    return {"taxes": [{names.get(key, key): text for key, text in each.items()} for each in taxed]}
+
+
+def taxes(draft: Draft) -> list[dict[str, str]]:
+    """Return what each rate taxes, and its tax."""
+    return [
+        {**_rate(part.rate), "net": plain(part.net), "tax": plain(part.amount)}
+        for part in draft.taxes
+    ]
+
+
+def main_rate(draft: Draft) -> Tax | None:
+    """Return the rate of the document's own period, else the first one that it carries."""
+    if draft.tax_rate is not None or not draft.taxes:
+        return draft.tax_rate
+    return draft.taxes[0].rate
+
+
+def _rate(rate: Tax) -> dict[str, str]:
+    return {
+        "name": rate.name,
+        "jurisdiction": rate.jurisdiction,
+        "percent": plain(rate.percent),
     }
 
 
 def totals(draft: Draft) -> dict[str, object]:
     """Give the totals: who pays what."""
+    rate = main_rate(draft)
     due = [payer for payer in draft.payers if payer.kind in {"INVOICE", "ARREARS"}]
     return {
         "subtotal": plain(draft.subtotal),
         "discount": plain(draft.discount),
         "tax": plain(draft.tax),
-        "tax_rate": None
-        if draft.tax_rate is None
-        else {
-            "name": draft.tax_rate.name,
-            "jurisdiction": draft.tax_rate.jurisdiction,
-            "percent": plain(draft.tax_rate.percent),
-        },
+        "tax_rate": None if rate is None else _rate(rate),
+        "taxes": taxes(draft),
         "overage": plain(draft.overage),
         "total": plain(draft.total),
         "from_units": [

@@ -340,7 +340,7 @@ def _priced(work: _Work, lines: Sequence[Correction]) -> Draft:
             Line("ADJUSTMENT", line.description, line.amount, charge=line.charge) for line in lines
         ),
         subtotal=work.made.net,
-        tax_rate=load.tax_rate_of(settlement.subscription.customer, settlement.ends_at),
+        tax_rate=load.tax_rate_of(settlement.subscription.customer, load.tax_point(settlement)),
         money_order=tuple(version.burn_order),
     )
     alive = [lot for lot in reads.open_lots([work.book.pk]) if reads.is_alive(lot, work.now)]

@@ -20,6 +20,7 @@ from billing.models import (
     Settlement,
     SettlementAdjustment,
 )
+from billing.pipeline import showing
 from billing.pipeline.draft import Draft
 from ledger import recipes
 from ledger import services as ledger
@@ -138,7 +139,7 @@ def issue(*, book: Book, invoice: Invoice, lines: Sequence[recipes.Line], now: d
     )
 
 
-def _facts(invoice: Invoice) -> dict[str, str]:
+def _facts(invoice: Invoice) -> dict[str, object]:
     """Give what the entry says beside its figures: the plan, and which tax is in it."""
     adjustment = invoice.adjustment
     settlement = invoice.settlement if adjustment is None else adjustment.settlement
@@ -153,6 +154,8 @@ def _facts(invoice: Invoice) -> dict[str, str]:
         "tax_code": rate["name"],
         "tax_percent": rate["percent"],
         "jurisdiction": rate["jurisdiction"],
+        # What a correction adds is taxed at the settlement's own rate alone.
+        **showing.several(settlement.totals.get("taxes", []) if adjustment is None else []),
     }
 
 

@@ -50,7 +50,9 @@ def read_late(*, settlement: Settlement) -> list[Late]:
             ends_at__gte=settlement.starts_at - LIMIT,
             cycle__lt=settlement.cycle,
         )
-        .select_related("subscription__version__plan", "subscription__offering")
+        .select_related(
+            "subscription__customer__book", "subscription__version__plan", "subscription__offering"
+        )
         .order_by("cycle")
     )
     occurred = _late_usage(settlement, settled)
@@ -71,7 +73,12 @@ def adjustments(*, book: Book, found: Sequence[Late]) -> tuple[LateUsage, ...]:
         cycle.refresh_from_db(fields=["late_adjusted"])
         amount = _net(book, cycle, late.arrived) - _net(book, cycle, late.settled)
         period = f"{cycle.starts_at:%Y-%m-%d} to {cycle.ends_at:%Y-%m-%d}"
-        part = LateUsage(cycle.pk, f"Late usage of {period}", amount - cycle.late_adjusted)
+        part = LateUsage(
+            cycle.pk,
+            f"Late usage of {period}",
+            amount - cycle.late_adjusted,
+            load.tax_rate_of(cycle.subscription.customer, load.tax_point(cycle)),
+        )
         priced.append(part)
     return tuple(each for each in priced if each.amount != 0)
 

@@ -93,4 +93,5 @@ def _for_customer(draft: Draft, customer: Customer) -> Draft:
     now = now_for(book)
     alive = [lot for lot in reads.open_lots([book.pk]) if reads.is_alive(lot, now)]
     offered = load.with_credits(draft, book=book, lots=alive)
-    return replace(offered, tax_rate=load.tax_rate_of(customer, now))
+    rate = load.tax_rate_of(customer, now)
+    return replace(offered, tax_rate=rate, ahead_tax_rate=rate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from aforo.money import to_books
 from ledger.models import Event
 from ledger.recipes.lines import TAX_PAYABLE
 from ledger.reports import sums
@@ -12,19 +13,29 @@ from ledger.reports.shape import Drill, Report, Row, Scope, amount_column, text_
 # Tax falls due with the burn of credits, or with the invoice: so what is taxed is what burns earn
 # or defer, and what invoices bring from unbilled; what becomes unbilled is taxed later.
 _TAXED = """
-    SELECT coalesce(e.document->>'jurisdiction', ''), coalesce(e.document->>'tax_code', ''),
-        coalesce(e.document->>'tax_percent', ''), p.currency,
-        coalesce(sum(p.amount) FILTER (WHERE e.document ? 'tax_code' AND (
+    SELECT part.jurisdiction, part.tax_code, part.tax_percent, p.currency,
+        coalesce(sum(p.amount * part.of_net) FILTER (WHERE e.document ? 'tax_code' AND (
             (p.debit_id <> '1200' AND p.credit_id = ANY(%(earned)s))
             OR (p.debit_id = '1100' AND p.credit_id = '1200'))), 0)
-        - coalesce(sum(p.amount) FILTER (WHERE e.document ? 'tax_code' AND (
+        - coalesce(sum(p.amount * part.of_net) FILTER (WHERE e.document ? 'tax_code' AND (
             (p.credit_id <> '1200' AND p.debit_id = ANY(%(earned)s))
             OR (p.credit_id = '1100' AND p.debit_id = '1200'))), 0),
-        coalesce(sum(p.amount) FILTER (WHERE p.credit_id = %(tax)s AND e.event <> %(hand)s), 0),
-        coalesce(sum(p.amount) FILTER (WHERE p.debit_id = %(tax)s AND e.event <> %(hand)s), 0),
+        coalesce(sum(p.amount * part.of_tax)
+            FILTER (WHERE p.credit_id = %(tax)s AND e.event <> %(hand)s), 0),
+        coalesce(sum(p.amount * part.of_tax)
+            FILTER (WHERE p.debit_id = %(tax)s AND e.event <> %(hand)s), 0),
         coalesce(sum(CASE %(tax)s WHEN p.credit_id THEN p.amount WHEN p.debit_id THEN -p.amount END)
             FILTER (WHERE e.event = %(hand)s), 0)
-    FROM {postings}
+    FROM {postings} CROSS JOIN LATERAL (
+        SELECT coalesce(tax->>'jurisdiction', '') AS jurisdiction,
+            coalesce(tax->>'tax_code', '') AS tax_code,
+            coalesce(tax->>'tax_percent', '') AS tax_percent,
+            coalesce((tax->>'net')::numeric / nullif(sum((tax->>'net')::numeric) OVER (), 0), 1)
+                AS of_net,
+            coalesce((tax->>'tax')::numeric / nullif(sum((tax->>'tax')::numeric) OVER (), 0), 1)
+                AS of_tax
+        FROM jsonb_array_elements(coalesce(e.document->'taxes', jsonb_build_array(e.document))) tax
+    ) AS part
     WHERE {scope} AND e.accounting_date >= %(starts_on)s
         AND (%(tax)s IN (p.debit_id, p.credit_id) OR e.document ? 'tax_code')
     GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
@@ -50,7 +61,10 @@ def report(scope: Scope) -> Report:
             amount_column("owed", "Change of what is owed", _drill(scope, "account")),
         ],
         rows=_rows(scope),
-        notes=["The last column sums to the change of account 2300."],
+        notes=[
+            "The last column sums to the change of account 2300.",
+            "A document with several rates counts in each row with its part.",
+        ],
     )
 
 
@@ -75,7 +89,7 @@ def _rows(scope: Scope) -> Iterator[Row]:
     asked = {"tax": TAX_PAYABLE, "hand": Event.MANUAL.value, "earned": _EARNED}
     for jurisdiction, code, percent, currency, *figures in sums.fetch(_TAXED, scope, asked):
         if any(figures):
-            base, charged, taken_back, by_hand = figures
+            base, charged, taken_back, by_hand = map(to_books, figures)
             yield {
                 "jurisdiction": jurisdiction,
                 "tax_code": code,

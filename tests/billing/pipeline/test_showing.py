@@ -45,6 +45,7 @@ def test_totals_are_positive_decimals_in_plain_strings() -> None:
         "arrears": "0",
         "due": {"net": "11", "tax": "1"},
         "tax_rate": {"name": "VAT", "jurisdiction": "", "percent": "10"},
+        "taxes": [{"name": "VAT", "jurisdiction": "", "percent": "10", "net": "20", "tax": "2"}],
     }
 
 
@@ -61,6 +62,7 @@ def test_a_cycle_without_anything_is_all_zeros() -> None:
         "arrears": "0",
         "due": {"net": "0", "tax": "0"},
         "tax_rate": None,
+        "taxes": [],
     }
 
 

@@ -16,7 +16,7 @@ from ledger.models import Book, Entry, Posting
 from ledger.services import Amount
 from tests import factories
 from tests.billing.reports.conftest import rows, scope
-from tests.factories import FEBRUARY, START
+from tests.factories import FEBRUARY, MARCH, START
 
 pytestmark = pytest.mark.django_db
 D = Decimal
@@ -66,6 +66,30 @@ def test_tax_by_jurisdiction_when_it_falls_due(taxed: Book) -> None:
     assert [february[name] for name in names] == ["ES", "IVA", "20", 10, 2, 2]
     assert [remitted[name] for name in names] == ["", "", "", 0, 0, -3]
     assert -factories.posted("2300") == 2 + 2 - 3
+
+
+def test_a_document_with_two_rates_counts_with_each() -> None:
+    """10,000 tokens x .002 of January come late: 20.00 at 20 %, beside February's 30.00 at 25 %."""
+    create_tax_rate(livemode=False, name="IVA", country="ES", percent=D(20), now=START)
+    create_tax_rate(livemode=False, name="IVA+", country="ES", percent=D(25), now=FEBRUARY)
+    factories.offering()
+    book = factories.clocked_customer()
+    book.customer.country = "ES"
+    book.customer.save(update_fields=["country"])
+    factories.subscription("cust_1")
+    factories.advance(book, FEBRUARY)
+    events = [
+        factories.event("cust_1", 10_000, "late", START),
+        factories.event("cust_1", 15_000, "in time", FEBRUARY),
+    ]
+    ingest.ingest(livemode=False, events=events, received_at=START)
+
+    factories.advance(book, MARCH)
+
+    names = ("tax_code", "percent", "base", "charged", "owed")
+    found = [[row[name] for name in names] for row in rows("tax", "2026-03")]
+    assert found == [["IVA", "20", 20, 4, 4], ["IVA+", "25", 30, D("7.5"), D("7.5")]]
+    assert -factories.posted("2300") == D("11.5")
 
 
 def test_the_postings_behind_a_tax_sum_to_it(taxed: Book) -> None:
