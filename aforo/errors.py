@@ -43,6 +43,12 @@ class DomainError(Exception):
         self.extra = dict(extra or {})
 
 
+class BadRequest(DomainError):
+    status = 400
+    title = "Unreadable request"
+    default_code = "unreadable"
+
+
 class Unauthorized(DomainError):
     status = 401
     title = "No valid API key"
@@ -73,6 +79,12 @@ class Conflict(DomainError):
     status = 409
     title = "Conflict with the current state"
     default_code = "conflict"
+
+
+class LengthRequired(DomainError):
+    status = 411
+    title = "Length required"
+    default_code = "length_required"
 
 
 class TooLarge(DomainError):

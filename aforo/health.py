@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
+
+logger = logging.getLogger(__name__)
 
 
 def alive(request: HttpRequest) -> JsonResponse:
@@ -17,8 +21,10 @@ def ready(request: HttpRequest) -> JsonResponse:
     try:
         executor = MigrationExecutor(connection)
         pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    except DatabaseError as error:
-        return JsonResponse({"status": "unavailable", "reason": str(error)}, status=503)
+    except DatabaseError:
+        # The driver's message names host and port, which are nobody's business.
+        logger.exception("The database cannot be reached")
+        return JsonResponse({"status": "unavailable", "reason": "database"}, status=503)
     if pending:
         return JsonResponse({"status": "unavailable", "reason": "unapplied migrations"}, status=503)
     return JsonResponse({"status": "ok"})

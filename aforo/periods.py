@@ -12,6 +12,16 @@ from enum import StrEnum
 
 from dateutil.relativedelta import relativedelta
 
+# Nothing that is sold or counted lies outside; whatever is reckoned from a moment inside, in any
+# zone and with any interval, stays within what a calendar and the database can express.
+YEARS = range(1970, 2200)
+REACH = f"the years {YEARS.start} to {YEARS.stop - 1}"
+
+
+def in_reach(day: date) -> bool:
+    """Return whether a day or moment can be reckoned with."""
+    return day.year in YEARS
+
 
 class Interval(StrEnum):
     DAY = "DAY"

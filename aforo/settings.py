@@ -70,9 +70,10 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "aforo.requests.RequestIdMiddleware",
+    "aforo.requests.EdgeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "aforo.requests.RequestIdMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -160,6 +161,8 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "aforo.api.schema.ProblemAutoSchema",
     "EXCEPTION_HANDLER": "aforo.api.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,
+    # The OpenAPI document describes what there is; OPTIONS is answered as other unknown methods.
+    "DEFAULT_METADATA_CLASS": None,
     # `format` is a parameter of reports, not of the answer's renderer.
     "URL_FORMAT_OVERRIDE": None,
     "DATETIME_FORMAT": "iso-8601",

@@ -22,5 +22,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/", include("billing.urls")),
     # The metering clients of either generation.
     path("api/v1/", include("billing.urls_ingest")),
-    re_path(r"^(api/)?v1/", problems.not_found),
+    re_path(r"^(api/)?v1(/|$)", problems.not_found),
 ]

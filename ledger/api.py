@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import Scope
-from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
+from aforo.api.fields import CurrencyField, DayField, DecimalField, StrictSerializer
 from aforo.api.pagination import NewestFirst
 from aforo.api.views import ApiView
 from ledger import reports
@@ -69,7 +69,7 @@ class EntriesView(ApiView, generics.ListAPIView[Entry]):
 
 
 class BalanceQuery(StrictSerializer):
-    as_of = serializers.DateField(required=False)
+    as_of = DayField(required=False)
     currency = CurrencyField(required=False)
 
 
@@ -84,16 +84,12 @@ class AccountBalanceAnswer(serializers.Serializer[Any]):
 
 class TrialBalanceView(ApiView):
     scope = Scope.LEDGER
+    query = BalanceQuery
 
-    @extend_schema(
-        parameters=[OpenApiParameter("as_of", str), OpenApiParameter("currency", str)],
-        responses=AccountBalanceAnswer(many=True),
-    )
+    @extend_schema(parameters=[BalanceQuery], responses=AccountBalanceAnswer(many=True))
     def get(self, request: Request) -> Response:
         """Sum every account up to and including a day of the entity's calendar."""
-        query = BalanceQuery(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        rows = reports.trial_balance(livemode=self.livemode, **query.validated_data)
+        rows = reports.trial_balance(livemode=self.livemode, **self.asked(request))
         return Response(
             [
                 {

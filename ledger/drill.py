@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django_filters import rest_framework as filters
 
+from aforo.api.filters import DayFilter, TimeFilter
 from ledger.models import Account, Entry, Event, Posting
 
 # Of these, what is asked is asked of one posting.
@@ -34,10 +35,10 @@ class EntryFilter(filters.FilterSet):
     invoice = filters.CharFilter(field_name="document__invoice")
     jurisdiction = filters.CharFilter(field_name="document__jurisdiction")
     tax_code = filters.CharFilter(method="_taxed", label="A tax's name, or none.")
-    accounting_date = filters.DateFilter()
-    accounting_from = filters.DateFilter(field_name="accounting_date", lookup_expr="gte")
-    accounting_to = filters.DateFilter(field_name="accounting_date", lookup_expr="lt")
-    recorded_until = filters.IsoDateTimeFilter(field_name="recorded_at", lookup_expr="lte")
+    accounting_date = DayFilter()
+    accounting_from = DayFilter(field_name="accounting_date", lookup_expr="gte")
+    accounting_to = DayFilter(field_name="accounting_date", lookup_expr="lt")
+    recorded_until = TimeFilter(field_name="recorded_at", lookup_expr="lte")
     account = filters.CharFilter(method="_of_postings")
     counter = filters.CharFilter(method="_of_postings")
     debit = filters.CharFilter(method="_of_postings")
@@ -50,8 +51,8 @@ class EntryFilter(filters.FilterSet):
         fields: ClassVar[list[str]] = []
 
     # `from` is a word of the language, so it cannot be assigned like the others.
-    vars()["from"] = filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="gte")
-    to = filters.IsoDateTimeFilter(field_name="occurred_at", lookup_expr="lt")
+    vars()["from"] = TimeFilter(field_name="occurred_at", lookup_expr="gte")
+    to = TimeFilter(field_name="occurred_at", lookup_expr="lt")
 
     def _of_postings(self, entries: QuerySet[Entry], name: str, value: object) -> QuerySet[Entry]:
         """Leave it: these are asked of one posting, all together."""

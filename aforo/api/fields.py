@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
-from aforo import money
+from aforo import money, periods
 from aforo.api.parsers import MAX_DIGITS, read_number
+
+# Of a request that is wrong in more places than these, the first are named.
+MOST_NAMED = 20
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
@@ -72,6 +77,9 @@ class CurrencyField(serializers.CharField):
 
     default_error_messages = {"unknown_currency": "This currency is not supported."}
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=10, **kwargs)
+
     def to_internal_value(self, data: Any) -> str:
         """Read the code."""
         code = str(super().to_internal_value(data)).upper()
@@ -80,18 +88,90 @@ class CurrencyField(serializers.CharField):
         return code
 
 
+class TimeField(serializers.DateTimeField):
+    """A moment that can be reckoned with; one without an offset is UTC."""
+
+    default_error_messages = {"out_of_range": f"Write a time in {periods.REACH}."}
+
+    def to_internal_value(self, value: Any) -> datetime:
+        """Read the moment."""
+        moment = super().to_internal_value(value)
+        if not periods.in_reach(moment):
+            self.fail("out_of_range")
+        return moment
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        """Refuse first what no zone could be applied to without an overflow."""
+        if not periods.in_reach(value):
+            self.fail("out_of_range")
+        return super().enforce_timezone(value)
+
+
+class DayField(serializers.DateField):
+    """A day that can be reckoned with."""
+
+    default_error_messages = {"out_of_range": f"Write a day in {periods.REACH}."}
+
+    def to_internal_value(self, value: Any) -> date:
+        """Read the day."""
+        day = super().to_internal_value(value)
+        if not periods.in_reach(day):
+            self.fail("out_of_range")
+        return day
+
+
+class MapField(serializers.DictField):
+    """An object with names of the client's own, of which there are at most a thousand."""
+
+    default_error_messages = {"too_many": "At most {limit} members."}
+    limit = 1_000
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        """Count the members, then validate each."""
+        if isinstance(data, Mapping) and len(data) > self.limit:
+            self.fail("too_many", limit=self.limit)
+        return super().to_internal_value(data)
+
+
+class JsonField(serializers.Field[Any, Any, Any, Any]):
+    """A part of the body as it was parsed, numbers exact, for a service that reads it by name."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Take it as it is."""
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        """Show it as it is kept."""
+        return value
+
+
+def unknown_members(given: Iterable[object], known: Iterable[str]) -> list[str]:
+    """Return the names that are not known, the first few of them."""
+    allowed = frozenset(known)
+    return list(islice((str(name) for name in given if name not in allowed), MOST_NAMED))
+
+
+def name_known(known: Iterable[str]) -> str:
+    """Return the sentence that names what could have been meant."""
+    names = ", ".join(sorted(known))
+    return f"Known: {names}." if names else "None is known here."
+
+
 class StrictSerializer(serializers.Serializer[Any]):
     """A request body of which every member is known."""
 
-    default_error_messages = {"unknown_field": "There is no such field."}
+    default_error_messages = {"unknown_field": "There is no such field. {known}"}
 
     def to_internal_value(self, data: Any) -> Any:
         """Validate the members, then refuse those that are not declared."""
-        if isinstance(data, Mapping):
-            unknown = [name for name in data if name not in self.fields]
-            if unknown:
-                message = str(self.error_messages["unknown_field"])
-                raise serializers.ValidationError(
-                    {name: [ErrorDetail(message, "unknown_field")] for name in unknown}
-                )
+        if isinstance(data, Mapping) and (unknown := unknown_members(data, self.fields)):
+            names = (name for name, field in self.fields.items() if not field.read_only)
+            message = str(self.error_messages["unknown_field"]).format(known=name_known(names))
+            raise serializers.ValidationError(
+                {name: [ErrorDetail(message, "unknown_field")] for name in unknown}
+            )
         return super().to_internal_value(data)
+
+
+class NothingBody(StrictSerializer):
+    """An empty body."""

@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import IO, Any, TypeVar
 
-from django.conf import settings
 from rest_framework.exceptions import ParseError
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
-from aforo.errors import TooLarge
-
 # Beyond these a number is no amount; it stays text, and the field that meets it refuses it by name.
 MAX_DIGITS = 40
 MAX_EXPONENT = 26
+# No request of the contract needs as many, and whatever walks over one stays far from the limit of
+# the interpreter's stack.
+MAX_DEPTH = 30
 
 _ParserT = TypeVar("_ParserT", bound=BaseParser)
 
@@ -45,18 +45,6 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _check_length(parser_context: Mapping[str, Any] | None) -> None:
-    """Refuse a body by its announced length, before it is read.
-
-    Raises: TooLarge.
-    """
-    request = (parser_context or {}).get("request")
-    length = 0 if request is None else int(request.META.get("CONTENT_LENGTH") or 0)
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    if length > limit:
-        raise TooLarge(f"The request body is larger than {limit} bytes.")
-
-
 def read_json(body: bytes) -> Any:
     """Read RFC 8259 JSON, strictly: no duplicate names, no lone surrogates, numbers kept exact.
 
@@ -74,8 +62,24 @@ def read_json(body: bytes) -> Any:
     return data
 
 
+def is_deeper(data: object, levels: int) -> bool:
+    """Return whether objects and arrays are nested more than so many levels deep, a scalar none."""
+    inside = [data]
+    for _ in range(levels + 1):
+        inside = [
+            member
+            for each in inside
+            if isinstance(each, dict | list)
+            for member in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not inside:
+            return False
+    return True
+
+
 class ExactJsonParser(BaseParser):
     media_type = "application/json"
+    max_depth: int | None = MAX_DEPTH
 
     def parse(
         self,
@@ -87,21 +91,29 @@ class ExactJsonParser(BaseParser):
 
         Raises: ParseError (400) when it is not JSON.
         """
-        _check_length(parser_context)
         body = stream.read()
         if not body.strip():
             return {}
         try:
-            return read_json(body)
+            data = read_json(body)
         except (ValueError, RecursionError) as error:
             raise ParseError(f"The body is not valid JSON: {error}") from error
+        if self.max_depth is not None and is_deeper(data, self.max_depth):
+            raise ParseError(f"The body is nested more than {self.max_depth} levels deep.")
+        return data
 
 
-class CloudEventParser(ExactJsonParser):
+class EventsJsonParser(ExactJsonParser):
+    """Reads events, each of which is refused for its own depth and not for its neighbour's."""
+
+    max_depth = None
+
+
+class CloudEventParser(EventsJsonParser):
     media_type = "application/cloudevents+json"
 
 
-class CloudEventBatchParser(ExactJsonParser):
+class CloudEventBatchParser(EventsJsonParser):
     media_type = "application/cloudevents-batch+json"
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -28,6 +31,9 @@ REPEAT_AFTER_FAILURE = (
     "idempotency key, or read what it was about: what has been done under a key is not done twice."
 )
 RETRY_AFTER_SECONDS = 1
+# An answer never grows with what is wrong in a request.
+MOST_ERRORS = 50
+_POINTER_LENGTH = 200
 # SQLSTATEs after which the same request may be sent again: lock and statement time-outs, deadlock,
 # serialization, too many clients, server going down or away. The transaction was rolled back, or
 # nobody knows whether its commit arrived; one before it may have committed. So no text says that
@@ -54,7 +60,7 @@ def _pointers(detail: object, pointer: str = "") -> Iterator[FieldError]:
 
 def _escape(name: object) -> str:
     """Escape a member name for a JSON pointer (RFC 6901, section 3)."""
-    return str(name).replace("~", "~0").replace("/", "~1")
+    return str(name)[:_POINTER_LENGTH].replace("~", "~0").replace("/", "~1")
 
 
 class _Translated(DomainError):
@@ -87,13 +93,13 @@ def _translate_framework(
         case exceptions.ValidationError():
             return invalid(error.detail)
         case exceptions.ParseError():
-            return _Translated(400, "Unreadable request", "unreadable", str(error.detail))
+            return errors.BadRequest(str(error.detail))
         case PermissionDenied() | exceptions.PermissionDenied():
             return errors.Forbidden(str(error) or "This key may not do that.")
         case Http404() | exceptions.NotFound():
             return errors.NotFound("There is nothing here.")
         case exceptions.APIException():
-            title = str(error.default_detail).rstrip(".")
+            title = HTTPStatus(error.status_code).phrase
             return _Translated(error.status_code, title, str(error.default_code), str(error.detail))
 
 
@@ -103,8 +109,8 @@ def _retryable(error: Exception) -> bool:
 
 
 def invalid(detail: object) -> errors.Invalid:
-    """Put a serializer's nested errors into one, with a pointer each."""
-    return errors.Invalid(list(_pointers(detail)))
+    """Put a serializer's nested errors into one, with a pointer each, the first of them."""
+    return errors.Invalid(list(islice(_pointers(detail), MOST_ERRORS)))
 
 
 def body(error: DomainError, request_id: str) -> dict[str, object]:
@@ -157,6 +163,14 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
     return render(error, context["request"]._request)
 
 
+def of_status(status: HTTPStatus) -> DomainError:
+    """Put an answer of the framework, of which only the status is known, into a problem."""
+    return _Translated(
+        status, status.phrase, status.name.lower(), f"{status.description or status.phrase}."
+    )
+
+
+@csrf_exempt
 def not_found(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
     """Answer an unknown address under `/v1`."""
     return render(errors.NotFound(f"There is no {request.path}.", code="unknown_path"), request)

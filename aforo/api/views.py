@@ -1,4 +1,4 @@
-"""The base of every view under `/v1`."""
+"""The base of every view under `/v1`: its scope, its mode, and what it may be asked."""
 
 from __future__ import annotations
 
@@ -10,12 +10,24 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
 from aforo.access.authentication import caller
+from aforo.api.fields import MOST_NAMED, StrictSerializer, name_known, unknown_members
+from aforo.errors import FieldError, Invalid
 
 
 class ApiView(APIView):
-    """A view that asks for one scope and acts in the mode of the caller's key."""
+    """A view that asks for one scope and acts in the mode of the caller's key.
+
+    A query parameter that it does not know is refused: ignored, a mistyped filter would show
+    everybody's rows.
+    """
 
     scope: ClassVar[str | None] = None
+    # The query parameters of a GET, apart from a list's filters and pages.
+    query: ClassVar[type[StrictSerializer] | None] = None
+    # Query parameters of any other method.
+    posted: ClassVar[tuple[str, ...]] = ()
+    # Whether it is called by clients that were not written for it.
+    is_lenient: ClassVar[bool] = False
 
     @property
     def livemode(self) -> bool:
@@ -23,6 +35,49 @@ class ApiView(APIView):
         if getattr(self, "swagger_fake_view", False):
             return False
         return caller(self.request).livemode
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Recognise the caller, then check what is asked for."""
+        super().initial(request, *args, **kwargs)
+        if not self.is_lenient:
+            self._check_parameters(request)
+
+    def parameters(self, request: Request) -> set[str]:
+        """Return the names of the query parameters that it knows."""
+        if request.method not in {"GET", "HEAD"}:
+            return {*self.posted}
+        known = {*self.query().fields} if self.query else set()
+        filters = getattr(self, "filterset_class", None)
+        known.update(filters.base_filters if filters else getattr(self, "filterset_fields", ()))
+        pages = getattr(self, "paginator", None)
+        return known.union(pages.parameters if pages else ())
+
+    def _check_parameters(self, request: Request) -> None:
+        """Check that each query parameter is known, given once, and not blank.
+
+        Raises: Invalid.
+        """
+        known = self.parameters(request)
+        detail = f"There is no such filter. {name_known(known)}"
+        faults = [
+            FieldError(f"/{name[:100]}", "unknown_filter", detail)
+            for name in unknown_members(request.query_params, known)
+        ]
+        for name, values in request.query_params.lists():
+            if name in known and len(values) > 1:
+                faults.append(FieldError(f"/{name}", "repeated", "It is given more than once."))
+            elif name in known and not values[0].strip():
+                faults.append(FieldError(f"/{name}", "blank", "It is given without a value."))
+        if faults:
+            raise Invalid(faults[:MOST_NAMED])
+
+    def asked(self, request: Request) -> dict[str, Any]:
+        """Validate the query parameters.
+
+        Raises: ValidationError, answered as 422 with a pointer per field.
+        """
+        assert self.query is not None, "the view names what it may be asked"
+        return validate(self.query, request.query_params.dict())
 
     def read(self, serializer: type[BaseSerializer[Any]], request: Request) -> dict[str, Any]:
         """Validate the body.

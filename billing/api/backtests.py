@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import Scope
-from aforo.api.fields import StrictSerializer
+from aforo.api.fields import StrictSerializer, TimeField
 from aforo.api.idempotency import once
 from aforo.api.pagination import NewestFirst
 from aforo.api.views import ApiView
@@ -21,6 +21,7 @@ from billing import tasks
 from billing.models import Backtest, BacktestCycle
 from billing.services import backtest
 from pricing import services as pricing
+from pricing.api.catalog import VersionField
 
 MOST_NAMED = 1_000
 
@@ -28,17 +29,17 @@ Fields = dict[str, serializers.Field[Any, Any, Any, Any]]
 
 
 class BacktestBody(StrictSerializer):
-    version = serializers.IntegerField(min_value=1, required=False)
+    version = VersionField(required=False)
     offering = serializers.CharField(max_length=64, required=False)
     customers = serializers.ListField(
         child=serializers.CharField(max_length=64), max_length=MOST_NAMED, required=False
     )
-    to = serializers.DateTimeField()
+    to = TimeField()
     with_credits = serializers.BooleanField(required=False)
 
     def get_fields(self) -> Fields:
         """Add the member whose name Python keeps for itself."""
-        return {**super().get_fields(), "from": serializers.DateTimeField()}
+        return {**super().get_fields(), "from": TimeField()}
 
 
 class BacktestAnswer(serializers.Serializer[Any]):

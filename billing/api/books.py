@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import Scope
-from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
+from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer, TimeField
 from aforo.api.idempotency import once
 from aforo.api.views import ApiView
 from aforo.errors import FieldError, Invalid
@@ -22,6 +21,7 @@ from aforo.sandbox.services import create_clock, now_for
 from billing.services import clocks, limits, pending, proof
 from ledger import services as ledger
 from wallets import services as wallets
+from wallets.api.shapes import CustomerIdField
 
 
 class WalletAnswer(serializers.Serializer[Any]):
@@ -50,22 +50,22 @@ class StatementAnswer(serializers.Serializer[Any]):
 
 
 class StatementQuery(StrictSerializer):
-    as_of = serializers.DateTimeField(required=False)
+    as_of = TimeField(required=False)
 
 
 class StatementView(ApiView):
     scope = Scope.WALLETS
+    query = StatementQuery
 
-    @extend_schema(parameters=[OpenApiParameter("as_of", datetime)], responses=StatementAnswer)
+    @extend_schema(parameters=[StatementQuery], responses=StatementAnswer)
     def get(self, request: Request, customer_id: str) -> Response:
         """Show a customer's wallets, lots, and the metered usage they have yet to pay.
 
         With `as_of`, what they were at that moment.
         """
-        query = StatementQuery(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
+        asked = self.asked(request)
         book = ledger.get_book(livemode=self.livemode, key=customer_id)
-        now, moment = now_for(book), query.validated_data.get("as_of")
+        now, moment = now_for(book), asked.get("as_of")
         if moment is not None and moment > now:
             raise Invalid([FieldError("/as_of", "in_the_future", "It must not be later.")])
         if moment is not None:
@@ -111,7 +111,7 @@ class LimitsView(ApiView):
 
 
 class ClockBody(StrictSerializer):
-    now = serializers.DateTimeField()
+    now = TimeField()
 
 
 class ClockAnswer(serializers.Serializer[Any]):
@@ -161,15 +161,19 @@ class ProofAnswer(serializers.Serializer[Any]):
     first_bad = BadEntryAnswer(required=False)
 
 
+class VerifyQuery(StrictSerializer):
+    customer_id = CustomerIdField(required=False)
+
+
 class VerifyView(ApiView):
     scope = Scope.LEDGER
+    query = VerifyQuery
 
-    @extend_schema(parameters=[OpenApiParameter("customer_id", str)], responses=ProofAnswer)
+    @extend_schema(parameters=[VerifyQuery], responses=ProofAnswer)
     def get(self, request: Request) -> Response:
         """Prove the books: chains, lots, movements, liability accounts."""
-        found = proof.verify(
-            livemode=self.livemode, customer_id=request.query_params.get("customer_id")
-        )
+        customer_id = self.asked(request).get("customer_id")
+        found = proof.verify(livemode=self.livemode, customer_id=customer_id)
         answer: dict[str, object] = {"ok": found.ok, "entries": found.entries}
         if found.first_bad is not None:
             answer["first_bad"] = {

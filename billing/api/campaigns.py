@@ -15,7 +15,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import Scope
-from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
+from aforo.api.fields import CurrencyField, DecimalField, NothingBody, StrictSerializer, TimeField
 from aforo.api.idempotency import once, required_key
 from aforo.api.views import ApiView
 from billing import tasks
@@ -43,10 +43,10 @@ class CampaignChange(StrictSerializer):
     trigger = serializers.ChoiceField(choices=CampaignTrigger.choices, required=False)
     audience = serializers.ChoiceField(choices=CampaignAudience.choices, required=False)
     audience_list = serializers.ListField(
-        child=serializers.CharField(max_length=64), required=False
+        child=serializers.CharField(max_length=64), max_length=10_000, required=False
     )
-    starts_at = serializers.DateTimeField(required=False, allow_null=True)
-    ends_at = serializers.DateTimeField(required=False, allow_null=True)
+    starts_at = TimeField(required=False, allow_null=True)
+    ends_at = TimeField(required=False, allow_null=True)
     kind = serializers.ChoiceField(choices=[Kind.PROMO, Kind.BONUS], required=False)
     amount = DecimalField(positive=True, required=False, allow_null=True)
     currency = CurrencyField(required=False, allow_blank=True)
@@ -55,7 +55,7 @@ class CampaignChange(StrictSerializer):
     expires_after_days = serializers.IntegerField(
         min_value=1, max_value=36_500, required=False, allow_null=True
     )
-    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    expires_at = TimeField(required=False, allow_null=True)
     priority = serializers.IntegerField(min_value=0, max_value=32_767, required=False)
     match_percent = DecimalField(positive=True, required=False, allow_null=True)
     max_per_top_up = DecimalField(positive=True, required=False, allow_null=True)
@@ -157,6 +157,7 @@ class CampaignMove(ApiView):
         self, request: Request, code: str, step: str, make: Callable[[], object]
     ) -> HttpResponse:
         """Take the step, once per key."""
+        self.read(NothingBody, request)
         return once(
             request,
             livemode=self.livemode,

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import Scope
-from aforo.api.fields import StrictSerializer
+from aforo.api.fields import NothingBody, StrictSerializer, TimeField
 from aforo.api.idempotency import once
 from aforo.api.views import ApiView
 from billing.models import Customer, Subscription
@@ -25,12 +25,14 @@ from wallets.models import CreditLot, Source
 
 class PersonalBody(StrictSerializer):
     name = serializers.CharField(max_length=200)
-    email = serializers.EmailField(required=False, allow_blank=True)
-    country = serializers.RegexField(r"^[A-Z]{2}$", required=False, allow_blank=True)
+    email = serializers.EmailField(max_length=254, required=False, allow_blank=True)
+    country = serializers.RegexField(r"^[A-Z]{2}$", max_length=2, required=False, allow_blank=True)
     region = serializers.CharField(max_length=50, required=False, allow_blank=True)
     tax_id = serializers.CharField(max_length=50, required=False, allow_blank=True)
     timezone = serializers.CharField(max_length=50, required=False)
-    tags = serializers.ListField(child=serializers.CharField(max_length=50), required=False)
+    tags = serializers.ListField(
+        child=serializers.CharField(max_length=50), max_length=100, required=False
+    )
 
 
 class CustomerBody(PersonalBody):
@@ -58,7 +60,7 @@ class CustomerAnswer(serializers.ModelSerializer[Customer]):
 class SubscriptionBody(StrictSerializer):
     customer_id = serializers.CharField(max_length=64)
     offering = serializers.CharField(max_length=64)
-    starts_at = serializers.DateTimeField(required=False, allow_null=True)
+    starts_at = TimeField(required=False, allow_null=True)
     anchor_day = serializers.IntegerField(
         min_value=1, max_value=31, required=False, allow_null=True
     )
@@ -208,10 +210,6 @@ class SubscriptionView(ApiView):
 
 class CancelBody(StrictSerializer):
     at = serializers.ChoiceField(choices=[when.value for when in endings.When])
-
-
-class NothingBody(StrictSerializer):
-    """An empty body."""
 
 
 class CancelView(ApiView):

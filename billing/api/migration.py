@@ -16,11 +16,12 @@ from aforo.api.pagination import NewestFirst
 from aforo.api.views import ApiView
 from billing.services import migration, moves, subscriptions
 from pricing import services as pricing
+from pricing.api.catalog import VersionField
 
 
 class MigrateBody(StrictSerializer):
     offering = serializers.CharField(max_length=64)
-    version = serializers.IntegerField(min_value=1, required=False)
+    version = VersionField(required=False)
     preview = serializers.BooleanField(default=False)
 
 
@@ -83,7 +84,7 @@ class MigrateView(ApiView):
 
 class OfferingMigrationBody(StrictSerializer):
     to_offering = serializers.CharField(max_length=64, required=False)
-    to_version = serializers.IntegerField(min_value=1, required=False)
+    to_version = VersionField(required=False)
 
 
 class OldestFirst(NewestFirst):
@@ -99,6 +100,7 @@ class MovesAnswer(serializers.Serializer[Any]):
 
 class OfferingMigrationView(ApiView):
     scope = Scope.BILLING
+    posted = ("cursor", "page_size")
 
     @extend_schema(
         request=OfferingMigrationBody,

@@ -11,16 +11,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import Scope
-from aforo.api.fields import DecimalField, StrictSerializer
+from aforo.api.fields import DecimalField, MapField, StrictSerializer
 from aforo.api.views import ApiView
 from billing.services import preview
 from pricing import services as pricing
+from pricing.api.catalog import VersionField
 from pricing.models import BillingMode
 
 
 class PlanPreviewBody(StrictSerializer):
-    version = serializers.IntegerField(min_value=1, required=False)
-    usage = serializers.DictField(child=DecimalField())
+    version = VersionField(required=False)
+    usage = MapField(child=DecimalField())
     customer_id = serializers.CharField(max_length=64, required=False, allow_null=True)
     billing_mode = serializers.ChoiceField(choices=BillingMode.choices, required=False)
     coupon = serializers.CharField(max_length=64, required=False, allow_null=True)

@@ -6,15 +6,16 @@ from decimal import Decimal
 from typing import Any
 
 from django.http import HttpResponse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
 from aforo.access.models import Scope
-from aforo.api.fields import DecimalField, StrictSerializer
+from aforo.api.fields import DecimalField, StrictSerializer, TimeField
 from aforo.api.idempotency import required_key
 from aforo.api.views import ApiView
 from billing.services import realtime, usage_reservations
+from billing.services.events import BadEvent, kept
 from wallets import engine
 from wallets.api import reservations
 from wallets.api.shapes import AllocationAnswer, BalanceAnswer, CustomerIdField, reply
@@ -32,12 +33,28 @@ class UsageQuantityField(DecimalField):
     places = 6
 
 
+@extend_schema_field({"type": "object", "additionalProperties": {}})
+class PropertiesField(serializers.Field[dict[str, object], Any, Any, Any]):
+    """Properties of the client's own, in the form in which metered events keep theirs."""
+
+    default_error_messages = {"not_a_dict": "Properties are an object."}
+
+    def to_internal_value(self, data: Any) -> dict[str, object]:
+        """Bring them into the form that is stored."""
+        if not isinstance(data, dict):
+            self.fail("not_a_dict")
+        try:
+            return kept(data)
+        except BadEvent as error:
+            raise serializers.ValidationError(str(error), error.code) from error
+
+
 class UsageBody(StrictSerializer):
     customer_id = CustomerIdField()
     metric = serializers.CharField(max_length=255)
     quantity = UsageQuantityField(positive=True)
-    occurred_at = serializers.DateTimeField(required=False, allow_null=True)
-    properties = serializers.DictField(required=False)
+    occurred_at = TimeField(required=False, allow_null=True)
+    properties = PropertiesField(required=False)
     idempotency_key = serializers.CharField(max_length=255, required=False)
 
 

@@ -6,25 +6,24 @@ from typing import Any
 
 from django.http import FileResponse
 from django.utils import timezone
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import Scope
-from aforo.api.fields import CurrencyField, StrictSerializer
+from aforo.api.fields import CurrencyField, DayField, StrictSerializer, TimeField
 from aforo.api.views import ApiView
 from billing import reports
 from billing.reports import running
 
 
 class ReportQuery(StrictSerializer):
-    period = serializers.CharField(required=False)
-    as_of = serializers.DateField(required=False)
-    recorded_until = serializers.DateTimeField(required=False)
+    period = serializers.CharField(max_length=7, required=False, help_text="A month, YYYY-MM.")
+    as_of = DayField(required=False, help_text="Its month up to this day.")
+    recorded_until = TimeField(required=False)
     currency = CurrencyField(required=False)
-    customer_id = serializers.CharField(required=False)
+    customer_id = serializers.CharField(max_length=64, required=False)
     format = serializers.ChoiceField(choices=list(running.WRITERS), default="json")
 
 
@@ -60,16 +59,10 @@ class ReportsView(ApiView):
 
 class ReportView(ApiView):
     scope = Scope.LEDGER
+    query = ReportQuery
 
     @extend_schema(
-        parameters=[
-            OpenApiParameter("period", str, description="A month, YYYY-MM."),
-            OpenApiParameter("as_of", OpenApiTypes.DATE, description="Its month up to this day."),
-            OpenApiParameter("recorded_until", OpenApiTypes.DATETIME),
-            OpenApiParameter("currency", str),
-            OpenApiParameter("customer_id", str),
-            OpenApiParameter("format", str, enum=list(running.WRITERS)),
-        ],
+        parameters=[ReportQuery],
         responses=ReportAnswer,
     )
     def get(self, request: Request, name: str) -> FileResponse:
@@ -78,9 +71,7 @@ class ReportView(ApiView):
         All rows come at once, as a file; `header` has the parameters, control totals and the hash.
         """
         offered = reports.find(name)
-        query = ReportQuery(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        asked = dict(query.validated_data)
+        asked = self.asked(request)
         form, now = asked.pop("format"), timezone.now()
         scope = reports.scope_of(livemode=self.livemode, now=now, **asked)
         file, header = running.spooled(make=offered.make, scope=scope, form=form, run_at=now)

@@ -15,16 +15,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import Scope
-from aforo.api.fields import DecimalField, StrictSerializer
+from aforo.api.fields import DecimalField, StrictSerializer, TimeField
 from aforo.api.idempotency import once, required_key, respond
 from aforo.api.views import ApiView
+from aforo.sandbox.services import now_for
 from billing import tasks
 from billing.models import Invoice, InvoiceLine, Settlement, TaxRate
 from billing.services import invoices, payments, runs, settlement, taxes
 
 
 class RunBody(StrictSerializer):
-    as_of = serializers.DateTimeField(required=False, allow_null=True)
+    as_of = TimeField(required=False, allow_null=True)
     customer_id = serializers.CharField(max_length=64, required=False, allow_null=True)
 
 
@@ -177,11 +178,11 @@ class InvoiceAnswer(serializers.ModelSerializer[Invoice]):
         ]  # fmt: skip
 
     def get_overdue(self, invoice: Invoice) -> bool:
-        """Tell whether an open invoice is past its due date."""
+        """Return whether an open invoice is past its due date at the customer's time."""
         return (
             invoice.status == "OPEN"
             and invoice.due_at is not None
-            and invoice.due_at < timezone.now()
+            and invoice.due_at < now_for(invoice.customer.book)
         )
 
     def get_lines(self, invoice: Invoice) -> list[dict[str, Any]]:
@@ -206,7 +207,7 @@ class InvoicesView(ApiView, generics.ListAPIView[Invoice]):
     def get_queryset(self) -> QuerySet[Invoice]:
         """Give the invoices of the key's mode."""
         mine = Invoice.objects.filter(livemode=self.livemode)
-        return mine.select_related("customer__book").prefetch_related("lines")
+        return mine.select_related("customer__book__test_clock").prefetch_related("lines")
 
 
 class InvoiceView(ApiView):
@@ -255,11 +256,11 @@ class PayView(ApiView):
 
 class TaxRateBody(StrictSerializer):
     name = serializers.CharField(max_length=100)
-    country = serializers.RegexField(r"^[A-Z]{2}$")
+    country = serializers.RegexField(r"^[A-Z]{2}$", max_length=2)
     region = serializers.CharField(max_length=50, required=False, allow_blank=True)
     percent = DecimalField()
     reverse_charge = serializers.BooleanField(required=False)
-    valid_from = serializers.DateTimeField(required=False, allow_null=True)
+    valid_from = TimeField(required=False, allow_null=True)
 
 
 class TaxRateAnswer(serializers.ModelSerializer[TaxRate]):

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import Scope
-from aforo.api.parsers import CloudEventBatchParser, CloudEventParser, ExactJsonParser
+from aforo.api.parsers import CloudEventBatchParser, CloudEventParser, EventsJsonParser
 from aforo.api.views import ApiView
 from aforo.errors import FieldError, Invalid, TooLarge
 from billing.services import ingest
@@ -84,6 +84,8 @@ def _events(data: object) -> list[object]:
 
 class IngestBatchView(ApiView):
     scope = Scope.USAGE
+    parser_classes = [EventsJsonParser]
+    is_lenient = True
 
     @extend_schema(request=EventBatchBody, responses={202: IngestAnswer})
     def post(self, request: Request) -> Response:
@@ -125,7 +127,7 @@ class IngestEventsView(IngestBatchView):
 
 
 class CloudEventsView(IngestBatchView):
-    parser_classes = [ExactJsonParser, CloudEventParser, CloudEventBatchParser]
+    parser_classes = [EventsJsonParser, CloudEventParser, CloudEventBatchParser]
 
     @extend_schema(
         request={

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from aforo.access.models import Scope
-from aforo.api.fields import DecimalField, StrictSerializer
+from aforo.api.fields import DecimalField, StrictSerializer, TimeField
 from aforo.api.renderers import timestamp
 from aforo.api.views import ApiView
 from billing.services.usage_windows import read_windows
@@ -23,8 +23,8 @@ class UsageQuery(StrictSerializer):
     customer_id = serializers.CharField(max_length=64)
     metric = serializers.CharField(max_length=255, required=False)
     # `from` is a word of the language, so it cannot be assigned like the others.
-    vars()["from"] = serializers.DateTimeField(required=False)
-    to = serializers.DateTimeField(required=False)
+    vars()["from"] = TimeField(required=False)
+    to = TimeField(required=False)
     group_by = serializers.ChoiceField(
         ["hour", "day"], required=False, help_text="Of the customer's zone; one sum without it."
     )
@@ -45,6 +45,7 @@ class UsageAnswer(serializers.Serializer[Any]):
 
 class UsageView(ApiView):
     scope = Scope.USAGE
+    query = UsageQuery
 
     @extend_schema(parameters=[UsageQuery], responses=UsageAnswer)
     def get(self, request: Request) -> Response:
@@ -53,9 +54,7 @@ class UsageView(ApiView):
         The last 30 days without `from` and `to`. Windows without usage are left out; `next` goes
         on where an answer would hold more than 1,000 rows.
         """
-        query = UsageQuery(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
-        given = dict(query.validated_data)
+        given = self.asked(request)
         found = read_windows(
             livemode=self.livemode,
             starts_at=given.pop("from", None),

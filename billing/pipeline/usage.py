@@ -19,7 +19,11 @@ from pricing.models import Aggregation, LateUsage, Metric
 
 Parameter = str | list[str] | datetime
 
-_NUMERIC = r"^-?[0-9]+(\.[0-9]+)?$"
+# What a property may be as a number: sums of any number of events fit into the books. What else was
+# ever stored is no number, and left out, so that no event can stop whoever adds them up.
+NUMERIC = r"^-?0*[0-9]{1,14}(\.[0-9]{1,12}0*)?$"
+# These look at no number; all others read the metric's property as one.
+_TEXTUAL = frozenset({Aggregation.UNIQUE, Aggregation.COUNT})
 _AGGREGATES = {
     Aggregation.COUNT: "count(*)",
     Aggregation.SUM: "sum({value})",
@@ -153,6 +157,13 @@ def aggregate_windows(
     }
 
 
+def numbers_read(metric: Metric) -> set[str]:
+    """Name the properties that a metric reads as numbers: its own and those its filters compare."""
+    compared = {str(rule["property"]) for rule in metric.filters if rule["op"] in _OPERATORS}
+    own = {metric.property} if metric.property and metric.aggregation not in _TEXTUAL else set()
+    return compared | own
+
+
 @dataclass(frozen=True, slots=True)
 class Formula:
     """How a metric reads its events, in SQL: value and text of one, and which of them take part."""
@@ -188,9 +199,9 @@ def formula_of(
         return Formula("quantity", "key", [], where, parameters)
     where += " AND properties ? %s"
     parameters.append(metric.property)
-    if metric.aggregation not in {Aggregation.UNIQUE, Aggregation.COUNT}:
+    if metric.aggregation not in _TEXTUAL:
         where += " AND (properties ->> %s) ~ %s"
-        parameters += [metric.property, _NUMERIC]
+        parameters += [metric.property, NUMERIC]
     value, text = "(properties ->> %s)::numeric", "(properties ->> %s)"
     return Formula(value, text, [metric.property], where, parameters)
 
@@ -221,7 +232,7 @@ def _condition(rule: Mapping[str, object]) -> tuple[str, list[Parameter]]:
         case "gt" | "gte" | "lt" | "lte":
             compared = f"{field}::numeric {_OPERATORS[operator]} %s::numeric"
             test = f"CASE WHEN {field} ~ %s THEN {compared} END"
-            return test, [name, _NUMERIC, name, str(value)]
+            return test, [name, NUMERIC, name, str(value)]
         case "ne":
             return f"{field} IS DISTINCT FROM %s", [name, str(value)]
         case _:

@@ -7,28 +7,37 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
 import msgspec
 
+from aforo import periods
 from aforo.api.idempotency import canonical
-from aforo.api.parsers import read_number
+from aforo.api.parsers import is_deeper, read_number
+from billing.pipeline.usage import NUMERIC
 
 MAX_CUSTOMER = 64
 MAX_METRIC = 255
 MAX_KEY = 255
 MAX_QUANTITY = Decimal(10) ** 14
 QUANTITY_QUANTUM = Decimal("0.000001")
+# What the properties of one event may be; whoever walks over them needs neither time nor stack.
+MAX_DEPTH = 20
+MAX_MEMBERS = 1_000
 # The members that have a column of their own; every other one is kept among the properties.
 COLUMNS = {"customerId", "metricName", "quantity", "occurredAt", "idempotencyKey"}
 _CLOUD_COLUMNS = {"specversion", "subject", "type", "time", "data", "datacontenttype"}
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
+_SIGNED = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_EXACT = re.compile(NUMERIC)
 _SPACE = re.compile(r"\s")
 # An escaped NUL, and not the text that an escaped backslash makes look like one.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+# As milliseconds these lie in 1970 to 1973; as seconds, in the years to 5138.
+_SECONDS = 100_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ONE = Decimal(1)
 
@@ -70,7 +79,7 @@ def read_event(number: int, raw: object) -> Event:
         _text(raw, "idempotencyKey", MAX_KEY),
         _quantity(raw.get("quantity")),
         _moment(raw.get("occurredAt"), "occurredAt"),
-        _kept({name: value for name, value in raw.items() if name not in COLUMNS}),
+        kept({name: value for name, value in raw.items() if name not in COLUMNS}),
     )
 
 
@@ -98,7 +107,7 @@ def read_cloud_event(number: int, raw: object) -> Event:
         _cloud_key(raw),
         _quantity(quantity),
         None if time is None else _moment(time, "time"),
-        _kept(attributes | members),
+        kept(attributes | members),
     )
 
 
@@ -115,20 +124,43 @@ def _cloud_key(raw: Mapping[str, object]) -> str:
     return f"sha256:{hashlib.sha256(joined.encode()).hexdigest()}"
 
 
-def _kept(members: Mapping[str, object]) -> dict[str, object]:
-    """Bring the other members into the form that is stored.
+def kept(members: Mapping[str, object]) -> dict[str, object]:
+    """Bring the properties of an event into the form that is stored.
 
-    Raises: BadEvent for what jsonb cannot hold.
+    Raises: BadEvent for what jsonb cannot hold, and for what is out of all proportion.
     """
-    try:
-        extra = canonical(members)
-        written = msgspec.json.encode(extra)
-    except RecursionError:
-        raise BadEvent("invalid", "The properties are nested too deeply.") from None
+    if is_deeper(members, MAX_DEPTH):
+        raise BadEvent("too_deep", f"Properties are nested at most {MAX_DEPTH} levels deep.")
+    if _count(members) > MAX_MEMBERS:
+        raise BadEvent("too_many_members", f"An event has at most {MAX_MEMBERS} properties.")
+    extra = canonical(members)
+    written = msgspec.json.encode(extra)
     if b"\\u0000" in written and _NUL.search(written):
         raise BadEvent("invalid", "A property contains a NUL character.")
     assert isinstance(extra, dict), "a mapping has a mapping as its canonical form"
     return extra
+
+
+def check_numbers(properties: Mapping[str, object], names: Collection[str]) -> None:
+    """Check that the properties that are read as numbers can be added up exactly.
+
+    What is no number at all is not refused: it is kept, and never counted. Raises: BadEvent.
+    """
+    inner = properties.get("metadata")
+    for name in names:
+        value = properties.get(name, inner.get(name) if isinstance(inner, dict) else None)
+        if isinstance(value, str) and _SIGNED.fullmatch(value) and not _EXACT.fullmatch(value):
+            raise BadEvent(
+                "number_too_long", f"{name[:100]} has more than 14 integer or 12 decimal digits."
+            )
+
+
+def _count(members: object) -> int:
+    """Count members and items at every level."""
+    if not isinstance(members, dict | list):
+        return 0
+    inner = members.values() if isinstance(members, dict) else members
+    return len(members) + sum(map(_count, inner))
 
 
 def _text(raw: Mapping[str, object], name: str, limit: int) -> str:
@@ -159,16 +191,28 @@ def _quantity(value: object) -> Decimal:
 
 
 def _moment(value: object, name: str) -> datetime:
-    """Read ISO 8601 text, or a number of milliseconds since 1970."""
-    moment = None
+    """Read ISO 8601 text with its zone, or a number of milliseconds since 1970.
+
+    Raises: BadEvent, also where a guess would be needed: no zone, or seconds for milliseconds.
+    """
+    moment = _read_moment(value, name)
+    if moment is None:
+        raise BadEvent("invalid_time", f"{name} is neither ISO 8601 nor epoch milliseconds.")
+    if moment.tzinfo is None:
+        raise BadEvent("invalid_time", f"{name} lacks its time zone: write Z or an offset.")
+    if not periods.in_reach(moment):
+        raise BadEvent("invalid_time", f"{name} lies outside {periods.REACH}.")
+    return moment.astimezone(UTC)
+
+
+def _read_moment(value: object, name: str) -> datetime | None:
     try:
         if isinstance(value, str):
-            moment = datetime.fromisoformat(value.strip())
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=UTC)
-            return moment.astimezone(UTC)
+            return datetime.fromisoformat(value.strip())
         if isinstance(value, int | Decimal) and not isinstance(value, bool):
+            if 0 < value < _SECONDS:
+                raise BadEvent("invalid_time", f"{name} looks like seconds: send milliseconds.")
             return _EPOCH + timedelta(milliseconds=int(value))
     except (ValueError, OverflowError):
         pass
-    raise BadEvent("invalid_time", f"{name} is neither ISO 8601 nor epoch milliseconds.")
+    return None

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import NamedTuple
 
 from django.db import transaction
 
@@ -17,7 +18,8 @@ from aforo.ids import new_id_text
 from aforo.sandbox.services import now_at
 from billing.models import Subscription, SubscriptionStatus, UsageEvent, UsageTally
 from billing.pipeline import tallies
-from billing.services.events import BadEvent, Event, Reader, read_event
+from billing.pipeline import usage as usages
+from billing.services.events import BadEvent, Event, Reader, check_numbers, read_event
 from ledger import services as ledger
 from ledger.models import Book
 from pricing.models import Metric
@@ -91,9 +93,10 @@ def _store(
         for key, book_id, clock in found.values_list("key", "pk", "test_clock__now")
     }
     codes = {event.metric for event in events}
-    metrics = dict(
-        Metric.objects.filter(livemode=livemode, code__in=codes).values_list("code", "pk")
-    )
+    metrics = {
+        metric.code: _Measured(metric.pk, usages.numbers_read(metric))
+        for metric in Metric.objects.filter(livemode=livemode, code__in=codes)
+    }
     ids = [book_id for book_id, _ in books.values()]
     with transaction.atomic():
         ledger.share_books(ids=ids)
@@ -110,6 +113,13 @@ def _store(
         inserted = bulk.insert_rows(UsageEvent, _COLUMNS, rows, ignore_conflicts=True)
     outcome.accepted += inserted
     outcome.duplicates += len(rows) - inserted
+
+
+class _Measured(NamedTuple):
+    """A metric, and the properties that it reads as numbers."""
+
+    pk: int
+    numbers: set[str]
 
 
 class _Cycles:
@@ -141,7 +151,7 @@ class _Rows:
     def __init__(
         self,
         books: Mapping[str, tuple[int, datetime | None]],
-        metrics: Mapping[str, int],
+        metrics: Mapping[str, _Measured],
         cycles: _Cycles,
         marks: Mapping[tuple[int, int], UsageTally],
         received_at: datetime,
@@ -164,9 +174,11 @@ class _Rows:
             raise BadEvent("unknown_customer", f"There is no customer {event.customer}.")
         book_id, clock = found
         now = clock or self.now
-        metric_id = self.metrics.get(event.metric)
-        if metric_id is None:
+        metric = self.metrics.get(event.metric)
+        if metric is None:
             raise BadEvent("unknown_metric", f"There is no metric {event.metric}.")
+        metric_id = metric.pk
+        check_numbers(event.properties, metric.numbers)
         occurred_at = event.occurred_at or now
         if occurred_at > now + FUTURE_TOLERANCE:
             raise BadEvent("in_the_future", "It occurs more than 5 minutes in the future.")

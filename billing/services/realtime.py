@@ -22,8 +22,10 @@ from aforo.errors import Conflict, FieldError, Invalid, NotCovered
 from aforo.sandbox.services import now_for
 from billing.models import Subscription, SubscriptionStatus, UsageEvent
 from billing.pipeline import paid, showing, tallies
+from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft
 from billing.services import burning, subscriptions, tallying
+from billing.services.events import BadEvent, check_numbers
 from ledger.models import Book, Event
 from pricing.models import Metric
 from pricing.terms import Beyond, parse_caps
@@ -244,8 +246,12 @@ def _record(
 ) -> UsageEvent:
     """Write the event; its key shares the namespace of metered events.
 
-    Raises: Invalid (`in_the_future`, `period_settled`), KeyMetered.
+    Raises: Invalid (`number_too_long`, `in_the_future`, `period_settled`), KeyMetered.
     """
+    try:
+        check_numbers(ask.properties, usages.numbers_read(metric))
+    except BadEvent as error:
+        raise Invalid([FieldError("/properties", error.code, str(error))]) from error
     occurred_at = ask.occurred_at or now
     if occurred_at > now + FUTURE_TOLERANCE or occurred_at >= subscription.current_ends_at:
         detail = "It is more than 5 minutes ahead, or beyond the open period."

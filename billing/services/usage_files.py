@@ -241,6 +241,15 @@ def _header(names: Sequence[str]) -> list[str]:
     return header
 
 
+def _in_utc(written: str) -> str:
+    """Write a time without a zone as UTC: a table has one convention, spreadsheets write none."""
+    try:
+        moment = datetime.fromisoformat(written)
+    except ValueError:
+        return written
+    return written if moment.tzinfo else f"{moment.isoformat()}Z"
+
+
 def _cells(header: Sequence[str], row: Sequence[str]) -> object:
     """Make an event of a row: empty cells are absent, without the column quantity is 1."""
     if len(row) != len(header):
@@ -257,6 +266,8 @@ def _cells(header: Sequence[str], row: Sequence[str]) -> object:
     occurred_at = str(cells.get("occurredAt", "")).strip()
     if occurred_at.isdecimal() and len(occurred_at) > 8:
         cells["occurredAt"] = int(occurred_at) if len(occurred_at) < 20 else occurred_at
+    elif occurred_at:
+        cells["occurredAt"] = _in_utc(occurred_at)
     if "quantity" not in header:
         cells["quantity"] = 1
     return cells

@@ -19,6 +19,13 @@ class CodeField(serializers.RegexField):
         super().__init__(CODE_PATTERN, max_length=max_length, **kwargs)
 
 
+class VersionField(serializers.IntegerField):
+    """The number of a version."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_value=1, max_value=2_147_483_647, **kwargs)
+
+
 class CatalogList(ApiView, generics.ListAPIView[Any]):
     """A list of the catalogue, newest first."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
@@ -11,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import Scope
-from aforo.api.fields import StrictSerializer
+from aforo.api.fields import JsonField, StrictSerializer
 from aforo.api.idempotency import once
 from aforo.api.views import ApiView
 from pricing import services
@@ -20,16 +18,8 @@ from pricing.models import Aggregation, Metric
 
 
 @extend_schema_field({})
-class FilterValueField(serializers.Field[Any, Any, Any, Any]):
+class FilterValueField(JsonField):
     """A text, number, boolean or list of them; what goes with which operator the service knows."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Take it as it was parsed, numbers exact."""
-        return data
-
-    def to_representation(self, value: Any) -> Any:
-        """Show it as it is kept."""
-        return value
 
 
 class FilterBody(StrictSerializer):
@@ -43,14 +33,14 @@ class MetricBody(StrictSerializer):
     name = serializers.CharField(max_length=200)
     aggregation = serializers.ChoiceField(choices=Aggregation.choices)
     property = serializers.CharField(max_length=100, required=False, allow_blank=True)
-    filters = FilterBody(many=True, required=False)
+    filters = serializers.ListField(child=FilterBody(), max_length=1_000, required=False)
 
 
 class MetricChange(StrictSerializer):
     name = serializers.CharField(max_length=200, required=False)
     aggregation = serializers.ChoiceField(choices=Aggregation.choices, required=False)
     property = serializers.CharField(max_length=100, required=False, allow_blank=True)
-    filters = FilterBody(many=True, required=False)
+    filters = serializers.ListField(child=FilterBody(), max_length=1_000, required=False)
 
 
 class MetricAnswer(serializers.ModelSerializer[Metric]):

@@ -7,17 +7,24 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import Scope
-from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
+from aforo.api.fields import (
+    CurrencyField,
+    DecimalField,
+    JsonField,
+    MapField,
+    NothingBody,
+    StrictSerializer,
+)
 from aforo.api.idempotency import once
 from aforo.api.views import ApiView
 from pricing import services
-from pricing.api.catalog import CatalogList, CodeField
+from pricing.api.catalog import CatalogList, CodeField, VersionField
 from pricing.models import (
     Kind,
     LateUsage,
@@ -40,8 +47,8 @@ class ChargeBody(StrictSerializer):
     model = serializers.ChoiceField(choices=Model.choices)
     description = serializers.CharField(max_length=200, required=False, allow_blank=True)
     metric = serializers.CharField(max_length=255, required=False)
-    metrics = FeedBody(many=True, required=False)
-    terms = serializers.JSONField()
+    metrics = serializers.ListField(child=FeedBody(), max_length=100, required=False)
+    terms = JsonField()
     timing = serializers.ChoiceField(choices=Timing.choices, required=False)
 
 
@@ -57,7 +64,7 @@ class GrantTermsBody(StrictSerializer):
     expires_at_cycle_end = serializers.BooleanField(required=False)
     recurrence = serializers.ChoiceField(choices=Recurrence.choices, required=False)
     priority = serializers.IntegerField(min_value=0, max_value=32_767, required=False)
-    rollover = serializers.JSONField(required=False, allow_null=True)
+    rollover = JsonField(required=False, allow_null=True)
     ssp_unit_price = DecimalField(positive=True, required=False, allow_null=True)
 
 
@@ -73,7 +80,7 @@ _CAP = {
 
 
 @extend_schema_field({"type": "object", "additionalProperties": {"oneOf": [_CAP, _QUANTITY]}})
-class CapsField(serializers.DictField):
+class CapsField(MapField):
     """Hard caps by metric: a quantity, or what happens beyond it too; read with the wording."""
 
 
@@ -81,7 +88,7 @@ class WordingChange(StrictSerializer):
     """Members of a version's wording; what is left out stays as it is."""
 
     burn_order = serializers.ListField(
-        child=serializers.ChoiceField(choices=Kind.choices), required=False
+        child=serializers.ChoiceField(choices=Kind.choices), max_length=10, required=False
     )
     minimum_spend = DecimalField(required=False, allow_null=True)
     maximum_spend = DecimalField(required=False, allow_null=True)
@@ -89,8 +96,8 @@ class WordingChange(StrictSerializer):
     grace_hours = serializers.IntegerField(min_value=0, max_value=2_000, required=False)
     lapse_grace_hours = serializers.IntegerField(min_value=0, max_value=2_000, required=False)
     late_usage = serializers.ChoiceField(choices=LateUsage.choices, required=False)
-    charges = ChargeBody(many=True, required=False)
-    grants = GrantTermsBody(many=True, required=False)
+    charges = serializers.ListField(child=ChargeBody(), max_length=500, required=False)
+    grants = serializers.ListField(child=GrantTermsBody(), max_length=100, required=False)
 
 
 class VersionBody(WordingChange):
@@ -107,7 +114,7 @@ class VersionBody(WordingChange):
 
 
 class RatePlanBody(WordingChange):
-    charges = ChargeBody(many=True)
+    charges = serializers.ListField(child=ChargeBody(), max_length=500)
     code = CodeField()
     name = serializers.CharField(max_length=200)
     currency = CurrencyField()
@@ -284,6 +291,7 @@ class RetireView(ApiView):
     @extend_schema(request=None, responses=VersionAnswer)
     def post(self, request: Request, code: str, number: int) -> HttpResponse:
         """Take a published version off the list; its subscriptions keep it."""
+        self.read(NothingBody, request)
         return once(
             request,
             livemode=self.livemode,
@@ -304,6 +312,7 @@ class PublishView(ApiView):
     @extend_schema(request=None, responses=VersionAnswer)
     def post(self, request: Request, code: str) -> HttpResponse:
         """Freeze the draft for ever."""
+        self.read(NothingBody, request)
         return once(
             request,
             livemode=self.livemode,
@@ -318,14 +327,14 @@ class PublishView(ApiView):
         )
 
 
-class DiffQuery(serializers.Serializer[Any]):
+class DiffQuery(StrictSerializer):
     """The numbers of two versions."""
 
-    to = serializers.IntegerField(min_value=1)
+    to = VersionField()
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """Add the field whose name is a word of the language."""
-        return {"from": serializers.IntegerField(min_value=1), **super().get_fields()}
+        return {"from": VersionField(), **super().get_fields()}
 
 
 class ChangeAnswer(serializers.Serializer[Any]):
@@ -336,18 +345,18 @@ class ChangeAnswer(serializers.Serializer[Any]):
 
 class DiffView(ApiView):
     scope = Scope.CATALOG
+    query = DiffQuery
 
     @extend_schema(
-        parameters=[OpenApiParameter("from", int), OpenApiParameter("to", int)],
+        parameters=[DiffQuery],
         responses=ChangeAnswer(many=True),
     )
     def get(self, request: Request, code: str) -> Response:
         """Show what changed between two versions."""
-        query = DiffQuery(data=request.query_params.dict())
-        query.is_valid(raise_exception=True)
+        asked = self.asked(request)
         before, after = (
             services.get_version(livemode=self.livemode, code=code, number=number)
-            for number in (query.validated_data["from"], query.validated_data["to"])
+            for number in (asked["from"], asked["to"])
         )
         return Response(
             [

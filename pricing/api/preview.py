@@ -23,7 +23,7 @@ from pricing.terms import parse
 class PreviewBody(StrictSerializer):
     charge = ChargeBody()
     quantity = DecimalField(required=False)
-    events = serializers.IntegerField(min_value=0, required=False)
+    events = serializers.IntegerField(min_value=0, max_value=10**14, required=False)
     value = DecimalField(required=False)
 
 

@@ -170,7 +170,7 @@ def test_the_header_alone_is_a_key(api: APIClient) -> None:
         ("/v1/subscriptions/00000000-0000-0000-0000-000000000000", 404),
         ("/v1/rate-plans/nothing", 404),
         ("/v1/ledger/entries?from=yesterday", 422),
-        ("/v1/ledger/entries?cursor=rubbish", 404),
+        ("/v1/ledger/entries?cursor=rubbish", 422),
         ("/v1/ledger/trial-balance?as_of=soon", 422),
         ("/v1/ledger/verify?customer_id=nobody", 404),
     ],

@@ -148,7 +148,7 @@ def test_an_answer_holds_a_thousand_windows_and_says_where_it_goes_on(api: APICl
         ({"from": "0001-01-01T00:00:00Z", "group_by": "day"}, 422, "/from", "out_of_range"),
         ({"to": "0001-01-01T00:00:00Z"}, 422, "/to", "out_of_range"),
         ({"to": "9999-12-31T23:59:59Z", "group_by": "day"}, 422, "/to", "out_of_range"),
-        ({"period": "1"}, 422, "/period", "unknown_field"),
+        ({"period": "1"}, 422, "/period", "unknown_filter"),
     ],
 )
 def test_a_question_that_is_none(

@@ -6,13 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
 from aforo.access.models import Scope
 from aforo.api import problems
-from aforo.api.fields import DecimalField, StrictSerializer
+from aforo.api.fields import DecimalField, JsonField, StrictSerializer
 from aforo.api.idempotency import required_key
 from aforo.api.renderers import to_json
 from aforo.api.views import ApiView, validate
@@ -61,8 +61,30 @@ class DebitView(ApiView):
         return reply(COMBINER.take(debit, livemode=self.livemode))
 
 
+@extend_schema_field(
+    {"type": "array", "minItems": 1, "maxItems": MAX_BATCH, "items": {"type": "object"}}
+)
+class DebitsField(JsonField):
+    """1 to 1,000 debits, each of which is validated alone."""
+
+    default_error_messages = {"not_a_list": "Debits are a list.", "empty": "Send a debit."}
+
+    def to_internal_value(self, data: Any) -> list[Any]:
+        """Count them.
+
+        Raises: TooLarge.
+        """
+        if not isinstance(data, list):
+            self.fail("not_a_list")
+        if not data:
+            self.fail("empty")
+        if len(data) > MAX_BATCH:
+            raise TooLarge(f"A batch holds at most {MAX_BATCH} debits.")
+        return data
+
+
 class BatchBody(StrictSerializer):
-    debits = serializers.ListField(child=serializers.DictField(), min_length=1)
+    debits = DebitsField()
 
 
 class BatchAnswer(serializers.Serializer[Any]):
@@ -76,8 +98,6 @@ class DebitBatchView(ApiView):
     def post(self, request: Request) -> HttpResponse:
         """Take 1 to 1,000 debits; each succeeds or fails alone, and the results are in order."""
         debits = self.read(BatchBody, request)["debits"]
-        if len(debits) > MAX_BATCH:
-            raise TooLarge(f"A batch holds at most {MAX_BATCH} debits.")
         parsed = [self._read_one(raw) for raw in debits]
         asked = [one for one in parsed if isinstance(one, engine.DebitRequest)]
         answered = iter(engine.execute(asked, livemode=self.livemode) if asked else ())
@@ -90,7 +110,7 @@ class DebitBatchView(ApiView):
             content_type="application/json",
         )
 
-    def _read_one(self, raw: dict[str, Any]) -> engine.DebitRequest | DomainError:
+    def _read_one(self, raw: object) -> engine.DebitRequest | DomainError:
         """Validate one debit; what is wrong with it is its own answer."""
         try:
             body = validate(DebitBody, raw)

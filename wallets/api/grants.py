@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from aforo.access.models import Scope
-from aforo.api.fields import CurrencyField, DecimalField
+from aforo.api.fields import CurrencyField, DecimalField, TimeField
 from aforo.api.idempotency import required_key
 from aforo.api.views import ApiView
 from pricing.models import Kind
@@ -28,7 +28,7 @@ from wallets.models import Source
 class GrantBody(MoneyOrUnits):
     customer_id = CustomerIdField()
     kind = serializers.ChoiceField(choices=[Kind.PROMO, Kind.BONUS])
-    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    expires_at = TimeField(required=False, allow_null=True)
     priority = serializers.IntegerField(min_value=0, max_value=32_767, default=100)
     reason = serializers.CharField(max_length=500)
     source = serializers.ChoiceField(  # type: ignore[assignment]

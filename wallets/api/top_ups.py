@@ -8,13 +8,13 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import Scope
-from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
+from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer, TimeField
 from aforo.api.idempotency import required_key
 from aforo.api.views import ApiView
 from wallets import reads, services
@@ -51,7 +51,7 @@ class TopUpBody(KeyedBody):
     currency = CurrencyField()
     payment = PaymentBody(required=False)
     bonus = BonusBody(required=False)
-    expires_at = serializers.DateTimeField(required=False, allow_null=True)
+    expires_at = TimeField(required=False, allow_null=True)
 
 
 class TopUpAnswer(serializers.ModelSerializer[TopUp]):
@@ -205,16 +205,21 @@ class AutoRefillAnswer(serializers.ModelSerializer[AutoRefill]):
         return rule.switched_off_at is None
 
 
+class AutoRefillQuery(StrictSerializer):
+    currency = CurrencyField(required=False)
+
+
 class AutoRefillView(ApiView):
     scope = Scope.WALLETS
+    query = AutoRefillQuery
 
-    @extend_schema(parameters=[OpenApiParameter("currency", str)], responses=AutoRefillAnswer)
+    @extend_schema(parameters=[AutoRefillQuery], responses=AutoRefillAnswer)
     def get(self, request: Request, customer_id: str) -> Response:
         """Show when a wallet fills itself, and how its payments went."""
         found = services.get_auto_refill(
             livemode=self.livemode,
             customer_id=customer_id,
-            currency=request.query_params.get("currency"),
+            currency=self.asked(request).get("currency"),
         )
         return Response(AutoRefillAnswer(found).data)
 
