@@ -64,6 +64,14 @@ class DecimalFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-un
         }
 
 
+class JsonFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    target_class = "aforo.api.fields.JsonField"
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        """Describe a part that the service reads by name: any JSON."""
+        return {}
+
+
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "aforo.access.authentication.ApiKeyAuthentication"
     name = ["bearer", "apiKey"]
