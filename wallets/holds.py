@@ -21,6 +21,7 @@ from wallets.journal import Draft, Journal, Returned
 from wallets.models import CreditLot, Hold, Reservation, ReservationStatus
 
 ZERO = Decimal(0)
+RESERVED = ["captured", "promised", "status", "ended_at"]
 
 
 @dataclass(slots=True, eq=False)
@@ -43,6 +44,7 @@ class Held:
     def end(self, status: ReservationStatus, at: datetime) -> None:
         """Close the reservation; nothing of it may be held any more."""
         self.reservation.status, self.reservation.ended_at = status, at
+        self.reservation.promised = ZERO
 
 
 def read(
@@ -136,8 +138,11 @@ def write(changed: Iterable[Held]) -> None:
     bulk.update_rows(
         Reservation,
         "id",
-        ["captured", "status", "ended_at"],
-        [[r.id, r.captured, r.status, r.ended_at] for r in (held.reservation for held in every)],
+        RESERVED,
+        [
+            [reservation.id, *(getattr(reservation, name) for name in RESERVED)]
+            for reservation in (held.reservation for held in every)
+        ],
     )
     bulk.update_rows(
         Hold,

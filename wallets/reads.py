@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
@@ -12,7 +12,7 @@ from django.db.models import F, QuerySet
 from aforo import money
 from ledger.chain import MovementLine
 from pricing.models import Kind
-from wallets.models import CreditLot, Debit, Movement, UnitWallet, Wallet
+from wallets.models import CreditLot, Debit, Movement, Reservation, UnitWallet, Wallet
 from wallets.waterfall import Lot
 
 ZERO = Decimal(0)
@@ -99,6 +99,20 @@ def describe_lot(lot: CreditLot) -> dict[str, object]:
 def with_open_overage() -> QuerySet[Debit]:
     """Give the debits with overage that waits for the next settlement (OPEN_OVERAGE)."""
     return Debit.objects.filter(overage__gt=F("overage_billed") + F("overage_reversed"))
+
+
+def promised_overage(wallet_ids: Iterable[int], now: Mapping[int, datetime]) -> dict[int, Decimal]:
+    """Sum, by wallet, the overage that open reservations may still come to, `now` being each book's
+    moment: what has timed out promises nothing, whether or not that is on record.
+    """
+    promised: dict[int, Decimal] = defaultdict(Decimal)
+    rows = Reservation.objects.filter(wallet__in=list(wallet_ids), promised__gt=0)
+    for book_id, wallet_id, expires_at, quantity in rows.values_list(
+        "book_id", "wallet_id", "expires_at", "promised"
+    ):
+        if wallet_id is not None and expires_at > now[book_id]:
+            promised[wallet_id] += quantity
+    return promised
 
 
 def movement_lines(book_id: int, after: int, until: int) -> dict[int, list[MovementLine]]:

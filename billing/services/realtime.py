@@ -179,17 +179,19 @@ def charge(
     document: Mapping[str, object],
     before: Draft,
     also_pays: Callable[[CreditLot], bool] = lambda lot: False,
+    promised: Decimal = ZERO,
 ) -> Charged:
     """Record the event and bring the cycle's burns from what it owed `before` to what it then owes.
     The book must be locked.
 
-    The lots alive now pay, and those that `also_pays` names.
+    The lots alive now pay, and those that `also_pays` names. Overage that was `promised` to a
+    reservation is not refused.
     """
     now = now_for(book)
     event = _record(book, subscription, metric, ask, event_key, now)
     _check_cap(subscription, metric)
     after = _price(book, subscription, max(now, event.occurred_at), also_pays)
-    _check_covered(book, before, after)
+    _check_covered(book, before, after, promised)
     journal = Journal()
     entry = journal.entry(
         book=book,
@@ -301,8 +303,9 @@ def _check_cap(subscription: Subscription, metric: Metric) -> None:
         )
 
 
-def _check_covered(book: Book, before: Draft, after: Draft) -> None:
-    """Refuse what PREPAID credits do not cover of this usage, and too much overage.
+def _check_covered(book: Book, before: Draft, after: Draft, promised: Decimal) -> None:
+    """Refuse what PREPAID credits do not cover of this usage, and too much overage, that which open
+    reservations may still come to included.
 
     Raises: NotCovered.
     """
@@ -315,10 +318,11 @@ def _check_covered(book: Book, before: Draft, after: Draft) -> None:
             extra={"shortfall": money.plain(uncovered), "available": available},
         )
     limit = None if wallet is None else wallet.overage_limit
-    if wallet is None or limit is None or after.to_invoice == 0:
+    if wallet is None or limit is None or after.to_invoice - before.to_invoice <= promised:
         return
     open_debits = reads.with_open_overage().filter(wallet=wallet)
     run_up = after.to_invoice + sum((debit.open_overage for debit in open_debits), ZERO)
+    run_up += sum(reads.promised_overage([wallet.pk], {book.pk: now_for(book)}).values(), ZERO)
     if run_up > limit:
         raise NotCovered(
             f"The overage would pass the limit of {money.plain(limit)}.",

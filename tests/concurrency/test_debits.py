@@ -17,6 +17,7 @@ from aforo.access.services import create_api_key
 from billing.services import proof
 from ledger.models import Entry
 from tests import factories
+from tests.wallets import acts
 from wallets import engine
 from wallets.answers import Answer
 from wallets.models import Debit, Operation
@@ -135,3 +136,21 @@ def test_the_landing_page_call_without_a_content_type(served_url: str) -> None:
     assert form.content == bare.content
     assert form.headers["Idempotency-Replayed"] == "true"
     assert "Idempotency-Replayed" not in bare.headers
+
+
+def test_reservations_at_once_promise_no_more_overage_than_the_limit() -> None:
+    """Each of 20 expects 3 of a limit of 10 at one moment: three are accepted, and captured."""
+    book = factories.customer()
+    factories.top_up("cust_1", "1")
+    factories.debit("cust_1", "1")
+    acts.rules(book, billing_mode="HYBRID", overage_limit=10)
+
+    results = at_once(20, lambda n: acts.reserve("3", name=f"r{n}"))
+
+    accepted = [factories.body(r)["id"] for r in results if isinstance(r, Answer)]
+    refused = Counter(factories.refusal(r).code for r in results if not isinstance(r, Answer))
+    assert len(accepted) == 3
+    assert refused == {"overage_limit": 17}
+    captured = at_once(3, lambda n: acts.capture(accepted[n]))
+    assert [factories.body(each)["overage"] for each in captured] == ["3"] * 3
+    assert proof.verify().ok

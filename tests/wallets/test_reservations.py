@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -14,7 +15,7 @@ from tests import factories
 from tests.wallets import acts
 from tests.wallets.acts import capture, held, reserve, void
 from wallets import engine
-from wallets.models import Debit
+from wallets.models import Debit, Reservation
 
 pytestmark = pytest.mark.django_db
 
@@ -126,18 +127,112 @@ class TestHolding:
         assert acts.allocations(answer) == kinds
         assert proof.verify().ok
 
-    def test_an_expected_overage_counts_against_the_limit_when_it_is_captured(self) -> None:
+
+class TestOverageLimit:
+    """Promo 10, bonus 20, cash 30; HYBRID with a limit of 10."""
+
+    @pytest.fixture(autouse=True)
+    def book(self) -> Any:
         book = customer_of_60()
         acts.rules(book, billing_mode="HYBRID", overage_limit=10)
-        first, second = held("65"), held("10")
-        factories.body(capture(first))
+        return book
+
+    def test_what_holds_promise_counts_against_it(self) -> None:
+        """8 of 10 are promised: 3 more are refused, to a reservation as to a debit; 2 are not."""
+        held("68")
         before = factories.everything()
 
-        refused = factories.refusal(capture(second))
+        second = factories.refusal(reserve("3"))
+        debit = factories.refusal(factories.debit("cust_1", "3"))
 
-        assert (refused.status, refused.code) == (402, "overage_limit")
+        assert (second.status, second.code) == (402, "overage_limit")
+        assert (debit.status, debit.code) == (402, "overage_limit")
         assert factories.everything() == before
-        assert factories.body(capture(second, "5"))["overage"] == "5"
+        assert factories.body(reserve("2"))["overage_expected"] == "2"
+        assert factories.refusal(reserve("0.01")).code == "overage_limit"
+
+    def test_what_was_accepted_can_be_captured(self) -> None:
+        first, second = held("65"), held("5")
+
+        assert factories.body(capture(first))["overage"] == "5"
+        assert factories.body(capture(second))["overage"] == "5"
+        assert factories.refusal(factories.debit("cust_1", "0.01")).code == "overage_limit"
+        assert proof.verify().ok
+
+    @pytest.mark.parametrize("later", ["limit", "SUSPENDED", "PAUSED", "PREPAID"])
+    def test_whatever_becomes_of_the_customer(self, book: Any, later: str) -> None:
+        """A lower limit, a pause or the end of the subscription take nothing from what was said."""
+        reserved = held("68")
+        changed: dict[str, dict[str, Any]] = {
+            "limit": {"overage_limit": 1},
+            "PREPAID": {"billing_mode": "PREPAID", "overage_limit": None},
+        }
+        acts.rules(book, **changed.get(later, {"spend_state": later}))
+        before = factories.everything()
+
+        beyond = factories.refusal(capture(reserved, "69", allow_more=True))
+
+        codes = {"limit": "overage_limit", "PREPAID": "insufficient_funds"}
+        assert beyond.code == codes.get(later, later.lower())
+        assert factories.everything() == before
+        assert factories.body(capture(reserved))["overage"] == "8"
+        assert proof.verify().ok
+
+    @pytest.mark.parametrize("ended_by", [void, lambda reserved: capture(reserved, "1")])
+    def test_what_has_ended_promises_nothing(self, ended_by: Any) -> None:
+        reserved = held("70")
+        assert factories.refusal(reserve("1")).code == "overage_limit"
+
+        factories.body(ended_by(reserved))
+
+        assert Reservation.objects.get(pk=reserved).promised == 0
+        assert factories.body(reserve("60"))["held"] != "0"
+
+    def test_parts_keep_the_rest_promised(self) -> None:
+        """Of 70, 65 are captured in a part: 60 were held, 5 were overage, 5 are still promised."""
+        reserved = held("70")
+
+        part = factories.body(capture(reserved, "65", final=False))
+
+        assert part["overage"] == "5"
+        assert Reservation.objects.get(pk=reserved).promised == 5
+        assert factories.refusal(factories.debit("cust_1", "1")).code == "overage_limit"
+        assert factories.body(capture(reserved, "4"))["overage"] == "4"
+        assert factories.body(factories.debit("cust_1", "1"))["overage"] == "1"
+
+    def test_it_is_none_where_units_or_one_kind_are_asked_for(self) -> None:
+        held("70")
+        before = factories.everything()
+
+        assert factories.refusal(reserve("1", strategy="CASH")).code == "insufficient_funds"
+        assert factories.everything() == before
+
+    def test_in_one_list(self) -> None:
+        """8 and 8 in one list: the second is refused; after a void of the first it is not."""
+        asks = [
+            engine.ReserveRequest("cust_1", f"r{n}", amount=Decimal(68 - 60 * n)) for n in (0, 1)
+        ]
+        first, second = engine.execute(asks, livemode=False)
+        assert factories.refusal(second).code == "overage_limit"
+
+        lot = UUID(factories.body(first)["id"])
+        again = engine.ReserveRequest("cust_1", "r3", amount=Decimal(68))
+        voided, third = engine.execute([engine.VoidRequest(lot, "v"), again], livemode=False)
+
+        assert factories.body(voided)["released"] == "60"
+        assert factories.body(third)["overage_expected"] == "8"
+
+    def test_timed_out_it_promises_nothing_though_nobody_swept(self) -> None:
+        book = factories.clocked_customer("cust_2")
+        acts.rules(book, billing_mode="HYBRID", overage_limit=10)
+        factories.top_up("cust_2", "5")
+        acts.rules(book, billing_mode="HYBRID", overage_limit=10)
+        factories.body(reserve("15", key="cust_2", expires_in=60))
+        assert factories.refusal(reserve("1", key="cust_2")).code == "overage_limit"
+
+        acts.set_clock(factories.START + timedelta(seconds=60))
+
+        assert factories.body(reserve("15", key="cust_2"))["overage_expected"] == "10"
 
 
 class TestCapturing:

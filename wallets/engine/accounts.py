@@ -12,7 +12,7 @@ from aforo.errors import Conflict, NotCovered
 from ledger.models import Book
 from pricing.models import BillingMode, Kind
 from wallets import reads, waterfall
-from wallets.models import CreditLot, SpendState, Strategy, UnitWallet, Wallet
+from wallets.models import CreditLot, Reservation, SpendState, Strategy, UnitWallet, Wallet
 from wallets.waterfall import Allocated
 
 ZERO = Decimal(0)
@@ -35,6 +35,7 @@ class Account:
     now: datetime
     lots: dict[UUID, CreditLot] = field(default_factory=dict)
     open_overage: Decimal = ZERO
+    promised: Decimal = ZERO
     before: Decimal | None = None
 
     def note_fall(self) -> None:
@@ -77,6 +78,13 @@ class Account:
         alive = (lot for lot in seen if lot.spendable_at(self.now))
         return waterfall.allocate(alive, need, self.order(strategy))
 
+    def promise(self, reservation: Reservation, covered: Decimal) -> None:
+        """Keep the overage that a reservation may still come to, what its holds cover left out."""
+        before = reservation.promised
+        left = reservation.quantity - reservation.captured - covered
+        reservation.promised = min(max(left, ZERO), before)
+        self.promised += reservation.promised - before
+
     def check_open(self) -> None:
         """Refuse new spending of a customer who is suspended or paused.
 
@@ -87,12 +95,14 @@ class Account:
         if self.wallet.spend_state == SpendState.PAUSED:
             raise Paused("The subscription is paused.")
 
-    def check_covered(self, outcome: Allocated, strategy: str) -> None:
+    def check_covered(self, outcome: Allocated, strategy: str, *, promised: Decimal = ZERO) -> None:
         """Refuse what is not covered; only a money waterfall of HYBRID or POSTPAID may overrun.
 
+        What open reservations may still come to counts against the limit like overage. Of that,
+        `promised` is the asking reservation's own: it was accepted then, and is not refused now.
         Raises: NotCovered (`insufficient_funds` or `overage_limit`).
         """
-        if outcome.shortfall == 0:
+        if outcome.shortfall <= promised:
             return
         facts = {
             "shortfall": money.plain(outcome.shortfall),
@@ -102,7 +112,8 @@ class Account:
             need = money.plain(outcome.covered + outcome.shortfall)
             raise NotCovered(f"{facts['available']} of {need} is available.", extra=facts)
         limit = self.wallet.overage_limit
-        if limit is not None and self.open_overage + outcome.shortfall > limit:
+        run_up = self.open_overage + self.promised - promised + outcome.shortfall
+        if limit is not None and run_up > limit:
             raise NotCovered(
                 f"The overage would pass the limit of {money.plain(limit)}.",
                 code="overage_limit",

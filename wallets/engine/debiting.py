@@ -76,12 +76,7 @@ def capture(batch: Batch, request: CaptureRequest) -> Answer:
     account = batch.account_of(reservation)
     need = _captured(request, held, account)
     from_holds = _from_holds(held, need)
-    rest = need - sum((part.quantity for part in from_holds), ZERO)
-    beyond = Allocated((), ZERO)
-    if rest > 0:
-        account.check_open()
-        beyond = account.allocate(rest, reservation.strategy)
-        account.check_covered(beyond, reservation.strategy)
+    beyond = _beyond(account, held, need, from_holds)
     burned = Burned(
         need,
         reservation.strategy,
@@ -102,9 +97,11 @@ def capture(batch: Batch, request: CaptureRequest) -> Answer:
     _release_captured(draft, held, from_holds)
     _burn(draft, account, burned)
     reservation.captured += need
+    account.promise(reservation, held.open)
     released = ZERO
     if request.final:
         released = holds.release_rest(draft, held)
+        account.promise(reservation, reservation.quantity)
         held.end(ReservationStatus.CAPTURED, account.now)
     batch.note(held, released=released)
     after = {
@@ -114,6 +111,23 @@ def capture(batch: Batch, request: CaptureRequest) -> Answer:
         "held": held.open,
     }
     return _record(batch, request, account, burned, draft, after)
+
+
+def _beyond(account: Account, held: Held, need: Decimal, from_holds: list[Allocation]) -> Allocated:
+    """Find who pays what goes beyond the holds. What was reserved is honoured whatever became of
+    the customer since; what goes beyond that is a new debit.
+
+    Raises: Suspended, Paused, NotCovered.
+    """
+    rest = need - sum((part.quantity for part in from_holds), ZERO)
+    if rest == 0:
+        return Allocated((), ZERO)
+    reservation = held.reservation
+    if need > reservation.quantity - reservation.captured:
+        account.check_open()
+    beyond = account.allocate(rest, reservation.strategy)
+    account.check_covered(beyond, reservation.strategy, promised=reservation.promised)
+    return beyond
 
 
 def check_held(held: Held) -> None:

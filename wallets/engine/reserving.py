@@ -54,10 +54,12 @@ def reserve(batch: Batch, request: ReserveRequest) -> Answer:
         quantity=request.need,
         held=outcome.covered,
         captured=ZERO,
+        promised=outcome.shortfall,
         created_at=account.now,
         expires_at=expires_at,
     )
     held = Held(made, [])
+    account.promised += made.promised
     account.note_fall()
     for position, allocation in enumerate(outcome.allocations):
         lot = account.lots[allocation.lot]
@@ -94,6 +96,7 @@ def void(batch: Batch, request: VoidRequest) -> Answer:
         document={"key": request.key, "reservation": str(reservation.id), "why": "voided"},
     )
     released = holds.release_rest(draft, held)
+    account.promised -= reservation.promised
     held.end(ReservationStatus.VOIDED, account.now)
     batch.note(held, released=released)
     body = void_answer(

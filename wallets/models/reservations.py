@@ -1,7 +1,7 @@
 """Reservations: credits held on named lots until they are captured, voided or time out.
 
 Guarantees, held by the database: what was captured and released of a hold never exceeds what was
-held, and a reservation that has ended holds nothing.
+held, and a reservation that has ended promises no overage any more.
 """
 
 from __future__ import annotations
@@ -51,6 +51,12 @@ class Reservation(models.Model):
     quantity = models.DecimalField(max_digits=38, decimal_places=12)
     held = models.DecimalField(max_digits=38, decimal_places=12)
     captured = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    promised = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        default=0,
+        help_text="Overage that it may still come to; it counts against the overage limit.",
+    )
     status = models.CharField(
         max_length=8, choices=ReservationStatus.choices, default=ReservationStatus.HELD
     )
@@ -66,6 +72,9 @@ class Reservation(models.Model):
             models.Index(
                 fields=["expires_at"], condition=Q(status="HELD"), name="wallets_reserved_due"
             ),
+            models.Index(
+                fields=["wallet"], condition=Q(promised__gt=0), name="wallets_reserved_promised"
+            ),
         ]
         constraints = [
             models.CheckConstraint(
@@ -79,6 +88,10 @@ class Reservation(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(captured__gte=0), name="wallets_reservation_captured"
+            ),
+            models.CheckConstraint(
+                condition=Q(promised=0) | Q(status="HELD", promised__gt=0),
+                name="wallets_reservation_promised",
             ),
             models.CheckConstraint(
                 condition=Q(status="HELD", ended_at=None)
