@@ -12,6 +12,7 @@ class BillingConfig(AppConfig):
         from wallets import audience, hooks
 
         hooks.when_credits_arrive(arrears.pay_arrears)
+        hooks.when_asked_who_waits(arrears.waiting)
         hooks.when_asked_what_is_owed(arrears.owed)
         hooks.when_sold_on_account(on_account.invoice_top_up)
         hooks.when_credits_are_lost(arrears.claim_lost_credits)

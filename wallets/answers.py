@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -27,6 +28,23 @@ class Answer:
 def answer(status: int, content: object) -> Answer:
     """Render a fresh answer."""
     return Answer(status, to_json(content))
+
+
+def read_again(
+    content: Mapping[str, object], *, wallet: Wallet | UnitWallet, now: datetime
+) -> dict[str, object]:
+    """Return an answer as it is after what followed from its operation (arrears paid, lapses): the
+    balance, and what the lots that it names have left.
+    """
+    named = content.get("allocations")
+    allocations = named if isinstance(named, list) else []
+    lots = CreditLot.objects.in_bulk([each["lot"] for each in allocations])
+    again: dict[str, object] = {**content, "balance": reads.balance_of(wallet, now)}
+    if allocations:
+        again["allocations"] = [
+            each | {"balance_after": lots[each["lot"]].available} for each in allocations
+        ]
+    return again
 
 
 def measured(wallet: Wallet | UnitWallet, quantity: Decimal) -> dict[str, object]:
@@ -124,11 +142,14 @@ def grant_answer(
     entry: UUID,
     extra: dict[str, object],
 ) -> dict[str, object]:
-    """Show the lots that a grant or top-up issued."""
+    """Show the lots that a grant or top-up issued, after whatever they have paid at once."""
+    found = CreditLot.objects.select_related("unit_wallet__metric").in_bulk(
+        [lot.id for lot in lots]
+    )
     return {
         "id": id,
         "customer_id": book.key,
         **extra,
-        "lots": [reads.describe_lot(lot) for lot in lots],
+        "lots": [reads.describe_lot(found[lot.id]) for lot in lots],
         "entry": entry,
     }

@@ -1,9 +1,9 @@
 """What the floor above does when credits come or go.
 
 Wallets call nothing above them; billing registers here, when it starts, its payment of arrears
-(in the same transaction, under the same lock) and what is owed, its refills (once the burn has
-committed), its invoices for credits sold on account, its claims for credits lost in a dispute and
-the usage that is paid by credits which come back to a lapsed lot.
+(in the same transaction, under the same lock), who waits for credits and what is owed, its refills
+(once the burn has committed), its invoices for credits sold on account, its claims for credits lost
+in a dispute and the usage that is paid by credits which come back to a lapsed lot.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from wallets.models import TopUp
 
 _on_credits: list[Callable[[Book], None]] = []
 _on_falls: list[Callable[[Collection[int]], None]] = []
+_awaiting: list[Callable[[Collection[int]], set[int]]] = []
 _owed: list[Callable[[Book, str], Decimal]] = []
 _on_sales: list[Callable[[Book, TopUp], str]] = []
 _on_losses: list[Callable[[Book, TopUp, Decimal], None]] = []
@@ -34,6 +35,16 @@ def credits_arrived(book: Book) -> None:
     """Tell the floor above."""
     for do in _on_credits:
         do(book)
+
+
+def when_asked_who_waits(tell: Callable[[Collection[int]], set[int]]) -> None:
+    """Register who knows of which books the next credits pay something or start something."""
+    _awaiting.append(tell)
+
+
+def waiting_for_credits(book_ids: Collection[int]) -> set[int]:
+    """Return the books for which the floor above has a use as soon as credits arrive."""
+    return {book_id for tell in _awaiting for book_id in tell(book_ids)}
 
 
 def when_credits_fall(do: Callable[[Collection[int]], None]) -> None:

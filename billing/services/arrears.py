@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 
 from django.db.models import F, Sum
@@ -48,6 +49,22 @@ def pay_arrears(book: Book) -> None:
         subscriptions.refresh_rules(book=book)
     if not Claim.objects.filter(book=book, amount__gt=F("paid")).exists():
         prepayment.reactivate(book=book)
+
+
+def waiting(book_ids: Collection[int]) -> set[int]:
+    """Return the books of which the next credits pay what is owed, or let a subscription go on."""
+    short = Settlement.objects.filter(book__in=book_ids, arrears__gt=F("arrears_paid"))
+    claimed = Claim.objects.filter(book__in=book_ids, amount__gt=F("paid"))
+    idle = Subscription.objects.filter(
+        customer__in=book_ids,
+        status__in=[SubscriptionStatus.CREATED, SubscriptionStatus.SUSPENDED],
+    )
+    return set(
+        short.order_by()
+        .values_list("book")
+        .union(claimed.order_by().values_list("book"), idle.order_by().values_list("customer"))
+        .values_list("book", flat=True)
+    )
 
 
 def owed(book: Book, currency: str) -> Decimal:

@@ -2,14 +2,14 @@
 of statements.
 
 Each request succeeds or fails alone, in order. The books are locked first; replays, wallets and
-lots are read in a later statement than the lock (DECISIONS 2). A key is unique in its book for
+lots are read in a later statement than the lock. A key is unique in its book for
 ever: the same content gives the first answer again, other content is refused, and a refusal does
 not use the key up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from django.db import transaction
 from aforo import money
 from aforo.errors import Busy, DomainError
 from ledger import services as ledger
+from ledger.models import Book
 from wallets.answers import Answer
 from wallets.engine.accounts import Paused, Suspended
 from wallets.engine.batch import Batch, UnknownReservation
@@ -70,12 +71,35 @@ def execute(requests: Sequence[Request], *, livemode: bool, wait: bool = True) -
         if ids and not locked:
             return [_busy() for _ in requests]
         books = {book.key: book for book in locked.values()}
+        return _take_all(books, requests, asked_of, livemode=livemode)
+
+
+def _take_all(
+    books: Mapping[str, Book],
+    requests: Sequence[Request],
+    asked_of: Sequence[int | None],
+    *,
+    livemode: bool,
+) -> list[Result]:
+    """Decide requests in order. The list is cut where something follows from a request before the
+    next may be decided, as if each had come alone: what it released pays arrears first.
+    """
+    locked = {book.pk for book in books.values()}
+    results: list[Result] = []
+    batch = Batch.read(books, requests, asked_of, livemode=livemode)
+    if batch.is_followed:
+        batch.follow()
         batch = Batch.read(books, requests, asked_of, livemode=livemode)
-        results = [
-            _take(batch, request) if book_id is None or book_id in locked else _busy()
-            for request, book_id in zip(requests, asked_of, strict=True)
-        ]
-        batch.write()
+    for place, (request, book_id) in enumerate(zip(requests, asked_of, strict=True)):
+        is_ours = book_id is None or book_id in locked
+        results.append(_take(batch, request) if is_ours else _busy())
+        if batch.is_followed:
+            results[-1] = batch.follow() or results[-1]
+            rest = slice(place + 1, None)
+            if not requests[rest]:
+                return results
+            batch = Batch.read(books, requests[rest], asked_of[rest], livemode=livemode)
+    batch.write()
     return results
 
 

@@ -1,13 +1,14 @@
 """Everything that a list of requests reads and writes, in a handful of statements each.
 
-The books are locked before it reads (DECISIONS 2). Reservations whose time is over are released
-before the first request is decided; that is written only if a request is accepted, so a list of
-refusals changes nothing.
+The books are locked before it reads. Reservations whose time is over are released before the first
+request is decided; that is written only if a request is accepted, so a list of refusals changes
+nothing, unless what was released is owed, or lapses.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from uuid import UUID
@@ -22,7 +23,7 @@ from ledger import services as ledger
 from ledger.models import Book
 from pricing.models import Metric
 from wallets import holds, hooks, notices, reads
-from wallets.answers import Answer, answer
+from wallets.answers import Answer, answer, read_again
 from wallets.engine.accounts import Account
 from wallets.engine.requests import Ask, DebitRequest, Request
 from wallets.holds import Held
@@ -35,6 +36,25 @@ ZERO = Decimal(0)
 
 class UnknownReservation(NotFound):
     default_code = "unknown_reservation"
+
+
+@dataclass(slots=True)
+class Latest:
+    """The operation that was accepted last, and what it answers."""
+
+    operation: Operation
+    content: Mapping[str, object]
+    account: Account
+
+    @property
+    def answer(self) -> Answer:
+        return Answer(self.operation.status, self.operation.body)
+
+    def read_again(self) -> None:
+        """Answer with what is there after all that followed from it."""
+        wallet, now = self.account.wallet, self.account.now
+        self.content = read_again(self.content, wallet=wallet, now=now)
+        self.operation.body = answer(self.operation.status, self.content).body
 
 
 class Batch:
@@ -59,6 +79,7 @@ class Batch:
         self.holds: list[Hold] = []
         self.changed: dict[UUID, Held] = {}
         self.released: set[int] = set()
+        self.latest: Latest | None = None
         self.declines: list[Decline] = []
 
     @classmethod
@@ -125,7 +146,9 @@ class Batch:
                 account.lots[lot.id] = lot
 
     def _read_open_overage(self) -> None:
-        """Sum what the open cycle has run up, only where a limit asks for it."""
+        """Sum what the open cycle has run up, and what reservations may add, only where a limit
+        asks for it.
+        """
         limited = {
             account.wallet.pk: account
             for account in self.money.values()
@@ -141,6 +164,8 @@ class Batch:
             )
             for wallet_id, total in rows:
                 limited[wallet_id].open_overage = total
+            for wallet_id, total in reads.promised_overage(limited, self.now).items():
+                limited[wallet_id].promised = total
 
     def _read_held(self, named: Sequence[UUID]) -> None:
         """Read the holds in question, and end those whose time is over."""
@@ -244,7 +269,13 @@ class Batch:
         return self.wallets[is_money, reservation.wallet_id or reservation.unit_wallet_id or 0]
 
     def record(
-        self, request: Request, *, operation_id: UUID, account: Account, status: int, body: object
+        self,
+        request: Request,
+        *,
+        operation_id: UUID,
+        account: Account,
+        status: int,
+        body: Mapping[str, object],
     ) -> Answer:
         """Remember an accepted request's answer under its key, for ever."""
         given = answer(status, body)
@@ -259,8 +290,33 @@ class Batch:
             created_at=account.now,
         )
         self.new_operations.append(operation)
+        self.latest = Latest(operation, body, account)
         self.operations[account.book.pk, request.key] = operation
         return given
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether something follows from what was done so far before another request may be
+        decided: what was released pays what is owed, or lapses with its lot.
+        """
+        return bool(self.journal.returned or self._paying)
+
+    @property
+    def _paying(self) -> list[int]:
+        """The books in which what was released pays for something."""
+        return sorted(self.released & self._waiting) if self.released else []
+
+    @cached_property
+    def _waiting(self) -> set[int]:
+        return hooks.waiting_for_credits(list(self.by_id))
+
+    def follow(self) -> Answer | None:
+        """Write what was done so far with all that follows from it; return the latest answer as it
+        is then. The state is to be read anew after it.
+        """
+        self._write_changes()
+        self._notify()
+        return None if self.latest is None else self.latest.answer
 
     def decline(self, request: Request, refusal: DomainError) -> None:
         """Note that a debit was refused for want of credits."""
@@ -273,6 +329,9 @@ class Batch:
         """Write what the accepted requests changed, and what others are told of it."""
         if self.new_operations:
             self._write_changes()
+        self._notify()
+
+    def _notify(self) -> None:
         notices.debits_declined(self.declines)
         fallen = [a for a in self.wallets.values() if a.before is not None]
         notices.balances_fell(
@@ -285,14 +344,17 @@ class Batch:
     def _write_changes(self) -> None:
         """Write journal, operations and reservations; what was released pays arrears, or lapses."""
         self.journal.write()
-        bulk.insert_models(Operation, self.new_operations)
         bulk.insert_models(Debit, self.debits)
         bulk.insert_models(Reservation, self.reservations)
         bulk.insert_models(Hold, self.holds)
         holds.write(self.changed.values())
         holds.lapse_returned(self.journal.returned)
-        for book_id in self.released:
+        for book_id in self._paying:
             hooks.credits_arrived(self.by_id[book_id])
+        if self.latest is not None and self.is_followed:
+            self.latest.read_again()
+        # What was released may have paid arrears: an answer is kept as it is after its last effect.
+        bulk.insert_models(Operation, self.new_operations)
 
 
 def _asks_units(request: Request) -> bool:

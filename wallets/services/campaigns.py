@@ -22,7 +22,7 @@ from wallets import hooks
 from wallets.answers import Answer, grant_answer
 from wallets.audience import Traits, traits_of
 from wallets.journal import Journal, lot_document, new_lot
-from wallets.models import CampaignGrant, CreditLot, Source, UnitWallet, Wallet
+from wallets.models import CampaignGrant, CreditLot, MovementKind, Source, UnitWallet, Wallet
 from wallets.services import keyed
 from wallets.services.grants import measured, tell_granted
 
@@ -199,7 +199,7 @@ def redeem(*, livemode: bool, customer_id: str, code: str, key: str) -> Answer:
         lot = given.grants[book.pk].lot
         wallet = lot.wallet or lot.unit_wallet
         assert wallet is not None, "a lot has one wallet"
-        entry = lot.movements.get().entry_id
+        entry = lot.movements.get(kind=MovementKind.GRANT).entry_id
         return grant_answer(
             id=operation_id,
             book=book,

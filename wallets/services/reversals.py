@@ -171,6 +171,7 @@ def _body(
     draft: Draft,
 ) -> dict[str, object]:
     wallet = _wallet_of(debit)
+    lots = CreditLot.objects.in_bulk([each.lot.id for each in returned])
     return {
         "id": operation_id,
         "debit": debit.id,
@@ -182,7 +183,7 @@ def _body(
                 "kind": each.lot.kind,
                 "amount": each.quantity,
                 "lapsed": each.is_over,
-                "balance_after": ZERO if each.is_over else each.lot.remaining - each.lot.held,
+                "balance_after": ZERO if each.is_over else lots[each.lot.id].available,
             }
             for each in returned
         ],
