@@ -27,16 +27,23 @@ BOOKS_QUANTUM: Final = Decimal(1).scaleb(-BOOKS_PLACES)
 BOOKS_LIMIT: Final = Decimal(10) ** 26  # numeric(38,12) holds 26 digits before the point.
 ZERO: Final = Decimal(0)
 
+DIGITS: Final = 50
+
 _EXACT: Final = decimal.Context(
-    prec=50,
+    prec=DIGITS,
     rounding=ROUND_HALF_EVEN,
     traps=[decimal.Inexact, decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow],
 )
 _ROUNDING: Final = decimal.Context(
-    prec=50,
+    prec=DIGITS,
     rounding=ROUND_HALF_EVEN,
     traps=[decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow],
 )
+
+# What is added up outside the exact context, in reads and reports, keeps every digit too, in this
+# thread and in all that are started later; the default of 28 is less than one amount has.
+decimal.DefaultContext.prec = DIGITS
+decimal.getcontext().prec = DIGITS
 
 P = ParamSpec("P")
 R = TypeVar("R")

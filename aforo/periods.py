@@ -7,7 +7,7 @@ anchor + n intervals (DESIGN 6).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 
 from dateutil.relativedelta import relativedelta
@@ -21,6 +21,12 @@ REACH = f"the years {YEARS.start} to {YEARS.stop - 1}"
 def in_reach(day: date) -> bool:
     """Return whether a day or moment can be reckoned with."""
     return day.year in YEARS
+
+
+def end_of_day(day: date, zone: tzinfo) -> datetime:
+    """Return the first instant after a day of a zone: 31 March in Madrid ends at 22:00 UTC."""
+    midnight = datetime.combine(day + timedelta(days=1), time.min, tzinfo=zone)
+    return midnight.astimezone(UTC)
 
 
 class Interval(StrEnum):

@@ -1,4 +1,4 @@
-"""What campaigns ask about a customer; the floor above answers, which has the personal data.
+"""What is asked about a customer; the floor above answers, which has the personal data.
 
 Wallets call nothing above them; billing registers its answer here when it starts.
 """
@@ -13,10 +13,11 @@ from ledger.models import Book
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """The tags of a customer, and the offerings it is subscribed to."""
+    """The tags of a customer, the offerings it is subscribed to, and the zone of its days."""
 
     tags: frozenset[str] = frozenset()
     offerings: frozenset[str] = frozenset()
+    zone: str = "UTC"
 
 
 Tell = Callable[[Sequence[Book]], Mapping[int, Traits]]

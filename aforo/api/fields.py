@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, tzinfo
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -18,6 +18,7 @@ from aforo.api.parsers import MAX_DIGITS, read_number
 # Of a request that is wrong in more places than these, the first are named.
 MOST_NAMED = 20
 
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
@@ -105,6 +106,27 @@ class TimeField(serializers.DateTimeField):
         if not periods.in_reach(value):
             self.fail("out_of_range")
         return super().enforce_timezone(value)
+
+
+class ExpiryField(serializers.Field[date, Any, Any, Any]):
+    """When something lapses: a moment, or a day alone, which is included to its end.
+
+    The day's zone is that of whom it belongs to, so `moment_of` is asked once that is known.
+    """
+
+    def to_internal_value(self, data: Any) -> date:
+        """Read the moment or the day."""
+        is_day = isinstance(data, str) and _DAY.fullmatch(data.strip())
+        field = DayField() if is_day else TimeField()
+        read: date = field.run_validation(data.strip() if is_day else data)
+        return read
+
+    @staticmethod
+    def moment_of(read: date | None, zone: tzinfo) -> datetime | None:
+        """Return the moment that was meant."""
+        if read is None or isinstance(read, datetime):
+            return read
+        return periods.end_of_day(read, zone)
 
 
 class DayField(serializers.DateField):

@@ -72,6 +72,19 @@ class JsonFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyp
         return {}
 
 
+class ExpiryFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    target_class = "aforo.api.fields.ExpiryField"
+
+    def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
+        """Describe a moment or a day."""
+        return {
+            "anyOf": [
+                {"type": "string", "format": "date-time"},
+                {"type": "string", "format": "date", "description": "Up to its end."},
+            ]
+        }
+
+
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     target_class = "aforo.access.authentication.ApiKeyAuthentication"
     name = ["bearer", "apiKey"]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.utils import timezone
@@ -15,7 +17,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import Scope
-from aforo.api.fields import CurrencyField, DecimalField, NothingBody, StrictSerializer, TimeField
+from aforo.api.fields import (
+    CurrencyField,
+    DecimalField,
+    ExpiryField,
+    NothingBody,
+    StrictSerializer,
+    TimeField,
+)
 from aforo.api.idempotency import once, required_key
 from aforo.api.views import ApiView
 from billing import tasks
@@ -55,7 +64,7 @@ class CampaignChange(StrictSerializer):
     expires_after_days = serializers.IntegerField(
         min_value=1, max_value=36_500, required=False, allow_null=True
     )
-    expires_at = TimeField(required=False, allow_null=True)
+    expires_at = ExpiryField(required=False, allow_null=True)
     priority = serializers.IntegerField(min_value=0, max_value=32_767, required=False)
     match_percent = DecimalField(positive=True, required=False, allow_null=True)
     max_per_top_up = DecimalField(positive=True, required=False, allow_null=True)
@@ -75,6 +84,14 @@ class CampaignBody(CampaignChange):
     code = CodeField()
     name = serializers.CharField(max_length=200)
     trigger = serializers.ChoiceField(choices=CampaignTrigger.choices)
+
+
+def _read_campaign(body: dict[str, Any]) -> dict[str, Any]:
+    """Put the end of the day in the company's own zone where `expires_at` is a day alone."""
+    if "expires_at" in body:
+        zone = ZoneInfo(settings.ENTITY_TIMEZONE)
+        body["expires_at"] = ExpiryField.moment_of(body["expires_at"], zone)
+    return body
 
 
 class CampaignAnswer(serializers.ModelSerializer[Campaign]):
@@ -112,7 +129,7 @@ class CampaignsView(CatalogList):
     @extend_schema(request=CampaignBody, responses={201: CampaignAnswer})
     def post(self, request: Request) -> HttpResponse:
         """Draft a campaign."""
-        body = self.read(CampaignBody, request)
+        body = _read_campaign(self.read(CampaignBody, request))
         content = dict(body)
         code = body.pop("code")
         return once(
@@ -143,7 +160,7 @@ class CampaignView(ApiView):
     @extend_schema(request=CampaignChange, responses=CampaignAnswer)
     def patch(self, request: Request, code: str) -> Response:
         """Replace members of what a draft promises; those left out stay."""
-        body = self.read(CampaignChange, request)
+        body = _read_campaign(self.read(CampaignChange, request))
         changed = pricing.update_campaign(livemode=self.livemode, code=code, changes=body)
         return Response(CampaignAnswer(changed).data)
 

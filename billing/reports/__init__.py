@@ -14,7 +14,7 @@ from django.db import connection, transaction
 
 from aforo import money
 from aforo.errors import FieldError, Invalid, NotFound
-from aforo.periods import month_of
+from aforo.periods import REACH, in_reach, month_of
 from billing.reports import receivables
 from ledger import services as ledger
 from ledger.reports import (
@@ -157,8 +157,8 @@ def scope_of(
         starts_on, ends_on = read_month(period)
     else:
         last = today if as_of is None else as_of
-        if last.year >= date.max.year:
-            raise Invalid([FieldError("/as_of", "invalid_date", "Give a day before 9999.")])
+        if not in_reach(last):
+            raise Invalid([FieldError("/as_of", "out_of_range", f"Give a day in {REACH}.")])
         starts_on, ends_on = last.replace(day=1), last + timedelta(days=1)
     if currency is not None and currency.upper() not in money.EXPONENTS:
         detail = "This currency is not supported."
@@ -183,11 +183,11 @@ def read_month(text: str) -> tuple[date, date]:
     try:
         # Only this form: fromisoformat also reads 202601-01 and weeks.
         first = date.fromisoformat(f"{text}-01" if _MONTH.fullmatch(text) else "")
-        return month_of(first)
-    except (ValueError, OverflowError):
-        raise Invalid(
-            [FieldError("/period", "invalid_period", "Write a month as YYYY-MM.")]
-        ) from None
+    except ValueError:
+        first = date.min
+    if not in_reach(first):
+        raise Invalid([FieldError("/period", "invalid_period", "Write a month as YYYY-MM.")])
+    return month_of(first)
 
 
 @contextmanager

@@ -14,16 +14,16 @@ from wallets.audience import Traits
 
 
 def traits_of(books: Sequence[Book]) -> Mapping[int, Traits]:
-    """Give the tags and the live offerings of customers, in two queries."""
+    """Give the tags, live offerings and zones of customers, in two queries."""
     ids = [book.pk for book in books]
     offerings: dict[int, set[str]] = {}
     live = Subscription.objects.filter(customer__in=ids, status__in=LIVE)
     for book_id, offering in live.values_list("customer", "offering__code"):
         offerings.setdefault(book_id, set()).add(offering)
-    tagged = Customer.objects.filter(book__in=ids).values_list("book", "tags")
+    tagged = Customer.objects.filter(book__in=ids).values_list("book", "tags", "timezone")
     return {
-        book_id: Traits(frozenset(tags), frozenset(offerings.get(book_id, ())))
-        for book_id, tags in tagged
+        book_id: Traits(frozenset(tags), frozenset(offerings.get(book_id, ())), zone)
+        for book_id, tags, zone in tagged
     }
 
 

@@ -13,7 +13,18 @@ from aforo.sandbox.services import ClockIsSandbox, get_clock
 from billing.models import Customer
 from ledger import services as ledger
 
+# The addresses beside a customer's own under /v1/wallets/, and what an address cannot end in.
+RESERVED = frozenset(
+    {"debit", "debits", "reservations", "captures", "grants", "top-ups", "refunds", "check"}
+    | {".", ".."}
+)
 PERSONAL = ["name", "email", "country", "region", "tax_id", "timezone", "tags"]
+
+
+def _check_id(customer_id: str) -> None:
+    if customer_id in RESERVED:
+        detail = f"{customer_id} is an address of the API, so no customer can be called so."
+        raise Invalid([FieldError("/id", "reserved_id", detail)])
 
 
 def _check_zone(zone: str) -> None:
@@ -40,6 +51,7 @@ def create_customer(
 
     Raises: BookExists, ClockIsSandbox, UnknownTestClock, Invalid.
     """
+    _check_id(customer_id)
     _check_zone(timezone)
     if test_clock is not None and livemode:
         raise ClockIsSandbox("A live customer lives in real time and takes no test_clock.")

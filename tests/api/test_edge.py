@@ -7,19 +7,27 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from unittest.mock import patch
+from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
-from django.test import RequestFactory
+from django.db import OperationalError
+from django.test import Client, RequestFactory
+from rest_framework import serializers
 from rest_framework.test import APIClient
 
+from aforo import health
+from aforo.api.fields import StrictSerializer
 from aforo.api.parsers import MAX_DEPTH
 from aforo.requests import EdgeMiddleware
+from ledger.models import Entry
 from tests import factories
-from tests.api.routes import METHODS, OWN, ROUTES, STRICT
+from tests.api.routes import METHODS, NOWHERE, OWN, ROUTES, STRICT
+from wallets.models import CreditLot
 
 pytestmark = pytest.mark.django_db
 
@@ -31,6 +39,8 @@ def nothing_changes(api: APIClient) -> Any:
     factories.customer("cust_1")
     factories.top_up("cust_1", "100")
     factories.top_up("cust_1", "50")
+    factories.customer("cust_live", livemode=True)
+    factories.top_up("cust_live", "10", livemode=True)
     before = factories.everything()
     yield
     assert factories.everything() == before
@@ -126,8 +136,9 @@ def test_a_cursor_belongs_to_its_list_and_its_order(api: APIClient) -> None:
     cursor = parse_qs(urlsplit(following).query)["cursor"][0]
 
     assert api.get(following).status_code == 200
-    for address in ("/v1/wallets/top-ups", "/v1/ledger/entries?customer_id=cust_1"):
-        is_problem(api.get(address, {"cursor": cursor}), 422, "invalid_cursor", address)
+    for address in ("/v1/wallets/top-ups?", "/v1/ledger/entries?customer_id=cust_1&"):
+        response = api.get(f"{address}cursor={quote(cursor)}")
+        is_problem(response, 422, "invalid_cursor", address)
 
 
 def test_unknown_members_are_named_with_the_known_ones(api: APIClient) -> None:
@@ -210,3 +221,123 @@ def test_pages_outside_the_api_stay_what_they_are() -> None:
     response = edge(request)
 
     assert (response.status_code, response["Content-Type"]) == (411, "text/plain")
+
+
+def test_who_may_be_called_what(api: APIClient) -> None:
+    """Nobody's own address is another address: what stands beside it cannot be a name."""
+    creates = {
+        "customer_id": ("/v1/customers", {"name": "X"}, "id"),
+        "code": (
+            "/v1/campaigns",
+            {"name": "X", "trigger": "CODE", "kind": "PROMO", "amount": "1", "currency": "USD"},
+            "code",
+        ),
+    }
+    literals = {
+        (name, word)
+        for route in OWN
+        for before, name in re.findall(r"^(.*?)<str:(\w+)>", route.template)
+        for word in (
+            other.template.removeprefix(before).split("/")[0]
+            for other in OWN
+            if other.template.startswith(before)
+        )
+        if "<" not in word
+    }
+    assert ("customer_id", "top-ups") in literals
+    for name, word in literals | {("customer_id", "."), ("customer_id", "..")}:
+        path, terms, member = creates[name]
+        problem = api.post(path, {**terms, member: word}).json()
+        assert (problem["status"], problem["errors"][0]["pointer"]) == (422, f"/{member}"), word
+
+
+def test_times_that_cannot_be_reckoned_with(api: APIClient) -> None:
+    far = ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "0026-01-01T00:00:00Z"]
+    far += ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00", "2200-01-01T00:00:00Z"]
+    bodies: list[tuple[str, str, dict[str, Any]]] = [
+        ("/v1/test-clocks", "now", {}),
+        (f"/v1/test-clocks/{NOWHERE}/advance", "now", {}),
+        ("/v1/subscriptions", "starts_at", {"customer_id": "cust_1", "offering": "o"}),
+        ("/v1/settlements/run", "as_of", {}),
+        ("/v1/usage/debit", "occurred_at", {"customer_id": "c", "metric": "m", "quantity": 1}),
+        ("/v1/tax-rates", "valid_from", {"name": "x", "country": "DE", "percent": "19"}),
+        ("/v1/campaigns", "starts_at", {"code": "c", "name": "C", "trigger": "CODE"}),
+        ("/v1/campaigns", "ends_at", {"code": "c", "name": "C", "trigger": "CODE"}),
+        ("/v1/rate-plans/p/backtest", "from", {"to": "2026-01-01T00:00:00Z"}),
+        ("/v1/rate-plans/p/backtest", "to", {"from": "2026-01-01T00:00:00Z"}),
+    ]
+    queries = [
+        "/v1/wallets/cust_1?as_of=", "/v1/usage?customer_id=cust_1&from=",
+        "/v1/usage?customer_id=cust_1&to=", "/v1/ledger/entries?from=", "/v1/ledger/entries?to=",
+        "/v1/ledger/entries?recorded_until=", "/v1/ledger/reports/trial-balance?recorded_until=",
+    ]  # fmt: skip
+    days = [
+        "/v1/ledger/trial-balance?as_of=", "/v1/ledger/entries?accounting_date=",
+        "/v1/ledger/entries?accounting_from=", "/v1/ledger/entries?accounting_to=",
+        "/v1/ledger/reports/trial-balance?as_of=",
+    ]  # fmt: skip
+    for moment in far:
+        for path, member, body in bodies:
+            problem = is_problem(
+                api.post(path, {**body, member: moment}), 422, "out_of_range", (path, moment)
+            )
+            assert problem["errors"][0]["pointer"] == f"/{member}"
+        for query in queries:
+            is_problem(api.get(query + quote(moment)), 422, "out_of_range", (query, moment))
+        for query in days:
+            is_problem(api.get(query + moment[:10]), 422, "out_of_range", (query, moment))
+    for period in ("0001-01", "9999-12", "2026-13", "2026-00", "x"):
+        assert api.get(f"/v1/ledger/reports/trial-balance?period={period}").status_code == 422
+
+
+def fields_of(serializer: serializers.BaseSerializer[Any]) -> Any:
+    """Every field of a request, at every depth."""
+    for name, field in getattr(serializer, "fields", {}).items():
+        yield serializer, name, field
+        inner = getattr(field, "child", field)
+        yield from fields_of(inner)
+        if inner is not field:
+            yield serializer, f"{name}[]", inner
+
+
+def strict(base: type[StrictSerializer] = StrictSerializer) -> Any:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from strict(kind)
+
+
+def test_every_request_is_bounded() -> None:
+    """Times, texts, lists, whole numbers and free objects: each field has a limit of its own."""
+    unbounded = (
+        serializers.DateTimeField, serializers.DateField, serializers.JSONField,
+        serializers.DictField, serializers.FloatField, serializers.DecimalField,
+    )  # fmt: skip
+    kinds = set(strict())
+    assert len(kinds) > 25
+    for kind in kinds:
+        for owner, name, field in fields_of(kind()):
+            where = (type(owner).__name__, name)
+            assert type(field) not in unbounded, where
+            if isinstance(field, serializers.CharField | serializers.ListField):
+                assert field.max_length is not None, where
+            if isinstance(field, serializers.IntegerField):
+                assert field.max_value is not None, where
+            assert not isinstance(field, serializers.ListSerializer), where
+
+
+def test_a_lot_of_the_other_mode_is_like_none(api: APIClient) -> None:
+    theirs = CreditLot.objects.get(book__key="cust_live").pk
+    entry = Entry.objects.filter(book__key="cust_live").latest("sequence").pk
+    for name, other in (("lot", theirs), ("entry", entry)):
+        address = f"/v1/wallets/cust_1/movements?{name}="
+        found, absent = api.get(f"{address}{other}"), api.get(f"{address}{NOWHERE}")
+        assert (found.status_code, found.content) == (200, absent.content)
+
+
+def test_readiness_says_nothing_about_the_machine(client: Client) -> None:
+    failure = OperationalError('connection to server at "10.0.0.7", port 5432 failed')
+    with patch.object(health, "MigrationExecutor", side_effect=failure):
+        response = client.get("/readyz")
+
+    assert response.status_code == 503
+    assert response.json()["reason"] == "database"

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from aforo.access.models import Scope
-from aforo.api.fields import CurrencyField, DecimalField, TimeField
+from aforo.api.fields import CurrencyField, DecimalField, ExpiryField
 from aforo.api.idempotency import required_key
 from aforo.api.views import ApiView
 from pricing.models import Kind
@@ -21,6 +21,7 @@ from wallets.api.shapes import (
     KeyedBody,
     MoneyOrUnits,
     reply,
+    resolve_expiry,
 )
 from wallets.models import Source
 
@@ -28,7 +29,7 @@ from wallets.models import Source
 class GrantBody(MoneyOrUnits):
     customer_id = CustomerIdField()
     kind = serializers.ChoiceField(choices=[Kind.PROMO, Kind.BONUS])
-    expires_at = TimeField(required=False, allow_null=True)
+    expires_at = ExpiryField(required=False, allow_null=True)
     priority = serializers.IntegerField(min_value=0, max_value=32_767, default=100)
     reason = serializers.CharField(max_length=500)
     source = serializers.ChoiceField(  # type: ignore[assignment]
@@ -56,6 +57,7 @@ class GrantView(ApiView):
     def post(self, request: Request) -> HttpResponse:
         """Give promo or bonus credits."""
         body = self.read(GrantBody, request)
+        resolve_expiry(body, livemode=self.livemode)
         key = required_key(request, body.pop("idempotency_key", None))
         return reply(services.grant(livemode=self.livemode, key=key, **body))
 

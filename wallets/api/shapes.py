@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.http import HttpResponse
 from rest_framework import serializers
 
-from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
+from aforo.api.fields import CurrencyField, DecimalField, ExpiryField, StrictSerializer
 from aforo.api.idempotency import respond
 from aforo.errors import DomainError
+from ledger import services as ledger
 from pricing.models import Kind
+from wallets import audience
 from wallets.engine import Result
 
 
@@ -106,6 +110,18 @@ class IssuedAnswer(MeasuredAnswer):
     lots = LotAnswer(many=True)
     entry = serializers.UUIDField(allow_null=True)
     invoice = serializers.CharField(required=False)
+
+
+def resolve_expiry(body: dict[str, Any], *, livemode: bool) -> None:
+    """Put the end of the day in the customer's zone where `expires_at` is a day alone.
+
+    Raises: UnknownCustomer.
+    """
+    read = body.get("expires_at")
+    if isinstance(read, date) and not isinstance(read, datetime):
+        book = ledger.get_book(livemode=livemode, key=body["customer_id"])
+        zone = ZoneInfo(audience.traits_of([book])[book.pk].zone)
+        body["expires_at"] = ExpiryField.moment_of(read, zone)
 
 
 def reply(result: Result) -> HttpResponse:

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import Scope
-from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer, TimeField
+from aforo.api.fields import CurrencyField, DecimalField, ExpiryField, StrictSerializer
 from aforo.api.idempotency import required_key
 from aforo.api.views import ApiView
 from wallets import reads, services
@@ -25,6 +25,7 @@ from wallets.api.shapes import (
     LotAnswer,
     MoneyOrUnits,
     reply,
+    resolve_expiry,
 )
 from wallets.models import AutoRefill, Dispute, TopUp
 
@@ -51,7 +52,7 @@ class TopUpBody(KeyedBody):
     currency = CurrencyField()
     payment = PaymentBody(required=False)
     bonus = BonusBody(required=False)
-    expires_at = TimeField(required=False, allow_null=True)
+    expires_at = ExpiryField(required=False, allow_null=True)
 
 
 class TopUpAnswer(serializers.ModelSerializer[TopUp]):
@@ -116,6 +117,7 @@ class TopUpsView(ApiView, generics.ListAPIView[TopUp]):
     def post(self, request: Request) -> HttpResponse:
         """Buy cash credits, with the bonus that comes with them; 202 while the payment waits."""
         body = self.read(TopUpBody, request)
+        resolve_expiry(body, livemode=self.livemode)
         key = required_key(request, body.pop("idempotency_key", None))
         payment, bonus = body.pop("payment", None), body.pop("bonus", None)
         return reply(

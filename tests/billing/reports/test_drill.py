@@ -157,8 +157,8 @@ class TestApi:
             ("trial-balance?customer_id=a%00b", 422, None),
             ("trial-balance?period=x", 422, "invalid_period"),
             ("trial-balance?format=pdf", 422, None),
-            ("trial-balance?perid=2026-01", 422, "unknown_field"),
-            ("trial-balance?as_of=9999-12-31", 422, "invalid_date"),
+            ("trial-balance?perid=2026-01", 422, "unknown_filter"),
+            ("trial-balance?as_of=9999-12-31", 422, "out_of_range"),
             ("trial-balance?recorded_until=now", 422, None),
         ],
     )
