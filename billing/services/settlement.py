@@ -18,7 +18,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
-from aforo.errors import NotFound
+from aforo.errors import InvariantBroken, NotFound
 from aforo.money import ZERO
 from aforo.periods import Period
 from billing import pipeline
@@ -70,16 +70,30 @@ def due_at(subscription: Subscription) -> datetime:
 
 
 def settle_book(
-    *, book_id: int, until: datetime, issued_at: datetime, run_id: UUID | None = None
+    *,
+    book_id: int,
+    until: datetime,
+    issued_at: datetime,
+    run_id: UUID | None = None,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> int:
     """Settle every cycle of one customer that is due at `until`, in the order of their ends.
 
-    Commits cycle by cycle, each under the run's name; repeating changes nothing. Gives the number
-    of cycles settled.
+    Commits cycle by cycle, each under the run's name; repeating changes nothing. After each one,
+    `goes_on` may stop it. Returns the number of cycles settled.
+
+    Raises: InvariantBroken when a cycle that was worked on is due as before.
     """
     settled = 0
+    worked = set[tuple[UUID, int, datetime]]()
     while due := _first_due(book_id, until):
+        cycle = (due.pk, due.cycle, due.current_ends_at)
+        if cycle in worked:
+            raise InvariantBroken(f"Cycle {due.cycle} of the subscription {due.pk} stays due.")
+        worked.add(cycle)
         settled += settle_cycle(subscription=due, now=issued_at, run_id=run_id)
+        if not goes_on():
+            return settled
     if not settled:
         # Whoever settled them before may have been killed on the way.
         invoices.finalize_drafts(book_id=book_id, now=issued_at)
