@@ -38,7 +38,9 @@ def bring_up_to(*, until: datetime) -> int:
 def burn_and_accrue(book: Book, until: datetime, counted: Counted = NOTHING) -> None:
     """Burn what credits cover of the open cycles, and accrue the rest (DECISIONS 27)."""
     for subscription, draft in burning.burn_through(book=book, until=until, counted=counted):
-        if subscription.billing_mode != BillingMode.PREPAID:
+        # A cycle that is over is settled before the month can be closed, not accrued.
+        is_open = subscription.current_ends_at > until
+        if is_open and subscription.billing_mode != BillingMode.PREPAID:
             accrue(book=book, subscription=subscription, draft=draft, until=until)
 
 

@@ -197,8 +197,9 @@ def rolled_generations(subscription: Subscription, cycle: int) -> dict[str, list
             subscription=subscription.pk,
             cycle=cycle - 1,
             kind=SettlementKind.CYCLE,
-            status=SettlementStatus.SETTLED,
-        ).first()
+        )
+        .exclude(status=SettlementStatus.VOIDED)
+        .first()
     )
     found = last.rolled_on if last else {}
     return {code: [Decimal(quantity) for quantity in rolled] for code, rolled in found.items()}

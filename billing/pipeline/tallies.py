@@ -13,11 +13,12 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Exists, OuterRef, Q
 
 from aforo import money
 from aforo.money import ZERO
 from aforo.periods import Period
-from billing.models import Subscription, UsageTally
+from billing.models import Settlement, SettlementStatus, Subscription, UsageEvent, UsageTally
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import MetricUsage
 from pricing import services as pricing
@@ -96,6 +97,17 @@ def _go_on(
     return MetricUsage(money.to_books(quantity), events)
 
 
+def count_unread(*, subscription: Subscription, metric: Metric, at_most: int) -> int:
+    """Count the events of a metric that `usage_so_far` reads up to the cycle's end, or a limit."""
+    kept = latest(subscription=subscription).get(metric.pk)
+    since, ends_at = subscription.current_starts_at, subscription.current_ends_at
+    events = Q(counted_at__gte=since if kept is None else kept.through, counted_at__lt=ends_at)
+    if kept is not None:
+        events |= Q(behind__gte=kept.pk, counted_at__gte=since, counted_at__lt=kept.through)
+    found = UsageEvent.objects.filter(events, book=subscription.customer_id, metric=metric)
+    return found[:at_most].count()
+
+
 def count(*, tally: UsageTally, metric: Metric) -> None:
     """Count what a tally holds, going on from the one before it, which is then forgotten.
 
@@ -108,7 +120,14 @@ def count(*, tally: UsageTally, metric: Metric) -> None:
         subscription, metric, tally.through, base, before=tally.pk
     )
     tally.save(update_fields=["total", "events", "deciding"])
-    UsageTally.objects.filter(book=tally.book_id, metric=metric, pk__lt=tally.pk).delete()
+    # Those of cycles that wait to be settled are still gone on from.
+    waiting = Settlement.objects.filter(
+        subscription=OuterRef("subscription"),
+        starts_at=OuterRef("starts_at"),
+        status=SettlementStatus.SEALED,
+    )
+    older = UsageTally.objects.filter(book=tally.book_id, metric=metric, pk__lt=tally.pk)
+    older.filter(Q(starts_at=tally.starts_at) | ~Exists(waiting)).delete()
 
 
 def _add_up(

@@ -24,7 +24,7 @@ from billing.models import Settlement, Subscription
 from billing.pipeline import load, paid, proration, showing, tallies
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft, MetricUsage
-from billing.services import cycles, subscriptions
+from billing.services import cycles, subscriptions, waiting
 from ledger import services as ledger
 from ledger.models import Book, Event
 from wallets import reads
@@ -101,11 +101,24 @@ def _part(subscription: Subscription, until: datetime, received_by: datetime | N
 
 
 def open_cycles(*, book: Book, at: datetime) -> list[Subscription]:
-    """Give the live subscriptions whose open cycle began before a moment, the oldest first."""
+    """Return the live subscriptions whose open cycle began before a moment, the oldest first, after
+    the cycles behind those that wait to be settled.
+    """
     live = Subscription.objects.filter(
         customer=book.pk, status__in=subscriptions.RUNNING, current_starts_at__lt=at
     ).select_related("customer__book", "version__plan", "offering")
-    return list(live.order_by("starts_at", "created_at", "pk"))
+    running = live.order_by("starts_at", "created_at", "pk")
+    return [*waiting.behind(book_id=book.pk, before=at), *running]
+
+
+def payers(subscription: Subscription, at: datetime) -> Callable[[CreditLot], bool]:
+    """Name the lots that pay for a cycle at a moment: those alive then, but for a cycle that is
+    over those that lived through it.
+    """
+    ends_at = subscription.current_ends_at
+    if ends_at > at:
+        return lambda lot: reads.is_alive(lot, at)
+    return lambda lot: lot.effective_at <= at and load.pays_for_cycle(lot, ends_at)
 
 
 def forecast(
@@ -168,7 +181,7 @@ def burn_through(
                 book,
                 subscription,
                 until=before,
-                pays=lambda lot: reads.is_alive(lot, until),
+                pays=payers(subscription, until),
                 may_lower=lambda lot: is_now,
                 counted=counted,
             ),
@@ -192,6 +205,38 @@ def lapse(*, book: Book, until: datetime, counted: Counted = NOTHING) -> int:
     lapsed = lapse_through(book=book, limit=limit, counted=counted)
     wallets.release_due(book=book, until=held_back)
     return lapsed
+
+
+def count_ended(*, subscription: Subscription, is_closed: bool) -> Counted:
+    """Add up, before the book is locked, what `burn_ended` will ask for."""
+    part = _ended(subscription, is_closed=is_closed)
+    return {part: _add_up(subscription, part)}
+
+
+def burn_ended(
+    *, book: Book, subscription: Subscription, is_closed: bool, counted: Counted = NOTHING
+) -> Draft:
+    """Burn the metered usage of an open cycle that is over from the lots that lived through it.
+
+    Where late usage may still come, what was received by the end counts, whenever this runs. The
+    book must be locked.
+    """
+    ends_at = subscription.current_ends_at
+    return _burn(
+        book,
+        subscription,
+        until=ends_at,
+        pays=lambda lot: load.pays_for_cycle(lot, ends_at),
+        may_lower=lambda lot: True,
+        received_by=_ended(subscription, is_closed=is_closed).received_by,
+        counted=counted,
+    )
+
+
+def _ended(subscription: Subscription, *, is_closed: bool) -> Part:
+    ends_at = subscription.current_ends_at
+    received_by = None if is_closed else ends_at
+    return _part(subscription, ends_at, received_by)
 
 
 def _held_back(book: Book, until: datetime) -> datetime:
@@ -248,7 +293,7 @@ def pay_with_returned(book: Book, expired_at: datetime, at: datetime) -> bool:
             book,
             subscription,
             until=now + MICROSECOND,
-            pays=lambda lot: reads.is_alive(lot, now),
+            pays=payers(subscription, now),
             may_lower=lambda lot: True,
             occurred_at=now,
             counted=NOTHING,
@@ -305,7 +350,7 @@ def _burn(
     entry = journal.entry(
         book=book,
         event=Event.USAGE_BURNED,
-        occurred_at=occurred_at or until,
+        occurred_at=occurred_at or min(until, subscription.current_ends_at),
         document={
             "subscription": str(subscription.pk),
             "cycle": str(subscription.cycle),

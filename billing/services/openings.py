@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from aforo.periods import Period
@@ -12,15 +13,24 @@ from billing.services import invoices, statements
 from ledger.models import Book
 from pricing.models import BillingMode, Timing
 from wallets import reads
+from wallets.models import CreditLot
 
 
 def open_cycle(
-    *, book: Book, subscription: Subscription, part: Period, full: Period, now: datetime
+    *,
+    book: Book,
+    subscription: Subscription,
+    part: Period,
+    full: Period,
+    now: datetime,
+    pays: Callable[[CreditLot], bool] | None = None,
+    issued_at: datetime | None = None,
 ) -> bool:
     """Bill the fees in advance for `part` of the open cycle's `full` period, through the ten
     stages; tell whether they are paid or on an invoice.
 
-    PREPAID credits alive now that do not cover them change nothing. The book must be locked.
+    The lots alive now pay, or those that `pays` names; PREPAID credits that do not cover them
+    change nothing. An invoice is dated `issued_at`, else now. The book must be locked.
     """
     if not subscription.version.charges.filter(timing=Timing.ADVANCE).exists():
         return True
@@ -43,7 +53,7 @@ def open_cycle(
         usage={},
         full_period=full,
         until=now,
-        pays=lambda lot: reads.is_alive(lot, now),
+        pays=pays or (lambda lot: reads.is_alive(lot, now)),
     )
     draft = pipeline.run(advance.of_opening(loaded))
     if subscription.billing_mode == BillingMode.PREPAID and draft.arrears > 0:
@@ -56,5 +66,5 @@ def open_cycle(
         invoice = invoices.draft_invoice(
             customer=subscription.customer, settlement=opening, draft=draft
         )
-        invoices.finalize(invoice_id=invoice.pk, now=now)
+        invoices.finalize(invoice_id=invoice.pk, now=issued_at or now)
     return True

@@ -9,7 +9,6 @@ from aforo.money import ZERO
 from billing.pipeline import paid
 from billing.services import burning
 from ledger.models import Book
-from wallets import reads
 from wallets.models import CreditLot
 
 
@@ -25,7 +24,7 @@ def pending(*, book: Book, now: datetime) -> dict[str, Decimal]:
             book=book,
             subscription=subscription,
             until=until,
-            pays=lambda lot: reads.is_alive(lot, now),
+            pays=burning.payers(subscription, now),
         )
         before = paid.by_lot(settlement=burning.stand_in(subscription))
         after = paid.targets(draft)

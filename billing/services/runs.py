@@ -26,8 +26,10 @@ from django.db.models import (
 from aforo.errors import (
     Busy,
     Conflict,
+    DomainError,
     FieldError,
     Invalid,
+    InvariantBroken,
     NotFound,
 )
 from billing import locks
@@ -38,8 +40,7 @@ from billing.models import (
     SettlementRunItem,
     Subscription,
 )
-from billing.services import settlement, subscriptions
-from billing.services.isolation import Failure, drop_lost_connection, reason_of
+from billing.services import settlement, subscriptions, waiting
 from ledger import services as ledger
 from ledger.models import Book
 
@@ -55,7 +56,6 @@ HEARTBEAT = timedelta(seconds=5)
 MAX_ATTEMPTS = 3
 # As many failures are listed on a run; its items hold all of them.
 MAX_FAILURES = 1_000
-STEP = "settlement"
 _FINISHED = [RunItemStatus.DONE, RunItemStatus.FAILED]
 
 
@@ -97,32 +97,33 @@ def _end(run: SettlementRun, now: datetime, *, abandoned: bool = False) -> None:
     run.status = RunStatus.DONE
     run.finished_at = now
     if abandoned:
-        abandonment = {"customer_id": "", "step": STEP, "reason": "the run was abandoned"}
-        run.failures = [*run.failures, abandonment]
+        run.failures = [*run.failures, {"customer_id": "", "reason": "the run was abandoned"}]
     run.save(update_fields=["status", "finished_at", "settled", "failed", "failures"])
 
 
 def due_books(*, run: SettlementRun) -> QuerySet[Book]:
-    """Give the books with a cycle that is due, customers on a test clock judged by their clock."""
+    """Return the books with a cycle that is over, or one behind it whose grace is, customers on a
+    test clock judged by their clock.
+    """
+    over = Subscription.objects.filter(status__in=subscriptions.RUNNING).filter(
+        Q(current_ends_at__lte=run.as_of, customer__book__test_clock=None)
+        | Q(current_ends_at__lte=F("customer__book__test_clock__now"))
+    )
     grace = ExpressionWrapper(
-        F("version__grace_hours") * Value(timedelta(hours=1)), output_field=DurationField()
+        F("subscription__version__grace_hours") * Value(timedelta(hours=1)),
+        output_field=DurationField(),
     )
-    over = (
-        Subscription.objects.filter(status__in=subscriptions.RUNNING)
-        .annotate(
-            due_at=ExpressionWrapper(F("current_ends_at") + grace, output_field=DateTimeField())
-        )
+    behind = (
+        waiting.settlements()
+        .annotate(due_at=ExpressionWrapper(F("ends_at") + grace, output_field=DateTimeField()))
         .filter(
-            # The index is on the end, and nothing is due before it.
-            Q(
-                current_ends_at__lte=run.as_of,
-                due_at__lte=run.as_of,
-                customer__book__test_clock=None,
-            )
-            | Q(due_at__lte=F("customer__book__test_clock__now"))
+            Q(due_at__lte=run.as_of, book__test_clock=None)
+            | Q(due_at__lte=F("book__test_clock__now"))
         )
     )
-    books = Book.objects.filter(livemode=run.livemode, pk__in=over.values("customer"))
+    books = Book.objects.filter(
+        Q(pk__in=over.values("customer")) | Q(pk__in=behind.values("book")), livemode=run.livemode
+    )
     if run.book_id is not None:
         books = books.filter(pk=run.book_id)
     return books.order_by("pk")
@@ -203,13 +204,15 @@ def _settle_item(item: SettlementRunItem, clock: settlement.Clock) -> None:
     except (Busy, OperationalError) as error:
         again = item.attempts < MAX_ATTEMPTS
         status = RunItemStatus.PENDING if again else RunItemStatus.FAILED
-        reason = reason_of(error)
-        logger.warning("Settling %s: %s", book.key, reason)
-        drop_lost_connection()
+        reason = f"busy: {error}"
+        logger.warning("%s is busy: %s", book.key, error)
+    except (DomainError, InvariantBroken) as error:
+        status, reason = RunItemStatus.FAILED, str(error)
+        logger.exception("Settling %s failed", book.key)
     except Exception as error:
-        # It may not stop the others; the log has the trace.
-        status, reason = RunItemStatus.FAILED, reason_of(error)
-        logger.exception("Settling %s failed: %s", book.key, reason)
+        # Nothing is known about it, so it may not stop the others; the log has the trace.
+        status, reason = RunItemStatus.FAILED, f"unexpected: {type(error).__name__}"
+        logger.exception("Settling %s failed", book.key)
     # Only while the claim is still ours: after its lease somebody else may have finished.
     SettlementRunItem.objects.filter(
         pk=item.pk, status=RunItemStatus.CLAIMED, claimed_at=item.claimed_at
@@ -242,18 +245,10 @@ def _tally(run: SettlementRun) -> SettlementRun:
         failed = run.items.filter(status=RunItemStatus.FAILED).order_by("pk")
         run.settled, run.failed = run.settlements.count(), failed.count()
         run.failures = [
-            {"customer_id": key, "step": STEP, "reason": reason}
+            {"customer_id": key, "reason": reason}
             for key, reason in failed.values_list("book__key", "reason")[:MAX_FAILURES]
         ]
     return run
-
-
-def failures_of(run: SettlementRun) -> list[Failure]:
-    """Return whom a run could not settle, and why."""
-    return [
-        Failure(failure["customer_id"], STEP, failure["reason"], run.livemode)
-        for failure in run.failures
-    ]
 
 
 def stale_runs(*, now: datetime) -> list[UUID]:

@@ -1,30 +1,28 @@
 """Settle cycles: seal, read, run the ten stages, open the next cycle; each cycle exactly once.
 
-A cycle is sealed in a short transaction of its own under the exclusive lock (DECISIONS 13). Its
+A cycle is sealed in a short transaction of its own under the exclusive lock (see `sealing`). Its
 usage, immutable from then on, is added up without a lock, and so is what arrived late or has to be
 burned before a lot lapses. The stages run under the book's lock, together with everything they
 change: burns, invoice, entries, the next cycle and its credits.
-Killed between the two, the next call goes on from the sealed cycle.
+Killed between the two, the next call goes on from the sealed cycle. A plan's grace, or a request
+that may not wait, opens the next cycle first (see `next_cycle`); then only the rest is done here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
 
-from aforo.errors import InvariantBroken, NotFound
-from aforo.money import ZERO
+from aforo.errors import NotFound
 from aforo.periods import Period
 from billing import pipeline
 from billing.models import (
     Settlement,
-    SettlementKind,
     SettlementStatus,
     Subscription,
     SubscriptionStatus,
@@ -38,14 +36,16 @@ from billing.services import (
     fees,
     invoices,
     late,
+    next_cycle,
     prepayment,
+    sealing,
     statements,
     subscriptions,
+    waiting,
 )
 from ledger import services as ledger
 from ledger.models import Book
 from pricing import services as pricing
-from pricing.terms import IncludedQuota, rolled_generations
 from wallets import services as wallets
 
 Clock = Callable[[], datetime]
@@ -55,45 +55,35 @@ class UnknownSettlement(NotFound):
     default_code = "unknown_settlement"
 
 
-def _first_due(book_id: int, until: datetime) -> Subscription | None:
-    """Find the cycle of a customer that is due and ends first."""
+def first_over(*, book_id: int, until: datetime) -> Subscription | None:
+    """Return the open cycle of a customer that is over by a moment and ended first, if any."""
     ended = Subscription.objects.filter(
         customer=book_id, status__in=subscriptions.RUNNING, current_ends_at__lte=until
     ).select_related("version")
-    cycles_over = ended.order_by("current_ends_at", "created_at", "pk")
-    return next((cycle for cycle in cycles_over if due_at(cycle) <= until), None)
-
-
-def due_at(subscription: Subscription) -> datetime:
-    """Give when the open cycle is settled: its end plus the plan's grace."""
-    return subscription.current_ends_at + timedelta(hours=subscription.version.grace_hours)
+    return ended.order_by("current_ends_at", "created_at", "pk").first()
 
 
 def settle_book(
-    *,
-    book_id: int,
-    until: datetime,
-    issued_at: datetime,
-    run_id: UUID | None = None,
-    goes_on: Callable[[], bool] = lambda: True,
+    *, book_id: int, until: datetime, issued_at: datetime, run_id: UUID | None = None
 ) -> int:
-    """Settle every cycle of one customer that is due at `until`, in the order of their ends.
+    """Settle every cycle of one customer that is due at `until`, and begin the cycles that follow
+    those that are over, in the order in which this falls due.
 
-    Commits cycle by cycle, each under the run's name; repeating changes nothing. After each one,
-    `goes_on` may stop it. Returns the number of cycles settled.
-
-    Raises: InvariantBroken when a cycle that was worked on is due as before.
+    Commits cycle by cycle, each under the run's name; repeating changes nothing. Return the number
+    of cycles settled.
     """
     settled = 0
-    worked = set[tuple[UUID, int, datetime]]()
-    while due := _first_due(book_id, until):
-        cycle = (due.pk, due.cycle, due.current_ends_at)
-        if cycle in worked:
-            raise InvariantBroken(f"Cycle {due.cycle} of the subscription {due.pk} stays due.")
-        worked.add(cycle)
-        settled += settle_cycle(subscription=due, now=issued_at, run_id=run_id)
-        if not goes_on():
-            return settled
+    while True:
+        over = first_over(book_id=book_id, until=until)
+        late_until = until if over is None else over.current_ends_at
+        if due := waiting.first_due(book_id=book_id, until=late_until):
+            settled += settle_waiting(settlement=due, now=issued_at, run_id=run_id)
+        elif over is None:
+            break
+        elif over.version.grace_hours == 0:
+            settled += settle_cycle(subscription=over, now=issued_at, run_id=run_id)
+        else:
+            next_cycle.begin(subscription=over, now=issued_at)
     if not settled:
         # Whoever settled them before may have been killed on the way.
         invoices.finalize_drafts(book_id=book_id, now=issued_at)
@@ -114,14 +104,29 @@ def settle_cycle(
     run_id: UUID | None = None,
     is_locked: bool = False,
 ) -> bool:
-    """Settle a subscription's open cycle, which is over; tell whether this call did it.
+    """Settle a subscription's open cycle, which is over, and begin the next; return whether this
+    call did it.
 
     For a caller who holds the book already, `is_locked`, it goes on from the cycle's tallies; else
     all its events are added up, without the lock.
     """
-    settlement = _seal(subscription, now)
-    if settlement is None:
-        return False
+    settlement = sealing.seal(subscription, now)
+    return settlement is not None and _settle(
+        settlement, now=now, run_id=run_id, is_locked=is_locked
+    )
+
+
+def settle_waiting(
+    *, settlement: Settlement, now: datetime, run_id: UUID | None = None, is_locked: bool = False
+) -> bool:
+    """Settle a cycle behind the open one, as `settle_cycle` does: from the lots that lived through
+    it, not from what the next cycle's plan gave.
+    """
+    sealing.close_usage(settlement)
+    return _settle(settlement, now=now, run_id=run_id, is_locked=is_locked)
+
+
+def _settle(settlement: Settlement, *, now: datetime, run_id: UUID | None, is_locked: bool) -> bool:
     usage = _so_far(settlement) if is_locked else usages.read_usage(settlement=settlement)
     late_usage = late.read_late(settlement=settlement)
     counted = burning.count_ahead(book_id=settlement.book_id, limit=settlement.ends_at)
@@ -144,14 +149,17 @@ def settle_cycle(
             draft=draft,
             now=now,
             next_period=cycles.period_of(current, settlement.cycle + 1),
-            rolled_on=rolled_on(
+            rolled_on=next_cycle.rolled_on(
                 came=load.rolled_generations(current, settlement.cycle), draft=draft
             ),
         )
         if draft.billing_mode != "PREPAID" and draft.lines:
             invoices.draft_invoice(customer=current.customer, settlement=settlement, draft=draft)
         _set_state(book, current, draft)
-        _go_on(book, current, settlement, counted)
+        if _is_behind(current, settlement):
+            _catch_up(book, current, settlement, counted)
+        else:
+            _go_on(book, current, settlement, counted)
     if draft.billing_mode == "PREPAID":
         statements.number_statements(book_id=settlement.book_id)
     else:
@@ -159,8 +167,14 @@ def settle_cycle(
     return True
 
 
+def _is_behind(current: Subscription, settlement: Settlement) -> bool:
+    """Return whether the cycle that is settled is no longer the open one."""
+    return current.cycle != settlement.cycle or current.status == SubscriptionStatus.CANCELLED
+
+
 def _so_far(settlement: Settlement) -> dict[str, MetricUsage]:
-    return tallies.usage_so_far(subscription=settlement.subscription, until=settlement.ends_at)
+    ended = waiting.rewound(settlement)
+    return tallies.usage_so_far(subscription=ended, until=settlement.ends_at)
 
 
 def _priced(
@@ -182,36 +196,15 @@ def _priced(
     )
     loaded = replace(loaded, late=late.adjustments(book=book, found=late_usage))
     ahead = advance.charged_ahead(load.charge_terms(pricing.charges_of(current.version)))
-    if _stops(current, settlement):
+    is_behind = _is_behind(current, settlement)
+    if is_behind or next_cycle.ends_with(current, settlement.ends_at):
         ahead = ()
     draft = pipeline.run(advance.of_cycle(loaded, ahead))
+    if is_behind:
+        # The cycle after it has asked for its fees when it began.
+        return draft
     current.is_fee_due = draft.billing_mode == "PREPAID" and bool(ahead) and draft.arrears > 0
     return pipeline.run(advance.of_cycle(loaded, ())) if current.is_fee_due else draft
-
-
-def rolled_on(*, came: Mapping[str, list[Decimal]], draft: Draft) -> dict[str, list[Decimal]]:
-    """Give what of each charge's included quantity the next cycle takes over (DECISIONS 38), of its
-    own and of what `came` into this one.
-    """
-    taken = {}
-    for demand in draft.demands:
-        code, terms = demand.charge.code, demand.charge.terms
-        if isinstance(terms, IncludedQuota):
-            rolled = came.get(code, [])
-            taken[code] = rolled_generations(
-                terms.rollover,
-                own=draft.quotas.get(code, ZERO) - sum(rolled, ZERO),
-                rolled=rolled,
-                used=demand.included,
-            )
-    return {code: rolled for code, rolled in taken.items() if rolled}
-
-
-def _stops(current: Subscription, settlement: Settlement) -> bool:
-    """Tell whether a cycle is the last one, or the last before a pause."""
-    return current.paused_at == settlement.ends_at or (
-        current.cancel_at is not None and current.cancel_at <= settlement.ends_at
-    )
 
 
 def _stop(book: Book, current: Subscription, at: datetime, counted: burning.Counted) -> None:
@@ -252,6 +245,8 @@ def _set_state(book: Book, current: Subscription, draft: Draft) -> None:
 
     A shortfall of the minimum spend is owed, but it does not suspend (DECISIONS 17).
     """
+    if current.status == SubscriptionStatus.CANCELLED:
+        return
     if draft.arrears > draft.commitment or current.is_fee_due:
         status = SubscriptionStatus.SUSPENDED
     elif current.status == SubscriptionStatus.SUSPENDED and not prepayment.owes(current):
@@ -259,39 +254,6 @@ def _set_state(book: Book, current: Subscription, draft: Draft) -> None:
     else:
         return
     subscriptions.set_status(book=book, subscription=current, status=status)
-
-
-def _seal(subscription: Subscription, now: datetime) -> Settlement | None:
-    """Close the open cycle to usage, under the exclusive lock; None when it is no longer due."""
-    with transaction.atomic():
-        ledger.lock_book(book_id=subscription.customer_id, exclusive=True)
-        current = _read(subscription.pk)
-        if current.cycle != subscription.cycle:
-            return None
-        full = cycles.period_of(current, current.cycle)
-        of_cycle = current.settlements.filter(cycle=current.cycle, kind=SettlementKind.CYCLE)
-        sealed = of_cycle.exclude(status=SettlementStatus.VOIDED).first()
-        settlement = sealed or Settlement.objects.create(
-            subscription=current,
-            cycle=current.cycle,
-            book_id=current.customer_id,
-            starts_at=current.current_starts_at,
-            ends_at=current.current_ends_at,
-            full_starts_at=full.starts_at,
-            full_ends_at=full.ends_at,
-            sealed_at=now,
-            currency=current.version.plan.currency,
-            billing_mode=current.billing_mode,
-        )
-        settlement.subscription = current
-        current.usage_closed_through = current.current_ends_at
-        current.save(update_fields=["usage_closed_through"])
-        return settlement
-
-
-def _read(subscription_id: UUID) -> Subscription:
-    found = Subscription.objects.select_related("customer__book", "version__plan", "offering")
-    return found.get(pk=subscription_id)
 
 
 def _read_again(sealed: Subscription) -> Subscription:
@@ -303,14 +265,25 @@ def _read_again(sealed: Subscription) -> Subscription:
     return fresh
 
 
+def _catch_up(
+    book: Book, subscription: Subscription, settlement: Settlement, counted: burning.Counted
+) -> None:
+    """Do what waited for a cycle behind the open one: lapses, and credits held back for arrears."""
+    burning.lapse(book=book, until=settlement.ends_at, counted=counted)
+    subscriptions.issue_plan_credits(
+        book=book, subscription=subscription, at=subscription.current_starts_at
+    )
+
+
 def _go_on(
     book: Book, subscription: Subscription, settlement: Settlement, counted: burning.Counted
 ) -> None:
     """Do what is due after Settle: the next cycle, fees earned, rollover, lapses, its credits."""
-    if _stops(subscription, settlement):
+    if next_cycle.ends_with(subscription, settlement.ends_at):
         _stop(book, subscription, settlement.ends_at, counted)
         return
     cycles.open_next_cycle(subscription)
+    subscriptions.refresh_rules(book=book)
     fees.recognise_fees(book=book, until=settlement.ends_at)
     wallets.roll_over(
         book=book,

@@ -22,7 +22,7 @@ from billing.models import (
     Subscription,
     WorkerHeartbeat,
 )
-from billing.services import due, runs, settlement, subscriptions, workers
+from billing.services import due, next_cycle, runs, settlement, subscriptions, workers
 from ledger.models import Book
 from tests import factories
 
@@ -159,8 +159,8 @@ def test_what_stays_busy_or_is_unexpected_is_listed(monkeypatch: pytest.MonkeyPa
     assert calls.count("cust_1") == runs.MAX_ATTEMPTS
     assert (run.status, run.due, run.settled, run.failed) == ("DONE", 3, 1, 2)
     assert run.failures == [
-        {"customer_id": "cust_1", "step": "settlement", "reason": "busy: lock timeout"},
-        {"customer_id": "cust_2", "step": "settlement", "reason": "unexpected: ZeroDivisionError"},
+        {"customer_id": "cust_1", "reason": "busy: lock timeout"},
+        {"customer_id": "cust_2", "reason": "unexpected: ZeroDivisionError"},
     ]
 
 
@@ -182,10 +182,16 @@ def test_a_sweep_takes_up_runs_that_were_left_and_leaves_living_ones_alone() -> 
     assert not runs.is_over(run_id=living.pk)
 
 
-def test_nothing_is_due_before_the_plans_grace_is_over() -> None:
+def test_nothing_is_settled_before_the_plans_grace_is_over() -> None:
+    """The next cycle begins as the first ends, which is settled two days later."""
     factories.offering(wording={"grace_hours": 48})
     subscribed("cust_1")
-    ends_at = Subscription.objects.get().current_ends_at
+    open_one = Subscription.objects.select_related("version").get()
+    ends_at = open_one.current_ends_at
+    assert not runs.is_anything_due(livemode=False, as_of=ends_at - timedelta(microseconds=1))
+    assert runs.is_anything_due(livemode=False, as_of=ends_at)
+
+    next_cycle.begin(subscription=open_one, now=ends_at)
 
     before = ends_at + timedelta(hours=47, minutes=59)
     assert not runs.is_anything_due(livemode=False, as_of=before)

@@ -20,7 +20,7 @@ from billing.models import (
     UsageEvent,
 )
 from billing.pipeline import usage
-from billing.services import due, ingest, invoices, proof, settlement, subscriptions
+from billing.services import due, ingest, invoices, proof, sealing, settlement, subscriptions
 from billing.services.taxes import create_tax_rate
 from ledger.models import Book, Entry, Posting
 from ledger.reports import trial_balance
@@ -199,7 +199,7 @@ def test_settling_twice_changes_nothing() -> None:
 def test_a_sealed_cycle_that_was_left_behind_is_settled_by_the_next_run() -> None:
     book = used_15_000("HYBRID")
     TestClock.objects.update(now=FEBRUARY)
-    settlement._seal(Subscription.objects.select_related("version__plan").get(), FEBRUARY)
+    sealing.seal(Subscription.objects.select_related("version__plan").get(), FEBRUARY)
     assert Settlement.objects.get().status == SettlementStatus.SEALED
 
     run = due.settle(livemode=False, as_of=None, customer_id="cust_1", clock=timezone.now)
@@ -384,7 +384,7 @@ def test_a_failing_customer_does_not_stop_the_others(monkeypatch: pytest.MonkeyP
     run = due.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now)
 
     assert (run.due, run.settled, run.failed) == (3, 2, 1)
-    assert run.failures == [{"customer_id": "cust_2", "step": "settlement", "reason": "planted"}]
+    assert run.failures == [{"customer_id": "cust_2", "reason": "planted"}]
     monkeypatch.undo()
     again = due.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now)
     assert (again.settled, again.failed) == (1, 0)

@@ -52,9 +52,10 @@ def is_anything_due(*, book_id: int, until: datetime) -> bool:
     return Book.objects.filter(Exists(lots) | Exists(held), pk=book_id).exists()
 
 
-def end_lots(*, book: Book, cause: str, at: datetime) -> int:
+def end_lots(*, book: Book, cause: str, at: datetime, lapses: bool = True) -> int:
     """Let the lots whose cause begins with `cause` live no longer than `at`, when what gave them
-    ends. Held parts lapse when they are released. The book must be locked. Gives their number.
+    ends. Held parts lapse when they are released; unless it `lapses`, the rest waits for the usage
+    that it still pays. The book must be locked. Gives their number.
     """
     lots = CreditLot.objects.filter(
         Q(expires_at=None) | Q(expires_at__gt=at),
@@ -73,7 +74,7 @@ def end_lots(*, book: Book, cause: str, at: datetime) -> int:
             at_period_end=True,
         )
         draft.move_expiry(lot, at)
-        if lot.available > 0:
+        if lapses and lot.available > 0:
             draft.expire(lot)
     ended = len(journal.drafts)
     journal.write()

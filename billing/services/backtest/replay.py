@@ -21,7 +21,7 @@ from billing.pipeline import advance, load, proration, showing
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft, MetricUsage, Overage
 from billing.services.backtest.credits import Credits, Found, Offered, burns_of, found_by
-from billing.services.settlement import rolled_on
+from billing.services.next_cycle import rolled_on
 from pricing import services as pricing
 from pricing.models import GrantTemplate, RatePlanVersion, Timing
 from wallets.waterfall import Allocation, Lot

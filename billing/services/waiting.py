@@ -1,0 +1,65 @@
+"""Cycles that are over and wait to be settled behind the one that is open.
+
+The next cycle opens the moment its predecessor ends, so that no customer is without credits; late
+usage, or much usage, lets the settlement come later. Until then whatever prices open cycles prices
+these too.
+"""
+
+from __future__ import annotations
+
+import copy
+from datetime import datetime, timedelta
+
+from django.db.models import F, Q, QuerySet
+
+from billing.models import (
+    Settlement,
+    SettlementKind,
+    SettlementStatus,
+    Subscription,
+    SubscriptionStatus,
+)
+
+
+def settlements(*, book_id: int | None = None) -> QuerySet[Settlement]:
+    """Select the cycles of a customer, or of all, that are over, not settled and not open."""
+    found = Settlement.objects.filter(
+        Q(cycle__lt=F("subscription__cycle"))
+        | Q(subscription__status=SubscriptionStatus.CANCELLED),
+        kind=SettlementKind.CYCLE,
+        status=SettlementStatus.SEALED,
+    )
+    if book_id is not None:
+        found = found.filter(book=book_id)
+    related = found.select_related(
+        "subscription__customer__book", "subscription__version__plan", "subscription__offering"
+    )
+    return related.order_by("ends_at", "pk")
+
+
+def behind(*, book_id: int, before: datetime) -> list[Subscription]:
+    """Return a customer's subscriptions as they were in each waiting cycle that began before a
+    moment, the first to end first. Not to be saved as they are.
+    """
+    waiting = settlements(book_id=book_id).filter(starts_at__lt=before)
+    return [rewound(each) for each in waiting]
+
+
+def rewound(settlement: Settlement) -> Subscription:
+    """Return a copy of a cycle's subscription as if that cycle were the open one."""
+    subscription = copy.copy(settlement.subscription)
+    subscription.cycle = settlement.cycle
+    subscription.current_starts_at = settlement.starts_at
+    subscription.current_ends_at = settlement.ends_at
+    return subscription
+
+
+def due_at(settlement: Settlement) -> datetime:
+    """Return when a cycle that is over is settled: its end plus the plan's grace."""
+    return settlement.ends_at + timedelta(hours=settlement.subscription.version.grace_hours)
+
+
+def first_due(*, book_id: int, until: datetime) -> Settlement | None:
+    """Return the waiting cycle of a customer that is due by a moment and ended first, if any."""
+    waiting = settlements(book_id=book_id).filter(ends_at__lte=until)
+    return next((each for each in waiting if due_at(each) <= until), None)
