@@ -8,7 +8,7 @@ class BillingConfig(AppConfig):
     def ready(self) -> None:
         """Answer what happens to credits; tell campaigns who the customers are."""
         from billing import tasks
-        from billing.services import arrears, audiences, burning, on_account
+        from billing.services import arrears, audiences, burning, on_account, renewal
         from wallets import audience, hooks
 
         hooks.when_credits_arrive(arrears.pay_arrears)
@@ -17,5 +17,6 @@ class BillingConfig(AppConfig):
         hooks.when_sold_on_account(on_account.invoice_top_up)
         hooks.when_credits_are_lost(arrears.claim_lost_credits)
         hooks.when_credits_return(burning.pay_with_returned)
+        hooks.when_renewal_is_due(renewal.renew_book)
         hooks.when_credits_fall(tasks.refill)
         audience.when_asked(audiences.traits_of)

@@ -20,6 +20,7 @@ from pricing.models import Metric, Offering, RatePlan
 from wallets import engine
 from wallets import services as wallets
 from wallets.answers import Answer
+from wallets.combiner import take_list
 
 STARTS_AT = datetime(2026, 9, 1, tzinfo=UTC)
 ENDS_AT = datetime(2026, 10, 1, tzinfo=UTC)
@@ -186,7 +187,7 @@ def _month(book: Book) -> list[Answer]:
             amount=Decimal(amount),
             currency="USD",
         )
-        (result,) = engine.execute([request], livemode=False)
+        (result,) = take_list([request], livemode=False)
         if isinstance(result, DomainError):
             raise result
         results.append(result)

@@ -24,6 +24,7 @@ from pricing.models import Metric, Offering
 from wallets import engine
 from wallets import services as wallets
 from wallets.answers import Answer
+from wallets.combiner import take_list
 from wallets.models import CreditLot, Debit, Hold, Movement, Operation, Reservation
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -181,7 +182,7 @@ def debit(key: str, amount: str, name: str = "", **terms: Any) -> engine.Result:
     request = engine.DebitRequest(
         customer_id=key, key=name or f"debit-{amount}", amount=Decimal(amount), **terms
     )
-    (result,) = engine.execute([request], livemode=False)
+    (result,) = take_list([request], livemode=False)
     return result
 
 

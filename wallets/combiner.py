@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from django.db import connection
 
 from aforo.errors import Busy
-from wallets import engine
-from wallets.engine import Request, Result
+from wallets import engine, hooks
+from wallets.engine import NeedsRenewal, Request, Result
 from wallets.engine.requests import Ask
 
 MAX_LIST = 500
@@ -42,6 +42,7 @@ class _Call:
     request: Request
     livemode: bool
     lane: _Lane
+    renewed: Collection[int] = ()
     woken: threading.Event = field(default_factory=threading.Event)
     leads: bool = False
     has_left: bool = False
@@ -70,12 +71,21 @@ class Combiner:
     def take(self, request: Request, *, livemode: bool) -> Result:
         """Take one request, together with whatever else is waiting.
 
-        Inside a transaction of the caller's it goes to the engine alone. Raises: Busy when the
-        answer is not there in 30 seconds; repeating with the same key is safe.
+        Inside a transaction of the caller's it goes to the engine alone. Where a cycle of the
+        customer is over, the next begins first, in the caller's own thread, and the request is
+        taken again, once. Raises: Busy when the answer is not there in 30 seconds; repeating with
+        the same key is safe.
         """
         if connection.in_atomic_block:
-            return engine.execute([request], livemode=livemode)[0]
-        call = _Call(request, livemode, self._common)
+            return take_list([request], livemode=livemode)[0]
+        result = self._take_once(_Call(request, livemode, self._common))
+        if isinstance(result, NeedsRenewal):
+            hooks.renew(result.book_id)
+            renewed = (result.book_id,)
+            result = self._take_once(_Call(request, livemode, self._common, renewed))
+        return result
+
+    def _take_once(self, call: _Call) -> Result:
         with self._lock:
             self._queue(call, self._own.get(call.whose, self._common))
         while not call.is_done:
@@ -146,7 +156,10 @@ class Combiner:
     def _execute(self, lane: _Lane, calls: Sequence[_Call]) -> None:
         """Give the calls their results, and those of a locked customer a lane of their own."""
         results = engine.execute(
-            [call.request for call in calls], livemode=calls[0].livemode, wait=lane.waits
+            [call.request for call in calls],
+            livemode=calls[0].livemode,
+            wait=lane.waits,
+            renewed={book_id for call in calls for book_id in call.renewed},
         )
         for call, result in zip(calls, results, strict=True):
             if isinstance(result, Busy) and not call.has_left:
@@ -165,6 +178,25 @@ class Combiner:
                 self._execute(lane, [call])
             except Exception as failed:
                 call.failure = failed
+
+
+def take_list(requests: Sequence[Request], *, livemode: bool) -> list[Result]:
+    """Take a list of requests in one transaction, and those of customers whose cycle is over in a
+    second one, once the next has begun; return what became of each, in order.
+
+    Raises: Busy.
+    """
+    results = engine.execute(requests, livemode=livemode)
+    again = [n for n, result in enumerate(results) if isinstance(result, NeedsRenewal)]
+    needed = {result.book_id for result in results if isinstance(result, NeedsRenewal)}
+    if not needed:
+        return results
+    for book_id in sorted(needed):
+        hooks.renew(book_id)
+    taken = engine.execute([requests[n] for n in again], livemode=livemode, renewed=needed)
+    for n, result in zip(again, taken, strict=True):
+        results[n] = result
+    return results
 
 
 COMBINER = Combiner()

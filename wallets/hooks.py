@@ -3,19 +3,24 @@
 Wallets call nothing above them; billing registers here, when it starts, its payment of arrears
 (in the same transaction, under the same lock), who waits for credits and what is owed, its refills
 (once the burn has committed), its invoices for credits sold on account, its claims for credits lost
-in a dispute and the usage that is paid by credits which come back to a lapsed lot.
+in a dispute, the usage that is paid by credits which come back to a lapsed lot, and the renewal of
+customers whose cycle is over (before an operation, in transactions of its own).
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
 from aforo.commits import after_commit
+from aforo.errors import Busy
 from ledger.models import Book
 from wallets.models import TopUp
+
+logger = logging.getLogger(__name__)
 
 _on_credits: list[Callable[[Book], None]] = []
 _on_falls: list[Callable[[Collection[int]], None]] = []
@@ -23,6 +28,7 @@ _awaiting: list[Callable[[Collection[int]], set[int]]] = []
 _owed: list[Callable[[Book, str], Decimal]] = []
 _on_sales: list[Callable[[Book, TopUp], str]] = []
 _on_losses: list[Callable[[Book, TopUp, Decimal], None]] = []
+_renewals: list[Callable[[int], None]] = []
 _on_returns: list[Callable[[Book, datetime, datetime], bool]] = []
 
 
@@ -103,3 +109,25 @@ def credits_returned(book: Book, expired_at: datetime, at: datetime) -> bool:
     whether the rest lapses now.
     """
     return all(do(book, expired_at, at) for do in _on_returns)
+
+
+def when_renewal_is_due(do: Callable[[int], None]) -> None:
+    """Register who begins the next cycles of a book whose cycles are over, in transactions of its
+    own.
+    """
+    _renewals.append(do)
+
+
+def renew(book_id: int) -> None:
+    """Have the floor above begin what is to follow the cycles that are over. No lock may be held.
+
+    What fails there is logged: the operation that asked for it goes on with the credits there are.
+    Raises: Busy, when the customer's lock was not had in time.
+    """
+    for do in _renewals:
+        try:
+            do(book_id)
+        except Busy:
+            raise
+        except Exception:
+            logger.exception("Renewing the book %s failed", book_id)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 
 from aforo import money
 from ledger.chain import MovementLine
@@ -113,6 +113,14 @@ def promised_overage(wallet_ids: Iterable[int], now: Mapping[int, datetime]) -> 
         if wallet_id is not None and expires_at > now[book_id]:
             promised[wallet_id] += quantity
     return promised
+
+
+def overage_of_cycle() -> QuerySet[Debit]:
+    """Select the debits whose open overage counts against the limit of their wallet's cycle; what
+    an earlier cycle left waits for its own settlement.
+    """
+    begun = Q(wallet__cycle_starts_at=None) | Q(occurred_at__gte=F("wallet__cycle_starts_at"))
+    return with_open_overage().filter(begun)
 
 
 def movement_lines(book_id: int, after: int, until: int) -> dict[int, list[MovementLine]]:

@@ -18,7 +18,7 @@ from aforo.api.views import ApiView
 from aforo.errors import FieldError, Invalid
 from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import create_clock, now_for
-from billing.services import clocks, limits, pending, proof
+from billing.services import clocks, limits, pending, proof, renewal
 from ledger import services as ledger
 from wallets import services as wallets
 from wallets.api.shapes import CustomerIdField
@@ -70,6 +70,7 @@ class StatementView(ApiView):
             raise Invalid([FieldError("/as_of", "in_the_future", "It must not be later.")])
         if moment is not None:
             return Response(wallets.statement_as_of(book=book, moment=moment))
+        renewal.renew_if_due(book=book)
         forecast = pending.pending(book=book, now=now)
         return Response(wallets.statement(book=book, now=now, pending=forecast))
 
@@ -119,16 +120,6 @@ class ClockAnswer(serializers.Serializer[Any]):
     now = serializers.DateTimeField()
 
 
-class FailureAnswer(serializers.Serializer[Any]):
-    customer_id = serializers.CharField()
-    step = serializers.CharField()
-    reason = serializers.CharField()
-
-
-class AdvanceAnswer(ClockAnswer):
-    failures = FailureAnswer(many=True)
-
-
 def _show(clock: TestClock) -> dict[str, object]:
     return {"id": clock.pk, "now": clock.now}
 
@@ -152,19 +143,12 @@ class ClocksView(ApiView):
 class AdvanceView(ApiView):
     scope = Scope.BILLING
 
-    @extend_schema(request=ClockBody, responses={200: AdvanceAnswer, 202: AdvanceAnswer})
+    @extend_schema(request=ClockBody, responses={200: ClockAnswer, 202: ClockAnswer})
     def post(self, request: Request, clock_id: UUID) -> Response:
-        """Advance a clock: what would have happened happens; 202 when there is more to do.
-
-        `failures` names the customers whose due work failed; the others have come along.
-        """
+        """Advance a clock: what would have happened happens; 202 when there is more to do."""
         body = self.read(ClockBody, request)
         advanced = clocks.advance(clock_id=clock_id, livemode=self.livemode, to=body["now"])
-        shown = {
-            **_show(advanced.clock),
-            "failures": [failure.describe() for failure in advanced.failures],
-        }
-        return Response(shown, status=200 if advanced.done else 202)
+        return Response(_show(advanced.clock), status=200 if advanced.done else 202)
 
 
 class BadEntryAnswer(serializers.Serializer[Any]):

@@ -11,7 +11,15 @@ from django.db import transaction
 from aforo.errors import Conflict
 from aforo.sandbox.services import now_for
 from billing.models import Subscription, SubscriptionStatus
-from billing.services import cycles, prepayment, settlement, subscriptions, tallying
+from billing.services import (
+    cycles,
+    prepayment,
+    renewal,
+    settlement,
+    subscriptions,
+    tallying,
+    waiting,
+)
 from ledger import services as ledger
 from ledger.models import Book
 
@@ -29,10 +37,13 @@ class NotInState(Conflict):
 
 
 def count_ahead(*, livemode: bool, subscription_id: UUID) -> None:
-    """Tally an open cycle that is to be cut short, before its book is locked for that."""
+    """Tally an open cycle that is to be cut short, before its book is locked for that, once the
+    cycle that follows one which is over has begun.
+    """
     found = Subscription.objects.filter(pk=subscription_id, customer__book__livemode=livemode)
-    for book_id in found.values_list("customer_id", flat=True):
-        tallying.keep_up_book(book_id=book_id)
+    for subscription in found.select_related("customer__book__test_clock"):
+        renewal.renew_if_due(book=subscription.customer.book)
+        tallying.keep_up_book(book_id=subscription.customer_id)
 
 
 @transaction.atomic
@@ -53,6 +64,7 @@ def cancel(*, livemode: bool, subscription_id: UUID, at: str) -> Subscription:
         found.cancel_at = found.current_ends_at
         found.save(update_fields=["cancel_at"])
     else:
+        _settle_behind(found, now)
         found.cancel_at = _cut_short(found, now)
         found.save(update_fields=["cancel_at", "current_ends_at"])
         settlement.settle_cycle(subscription=found, now=now, is_locked=True)
@@ -69,6 +81,7 @@ def pause(*, livemode: bool, subscription_id: UUID) -> Subscription:
     if found.status != SubscriptionStatus.ACTIVE:
         raise NotInState(f"The subscription is {found.status.lower()}.", code="not_active")
     now = now_for(found.customer.book)
+    _settle_behind(found, now)
     found.paused_at = _cut_short(found, now)
     found.save(update_fields=["paused_at", "current_ends_at"])
     settlement.settle_cycle(subscription=found, now=now, is_locked=True)
@@ -110,6 +123,12 @@ def _locked(livemode: bool, subscription_id: UUID) -> Subscription:  # noqa: FBT
     found.refresh_from_db()
     found.customer.book = book
     return found
+
+
+def _settle_behind(found: Subscription, now: datetime) -> None:
+    """Settle the cycles behind the one that is to be cut short: they ended first."""
+    for each in waiting.settlements(book_id=found.customer_id).filter(subscription=found):
+        settlement.settle_waiting(settlement=each, now=now, is_locked=True)
 
 
 def _cut_short(found: Subscription, now: datetime) -> datetime:

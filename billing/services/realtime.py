@@ -24,7 +24,7 @@ from billing.models import Subscription, SubscriptionStatus, UsageEvent
 from billing.pipeline import paid, showing, tallies
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft
-from billing.services import burning, subscriptions, tallying
+from billing.services import burning, renewal, subscriptions, tallying
 from billing.services.events import BadEvent, check_numbers
 from ledger.models import Book, Event
 from pricing.models import Metric
@@ -45,10 +45,6 @@ MICROSECOND = timedelta(microseconds=1)
 
 class NoSubscription(Conflict):
     default_code = "no_subscription"
-
-
-class CycleSettling(Conflict):
-    default_code = "cycle_settling"
 
 
 class KeyMetered(Invalid):
@@ -100,7 +96,7 @@ def debit_usage(*, livemode: bool, ask: Ask) -> Answer:
     """Record usage and pay for it at once: units first, then money.
 
     Raises: UnknownCustomer; Invalid (`unknown_metric`, `in_the_future`, `period_settled`,
-    `key_reused` for the key of a metered event); NoSubscription; CycleSettling; Suspended, Paused;
+    `key_reused` for the key of a metered event); NoSubscription; NeedsRenewal; Suspended, Paused;
     NotCovered (`insufficient_funds` in PREPAID, `overage_limit`, `quota_exceeded`).
     """
 
@@ -120,22 +116,25 @@ def debit_usage(*, livemode: bool, ask: Ask) -> Answer:
         return {"id": operation_id, **describe(book, metric, charged)}
 
     tallying.keep_up(livemode=livemode, customer_id=ask.customer_id)
-    return keyed.once(
-        livemode=livemode,
-        customer_id=ask.customer_id,
-        key=ask.key,
-        endpoint=DEBIT,
-        content=ask.content,
-        make=make,
-        status=200,
+    return renewal.first(
+        lambda: keyed.once(
+            livemode=livemode,
+            customer_id=ask.customer_id,
+            key=ask.key,
+            endpoint=DEBIT,
+            content=ask.content,
+            make=make,
+            status=200,
+        )
     )
 
 
 def subscription_for(book: Book, metric: Metric) -> Subscription:
     """Find the live subscription that prices a metric.
 
-    Raises: NoSubscription; CycleSettling while an ended cycle waits for late usage.
+    Raises: NoSubscription; NeedsRenewal when a cycle of the customer is over.
     """
+    renewal.check(book)
     found = Subscription.objects.filter(
         customer=book.pk,
         status__in=subscriptions.LIVE,
@@ -144,8 +143,6 @@ def subscription_for(book: Book, metric: Metric) -> Subscription:
     subscription = found.order_by("starts_at", "pk").distinct().first()
     if subscription is None:
         raise NoSubscription(f"No live subscription prices {metric.code}.")
-    if subscription.current_ends_at <= now_for(book):
-        raise CycleSettling("The cycle is over and waits to be settled; send it again later.")
     return subscription
 
 
@@ -165,8 +162,11 @@ def caught_up(*, book: Book, subscription: Subscription) -> Draft:
     usage alone; give what the cycle then owes. The book must be locked.
     """
     now = now_for(book)
-    drafts = {each.pk: draft for each, draft in burning.burn_through(book=book, until=now)}
-    return drafts.get(subscription.pk) or _price(book, subscription, now, lambda lot: False)
+    burned = burning.burn_through(book=book, until=now)
+    drafts = {(each.pk, each.cycle): draft for each, draft in burned}
+    return drafts.get((subscription.pk, subscription.cycle)) or _price(
+        book, subscription, now, lambda lot: False
+    )
 
 
 def charge(
@@ -320,7 +320,7 @@ def _check_covered(book: Book, before: Draft, after: Draft, promised: Decimal) -
     limit = None if wallet is None else wallet.overage_limit
     if wallet is None or limit is None or after.to_invoice - before.to_invoice <= promised:
         return
-    open_debits = reads.with_open_overage().filter(wallet=wallet)
+    open_debits = reads.overage_of_cycle().filter(wallet=wallet)
     run_up = after.to_invoice + sum((debit.open_overage for debit in open_debits), ZERO)
     run_up += sum(reads.promised_overage([wallet.pk], {book.pk: now_for(book)}).values(), ZERO)
     if run_up > limit:

@@ -219,6 +219,7 @@ def _rules(serving: Sequence[Subscription], *, owing: bool) -> wallets.SpendRule
         burn_order=tuple(oldest.version.burn_order),
         overage_limit=oldest.offering.overage_limit,
         spend_state=SpendState.SUSPENDED if owing else state,
+        cycle_starts_at=oldest.current_starts_at,
     )
 
 

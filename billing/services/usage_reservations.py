@@ -14,7 +14,7 @@ from aforo.errors import FieldError, Invalid
 from aforo.ids import new_id
 from aforo.sandbox.services import now_for
 from billing.models import Subscription, UsageReservation
-from billing.services import realtime, tallying
+from billing.services import realtime, renewal, tallying
 from billing.services.realtime import Ask, Charged
 from ledger.models import Book
 from pricing.models import Metric
@@ -67,13 +67,15 @@ def reserve_usage(*, livemode: bool, ask: Ask, expires_in: int) -> Answer:
         return _reserved(book, reservation, charged)
 
     tallying.keep_up(livemode=livemode, customer_id=ask.customer_id)
-    return keyed.once(
-        livemode=livemode,
-        customer_id=ask.customer_id,
-        key=ask.key,
-        endpoint=RESERVE,
-        content={**ask.content, "expires_in": expires_in},
-        make=make,
+    return renewal.first(
+        lambda: keyed.once(
+            livemode=livemode,
+            customer_id=ask.customer_id,
+            key=ask.key,
+            endpoint=RESERVE,
+            content={**ask.content, "expires_in": expires_in},
+            make=make,
+        )
     )
 
 
@@ -214,13 +216,15 @@ def capture_usage(*, livemode: bool, request: CaptureRequest) -> Answer:
         }
 
     tallying.keep_up_book(book_id=found.book_id)
-    return keyed.once_in_book(
-        book_id=found.book_id,
-        key=request.key,
-        endpoint=request.endpoint,
-        content=request.content,
-        make=make,
-        status=200,
+    return renewal.first(
+        lambda: keyed.once_in_book(
+            book_id=found.book_id,
+            key=request.key,
+            endpoint=request.endpoint,
+            content=request.content,
+            make=make,
+            status=200,
+        )
     )
 
 

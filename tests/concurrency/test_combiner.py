@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.db import connection, transaction
@@ -60,10 +61,10 @@ def test_calls_that_meet_make_fewer_lists_than_calls(monkeypatch: pytest.MonkeyP
     run = engine.execute
 
     def counted(
-        requests: Sequence[engine.DebitRequest], *, livemode: bool, wait: bool
+        requests: Sequence[engine.DebitRequest], *, livemode: bool, **terms: Any
     ) -> list[engine.Result]:
         lists.append(len(requests))
-        return run(requests, livemode=livemode, wait=wait)
+        return run(requests, livemode=livemode, **terms)
 
     monkeypatch.setattr(engine, "execute", counted)
     results = at_once(40, lambda n: combiner.take(request(n), livemode=False))
@@ -81,11 +82,11 @@ def test_one_that_fails_does_not_fail_its_neighbours(monkeypatch: pytest.MonkeyP
     combiner, run = Combiner(), engine.execute
 
     def planted(
-        requests: Sequence[engine.DebitRequest], *, livemode: bool, wait: bool
+        requests: Sequence[engine.DebitRequest], *, livemode: bool, **terms: Any
     ) -> list[engine.Result]:
         if any(r.key == "k7" for r in requests):
             raise InvariantBroken("planted")
-        return run(requests, livemode=livemode, wait=wait)
+        return run(requests, livemode=livemode, **terms)
 
     def call(number: int) -> engine.Result | str:
         try:

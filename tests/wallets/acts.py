@@ -14,6 +14,7 @@ from ledger.models import Book, Posting
 from tests import factories
 from wallets import engine
 from wallets import services as wallets
+from wallets.combiner import take_list
 from wallets.models import CreditLot, Wallet
 
 ZERO = Decimal(0)
@@ -28,7 +29,7 @@ def fresh(prefix: str) -> str:
 
 def take(request: engine.Request, *, livemode: bool = False) -> engine.Result:
     """Hand one request to the engine."""
-    (result,) = engine.execute([request], livemode=livemode)
+    (result,) = take_list([request], livemode=livemode)
     return result
 
 

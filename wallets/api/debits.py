@@ -28,7 +28,7 @@ from wallets.api.shapes import (
     MoneyOrUnits,
     reply,
 )
-from wallets.combiner import COMBINER
+from wallets.combiner import COMBINER, take_list
 from wallets.models import Strategy
 
 MAX_BATCH = 1_000
@@ -100,7 +100,7 @@ class DebitBatchView(ApiView):
         debits = self.read(BatchBody, request)["debits"]
         parsed = [self._read_one(raw) for raw in debits]
         asked = [one for one in parsed if isinstance(one, engine.DebitRequest)]
-        answered = iter(engine.execute(asked, livemode=self.livemode) if asked else ())
+        answered = iter(take_list(asked, livemode=self.livemode) if asked else ())
         results = [
             next(answered) if isinstance(one, engine.DebitRequest) else one for one in parsed
         ]

@@ -9,7 +9,7 @@ not use the key up.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import assert_never
 from uuid import UUID
 
@@ -29,6 +29,7 @@ from wallets.engine.requests import (
     Ask,
     CaptureRequest,
     DebitRequest,
+    NeedsRenewal,
     Request,
     ReserveRequest,
     Result,
@@ -42,6 +43,7 @@ __all__ = [
     "MAX_HOLD",
     "CaptureRequest",
     "DebitRequest",
+    "NeedsRenewal",
     "Paused",
     "Request",
     "ReservationClosed",
@@ -56,13 +58,20 @@ __all__ = [
 
 
 @money.exact
-def execute(requests: Sequence[Request], *, livemode: bool, wait: bool = True) -> list[Result]:
+def execute(
+    requests: Sequence[Request],
+    *,
+    livemode: bool,
+    wait: bool = True,
+    renewed: Collection[int] = (),
+) -> list[Result]:
     """Take a list of requests; give an answer or a refusal for each, in order.
 
     One transaction: locks the books by primary key, commits before it returns (unless the caller
     holds a transaction open). Without `wait`, whoever asks of a book that others have locked is
-    refused as Busy, and the rest of the list goes on. Raises: Busy when a lock is not had in time;
-    then nothing happened.
+    refused as Busy, and the rest of the list goes on. Whoever asks of a book with a cycle that is
+    over is answered NeedsRenewal and leaves the list, unless the caller has had it `renewed`.
+    Raises: Busy when a lock is not had in time; then nothing happened.
     """
     asked_of = _books_of(requests, livemode=livemode)
     ids = {book_id for book_id in asked_of if book_id is not None}
@@ -71,13 +80,14 @@ def execute(requests: Sequence[Request], *, livemode: bool, wait: bool = True) -
         if ids and not locked:
             return [_busy() for _ in requests]
         books = {book.key: book for book in locked.values()}
-        return _take_all(books, requests, asked_of, livemode=livemode)
+        return _take_all(books, requests, asked_of, renewed, livemode=livemode)
 
 
 def _take_all(
     books: Mapping[str, Book],
     requests: Sequence[Request],
     asked_of: Sequence[int | None],
+    renewed: Collection[int],
     *,
     livemode: bool,
 ) -> list[Result]:
@@ -92,7 +102,7 @@ def _take_all(
         batch = Batch.read(books, requests, asked_of, livemode=livemode)
     for place, (request, book_id) in enumerate(zip(requests, asked_of, strict=True)):
         is_ours = book_id is None or book_id in locked
-        results.append(_take(batch, request) if is_ours else _busy())
+        results.append(_take(batch, request, renewed) if is_ours else _busy())
         if batch.is_followed:
             results[-1] = batch.follow() or results[-1]
             rest = slice(place + 1, None)
@@ -126,13 +136,28 @@ def _books_of(requests: Sequence[Request], *, livemode: bool) -> list[int | None
     ]
 
 
-def _take(batch: Batch, request: Request) -> Result:
+def _take(batch: Batch, request: Request, renewed: Collection[int]) -> Result:
     """Decide one request; what it changes is written later, with the rest of the list."""
     try:
-        return batch.replay(request) or _accept(batch, request)
+        replayed = batch.replay(request)
+        if replayed is None:
+            _check_renewed(batch, request, renewed)
+        return replayed or _accept(batch, request)
+    except NeedsRenewal as needed:
+        return needed
     except DomainError as refusal:
         batch.decline(request, refusal)
         return refusal
+
+
+def _check_renewed(batch: Batch, request: Request, renewed: Collection[int]) -> None:
+    """Check that no cycle of the customer waits for the next to begin.
+
+    Raises: NeedsRenewal.
+    """
+    book_id = batch.book_of(request).pk
+    if book_id in batch.renewing and book_id not in renewed:
+        raise NeedsRenewal(book_id)
 
 
 def _accept(batch: Batch, request: Request) -> Answer:

@@ -81,6 +81,7 @@ class Batch:
         self.released: set[int] = set()
         self.latest: Latest | None = None
         self.declines: list[Decline] = []
+        self.renewing: set[int] = set()
 
     @classmethod
     def read(
@@ -123,6 +124,8 @@ class Batch:
             account = self._open(wallet)
             self.money[wallet.book_id, wallet.currency] = account
             self.wallets[True, wallet.pk] = account
+            if wallet.renews_at is not None and wallet.renews_at <= account.now:
+                self.renewing.add(wallet.book_id)
         if with_units:
             found = UnitWallet.objects.filter(book_id__in=self.by_id).select_related("metric")
             for units in found:
@@ -156,7 +159,7 @@ class Batch:
         }
         if limited:
             rows = (
-                reads.with_open_overage()
+                reads.overage_of_cycle()
                 .filter(wallet__in=limited)
                 .values_list("wallet")
                 .annotate(total=Sum(reads.OPEN_OVERAGE))

@@ -8,7 +8,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from aforo.api.idempotency import canonical
-from aforo.errors import DomainError
+from aforo.errors import Conflict, DomainError
 from wallets.answers import Answer
 from wallets.models import Strategy
 
@@ -17,6 +17,16 @@ Result = Answer | DomainError
 # How long a reservation holds when it does not say, and at most, in seconds.
 DEFAULT_HOLD = 900
 MAX_HOLD = 30 * 24 * 3600
+
+
+class NeedsRenewal(Conflict):
+    """A cycle of the customer is over and the next has not begun: nothing was done yet."""
+
+    default_code = "cycle_settling"
+
+    def __init__(self, book_id: int) -> None:
+        super().__init__("The cycle is over and is being renewed; send it again.")
+        self.book_id = book_id
 
 
 @dataclass(frozen=True, slots=True)

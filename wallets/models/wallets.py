@@ -43,6 +43,15 @@ class SpendRules(models.Model):
     spend_state = models.CharField(
         max_length=10, choices=SpendState.choices, default=SpendState.ACTIVE
     )
+    renews_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When the first of the customer's cycles ends: what is asked later waits for the "
+        "renewal. Kept by the database with the subscriptions.",
+    )
+    cycle_starts_at = models.DateTimeField(
+        null=True, blank=True, help_text="The overage limit counts from here."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

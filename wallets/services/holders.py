@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from aforo.errors import FieldError, Invalid
@@ -47,6 +48,7 @@ class SpendRules:
     burn_order: tuple[str, ...] = (Kind.PROMO, Kind.BONUS, Kind.CASH)
     overage_limit: Decimal | None = None
     spend_state: str = SpendState.ACTIVE
+    cycle_starts_at: datetime | None = None
 
 
 def apply_rules(*, wallets: Sequence[Wallet | UnitWallet], rules: SpendRules) -> None:
@@ -60,4 +62,9 @@ def apply_rules(*, wallets: Sequence[Wallet | UnitWallet], rules: SpendRules) ->
         own = wallet.own_overage_limit
         wallet.overage_limit = rules.overage_limit if own is None else own
         wallet.spend_state = rules.spend_state
-        wallet.save(update_fields=["billing_mode", "burn_order", "overage_limit", "spend_state"])
+        wallet.cycle_starts_at = rules.cycle_starts_at
+        wallet.save(
+            update_fields=[
+                "billing_mode", "burn_order", "overage_limit", "spend_state", "cycle_starts_at",
+            ]
+        )  # fmt: skip

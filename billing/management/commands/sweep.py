@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from billing.management.failures import report
+from aforo.errors import DomainError
 from billing.services import due
 
 
@@ -16,9 +16,14 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Sweep."""
-        swept = due.sweep(now=timezone.now(), clock=timezone.now)
+        try:
+            swept = due.sweep(now=timezone.now(), clock=timezone.now)
+        except DomainError as error:
+            raise CommandError(error.detail) from error
         self.stdout.write(
             f"{swept.paid} payments answered, {swept.settled} cycles settled, "
             f"{swept.lapsed} lots lapsed, {swept.refilled} refills begun"
         )
-        report(self.stderr, swept.failures)
+        if swept.failures:
+            names = ", ".join(failure["customer_id"] for failure in swept.failures)
+            raise CommandError(f"{len(swept.failures)} customers failed: {names}")
