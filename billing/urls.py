@@ -59,6 +59,7 @@ urlpatterns = [
     path("usage/reserve", realtime.UsageReserveView.as_view()),
     path("wallets/reservations/<uuid:reservation_id>/capture", realtime.CaptureView.as_view()),
     path("wallets/reservations/<uuid:reservation_id>/void", realtime.VoidView.as_view()),
+    path("usage/unbilled", usage.UnbilledView.as_view()),
     path("usage", usage_windows.UsageView.as_view()),
     path("events", usage.CloudEventsView.as_view()),
     path("ledger/reports", reports.ReportsView.as_view()),

@@ -28,7 +28,7 @@ from billing.models.settlements import (
     SettlementStatus,
     WorkerHeartbeat,
 )
-from billing.models.usage import UsageEvent, UsageTally
+from billing.models.usage import UnbilledReason, UnbilledUsage, UsageEvent, UsageTally
 
 __all__ = [
     "AdvanceFee",
@@ -57,6 +57,8 @@ __all__ = [
     "Subscription",
     "SubscriptionStatus",
     "TaxRate",
+    "UnbilledReason",
+    "UnbilledUsage",
     "UsageEvent",
     "UsageReservation",
     "UsageTally",

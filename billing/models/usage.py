@@ -109,3 +109,41 @@ class UsageTally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.events} events before {self.through:%Y-%m-%d %H:%M}"
+
+
+class UnbilledReason(models.TextChoices):
+    """Why an event that was accepted is never billed."""
+
+    NO_SUBSCRIPTION = "no_subscription", "Nothing that the customer subscribed to charges it then."
+    PAUSED = "paused", "The subscription was paused."
+    TOO_OLD = "too_old", "It came too long after its cycle was settled."
+    MISSING_PROPERTY = "missing_property", "It lacks the property that the metric reads."
+    NOT_A_NUMBER = "not_a_number", "The property that the metric adds up is no number."
+
+
+class UnbilledUsage(models.Model):
+    """An event that nobody will be billed for, as was known when it arrived. Append-only."""
+
+    event = models.OneToOneField(
+        UsageEvent, on_delete=models.PROTECT, primary_key=True, related_name="unbilled"
+    )
+    book = models.ForeignKey(
+        Book, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    metric = models.ForeignKey(
+        Metric, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
+    reason = models.CharField(max_length=20, choices=UnbilledReason.choices)
+    noted_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["book", "event"], name="billing_unbilled_book")]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(reason__in=UnbilledReason.values),
+                name="billing_unbilledusage_reason",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_id}: {self.reason}"

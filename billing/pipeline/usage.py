@@ -23,7 +23,7 @@ Parameter = str | list[str] | datetime
 # ever stored is no number, and left out, so that no event can stop whoever adds them up.
 NUMERIC = r"^-?0*[0-9]{1,14}(\.[0-9]{1,12}0*)?$"
 # These look at no number; all others read the metric's property as one.
-_TEXTUAL = frozenset({Aggregation.UNIQUE, Aggregation.COUNT})
+TEXTUAL = frozenset({Aggregation.UNIQUE, Aggregation.COUNT})
 _AGGREGATES = {
     Aggregation.COUNT: "count(*)",
     Aggregation.SUM: "sum({value})",
@@ -160,7 +160,7 @@ def aggregate_windows(
 def numbers_read(metric: Metric) -> set[str]:
     """Name the properties that a metric reads as numbers: its own and those its filters compare."""
     compared = {str(rule["property"]) for rule in metric.filters if rule["op"] in _OPERATORS}
-    own = {metric.property} if metric.property and metric.aggregation not in _TEXTUAL else set()
+    own = {metric.property} if metric.property and metric.aggregation not in TEXTUAL else set()
     return compared | own
 
 
@@ -199,7 +199,7 @@ def formula_of(
         return Formula("quantity", "key", [], where, parameters)
     where += " AND properties ? %s"
     parameters.append(metric.property)
-    if metric.aggregation not in _TEXTUAL:
+    if metric.aggregation not in TEXTUAL:
         where += " AND (properties ->> %s) ~ %s"
         parameters += [metric.property, NUMERIC]
     value, text = "(properties ->> %s)::numeric", "(properties ->> %s)"

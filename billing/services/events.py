@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
+from urllib.parse import unquote
 
 import msgspec
 
@@ -96,6 +97,8 @@ def read_cloud_event(number: int, raw: object) -> Event:
     if "data_base64" in raw:
         raise BadEvent("unsupported", "Binary data cannot be metered: send JSON in data.")
     data = raw.get("data")
+    if isinstance(data, str) and data.lstrip()[:1] in {"{", "["}:
+        raise BadEvent("unsupported", "data is JSON written as text: send it as JSON itself.")
     members = dict(data) if isinstance(data, Mapping) else {} if data is None else {"data": data}
     quantity = members.pop("quantity", _ONE) if isinstance(data, Mapping) else _ONE
     time = raw.get("time")
@@ -109,6 +112,18 @@ def read_cloud_event(number: int, raw: object) -> Event:
         None if time is None else _moment(time, "time"),
         kept(attributes | members),
     )
+
+
+def from_headers(headers: Mapping[str, str], data: object) -> dict[str, object] | None:
+    """Put a CloudEvent in binary mode, its attributes in `ce-` headers and its data in the body,
+    into the structured form; None when there are no such headers.
+    """
+    found: dict[str, object] = {
+        name.lower().removeprefix("ce-"): unquote(value)
+        for name, value in headers.items()
+        if name.lower().startswith("ce-")
+    }
+    return found | {"data": data} if found else None
 
 
 def _cloud_key(raw: Mapping[str, object]) -> str:
@@ -146,13 +161,23 @@ def check_numbers(properties: Mapping[str, object], names: Collection[str]) -> N
 
     What is no number at all is not refused: it is kept, and never counted. Raises: BadEvent.
     """
-    inner = properties.get("metadata")
     for name in names:
-        value = properties.get(name, inner.get(name) if isinstance(inner, dict) else None)
-        if isinstance(value, str) and _SIGNED.fullmatch(value) and not _EXACT.fullmatch(value):
+        value = property_of(properties, name)
+        if isinstance(value, str) and _SIGNED.fullmatch(value) and not is_number(value):
             raise BadEvent(
                 "number_too_long", f"{name[:100]} has more than 14 integer or 12 decimal digits."
             )
+
+
+def property_of(properties: Mapping[str, object], name: str) -> object:
+    """Return a property as metrics read it: a member beside `metadata` wins over one in it."""
+    inner = properties.get("metadata")
+    return properties.get(name, inner.get(name) if isinstance(inner, dict) else None)
+
+
+def is_number(value: object) -> bool:
+    """Return whether a property, as it is stored, is counted as a number."""
+    return isinstance(value, str) and _EXACT.fullmatch(value) is not None
 
 
 def _count(members: object) -> int:

@@ -16,9 +16,16 @@ from django.db import transaction
 from aforo import bulk, money
 from aforo.ids import new_id_text
 from aforo.sandbox.services import now_at
-from billing.models import Subscription, SubscriptionStatus, UsageEvent, UsageTally
+from billing.models import (
+    Subscription,
+    SubscriptionStatus,
+    UnbilledReason,
+    UsageEvent,
+    UsageTally,
+)
 from billing.pipeline import tallies
 from billing.pipeline import usage as usages
+from billing.services import unbilled
 from billing.services.events import BadEvent, Event, Reader, check_numbers, read_event
 from ledger import services as ledger
 from ledger.models import Book
@@ -41,6 +48,8 @@ class Outcome:
     accepted: int = 0
     duplicates: int = 0
     errors: list[dict[str, object]] = field(default_factory=list)
+    # Accepted and kept, and never billed: the index and why.
+    unbilled: list[dict[str, object]] = field(default_factory=list)
 
     def refuse(self, index: int, error: BadEvent) -> None:
         """Note that one event was refused."""
@@ -94,7 +103,7 @@ def _store(
     }
     codes = {event.metric for event in events}
     metrics = {
-        metric.code: _Measured(metric.pk, usages.numbers_read(metric))
+        metric.code: _Measured(metric, usages.numbers_read(metric))
         for metric in Metric.objects.filter(livemode=livemode, code__in=codes)
     }
     ids = [book_id for book_id, _ in books.values()]
@@ -103,14 +112,25 @@ def _store(
         marks = tallies.marks(book_ids=ids)
         make_row = _Rows(books, metrics, _Cycles(ids), marks, received_at).make
         rows: list[list[object]] = []
+        reasons = unbilled.Reasons(ids)
+        never: dict[str, tuple[int, UnbilledReason]] = {}
         for event in events:
             try:
-                rows.append(make_row(event))
+                row, arrived = make_row(event)
+                rows.append(row)
+                if (reason := reasons.of(arrived)) is not None:
+                    never[str(row[0])] = event.number, reason
             except BadEvent as error:
                 outcome.refuse(event.number, error)
         # In one order everywhere, so that two batches never wait for each other in a circle.
         rows.sort(key=lambda row: (row[1], row[3]))
         inserted = bulk.insert_rows(UsageEvent, _COLUMNS, rows, ignore_conflicts=True)
+        noted = unbilled.note({row_id: reason for row_id, (_, reason) in never.items()})
+    outcome.unbilled = [
+        {"index": index, "reason": reason}
+        for row_id, (index, reason) in never.items()
+        if row_id in noted
+    ]
     outcome.accepted += inserted
     outcome.duplicates += len(rows) - inserted
 
@@ -118,7 +138,7 @@ def _store(
 class _Measured(NamedTuple):
     """A metric, and the properties that it reads as numbers."""
 
-    pk: int
+    metric: Metric
     numbers: set[str]
 
 
@@ -164,8 +184,8 @@ class _Rows:
         self.marks = marks
         self.received_at = received_at
 
-    def make(self, event: Event) -> list[object]:
-        """Make the row of an event.
+    def make(self, event: Event) -> tuple[list[object], unbilled.Arrived]:
+        """Make the row of an event; return with it what decides whether it is billed.
 
         Raises: BadEvent.
         """
@@ -174,18 +194,19 @@ class _Rows:
             raise BadEvent("unknown_customer", f"There is no customer {event.customer}.")
         book_id, clock = found
         now = clock or self.now
-        metric = self.metrics.get(event.metric)
-        if metric is None:
+        measured = self.metrics.get(event.metric)
+        if measured is None:
             raise BadEvent("unknown_metric", f"There is no metric {event.metric}.")
-        metric_id = metric.pk
-        check_numbers(event.properties, metric.numbers)
+        metric_id = measured.metric.pk
+        check_numbers(event.properties, measured.numbers)
         occurred_at = event.occurred_at or now
         if occurred_at > now + FUTURE_TOLERANCE:
             raise BadEvent("in_the_future", "It occurs more than 5 minutes in the future.")
         counted_at = self.cycles.counted_at(
             book_id=book_id, metric_id=metric_id, occurred_at=occurred_at
         )
-        return [
+        received_at = clock or max(now, self.received_at)
+        row = [
             new_id_text(),
             book_id,
             metric_id,
@@ -193,7 +214,10 @@ class _Rows:
             event.quantity,
             occurred_at,
             counted_at,
-            clock or max(now, self.received_at),
+            received_at,
             event.properties,
             tallies.behind(self.marks.get((book_id, metric_id)), counted_at),
         ]
+        return row, unbilled.Arrived(
+            book_id, measured.metric, occurred_at, counted_at, received_at, event.properties
+        )

@@ -49,7 +49,13 @@ def test_one_event_in_structured_mode(api: APIClient) -> None:
     assert response.status_code == 202
     assert response.json() == {
         "success": True,
-        "data": {"accepted": 1, "duplicates": 0, "failed": 0, "errors": []},
+        "data": {
+            "accepted": 1,
+            "duplicates": 0,
+            "failed": 0,
+            "errors": [],
+            "unbilled": [{"index": 0, "reason": "no_subscription"}],
+        },
     }
     stored = UsageEvent.objects.get()
     assert (stored.book.key, stored.metric.code) == ("cust_1", "tokens")
@@ -167,3 +173,66 @@ def test_what_is_no_json_is_unreadable(api: APIClient) -> None:
     response = api.generic("POST", "/v1/events", "{", SINGLE)
 
     assert (response.status_code, response.json()["code"]) == (400, "unreadable")
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (event(subject="nobody"), "unknown_customer"),
+        (event(type="nothing"), "unknown_metric"),
+        (event(time="2026-01-02T03:04:05"), "invalid_time"),
+        (event(time=1_767_225_600), "invalid_time"),
+        (event(data='{"quantity": 5}'), "unsupported"),
+        (event(data=" [1]"), "unsupported"),
+        (event(specversion="0.3"), "unsupported"),
+        ("text", "invalid"),
+    ],
+)
+@pytest.mark.parametrize("content_type", [SINGLE, "application/json"])
+def test_a_single_event_that_is_refused(
+    api: APIClient, bad: object, code: str, content_type: str
+) -> None:
+    response = send(api, bad, content_type)
+
+    assert (response.status_code, response.json()["code"]) == (422, code)
+    assert response["Content-Type"] == "application/problem+json"
+    assert not UsageEvent.objects.exists()
+
+
+BINARY: dict[str, Any] = {
+    "HTTP_CE_SPECVERSION": "1.0",
+    "HTTP_CE_ID": "1",
+    "HTTP_CE_SOURCE": "/gateway/eu",
+    "HTTP_CE_TYPE": "tokens",
+    "HTTP_CE_SUBJECT": "cust_1",
+    "HTTP_CE_TIME": "2026-01-02T03:04:05Z",
+    "HTTP_CE_TEAM": "caf%C3%A9",
+}
+
+
+def test_binary_mode(api: APIClient) -> None:
+    """The attributes are headers, percent-encoded, and the body is the data."""
+    body = to_json({"quantity": "2.5", "model": "m-1"})
+
+    response = api.generic("POST", "/v1/events", body, "application/json", **BINARY)
+    again = send(api, event(), SINGLE)
+
+    assert (response.status_code, response.json()["data"]["accepted"]) == (202, 1)
+    assert again.json()["data"]["duplicates"] == 1
+    stored = UsageEvent.objects.get()
+    assert (stored.key, str(stored.quantity)) == ("/gateway/eu 1", "2.500000")
+    assert stored.properties == {
+        "source": "/gateway/eu",
+        "id": "1",
+        "team": "café",
+        "model": "m-1",
+    }
+
+
+def test_binary_mode_that_is_refused(api: APIClient) -> None:
+    sent = {**BINARY, "HTTP_CE_SUBJECT": "nobody"}
+
+    response = api.generic("POST", "/v1/events", "{}", "application/json", **sent)
+
+    assert (response.status_code, response.json()["code"]) == (422, "unknown_customer")
+    assert not UsageEvent.objects.exists()

@@ -45,7 +45,16 @@ def test_a_repeat_is_counted_and_not_billed(api: APIClient) -> None:
     assert first.status_code == 202
     assert first.json() == {
         "success": True,
-        "data": {"accepted": 2, "duplicates": 1, "failed": 0, "errors": []},
+        "data": {
+            "accepted": 2,
+            "duplicates": 1,
+            "failed": 0,
+            "errors": [],
+            "unbilled": [
+                {"index": 0, "reason": "no_subscription"},
+                {"index": 1, "reason": "no_subscription"},
+            ],
+        },
     }
     assert again.json()["data"]["duplicates"] == 1
     assert [str(q.normalize()) for q in UsageEvent.objects.values_list("quantity", flat=True)] == [
