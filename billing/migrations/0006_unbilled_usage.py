@@ -13,7 +13,7 @@ ALTER TABLE billing_unbilledusage ENABLE ALWAYS TRIGGER billing_unbilledusage_ap
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0004_payable_invoices'),
+        ("billing", "0005_renewals"),
         ('ledger', '0005_controls'),
         ('pricing', '0003_payable_bounds'),
     ]
