@@ -66,6 +66,7 @@ def begin(*, subscription: Subscription, now: datetime) -> bool:
             _end(book, current, at=settlement.ends_at)
         else:
             _follow(book, current, at=settlement.ends_at, now=now)
+    openings.number(book_id=book.pk, subscription=current, now=now)
     return True
 
 
@@ -169,7 +170,7 @@ def _pay_ahead(book: Book, current: Subscription, *, at: datetime, now: datetime
         full=cycles.period_of(current, current.cycle),
         now=at,
         pays=lambda lot: lot.effective_at <= now and load.pays_for_cycle(lot, at),
-        issued_at=now,
+        is_numbered=False,
     )
 
 

@@ -24,13 +24,14 @@ def open_cycle(
     full: Period,
     now: datetime,
     pays: Callable[[CreditLot], bool] | None = None,
-    issued_at: datetime | None = None,
+    is_numbered: bool = True,
 ) -> bool:
     """Bill the fees in advance for `part` of the open cycle's `full` period, through the ten
     stages; tell whether they are paid or on an invoice.
 
     The lots alive now pay, or those that `pays` names; PREPAID credits that do not cover them
-    change nothing. An invoice is dated `issued_at`, else now. The book must be locked.
+    change nothing. The document is numbered at once, unless the caller does that once it has
+    committed, so that others do not wait for the counter. The book must be locked.
     """
     if not subscription.version.charges.filter(timing=Timing.ADVANCE).exists():
         return True
@@ -60,11 +61,16 @@ def open_cycle(
         return False
     opening.save(force_insert=True)
     settle.settle(book=book, settlement=opening, draft=draft, now=now, next_period=part)
-    if subscription.billing_mode == BillingMode.PREPAID:
-        statements.number_statements(book_id=book.pk)
-    elif draft.lines:
-        invoice = invoices.draft_invoice(
-            customer=subscription.customer, settlement=opening, draft=draft
-        )
-        invoices.finalize(invoice_id=invoice.pk, now=issued_at or now)
+    if subscription.billing_mode != BillingMode.PREPAID and draft.lines:
+        invoices.draft_invoice(customer=subscription.customer, settlement=opening, draft=draft)
+    if is_numbered:
+        number(book_id=book.pk, subscription=subscription, now=now)
     return True
+
+
+def number(*, book_id: int, subscription: Subscription, now: datetime) -> None:
+    """Write the number of what fees in advance are billed on: a statement, or an invoice of now."""
+    if subscription.billing_mode == BillingMode.PREPAID:
+        statements.number_statements(book_id=book_id)
+    else:
+        invoices.finalize_drafts(book_id=book_id, now=now)

@@ -490,3 +490,23 @@ def test_a_debit_that_needs_no_renewal_costs_no_statement_more() -> None:
         counts.append(len(captured))
 
     assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("grace", [0, 24])
+@pytest.mark.parametrize("change", ["pause", "cancel"])
+def test_a_change_after_the_end_is_of_the_next_cycle(
+    api: APIClient, change: str, grace: int
+) -> None:
+    """An hour into February nobody has settled January; the change settles both, in order."""
+    book = subscribed("HYBRID", grace)
+    meter(5_000, START)
+    at_work(book, FEBRUARY + HOUR)
+    path = f"/v1/subscriptions/{Subscription.objects.get().pk}/{change}"
+
+    changed = api.post(path, {"at": "NOW"} if change == "cancel" else {})
+
+    assert changed.status_code == 200, changed.content
+    done = Settlement.objects.order_by("cycle").values_list("cycle", "status", "starts_at")
+    assert list(done) == [(0, "SETTLED", START), (1, "SETTLED", FEBRUARY)]
+    assert Settlement.objects.get(cycle=0).totals["total"] == "10"
+    assert proof.verify().ok
