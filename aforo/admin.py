@@ -1,10 +1,15 @@
-"""Users, groups and schedules in the theme; apart from their look they are the libraries' own."""
+"""Accounts and schedules in the theme. What somebody may do is decided by superusers only."""
 
 from __future__ import annotations
 
-from django.contrib import admin
+from typing import Any, Final
+
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Group, User
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
 from django_celery_beat.admin import ClockedScheduleAdmin, CrontabScheduleAdmin, PeriodicTaskAdmin
 from django_celery_beat.models import (
     ClockedSchedule,
@@ -14,26 +19,100 @@ from django_celery_beat.models import (
     SolarSchedule,
 )
 
-from aforo.adminui import ModelAdmin
+from aforo.access import logins
+from aforo.adminui import ModelAdmin, action
 
 for model in (User, Group, PeriodicTask, CrontabSchedule, ClockedSchedule, IntervalSchedule):
     admin.site.unregister(model)
 admin.site.unregister(SolarSchedule)
 
+# Who may change accounts but is no superuser may correct these.
+PERSONAL: Final = ("first_name", "last_name", "email")
+
+
+def _is_superuser(user: AbstractBaseUser | AnonymousUser) -> bool:
+    return isinstance(user, User) and user.is_active and user.is_superuser
+
 
 @admin.register(User)
 class ThemedUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
-    pass
+    """Accounts. A name, a password or a permission in the wrong hands is another pair of eyes, so
+    that superusers alone make, end and change them; others correct personal data.
+    """
+
+    actions = ["let_in"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Show passwords to nobody but those who may change them."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or _is_superuser(request.user):
+            return fieldsets
+        return [(None, {"fields": ("username",)}), *fieldsets[1:]]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Leave to others than superusers what says nothing about rights."""
+        if _is_superuser(request.user):
+            return super().get_readonly_fields(request, obj)
+        fieldsets = UserAdmin.fieldsets or ()
+        fields = [str(name) for _, group in fieldsets for name in group["fields"]]
+        return [name for name in fields if name not in {*PERSONAL, "password"}]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Allow superusers to open accounts."""
+        return _is_superuser(request.user)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Refuse others than superusers the account of a superuser."""
+        allowed = super().has_change_permission(request, obj)
+        return allowed and (obj is None or not obj.is_superuser or _is_superuser(request.user))
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Allow superusers to remove accounts that decided nothing."""
+        return _is_superuser(request.user)
+
+    def has_act_permission(self, request: HttpRequest, object_id: object = None) -> bool:
+        """Allow superusers to act."""
+        return _is_superuser(request.user)
+
+    def user_change_password(
+        self,
+        request: HttpRequest,
+        id: str,  # noqa: A002
+        form_url: str = "",
+    ) -> HttpResponse:
+        """Let superusers set passwords; one's own is changed on a page of its own."""
+        if not _is_superuser(request.user):
+            raise PermissionDenied
+        return super().user_change_password(request, id, form_url)
+
+    @action(description="Let in again who failed to log in too often")
+    def let_in(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        """Forget the failed logins of each chosen account."""
+        for user in users:
+            logins.forget_failures(username=user.get_username())
+        self.message_user(request, f"{len(users)} may log in at once.", messages.SUCCESS)
 
 
 @admin.register(Group)
 class ThemedGroupAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]
-    pass
+    """Groups carry permissions, so that superusers alone make, end and change them."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Allow superusers."""
+        return _is_superuser(request.user)
+
+    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        """Allow superusers."""
+        return _is_superuser(request.user)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
+        """Allow superusers."""
+        return _is_superuser(request.user)
 
 
 @admin.register(PeriodicTask)
 class ThemedPeriodicTaskAdmin(PeriodicTaskAdmin, ModelAdmin):  # type: ignore[misc]
-    pass
+    """What beat sends; switched on, off and sent at once by those who may change it."""
 
 
 @admin.register(CrontabSchedule)

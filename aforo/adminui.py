@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from functools import cache
-from typing import Any, TypeVar
+from math import ceil
+from typing import Any, Final, TypeVar
 
 from django import forms
 from django.contrib.auth import get_permission_codename
-from django.core.exceptions import FieldDoesNotExist
+from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist, ValidationError
 from django.db import models
-from django.http import HttpRequest
+from django.forms import BaseInlineFormSet
+from django.http import Http404, HttpRequest
 from django.template.loader import render_to_string
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from unfold.admin import ModelAdmin as _ModelAdmin
 from unfold.admin import TabularInline as _TabularInline
 from unfold.decorators import action as _action
+from unfold.forms import AuthenticationForm
 from unfold.widgets import (
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
@@ -25,10 +30,12 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
+from aforo.access import logins
 from aforo.money import plain
 
 __all__ = [
     "Form",
+    "LoginForm",
     "ModelAdmin",
     "ReadOnlyAdmin",
     "ReadOnlyInline",
@@ -36,6 +43,7 @@ __all__ = [
     "Textarea",
     "action",
     "dress",
+    "found",
     "link",
     "page_action",
     "plainly",
@@ -44,6 +52,9 @@ __all__ = [
 
 Textarea = UnfoldAdminTextareaWidget
 F = TypeVar("F", bound=Callable[..., Any])
+M = TypeVar("M", bound=models.Model)
+# So many rows of what belongs to a row are on its page; the rest is on the list of their own.
+SHOWN_ROWS: Final = 50
 
 
 def action(*, description: str) -> Callable[[F], F]:
@@ -90,6 +101,24 @@ def dress(field: forms.Field) -> forms.Field:
     return field
 
 
+class LoginForm(AuthenticationForm):  # type: ignore[misc]
+    """The form of the login, which says when attempts came too fast to be looked at."""
+
+    def get_invalid_login_error(self) -> ValidationError:
+        """Say that the name or the password is wrong, or how long to wait."""
+        name = str(self.cleaned_data.get("username"))
+        pause = logins.wait(username=name, now=timezone.now())
+        if not pause:
+            error: ValidationError = super().get_invalid_login_error()
+            return error
+        minutes = ceil(pause / timedelta(minutes=1))
+        return ValidationError(
+            "There were too many failed attempts. Try again in %(minutes)s min.",
+            code="too_many_attempts",
+            params={"minutes": minutes},
+        )
+
+
 class Form(forms.Form):
     """A form of a page that is not a model's, in the theme's looks."""
 
@@ -97,6 +126,14 @@ class Form(forms.Form):
         super().__init__(*args, **kwargs)
         for field in self.fields.values():
             dress(field)
+
+
+def found(rows: models.QuerySet[M], object_id: object) -> M:
+    """Return the row of an address; 404 also where the address can be no row's."""
+    try:
+        return rows.get(pk=object_id)
+    except (ObjectDoesNotExist, ValidationError, ValueError) as error:
+        raise Http404(f"There is no {rows.model._meta.verbose_name} {object_id}.") from error
 
 
 @cache
@@ -160,6 +197,15 @@ class _Edited(_ModelAdmin):  # type: ignore[misc]
         is_shown = obj is not None and not self.has_change_permission(request, obj)
         return [plainly(self.model, name) for name in fields] if is_shown else fields
 
+    def _filter_actions_by_permissions(
+        self, request: HttpRequest, actions: Sequence[tuple[Any, ...]]
+    ) -> list[tuple[Any, ...]]:
+        """Leave out what the user may not do; an action that names no permission changes rows."""
+        allowed = super()._filter_actions_by_permissions(request, actions)
+        if self.has_act_permission(request):
+            return list(allowed)
+        return [each for each in allowed if hasattr(each[0], "allowed_permissions")]
+
     def has_act_permission(self, request: HttpRequest, object_id: object = None) -> bool:
         """Let those act who were given the permission to change, whatever a form may edit."""
         codename = get_permission_codename("change", self.opts)
@@ -197,10 +243,41 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
         return False
 
 
+class _FirstRows(BaseInlineFormSet[Any, Any, Any]):
+    """The rows of an inline, as many as a page can bear."""
+
+    def get_queryset(self) -> models.QuerySet[Any]:
+        """Read no more than are shown."""
+        if not hasattr(self, "_queryset"):
+            self._queryset: models.QuerySet[Any] = super().get_queryset()[:SHOWN_ROWS]
+        return self._queryset
+
+
 class ReadOnlyInline(TabularInline):  # type: ignore[misc]
+    """Rows that belong to the one that is shown: the first by `ordering`, with what `joined` names
+    read along.
+    """
+
     extra = 0
     can_delete = False
     show_change_link = True
+    formset = _FirstRows
+    joined: Sequence[str] = ()
+
+    def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
+        """Read with the rows what they name."""
+        rows: models.QuerySet[Any] = super().get_queryset(request)
+        return rows.select_related(*self.joined)
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        """Say in the heading when there are more rows than are shown."""
+        formset = super().get_formset(request, obj, **kwargs)
+        if obj is not None:
+            rows = self.model._default_manager.filter(**{formset.fk.name: obj.pk})
+            if rows.order_by()[: SHOWN_ROWS + 1].count() > SHOWN_ROWS:
+                more = f"(the first {SHOWN_ROWS} of more)"
+                self.verbose_name_plural: str = f"{self.opts.verbose_name_plural} {more}"
+        return formset
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Show decimals plainly."""

@@ -106,6 +106,14 @@ DATABASES = {
         "CONN_HEALTH_CHECKS": True,
     }
 }
+AUTHENTICATION_BACKENDS = ["aforo.access.logins.Backend"]
+_VALIDATION = "django.contrib.auth.password_validation"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"{_VALIDATION}.UserAttributeSimilarityValidator"},
+    {"NAME": f"{_VALIDATION}.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": f"{_VALIDATION}.CommonPasswordValidator"},
+    {"NAME": f"{_VALIDATION}.NumericPasswordValidator"},
+]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en"
@@ -278,6 +286,7 @@ UNFOLD = {
     "SITE_SUBHEADER": "Prepaid credits and their books",
     "SITE_SYMBOL": "account_balance_wallet",
     "STYLES": [lambda request: static("aforo/admin.css")],
+    "LOGIN": {"form": "aforo.adminui.LoginForm"},
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {

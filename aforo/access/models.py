@@ -1,4 +1,4 @@
-"""API keys, and the keyed requests that make any POST safe to repeat."""
+"""API keys, the keyed requests that make any POST safe to repeat, and failed logins."""
 
 from __future__ import annotations
 
@@ -56,3 +56,14 @@ class KeyedRequest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.endpoint} {self.key}"
+
+
+class LoginFailures(models.Model):
+    """Failed logins in a row under one user name, of which only the SHA-256 is kept."""
+
+    name_digest = models.CharField(max_length=64, primary_key=True)
+    failures = models.PositiveIntegerField()
+    last_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.failures} until {self.last_at:%Y-%m-%d %H:%M}"

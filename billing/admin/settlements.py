@@ -9,12 +9,12 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from aforo.adminui import Form, ReadOnlyAdmin, ReadOnlyInline, link, page_action, table
+from aforo.adminui import Form, ReadOnlyAdmin, ReadOnlyInline, found, link, page_action, table
 from aforo.errors import DomainError
 from aforo.ids import new_id
 from billing.admin import whatif_pages as pages
@@ -100,27 +100,29 @@ class SettlementAdmin(ReadOnlyAdmin):
     @page_action(description="Adjust", url_path="adjust")
     def adjust(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Correct a settled cycle, in the name of who is logged in."""
-        found = get_object_or_404(Settlement.objects.select_related("book"), pk=object_id)
+        settled = found(Settlement.objects.select_related("book"), object_id)
         if not request.user.has_perm("billing.add_settlementadjustment"):
             raise PermissionDenied
         form = AdjustForm(request.POST or None, initial={"key": f"admin-{new_id()}"})
-        if request.method == "POST" and form.is_valid() and self._adjusted(request, found, form):
-            return HttpResponseRedirect(reverse("admin:billing_settlement_change", args=[found.pk]))
+        if request.method == "POST" and form.is_valid() and self._adjusted(request, settled, form):
+            return HttpResponseRedirect(
+                reverse("admin:billing_settlement_change", args=[settled.pk])
+            )
         context = {
             **self.admin_site.each_context(request),
-            "title": f"Adjust {found.book.key}, {found}",
+            "title": f"Adjust {settled.book.key}, {settled}",
             "opts": self.opts,
             "form": form,
             "label": "Adjust",
         }
         return render(request, "adminui/ask.html", context)
 
-    def _adjusted(self, request: HttpRequest, found: Settlement, form: AdjustForm) -> bool:
+    def _adjusted(self, request: HttpRequest, settled: Settlement, form: AdjustForm) -> bool:
         """Call the service; tell whether it accepted, else the form says why not."""
         try:
             corrections.adjust_settlement(
-                livemode=found.book.livemode,
-                settlement_id=found.pk,
+                livemode=settled.book.livemode,
+                settlement_id=settled.pk,
                 lines=form.lines(),
                 reason=form.cleaned_data["reason"],
                 key=form.cleaned_data["key"],
@@ -130,7 +132,7 @@ class SettlementAdmin(ReadOnlyAdmin):
             form.add_error(None, error.detail)
             return False
         amount = form.cleaned_data["amount"]
-        text = f"{found}: adjusted by {amount.normalize():f} {found.currency} before tax."
+        text = f"{settled}: adjusted by {amount.normalize():f} {settled.currency} before tax."
         self.message_user(request, text, messages.SUCCESS)
         return True
 

@@ -10,11 +10,11 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils import timezone
 
-from aforo.adminui import Form, ReadOnlyAdmin, dress, page_action
+from aforo.adminui import Form, ReadOnlyAdmin, dress, found, page_action
 from aforo.errors import DomainError
 from billing import tasks
 from billing.admin import whatif_pages as pages
@@ -152,7 +152,7 @@ class TriedVersionAdmin(RatePlanVersionAdmin):
 
 
 def _version(object_id: str) -> RatePlanVersion:
-    return get_object_or_404(RatePlanVersion.objects.select_related("plan"), pk=object_id)
+    return found(RatePlanVersion.objects.select_related("plan"), object_id)
 
 
 @admin.register(Backtest)
@@ -166,7 +166,7 @@ class BacktestAdmin(ReadOnlyAdmin):
         """Add the rows as a file."""
         rows = self.admin_site.admin_view(self.rows)
         return [
-            path("<uuid:pk>/cycles.csv", rows, name="billing_backtest_csv"),
+            path("<str:pk>/cycles.csv", rows, name="billing_backtest_csv"),
             *super().get_urls(),
         ]
 
@@ -176,16 +176,14 @@ class BacktestAdmin(ReadOnlyAdmin):
         """Show what a backtest found, or how far it is."""
         if request.method != "GET" or not self.has_view_permission(request):
             raise PermissionDenied
-        found = get_object_or_404(
-            Backtest.objects.select_related("version__plan", "offering"), pk=object_id
-        )
+        asked = found(Backtest.objects.select_related("version__plan", "offering"), object_id)
         context = {
             **self.admin_site.each_context(request),
-            "title": f"Backtest of {found.version}",
+            "title": f"Backtest of {asked.version}",
             "opts": self.opts,
-            "backtest": found,
-            "csv_url": reverse("admin:billing_backtest_csv", args=[found.pk]),
-            **pages.backtest(found),
+            "backtest": asked,
+            "csv_url": reverse("admin:billing_backtest_csv", args=[asked.pk]),
+            **pages.backtest(asked),
         }
         return render(request, "whatif/backtest.html", context)
 
@@ -193,7 +191,6 @@ class BacktestAdmin(ReadOnlyAdmin):
         """Stream every cycle as CSV."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        found = get_object_or_404(Backtest, pk=pk)
-        lines: Iterable[str] = backtest.csv_lines(found)
+        lines: Iterable[str] = backtest.csv_lines(found(Backtest.objects.all(), pk))
         headers = {"Content-Disposition": f'attachment; filename="backtest-{pk}.csv"'}
         return StreamingHttpResponse(lines, content_type="text/csv", headers=headers)

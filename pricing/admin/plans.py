@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from aforo.adminui import ModelAdmin, TabularInline, action
+from aforo.adminui import ModelAdmin, ReadOnlyInline, TabularInline, action
 from aforo.errors import DomainError
 from pricing import services
 from pricing.admin.forms import ChargeForm, GrantForm, RatePlanForm, VersionForm
@@ -33,19 +33,22 @@ def _version_of(obj: object) -> RatePlanVersion | None:
 
 
 class DraftOnly:
-    """Editable while the version is a draft."""
+    """Editable while the version is a draft, by those who were given the permission."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Allow on drafts."""
-        return self._is_draft(obj)
+        allowed: bool = super().has_add_permission(request, obj)  # type: ignore[misc]
+        return allowed and self._is_draft(obj)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Allow on drafts."""
-        return self._is_draft(obj)
+        allowed: bool = super().has_change_permission(request, obj)  # type: ignore[misc]
+        return allowed and self._is_draft(obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Allow on drafts."""
-        return self._is_draft(obj)
+        allowed: bool = super().has_delete_permission(request, obj)  # type: ignore[misc]
+        return allowed and self._is_draft(obj)
 
     def _is_draft(self, obj: object) -> bool:
         version = _version_of(obj)
@@ -83,17 +86,13 @@ class FeedInline(OwnModeInline):
     extra = 1
 
 
-class VersionInline(TabularInline):  # type: ignore[misc]
+class VersionInline(ReadOnlyInline):
+    """The versions of a plan, the newest first; they begin by an action of the plan."""
+
     model = RatePlanVersion
     fields = ["number", "status", "published_at"]
-    readonly_fields = ["number", "status", "published_at"]
-    extra = 0
-    can_delete = False
-    show_change_link = True
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Versions begin by the action of the plan."""
-        return False
+    ordering = ["-number"]
+    joined = ["plan"]
 
 
 class Reporting:

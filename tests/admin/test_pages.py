@@ -34,6 +34,7 @@ INSIDE = {  # Shown inside their parents, or not rows to look at.
     "GrantTemplate",
     "Hold",
     "InvoiceLine",
+    "LoginFailures",
     "SealedHead",
     "UsageTally",
 }

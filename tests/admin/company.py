@@ -1,0 +1,226 @@
+"""A small company with two and more of almost everything, for what walks the whole back office."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.contrib.auth.models import Group, User
+from django.utils import timezone
+from django_celery_beat.models import ClockedSchedule, CrontabSchedule
+
+from aforo.access.models import KeyedRequest
+from aforo.access.services import create_api_key
+from billing import closing
+from billing.models import (
+    Invoice,
+    Settlement,
+    SettlementRun,
+    SettlementRunItem,
+    Subscription,
+    UsageTally,
+    WorkerHeartbeat,
+)
+from billing.services import (
+    backtest,
+    campaign_runs,
+    corrections,
+    due,
+    ingest,
+    payments,
+    taxes,
+    usage_reservations,
+)
+from billing.services.realtime import Ask
+from ledger import services as ledger
+from ledger.exports import batches, receipts
+from ledger.models import Account, BreakageRate, GlMapping, Period, Policy
+from pricing import services as pricing
+from pricing.models import BonusSlab, RatePlan, RatePlanVersion, TopUpRule
+from tests import campaigns, factories
+from tests.factories import FEBRUARY, MARCH, START
+from wallets import engine
+from wallets import services as wallets
+from wallets.models import TopUp
+from wallets.reports import lots
+
+D = Decimal
+WELCOME: list[dict[str, Any]] = [
+    {"code": "welcome", "kind": "PROMO", "amount": D(5), "recurrence": "EVERY_CYCLE",
+     "expires_at_cycle_end": True},
+    {"code": "units", "kind": "PROMO", "metric": "tokens", "quantity": D(100),
+     "recurrence": "EVERY_CYCLE", "expires_at_cycle_end": True},
+]  # fmt: skip
+FEE = {
+    "code": "seat", "description": "Seat", "model": "FLAT_RATE", "timing": "ADVANCE",
+    "terms": {"flat_fee": "3"},
+}  # fmt: skip
+
+
+def live() -> None:
+    """Live through January and February: sell, use, settle, correct, decide, close, export."""
+    _catalogue()
+    for key in ("ann", "ben"):
+        _customer(key)
+    _campaigns()
+    _books()
+    _access()
+
+
+def _catalogue() -> None:
+    for number in (1, 2):
+        factories.metric(f"calls_{number}")
+        factories.offering(
+            f"sold_{number}", grants=WELCOME, charges=[*factories.TOKENS_AT_2_MILLS, FEE]
+        )
+        plan = RatePlan.objects.get(code=f"plan_sold_{number}")
+        pricing.begin_draft(plan=plan)
+        pricing.create_coupon(
+            livemode=False, code=f"TEN_{number}", type="PERCENT", value=D(10), duration="ONCE"
+        )
+        rule = TopUpRule.objects.create(livemode=False, currency=("USD", "EUR")[number - 1])
+        BonusSlab.objects.create(rule=rule, from_amount=D(1000), bonus=D(1))
+    taxes.create_tax_rate(livemode=False, name="IVA", country="ES", percent=D(21), now=START)
+    taxes.create_tax_rate(livemode=False, name="TVA", country="FR", percent=D(20), now=START)
+
+
+def _customer(key: str) -> None:
+    number = 1 if key == "ann" else 2
+    book = factories.clocked_customer(key)
+    factories.top_up(key, "40")
+    factories.bundle(key, "20", bonus="4")
+    factories.subscription(key, f"sold_{number}")
+    for name in ("r1", "r2"):
+        factories.debit(key, "1", f"{key}-{name}")
+        asked = engine.ReserveRequest(customer_id=key, key=f"{key}-hold-{name}", amount=D(1))
+        factories.body(engine.execute([asked], livemode=False)[0])
+    for name in ("u1", "u2"):
+        usage = Ask(customer_id=key, metric="tokens", quantity=D(300), key=f"{key}-{name}")
+        usage_reservations.reserve_usage(livemode=False, ask=usage, expires_in=3600)
+    events = [factories.event(key, 60_000, f"{key}-{n}", START + timedelta(days=n)) for n in (2, 3)]
+    factories.advance(book, START + timedelta(days=4))
+    assert ingest.ingest(livemode=False, events=events, received_at=timezone.now()).accepted == 2
+    factories.advance(book, MARCH)
+    settled = Settlement.objects.filter(book=book).order_by("cycle").first()
+    assert settled is not None
+    for name in ("a", "b"):
+        corrections.adjust_settlement(
+            livemode=False,
+            settlement_id=settled.pk,
+            key=name,
+            reason="outage",
+            by="support",
+            lines=[corrections.Correction("Outage", D(-1))],
+        )
+    invoice = Invoice.objects.filter(customer__book=book, status="OPEN").first()
+    assert invoice is not None
+    for name in ("a", "b"):
+        payments.pay(
+            livemode=False, invoice=str(invoice.pk), amount=D(1), reference=name, key=f"pay-{name}"
+        )
+    for bought in TopUp.objects.filter(book=book):
+        for state in ("opened", "lost"):
+            wallets.dispute(
+                livemode=False, top_up_id=bought.pk, state=state, key=f"{bought.pk}{state}"
+            )
+    factories.top_up(key, "30", name="refilled")
+    wallets.set_auto_refill(
+        livemode=False,
+        customer_id=key,
+        currency="USD",
+        threshold=D(1),
+        amount=D(5),
+        enabled=True,
+        method="test_ok",
+    )
+    factories.customer(f"{key}_live", livemode=True)
+    factories.top_up(f"{key}_live", "10", livemode=True)
+    due.settle(livemode=False, as_of=None, customer_id=key, clock=timezone.now)
+
+
+def _campaigns() -> None:
+    for number in (1, 2):
+        code = f"GIFT_{number}"
+        campaigns.draft(f"DRAFT_{number}")
+        campaigns.draft(code, trigger="EVERYBODY")
+        _, run = campaign_runs.activate(livemode=False, code=code, now=timezone.now())
+        assert run is not None
+        campaign_runs.execute(run_id=run.pk, clock=timezone.now)
+        campaigns.running(
+            f"MILE_{number}", trigger="MILESTONE", milestone_metric="tokens", milestone_quantity="1"
+        )
+    due.sweep(now=timezone.now(), clock=timezone.now)
+
+
+def _books() -> None:
+    amount = ledger.Amount("1000", "1010", D("9.70"), "USD")
+    for number in (1, 2):
+        ledger.propose_adjustment(
+            livemode=True,
+            reason="PROCESSOR",
+            occurred_at=START,
+            evidence="Payout report.",
+            lines=[amount, amount],
+            by=factories.person("fin"),
+            now=timezone.now(),
+            customer_id=None,
+        )
+        for model, terms in (
+            (Policy, {}),
+            (BreakageRate, {"kind": "CASH", "percent": 5, "currency": "USD"}),
+        ):
+            model.objects.create(
+                livemode=False,
+                starts_on=date(2026, number, 1),
+                evidence="A memo.",
+                proposed_by=factories.person("fin"),
+                proposed_at=START,
+                **terms,
+            )
+        month = date(2026, number, 1)
+        closing.close_period(month=month, by="fin", now=timezone.now(), clock=timezone.now)
+    for period in Period.objects.filter(status="CLOSED"):
+        ledger.propose_reopening(
+            period=period, reason="A late bill.", by=factories.person("fin"), now=timezone.now()
+        )
+    for account in Account.objects.all():
+        GlMapping.objects.create(
+            account=account, starts_on=date(2026, 1, 1), gl_code=f"9{account.code}", gl_name="X"
+        )
+    for number, form in ((1, "XERO"), (2, "GENERIC")):
+        made = batches.export(
+            batches.Wanted(
+                livemode=False, format=form, starts_on=date(2026, number, 1),
+                ends_on=date(2026, number + 1, 1),
+            ),
+            now=timezone.now(), by="fin", lots_of=lots.facts_of,
+        )  # fmt: skip
+        receipts.record(made, [receipts.of_import(f"J{number}")], now=timezone.now(), by="fin")
+    for version in RatePlanVersion.objects.filter(status="PUBLISHED"):
+        asked = backtest.start(version=version, starts_at=START, ends_at=FEBRUARY)
+        backtest.execute(backtest_id=asked.pk, clock=timezone.now)
+
+
+def _access() -> None:
+    WorkerHeartbeat.objects.create(seen_at=START)
+    subscribed = Subscription.objects.order_by("pk")
+    run = SettlementRun.objects.earliest("pk")
+    for number in (1, 2):
+        KeyedRequest.objects.create(
+            livemode=False, key=f"k{number}", endpoint="POST /v1/metrics", content={}, status=201
+        )
+        contract = subscribed[number - 1]
+        SettlementRunItem.objects.create(run=run, book_id=contract.customer_id)
+        UsageTally.objects.create(
+            book_id=contract.customer_id,
+            metric=factories.metric(),
+            subscription=contract,
+            starts_at=START,
+            through=FEBRUARY,
+        )
+        create_api_key(livemode=False, name=f"Key {number}")
+        Group.objects.create(name=f"Group {number}")
+        CrontabSchedule.objects.create(minute=number)
+        ClockedSchedule.objects.create(clocked_time=START + timedelta(days=number))
+        User.objects.create_superuser(f"root_{number}")

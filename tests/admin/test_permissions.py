@@ -1,0 +1,279 @@
+"""Who may do what: every page, verb and action of the back office, by every permission alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.auth.models import Group, Permission, User
+from django.db import models, transaction
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from django_celery_beat.models import PeriodicTask
+
+from ledger import services as ledger
+from ledger.models import ManualAdjustment
+from pricing import services as pricing
+from pricing.models import Charge, RatePlanVersion
+from tests import factories
+from tests.admin import company
+from tests.admin.walking import Address, addresses, written
+
+pytestmark = pytest.mark.django_db
+
+REFUSED = {403, 404, 405}
+# What a page answers that shows its list or its form again, or leads back to it.
+SHOWN = {200, 302}
+
+
+@pytest.fixture
+def lived() -> None:
+    company.live()
+
+
+def log_in(*permissions: Permission, name: str = "clerk") -> Client:
+    """Let somebody in who has these permissions and no other."""
+    clerk, _ = User.objects.get_or_create(username=name, defaults={"is_staff": True})
+    clerk.user_permissions.set(permissions)
+    client = Client(raise_request_exception=True)
+    client.force_login(clerk)
+    return client
+
+
+def of_model(model: type[models.Model]) -> dict[str, Permission]:
+    """Give the permissions of a model, by what they allow."""
+    found = Permission.objects.filter(
+        content_type__app_label=model._meta.app_label,
+        content_type__model=model._meta.model_name,
+    )
+    return {each.codename.partition("_")[0]: each for each in found}
+
+
+def requests(address: Address) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give the verbs of a page with what they send, an action of a list each a request."""
+    yield "get", {}
+    if address.name.endswith("_changelist"):
+        assert address.model is not None
+        pks = [str(pk) for pk in address.model._default_manager.values_list("pk", flat=True)[:2]]
+        offered: Any = admin.site._registry[address.model]
+        for _, name, _ in offered._get_base_actions():
+            yield "post", {"action": name, ACTION_CHECKBOX_NAME: pks, "post": "yes", "index": "0"}
+    else:
+        yield "post", {"post": "yes", "month": "2026-03", "_save": "Save"}
+
+
+def answers(client: Client, pages: Iterable[Address]) -> Iterator[tuple[Address, str, int, bool]]:
+    """Ask for every page by every verb; give the status, and whether anything was written."""
+    for page in pages:
+        for verb, data in requests(page):
+            before = written()
+            status = getattr(client, verb)(page.url, data).status_code
+            yield page, f"{verb} {data.get('action', '')}", status, written() != before
+
+
+def test_without_a_permission_there_is_nothing(lived: None) -> None:
+    client = log_in()
+    pages = addresses()
+    assert len(pages) > 300
+
+    for page, what, status, wrote in answers(client, pages):
+        assert status in REFUSED, (page, what, status)
+        assert not wrote, (page, what)
+
+
+def test_who_may_view_everything_changes_nothing(lived: None) -> None:
+    client = log_in(*Permission.objects.filter(codename__startswith="view_"))
+    shown = 0
+
+    for page, what, status, wrote in answers(client, addresses()):
+        assert status in SHOWN | REFUSED, (page, what, status)
+        assert not wrote, (page, what)
+        if page.name.endswith(("_add", "_delete", "_password_change")):
+            assert status in REFUSED, (page, what, status)
+        elif page.name.endswith(("_changelist", "_change", "_history")) and what == "get ":
+            assert status == 200, (page, status)
+            shown += 1
+    assert shown > 150
+
+
+def test_a_permission_opens_its_own_model_and_nothing_else(lived: None) -> None:
+    """Each model's pages, with each of its permissions alone, and with all but these."""
+    by_model: dict[type[models.Model], list[Address]] = {}
+    for page in addresses():
+        if page.model is not None:
+            by_model.setdefault(page.model, []).append(page)
+
+    for model, pages in by_model.items():
+        own = of_model(model)
+        client = log_in(*Permission.objects.exclude(pk__in=[each.pk for each in own.values()]))
+        for page, what, status, wrote in answers(client, pages):
+            assert status in REFUSED, (page, what, status)
+            assert not wrote, (page, what)
+        for allows, permission in own.items():
+            if allows == "view":
+                continue  # It was tried with all others of its kind.
+            with transaction.atomic():
+                _check_alone(log_in(permission), allows, pages)
+                transaction.set_rollback(True)
+
+
+def _check_alone(client: Client, allows: str, pages: list[Address]) -> None:
+    """Check that one permission opens the pages that it is for, and writes on these only."""
+    seen = ("_changelist", "_change", "_history")
+    opened = {"view": seen, "change": seen, "add": ("_add",), "delete": ("_delete",)}[allows]
+    writing = {"view": (), "change": ("_change", "_changelist", "_month")}.get(allows, opened)
+    for page, what, status, wrote in answers(client, pages):
+        assert status in SHOWN | REFUSED, (page, what, status)
+        kind = page.name[page.name.rindex("_") :]
+        if kind in {*seen, "_add", "_delete"}:
+            assert status in REFUSED or kind in opened, (page, what, status)
+        assert not wrote or kind in writing, (page, what)
+
+
+def test_addresses_that_can_be_no_rows_are_not_found(lived: None, admin_client: Client) -> None:
+    for page in addresses():
+        if page.row is None:
+            continue
+        for wrong in ("nothing", "9" * 30, "00000000-0000-0000-0000-000000000000"):
+            url = page.url.replace(f"/{page.row}/", f"/{wrong}/")
+            assert admin_client.get(url).status_code in {302, *REFUSED}, url
+
+
+def draft() -> RatePlanVersion:
+    """Give the draft that follows a published plan."""
+    factories.offering()
+    return pricing.begin_draft(plan=RatePlanVersion.objects.get().plan)
+
+
+def test_a_draft_is_changed_and_deleted_by_who_may() -> None:
+    version = draft()
+    change = reverse("admin:pricing_rateplanversion_change", args=[version.pk])
+    delete = reverse("admin:pricing_rateplanversion_delete", args=[version.pk])
+    form = {
+        "burn_order": "PROMO,BONUS,CASH", "minimum_spend": "62", "grace_hours": "0",
+        "lapse_grace_hours": "0", "late_usage": "ADJUST", "_save": "Save",
+        "charges-TOTAL_FORMS": "0", "charges-INITIAL_FORMS": "0",
+        "grants-TOTAL_FORMS": "0", "grants-INITIAL_FORMS": "0",
+    }  # fmt: skip
+
+    for client in (log_in(), log_in(of_model(RatePlanVersion)["view"])):
+        assert client.post(change, form).status_code == 403
+        assert client.post(delete, {"post": "yes"}).status_code == 403
+    version.refresh_from_db()
+    assert version.minimum_spend is None
+    assert Charge.objects.filter(version=version).count() == 1
+
+    # Whoever may change versions, but not what they consist of, sees the parts without a form.
+    page = log_in(of_model(RatePlanVersion)["change"]).get(change)
+    assert b"charges-0-code" not in page.content
+
+
+def test_who_only_views_schedules_cannot_switch_them() -> None:
+    PeriodicTask.objects.update(enabled=True)
+    task = PeriodicTask.objects.earliest("pk")
+    url = reverse("admin:django_celery_beat_periodictask_changelist")
+    permissions = of_model(PeriodicTask)
+
+    for name in ("disable_tasks", "toggle_tasks", "run_tasks", "delete_selected"):
+        client = log_in(permissions["view"])
+        before = written()
+        client.post(
+            url, {"action": name, ACTION_CHECKBOX_NAME: [task.pk], "index": "0", "post": "yes"}
+        )
+        assert written() == before, name
+    log_in(permissions["change"]).post(
+        url, {"action": "disable_tasks", ACTION_CHECKBOX_NAME: [task.pk], "index": "0"}
+    )
+    task.refresh_from_db()
+    assert not task.enabled
+
+
+def test_nobody_but_superusers_changes_what_accounts_may_do() -> None:
+    """With every permission there is: no way to be a superuser, or somebody else."""
+    client = log_in(*Permission.objects.all())
+    me = User.objects.get(username="clerk")
+    boss = User.objects.create_superuser("boss", password="a long one of the boss")
+    other = User.objects.create_user("other", is_staff=True)
+    group = Group.objects.create(name="Approvers")
+    everything = {
+        "username": "root", "first_name": "Ann", "last_name": "", "email": "a@b.example",
+        "is_active": "on", "is_staff": "on", "is_superuser": "on", "groups": [group.pk],
+        "user_permissions": [1], "date_joined_0": "2026-01-01", "date_joined_1": "00:00",
+    }  # fmt: skip
+    password = {
+        "usable_password": "true", "password1": "quite another thing", "set-password": "1",
+        "password2": "quite another thing",
+    }  # fmt: skip
+
+    def rights() -> list[Any]:
+        return [
+            *User.objects.order_by("pk").values_list(
+                "username", "password", "is_active", "is_staff", "is_superuser", "groups"
+            ),
+            *User.user_permissions.through.objects.order_by("pk").values_list("pk", flat=True),
+            *Group.permissions.through.objects.order_by("pk").values_list("pk", flat=True),
+            *Group.objects.values_list("pk", "name"),
+        ]
+
+    before = rights()
+    for user in (me, boss, other):
+        client.post(reverse("admin:auth_user_change", args=[user.pk]), everything)
+        changed = client.post(reverse("admin:auth_user_password_change", args=[user.pk]), password)
+        assert changed.status_code == 403
+        deleted = client.post(reverse("admin:auth_user_delete", args=[user.pk]), {"post": "yes"})
+        assert deleted.status_code == 403
+    added = client.post(reverse("admin:auth_user_add"), {"username": "new"} | password)
+    grouped = client.post(
+        reverse("admin:auth_group_change", args=[group.pk]), {"name": "X", "permissions": [1]}
+    )
+    assert (added.status_code, grouped.status_code) == (403, 403)
+    assert rights() == before
+
+    # What is personal may be corrected, but not a superuser's.
+    other.refresh_from_db()
+    boss.refresh_from_db()
+    assert (other.first_name, boss.first_name) == ("Ann", "")
+    page = client.get(reverse("admin:auth_user_change", args=[other.pk])).content.decode()
+    for hidden in ("pbkdf2", 'name="is_superuser"', 'name="groups"', 'name="username"'):
+        assert hidden not in page
+
+
+def test_a_superuser_still_makes_and_changes_accounts(admin_client: Client) -> None:
+    made = admin_client.post(
+        reverse("admin:auth_user_add"),
+        {"username": "new", "usable_password": "true", "password1": "quite another thing",
+         "password2": "quite another thing"},
+    )  # fmt: skip
+    assert made.status_code == 302
+    new = User.objects.get(username="new")
+    admin_client.post(
+        reverse("admin:auth_user_change", args=[new.pk]),
+        {"username": "new", "is_active": "on", "is_staff": "on", "date_joined_0": "2026-01-01",
+         "date_joined_1": "00:00:00"},
+    )  # fmt: skip
+    new.refresh_from_db()
+    assert (new.is_staff, new.check_password("quite another thing")) == (True, True)
+
+
+def test_every_permission_does_not_approve_ones_own_proposal() -> None:
+    client = log_in(*Permission.objects.all(), name="fin")
+    line = ledger.Amount("1000", "1010", company.D("9.70"), "USD")
+    ledger.propose_adjustment(
+        livemode=True, reason="PROCESSOR", occurred_at=factories.START, evidence="Payout report.",
+        lines=[line], by=factories.person("fin"), now=timezone.now(), customer_id=None,
+    )  # fmt: skip
+    proposal = ManualAdjustment.objects.get()
+
+    refused = client.post(
+        reverse("admin:ledger_manualadjustment_changelist"),
+        {"action": "approve", ACTION_CHECKBOX_NAME: [str(proposal.pk)], "index": "0"},
+        follow=True,
+    )
+
+    assert b"Another person" in refused.content
+    proposal.refresh_from_db()
+    assert (proposal.status, proposal.approved_by) == ("PROPOSED", None)
