@@ -26,13 +26,14 @@ from wallets.models import (
 class LotInline(ReadOnlyInline):
     model = CreditLot
     fields = ["kind", "source", "face", "remaining", "held", "carrying_remaining", "expires_at"]
-    ordering = ["granted_at"]
+    ordering = ["-granted_at"]
 
 
 class MovementInline(ReadOnlyInline):
     model = Movement
     fields = ["kind", "quantity", "carrying", "balance_after", "held_after", "entry"]
-    ordering = ["entry__sequence", "position"]
+    ordering = ["-entry__sequence", "-position"]
+    joined = ["entry"]
     show_change_link = False
 
 
@@ -94,6 +95,7 @@ class HoldInline(ReadOnlyInline):
     model = Hold
     fields = ["position", "lot", "quantity", "captured", "released"]
     ordering = ["position"]
+    joined = ["lot"]
     show_change_link = False
 
 

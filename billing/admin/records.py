@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlencode
 
+from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -11,8 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from aforo.adminui import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, action, link
-from aforo.errors import DomainError
+from aforo.adminui import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, Textarea, action, link
+from aforo.errors import DomainError, Invalid
 from aforo.money import amount_text
 from billing.admin.trail import postings_url
 from billing.models import (
@@ -33,18 +35,51 @@ from billing.models import (
     UsageTally,
     WorkerHeartbeat,
 )
-from billing.services import due, payments
+from billing.services import customers, due, payments, taxes
+from pricing.admin.forms import show
 
 
 class SubscriptionInline(ReadOnlyInline):
     model = Subscription
     fields = ["offering", "status", "billing_mode", "current_starts_at", "current_ends_at"]
+    ordering = ["-created_at"]
+    joined = ["offering"]
+
+
+class CustomerForm(forms.ModelForm[Customer]):
+    """Refuses what the API refuses, with the same sentences beside the same fields."""
+
+    tags = forms.CharField(
+        required=False, widget=Textarea(attrs={"rows": 4}), help_text="One a line."
+    )
+
+    class Meta:
+        model = Customer
+        fields = customers.PERSONAL
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["tags"] = "\n".join(self.instance.tags)
+
+    def clean_tags(self) -> list[str]:
+        """Take one tag a line."""
+        return [tag.strip() for tag in self.cleaned_data["tags"].splitlines() if tag.strip()]
+
+    def clean(self) -> dict[str, Any]:
+        """Check the data by the service that the API calls."""
+        cleaned = super().clean() or {}
+        try:
+            customers.check_personal(**cleaned)
+        except Invalid as error:
+            show(self, error)
+        return cleaned
 
 
 @admin.register(Customer)
 class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
     """Personal data can be corrected here; customers are made through the API."""
 
+    form = CustomerForm
     list_display = ["name", "book", "email", "country", "timezone", "created_at"]
     list_filter = ["book__livemode", "country"]
     list_select_related = ["book"]
@@ -61,6 +96,14 @@ class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
     def has_delete_permission(self, request: HttpRequest, obj: Customer | None = None) -> bool:
         """Refuse: history is kept."""
         return False
+
+    def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:  # noqa: FBT001
+        """Change what was changed through the service."""
+        customers.update_customer(
+            livemode=obj.book.livemode,
+            customer_id=obj.book.key,
+            changes={name: form.cleaned_data[name] for name in form.changed_data},
+        )
 
     @action(description="Settle what is due")
     def settle_due(self, request: HttpRequest, customers: QuerySet[Customer]) -> None:
@@ -101,7 +144,7 @@ class UsageEventAdmin(ReadOnlyAdmin):
 @admin.register(UsageTally)
 class UsageTallyAdmin(ReadOnlyAdmin):
     list_display = ["subscription", "metric", "starts_at", "through", "events", "total"]
-    list_select_related = ["subscription__customer", "metric"]
+    list_select_related = ["subscription__offering", "metric"]
     search_fields = ["=subscription__id", "book__key"]
     ordering = ["-pk"]
     show_full_result_count = False
@@ -270,13 +313,38 @@ class InvoiceSeriesAdmin(ReadOnlyAdmin):
     list_display = ["prefix", "livemode", "last_number"]
 
 
+class TaxRateForm(forms.ModelForm[TaxRate]):
+    """Refuses what the API refuses."""
+
+    class Meta:
+        model = TaxRate
+        fields = [
+            "livemode", "name", "country", "region", "percent", "reverse_charge", "valid_from",
+        ]  # fmt: skip
+
+    def clean(self) -> dict[str, Any]:
+        """Check the rate by the service that the API calls."""
+        cleaned = super().clean() or {}
+        if not self.errors:
+            try:
+                taxes.check_tax_rate(country=cleaned["country"], percent=cleaned["percent"])
+            except Invalid as error:
+                show(self, error)
+        return cleaned
+
+
 @admin.register(TaxRate)
 class TaxRateAdmin(ModelAdmin):  # type: ignore[misc]
     """Rates are added, never edited: an invoice stays explained by the rate it was made with."""
 
+    form = TaxRateForm
     list_display = ["name", "country", "region", "percent", "valid_from", "livemode"]
     list_filter = ["country", "livemode"]
     ordering = ["country", "region", "-valid_from"]
+
+    def save_model(self, request: HttpRequest, obj: TaxRate, form: Any, change: bool) -> None:  # noqa: FBT001
+        """Add the rate through the service."""
+        obj.pk = taxes.create_tax_rate(**form.cleaned_data, now=timezone.now()).pk
 
     def has_change_permission(self, request: HttpRequest, obj: TaxRate | None = None) -> bool:
         """Refuse: a new rate starts at a date."""

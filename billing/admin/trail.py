@@ -64,6 +64,8 @@ class MovedInline(MovementInline):
 
     verbose_name_plural = "movements of credits"
     fields = ["lot", "kind", "quantity", "carrying", "balance_after", "held_after"]
+    ordering = ["position"]
+    joined = ["lot"]
 
 
 admin.site.unregister(Entry)

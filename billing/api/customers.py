@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import F, Model, Prefetch, QuerySet, Window, prefetch_related_objects
+from django.db.models.functions import RowNumber, Substr
 from django.http import HttpResponse
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
@@ -20,7 +23,7 @@ from aforo.api.views import ApiView
 from billing.models import Customer, Subscription
 from billing.services import customers, endings, subscriptions
 from wallets import reads
-from wallets.models import CreditLot, Source
+from wallets.models import CreditLot, Source, UnitWallet, Wallet
 
 
 class PersonalBody(StrictSerializer):
@@ -77,6 +80,57 @@ class PinnedAnswer(serializers.Serializer[Any]):
     version = serializers.IntegerField(source="number")
 
 
+def granted(subscriptions: Collection[Subscription]) -> dict[str, list[CreditLot]]:
+    """Return the credits that subscriptions have issued by their ids, the newest first, at most a
+    hundred of each.
+    """
+    # A grant's cause is "plan:", the subscription's id of 36 characters, and what it was for.
+    issuer = Substr("cause", len("plan:") + 1, 36)
+    lots = (
+        CreditLot.objects.filter(
+            book__in={each.customer_id for each in subscriptions}, source=Source.PLAN
+        )
+        .annotate(issuer=issuer)
+        .filter(issuer__in=[str(each.pk) for each in subscriptions])
+        .annotate(
+            place=Window(
+                RowNumber(), partition_by="issuer", order_by=[F("granted_at").desc(), "id"]
+            )
+        )
+        .filter(place__lte=100)
+        .select_related("unit_wallet__metric")
+        .order_by("-granted_at", "id")
+    )
+    found: dict[str, list[CreditLot]] = defaultdict(list)
+    for lot in lots:
+        found[lot.issuer].append(lot)
+    return found
+
+
+def _pk(wallet: Model) -> int:
+    key: int = wallet.pk
+    return key
+
+
+class SubscriptionList(serializers.ListSerializer[Subscription]):
+    """Subscriptions, with what belongs to them read for all of them at once."""
+
+    def to_representation(self, data: Any) -> Any:
+        """Read wallets and credits before they are shown one by one."""
+        prefetch_related_objects(
+            data,
+            Prefetch("customer__book__wallets", Wallet.objects.order_by("pk")),
+            Prefetch(
+                "customer__book__unit_wallets",
+                UnitWallet.objects.select_related("metric").order_by("pk"),
+            ),
+        )
+        lots = granted(data)
+        for subscription in data:
+            subscription.granted = lots[str(subscription.pk)]
+        return super().to_representation(data)
+
+
 class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
     customer_id = serializers.CharField(source="customer.book.key")
     offering = serializers.CharField(source="offering.code")
@@ -88,6 +142,7 @@ class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
 
     class Meta:
         model = Subscription
+        list_serializer_class = SubscriptionList
         fields = [
             "id", "customer_id", "offering", "status", "billing_mode", "starts_at", "coupon",
             "trial_ends_at", "cancel_at", "current_period", "rate_plan", "wallets", "grants",
@@ -97,21 +152,18 @@ class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
         """Name the wallets that the plan speaks of."""
         book = subscription.customer.book
         return [
-            *({"currency": w.currency} for w in book.wallets.order_by("pk")),
+            *({"currency": wallet.currency} for wallet in sorted(book.wallets.all(), key=_pk)),
             *(
-                {"metric": w.metric.code}
-                for w in book.unit_wallets.select_related("metric").order_by("pk")
+                {"metric": wallet.metric.code}
+                for wallet in sorted(book.unit_wallets.all(), key=_pk)
             ),
         ]
 
     def get_grants(self, subscription: Subscription) -> list[dict[str, Any]]:
         """Show the credits that it has issued, newest first, at most a hundred."""
-        lots = CreditLot.objects.filter(
-            book=subscription.customer_id,
-            source=Source.PLAN,
-            cause__startswith=f"plan:{subscription.pk}:",
-        ).select_related("unit_wallet__metric")
-        return [reads.describe_lot(lot) for lot in lots.order_by("-granted_at", "id")[:100]]
+        read: list[CreditLot] | None = getattr(subscription, "granted", None)
+        lots = granted([subscription])[str(subscription.pk)] if read is None else read
+        return [reads.describe_lot(lot) for lot in lots]
 
 
 class CustomersView(ApiView, generics.ListAPIView[Customer]):

@@ -30,6 +30,7 @@ class PostingInline(ReadOnlyInline):
     model = Posting
     fields = ["debit", "credit", "amount", "currency", lot_link]
     ordering = ["position"]
+    joined = ["debit", "credit"]
     show_change_link = False
 
 

@@ -150,6 +150,11 @@ class LineInline(TabularInline):  # type: ignore[misc]
     extra = 2
     can_delete = False
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AdjustmentLine]:
+        """Read the accounts with the lines."""
+        lines: QuerySet[AdjustmentLine] = super().get_queryset(request)
+        return lines.select_related("debit", "credit")
+
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Allow with the proposal only."""
         return obj is None
