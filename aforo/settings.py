@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
+from zoneinfo import available_timezones
 
 import django_stubs_ext
 import environ
@@ -122,8 +123,10 @@ USE_TZ = True
 USE_I18N = False
 # One way to write dates, on every page as in every file.
 FORMAT_MODULE_PATH = "aforo.formats"
-# The zone of the selling company: it decides the accounting date of an entry (DECISIONS 21).
+# The zone of the selling company: it decides the accounting date of an entry.
 ENTITY_TIMEZONE = env.str("ENTITY_TIMEZONE", default="UTC")
+if ENTITY_TIMEZONE not in available_timezones():
+    raise ImproperlyConfigured(f"ENTITY_TIMEZONE: there is no time zone {ENTITY_TIMEZONE}.")
 # What its reports and exported files are headed with; the French file is named after the number.
 ENTITY_NAME = env.str("ENTITY_NAME", default="Aforo")
 # What is in another currency is translated by the general ledger, not here.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
 from uuid import UUID
 from zoneinfo import ZoneInfo, available_timezones
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from aforo.errors import FieldError, Invalid
 from aforo.sandbox.services import ClockIsSandbox, get_clock
@@ -20,6 +22,9 @@ RESERVED = frozenset(
 )
 PERSONAL = ["name", "email", "country", "region", "tax_id", "timezone", "tags"]
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+COUNTRY = re.compile(r"[A-Z]{2}|")
+
 
 def _check_id(customer_id: str) -> None:
     if customer_id in RESERVED:
@@ -27,10 +32,42 @@ def _check_id(customer_id: str) -> None:
         raise Invalid([FieldError("/id", "reserved_id", detail)])
 
 
-def _check_zone(zone: str) -> None:
-    if zone not in available_timezones():
-        detail = f"There is no time zone {zone}; write one such as Europe/Madrid."
-        raise Invalid([FieldError("/timezone", "unknown_timezone", detail)])
+def check_personal(**given: object) -> None:
+    """Check personal data, of which any part may be given.
+
+    Raises: Invalid, naming each fault.
+    """
+    faults = [
+        FieldError(f"/{name}", code, detail)
+        for name, value in given.items()
+        for code, detail in _faults(name, value)
+    ]
+    if faults:
+        raise Invalid(faults)
+
+
+def _faults(name: str, value: object) -> Iterator[tuple[str, str]]:
+    texts = value if isinstance(value, (list, tuple)) else [value]
+    if any(CONTROL.search(str(text)) for text in texts):
+        yield "control_characters", "One line of text, without control characters."
+    if name == "timezone" and value not in _zones():
+        detail = f"There is no time zone {value}; write one such as Europe/Madrid."
+        yield "unknown_timezone", detail
+    if name == "country" and not COUNTRY.fullmatch(str(value)):
+        yield "invalid", "Two capitals as in ISO 3166-1, such as ES."
+    if name == "tags" and not all(str(tag).strip() for tag in texts):
+        yield "blank", "A tag is not empty."
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """Name the time zones that both this process and the database know.
+
+    Either may have newer time zone data than the other.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM pg_timezone_names")
+        return frozenset(available_timezones() & {name for (name,) in cursor.fetchall()})
 
 
 @transaction.atomic
@@ -52,7 +89,15 @@ def create_customer(
     Raises: BookExists, ClockIsSandbox, UnknownTestClock, Invalid.
     """
     _check_id(customer_id)
-    _check_zone(timezone)
+    check_personal(
+        name=name,
+        email=email,
+        country=country,
+        region=region,
+        tax_id=tax_id,
+        timezone=timezone,
+        tags=tags,
+    )
     if test_clock is not None and livemode:
         raise ClockIsSandbox("A live customer lives in real time and takes no test_clock.")
     clock = None if test_clock is None else get_clock(test_clock)
@@ -76,9 +121,8 @@ def update_customer(*, livemode: bool, customer_id: str, changes: dict[str, obje
     Raises: UnknownCustomer, Invalid.
     """
     customer = get_customer(livemode=livemode, customer_id=customer_id)
-    if "timezone" in changes:
-        _check_zone(str(changes["timezone"]))
     names = [name for name in PERSONAL if name in changes]
+    check_personal(**{name: changes[name] for name in names})
     for name in names:
         setattr(customer, name, changes[name])
     if names:

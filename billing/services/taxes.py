@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from decimal import Decimal
 
@@ -13,6 +14,23 @@ from billing.models import TaxRate
 
 class RateExists(Conflict):
     default_code = "tax_rate_exists"
+
+
+def check_tax_rate(*, country: str, percent: Decimal) -> None:
+    """Check where a rate applies and how high it is.
+
+    Raises: Invalid.
+    """
+    faults = []
+    if not re.fullmatch(r"[A-Z]{2}", country):
+        detail = "Two capitals as in ISO 3166-1, such as ES."
+        faults.append(FieldError("/country", "invalid", detail))
+    if not 0 <= percent <= 100:
+        faults.append(FieldError("/percent", "too_large", "From 0 to 100 percent."))
+    elif percent != percent.quantize(Decimal("0.000001")):
+        faults.append(FieldError("/percent", "too_many_decimals", "At most 6 decimal places."))
+    if faults:
+        raise Invalid(faults)
 
 
 def create_tax_rate(
@@ -31,12 +49,9 @@ def create_tax_rate(
     With `reverse_charge`, customers who have a tax id owe the tax themselves (EU VAT directive,
     article 196), so none is billed to them.
 
-    Raises: Invalid above 100 %, RateExists.
+    Raises: Invalid, RateExists.
     """
-    if percent > 100:
-        raise Invalid([FieldError("/percent", "too_large", "At most 100 percent.")])
-    if percent != percent.quantize(Decimal("0.000001")):
-        raise Invalid([FieldError("/percent", "too_many_decimals", "At most 6 decimal places.")])
+    check_tax_rate(country=country, percent=percent)
     try:
         with transaction.atomic():
             return TaxRate.objects.create(

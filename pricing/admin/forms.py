@@ -197,6 +197,11 @@ class OfferingForm(forms.ModelForm[Offering]):
     def clean(self) -> dict[str, Any]:
         """Sell a plan in its own mode, and only once it is published."""
         cleaned = super().clean() or {}
+        numbers = ("interval_count", "trial_days", "overage_limit")
+        try:
+            services.check_offering(**{name: cleaned[name] for name in numbers if name in cleaned})
+        except Invalid as error:
+            show(self, error)
         plan: RatePlan | None = cleaned.get("plan")
         if plan is None:
             return cleaned

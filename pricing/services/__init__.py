@@ -55,6 +55,7 @@ from pricing.services.metrics import (
 )
 from pricing.services.offerings import (
     UnknownOffering,
+    check_offering,
     create_offering,
     get_offering,
     update_offering,
@@ -108,6 +109,7 @@ __all__ = [
     "check_campaign",
     "check_coupon",
     "check_measure",
+    "check_offering",
     "check_wording",
     "claim",
     "coupon_for",
