@@ -27,7 +27,7 @@ ALTER TABLE billing_customer
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0005_passed_over'),
+        ('billing', '0006_unbilled_usage'),
     ]
 
     operations = [
