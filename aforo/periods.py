@@ -1,4 +1,4 @@
-"""Billing periods: half open, computed from the anchor in the customer's zone, never chained. Pure.
+"""Billing periods: half open, computed from the anchor, a wall time, never chained. Pure.
 
 31 January with a monthly interval gives 28 February, then 31 March: the n-th bound is always
 anchor + n intervals (DESIGN 6).
@@ -59,19 +59,31 @@ def _step(interval: Interval, count: int) -> relativedelta:
             return relativedelta(years=count)
 
 
+def wall(moment: datetime, zone: tzinfo) -> datetime:
+    """Return what a clock on the wall in `zone` shows at a moment."""
+    return moment.astimezone(zone).replace(tzinfo=None)
+
+
 def bound(anchor: datetime, zone: tzinfo, interval: Interval, count: int, index: int) -> datetime:
-    """Give anchor + index x count intervals on the wall clock of `zone`, as UTC.
+    """Return anchor, a wall time, + index x count intervals on the wall clock of `zone`, as UTC.
 
     A wall time that does not exist (spring forward) is read with the offset before the change; one
     that exists twice is the first (PEP 495, fold 0).
     """
-    local = anchor.astimezone(zone).replace(tzinfo=None)
-    moved = local + _step(interval, count * index)
+    assert anchor.tzinfo is None, "an anchor is a wall time: its instant is not the same every year"
+    moved = anchor + _step(interval, count * index)
     return moved.replace(tzinfo=zone).astimezone(UTC)
 
 
+def days_after(moment: datetime, days: int, zone: tzinfo) -> datetime:
+    """Return the moment so many days later at which the wall clock of `zone` shows the same, as
+    UTC: 31 days from noon are noon, also over a change of the hour.
+    """
+    return bound(wall(moment, zone), zone, Interval.DAY, 1, days)
+
+
 def period(anchor: datetime, zone: tzinfo, interval: Interval, count: int, index: int) -> Period:
-    """Give the period number `index` (0 starts at the anchor)."""
+    """Return the period number `index` (0 starts at the anchor)."""
     return Period(
         bound(anchor, zone, interval, count, index),
         bound(anchor, zone, interval, count, index + 1),
@@ -81,13 +93,13 @@ def period(anchor: datetime, zone: tzinfo, interval: Interval, count: int, index
 def index_at(
     anchor: datetime, zone: tzinfo, interval: Interval, count: int, moment: datetime
 ) -> int:
-    """Give the number of the period that a moment lies in; below 0 before the anchor."""
-    here, there = (time.astimezone(zone).replace(tzinfo=None) for time in (anchor, moment))
+    """Return the number of the period that a moment lies in; below 0 before the anchor."""
+    there = wall(moment, zone)
     match interval:
         case Interval.DAY | Interval.WEEK:
-            passed = (there - here).days // (7 if interval == Interval.WEEK else 1)
+            passed = (there - anchor).days // (7 if interval == Interval.WEEK else 1)
         case Interval.MONTH | Interval.YEAR:
-            months = 12 * (there.year - here.year) + there.month - here.month
+            months = 12 * (there.year - anchor.year) + there.month - anchor.month
             passed = months // (12 if interval == Interval.YEAR else 1)
     index = passed // count
     # The guess counts whole days or months, so it is at most one period off.

@@ -42,8 +42,9 @@ class SubscriptionStatus(models.TextChoices):
 class Subscription(models.Model):
     """A customer's contract on one published version of a rate plan.
 
-    Guarantees: periods are computed from `anchor_at` and `cycle`, never chained; usage that
-    occurred before `usage_closed_through` can no longer change a settled cycle.
+    Guarantees: the ends of periods are computed from the anchor, a wall time, and the period's
+    number, never chained. Usage counts in the open cycle from `counted_from` on, in that of no
+    other one; what counts before `usage_closed_through` can no longer change a settled cycle.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -58,16 +59,33 @@ class Subscription(models.Model):
     billing_mode = models.CharField(max_length=10, choices=BillingMode.choices)
     status = models.CharField(max_length=10, choices=SubscriptionStatus.choices)
     starts_at = models.DateTimeField()
-    anchor_at = models.DateTimeField(help_text="Period bounds are this plus n intervals.")
+    anchor_date = models.DateField(
+        help_text="Periods end this plus n intervals, by the wall clock."
+    )
+    anchor_time = models.TimeField()
+    timezone = models.CharField(
+        max_length=50,
+        help_text="The zone that ends the open cycle; the customer's counts from the next one on.",
+    )
     trial_ends_at = models.DateTimeField(
         null=True, blank=True, help_text="Cycle 0 is then the trial, which costs nothing."
     )
     cycle = models.PositiveIntegerField(default=0, help_text="Number of the open cycle.")
-    first_index = models.IntegerField(
-        default=0, help_text="Number of intervals from the anchor to the first paid cycle."
+    anchor_index = models.IntegerField(
+        default=0, help_text="Number of intervals from the anchor to the period of the open cycle."
+    )
+    period_number = models.IntegerField(
+        default=0, help_text="Paid periods begun before the open cycle's; -1 is the trial."
     )
     current_starts_at = models.DateTimeField()
     current_ends_at = models.DateTimeField()
+    full_starts_at = models.DateTimeField(
+        help_text="The whole period, of which the open cycle may be a part."
+    )
+    full_ends_at = models.DateTimeField()
+    counted_from = models.DateTimeField(
+        help_text="Usage that counts from here on belongs to the open cycle."
+    )
     usage_closed_through = models.DateTimeField(
         help_text="Usage before this is sealed; what arrives later is late."
     )
@@ -95,8 +113,18 @@ class Subscription(models.Model):
         ]
         constraints = [
             models.CheckConstraint(
-                condition=Q(current_ends_at__gt=F("current_starts_at")),
+                condition=Q(current_ends_at__gte=F("current_starts_at")),
                 name="billing_subscription_period",
+            ),
+            models.CheckConstraint(
+                condition=Q(full_ends_at__gt=F("full_starts_at"))
+                & Q(full_starts_at__lte=F("current_starts_at"))
+                & Q(full_ends_at__gte=F("current_ends_at")),
+                name="billing_subscription_full_period",
+            ),
+            models.CheckConstraint(
+                condition=Q(counted_from__gte=F("current_starts_at")),
+                name="billing_subscription_counted",
             ),
         ]
 

@@ -32,6 +32,9 @@ class Settlement(models.Model):
 
     A plan with fees in advance has an OPENING before its first cycle's, and after a renewal that
     credits did not cover in time; each bills the fees of the cycle that it begins (DECISIONS 28).
+    A cycle that a pause or a cancellation cuts short ends at that instant and takes the usage of
+    this very instant that had come by then: `counted_until` is a microsecond later, and whatever
+    comes from then on counts later. No two cycles that charge a metric count the same usage.
     `rolled_on` is the included quantity that the next cycle takes over, by charge and by how often
     it has rolled. `stages` is the trace of the ten stages and `totals` their result, as the API
     shows them.
@@ -50,6 +53,13 @@ class Settlement(models.Model):
     ends_at = models.DateTimeField()
     full_starts_at = models.DateTimeField(help_text="The whole period, of which it may be a part.")
     full_ends_at = models.DateTimeField()
+    period_number = models.IntegerField(
+        help_text="Which paid period of the subscription it lies in, from 0; -1 is the trial."
+    )
+    counted_from = models.DateTimeField(
+        help_text="Usage that counts in [counted_from, counted_until) is this cycle's."
+    )
+    counted_until = models.DateTimeField()
     billing_mode = models.CharField(max_length=8, choices=BillingMode.choices)
     status = models.CharField(
         max_length=10, choices=SettlementStatus.choices, default=SettlementStatus.SEALED
@@ -103,7 +113,13 @@ class Settlement(models.Model):
                 name="billing_settlement_once",
             ),
             models.CheckConstraint(
-                condition=Q(ends_at__gt=F("starts_at")), name="billing_settlement_period"
+                condition=Q(ends_at__gte=F("starts_at")), name="billing_settlement_period"
+            ),
+            models.CheckConstraint(
+                condition=Q(counted_from__gte=F("starts_at"))
+                & Q(counted_until__gte=F("counted_from"))
+                & Q(counted_until__gte=F("ends_at")),
+                name="billing_settlement_counted",
             ),
             models.CheckConstraint(
                 condition=Q(status="SEALED", settled_at=None)

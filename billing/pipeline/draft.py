@@ -179,6 +179,9 @@ class Draft:
     served: Decimal = Decimal(1)
     """Served time over full time (`of_full`): a shorter first cycle includes less."""
     of_full: Decimal = Decimal(1)
+    included_for: Decimal | None = None
+    """The time, of the full time, for which quantity is included, if not the time served: what a
+    fee in advance has paid for stays, also where the cycle is cut short."""
     caps: Mapping[str, Cap] = field(default_factory=dict)
     rolled_in: Mapping[str, Decimal] = field(default_factory=dict)
     minimum_spend: Decimal | None = None

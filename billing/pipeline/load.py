@@ -23,7 +23,7 @@ from billing.models import (
     Subscription,
     TaxRate,
 )
-from billing.pipeline import paid
+from billing.pipeline import paid, proration
 from billing.pipeline.draft import (
     ChargeTerms,
     Consideration,
@@ -78,11 +78,11 @@ def load(
             code: sum(rolled, ZERO)
             for code, rolled in rolled_generations(subscription, settlement.cycle).items()
         },
-        overages=() if wallet is None else _overages(wallet, settlement.ends_at),
+        overages=() if wallet is None else _overages(wallet, settlement.counted_until),
     )
     burned = paid.by_lot(settlement=settlement)
     lots = CreditLot.objects.filter(Q(book=book, remaining__gt=0) | Q(pk__in=burned))
-    pays = pays or partial(pays_for_cycle, ends_at=settlement.ends_at)
+    pays = pays or partial(pays_for_cycle, ends_at=settlement.counted_until)
     alive, lapsed = list[CreditLot](), list[CreditLot]()
     for lot in lots.order_by("granted_at", "id"):
         (alive if pays(lot) else lapsed).append(lot)
@@ -101,17 +101,22 @@ def without_credits(
     cycles.
     """
     version = subscription.version
-    trial = subscription.trial_ends_at is not None and settlement.cycle == 0
+    trial = settlement.period_number < 0
     priced = () if trial else pricing.charges_of(version)
     period = Period(settlement.starts_at, settlement.ends_at)
+    share = proration.share_of(period, full_period)
+    included = share
+    if _keeps_included(subscription, settlement):
+        included = proration.share_of(Period(period.starts_at, full_period.ends_at), full_period)
     return Draft(
         currency=version.plan.currency,
         billing_mode=subscription.billing_mode,
         period=period,
         charges=charge_terms(priced),
         usage=usage,
-        served=_seconds(period),
-        of_full=_seconds(full_period),
+        served=share.served,
+        of_full=share.of_full,
+        included_for=included.served,
         caps=parse_caps(version.caps),
         minimum_spend=None if trial else version.minimum_spend,
         maximum_spend=version.maximum_spend,
@@ -121,6 +126,18 @@ def without_credits(
         else None,
         money_order=tuple(version.burn_order),
         coupon=_coupon(subscription, settlement),
+    )
+
+
+def _keeps_included(subscription: Subscription, settlement: Settlement) -> bool:
+    """Return whether a cycle that a cancellation cuts short keeps all that it includes, because
+    the fee that was paid for it in advance is kept too.
+    """
+    return (
+        subscription.cancel_at is not None
+        and subscription.cancel_at <= settlement.ends_at
+        and not subscription.is_fee_due
+        and subscription.version.charges.filter(timing=Timing.ADVANCE).exists()
     )
 
 
@@ -206,19 +223,42 @@ def rolled_generations(subscription: Subscription, cycle: int) -> dict[str, list
 
 
 def _coupon(subscription: Subscription, settlement: Settlement) -> Coupon | None:
-    """Give the coupon of a document, if it still takes something off: the first one is an opening,
-    or a trial's end, where fees are billed in advance.
+    """Return the coupon of a document, if it still takes something off: it counts periods, however
+    many parts a pause makes of one. The first document is an opening, or a trial's end, where fees
+    are billed in advance.
     """
     found = subscription.coupon
     if found is None:
         return None
-    number = settlement.cycle - (1 if subscription.trial_ends_at is not None else 0)
+    ahead = 1 if subscription.version.charges.filter(timing=Timing.ADVANCE).exists() else 0
+    number = settlement.period_number
     if settlement.kind == SettlementKind.CYCLE:
-        charges = subscription.version.charges
-        number += 1 if charges.filter(timing=Timing.ADVANCE).exists() else 0
+        number += ahead
     if number < 0 or not found.counts_in(number):
         return None
-    return as_discount(found)
+    coupon = as_discount(found)
+    if coupon.amount is None:
+        return coupon
+    taken = _taken_before(subscription, settlement, number, ahead)
+    return replace(coupon, amount=max(ZERO, coupon.amount - taken))
+
+
+def _taken_before(
+    subscription: Subscription, settlement: Settlement, number: int, ahead: int
+) -> Decimal:
+    """Return what a coupon of a fixed amount took off the parts of a period billed before."""
+    of_period = Q(kind=SettlementKind.CYCLE, period_number=number - ahead)
+    if ahead:
+        of_period |= Q(kind=SettlementKind.OPENING, period_number=number)
+    before = Settlement.objects.filter(
+        of_period,
+        Q(cycle__lt=settlement.cycle)
+        | Q(cycle=settlement.cycle, starts_at__lt=settlement.starts_at),
+        subscription=subscription.pk,
+        status=SettlementStatus.SETTLED,
+    )
+    totals = before.values_list("totals__discount", flat=True)
+    return sum((Decimal(str(discount)) for discount in totals), ZERO)
 
 
 def as_discount(coupon: pricing_models.Coupon) -> Coupon:
@@ -226,10 +266,6 @@ def as_discount(coupon: pricing_models.Coupon) -> Coupon:
     if coupon.type == CouponType.PERCENT:
         return Coupon(coupon.code, percent=coupon.value)
     return Coupon(coupon.code, amount=coupon.value)
-
-
-def _seconds(period: Period) -> Decimal:
-    return Decimal((period.ends_at - period.starts_at) // timedelta(seconds=1))
 
 
 def pays_for_cycle(lot: CreditLot, ends_at: datetime) -> bool:

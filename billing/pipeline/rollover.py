@@ -12,13 +12,15 @@ from pricing.terms import included_quantity
 def rollover(draft: Draft) -> Draft:
     """Say what each charge includes this cycle: its own quantity by time, and what rolled in.
 
-    Needs: charges, served, of_full, rolled_in. Gives: quotas per charge. Keeps: everything else.
+    Needs: charges, served, of_full, included_for, rolled_in. Gives: quotas per charge. Keeps:
+    everything else.
     """
     quotas = {}
+    included_for = draft.served if draft.included_for is None else draft.included_for
     for charge in draft.charges:
         own = included_quantity(charge.terms)
-        if draft.served != draft.of_full:
-            own = proportion(own, draft.served, draft.of_full)
+        if included_for != draft.of_full:
+            own = proportion(own, included_for, draft.of_full)
         quota = own + draft.rolled_in.get(charge.code, ZERO)
         if quota > 0:
             quotas[charge.code] = quota

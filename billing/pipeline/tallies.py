@@ -53,7 +53,7 @@ def latest(*, subscription: Subscription) -> dict[int, UsageTally]:
     tallies = UsageTally.objects.filter(
         book=subscription.customer_id,
         subscription=subscription.pk,
-        starts_at=subscription.current_starts_at,
+        starts_at=subscription.counted_from,
         events__isnull=False,
     )
     return {tally.metric_id: tally for tally in tallies.order_by("pk")}
@@ -91,7 +91,7 @@ def _go_on(
             subscription=subscription,
             metric=metric,
             starts_at=subscription.current_starts_at,
-            ends_at=until,
+            counted=Period(subscription.counted_from, until),
         )
     quantity, _, events, _ = _add_up(subscription, metric, until, kept)
     return MetricUsage(money.to_books(quantity), events)
@@ -100,7 +100,7 @@ def _go_on(
 def count_unread(*, subscription: Subscription, metric: Metric, at_most: int) -> int:
     """Count the events of a metric that `usage_so_far` reads up to the cycle's end, or a limit."""
     kept = latest(subscription=subscription).get(metric.pk)
-    since, ends_at = subscription.current_starts_at, subscription.current_ends_at
+    since, ends_at = subscription.counted_from, subscription.current_ends_at
     events = Q(counted_at__gte=since if kept is None else kept.through, counted_at__lt=ends_at)
     if kept is not None:
         events |= Q(behind__gte=kept.pk, counted_at__gte=since, counted_at__lt=kept.through)
@@ -114,7 +114,16 @@ def count(*, tally: UsageTally, metric: Metric) -> None:
     Its set never changes, so this takes no lock on the book.
     """
     subscription = Subscription.objects.select_related("version").get(pk=tally.subscription_id)
-    subscription.current_starts_at = tally.starts_at
+    if subscription.counted_from != tally.starts_at:
+        ended = subscription.settlements.filter(
+            counted_from=tally.starts_at, status=SettlementStatus.SEALED
+        ).first()
+        if ended is None:
+            # Its cycle is settled, and nobody asks for it any more.
+            tally.delete()
+            return
+        subscription.current_starts_at = ended.starts_at
+        subscription.counted_from = ended.counted_from
     base = latest(subscription=subscription).get(metric.pk)
     _, tally.total, tally.events, tally.deciding = _add_up(
         subscription, metric, tally.through, base, before=tally.pk
@@ -123,7 +132,7 @@ def count(*, tally: UsageTally, metric: Metric) -> None:
     # Those of cycles that wait to be settled are still gone on from.
     waiting = Settlement.objects.filter(
         subscription=OuterRef("subscription"),
-        starts_at=OuterRef("starts_at"),
+        counted_from=OuterRef("starts_at"),
         status=SettlementStatus.SEALED,
     )
     older = UsageTally.objects.filter(book=tally.book_id, metric=metric, pk__lt=tally.pk)
@@ -140,9 +149,9 @@ def _add_up(
     """Give quantity, sum, number of events and deciding event of a tally and what it does not hold;
     with `before`, without what came after the tally of that key was written.
     """
-    starts_at = subscription.current_starts_at
+    starts_at = subscription.counted_from
     is_rerated = subscription.version.late_usage == LateUsage.RERATE
-    occurred = Period(starts_at, ends_at) if is_rerated else None
+    occurred = Period(subscription.current_starts_at, ends_at) if is_rerated else None
     formula = usages.formula_of(metric, occurred=occurred)
     is_counted = metric.aggregation == Aggregation.COUNT
     value, named = ("0", []) if is_counted else (formula.value, formula.named)

@@ -35,7 +35,7 @@ _AGGREGATES = {
 }
 # Clients put their own properties into `metadata`; a member beside it of the same name wins.
 EVENTS = """
-    SELECT id, key, quantity, occurred_at, received_at,
+    SELECT id, key, quantity, occurred_at, counted_at, received_at,
         CASE WHEN jsonb_typeof(properties -> 'metadata') = 'object'
             THEN (properties -> 'metadata') || properties ELSE properties END AS properties
     FROM billing_usageevent
@@ -49,7 +49,7 @@ def read_usage(*, settlement: Settlement) -> dict[str, MetricUsage]:
     return read_part(
         subscription=settlement.subscription,
         starts_at=settlement.starts_at,
-        ends_at=settlement.ends_at,
+        counted=Period(settlement.counted_from, settlement.counted_until),
     )
 
 
@@ -57,10 +57,11 @@ def read_part(
     *,
     subscription: Subscription,
     starts_at: datetime,
-    ends_at: datetime,
+    counted: Period,
     received_by: datetime | None = None,
 ) -> dict[str, MetricUsage]:
-    """Add up what counts in [starts_at, ends_at), received by a moment where one is named.
+    """Add up what counts in a period of a cycle that began at `starts_at`, received by a moment
+    where one is named.
 
     Usage of settled cycles that arrived late is left out, unless the plan bills it as usage of
     the next cycle (DECISIONS 35).
@@ -70,7 +71,7 @@ def read_part(
             subscription=subscription,
             metric=metric,
             starts_at=starts_at,
-            ends_at=ends_at,
+            counted=counted,
             received_by=received_by,
         )
         for metric in pricing.metrics_of(subscription.version)
@@ -82,7 +83,7 @@ def read_metric(
     subscription: Subscription,
     metric: Metric,
     starts_at: datetime,
-    ends_at: datetime,
+    counted: Period,
     received_by: datetime | None = None,
 ) -> MetricUsage:
     """Add up one metric as `read_part` does."""
@@ -90,10 +91,10 @@ def read_metric(
     return aggregate(
         book_id=subscription.customer_id,
         metric=metric,
-        starts_at=starts_at,
-        ends_at=ends_at,
+        starts_at=counted.starts_at,
+        ends_at=counted.ends_at,
         received_by=received_by,
-        occurred=Period(starts_at, ends_at) if is_rerated else None,
+        occurred=Period(starts_at, counted.ends_at) if is_rerated else None,
     )
 
 
@@ -105,12 +106,14 @@ def aggregate(
     ends_at: datetime,
     received_by: datetime | None = None,
     occurred: Period | None = None,
+    on_time: datetime | None = None,
 ) -> MetricUsage:
     """Aggregate the events of a metric that count in [starts_at, ends_at) as the metric says.
 
-    With `received_by`, what arrived later is left out, and with `occurred`, what occurred outside.
+    With `received_by`, what arrived later is left out, and with `occurred`, what occurred outside;
+    but what counts before `on_time` was there at the instant at which the period ended.
     """
-    formula = formula_of(metric, received_by=received_by, occurred=occurred)
+    formula = formula_of(metric, received_by=received_by, occurred=occurred, on_time=on_time)
     expression, named = formula.select(metric.aggregation)
     statement = (
         f"SELECT {expression}, count(*) "  # noqa: S608
@@ -183,18 +186,22 @@ class Formula:
 
 
 def formula_of(
-    metric: Metric, *, received_by: datetime | None = None, occurred: Period | None = None
+    metric: Metric,
+    *,
+    received_by: datetime | None = None,
+    occurred: Period | None = None,
+    on_time: datetime | None = None,
 ) -> Formula:
     """Read a metric's definition; with `received_by`, what arrived later takes no part, and with
-    `occurred`, what occurred outside.
+    `occurred`, what occurred outside, unless it counts before `on_time`.
     """
     where, parameters = _where(metric)
     if received_by is not None:
         where += " AND received_at <= %s"
         parameters.append(received_by)
     if occurred is not None:
-        where += " AND occurred_at >= %s AND occurred_at < %s"
-        parameters += [occurred.starts_at, occurred.ends_at]
+        where += " AND occurred_at >= %s AND (occurred_at < %s OR counted_at < %s)"
+        parameters += [occurred.starts_at, occurred.ends_at, on_time or occurred.ends_at]
     if not metric.property:
         return Formula("quantity", "key", [], where, parameters)
     where += " AND properties ? %s"

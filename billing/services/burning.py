@@ -18,6 +18,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F, Max
 
+from aforo.periods import Period
 from aforo.sandbox.services import now_for
 from billing import pipeline
 from billing.models import Settlement, Subscription
@@ -37,11 +38,11 @@ A_MOMENT = timedelta(minutes=1)
 
 
 class Part(NamedTuple):
-    """What an open cycle used before a moment, as far as it was received by another."""
+    """What counts in an open cycle before a moment, as far as it was received by another."""
 
     subscription: UUID
-    starts_at: datetime
-    ends_at: datetime
+    counted_from: datetime
+    counted_until: datetime
     received_by: datetime | None
 
 
@@ -52,11 +53,11 @@ NOTHING: Counted = MappingProxyType({})
 
 def _add_up(subscription: Subscription, part: Part) -> Usage:
     if part.received_by is None:
-        return tallies.usage_so_far(subscription=subscription, until=part.ends_at)
+        return tallies.usage_so_far(subscription=subscription, until=part.counted_until)
     return usages.read_part(
         subscription=subscription,
-        starts_at=part.starts_at,
-        ends_at=part.ends_at,
+        starts_at=subscription.current_starts_at,
+        counted=Period(part.counted_from, part.counted_until),
         received_by=part.received_by,
     )
 
@@ -96,8 +97,12 @@ def count_for_lapse(*, book_id: int, until: datetime | None = None) -> Counted:
 
 
 def _part(subscription: Subscription, until: datetime, received_by: datetime | None) -> Part:
-    ends_at = min(until, subscription.current_ends_at)
-    return Part(subscription.pk, subscription.current_starts_at, ends_at, received_by)
+    """Name what counts up to a moment. While time stands at the instant at which a cycle began,
+    what comes counts a little later: it is there at this instant too.
+    """
+    until = min(until, cycles.counted_until(subscription))
+    counted = max(until, subscription.counted_from + MICROSECOND)
+    return Part(subscription.pk, subscription.counted_from, counted, received_by)
 
 
 def open_cycles(*, book: Book, at: datetime) -> list[Subscription]:
@@ -142,7 +147,7 @@ def forecast(
         subscription=subscription,
         settlement=cycle,
         usage=counted.get(part) or _add_up(subscription, part),
-        full_period=cycles.period_of(subscription, subscription.cycle),
+        full_period=cycles.full_period(subscription),
         until=until,
         pays=pays,
     )
@@ -157,6 +162,9 @@ def stand_in(subscription: Subscription) -> Settlement:
         cycle=subscription.cycle,
         starts_at=subscription.current_starts_at,
         ends_at=subscription.current_ends_at,
+        period_number=subscription.period_number,
+        counted_from=subscription.counted_from,
+        counted_until=cycles.counted_until(subscription),
     )
 
 

@@ -284,7 +284,7 @@ def _return(work: _Work, burn: CycleBurn, share: Share) -> None:
     lot = paid.take_back(work.entry, burn, quantity=share.gross, tax=share.tax)
     if lot.carrying > 0 and lot.expires_at is not None and lot.expires_at <= work.now:
         subscription = work.settlement.subscription
-        following = cycles.period_of(subscription, subscription.cycle + 1)
+        following = cycles.upcoming(subscription).part
         work.entry.move_expiry(lot, max(following.ends_at, work.now + LIFE))
     else:
         work.entry.note_return(lot, share.gross)

@@ -1,92 +1,174 @@
-"""The bounds of a subscription's cycles: computed from the anchor and the cycle's number."""
+"""The bounds of a subscription's cycles: each ends where its period does, counted from the anchor.
+
+The anchor is a wall time, read in the zone of the customer. A change of the zone counts from the
+next cycle on: what is open keeps its bounds, and the cycle in which the zone changes is a whole
+one, however many hours it gains or loses.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from aforo import periods
 from aforo.errors import FieldError, Invalid
-from aforo.periods import Interval
+from aforo.periods import Interval, Period
 from billing.models import Subscription, SubscriptionStatus
-from billing.services.customers import zone_of
+
+# A cycle that is cut short takes what was metered at this very moment; what comes later counts
+# from here on.
+MOMENT = timedelta(microseconds=1)
+_BOUNDS = [
+    "cycle", "period_number", "anchor_index", "timezone", "current_starts_at", "current_ends_at",
+    "full_starts_at", "full_ends_at", "counted_from",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Upcoming:
+    """The cycle after the open one: what it serves, of which whole period, and where that lies."""
+
+    part: Period
+    full: Period
+    anchor_index: int
+    timezone: str
 
 
 def set_first_period(subscription: Subscription, anchor_day: int | None) -> None:
-    """Set anchor and first period; a trial is a period of its own, before the anchor."""
+    """Set anchor and first period; a trial is a period of its own, which comes before the anchor.
+
+    A trial ends at the wall time at which it began. What lies between its end and an anchor day is
+    a short cycle, as it is between a start and an anchor day.
+    """
     start = subscription.starts_at
-    offering = subscription.offering
-    if offering.trial_days:
-        subscription.status = SubscriptionStatus.TRIALING
-        subscription.trial_ends_at = start + timedelta(days=offering.trial_days)
-        start = subscription.trial_ends_at
-    subscription.anchor_at = start
+    subscription.timezone = subscription.customer.timezone
+    days = subscription.offering.trial_days or 0
+    anchor = periods.wall(start, ZoneInfo(subscription.timezone)) + timedelta(days=days)
     if anchor_day is not None:
-        _anchor_on_day(subscription, start, anchor_day)
-    if subscription.trial_ends_at is not None:
-        subscription.current_starts_at = subscription.starts_at
-        subscription.current_ends_at = subscription.trial_ends_at
-        return
-    period = period_of(subscription, 0)
-    subscription.current_starts_at = subscription.starts_at
-    subscription.current_ends_at = period.ends_at
+        if subscription.offering.interval != Interval.MONTH:
+            detail = "Only offerings billed by the month have an anchor day."
+            raise Invalid([FieldError("/anchor_day", "not_monthly", detail)])
+        # A January with that day, so that 31 stays 31 in every month that has it.
+        anchor = datetime(anchor.year - 1, 1, anchor_day)  # noqa: DTZ001
+    subscription.anchor_date, subscription.anchor_time = anchor.date(), anchor.time()
+    if days:
+        zone = ZoneInfo(subscription.timezone)
+        subscription.status = SubscriptionStatus.TRIALING
+        subscription.trial_ends_at = periods.days_after(start, days, zone)
+        subscription.period_number = -1
+        _open(subscription, Period(start, subscription.trial_ends_at))
+        subscription.anchor_index = _index_at(subscription, subscription.trial_ends_at) - 1
+    else:
+        subscription.anchor_index = 0
+        _begin(subscription, start)
 
 
-def _anchor_on_day(subscription: Subscription, start: datetime, anchor_day: int) -> None:
-    """Anchor on a January with that day, so that 31 stays 31 in every month that has it."""
-    if subscription.offering.interval != Interval.MONTH:
-        detail = "Only offerings billed by the month have an anchor day."
-        raise Invalid([FieldError("/anchor_day", "not_monthly", detail)])
-    zone = zone_of(subscription.customer)
-    local = start.astimezone(zone)
-    anchor = datetime(local.year - 1, 1, anchor_day, tzinfo=zone)
-    subscription.anchor_at = anchor.astimezone(start.tzinfo)
-    index = 0
-    while period_of(subscription, index).ends_at <= start:
-        index += 1
-    subscription.first_index = index
+def _begin(subscription: Subscription, start: datetime) -> None:
+    """Open the period that a paid start lies in: a whole one, unless it began before on a day that
+    was chosen.
+    """
+    subscription.anchor_index = _index_at(subscription, start)
+    end = bound_of(subscription, subscription.anchor_index + 1)
+    _open(subscription, Period(_period_start(subscription, start), end), start=start)
 
 
-def period_of(subscription: Subscription, cycle: int) -> periods.Period:
-    """Give the full period of a paid cycle number, from the anchor; the trial has none."""
+def _open(subscription: Subscription, full: Period, *, start: datetime | None = None) -> None:
+    subscription.full_starts_at, subscription.full_ends_at = full.starts_at, full.ends_at
+    subscription.current_starts_at = full.starts_at if start is None else start
+    subscription.current_ends_at = full.ends_at
+
+
+def bound_of(subscription: Subscription, index: int, timezone: str | None = None) -> datetime:
+    """Return the anchor plus so many intervals, in the zone of the open cycle or another."""
     offering = subscription.offering
-    paid = cycle - (1 if subscription.trial_ends_at is not None else 0)
-    if subscription.trial_ends_at is None or paid >= 0:
-        return periods.period(
-            subscription.anchor_at,
-            zone_of(subscription.customer),
-            Interval(offering.interval),
-            offering.interval_count,
-            subscription.first_index + max(paid, 0),
-        )
-    assert subscription.trial_ends_at is not None, "only a trial comes before the anchor"
-    return periods.Period(subscription.starts_at, subscription.trial_ends_at)
+    return periods.bound(
+        datetime.combine(subscription.anchor_date, subscription.anchor_time),
+        ZoneInfo(timezone or subscription.timezone),
+        Interval(offering.interval),
+        offering.interval_count,
+        index,
+    )
+
+
+def _index_at(
+    subscription: Subscription, moment: datetime, *, least: int = 0, timezone: str | None = None
+) -> int:
+    """Return the number of the period that a moment lies in, at least `least`."""
+    offering = subscription.offering
+    anchor = datetime.combine(subscription.anchor_date, subscription.anchor_time)
+    zone = ZoneInfo(timezone or subscription.timezone)
+    interval, count = Interval(offering.interval), offering.interval_count
+    return max(least, periods.index_at(anchor, zone, interval, count, moment))
+
+
+def _period_start(
+    subscription: Subscription, start: datetime, index: int | None = None
+) -> datetime:
+    """Return where the whole period begins that the first paid cycle starts in.
+
+    The first from the anchor begins with the cycle itself: the anchor is where that starts.
+    """
+    index = subscription.anchor_index if index is None else index
+    return start if index == 0 else min(bound_of(subscription, index), start)
+
+
+def full_period(subscription: Subscription) -> Period:
+    """Return the whole period of the open cycle, of which a first or last one may be a part."""
+    return Period(subscription.full_starts_at, subscription.full_ends_at)
+
+
+def upcoming(subscription: Subscription) -> Upcoming:
+    """Return the cycle that follows the open one, in the customer's zone of today.
+
+    After a trial it may be a short one, up to the anchor day; else it is whole.
+    """
+    timezone = subscription.customer.timezone
+    start = subscription.full_ends_at
+    index = _index_at(subscription, start, least=subscription.anchor_index + 1, timezone=timezone)
+    part = Period(start, bound_of(subscription, index + 1, timezone))
+    starts_at = start
+    if subscription.period_number < 0 and index > 0:
+        starts_at = min(bound_of(subscription, index, timezone), start)
+    return Upcoming(part, Period(starts_at, part.ends_at), index, timezone)
+
+
+def counted_until(subscription: Subscription) -> datetime:
+    """Return up to where usage counts in the open cycle: one that is cut short takes what has come
+    of the very instant of the cut, and what follows takes what comes later.
+    """
+    end = max(subscription.current_ends_at, subscription.counted_from)
+    is_cut = subscription.current_ends_at < subscription.full_ends_at
+    return end + MOMENT if is_cut else end
 
 
 def open_next_cycle(subscription: Subscription) -> None:
     """Move a subscription to the period after its settled one. The book must be locked."""
+    following = upcoming(subscription)
     subscription.cycle += 1
+    subscription.period_number += 1
     if subscription.status == SubscriptionStatus.TRIALING:
         subscription.status = SubscriptionStatus.ACTIVE
-    subscription.current_starts_at = subscription.current_ends_at
-    subscription.current_ends_at = period_of(subscription, subscription.cycle).ends_at
-    subscription.save(
-        update_fields=["cycle", "status", "current_starts_at", "current_ends_at", "is_fee_due"]
-    )
+    subscription.anchor_index = following.anchor_index
+    subscription.timezone = following.timezone
+    _open(subscription, following.full, start=following.part.starts_at)
+    subscription.counted_from = max(subscription.usage_closed_through, following.part.starts_at)
+    subscription.save(update_fields=[*_BOUNDS, "status", "is_fee_due"])
 
 
 def begin_at(*, subscription: Subscription, now: datetime) -> None:
     """Let a subscription that waited for credits start now; an anchor day is kept."""
-    if subscription.anchor_at == subscription.starts_at:
-        subscription.anchor_at = now
-    subscription.starts_at = subscription.current_starts_at = now
-    subscription.usage_closed_through = now
-    while period_of(subscription, 0).ends_at <= now:
-        subscription.first_index += 1
-    subscription.current_ends_at = period_of(subscription, 0).ends_at
+    if subscription.anchor_index == 0:
+        subscription.timezone = subscription.customer.timezone
+        anchor = periods.wall(now, ZoneInfo(subscription.timezone))
+        subscription.anchor_date, subscription.anchor_time = anchor.date(), anchor.time()
+    subscription.starts_at = now
+    _begin(subscription, now)
+    subscription.counted_from = max(now, subscription.counted_from)
+    subscription.usage_closed_through = subscription.counted_from
     subscription.save(
         update_fields=[
-            "anchor_at", "starts_at", "current_starts_at", "usage_closed_through", "first_index",
-            "current_ends_at",
+            *_BOUNDS, "starts_at", "anchor_date", "anchor_time", "usage_closed_through",
         ]
     )  # fmt: skip
 
@@ -94,29 +176,31 @@ def begin_at(*, subscription: Subscription, now: datetime) -> None:
 def pause_cycle(*, subscription: Subscription, at: datetime) -> None:
     """Follow a cycle that a pause cut short by one that waits in the same period."""
     subscription.cycle += 1
-    subscription.first_index -= 1
     subscription.current_starts_at = at
-    subscription.current_ends_at = period_of(subscription, subscription.cycle).ends_at
+    subscription.current_ends_at = subscription.full_ends_at
+    subscription.counted_from = subscription.usage_closed_through
     subscription.status = SubscriptionStatus.PAUSED
-    subscription.save(
-        update_fields=["cycle", "first_index", "current_starts_at", "current_ends_at", "status"]
-    )
+    subscription.save(update_fields=[*_BOUNDS, "status"])
 
 
 def resume_cycle(*, subscription: Subscription, now: datetime) -> bool:
-    """Let the waiting cycle run from now to its period's end; tell whether the period is another
+    """Let the waiting cycle run from now to its period's end; return whether the period is another
     than the one that was paused. What was metered meanwhile belongs to no cycle.
     """
-    before = subscription.first_index
-    while period_of(subscription, subscription.cycle).ends_at <= now:
-        subscription.first_index += 1
-    subscription.current_starts_at = subscription.usage_closed_through = now
-    subscription.current_ends_at = period_of(subscription, subscription.cycle).ends_at
+    is_other = subscription.full_ends_at <= now
+    if is_other:
+        subscription.timezone = subscription.customer.timezone
+        subscription.anchor_index = _index_at(
+            subscription, now, least=subscription.anchor_index + 1
+        )
+        subscription.period_number += 1
+        starts_at = min(bound_of(subscription, subscription.anchor_index), now)
+        full = Period(starts_at, bound_of(subscription, subscription.anchor_index + 1))
+        _open(subscription, full)
+    subscription.current_starts_at = now
+    # At an instant that stands still, what had come by the pause was counted before it.
+    subscription.counted_from = max(now, subscription.usage_closed_through)
+    subscription.usage_closed_through = subscription.counted_from
     subscription.paused_at = None
-    subscription.save(
-        update_fields=[
-            "first_index", "current_starts_at", "usage_closed_through", "current_ends_at",
-            "paused_at",
-        ]
-    )  # fmt: skip
-    return subscription.first_index != before
+    subscription.save(update_fields=[*_BOUNDS, "usage_closed_through", "paused_at"])
+    return is_other

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -22,9 +22,6 @@ from billing.services import (
 )
 from ledger import services as ledger
 from ledger.models import Book
-
-# A cycle that ends now still holds what was metered at this very moment.
-MOMENT = timedelta(microseconds=1)
 
 
 class When(StrEnum):
@@ -132,12 +129,13 @@ def _settle_behind(found: Subscription, now: datetime) -> None:
 
 
 def _cut_short(found: Subscription, now: datetime) -> datetime:
-    """Let the open cycle end now; give that moment.
+    """Let the open cycle end now; return that moment. One that began at this very instant serves no
+    time, and owes what was used in it.
 
     Raises: NotInState while a cycle that is over waits to be settled.
     """
     if found.current_ends_at <= now:
         detail = "The cycle is over and waits to be settled."
         raise NotInState(detail, code="cycle_not_settled")
-    found.current_ends_at = min(now + MOMENT, found.current_ends_at)
+    found.current_ends_at = max(now, found.current_starts_at)
     return found.current_ends_at

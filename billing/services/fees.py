@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from django.db.models import F
+from django.db.models.functions import Greatest
 
 from aforo import money
 from aforo.money import ZERO, plain
@@ -17,6 +18,7 @@ from ledger.models import Book, Event
 from pricing.models import GrantTemplate, Kind
 
 DAY = timedelta(days=1)
+INSTANT = timedelta(microseconds=1)
 
 
 def recognise_fees(*, book: Book, until: datetime) -> int:
@@ -67,30 +69,32 @@ def due_books(*, now: datetime) -> list[int]:
     return sorted(set(fees.values_list("book", flat=True)))
 
 
-def shares(*, subscription: Subscription, templates: Sequence[GrantTemplate]) -> list[Decimal]:
-    """Give what each grant of the open cycle holds of the cycle's fees in advance, by stand-alone
-    selling price, never more than that price (DECISIONS 29).
+def shares(
+    *, subscription: Subscription, granted: Sequence[tuple[GrantTemplate, Decimal]]
+) -> list[Decimal]:
+    """Return what each grant of the open cycle, given with its quantity, holds of the cycle's fees
+    in advance, by stand-alone selling price, never more than that price (DECISIONS 29).
 
     100 for 100 cash and 20,000 tokens at .002: 71.43 and 28.57. Without a fee, and for promo or
     units without a price, nothing.
     """
-    prices = [_selling_price(template) for template in templates]
+    prices = [_selling_price(template, quantity) for template, quantity in granted]
     priced = [price for price in prices if price > 0]
     fees = AdvanceFee.objects.filter(subscription=subscription, cycle=subscription.cycle)
     fee = fees.first() if priced else None
     if fee is None:
-        return [ZERO for _ in templates]
+        return [ZERO for _ in granted]
     parts = iter(money.split(min(sum(priced, ZERO), fee.amount), priced))
     return [next(parts) if price > 0 else ZERO for price in prices]
 
 
-def _selling_price(template: GrantTemplate) -> Decimal:
+def _selling_price(template: GrantTemplate, quantity: Decimal) -> Decimal:
     if template.kind == Kind.PROMO:
         return ZERO
     unit = template.ssp_unit_price
     if unit is None:
         unit = Decimal(1) if template.metric_id is None else ZERO
-    return money.to_books(template.quantity * unit)
+    return money.to_books(quantity * unit)
 
 
 def give_up(*, subscription: Subscription, amount: Decimal) -> None:
@@ -105,7 +109,7 @@ def end_fees(*, book: Book, subscription: Subscription, at: datetime) -> None:
     """Earn the rest of what was paid in advance: the subscription has ended, and nothing is paid
     back. The book must be locked.
     """
-    AdvanceFee.objects.filter(subscription=subscription, ends_at__gt=at, starts_at__lt=at).update(
-        ends_at=at
+    AdvanceFee.objects.filter(subscription=subscription, ends_at__gt=at, starts_at__lte=at).update(
+        ends_at=Greatest(at, F("starts_at") + INSTANT)
     )
-    recognise_fees(book=book, until=at)
+    recognise_fees(book=book, until=at + INSTANT)

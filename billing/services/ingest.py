@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from django.db import transaction
+from django.db.models import Case, F, Q, When
 
 from aforo import bulk, money
 from aforo.ids import new_id_text
@@ -143,18 +144,26 @@ class _Measured(NamedTuple):
 
 
 class _Cycles:
-    """Which subscription charges a metric of a book, from when, and how far it is sealed."""
+    """Which subscription charges a metric of a book, from when, and how far it is sealed.
+
+    One that was cancelled counted what had come of that very instant; what comes later of it counts
+    after that, for whoever follows.
+    """
 
     def __init__(self, book_ids: Sequence[int]) -> None:
         self.book_ids = book_ids
 
     @cached_property
     def _sealed(self) -> dict[tuple[int, int], tuple[datetime, datetime]]:
+        is_over = Q(status=SubscriptionStatus.CANCELLED)
         rows = (
             Subscription.objects.filter(customer__in=self.book_ids)
-            .exclude(status=SubscriptionStatus.CANCELLED)
+            .filter(~is_over | Q(usage_closed_through__gt=F("cancelled_at")))
+            .annotate(begins_at=Case(When(is_over, then=F("cancelled_at")), default=F("starts_at")))
+            # A live one, of which there is one at most, is read last.
+            .order_by(Case(When(is_over, then=0), default=1), "cancelled_at")
             .values_list(
-                "customer_id", "version__charges__metrics", "starts_at", "usage_closed_through"
+                "customer_id", "version__charges__metrics", "begins_at", "usage_closed_through"
             )
         )
         return {(book, metric): (start, closed) for book, metric, start, closed in rows}

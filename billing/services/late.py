@@ -57,7 +57,7 @@ def read_late(*, settlement: Settlement) -> list[Late]:
     )
     occurred = _late_usage(settlement, settled)
     return [
-        Late(cycle, _usage(cycle, cycle.ends_at), _usage(cycle, settlement.ends_at))
+        Late(cycle, _usage(cycle, cycle.counted_until), _usage(cycle, settlement.counted_until))
         for cycle in settled
         if any(cycle.starts_at <= moment < cycle.ends_at for moment in occurred)
     ]
@@ -87,7 +87,7 @@ def _late_usage(settlement: Settlement, settled: Sequence[Settlement]) -> list[d
     """Give when usage occurred that arrived after its cycle was settled: it counts at the first
     instant of the cycle that was open then.
     """
-    openings = {settlement.starts_at, *(cycle.starts_at for cycle in settled[1:])}
+    openings = {settlement.counted_from, *(cycle.counted_from for cycle in settled[1:])}
     late = UsageEvent.objects.filter(
         book=settlement.book_id,
         metric__in=pricing.metrics_of(settlement.subscription.version),
@@ -103,10 +103,11 @@ def _usage(cycle: Settlement, counted_before: datetime) -> dict[str, MetricUsage
         metric.code: usages.aggregate(
             book_id=cycle.book_id,
             metric=metric,
-            starts_at=cycle.starts_at,
+            starts_at=cycle.counted_from,
             ends_at=counted_before,
             received_by=cycle.ends_at + LIMIT,
             occurred=Period(cycle.starts_at, cycle.ends_at),
+            on_time=cycle.counted_until,
         )
         for metric in pricing.metrics_of(cycle.subscription.version)
     }

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
 
@@ -28,7 +29,6 @@ from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft
 from billing.pipeline.proration import Share
 from billing.services import cycles, subscriptions
-from billing.services.customers import zone_of
 from pricing import services as pricing
 from pricing.models import GrantTemplate, Offering, OfferingStatus, RatePlanVersion, Recurrence
 from wallets import reads
@@ -174,9 +174,9 @@ def _closing(subscription: Subscription, now: datetime) -> Draft:
         subscription=subscription,
         settlement=cycle,
         usage=usages.read_usage(settlement=cycle),
-        full_period=cycles.period_of(subscription, subscription.cycle),
+        full_period=cycles.full_period(subscription),
     )
-    full = cycles.period_of(subscription, subscription.cycle)
+    full = cycles.full_period(subscription)
     # The next cycle begins on the new version, which bills its own fees in advance.
     return pipeline.run(advance.of_cycle(_timed(draft, part, full), ()))
 
@@ -199,13 +199,16 @@ def _cycle(subscription: Subscription, part: Period) -> Settlement:
         cycle=subscription.cycle,
         starts_at=part.starts_at,
         ends_at=part.ends_at,
+        period_number=subscription.period_number,
+        counted_from=subscription.counted_from,
+        counted_until=max(part.ends_at, subscription.counted_from),
         currency=subscription.version.plan.currency,
     )
 
 
 def _timed(draft: Draft, part: Period, full: Period) -> Draft:
     share = proration.share_of(part, full)
-    return replace(draft, served=share.served, of_full=share.of_full)
+    return replace(draft, served=share.served, of_full=share.of_full, included_for=share.served)
 
 
 def _moved(subscription: Subscription, target: Target, now: datetime) -> Subscription:
@@ -221,17 +224,18 @@ def _moved(subscription: Subscription, target: Target, now: datetime) -> Subscri
 
 
 def _is_trial(subscription: Subscription) -> bool:
-    return subscription.trial_ends_at is not None and subscription.cycle == 0
+    return subscription.period_number < 0
 
 
 def _full_period(moved: Subscription, now: datetime) -> Period:
     """Give the period of the new interval that now lies in, from the anchor that is kept."""
     if _is_trial(moved):
-        return cycles.period_of(moved, 0)
+        return cycles.full_period(moved)
     interval, count = Interval(moved.offering.interval), moved.offering.interval_count
-    zone = zone_of(moved.customer)
-    index = periods.index_at(moved.anchor_at, zone, interval, count, now)
-    return periods.period(moved.anchor_at, zone, interval, count, index)
+    zone = ZoneInfo(moved.timezone)
+    anchor = datetime.combine(moved.anchor_date, moved.anchor_time)
+    index = periods.index_at(anchor, zone, interval, count, now)
+    return periods.period(anchor, zone, interval, count, index)
 
 
 def _rest(moved: Subscription) -> Share:
@@ -288,7 +292,7 @@ def _added(
             new=template.quantity,
             largest=before,
             remaining=_rest(moved),
-            places=_places(template, version.plan.currency),
+            places=subscriptions.grant_places(template, version.plan.currency),
         )
         if quantity > 0:
             expires_at = subscriptions.expiry_of(template, moved, moved.current_starts_at)
@@ -301,21 +305,13 @@ def _granted(subscription: Subscription) -> dict[tuple[str, int | None], Decimal
         book=subscription.customer_id,
         source=Source.PLAN,
         cause__startswith=f"plan:{subscription.pk}:",
-        cause__endswith=f":{subscription.cycle}",
+        cause__endswith=f":{subscriptions.grant_period(subscription)}",
     ).select_related("unit_wallet")
     granted: dict[tuple[str, int | None], Decimal] = {}
     for lot in lots:
         group = (lot.kind, lot.unit_wallet.metric_id if lot.unit_wallet else None)
         granted[group] = granted.get(group, ZERO) + lot.face
     return granted
-
-
-def _places(template: GrantTemplate, currency: str) -> int:
-    """Money is granted in cents, units in the decimals that the plan writes them with."""
-    if template.metric_id is None:
-        return money.exponent(currency)
-    _, _, fraction = money.plain(template.quantity).partition(".")
-    return len(fraction)
 
 
 def movable(*, livemode: bool, offering: Offering) -> QuerySet[Subscription]:

@@ -130,7 +130,7 @@ def _check_customer(campaign: Campaign, candidate: Candidate) -> int:
 def _months(candidate: Candidate, zone: ZoneInfo) -> Iterator[Period]:
     """Give the calendar months that new usage counts in, the latest two at most."""
     last = candidate.last.astimezone(zone)
-    anchor = datetime(last.year, last.month, 1, tzinfo=zone)
+    anchor = datetime(last.year, last.month, 1)  # noqa: DTZ001 (a wall time)
     for index in (-1, 0):
         month = period(anchor, zone, Interval.MONTH, 1, index)
         if candidate.first < month.ends_at:

@@ -167,7 +167,7 @@ def _pay_ahead(book: Book, current: Subscription, *, at: datetime, now: datetime
         book=book,
         subscription=current,
         part=Period(at, current.current_ends_at),
-        full=cycles.period_of(current, current.cycle),
+        full=cycles.full_period(current),
         now=at,
         pays=lambda lot: lot.effective_at <= now and load.pays_for_cycle(lot, at),
         is_numbered=False,

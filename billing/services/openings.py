@@ -44,6 +44,9 @@ def open_cycle(
         ends_at=part.ends_at,
         full_starts_at=full.starts_at,
         full_ends_at=full.ends_at,
+        period_number=subscription.period_number,
+        counted_from=part.starts_at,
+        counted_until=part.ends_at,
         sealed_at=now,
         currency=subscription.version.plan.currency,
     )

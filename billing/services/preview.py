@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from aforo.errors import FieldError, Invalid
-from aforo.periods import Interval, period
+from aforo.periods import Interval, period, wall
 from aforo.sandbox.services import now_for
 from billing import pipeline
 from billing.models import Customer
@@ -77,7 +77,7 @@ def _draft(
     return Draft(
         currency=version.plan.currency,
         billing_mode=billing_mode,
-        period=period(now, UTC, Interval.MONTH, 1, 0),
+        period=period(wall(now, UTC), UTC, Interval.MONTH, 1, 0),
         charges=load.charge_terms(pricing.charges_of(version)),
         usage={metric: MetricUsage(quantity, 1) for metric, quantity in usage.items()},
         caps=parse_caps(version.caps),

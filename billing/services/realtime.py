@@ -24,7 +24,7 @@ from billing.models import Subscription, SubscriptionStatus, UsageEvent
 from billing.pipeline import paid, showing, tallies
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft
-from billing.services import burning, renewal, subscriptions, tallying
+from billing.services import burning, cycles, renewal, subscriptions, tallying
 from billing.services.events import BadEvent, check_numbers
 from ledger.models import Book, Event
 from pricing.models import Metric
@@ -190,7 +190,7 @@ def charge(
     now = now_for(book)
     event = _record(book, subscription, metric, ask, event_key, now)
     _check_cap(subscription, metric)
-    after = _price(book, subscription, max(now, event.occurred_at), also_pays)
+    after = _price(book, subscription, max(now, event.counted_at), also_pays)
     _check_covered(book, before, after, promised)
     journal = Journal()
     entry = journal.entry(
@@ -258,9 +258,12 @@ def _record(
     if occurred_at > now + FUTURE_TOLERANCE or occurred_at >= subscription.current_ends_at:
         detail = "It is more than 5 minutes ahead, or beyond the open period."
         raise Invalid([FieldError("/occurred_at", "in_the_future", detail)])
-    if occurred_at < max(subscription.usage_closed_through, subscription.current_starts_at):
+    is_sealed = subscription.usage_closed_through > subscription.counted_from
+    if is_sealed or occurred_at < subscription.current_starts_at:
         detail = "Its period is settled: send it as metered usage."
         raise Invalid([FieldError("/occurred_at", "period_settled", detail)])
+    # At an instant that stands still, the cycle that was cut short at it has what came before.
+    counted_at = max(occurred_at, subscription.counted_from)
     mark = tallies.marks(book_ids=[book.pk]).get((book.pk, metric.pk))
     event = UsageEvent(
         book=book,
@@ -268,10 +271,10 @@ def _record(
         key=event_key,
         quantity=ask.quantity,
         occurred_at=occurred_at,
-        counted_at=occurred_at,
+        counted_at=counted_at,
         received_at=now,
         properties=dict(ask.properties),
-        behind=tallies.behind(mark, occurred_at),
+        behind=tallies.behind(mark, counted_at),
     )
     try:
         with transaction.atomic():
@@ -291,7 +294,7 @@ def _check_cap(subscription: Subscription, metric: Metric) -> None:
     if cap is None or cap.beyond != Beyond.REFUSED:
         return
     so_far = tallies.usage_so_far(
-        subscription=subscription, until=subscription.current_ends_at, only=metric
+        subscription=subscription, until=cycles.counted_until(subscription), only=metric
     )
     used = so_far[metric.code].quantity
     if used > cap.quantity:

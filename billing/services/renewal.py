@@ -86,7 +86,7 @@ def _is_small(ended: Subscription) -> bool:
     late = UsageEvent.objects.filter(
         book=ended.customer_id,
         metric__in=metrics,
-        counted_at=ended.current_starts_at,
+        counted_at=ended.counted_from,
         occurred_at__lt=ended.current_starts_at,
     )
     if late.exists():

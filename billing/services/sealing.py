@@ -24,7 +24,7 @@ def seal(subscription: Subscription, now: datetime, *, closes: bool = True) -> S
         current = _read(subscription.pk)
         if current.cycle != subscription.cycle:
             return None
-        full = cycles.period_of(current, current.cycle)
+        full = cycles.full_period(current)
         of_cycle = current.settlements.filter(cycle=current.cycle, kind=SettlementKind.CYCLE)
         sealed = of_cycle.exclude(status=SettlementStatus.VOIDED).first()
         settlement = sealed or Settlement.objects.create(
@@ -35,6 +35,9 @@ def seal(subscription: Subscription, now: datetime, *, closes: bool = True) -> S
             ends_at=current.current_ends_at,
             full_starts_at=full.starts_at,
             full_ends_at=full.ends_at,
+            period_number=current.period_number,
+            counted_from=current.counted_from,
+            counted_until=cycles.counted_until(current),
             sealed_at=now,
             currency=current.version.plan.currency,
             billing_mode=current.billing_mode,
@@ -53,8 +56,8 @@ def close_usage(settlement: Settlement) -> None:
 
 
 def _close(current: Subscription, settlement: Settlement) -> None:
-    if current.usage_closed_through < settlement.ends_at:
-        current.usage_closed_through = settlement.ends_at
+    if current.usage_closed_through < settlement.counted_until:
+        current.usage_closed_through = settlement.counted_until
         current.save(update_fields=["usage_closed_through"])
 
 

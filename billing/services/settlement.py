@@ -27,7 +27,7 @@ from billing.models import (
     Subscription,
     SubscriptionStatus,
 )
-from billing.pipeline import advance, load, settle, tallies
+from billing.pipeline import advance, load, proration, settle, tallies
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft, MetricUsage
 from billing.services import (
@@ -129,7 +129,8 @@ def settle_waiting(
 def _settle(settlement: Settlement, *, now: datetime, run_id: UUID | None, is_locked: bool) -> bool:
     usage = _so_far(settlement) if is_locked else usages.read_usage(settlement=settlement)
     late_usage = late.read_late(settlement=settlement)
-    counted = burning.count_ahead(book_id=settlement.book_id, limit=settlement.ends_at)
+    until = settlement.counted_until
+    counted = burning.count_ahead(book_id=settlement.book_id, limit=until)
     with transaction.atomic():
         book = ledger.lock_book(book_id=settlement.book_id)
         settlement.refresh_from_db(fields=["status"])
@@ -138,17 +139,17 @@ def _settle(settlement: Settlement, *, now: datetime, run_id: UUID | None, is_lo
         settlement.run_id = run_id
         current = settlement.subscription = _read_again(settlement.subscription)
         # What lapsed within the cycle pays for the usage of its lifetime first.
-        if wallets.is_anything_due(book_id=book.pk, until=settlement.ends_at):
-            limit = settlement.ends_at - burning.MICROSECOND
+        if wallets.is_anything_due(book_id=book.pk, until=until):
+            limit = until - burning.MICROSECOND
             burning.lapse_through(book=book, limit=limit, counted=counted)
-            wallets.release_due(book=book, until=settlement.ends_at)
+            wallets.release_due(book=book, until=until)
         draft = _priced(book, current, settlement, usage, late_usage)
         settle.settle(
             book=book,
             settlement=settlement,
             draft=draft,
             now=now,
-            next_period=cycles.period_of(current, settlement.cycle + 1),
+            next_period=_period_after(current, settlement),
             rolled_on=next_cycle.rolled_on(
                 came=load.rolled_generations(current, settlement.cycle), draft=draft
             ),
@@ -172,9 +173,16 @@ def _is_behind(current: Subscription, settlement: Settlement) -> bool:
     return current.cycle != settlement.cycle or current.status == SubscriptionStatus.CANCELLED
 
 
+def _period_after(current: Subscription, settlement: Settlement) -> Period:
+    """Return the cycle that follows a settled one: the open one, where that has begun before."""
+    if current.cycle == settlement.cycle:
+        return cycles.upcoming(current).part
+    return Period(current.current_starts_at, current.current_ends_at)
+
+
 def _so_far(settlement: Settlement) -> dict[str, MetricUsage]:
     ended = waiting.rewound(settlement)
-    return tallies.usage_so_far(subscription=ended, until=settlement.ends_at)
+    return tallies.usage_so_far(subscription=ended, until=settlement.counted_until)
 
 
 def _priced(
@@ -197,6 +205,8 @@ def _priced(
     loaded = replace(loaded, late=late.adjustments(book=book, found=late_usage))
     ahead = advance.charged_ahead(load.charge_terms(pricing.charges_of(current.version)))
     is_behind = _is_behind(current, settlement)
+    upcoming = cycles.upcoming(current)
+    ahead = proration.charges(ahead, proration.share_of(upcoming.part, upcoming.full))
     if is_behind or next_cycle.ends_with(current, settlement.ends_at):
         ahead = ()
     draft = pipeline.run(advance.of_cycle(loaded, ahead))

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F
 
-from aforo import periods
+from aforo import money, periods
 from aforo.errors import Conflict, FieldError, Invalid, NotFound
 from aforo.money import ZERO
 from aforo.sandbox.services import now_for
-from billing.models import Claim, Customer, Subscription, SubscriptionStatus
+from billing.models import (
+    Claim,
+    Customer,
+    Settlement,
+    SettlementKind,
+    SettlementStatus,
+    Subscription,
+    SubscriptionStatus,
+)
+from billing.pipeline import proration
+from billing.pipeline.proration import Share
 from billing.services import campaigns, cycles, fees, openings
+from billing.services.customers import zone_of
 from ledger import services as ledger
 from ledger.models import Book
 from pricing import services as pricing
@@ -75,8 +86,9 @@ def subscribe(
 ) -> Subscription:
     """Start a subscription: one transaction provisions the wallets and issues the plan's credits.
 
-    It pins the plan's current published version. `starts_at` may lie in the past; `anchor_day`
-    makes months begin on that day of the customer's zone, the first one being shorter.
+    It pins the plan's current published version. `starts_at` may lie in the past, but usage that
+    an earlier subscription has settled is not counted again; `anchor_day` makes months begin on
+    that day of the customer's zone, the first one being shorter.
 
     Raises: UnknownCustomer, Invalid, OfferingNotSold, MetricAlreadySubscribed, NotPublished,
     CouponSpent.
@@ -101,8 +113,9 @@ def subscribe(
             billing_mode=sold.billing_mode,
             status=SubscriptionStatus.ACTIVE,
             starts_at=start,
-            usage_closed_through=start,
+            counted_from=_unsettled_from(book, version.pk, start),
         )
+        subscription.usage_closed_through = subscription.counted_from
         if coupon is not None:
             subscription.coupon = pricing.redeem_coupon(
                 livemode=livemode, code=coupon, currency=version.plan.currency
@@ -112,6 +125,27 @@ def subscribe(
         _provision(book, subscription)
         start_if_paid(book=book, subscription=subscription, now=now)
         return subscription
+
+
+def _unsettled_from(book: Book, version_id: int, start: datetime) -> datetime:
+    """Return from where a subscription that starts counts usage: what a settled cycle has counted
+    of its metrics stays there.
+
+    Raises: Invalid where usage on both sides of what is settled would be meant.
+    """
+    settled = Settlement.objects.filter(
+        book=book,
+        kind=SettlementKind.CYCLE,
+        subscription__version__charges__metrics__charges__version=version_id,
+        counted_until__gt=start,
+    ).exclude(status=SettlementStatus.VOIDED)
+    last = settled.order_by("-counted_until").select_related("subscription").first()
+    if last is None:
+        return start
+    if start < last.subscription.starts_at:
+        detail = f"Its usage is settled from {last.subscription.starts_at:%Y-%m-%d %H:%M} UTC on."
+        raise Invalid([FieldError("/starts_at", "period_settled", detail)])
+    return last.counted_until
 
 
 def start_if_paid(*, book: Book, subscription: Subscription, now: datetime) -> bool:
@@ -129,7 +163,7 @@ def start_if_paid(*, book: Book, subscription: Subscription, now: datetime) -> b
         book=book,
         subscription=subscription,
         part=periods.Period(starts_at, subscription.current_ends_at),
-        full=cycles.period_of(subscription, subscription.cycle),
+        full=cycles.full_period(subscription),
         now=now,
     )
     waiting = SubscriptionStatus.SUSPENDED if is_renewal else SubscriptionStatus.CREATED
@@ -244,10 +278,13 @@ def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) 
         .order_by("position", "pk")
         if template.recurrence == Recurrence.EVERY_CYCLE or subscription.cycle == 0
     ]
-    shares = fees.shares(subscription=subscription, templates=templates)
+    share, currency = _served_share(subscription), subscription.version.plan.currency
+    offered = [(template, granted_quantity(template, share, currency)) for template in templates]
+    granted = [(template, quantity) for template, quantity in offered if quantity > 0]
+    shares = fees.shares(subscription=subscription, granted=granted)
     lots = [
-        _plan_lot(book, subscription, template, at, carrying=share)
-        for template, share in zip(templates, shares, strict=True)
+        _plan_lot(book, subscription, template, at, quantity=quantity, carrying=carrying)
+        for (template, quantity), carrying in zip(granted, shares, strict=True)
     ]
     issued = wallets.issue(
         book=book,
@@ -262,6 +299,36 @@ def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) 
     fees.give_up(subscription=subscription, amount=sum((lot.carrying for lot in issued), ZERO))
 
 
+def _served_share(subscription: Subscription) -> Share:
+    """Return the share of its period that the open cycle serves unless it is cut short."""
+    part = periods.Period(subscription.current_starts_at, subscription.full_ends_at)
+    return proration.share_of(part, cycles.full_period(subscription))
+
+
+def granted_quantity(template: GrantTemplate, share: Share, currency: str) -> Decimal:
+    """Return what a plan grants in a cycle: what it gives in each, by the time that it serves."""
+    if template.recurrence == Recurrence.ONCE or share.is_whole:
+        return template.quantity
+    return money.floor(share.of(template.quantity), grant_places(template, currency))
+
+
+def grant_places(template: GrantTemplate, currency: str) -> int:
+    """Return to which place a part of a grant is cut: money to the currency's, units to the
+    decimals that the plan writes them with.
+    """
+    if template.metric_id is None:
+        return money.exponent(currency)
+    _, _, fraction = money.plain(template.quantity).partition(".")
+    return len(fraction)
+
+
+def grant_period(subscription: Subscription) -> int:
+    """Return the number of the period in which a plan grants each thing once, the trial's being 0;
+    a cycle that goes on after a pause is of the same one.
+    """
+    return subscription.period_number + (0 if subscription.trial_ends_at is None else 1)
+
+
 def plan_cause(subscription: Subscription) -> str:
     """Give what the causes of a subscription's plan lots begin with."""
     return f"plan:{subscription.pk}:"
@@ -273,6 +340,7 @@ def _plan_lot(
     template: GrantTemplate,
     at: datetime,
     *,
+    quantity: Decimal,
     carrying: Decimal,
 ) -> CreditLot:
     wallet: Wallet | UnitWallet
@@ -281,12 +349,12 @@ def _plan_lot(
         wallet = wallets.money_wallet(book=book, currency=currency)
     else:
         wallet = wallets.unit_wallet(book=book, metric=template.metric)
-    period = "once" if template.recurrence == Recurrence.ONCE else str(subscription.cycle)
+    period = "once" if template.recurrence == Recurrence.ONCE else str(grant_period(subscription))
     return new_lot(
         wallet=wallet,
         kind=template.kind,
         source=Source.PLAN,
-        quantity=template.quantity,
+        quantity=quantity,
         now=at,
         carrying=carrying,
         currency=currency,
@@ -300,5 +368,5 @@ def _plan_lot(
 def expiry_of(template: GrantTemplate, subscription: Subscription, at: datetime) -> datetime | None:
     """Give when credits that a plan issues at a moment lapse, if they do."""
     if template.expires_after_days is not None:
-        return at + timedelta(days=template.expires_after_days)
+        return periods.days_after(at, template.expires_after_days, zone_of(subscription.customer))
     return subscription.current_ends_at if template.expires_at_cycle_end else None

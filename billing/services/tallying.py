@@ -30,7 +30,7 @@ _GROWN = f"""
     LEFT JOIN LATERAL (
         SELECT id, through FROM billing_usagetally
         WHERE book_id = subscription.customer_id AND metric_id = metric.id
-            AND subscription_id = subscription.id AND starts_at = subscription.current_starts_at
+            AND subscription_id = subscription.id AND starts_at = subscription.counted_from
             AND events IS NOT NULL
         ORDER BY id DESC LIMIT 1
     ) AS tally ON true
@@ -38,7 +38,7 @@ _GROWN = f"""
         EXISTS (
             SELECT FROM billing_usageevent
             WHERE book_id = subscription.customer_id AND metric_id = metric.id
-                AND counted_at >= coalesce(tally.through, subscription.current_starts_at)
+                AND counted_at >= coalesce(tally.through, subscription.counted_from)
             OFFSET %s
         ) OR EXISTS (
             SELECT FROM billing_usageevent
@@ -89,7 +89,7 @@ def _write_rows(book_id: int, grown: list[tuple[object, int]]) -> None:
             book_id=book_id,
             metric_id=metric_id,
             subscription=cycles[subscription],
-            starts_at=cycles[subscription].current_starts_at,
+            starts_at=cycles[subscription].counted_from,
             through=_through(cycles[subscription], last.get((book_id, metric_id)), now),
         )
         for subscription, metric_id in grown
@@ -103,7 +103,7 @@ def _is_begun(last: UsageTally | None) -> bool:
 
 def _through(cycle: Subscription, last: UsageTally | None, now: datetime) -> datetime:
     """Let tallies never go back, also where the clocks of two machines differ."""
-    through = max(min(now, cycle.current_ends_at), cycle.current_starts_at)
+    through = max(min(now, cycle.current_ends_at), cycle.counted_from)
     return through if last is None else max(through, last.through)
 
 

@@ -109,7 +109,7 @@ def _bounds(
     yield starts_at
     if group_by is not None:
         hour = starts_at.astimezone(zone).replace(minute=0, second=0, microsecond=0)
-        midnight = hour.replace(hour=0, fold=0)
+        midnight = hour.replace(hour=0, tzinfo=None)
         for number in count(1):
             if group_by == "hour":
                 bound = hour.astimezone(UTC) + timedelta(hours=number)

@@ -51,6 +51,10 @@ def rewound(settlement: Settlement) -> Subscription:
     subscription.cycle = settlement.cycle
     subscription.current_starts_at = settlement.starts_at
     subscription.current_ends_at = settlement.ends_at
+    subscription.full_starts_at = settlement.full_starts_at
+    subscription.full_ends_at = settlement.full_ends_at
+    subscription.period_number = settlement.period_number
+    subscription.counted_from = settlement.counted_from
     return subscription
 
 

@@ -35,7 +35,7 @@ MADRID = ZoneInfo("Europe/Madrid")
 def test_a_moment_lies_in_one_period(
     interval: Interval, count: int, moment: str, index: int
 ) -> None:
-    anchor = datetime(2026, 1, 31, tzinfo=UTC)
+    anchor = datetime(2026, 1, 31)  # noqa: DTZ001
     at = datetime.fromisoformat(moment).replace(tzinfo=UTC)
 
     assert index_at(anchor, UTC, interval, count, at) == index
@@ -48,8 +48,8 @@ def test_a_moment_lies_in_one_period(
     later=st.timedeltas(timedelta(days=-400), timedelta(days=4000)),
 )
 def test_the_moment_is_inside(interval: Interval, count: int, days: int, later: timedelta) -> None:
-    anchor = datetime(2020, 1, 1, 9, 30, tzinfo=UTC) + timedelta(days=days)
-    moment = anchor + later
+    anchor = datetime(2020, 1, 1, 9, 30) + timedelta(days=days)  # noqa: DTZ001
+    moment = anchor.replace(tzinfo=UTC) + later
 
     assert moment in period(
         anchor, MADRID, interval, count, index_at(anchor, MADRID, interval, count, moment)

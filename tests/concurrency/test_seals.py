@@ -21,6 +21,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from aforo.access.services import create_api_key
+from aforo.periods import Period
 from billing.models import Settlement, Subscription, UsageEvent, UsageTally
 from billing.pipeline import tallies
 from billing.pipeline import usage as usages
@@ -132,7 +133,9 @@ def check_tallies() -> None:
     until = timezone.now()
     for cycle in Subscription.objects.select_related("version"):
         whole = usages.read_part(
-            subscription=cycle, starts_at=cycle.current_starts_at, ends_at=until
+            subscription=cycle,
+            starts_at=cycle.current_starts_at,
+            counted=Period(cycle.counted_from, until),
         )
         assert tallies.usage_so_far(subscription=cycle, until=until) == whole
     assert UsageTally.objects.filter(events__gt=0).exists()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef, Q
 
@@ -61,7 +61,7 @@ def end_lots(*, book: Book, cause: str, at: datetime, lapses: bool = True) -> in
         Q(expires_at=None) | Q(expires_at__gt=at),
         book=book,
         remaining__gt=0,
-        effective_at__lt=at,
+        effective_at__lte=at,
         cause__startswith=cause,
     )
     journal = Journal()
@@ -73,7 +73,8 @@ def end_lots(*, book: Book, cause: str, at: datetime, lapses: bool = True) -> in
             document={"lot": str(lot.id), "kind": lot.kind},
             at_period_end=True,
         )
-        draft.move_expiry(lot, at)
+        # No lot lives no time at all, also where it was given at this very instant.
+        draft.move_expiry(lot, max(at, lot.effective_at + timedelta(microseconds=1)))
         if lapses and lot.available > 0:
             draft.expire(lot)
     ended = len(journal.drafts)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -18,9 +18,12 @@ from django.db import connection
 
 from aforo.ids import new_id
 from aforo.money import ZERO
+from aforo.periods import Period, days_after
 from billing.models import Settlement, Subscription
-from billing.pipeline import load
+from billing.pipeline import load, proration
 from billing.pipeline.draft import Consideration, Draft
+from billing.services import subscriptions
+from billing.services.customers import zone_of
 from pricing.models import GrantTemplate, RatePlanVersion, Recurrence
 from pricing.terms import parse_rollover, rolled_parts
 from wallets import reads
@@ -45,7 +48,7 @@ _FOUND = """
     LEFT JOIN LATERAL (
         SELECT sum(movement.quantity) AS quantity FROM wallets_movement AS movement
         WHERE movement.lot_id = lot.id AND movement.kind = 'EXPIRE'
-            AND lot.expires_at > settlement.starts_at AND lot.expires_at < settlement.ends_at
+            AND lot.expires_at > settlement.starts_at AND lot.expires_at < settlement.counted_until
     ) AS lapsed ON true
     WHERE settlement.id = ANY(%s)
         AND (after.balance_after > 0 OR burned.quantity > 0 OR lapsed.quantity > 0)
@@ -98,6 +101,8 @@ class Credits:
     more: defaultdict[UUID, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     """What the version has burned of each lot beyond what was really burned."""
     granted: defaultdict[UUID, list[PlanLot]] = field(default_factory=lambda: defaultdict(list))
+    periods: dict[UUID, int] = field(default_factory=dict)
+    """The period of each subscription in which the version granted last: a pause parts none."""
     known: dict[UUID, CreditLot] = field(default_factory=dict)
     rolled_in: dict[UUID, dict[str, list[Decimal]]] = field(default_factory=dict)
     """Included quantity that the version would have rolled into each subscription's next cycle."""
@@ -126,13 +131,13 @@ class Credits:
 
     def offer(self, settlement: Settlement, found: Iterable[Found]) -> list[Offered]:
         """Give what a cycle would have found, oldest first."""
-        subscription, ends_at = settlement.subscription, settlement.ends_at
+        subscription, ends_at = settlement.subscription, settlement.counted_until
         self.begun.setdefault(subscription.pk, settlement.starts_at)
         self._grant(subscription, settlement)
         currency = self.version.plan.currency
         offered = [self._really(each, ends_at) for each in found if not self._is_replaced(each.lot)]
         offered += [
-            Offered(mine.lot, mine.metric, currency, is_alive=_lives(mine, ends_at))
+            Offered(mine.lot, mine.metric, currency, is_alive=_lives(mine, settlement.ends_at))
             for mine in self.granted[subscription.pk]
         ]
         return [each for each in offered if each.metric or self.with_money]
@@ -178,22 +183,31 @@ class Credits:
 
     def _grant(self, subscription: Subscription, settlement: Settlement) -> None:
         """Grant what the version gives in a cycle, and let what rolled live on to its end."""
-        at, ends_at = settlement.starts_at, settlement.ends_at
+        at, ends_at = settlement.starts_at, settlement.full_ends_at
         mine = [
             replace(each, lot=replace(each.lot, expires_at=ends_at)) if each.rolled else each
             for each in self.granted[subscription.pk]
         ]
-        for template in self.templates:
+        is_new = self.periods.get(subscription.pk) != settlement.period_number
+        self.periods[subscription.pk] = settlement.period_number
+        part = Period(at, ends_at)
+        share = proration.share_of(part, Period(settlement.full_starts_at, ends_at))
+        for template in self.templates if is_new else ():
             if template.recurrence == Recurrence.EVERY_CYCLE or settlement.cycle == 0:
+                quantity = subscriptions.granted_quantity(
+                    template, share, self.version.plan.currency
+                )
                 expires_at = None
                 if template.expires_after_days is not None:
-                    expires_at = at + timedelta(days=template.expires_after_days)
+                    zone = zone_of(subscription.customer)
+                    expires_at = days_after(at, template.expires_after_days, zone)
                 elif template.expires_at_cycle_end:
                     expires_at = ends_at
-                lot = Lot(new_id(), template.kind, template.quantity, template.priority,
+                lot = Lot(new_id(), template.kind, quantity, template.priority,
                           expires_at, at, at)  # fmt: skip
                 metric = template.metric.code if template.metric else ""
-                mine.append(PlanLot(lot, metric, template))
+                if quantity > 0:
+                    mine.append(PlanLot(lot, metric, template))
         self.granted[subscription.pk] = mine
 
 

@@ -215,7 +215,7 @@ def _burned_by(
     usage = usages.read_part(
         subscription=cycle.subscription,
         starts_at=cycle.starts_at,
-        ends_at=moment,
+        counted=Period(cycle.counted_from, max(moment, cycle.counted_from)),
         received_by=moment + grace,
     )
     living = [
