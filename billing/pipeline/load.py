@@ -122,7 +122,7 @@ def without_credits(
         maximum_spend=version.maximum_spend,
         tax_rate=tax_rate_of(subscription.customer, tax_point(settlement, until)),
         ahead_tax_rate=tax_rate_of(subscription.customer, _next_starts_at(settlement))
-        if any(charge.timing == Timing.ADVANCE for charge in priced)
+        if version.charges.filter(timing=Timing.ADVANCE).exists()
         else None,
         money_order=tuple(version.burn_order),
         coupon=_coupon(subscription, settlement),

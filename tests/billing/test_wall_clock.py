@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from billing.models import AdvanceFee, Invoice, Settlement, Subscription
+from billing.models import AdvanceFee, Invoice, Settlement, Subscription, TaxRate
 from billing.services import customers, endings, ingest, proof, subscriptions
 from ledger.models import Book
 from pricing import services as pricing
@@ -303,3 +303,17 @@ def test_a_grant_is_given_once_a_period_also_when_a_pause_parts_it() -> None:
 
     assert Subscription.objects.get().status == "ACTIVE"
     assert CreditLot.objects.filter(source="PLAN").count() == 1
+
+
+def test_the_first_fee_after_a_trial_bears_tax() -> None:
+    """17.00 and a tenth of it."""
+    TaxRate.objects.create(
+        livemode=False, country="ES", name="IVA", percent=Decimal(10), valid_from=START
+    )
+    book = sold(fee("31", "ADVANCE"), trial_days=14)
+    customers.update_customer(livemode=False, customer_id="cust_1", changes={"country": "ES"})
+    subscribe(anchor_day=1)
+
+    advance(book, START + 14 * DAY)
+
+    assert totals() == [Decimal("18.70")]

@@ -111,7 +111,7 @@ def forget_periods(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("billing", "0005_renewals"), ("pricing", "0001_initial")]
+    dependencies = [("billing", "0007_sound_customers"), ("pricing", "0001_initial")]
     operations = [
         *(
             migrations.RemoveConstraint(model_name=model, name=f"billing_{model}_period")
