@@ -2,9 +2,10 @@
 
 Wallets call nothing above them; billing registers here, when it starts, its payment of arrears
 (in the same transaction, under the same lock), who waits for credits and what is owed, its refills
-(once the burn has committed), its invoices for credits sold on account, its claims for credits lost
-in a dispute, the usage that is paid by credits which come back to a lapsed lot, and the renewal of
-customers whose cycle is over (before an operation, in transactions of its own).
+(once the burn has committed), what is to be paid before credits are paid back, its invoices for
+credits sold on account, its claims for credits lost in a dispute, the usage that is paid by credits
+which come back to a lapsed lot, and the renewal of customers whose cycle is over (before an
+operation, in transactions of its own).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 _on_credits: list[Callable[[Book], None]] = []
 _on_falls: list[Callable[[Collection[int]], None]] = []
 _awaiting: list[Callable[[Collection[int]], set[int]]] = []
+_on_leaving: list[Callable[[Book], None]] = []
 _owed: list[Callable[[Book, str], Decimal]] = []
 _on_sales: list[Callable[[Book, TopUp], str]] = []
 _on_losses: list[Callable[[Book, TopUp, Decimal], None]] = []
@@ -65,6 +67,17 @@ def credits_fell(book_ids: Collection[int]) -> None:
     """
     for do in _on_falls:
         after_commit("what follows a fall of credits", partial(do, book_ids))
+
+
+def before_money_leaves(do: Callable[[Book], None]) -> None:
+    """Register what is paid before credits are paid back; the book is locked then."""
+    _on_leaving.append(do)
+
+
+def money_leaves(book: Book) -> None:
+    """Let the floor above burn and collect what is due of a customer's credits first."""
+    for do in _on_leaving:
+        do(book)
 
 
 def when_asked_what_is_owed(tell: Callable[[Book, str], Decimal]) -> None:

@@ -176,8 +176,8 @@ class Draft:
         self.lines += recipes.reversal(_posted(lot, Burn(quantity, restored, tax)))
         return restored
 
-    def refund(self, lot: CreditLot, quantity: Decimal) -> Decimal:
-        """Take unspent credits back for money; give the consideration that is repaid."""
+    def refund(self, lot: CreditLot, quantity: Decimal, *, paid_from: str) -> Decimal:
+        """Take unspent credits back for money; return the consideration that is repaid."""
         released = self._take(lot, MovementKind.REFUND, quantity)
         self.lines += recipes.credits_refunded(
             kind=lot.kind,
@@ -185,6 +185,7 @@ class Draft:
             carrying=released,
             currency=lot.currency,
             lot=lot.id,
+            paid_from=paid_from,
         )
         return released
 

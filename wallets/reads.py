@@ -6,13 +6,22 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q, QuerySet, Sum
 
 from aforo import money
 from ledger.chain import MovementLine
 from pricing.models import Kind
-from wallets.models import CreditLot, Debit, Movement, Reservation, UnitWallet, Wallet
+from wallets.models import (
+    CreditLot,
+    Debit,
+    Movement,
+    MovementKind,
+    Reservation,
+    UnitWallet,
+    Wallet,
+)
 from wallets.waterfall import Lot
 
 ZERO = Decimal(0)
@@ -48,6 +57,13 @@ def available(*, wallet: Wallet, moment: datetime) -> Decimal:
     """Sum what can be spent of a money wallet at a moment."""
     lots = CreditLot.objects.filter(wallet=wallet, remaining__gt=0)
     return sum((lot.available for lot in lots if is_alive(lot, moment)), ZERO)
+
+
+def refunded_carrying(top_up_ids: Iterable[UUID]) -> dict[UUID, Decimal]:
+    """Sum the consideration of what was refunded of top-ups, exact, by top-up."""
+    refunds = Movement.objects.filter(lot__top_up__in=list(top_up_ids), kind=MovementKind.REFUND)
+    sums = refunds.values_list("lot__top_up").annotate(Sum("carrying")).order_by()
+    return dict(sums)
 
 
 def balance(lots: Iterable[CreditLot], moment: datetime) -> dict[str, object]:

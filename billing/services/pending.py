@@ -6,8 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 
 from aforo.money import ZERO
+from aforo.sandbox.services import now_for
 from billing.pipeline import paid
-from billing.services import burning
+from billing.services import arrears, burning
 from ledger.models import Book
 from wallets.models import CreditLot
 
@@ -35,3 +36,13 @@ def pending(*, book: Book, now: datetime) -> dict[str, Decimal]:
             open_part = after[lot_id].quantity if lot_id in after else ZERO
             taken[code] = taken.get(code, ZERO) + open_part - burned
     return {code: max(quantity, ZERO) for code, quantity in taken.items()}
+
+
+def pay_first(book: Book) -> None:
+    """Burn what was metered so far, then pay what is owed, from the credits there are.
+
+    The book is locked; runs in the transaction that pays credits back, so that what a customer has
+    used is not paid out.
+    """
+    burning.burn_through(book=book, until=now_for(book))
+    arrears.pay_arrears(book)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from django.db import connection, transaction
 from django.db.models import Sum
 
+from aforo import money
 from ledger import services as ledger
 from ledger.models import Book
 from ledger.services import BadEntry
@@ -115,6 +116,17 @@ _BURNS_AGAINST_MOVEMENTS = """
 _BURNED = ("quantity", "carrying")
 
 
+# What was paid back of each top-up is the consideration that was taken back for it, rounded once.
+_REFUNDS_AGAINST_MOVEMENTS = """
+    SELECT t.id, t.currency, t.refunded, coalesce(sum(m.carrying), 0)
+    FROM wallets_topup t
+    LEFT JOIN wallets_creditlot lot ON lot.top_up_id = t.id
+    LEFT JOIN wallets_movement m ON m.lot_id = lot.id AND m.kind = 'REFUND'
+    WHERE t.book_id = %s
+    GROUP BY t.id HAVING t.refunded > 0 OR count(m.id) > 0 ORDER BY t.id
+"""
+
+
 def verify(
     *,
     livemode: bool | None = None,
@@ -181,7 +193,11 @@ def _prove_book(book_id: int, advance: Callable[[int], None]) -> Proof:
         if report.first_bad is not None:
             return Proof(1, report.entries, 0, first_bad=report.first_bad)
         proved = Proof(1, report.entries)
-        for check, counted in ((_check_lots, Proof(lots=1)), (_check_burns, Proof(burns=1))):
+        for check, counted in (
+            (_check_lots, Proof(lots=1)),
+            (_check_burns, Proof(burns=1)),
+            (_check_refunds, Proof()),
+        ):
             for named, reason in check(book_id):
                 if reason is not None:
                     return proved.joined(Proof(first_bad=BadEntry(named, reason)))
@@ -223,6 +239,16 @@ def _check_burns(book_id: int) -> Iterator[tuple[str, str | None]]:
     for subscription, kind, cycle, lot, kept, moved in burns:
         named = f"burns of lot {lot} by {kind.lower()} {cycle} of subscription {subscription}"
         yield named, _difference(_BURNED, kept, moved)
+
+
+def _check_refunds(book_id: int) -> Iterator[tuple[str, str | None]]:
+    """Give each refunded top-up with what is wrong about its pay-outs, if anything."""
+    with connection.cursor() as cursor:
+        cursor.execute(_REFUNDS_AGAINST_MOVEMENTS, [book_id])
+        refunds = cursor.fetchall()
+    for top_up_id, currency, refunded, carried in refunds:
+        whole = money.round_amount(carried, currency)
+        yield f"top-up {top_up_id}", _difference(["refunded"], [refunded], [whole])
 
 
 def _difference(

@@ -139,12 +139,13 @@ def credits_refunded(
     carrying: Decimal,
     currency: str,
     lot: UUID,
-    paid_from: str = CLEARING,
+    paid_from: str,
 ) -> list[Line]:
     """FINANCE 3, event 27: unused credits, and the bonus that came with them, are paid back.
 
     The pay-out is the sum of what the lots give up: with 100 + 20 for 100.00, refunding 50 takes
-    41.67 of cash and 8.33 of bonus (DECISIONS 30); a bonus that is spent cuts it by as much.
+    41.67 of cash and 8.33 of bonus; a bonus that is spent cuts it by as much. `paid_from` is the
+    account that the payment came into.
     """
     parts = [LotPart(kind, source, carrying, lot)]
     return given_up(parts, credit=paid_from, currency=currency)
@@ -155,11 +156,11 @@ def earned_refunded(*, amount: Decimal, currency: str, paid_from: str = CLEARING
     return some(Line(REFUNDS, paid_from, amount, currency))
 
 
-def refund_rounded(*, residue: Decimal, currency: str) -> list[Line]:
+def refund_rounded(*, residue: Decimal, currency: str, paid_from: str) -> list[Line]:
     """Post what a pay-out in whole cents keeps (residue above zero) of the consideration that was
     taken back, or pays beyond it.
     """
-    return signed(CLEARING, ROUNDING, residue, currency)
+    return signed(paid_from, ROUNDING, residue, currency)
 
 
 def dispute_opened(*, amount: Decimal, currency: str) -> list[Line]:
@@ -173,14 +174,21 @@ def dispute_won(*, amount: Decimal, currency: str) -> list[Line]:
 
 
 def dispute_lost(
-    *, unused: Sequence[LotPart], earned: Decimal, currency: str, fee: Decimal = ZERO
+    *,
+    unused: Sequence[LotPart],
+    earned: Decimal,
+    currency: str,
+    kept: Decimal = ZERO,
+    fee: Decimal = ZERO,
 ) -> list[Line]:
     """FINANCE 3, event 32: unused credits are taken back, and what was earned is a loss.
 
-    The parts and `earned` sum to what was disputed.
+    `kept` is what earlier refunds kept by rounding (below zero: paid beyond), which the bank takes
+    back too. The parts, `earned` and `kept` sum to what was disputed.
     """
     return [
         *given_up(unused, credit=DISPUTED, currency=currency),
+        *signed(ROUNDING, DISPUTED, kept, currency),
         *some(
             Line(DISPUTE_LOSSES, DISPUTED, earned, currency),
             Line(DISPUTE_FEES, CLEARING, fee, currency),

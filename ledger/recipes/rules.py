@@ -80,9 +80,10 @@ RULES: Final[dict[str, Pairs]] = {
     "EXPIRY": _LAPSE,
     "ROLLOVER": NOTHING,
     "REFUND": _pairs((*LOT_LIABILITIES, "4920"), (*_MONEY, "2200"))
-    | {("1010", "7900"), ("7900", "1010")},
-    "DISPUTE": _pairs((*LOT_LIABILITIES, "4940"), ("1020",))
-    | {("1020", "1010"), ("1010", "1020"), ("6300", "1010")},
+    | _pairs(_MONEY, ("7900",))
+    | _pairs(("7900",), _MONEY),
+    "DISPUTE": _pairs((*LOT_LIABILITIES, "4940", "7900"), ("1020",))
+    | {("1020", "7900"), ("1020", "1010"), ("1010", "1020"), ("6300", "1010")},
     "ADJUSTMENT": _BURN | _mirror(_BURN) | _UNCOVERED | _mirror(_UNCOVERED) | _NOTE | _LAPSE,
     "USAGE_BURNED": _BURN | _mirror(_BURN),
     "SETTLEMENT": _BURN | _mirror(_BURN) | _UNCOVERED | _mirror(_UNCOVERED) | _LAPSE | _FEE,

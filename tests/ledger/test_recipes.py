@@ -221,7 +221,12 @@ EVENTS: list[tuple[str, list[Line], Short]] = [
             line
             for kind, carrying in (("CASH", "41.67"), ("BONUS", "8.33"))
             for line in recipes.credits_refunded(
-                kind=kind, source="TOP_UP", carrying=Decimal(carrying), currency="USD", lot=LOT
+                kind=kind,
+                source="TOP_UP",
+                carrying=Decimal(carrying),
+                currency="USD",
+                lot=LOT,
+                paid_from="1010",
             )
         ],
         [("2100", "1010", "41.67"), ("2110", "1010", "8.33")],
@@ -233,8 +238,22 @@ EVENTS: list[tuple[str, list[Line], Short]] = [
     ),
     (
         "REFUND",
-        recipes.refund_rounded(residue=Decimal("0.004"), currency="USD"),
+        recipes.refund_rounded(residue=Decimal("0.004"), currency="USD", paid_from="1010"),
         [("1010", "7900", "0.004")],
+    ),
+    # What was paid beyond the consideration, by bank.
+    (
+        "REFUND",
+        recipes.refund_rounded(residue=Decimal("-0.004"), currency="USD", paid_from="1000"),
+        [("7900", "1000", "0.004")],
+    ),
+    # An earlier refund kept 0.004 by rounding, which the bank takes with the rest.
+    (
+        "DISPUTE",
+        recipes.dispute_lost(
+            unused=[part("50")], earned=Decimal(0), currency="USD", kept=Decimal("0.004")
+        ),
+        [("2100", "1020", "50"), ("7900", "1020", "0.004")],
     ),
     (
         "DISPUTE",

@@ -29,6 +29,11 @@ def rounded(value: Fraction, places: int = PLACES) -> Fraction:
     return Fraction(round(value * places), places)
 
 
+def in_cents(value: Fraction) -> Fraction:
+    """Round half up to cents, as what is paid is."""
+    return Fraction((2 * value * CENTS + 1) // 2, CENTS)
+
+
 @dataclass(eq=False)
 class Lot:
     number: int
@@ -43,6 +48,7 @@ class Lot:
     left: Fraction = Fraction(0)
     held: Fraction = Fraction(0)
     rolled: int = 0
+    frozen: bool = False
     # Held when its time came and beyond what could roll: it goes when it is let go.
     doomed: Fraction = Fraction(0)
 
@@ -52,7 +58,7 @@ class Lot:
 
     @property
     def free(self) -> Fraction:
-        return self.left - self.held
+        return Fraction(0) if self.frozen else self.left - self.held
 
     def lives(self, now: datetime) -> bool:
         return self.dies is None or now < self.dies
@@ -83,6 +89,18 @@ class Debit:
 
 
 @dataclass
+class Purchase:
+    """What was paid for credits, what of it is gone, exact, and what was paid back in cents."""
+
+    amount: Fraction
+    gone: Fraction = Fraction(0)
+    paid_back: Fraction = Fraction(0)
+    cash_back: Fraction = Fraction(0)
+    dispute: str = ""
+    contested: Fraction = Fraction(0)
+
+
+@dataclass
 class Plan:
     """Grants of every cycle: wallet, kind, quantity and rollover rule."""
 
@@ -100,7 +118,7 @@ class Customer:
     holds: list[Hold] = field(default_factory=list)
     debits: list[Debit] = field(default_factory=list)
     accounts: dict[str, Fraction] = field(default_factory=dict)
-    purchases: int = 0
+    purchases: list[Purchase] = field(default_factory=list)
 
     # Credits in.
 
@@ -113,11 +131,12 @@ class Customer:
         return lot
 
     def buy(self, amount: Fraction, bonus: Fraction, dies: datetime | None) -> None:
-        self.purchases += 1
-        cash = self.grant("USD", "CASH", amount, dies, bought=self.purchases)
+        self.purchases.append(Purchase(amount))
+        number = len(self.purchases) - 1
+        cash = self.grant("USD", "CASH", amount, dies, bought=number)
         cash.paid = amount if bonus == 0 else rounded(amount * amount / (amount + bonus))
         if bonus > 0:
-            extra = self.grant("USD", "BONUS", bonus, dies, bought=self.purchases)
+            extra = self.grant("USD", "BONUS", bonus, dies, bought=number)
             extra.paid = amount - cash.paid
         self._post("1010", amount)
 
@@ -180,36 +199,128 @@ class Customer:
         back = self._first_of(self._without(debit.burned[::-1], before), need - overage)
         for lot, part in back:
             self._change(lot, part, REVENUE)
-            if not lot.lives(self.now):
+            if not lot.lives(self.now) and not lot.frozen:
                 self._change(lot, -part, BREAKAGE)
                 lapsed += part
         return overage, lapsed
 
     def refund(self, amount: Fraction) -> Fraction:
-        """Give what is paid, in cents."""
+        """Give what is paid, in cents: of each purchase the growth of one rounded sum."""
+        plans = self._to_refund(amount)
+        owed: dict[int, Fraction] = {}
+        for lot, part in plans:
+            gone = lot.carried - rounded(lot.paid * (lot.left - part) / lot.face)
+            owed[lot.bought or 0] = owed.get(lot.bought or 0, Fraction(0)) + gone
+        paid = {
+            number: in_cents(self.purchases[number].gone + gone) - self.purchases[number].paid_back
+            for number, gone in owed.items()
+        }
+        if not any(paid.values()):
+            raise Refused("not_payable")
+        for lot, part in plans:
+            lot.left -= part
+            self._purchase(lot).cash_back += part if lot.kind == "CASH" else 0
+        for number, gone in owed.items():
+            self.purchases[number].gone += gone
+            self.purchases[number].paid_back += paid[number]
+            self._post("1010", -paid[number])
+            self._post("7900", paid[number] - gone)
+        return sum(paid.values(), Fraction(0))
+
+    def _to_refund(self, amount: Fraction) -> list[tuple[Lot, Fraction]]:
         plans = []
-        bought = [lot for lot in self.lots[::-1] if lot.bought and lot.lives(self.now)]
+        bought = [lot for lot in self.lots[::-1] if self._can_come_back(lot)]
         bought.sort(key=lambda lot: lot.granted, reverse=True)
         left = amount
         for cash in (lot for lot in bought if lot.kind == "CASH"):
             part = min(cash.free, left)
             left -= part
-            if part > 0:
-                plans.append((cash, part))
+            if part == 0:
+                continue
+            plans.append((cash, part))
+            before = self._purchase(cash).cash_back
             for bonus in (b for b in bought if b.kind == "BONUS" and b.bought == cash.bought):
-                due = min(rounded(bonus.face * part / cash.face), bonus.free)
-                plans.append((bonus, due))
+                due = rounded(bonus.face * (before + part) / cash.face)
+                due -= rounded(bonus.face * before / cash.face)
+                plans.append((bonus, min(due, bonus.free)))
         if left > 0:
             raise Refused("insufficient_funds")
-        owed = Fraction(0)
-        for lot, part in plans:
-            owed += lot.carried
-            lot.left -= part
-            owed -= lot.carried
-        paid = rounded(owed, CENTS)
-        self._post("1010", -paid)
-        self._post("7900", paid - owed)
-        return paid
+        return plans
+
+    def _can_come_back(self, lot: Lot) -> bool:
+        is_bought = lot.bought is not None and self._purchase(lot).dispute in {"", "won"}
+        return is_bought and lot.lives(self.now) and lot.free > 0
+
+    def _purchase(self, lot: Lot) -> Purchase:
+        assert lot.bought is not None
+        return self.purchases[lot.bought]
+
+    def _lots_of(self, number: int) -> list[Lot]:
+        return [lot for lot in self.lots if lot.bought == number]
+
+    # Contested payments.
+
+    def contest(self, number: int) -> Fraction:
+        """Freeze what a payment bought, spent or not; give what the bank takes."""
+        bought = self.purchases[number]
+        if bought.dispute:
+            raise Refused("dispute_state")
+        if bought.amount == bought.paid_back:
+            raise Refused("not_disputable")
+        bought.dispute, bought.contested = "opened", bought.amount - bought.paid_back
+        for lot in self._lots_of(number):
+            lot.frozen = True
+        self._post("1020", bought.contested)
+        self._post("1010", -bought.contested)
+        return bought.contested
+
+    def win(self, number: int) -> None:
+        bought = self._ended(number, "won")
+        self._post("1010", bought.contested)
+
+    def loses(self, number: int) -> Fraction:
+        """Give what would be owed for what was spent of a payment that is lost."""
+        bought = self.purchases[number]
+        there = (
+            lot.carried - rounded(lot.paid * lot.held / lot.face) for lot in self._lots_of(number)
+        )
+        return bought.amount - bought.gone - sum(there, Fraction(0))
+
+    def has_for_claims(self, number: int) -> Fraction:
+        """Give what other BONUS and CASH could pay."""
+        return sum(
+            (
+                lot.free
+                for lot in self.lots
+                if lot.wallet == "USD"
+                and lot.kind != "PROMO"
+                and lot.lives(self.now)
+                and lot.bought != number
+            ),
+            Fraction(0),
+        )
+
+    def lose(self, number: int) -> Fraction:
+        """Take the rest away; what was spent is paid from other BONUS and CASH."""
+        owed = self.loses(number)
+        bought = self._ended(number, "lost")
+        for lot in self._lots_of(number):
+            lot.left = lot.held
+        self._post("4940", owed)
+        self._post("7900", bought.gone - bought.paid_back)
+        for lot, part in self._find("USD", owed, ["BONUS", "CASH"], False)[0]:
+            self._change(lot, -part, REVENUE)
+        return owed
+
+    def _ended(self, number: int, state: str) -> Purchase:
+        bought = self.purchases[number]
+        if bought.dispute != "opened":
+            raise Refused("dispute_state")
+        bought.dispute = state
+        for lot in self._lots_of(number):
+            lot.frozen = False
+        self._post("1020", -bought.contested)
+        return bought
 
     # Time.
 
@@ -331,7 +442,7 @@ class Customer:
             doomed = self._let_go(lot, part)
             # What times out comes first at its instant: a cycle that ends then may still take it,
             # it may roll, and what is left lapses with the lot.
-            if status != "EXPIRED" and not lot.lives(self.now):
+            if status != "EXPIRED" and not lot.lives(self.now) and not lot.frozen:
                 self._change(lot, -part, BREAKAGE)
             elif doomed > 0 and lot.lives(self.now):
                 self._change(lot, -doomed, BREAKAGE)

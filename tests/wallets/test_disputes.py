@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, transaction
 from rest_framework.test import APIClient
 
 from aforo.webhooks.models import OutboxEvent
@@ -14,6 +15,7 @@ from billing.models import Claim, Subscription
 from billing.services import clocks, proof
 from ledger.models import Posting
 from tests import factories
+from tests.wallets import acts
 from wallets import services
 from wallets.models import AutoRefill, CreditLot, TopUp, Wallet
 
@@ -117,9 +119,9 @@ def test_a_claim_suspends_a_customer_without_a_subscription_too(api: APIClient) 
     move(api, top_up, "lost")
 
     assert factories.refusal(factories.debit("cust_1", "1", "later")).code == "suspended"
-    factories.grant("cust_1", "30")
+    factories.grant("cust_1", "30", "BONUS")
     assert factories.refusal(factories.debit("cust_1", "1", "still")).code == "suspended"
-    factories.grant("cust_1", "40", name="more")
+    factories.grant("cust_1", "40", "BONUS", name="more")
 
     claim = Claim.objects.get()
     assert claim.paid == claim.amount == Decimal("50.000000000000")
@@ -182,6 +184,196 @@ def test_what_was_refunded_before_is_not_contested(api: APIClient) -> None:
     assert lost.json()["owed"] == "0"
     assert Claim.objects.count() == 0
     assert proof.verify().ok
+
+
+def refund(api: APIClient, amount: str) -> Any:
+    return api.post(
+        "/v1/wallets/refunds",
+        {"customer_id": "cust_1", "amount": amount, "currency": "USD", "reason": "unused",
+         "idempotency_key": f"refund-{amount}"},
+    )  # fmt: skip
+
+
+def reverse(api: APIClient, debit: Any) -> None:
+    done = api.post(
+        f"/v1/wallets/debits/{factories.body(debit)['id']}/reverse",
+        {"reason": "test", "idempotency_key": "reverse"},
+    )
+    assert done.status_code == 200
+
+
+def test_what_returns_to_a_spent_top_up_while_it_is_contested_is_frozen_too(
+    api: APIClient,
+) -> None:
+    """100 bought and spent; contested, then the debit is taken back: the bank has the 100."""
+    factories.customer()
+    top_up = buy(api, bonus=None)
+    spent = factories.debit("cust_1", "100", "spent")
+    move(api, top_up, "opened")
+
+    reverse(api, spent)
+
+    assert api.get("/v1/wallets/cust_1").json()["wallets"][0]["available"] == "0"
+    before = factories.everything()
+    assert refund(api, "100").status_code == 402
+    assert factories.refusal(factories.debit("cust_1", "1", "again")).code == "insufficient_funds"
+    assert factories.everything() == before
+    lost = move(api, top_up, "lost")
+    assert posted(lost) == [("2100", "1020", Decimal(100))]
+    assert (lost.json()["owed"], Claim.objects.count()) == ("0", 0)
+    assert acts.accounts() == {}
+    assert proof.verify().ok
+
+
+def test_won_what_returned_meanwhile_can_be_spent(api: APIClient) -> None:
+    book = factories.customer()
+    top_up = buy(api, bonus=None)
+    spent = factories.debit("cust_1", "100", "spent")
+    move(api, top_up, "opened")
+    reverse(api, spent)
+
+    move(api, top_up, "won")
+
+    assert factories.available(book) == 100
+    assert refund(api, "100").json()["refunded"] == "100"
+    assert acts.accounts() == {}
+
+
+def test_what_returns_after_it_is_lost_pays_the_claim_and_is_never_refunded(
+    api: APIClient,
+) -> None:
+    book = factories.customer()
+    top_up = buy(api, bonus=None)
+    spent = factories.debit("cust_1", "60", "spent")
+    move(api, top_up, "opened")
+    move(api, top_up, "lost")
+    buy(api, "other", amount="80", bonus=None)
+    assert (Claim.objects.get().paid, factories.available(book)) == (60, 20)
+
+    reverse(api, spent)
+
+    assert factories.available(book) == 80
+    before = factories.everything()
+    assert refund(api, "20.01").json()["available"] == "20"
+    assert factories.everything() == before
+    assert refund(api, "20").json()["refunded"] == "20"
+    assert proof.verify().ok
+
+
+@pytest.mark.parametrize(
+    ("burned", "amount", "paid", "disputed", "owed"),
+    [
+        # All bonus is burned: 50 of 100 cash carry 41.6666.., so 41.67 is paid, 58.33 contested.
+        ("20", "50", "41.67", "58.33", "16.666666666667"),
+        # 15 of it: 5 more are taken back, 45.8333.. in all: 45.83 is paid.
+        ("15", "50", "45.83", "54.17", "12.5"),
+        ("20", "10", "8.33", "91.67", "16.666666666667"),
+    ],
+)
+@pytest.mark.parametrize("end", ["won", "lost"])
+def test_what_is_contested_can_be_paid_and_no_account_of_cash_keeps_a_fraction(
+    api: APIClient, burned: str, amount: str, paid: str, disputed: str, owed: str, end: str
+) -> None:
+    factories.customer()
+    top_up = buy(api)
+    factories.debit("cust_1", burned, "spent", strategy="BONUS")
+    assert refund(api, amount).json()["refunded"] == paid
+
+    opened = move(api, top_up, "opened")
+    ended = move(api, top_up, end)
+
+    assert opened.json()["disputed"] == disputed
+    accounts = acts.accounts()
+    assert "1020" not in accounts
+    if end == "lost":
+        assert ended.json()["owed"] == owed
+        assert "1010" not in accounts
+        assert "7900" not in accounts
+    else:
+        assert accounts["1010"] == Decimal(disputed)
+    assert proof.verify().ok
+
+
+def test_promo_never_pays_a_claim(api: APIClient) -> None:
+    """60 of 100 were spent and are lost; 100 of promo stay, and the next 100 of cash keep 40."""
+    book = factories.customer()
+    top_up = buy(api, bonus=None)
+    factories.debit("cust_1", "60", "spent")
+    move(api, top_up, "opened")
+    move(api, top_up, "lost")
+
+    factories.grant("cust_1", "100")
+    claim = Claim.objects.get()
+    assert (claim.paid, factories.available(book)) == (0, 100)
+    buy(api, "next", bonus=None)
+
+    claim.refresh_from_db()
+    assert (claim.paid, factories.available(book)) == (60, 140)
+    assert refund(api, "40.01").json()["available"] == "40"
+    assert refund(api, "40").json()["refunded"] == "40"
+    assert proof.verify().ok
+
+
+def test_cash_that_pays_for_no_usage_pays_a_claim(api: APIClient) -> None:
+    book = factories.customer()
+    factories.offering(billing_mode="POSTPAID")
+    factories.subscription("cust_1")
+    acts.rules(book, burn_order=["PROMO", "BONUS"])
+    top_up = buy(api, bonus={"amount": "60"})
+    factories.debit("cust_1", "40", "spent", strategy="BONUS")
+    buy(api, "next", bonus=None)
+
+    move(api, top_up, "opened")
+    move(api, top_up, "lost")
+
+    assert Claim.objects.get().paid == Claim.objects.get().amount == 25
+    assert proof.verify().ok
+
+
+def test_as_of_shows_what_was_frozen_then(api: APIClient) -> None:
+    book = factories.clocked_customer()
+    top_up = buy(api, bonus=None)
+    spent = factories.debit("cust_1", "60", "spent")
+
+    def at(day: int) -> Any:
+        moment = factories.START + timedelta(days=day, hours=1)
+        fresh = type(book).objects.get(pk=book.pk)
+        shown: Any = services.statement_as_of(book=fresh, moment=moment)
+        (wallet,) = shown["wallets"]
+        return Decimal(wallet["available"]), [lot["frozen_at"] for lot in shown["lots"]]
+
+    acts.set_clock(factories.START + timedelta(days=1))
+    move(api, top_up, "opened")
+    acts.set_clock(factories.START + timedelta(days=2))
+    reverse(api, spent)
+    acts.set_clock(factories.START + timedelta(days=3))
+
+    opened_at = factories.START + timedelta(days=1)
+    assert [at(day) for day in (0, 1, 2)] == [(40, [None]), (0, [opened_at]), (0, [opened_at])]
+    move(api, top_up, "won")
+    assert [at(day) for day in (0, 1, 2, 3)] == [
+        (40, [None]), (0, [opened_at]), (0, [opened_at]), (100, [None]),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"refunded": Decimal("100.01")},
+        {"refunded": Decimal("0.001")},
+        {"refunded": Decimal(-1)},
+        {"disputed": Decimal("0.001"), "dispute": "opened"},
+        {"disputed": Decimal(60), "refunded": Decimal(41), "dispute": "lost"},
+    ],
+)
+def test_the_database_pays_back_no_more_than_was_paid(
+    api: APIClient, changes: dict[str, Any]
+) -> None:
+    factories.customer()
+    buy(api)
+
+    with pytest.raises(IntegrityError, match="wallets_topup_paid_back"), transaction.atomic():
+        TopUp.objects.update(**changes)
 
 
 def test_a_frozen_lot_does_not_lapse_before_the_dispute_is_over(api: APIClient) -> None:

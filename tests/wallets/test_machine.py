@@ -37,7 +37,7 @@ from tests.wallets import acts, model
 from wallets import engine
 from wallets import services as wallets
 from wallets.answers import Answer
-from wallets.models import CreditLot, Hold, ReservationStatus
+from wallets.models import CreditLot, Hold, ReservationStatus, TopUp
 
 pytestmark = pytest.mark.django_db
 
@@ -212,7 +212,7 @@ class Credits(RuleBasedStateMachine):
             body, expected = answer
             assert (Fraction(body["overage"]), Fraction(body["lapsed"])) == expected
 
-    @rule(amount=st.integers(1, 60).map(Decimal))
+    @rule(amount=AMOUNTS)
     def refund(self, amount: Decimal) -> None:
         answer = self.called(
             lambda: wallets.refund(
@@ -224,6 +224,46 @@ class Credits(RuleBasedStateMachine):
         if answer is not None:
             body, paid = answer
             assert Fraction(body["refunded"]) == paid
+
+    # Contested payments.
+
+    @precondition(lambda self: self.model.purchases)
+    @rule(which=NUMBERS)
+    def contest(self, which: int) -> None:
+        number = which % len(self.model.purchases)
+        answer = self.dispute(number, "opened", lambda: self.model.contest(number))
+        if answer is not None:
+            body, contested = answer
+            assert Fraction(body["disputed"]) == contested
+            assert (contested * 100).denominator == 1
+
+    @precondition(lambda self: self.model.purchases)
+    @rule(which=NUMBERS)
+    def win(self, which: int) -> None:
+        number = which % len(self.model.purchases)
+        self.dispute(number, "won", lambda: self.model.win(number))
+
+    @precondition(lambda self: self.model.purchases)
+    @rule(which=NUMBERS)
+    def lose(self, which: int) -> None:
+        """Where other credits pay what is owed: a claim that stays open suspends, elsewhere."""
+        number = which % len(self.model.purchases)
+        if self.model.loses(number) <= self.model.has_for_claims(number):
+            answer = self.dispute(number, "lost", lambda: self.model.lose(number))
+            if answer is not None:
+                body, owed = answer
+                assert Fraction(body["owed"]) == owed
+
+    def dispute(
+        self, number: int, state: str, ask: Callable[[], object]
+    ) -> tuple[dict[str, Any], Any] | None:
+        top_ups = TopUp.objects.order_by("created_at", "id").values_list("id", flat=True)
+        return self.called(
+            lambda: wallets.dispute(
+                livemode=False, top_up_id=top_ups[number], state=state, key=acts.fresh("d")
+            ),
+            ask,
+        )
 
     # Time.
 

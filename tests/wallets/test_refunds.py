@@ -2,33 +2,44 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
+from fractions import Fraction
+from math import floor
 from typing import Any
 
 import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from rest_framework.test import APIClient
 
+from aforo import money
 from aforo.errors import DomainError
-from billing.services import proof
+from billing.models import Subscription
+from billing.services import ingest, proof
 from ledger.models import Book, Entry, Event
 from tests import factories
 from tests.factories import FEBRUARY, START
 from tests.wallets import acts
+from wallets import engine
 from wallets import services as wallets
-from wallets.models import CreditLot
+from wallets.models import CreditLot, TopUp
+
+ZERO = Decimal(0)
 
 pytestmark = pytest.mark.django_db
 
 
-def refund(amount: str, *, name: str = "") -> Any:
+def refund(amount: str, *, name: str = "", currency: str = "USD") -> Any:
     """Pay cash credits back and read the answer."""
     answer = wallets.refund(
         livemode=False,
         customer_id="cust_1",
         key=name or acts.fresh("refund"),
         amount=Decimal(amount),
-        currency="USD",
+        currency=currency,
         reason="test",
     )
     return factories.body(answer)
@@ -212,6 +223,269 @@ def test_whole_cents_are_paid_and_the_rest_is_rounding(
     assert accounts["1010"] == 100 - Decimal(paid)
     assert abs(accounts["7900"] - Decimal(rounding)) <= Decimal("0.000000000001")
     assert sum(accounts.values()) == 0
+
+
+def sliced(currency: str, amount: str, bonus: str | None, slices: list[str]) -> list[str]:
+    """Buy, burn the bonus, and refund slice by slice; list what each pays, or why it does not."""
+    factories.clocked_customer()
+    wallets.top_up(
+        livemode=False, customer_id="cust_1", key="sliced", amount=Decimal(amount),
+        currency=currency, bonus=None if bonus is None else wallets.Bonus(amount=Decimal(bonus)),
+    )  # fmt: skip
+    if bonus is not None:
+        factories.body(factories.debit("cust_1", bonus, currency=currency, strategy="BONUS"))
+    paid = []
+    for part in slices:
+        before = factories.everything()
+        try:
+            paid.append(str(refund(part, currency=currency)["refunded"]))
+        except DomainError as refused:
+            assert factories.everything() == before
+            paid.append(refused.code)
+    return paid
+
+
+def test_a_hundred_refunds_pay_what_one_does() -> None:
+    """100 JPY + 20, the bonus burned: one refund of 100 pays 83.33, which is 83; so do a hundred.
+
+    Where the sum has not grown by a yen nothing is taken: the credits stay.
+    """
+    paid = sliced("JPY", "100", "20", ["1"] * 100)
+
+    # 0.83, 1.67, 2.5, 3.33, 4.17, 5 are 1, 2, 3, 3, 4, 5; the fourth grows by nothing.
+    assert paid[:4] == ["1", "1", "1", "not_payable"]
+    refunded = sum(int(each) for each in paid if each != "not_payable")
+    kept = CreditLot.objects.get(kind="CASH").remaining
+    assert refunded == money.round_amount((100 - kept) * 100 / 120, "JPY") <= 83
+    assert proof.verify().ok
+
+
+@pytest.mark.parametrize(
+    ("currency", "slices", "paid"),
+    [
+        # .006 is .01; .012 is .01 still, so the next takes and pays nothing; .016 is .02.
+        ("USD", ["0.006", "0.006", "0.010"], ["0.01", "not_payable", "0.01"]),
+        ("USD", ["0.004"], ["not_payable"]),
+        ("USD", ["0.005", "0.005", "0.005"], ["0.01", "not_payable", "not_payable"]),
+        ("JPY", ["0.4", "0.5", "0.4"], ["not_payable", "1", "not_payable"]),
+        ("KWD", ["0.0004", "0.0005", "0.001"], ["not_payable", "0.001", "0.001"]),
+    ],
+)
+def test_nothing_takes_credits_for_a_pay_out_of_nothing(
+    currency: str, slices: list[str], paid: list[str]
+) -> None:
+    assert sliced(currency, "1", None, slices) == paid
+
+
+@given(data=st.data())
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+def test_slices_never_pay_more_than_one_refund_would(data: st.DataObject) -> None:
+    """Whatever is burned in between, in currencies of 0, 2 and 3 decimals."""
+    currency, places = data.draw(st.sampled_from([("JPY", 0), ("USD", 2), ("KWD", 3)]))
+    unit = Decimal(1).scaleb(-places)
+    bought = data.draw(st.integers(1, 300)) * unit
+    bonus = data.draw(st.one_of(st.just(ZERO), st.decimals(unit, 50, places=places + 1)))
+    with transaction.atomic():
+        factories.clocked_customer()
+        wallets.top_up(
+            livemode=False, customer_id="cust_1", key="bought", amount=bought, currency=currency,
+            bonus=wallets.Bonus(amount=bonus) if bonus else None,
+        )  # fmt: skip
+        burned = taken = paid = ZERO
+        for _ in range(data.draw(st.integers(1, 12))):
+            part = data.draw(st.decimals(Decimal("0.000001"), bought, places=6))
+            if bonus and data.draw(st.booleans()):
+                burn = factories.debit(
+                    "cust_1", str(part), acts.fresh("burn"), currency=currency, strategy="BONUS"
+                )
+                burned += ZERO if isinstance(burn, DomainError) else part
+                continue
+            with suppress(DomainError):
+                answer = refund(str(part), currency=currency)
+                taken += part
+                paid += Decimal(answer["refunded"])
+                assert Decimal(answer["refunded"]) >= unit
+        back = min(Fraction(bonus * taken) / Fraction(bought), Fraction(bonus - burned))
+        worth = Fraction(bought) * (Fraction(taken) + back) / Fraction(bought + bonus)
+        whole = floor(worth / Fraction(unit) + Fraction(1, 2))
+        # What the parts carry is kept at 12 places.
+        assert paid <= whole * unit or abs(worth / Fraction(unit) - whole + 1) < Fraction(1, 10**6)
+        assert proof.verify().ok
+        transaction.set_rollback(True)
+
+
+def test_what_was_metered_is_paid_before_anything_is_paid_back(api: APIClient) -> None:
+    """Available 100 and pending 80: 20 can be refunded, and the 80 are earned."""
+    book = metered(80)
+
+    assert refundable() == "20"
+    answer = refund("20")
+
+    assert (answer["refunded"], answer["balance"]["available"]) == ("20", "0")
+    assert acts.accounts() == {"1010": Decimal(80), "4000": Decimal(-80)}
+    acts.set_clock(FEBRUARY)
+    factories.advance(book, FEBRUARY)
+    assert Subscription.objects.get().status == "ACTIVE"
+    assert proof.verify().ok
+
+
+def test_promo_pays_for_what_was_metered_first() -> None:
+    """Promo 50 burns before cash: of 100 cash 70 can be refunded after 80 were metered."""
+    metered(80, promo="50")
+
+    assert refundable() == "70"
+    assert refund("70")["refunded"] == "70"
+
+
+def test_usage_that_takes_all_leaves_nothing_to_refund() -> None:
+    metered(130)
+
+    assert refundable() == "0"
+
+
+def test_metered_units_that_came_as_a_bonus_are_not_paid_back() -> None:
+    """100 + 100 units of the metric for 100.00; 100 metered burn the units, and 20 of the cash."""
+    metered(120, units="100")
+
+    assert refundable() == "80"
+
+
+@pytest.mark.parametrize("mode", ["PREPAID", "HYBRID"])
+def test_whatever_the_mode(mode: str) -> None:
+    metered(80, billing_mode=mode)
+
+    assert refundable() == "20"
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    used=st.integers(0, 130), promo=st.integers(0, 60), asked=st.integers(1, 100),
+    mode=st.sampled_from(["PREPAID", "HYBRID"]),
+)  # fmt: skip
+def test_paid_back_and_used_never_come_to_more_than_was_bought(
+    used: int, promo: int, asked: int, mode: str
+) -> None:
+    with transaction.atomic():
+        metered(used, promo=str(promo), billing_mode=mode)
+        free = min(100, max(0, 100 + promo - used))
+        if asked > free:
+            with pytest.raises(DomainError) as refused:
+                refund(str(asked))
+            assert refused.value.extra["available"] == str(free)
+        else:
+            assert refund(str(asked))["refunded"] == str(asked)
+        assert proof.verify().ok
+        transaction.set_rollback(True)
+
+
+def metered(used: int, *, promo: str = "0", units: str = "", billing_mode: str = "PREPAID") -> Book:
+    """Buy 100 and use so many units at 1 of an open cycle, which nothing has burned yet."""
+    factories.metric("calls")
+    factories.offering(
+        "calls",
+        billing_mode=billing_mode,
+        charges=[
+            {"code": "calls", "description": "Calls", "model": "PER_UNIT", "metric": "calls",
+             "terms": {"unit_price": "1"}},
+        ],
+    )  # fmt: skip
+    book = factories.clocked_customer()
+    factories.top_up("cust_1", "100")
+    if promo != "0":
+        factories.grant("cust_1", promo)
+    if units:
+        factories.body(
+            wallets.grant(
+                livemode=False, customer_id="cust_1", key="units", kind="PROMO", metric="calls",
+                quantity=Decimal(units), reason="test",
+            )
+        )  # fmt: skip
+    factories.subscription("cust_1", "calls")
+    acts.set_clock(START + timedelta(days=1))
+    if used:
+        event = factories.event("cust_1", used, "e", START + timedelta(hours=1), metric="calls")
+        done = ingest.ingest(livemode=False, events=[event], received_at=START + timedelta(days=1))
+        assert done.accepted == 1
+    return Book.objects.get(pk=book.pk)
+
+
+@pytest.mark.parametrize(
+    ("terms", "account"),
+    [({"payment": None}, "1000"), ({"payment": {"method": "card_elsewhere"}}, "1010")],
+)
+def test_a_refund_leaves_through_the_account_that_the_payment_came_by(
+    live_api: APIClient, terms: dict[str, Any], account: str
+) -> None:
+    """300 bought on account and paid by bank, or by a card elsewhere; 50 refunded."""
+    factories.customer(livemode=True)
+    buy(live_api, "300", **terms)
+
+    answer = pay_back(live_api, "50")
+
+    assert answer.json()["pay_outs"] == [
+        {"top_up": str(TopUp.objects.get().pk), "amount": "50", "account": account}
+    ]
+    assert acts.accounts() == {account: Decimal(250), "2100": Decimal(-250)}
+    assert TopUp.objects.get().refunded == 50
+    assert proof.verify().ok
+
+
+def test_each_payment_leaves_by_its_own_account(live_api: APIClient) -> None:
+    """20 of the newer, by card, then 10 of the older, by bank; the cents of each by itself."""
+    factories.customer(livemode=True)
+    buy(live_api, "100", payment=None)
+    buy(live_api, "20", payment={"method": "card_elsewhere"}, bonus={"amount": "10"})
+    burn = engine.DebitRequest(
+        customer_id="cust_1", key="burn", amount=Decimal(10), strategy="BONUS"
+    )
+    factories.body(acts.take(burn, livemode=True))
+
+    answer = pay_back(live_api, "30")
+
+    # 20 of 30 credits for 20.00 carry 13.3333..
+    assert [(each["amount"], each["account"]) for each in answer.json()["pay_outs"]] == [
+        ("13.33", "1010"), ("10", "1000"),
+    ]  # fmt: skip
+    accounts = acts.accounts()
+    assert (accounts["1000"], accounts["1010"]) == (90, Decimal("6.67"))
+    assert proof.verify().ok
+
+
+def buy(api: APIClient, amount: str, *, payment: Any, bonus: Any = None) -> None:
+    """Buy in live mode; what is sold on account is paid by bank."""
+    asked = {"customer_id": "cust_1", "amount": amount, "currency": "USD",
+             "idempotency_key": acts.fresh("buy"), "payment": payment, "bonus": bonus}  # fmt: skip
+    sold = api.post(
+        "/v1/wallets/top-ups", {name: value for name, value in asked.items() if value is not None}
+    )
+    assert sold.status_code == 201, sold.content
+    if payment is None:
+        paid = api.post(
+            f"/v1/invoices/{sold.json()['invoice']}/pay",
+            {"amount": amount, "reference": "bank", "idempotency_key": acts.fresh("pay")},
+        )
+        assert paid.status_code == 200, paid.content
+
+
+def pay_back(api: APIClient, amount: str) -> Any:
+    answer = api.post(
+        "/v1/wallets/refunds",
+        {"customer_id": "cust_1", "amount": amount, "currency": "USD", "reason": "unused",
+         "idempotency_key": acts.fresh("refund")},
+    )  # fmt: skip
+    assert answer.status_code == 201, answer.content
+    return answer
+
+
+def test_a_pay_out_that_does_not_match_its_movements_is_found() -> None:
+    bundle_with("8")
+    refund("50")
+    TopUp.objects.update(refunded=Decimal("49.99"))
+
+    found = proof.verify().first_bad
+
+    assert found is not None
+    assert found.reason == "refunded is 49.990000000000, its movements say 50.00"
 
 
 def test_over_the_api(api: APIClient, live_api: APIClient) -> None:

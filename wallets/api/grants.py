@@ -77,6 +77,14 @@ class RefundedLotAnswer(serializers.Serializer[Any]):
     remaining = serializers.CharField()
 
 
+class PayOutAnswer(serializers.Serializer[Any]):
+    """What is paid back of one top-up, and the account of the books that the money leaves."""
+
+    top_up = serializers.UUIDField()
+    amount = serializers.CharField()
+    account = serializers.CharField()
+
+
 class RefundAnswer(serializers.Serializer[Any]):
     id = serializers.UUIDField()
     customer_id = serializers.CharField()
@@ -84,6 +92,7 @@ class RefundAnswer(serializers.Serializer[Any]):
     amount = serializers.CharField()
     refunded = serializers.CharField()
     clawed_back = serializers.CharField()
+    pay_outs = PayOutAnswer(many=True)
     lots = RefundedLotAnswer(many=True)
     balance = serializers.DictField()
     entry = serializers.UUIDField()

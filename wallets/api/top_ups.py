@@ -61,6 +61,7 @@ class TopUpAnswer(serializers.ModelSerializer[TopUp]):
     bonus = serializers.SerializerMethodField()
     automatic = serializers.SerializerMethodField()
     disputed = DecimalField()
+    refunded = DecimalField()
     lots = serializers.SerializerMethodField()
 
     class Meta:
@@ -68,7 +69,7 @@ class TopUpAnswer(serializers.ModelSerializer[TopUp]):
         fields = [
             "id", "customer_id", "status", "channel", "method", "amount", "currency", "bonus",
             "expires_at", "automatic", "created_at", "paid_at", "failed_at", "dispute", "disputed",
-            "lots",
+            "refunded", "lots",
         ]  # fmt: skip
 
     def get_bonus(self, top_up: TopUp) -> dict[str, str] | None:

@@ -3,13 +3,13 @@
 Guarantees, held by the database:
 - of the top-ups that wait for their payment a key has one, and an automatic refill has one;
 - what has SUCCEEDED has been paid, unless it was sold on account;
-- what is paid can be paid in its currency.
+- what is paid, and paid back, can be paid in its currency, and no more is paid back than was paid.
 """
 
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from aforo import payable
 from aforo.ids import new_id
@@ -123,6 +123,9 @@ class TopUp(models.Model):
     disputed = models.DecimalField(
         max_digits=38, decimal_places=12, default=0, help_text="What the payer contested."
     )
+    refunded = models.DecimalField(
+        max_digits=38, decimal_places=12, default=0, help_text="What was paid back of it."
+    )
 
     class Meta:
         verbose_name = "top-up"
@@ -145,6 +148,16 @@ class TopUp(models.Model):
             models.CheckConstraint(condition=Q(amount__gt=0), name="wallets_topup_amount"),
             models.CheckConstraint(
                 condition=payable.columns("amount"), name="wallets_topup_payable"
+            ),
+            models.CheckConstraint(
+                condition=payable.columns("disputed", "refunded"),
+                name="wallets_topup_paid_back_payable",
+            ),
+            # What a dispute takes back cannot be refunded as well.
+            models.CheckConstraint(
+                condition=Q(disputed__gte=0, refunded__gte=0, refunded__lte=F("amount"))
+                & (Q(dispute__in=["", "won"]) | Q(refunded__lte=F("amount") - F("disputed"))),
+                name="wallets_topup_paid_back",
             ),
             models.CheckConstraint(
                 condition=Q(bonus=None, bonus_metric=None) | Q(bonus__gt=0),

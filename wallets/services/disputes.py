@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import F, Sum
+from django.db.models import F
 
 from aforo import money
 from aforo.errors import Conflict
@@ -16,6 +16,7 @@ from aforo.webhooks.models import EventType
 from ledger import recipes
 from ledger.models import Book, Event
 from pricing import services as pricing
+from pricing.models import Kind
 from wallets import hooks, notices, reads, waterfall
 from wallets.answers import Answer
 from wallets.journal import Draft, Journal
@@ -25,8 +26,6 @@ from wallets.models import (
     Channel,
     CreditLot,
     Dispute,
-    Movement,
-    MovementKind,
     TopUp,
     TopUpStatus,
 )
@@ -35,6 +34,7 @@ from wallets.services.top_ups import get_top_up
 
 DISPUTE = "POST /v1/wallets/top-ups/dispute"
 ZERO = Decimal(0)
+_PAY_CLAIMS = (Kind.BONUS, Kind.CASH)
 # Which state a dispute may come from.
 _BEFORE = {Dispute.OPENED: "", Dispute.WON: Dispute.OPENED, Dispute.LOST: Dispute.OPENED}
 
@@ -112,17 +112,15 @@ def _check(bought: TopUp, state: Dispute) -> None:
 
 
 def _open(bought: TopUp, draft: Draft, now: datetime) -> Decimal:
-    """Freeze the lots, and take no more payments by itself from who contests them.
+    """Freeze the lots, spent ones too, so that what returns to them is frozen as well; and take no
+    more payments by itself from who contests them.
 
     What was refunded before is not contested.
     """
-    refunded = Movement.objects.filter(lot__top_up=bought, kind=MovementKind.REFUND).aggregate(
-        total=Sum("carrying")
-    )["total"]
-    bought.disputed = bought.amount - (refunded or ZERO)
+    bought.disputed = bought.amount - bought.refunded
     if bought.disputed <= 0:
         raise NotDisputable("All of it has been refunded already.")
-    CreditLot.objects.filter(top_up=bought, remaining__gt=0).update(frozen_at=now)
+    CreditLot.objects.filter(top_up=bought).update(frozen_at=now)
     AutoRefill.objects.filter(
         book=bought.book, wallet__currency=bought.currency, switched_off_at=None
     ).update(switched_off_at=now)
@@ -138,7 +136,7 @@ def _win(bought: TopUp, draft: Draft, now: datetime) -> Decimal:
 
 
 def _lose(bought: TopUp, draft: Draft, now: datetime) -> Decimal:
-    """Take away what is free; give what was earned and stays unpaid.
+    """Take away what is free; return what was earned and stays unpaid.
 
     What is held counts as spent: captures are honoured, and what is released pays the claim.
     """
@@ -146,8 +144,14 @@ def _lose(bought: TopUp, draft: Draft, now: datetime) -> Decimal:
     _return_to_campaigns(free)
     revoked = [draft.revoke(lot) for lot in free]
     CreditLot.objects.filter(top_up=bought).update(frozen_at=None)
-    owed = bought.disputed - sum((part.carrying for part in revoked), ZERO)
-    draft.lines += recipes.dispute_lost(unused=revoked, earned=owed, currency=bought.currency)
+    refunded = reads.refunded_carrying([bought.id]).get(bought.id, ZERO)
+    owed = bought.amount - refunded - sum((part.carrying for part in revoked), ZERO)
+    draft.lines += recipes.dispute_lost(
+        unused=revoked,
+        earned=owed,
+        currency=bought.currency,
+        kept=refunded - bought.refunded,
+    )
     return owed
 
 
@@ -162,11 +166,18 @@ def _return_to_campaigns(lots: Iterable[CreditLot]) -> None:
 _STEPS = {Dispute.OPENED: _open, Dispute.WON: _win, Dispute.LOST: _lose}
 
 
+def _claim_order(burn_order: Sequence[str]) -> list[str]:
+    """Order the kinds that pay a claim; those that pay for no usage come last."""
+    paying = [kind for kind in burn_order if kind in _PAY_CLAIMS]
+    return paying + [kind for kind in _PAY_CLAIMS if kind not in paying]
+
+
 @money.exact
 def pay_claim(*, book: Book, currency: str, owed: Decimal, claim: str, now: datetime) -> Decimal:
-    """Burn what the wallet has toward a claim, in its burn order; give how much was paid.
+    """Burn BONUS and CASH toward a claim, in the wallet's burn order; return how much was paid.
 
-    The book must be locked. An ordinary burn: what was lost is earned after all.
+    The book must be locked. An ordinary burn: what was lost is earned after all. PROMO never pays
+    for money that the bank took back, and CASH does also where it pays for no usage.
     """
     wallet = book.wallets.filter(currency=currency).first()
     if wallet is None:
@@ -175,7 +186,7 @@ def pay_claim(*, book: Book, currency: str, owed: Decimal, claim: str, now: date
     outcome = waterfall.allocate(
         (reads.seen_by_waterfall(lot) for lot in lots.values() if reads.is_alive(lot, now)),
         owed,
-        wallet.burn_order,
+        _claim_order(wallet.burn_order),
     )
     if not outcome.allocations:
         return ZERO

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Final
 from uuid import UUID
 
 from django.db import transaction
@@ -28,13 +29,28 @@ from wallets.answers import answer, grant_answer
 from wallets.carrying import Part, allocate
 from wallets.gateway import Charge, Gateway, GatewayUnreachable, Outcome, gateway_of
 from wallets.journal import Journal, lot_document, new_lot
-from wallets.models import CreditLot, Operation, Source, TopUp, TopUpStatus, UnitWallet, Wallet
+from wallets.models import (
+    Channel,
+    CreditLot,
+    Operation,
+    Source,
+    TopUp,
+    TopUpStatus,
+    UnitWallet,
+    Wallet,
+)
 from wallets.services import campaigns, holders, keyed
 from wallets.services.reservations import release_due
 
 logger = logging.getLogger(__name__)
 
 TOP_UP = "POST /v1/wallets/top-ups"
+# Where the money of a payment is first; what is paid back of it leaves there too.
+PAID_INTO: Final = {
+    Channel.GATEWAY: recipes.CLEARING,
+    Channel.MANUAL: recipes.CLEARING,
+    Channel.ON_ACCOUNT: recipes.BANK,
+}
 # An automatic refill is switched off by so many failed payments in a row, and waits in between:
 # 1 minute, then 2, then 4.
 MAX_FAILURES = 3
@@ -241,7 +257,8 @@ def _succeed(book: Book, top_up: TopUp, now: datetime) -> None:
     if rule is not None:
         rule.failures, rule.next_attempt_at = 0, None
         rule.save(update_fields=["failures", "next_attempt_at"])
-    delivery = deliver(book=book, top_up=top_up, now=now, paid_into=recipes.CLEARING)
+    paid_into = PAID_INTO[Channel(top_up.channel)]
+    delivery = deliver(book=book, top_up=top_up, now=now, paid_into=paid_into)
     if top_up.key and not Operation.objects.filter(book=book, key=top_up.key).exists():
         shown = delivered_answer(book=book, top_up=top_up, delivery=delivery)
         keyed.remember(

@@ -8,17 +8,20 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from django.db.models import Sum
+
 from aforo import money
-from aforo.errors import NotCovered
+from aforo.errors import FieldError, Invalid, NotCovered
 from aforo.sandbox.services import now_for
 from ledger import recipes
 from ledger.models import Book, Event
 from pricing.models import Kind
-from wallets import reads
+from wallets import hooks, reads
 from wallets.answers import Answer
-from wallets.journal import Journal
-from wallets.models import CreditLot, Wallet
+from wallets.journal import Draft, Journal
+from wallets.models import Channel, CreditLot, Dispute, Movement, MovementKind, TopUp, Wallet
 from wallets.services import holders, keyed
+from wallets.services.purchases import PAID_INTO
 
 ZERO = Decimal(0)
 REFUND = "POST /v1/wallets/refunds"
@@ -31,6 +34,15 @@ class _Taken:
     lot: CreditLot
     quantity: Decimal
     carrying: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class _PayOut:
+    """What is paid back of one top-up, and the account that the money leaves."""
+
+    top_up: TopUp
+    amount: Decimal
+    account: str
 
 
 @money.exact
@@ -46,18 +58,23 @@ def refund(
     """Pay `amount` of unused CASH credits back, newest top-up first (FINANCE 3, event 27).
 
     The bonus that came with them is taken back in proportion; where it is spent, the pay-out is
-    cut by what it carried (DECISIONS 30): of 100 + 20 for 100.00 with 15 bonus burned, a refund of
-    50 takes 50 cash and 5 bonus and pays 45.83. Whole cents are paid, half even; the rest of the
-    consideration is rounding. Refundable is what was paid for and is unspent, not held, alive.
+    cut by what it carried: of 100 + 20 for 100.00 with 15 bonus burned, a refund of 50 takes 50
+    cash and 5 bonus and pays 45.83. What is paid back of a top-up is rounded as one sum, half up,
+    so that many small refunds never pay more than one; the rest of the consideration is rounding.
+    Refundable is what was paid for and is unspent, not held, alive and not contested, after what
+    was metered has been burned and what is owed has been paid.
 
-    Raises: UnknownCustomer; NotCovered with `available` when less is refundable.
+    Raises: UnknownCustomer; NotCovered with `available` when less is refundable; Invalid
+    (`not_payable`) when nothing would be paid.
     """
 
     def make(book: Book, operation_id: UUID) -> dict[str, object]:
+        hooks.money_leaves(book)
         now = now_for(book)
         wallet = holders.money_wallet(book=book, currency=currency)
         bought = _bought(book, now)
         parts = _cash_parts(bought, wallet, amount)
+        before = _taken_before(lot for lot, _ in parts)
         journal = Journal()
         draft = journal.entry(
             book=book,
@@ -70,16 +87,23 @@ def refund(
                 "reason": reason,
             },
         )
-        taken = [
-            _Taken(lot, quantity, draft.refund(lot, quantity))
-            for cash, part in parts
-            for lot, quantity in [(cash, part), *_bonus_parts(bought, cash, part)]
-        ]
-        exact = sum((each.carrying for each in taken), ZERO)
-        paid = money.round_amount(exact, currency)
-        draft.lines += recipes.refund_rounded(residue=exact - paid, currency=currency)
+        taken = []
+        for cash, part in parts:
+            bonus = _bonus_parts(bought, cash, part, before=before[cash.id])
+            account = _account(cash)
+            taken += [
+                _Taken(lot, quantity, draft.refund(lot, quantity, paid_from=account))
+                for lot, quantity in [(cash, part), *bonus]
+            ]
+        paid_out = _pay_out(draft, taken)
+        paid = sum((each.amount for each in paid_out), ZERO)
+        if paid == 0:
+            detail = f"{money.plain(amount)} of these credits would pay nothing back."
+            raise Invalid([FieldError("/amount", "not_payable", detail)])
         draft.document["paid"] = money.plain(paid)
         journal.write()
+        for each in paid_out:
+            each.top_up.save(update_fields=["refunded"])
         return {
             "id": operation_id,
             "customer_id": book.key,
@@ -87,6 +111,10 @@ def refund(
             "amount": amount,
             "refunded": paid,
             "clawed_back": _clawed_back(taken, wallet),
+            "pay_outs": [
+                {"top_up": each.top_up.id, "amount": each.amount, "account": each.account}
+                for each in paid_out
+            ],
             "lots": [
                 {
                     "lot": each.lot.id,
@@ -117,8 +145,16 @@ def refund(
 
 
 def _bought(book: Book, now: datetime) -> list[CreditLot]:
-    """Give the lots of paid top-ups that are alive, with something free, the newest first."""
-    lots = reads.open_lots([book.pk]).filter(top_up__paid_at__isnull=False)
+    """List the lots of paid top-ups that are alive, with something free, the newest first.
+
+    What the bank took back in a dispute cannot be paid back.
+    """
+    lots = (
+        reads.open_lots([book.pk])
+        .filter(top_up__paid_at__isnull=False)
+        .exclude(top_up__dispute__in=[Dispute.OPENED, Dispute.LOST])
+        .select_related("top_up")
+    )
     alive = [lot for lot in lots if reads.is_alive(lot, now) and lot.available > 0]
     return sorted(alive, key=lambda lot: (lot.granted_at, lot.id), reverse=True)
 
@@ -126,7 +162,7 @@ def _bought(book: Book, now: datetime) -> list[CreditLot]:
 def _cash_parts(
     bought: Iterable[CreditLot], wallet: Wallet, amount: Decimal
 ) -> list[tuple[CreditLot, Decimal]]:
-    """Say which cash lots give how much.
+    """List which cash lots give how much.
 
     Raises: NotCovered.
     """
@@ -143,17 +179,61 @@ def _cash_parts(
     return parts
 
 
+def _taken_before(lots: Iterable[CreditLot]) -> dict[UUID, Decimal]:
+    """Sum what was refunded of lots before; none is left out."""
+    before = {lot.id: ZERO for lot in lots}
+    refunds = Movement.objects.filter(lot__in=before, kind=MovementKind.REFUND)
+    sums = refunds.values_list("lot").annotate(Sum("quantity")).order_by()
+    return before | dict(sums)
+
+
 def _bonus_parts(
-    bought: Iterable[CreditLot], cash: CreditLot, part: Decimal
+    bought: Iterable[CreditLot], cash: CreditLot, part: Decimal, *, before: Decimal
 ) -> list[tuple[CreditLot, Decimal]]:
-    """Give what is due back of the bonus that came with part of a cash lot, as far as it goes."""
+    """List what is due back of the bonus that came with part of a cash lot, as far as it goes.
+
+    What is due is the growth of one sum, so that many small parts owe what one does.
+    """
     parts = []
     for lot in bought:
         if lot.top_up_id == cash.top_up_id and lot.kind == Kind.BONUS:
-            due = money.proportion(lot.face, part, cash.face)
+            due = money.proportion(lot.face, before + part, cash.face)
+            due -= money.proportion(lot.face, before, cash.face)
             if (quantity := min(due, lot.available)) > 0:
                 parts.append((lot, quantity))
     return parts
+
+
+def _account(lot: CreditLot) -> str:
+    """Return the account that a lot's payment came into, which it leaves again."""
+    assert lot.top_up is not None, "only what was bought is refunded"
+    return PAID_INTO[Channel(lot.top_up.channel)]
+
+
+def _pay_out(draft: Draft, taken: Sequence[_Taken]) -> list[_PayOut]:
+    """Round what is paid back of each top-up, with what was paid back of it before, and post what
+    that leaves; the top-ups are not yet written.
+    """
+    carried: dict[UUID, Decimal] = {}
+    first: dict[UUID, CreditLot] = {}
+    for each in taken:
+        assert each.lot.top_up_id is not None, "only what was bought is refunded"
+        carried[each.lot.top_up_id] = carried.get(each.lot.top_up_id, ZERO) + each.carrying
+        first.setdefault(each.lot.top_up_id, each.lot)
+    before = reads.refunded_carrying(carried)
+    paid_out = []
+    for top_up_id, exact in carried.items():
+        lot = first[top_up_id]
+        assert lot.top_up is not None, "the lots were read with their top-ups"
+        whole = money.round_amount(before.get(top_up_id, ZERO) + exact, lot.currency)
+        paid = max(whole - lot.top_up.refunded, ZERO)
+        lot.top_up.refunded += paid
+        account = _account(lot)
+        draft.lines += recipes.refund_rounded(
+            residue=exact - paid, currency=lot.currency, paid_from=account
+        )
+        paid_out.append(_PayOut(lot.top_up, paid, account))
+    return paid_out
 
 
 def _clawed_back(taken: Sequence[_Taken], wallet: Wallet) -> Decimal:

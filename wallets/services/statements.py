@@ -11,10 +11,11 @@ from django.db import connection
 from django.db.models import OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 
-from ledger.models import Book
+from ledger.models import Book, Entry, Event
 from wallets import holds, reads
 from wallets.models import (
     CreditLot,
+    Dispute,
     Movement,
     MovementKind,
     Reservation,
@@ -65,10 +66,24 @@ def statement_as_of(*, book: Book, moment: datetime) -> dict[str, object]:
             expiry=Coalesce(Subquery(rolls.values("entry__occurred_at")[:1]), "expires_at")
         ).order_by("granted_at", "id")
     )
+    frozen = _frozen(book, moment)
     for lot in lots:
         lot.remaining, lot.held, lot.carrying_remaining = then[lot.id]
         lot.expires_at = lot.expiry
+        lot.frozen_at = frozen.get(lot.top_up_id)
     return {"as_of": moment, **_shown(book, lots, moment, {})}
+
+
+def _frozen(book: Book, moment: datetime) -> dict[UUID | None, datetime]:
+    """Find since when the payments that were contested at a past moment were, by top-up."""
+    disputes = Entry.objects.filter(book=book, event=Event.DISPUTE, occurred_at__lte=moment)
+    frozen: dict[UUID | None, datetime] = {}
+    for document, at in disputes.order_by("sequence").values_list("document", "occurred_at"):
+        top_up_id = UUID(document["top_up"])
+        frozen.pop(top_up_id, None)
+        if document["state"] == Dispute.OPENED:
+            frozen[top_up_id] = at
+    return frozen
 
 
 def _sum(column: str, kinds: list[MovementKind]) -> Coalesce:

@@ -197,7 +197,10 @@ def _sell_paid(bought: TopUp) -> dict[str, object]:
     bought.status, bought.paid_at = TopUpStatus.SUCCEEDED, now
     bought.save(force_insert=True)
     delivery = purchases.deliver(
-        book=bought.book, top_up=bought, now=now, paid_into=recipes.CLEARING
+        book=bought.book,
+        top_up=bought,
+        now=now,
+        paid_into=purchases.PAID_INTO[Channel(bought.channel)],
     )
     return purchases.delivered_answer(book=bought.book, top_up=bought, delivery=delivery)
 
