@@ -1,6 +1,6 @@
 """Customers, subscriptions, usage, settlements and invoices."""
 
-from billing.models.adjustments import SettlementAdjustment
+from billing.models.adjustments import LateCredit, SettlementAdjustment
 from billing.models.backtests import Backtest, BacktestCycle
 from billing.models.campaigns import CampaignRun, MilestoneWatch
 from billing.models.claims import Claim
@@ -43,6 +43,7 @@ __all__ = [
     "InvoiceLine",
     "InvoiceSeries",
     "InvoiceStatus",
+    "LateCredit",
     "LineKind",
     "MilestoneWatch",
     "Payment",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from django.db import models
 from django.db.models import F, Q
 
@@ -52,3 +54,52 @@ class SettlementAdjustment(models.Model):
 
     def __str__(self) -> str:
         return f"{self.net.normalize():f} {self.settlement.currency}"
+
+
+class LateCredit(models.Model):
+    """What usage that came late made cheaper of a settled cycle that had been invoiced, net of tax.
+
+    Owed to the customer from the moment it is found: later documents use it, each as far as it
+    reaches, and what is left when the subscription ends is paid out by credit note. Its tax goes
+    back with either, at the cycle's own rate.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    settlement = models.ForeignKey(
+        Settlement, on_delete=models.PROTECT, related_name="late_credits"
+    )
+    description = models.CharField(max_length=300)
+    amount = models.DecimalField(max_digits=38, decimal_places=12)
+    used = models.DecimalField(max_digits=38, decimal_places=12, default=ZERO)
+    paid_out = models.DecimalField(max_digits=38, decimal_places=12, default=ZERO)
+    tax_rate = models.JSONField(null=True, help_text="{name, percent, jurisdiction}")
+    created_at = models.DateTimeField()
+    entry = models.OneToOneField(Entry, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["settlement"],
+                condition=Q(amount__gt=F("used") + F("paid_out")),
+                name="billing_latecredit_open",
+            )
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    amount__gt=0,
+                    used__gte=0,
+                    paid_out__gte=0,
+                    amount__gte=F("used") + F("paid_out"),
+                ),
+                name="billing_latecredit_amounts",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount.normalize():f} {self.settlement.currency}"
+
+    @property
+    def open(self) -> Decimal:
+        """What no document has used yet."""
+        return self.amount - self.used - self.paid_out

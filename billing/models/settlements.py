@@ -149,7 +149,8 @@ class CycleBurn(models.Model):
 
     A running sum of the movements whose entries name the cycle or its settlement (so `carrying`
     may end a last place below zero, where the lot's rounding fell to another burn): a burn before
-    a lot lapses begins it, settlement brings it to what the whole cycle owes. What real-time usage
+    a lot lapses begins it, settlement brings it to what the whole cycle owes; what usage that came
+    later took is the part of it that is `late`. What real-time usage
     took (`kept`) keeps its payer: it pays first when the cycle is priced again (DECISIONS 33).
     """
 
@@ -163,6 +164,12 @@ class CycleBurn(models.Model):
     lot = models.ForeignKey(CreditLot, on_delete=models.PROTECT, related_name="+", db_index=False)
     quantity = models.DecimalField(max_digits=38, decimal_places=12)
     kept = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    late = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        default=0,
+        help_text="What usage that came after the cycle was settled took of it, or gave back.",
+    )
     carrying = models.DecimalField(max_digits=38, decimal_places=12)
     tax = models.DecimalField(max_digits=38, decimal_places=12)
     advance_fee = models.DecimalField(max_digits=38, decimal_places=12, default=0)

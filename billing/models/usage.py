@@ -44,6 +44,7 @@ class UsageEvent(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["book", "metric", "counted_at"], name="billing_usage_cycle"),
+            models.Index(fields=["book", "received_at"], name="billing_usage_received"),
             models.Index(
                 fields=["book", "metric", "behind"],
                 condition=Q(behind__isnull=False),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -28,7 +28,7 @@ def allowance(draft: Draft) -> Draft:
     ]
     burns: dict[str, tuple[Allocation, ...]] = {}
     for metric in sorted({*draft.unit_lots, *draft.kept_units}):
-        need = max((_units_open(demand, metric) for demand in demands), default=ZERO)
+        need = units_needed(demands, metric)
         order = draft.may_pay(draft.unit_orders.get(metric, draft.money_order))
         kept = draft.kept_units.get(metric, ())
         outcome = pay(kept, draft.unit_lots.get(metric, ()), need, order)
@@ -50,6 +50,11 @@ def allowance(draft: Draft) -> Draft:
         ]
         or ["Nothing is included, and no unit credits paid."],
     )
+
+
+def units_needed(demands: Iterable[Demand], metric: str) -> Decimal:
+    """Return how many units of a metric credits may pay, if there are enough."""
+    return max((_units_open(demand, metric) for demand in demands), default=ZERO)
 
 
 def _open(demand: Demand, metric: str) -> Decimal:

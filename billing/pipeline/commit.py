@@ -32,7 +32,7 @@ def commit(draft: Draft) -> Draft:
         lines.append(Line("ADJUSTMENT", "Maximum spend", draft.maximum_spend - subtotal))
         subtotal = draft.maximum_spend
         notes.append(f"Cut to the maximum spend of {plain(draft.maximum_spend)}.")
-    late = _late_lines(draft, subtotal + ahead)
+    late = _late_lines(draft)
     lines += late
     notes += [f"{line.description}: {plain(line.amount)}." for line in late]
     subtotal += ahead + sum((line.amount for line in late), ZERO)
@@ -54,16 +54,11 @@ def commit(draft: Draft) -> Draft:
     )
 
 
-def _late_lines(draft: Draft, subtotal: Decimal) -> list[Line]:
-    """Write what late usage changes, never below a subtotal of zero: the rest waits."""
-    lines = []
-    for late in draft.late:
-        amount = to_books(max(late.amount, -subtotal))
-        subtotal += amount
-        if amount != 0:
-            line = Line("ADJUSTMENT", late.description, amount, adjusts=late.settlement)
-            lines.append(line)
-    return lines
+def _late_lines(draft: Draft) -> list[Line]:
+    return [
+        Line("ADJUSTMENT", late.description, to_books(late.amount), adjusts=late.settlement)
+        for late in draft.late
+    ]
 
 
 def _paid_in_units(draft: Draft) -> Decimal:

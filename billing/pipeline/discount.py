@@ -7,13 +7,15 @@ from decimal import Decimal
 
 from aforo.money import ZERO, plain, round_amount, to_books
 from billing.pipeline.draft import Coupon, Draft, Line, traced
+from billing.pipeline.owed import use_credits
 
 
 def discount(draft: Draft) -> Draft:
     """Take the coupon off, never more than the subtotal; late usage of settled cycles has had the
-    coupon of its own cycle.
+    coupon of its own cycle. Then use what the customer is owed for such cycles.
 
-    Needs: subtotal, coupon. Gives: discount, a DISCOUNT line. Keeps: 0 <= discount <= subtotal.
+    Needs: subtotal, coupon, credits_owed. Gives: discount, a DISCOUNT line; the subtotal less what
+    credits take, each with a line. Keeps: 0 <= discount <= subtotal.
     """
     off = ZERO
     lines, notes = draft.lines, ["No coupon."]
@@ -24,11 +26,14 @@ def discount(draft: Draft) -> Draft:
         notes = [f"Coupon {draft.coupon.code}: {plain(off)} off."]
         if off > 0:
             lines = (*lines, Line("DISCOUNT", f"Coupon {draft.coupon.code}", -off))
+    lowered = use_credits(replace(draft, discount=off, lines=lines))
+    used = {"credit": lowered.credited} if lowered.credited else {}
+    notes += [f"{line.description}: {plain(line.amount)}." for line in lowered.lines if line.credit]
     return traced(
-        replace(draft, discount=off, lines=lines),
+        lowered,
         "Discount",
         given={"subtotal": draft.subtotal},
-        found={"discount": off},
+        found={"discount": off, **used},
         notes=notes,
     )
 

@@ -77,8 +77,8 @@ class Overage:
 
 @dataclass(frozen=True, slots=True)
 class LateUsage:
-    """What a settled cycle owes more, or less, by usage that arrived after it was settled: net of
-    that cycle's own discount.
+    """What a settled cycle owes more by usage that arrived after it was settled: net of that
+    cycle's own discount.
     """
 
     settlement: UUID
@@ -86,6 +86,17 @@ class LateUsage:
     amount: Decimal
     tax_rate: Tax | None = None
     """Of its own cycle."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreditOwed:
+    """What the customer is still owed, net, because late usage made a settled cycle cheaper."""
+
+    id: UUID
+    settlement: UUID
+    description: str
+    amount: Decimal
+    tax_rate: Tax | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +153,8 @@ class Line:
     """A fee of the cycle to come."""
     adjusts: UUID | None = None
     """The settled cycle that late usage belongs to."""
+    credit: UUID | None = None
+    """The credit owed for such a cycle that is used here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +215,7 @@ class Draft:
     money_order: tuple[str, ...] = ("PROMO", "BONUS", "CASH")
     overages: tuple[Overage, ...] = ()
     late: tuple[LateUsage, ...] = ()
+    credits_owed: tuple[CreditOwed, ...] = ()
 
     # What the stages found.
     quotas: Mapping[str, Decimal] = field(default_factory=dict)
@@ -242,6 +256,11 @@ class Draft:
     def adjusted(self) -> Decimal:
         """What the lines hold for settled cycles."""
         return sum((line.amount for line in self.lines if line.adjusts is not None), ZERO)
+
+    @property
+    def credited(self) -> Decimal:
+        """What credits owed for settled cycles take off the subtotal."""
+        return -sum((line.amount for line in self.lines if line.credit is not None), ZERO)
 
     @property
     def overage(self) -> Decimal:

@@ -105,28 +105,38 @@ def burn_more(
     settlement: Settlement,
     lots: Mapping[UUID, CreditLot],
     burned: Mapping[UUID, Burn],
+    is_late: bool = False,
 ) -> None:
-    """Burn what a settled cycle still owes, or owes more, and keep who paid it. The book must be
-    locked.
+    """Burn what a settled cycle still owes, or owes more, and keep who paid it; what usage that
+    came late takes is kept apart. The book must be locked.
     """
     rows, before = [], by_lot(settlement=settlement)
     for lot_id, more in burned.items():
         row = before.get(lot_id) or _row(settlement, lots[lot_id])
         row.carrying += entry.burn(lots[lot_id], more.quantity, tax=more.tax)
         row.quantity += more.quantity
+        row.late += more.quantity if is_late else ZERO
         row.tax += more.tax
         rows.append(row)
     _write(rows)
 
 
-def take_back(entry: EntryDraft, row: CycleBurn, *, quantity: Decimal, tax: Decimal) -> CreditLot:
-    """Give back part of what a settled cycle burned of a lot, with the tax in it; give the lot.
+def take_back(
+    entry: EntryDraft,
+    row: CycleBurn,
+    *,
+    quantity: Decimal,
+    tax: Decimal = ZERO,
+    is_late: bool = False,
+) -> CreditLot:
+    """Return part of what a settled cycle burned of a lot, with the tax in it, to that lot.
 
     Fees in advance go on being earned by day. The book must be locked.
     """
     lot = CreditLot.objects.select_related("unit_wallet__metric").get(pk=row.lot_id)
     restored = entry.reverse(lot, quantity, tax=tax)
     row.quantity -= quantity
+    row.late -= quantity if is_late else ZERO
     row.kept = min(row.kept, row.quantity)
     row.carrying -= restored
     row.tax -= tax
@@ -142,6 +152,7 @@ def _row(settlement: Settlement, lot: CreditLot) -> CycleBurn:
         lot=lot,
         quantity=ZERO,
         kept=ZERO,
+        late=ZERO,
         carrying=ZERO,
         tax=ZERO,
         advance_fee=ZERO,
@@ -149,7 +160,7 @@ def _row(settlement: Settlement, lot: CreditLot) -> CycleBurn:
 
 
 def _write(rows: Sequence[CycleBurn]) -> None:
-    figures = ["quantity", "kept", "carrying", "tax", "advance_fee"]
+    figures = ["quantity", "kept", "late", "carrying", "tax", "advance_fee"]
     known = [row for row in rows if row.pk is not None]
     changed = [[row.pk, *(getattr(row, name) for name in figures)] for row in known]
     bulk.update_rows(CycleBurn, "id", figures, changed)

@@ -94,12 +94,14 @@ def payers(draft: Draft) -> tuple[Payer, ...]:
 
 
 def share_of(draft: Draft, payer: Payer, amount: Decimal) -> Decimal:
-    """Give a payer's share of a part of the subtotal, after its share of the discount.
+    """Return a payer's share of a part of the subtotal, after its share of the discount.
 
-    Every payer carries the same share of usage, fees and commitment (DESIGN 6, stage 9).
+    Every payer carries the same share of usage, fees and commitment, and so does what the customer
+    was owed and used here, which the subtotal no longer shows.
     """
     if amount <= 0:
         return ZERO
-    discounted = proportion(amount, draft.subtotal - draft.discount, draft.subtotal)
-    whole = sum((each.net for each in draft.payers), ZERO)
+    before = draft.subtotal + draft.credited
+    discounted = proportion(amount, before - draft.discount, before)
+    whole = sum((each.net for each in draft.payers), draft.credited)
     return proportion(discounted, payer.net, whole)

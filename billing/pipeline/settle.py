@@ -14,9 +14,9 @@ from aforo import money
 from aforo.errors import InvariantBroken
 from aforo.money import ZERO, plain
 from aforo.periods import Period
-from billing.models import AdvanceFee, Settlement, SettlementKind, SettlementStatus
+from billing.models import AdvanceFee, LateCredit, Settlement, SettlementKind, SettlementStatus
 from billing.pipeline import paid, payment, showing
-from billing.pipeline.draft import Draft, StageTrace
+from billing.pipeline.draft import Draft, Payer, StageTrace
 from ledger import recipes
 from ledger.models import Book, Event
 from wallets import reads, waterfall
@@ -68,7 +68,9 @@ def settle(
             overage_billed=F("overage_billed") + overage.amount
         )
     for line in draft.lines:
-        if line.adjusts is not None:
+        if line.credit is not None:
+            LateCredit.objects.filter(pk=line.credit).update(used=F("used") - line.amount)
+        elif line.adjusts is not None:
             Settlement.objects.filter(pk=line.adjusts).update(
                 late_adjusted=F("late_adjusted") + line.amount
             )
@@ -104,28 +106,35 @@ def _burn(entry: EntryDraft, settlement: Settlement, draft: Draft, next_ends_at:
 
 
 def accrue(entry: EntryDraft, draft: Draft) -> None:
-    """Post what goes to the invoice as unbilled, with its share of fees, commitment and rounding.
+    """Post what goes to the invoice as unbilled, with its share of fees, commitment and rounding;
+    and what the customer was owed and used here, which is as good as paid.
 
     Arrears post nothing until they are paid: collection is not probable.
     """
     due = next((payer for payer in draft.payers if payer.kind == "INVOICE"), None)
-    if due is None:
-        return
-    residue = min(draft.rounding, due.net)
-    left = due.net - residue
-    parts = []
+    if due is not None:
+        residue = min(draft.rounding, due.net)
+        entry.lines += _unbilled(draft, due, due.net - residue)
+        entry.lines += recipes.rounding(residue=residue, currency=draft.currency)
+    if draft.credited > 0:
+        owed = Payer("CREDIT", draft.credited, draft.credited, ZERO)
+        entry.lines += _unbilled(draft, owed, draft.credited)
+        entry.lines += recipes.owed_credit_used(amount=draft.credited, currency=draft.currency)
+
+
+def _unbilled(draft: Draft, payer: Payer, net: Decimal) -> list[recipes.Line]:
+    left, parts = net, []
     for amount in (_fees(draft), draft.commitment, draft.in_advance):
-        parts.append(min(payment.share_of(draft, due, amount), left))
+        parts.append(min(payment.share_of(draft, payer, amount), left))
         left -= parts[-1]
     fees, commitment, ahead = parts
-    entry.lines += recipes.usage_uncovered(
-        net=due.net - residue,
+    return recipes.usage_uncovered(
+        net=net,
         fees=fees,
         commitment=commitment,
         advance_fees=ahead,
         currency=draft.currency,
     )
-    entry.lines += recipes.rounding(residue=residue, currency=draft.currency)
 
 
 def _fees(draft: Draft) -> Decimal:
@@ -213,8 +222,8 @@ def pay_arrears(*, book: Book, settlement: Settlement, now: datetime) -> Decimal
 
 
 def _late(draft: Draft) -> dict[str, list[dict[str, str]]]:
-    """Name the settled cycles whose usage came late, and what each owes more or less for it."""
-    lines = [line for line in draft.lines if line.adjusts is not None]
+    """Name the settled cycles whose usage came late, and what each owes more for it."""
+    lines = [line for line in draft.lines if line.adjusts is not None and line.credit is None]
     if not lines:
         return {}
     cycles = Settlement.objects.in_bulk([line.adjusts for line in lines])

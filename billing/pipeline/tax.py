@@ -13,9 +13,9 @@ from billing.pipeline.draft import Draft, Line, Tax, Taxed, traced
 def tax(draft: Draft) -> Draft:
     """Tax the net amount by the customer's jurisdiction, each line by the rate at its tax point.
 
-    Needs: subtotal, discount, tax_rate, ahead_tax_rate, late. Gives: taxes, tax, total; Route
-    lowers them where promo money pays, which is a reduction of the price. Keeps: total = net + tax
-    + overage.
+    Needs: subtotal, discount, tax_rate, ahead_tax_rate, late, credits_owed. Gives: taxes, tax,
+    total; Route lowers them where promo money pays, which is a reduction of the price. Keeps:
+    total = net + tax + overage.
     """
     net = draft.subtotal - draft.discount
     taxes = taxes_on(draft, net)
@@ -64,7 +64,9 @@ def rate_of(draft: Draft, line: Line) -> Tax | None:
     advance is for, else the last one of its cycle, which for late usage is the cycle of its own.
     """
     if line.adjusts is not None:
-        return next((each.tax_rate for each in draft.late if each.settlement == line.adjusts), None)
+        rates = {late.settlement: late.tax_rate for late in draft.late}
+        rates |= {owed.settlement: owed.tax_rate for owed in draft.credits_owed}
+        return rates.get(line.adjusts)
     return draft.ahead_tax_rate if line.in_advance else draft.tax_rate
 
 

@@ -9,7 +9,7 @@ how late this ran.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import NamedTuple
@@ -25,7 +25,7 @@ from billing.models import Settlement, Subscription
 from billing.pipeline import load, paid, proration, showing, tallies
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft, MetricUsage
-from billing.services import cycles, subscriptions, waiting
+from billing.services import cycles, rerating, subscriptions, waiting
 from ledger import services as ledger
 from ledger.models import Book, Event
 from wallets import reads
@@ -134,8 +134,10 @@ def forecast(
     pays: Callable[[CreditLot], bool],
     received_by: datetime | None = None,
     counted: Counted = NOTHING,
+    late: Sequence[rerating.Rerated] = (),
 ) -> Draft:
-    """Price the metered usage of an open cycle up to a moment, and let the lots pay it.
+    """Price the metered usage of an open cycle up to a moment, and let the lots pay it, less what
+    goes to `late` usage of settled ones.
 
     Fees and the minimum spend are left out: they fall due at the cycle's end. What is not `counted`
     is added up here: from a tally, or for a lapse, which names `received_by`, event by event.
@@ -151,6 +153,7 @@ def forecast(
         until=until,
         pays=pays,
     )
+    draft = rerating.less_taken(draft, late)
     return pipeline.run(pipeline.to_date(proration.prorate(draft)))
 
 
@@ -261,7 +264,13 @@ def lapse_through(*, book: Book, limit: datetime, counted: Counted = NOTHING) ->
     grace = lapse_grace(book=book)
     for moment in _expiries(book, limit):
         wallets.release_due(book=book, until=moment)
-        for subscription in open_cycles(book=book, at=moment):
+        late = list[rerating.Rerated]()
+        running = open_cycles(book=book, at=moment)
+        for subscription in running:
+            late += rerating.before_lapse(
+                book=book, cycle=stand_in(subscription), at=moment, received_by=moment + grace
+            )
+        for subscription in running:
             _burn(
                 book,
                 subscription,
@@ -270,7 +279,9 @@ def lapse_through(*, book: Book, limit: datetime, counted: Counted = NOTHING) ->
                 may_lower=_lapses_at(moment),
                 received_by=moment + grace,
                 counted=counted,
+                late=late,
             )
+        rerating.burn_units(book=book, rerated=late, at=moment)
         lapsed += wallets.expire(book=book, until=moment)
     return lapsed
 
@@ -345,6 +356,7 @@ def _burn(
     counted: Counted,
     received_by: datetime | None = None,
     occurred_at: datetime | None = None,
+    late: Sequence[rerating.Rerated] = (),
 ) -> Draft:
     draft = forecast(
         book=book,
@@ -353,6 +365,7 @@ def _burn(
         pays=pays,
         received_by=received_by,
         counted=counted,
+        late=late,
     )
     journal = Journal()
     entry = journal.entry(

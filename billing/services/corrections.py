@@ -26,11 +26,11 @@ from billing.models import (
     SubscriptionStatus,
 )
 from billing.pipeline import load, paid, settle
-from billing.pipeline.correction import Borne, Share, give_back
+from billing.pipeline.correction import Share, give_back
 from billing.pipeline.draft import Draft, Line
 from billing.pipeline.route import route
 from billing.pipeline.tax import tax
-from billing.services import arrears, cycles, invoices, subscriptions
+from billing.services import arrears, bearers, cycles, invoices, subscriptions
 from billing.services.settlement import get_settlement
 from ledger import recipes
 from ledger import services as ledger
@@ -47,7 +47,6 @@ from wallets.services import keyed
 ADJUST = "POST /v1/settlements/adjust"
 # What returns to a lapsed lot that was paid for can be spent for so long at least.
 LIFE = timedelta(days=30)
-ARREARS = "ARREARS"
 
 
 class NotSettled(Conflict):
@@ -191,7 +190,8 @@ def _give_back(work: _Work) -> None:
 
     Raises: InvoiceInDraft, Invalid (`exceeds_settlement`).
     """
-    shares, left = give_back(_bearers(work.settlement), -work.made.net)
+    _check_final(work.settlement)
+    shares, left = give_back(bearers.bearers_of(work.settlement), -work.made.net)
     if left > 0:
         most = money.plain(-work.made.net - left)
         detail = f"At most {most} before tax is left to give back of this settlement."
@@ -209,47 +209,18 @@ def _give_back(work: _Work) -> None:
     arrears.pay_arrears(work.book)
 
 
-def _bearers(settlement: Settlement) -> list[Borne]:
-    """List who bears the cycle: arrears, invoices with the open ones first, then money lots."""
-    bearers = []
-    owed = settlement.arrears - settlement.arrears_paid
-    if owed > 0:
-        bearers.append(Borne(ARREARS, owed, owed - settle.open_tax(settlement)))
-    for invoice in sorted(_invoices(settlement), key=lambda each: each.open == 0):
-        gross = invoice.amount_due - invoice.credited - invoice.returned
-        if gross > 0:
-            net = gross - money.proportion(invoice.due_tax, gross, invoice.amount_due)
-            bearers.append(Borne(invoice, gross, net, invoice.currency))
-    burns = paid.by_lot(settlement=settlement)
-    money_lots = CreditLot.objects.filter(pk__in=burns, wallet__isnull=False)
-    is_money = set(money_lots.values_list("pk", flat=True))
-    bearers += [
-        Borne(burn, burn.quantity, burn.quantity - burn.tax)
-        for lot, burn in reversed(burns.items())
-        if lot in is_money and burn.quantity > 0
-    ]
-    return bearers
-
-
-def _invoices(settlement: Settlement) -> list[Invoice]:
-    """Give the invoice of the cycle, and those of what was added to it.
+def _check_final(settlement: Settlement) -> None:
+    """Refuse a settlement whose invoice may still change.
 
     Raises: InvoiceInDraft.
     """
-    added = Invoice.objects.filter(adjustment__settlement=settlement)
-    found = [
-        *Invoice.objects.filter(settlement=settlement),
-        *added.order_by("created_at", "pk"),
-    ]
-    if any(invoice.status == InvoiceStatus.DRAFT for invoice in found):
+    if any(each.status == InvoiceStatus.DRAFT for each in bearers.invoices_of(settlement)):
         raise InvoiceInDraft("The invoice is not final yet; adjust the settlement after that.")
-    return found
 
 
 def _credit(work: _Work, invoice: Invoice, share: Share) -> None:
     """Lower what is open of an invoice; what was paid of it becomes the customer's credit."""
-    credited = min(share.gross, invoice.open)
-    returned = share.gross - credited
+    credited, returned = bearers.lower(invoice, share.gross)
     tax_credited = money.proportion(share.tax, credited, share.gross)
     lines = []
     for gross, its_tax, given_to in (
@@ -268,11 +239,6 @@ def _credit(work: _Work, invoice: Invoice, share: Share) -> None:
             lines=lines,
         )
     )
-    invoice.credited += credited
-    invoice.returned += returned
-    if invoice.open == 0:
-        invoice.status = InvoiceStatus.PAID
-    invoice.save(update_fields=["credited", "returned", "status"])
     work.made.receivable -= credited
     work.made.customer_credit -= returned
 
@@ -293,10 +259,7 @@ def _return(work: _Work, burn: CycleBurn, share: Share) -> None:
 
 
 def _forgive(work: _Work, share: Share) -> None:
-    """Ask for less of what is open; nothing was posted for it yet."""
-    work.settlement.arrears -= share.gross
-    work.settlement.arrears_tax -= share.tax
-    work.settlement.save(update_fields=["arrears", "arrears_tax"])
+    bearers.forgive(work.settlement, share)
     work.made.arrears -= share.gross
 
 
@@ -351,7 +314,7 @@ def _owe(work: _Work, draft: Draft) -> None:
     """Add to the arrears what PREPAID credits do not cover, which suspends."""
     settlement = work.settlement
     settlement.arrears += draft.arrears
-    settlement.arrears_tax += sum((p.tax for p in draft.payers if p.kind == ARREARS), ZERO)
+    settlement.arrears_tax += sum((p.tax for p in draft.payers if p.kind == bearers.ARREARS), ZERO)
     settlement.save(update_fields=["arrears", "arrears_tax"])
     running = Subscription.objects.filter(
         pk=settlement.subscription_id, status=SubscriptionStatus.ACTIVE

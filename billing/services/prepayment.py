@@ -19,13 +19,16 @@ EVERY = timedelta(minutes=5)
 
 
 def due_books(*, now: datetime) -> list[int]:
-    """Give the books of PREPAID customers with usage metered since it was last burned, at most
-    every five minutes; those on a test clock follow their clock.
+    """Return the books of PREPAID customers with usage that came since it was last burned, or that
+    lay ahead then, at most every five minutes; those on a test clock follow their clock.
+
+    Usage that comes late counts before the last burn, so the moment it was received decides.
     """
     fed = UsageEvent.objects.filter(
+        Q(received_at__gte=OuterRef("burned_through"))
+        | Q(counted_at__gte=OuterRef("burned_through")),
         book=OuterRef("customer"),
         metric__charges__version=OuterRef("version"),
-        counted_at__gte=OuterRef("burned_through"),
     )
     prepaid = Subscription.objects.filter(
         Q(burned_through=None) | Q(Exists(fed), burned_through__lte=now - EVERY),

@@ -11,7 +11,6 @@ that may not wait, opens the next cycle first (see `next_cycle`); then only the 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -31,13 +30,16 @@ from billing.pipeline import advance, load, proration, settle, tallies
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft, MetricUsage
 from billing.services import (
+    arrears,
     burning,
     cycles,
     fees,
     invoices,
     late,
+    late_credits,
     next_cycle,
     prepayment,
+    rerating,
     sealing,
     statements,
     subscriptions,
@@ -143,24 +145,19 @@ def _settle(settlement: Settlement, *, now: datetime, run_id: UUID | None, is_lo
             limit = until - burning.MICROSECOND
             burning.lapse_through(book=book, limit=limit, counted=counted)
             wallets.release_due(book=book, until=until)
-        draft = _priced(book, current, settlement, usage, late_usage)
-        settle.settle(
-            book=book,
-            settlement=settlement,
-            draft=draft,
-            now=now,
-            next_period=_period_after(current, settlement),
-            rolled_on=next_cycle.rolled_on(
-                came=load.rolled_generations(current, settlement.cycle), draft=draft
-            ),
+        lives_until = _period_after(current, settlement).ends_at
+        rerated = rerating.begin(
+            book=book, found=late_usage, settlement=settlement, lives_until=lives_until
         )
-        if draft.billing_mode != "PREPAID" and draft.lines:
-            invoices.draft_invoice(customer=current.customer, settlement=settlement, draft=draft)
+        draft = _priced(book, current, settlement, usage, rerated)
+        _write(book, settlement, draft, rerated, now)
         _set_state(book, current, draft)
         if _is_behind(current, settlement):
             _catch_up(book, current, settlement, counted)
         else:
             _go_on(book, current, settlement, counted)
+        if any(each.gives_back for each in rerated):
+            arrears.pay_arrears(book)
     if draft.billing_mode == "PREPAID":
         statements.number_statements(book_id=settlement.book_id)
     else:
@@ -180,6 +177,30 @@ def _period_after(current: Subscription, settlement: Settlement) -> Period:
     return Period(current.current_starts_at, current.current_ends_at)
 
 
+def _write(
+    book: Book,
+    settlement: Settlement,
+    draft: Draft,
+    rerated: Sequence[rerating.Rerated],
+    now: datetime,
+) -> None:
+    """Write a settled cycle, what late usage took with it, and its invoice."""
+    current = settlement.subscription
+    settle.settle(
+        book=book,
+        settlement=settlement,
+        draft=draft,
+        now=now,
+        next_period=_period_after(current, settlement),
+        rolled_on=next_cycle.rolled_on(
+            came=load.rolled_generations(current, settlement.cycle), draft=draft
+        ),
+    )
+    rerating.burn_units(book=book, rerated=rerated, at=settlement.ends_at)
+    if draft.billing_mode != "PREPAID" and draft.lines:
+        invoices.draft_invoice(customer=current.customer, settlement=settlement, draft=draft)
+
+
 def _so_far(settlement: Settlement) -> dict[str, MetricUsage]:
     ended = waiting.rewound(settlement)
     return tallies.usage_so_far(subscription=ended, until=settlement.counted_until)
@@ -190,7 +211,7 @@ def _priced(
     current: Subscription,
     settlement: Settlement,
     usage: Mapping[str, MetricUsage],
-    late_usage: Sequence[late.Late],
+    rerated: Sequence[rerating.Rerated],
 ) -> Draft:
     """Run the stages. What PREPAID credits do not cover with the fees of the next cycle is settled
     without them: a period that is not served makes no arrears (DECISIONS 28).
@@ -202,7 +223,7 @@ def _priced(
         usage=usage,
         full_period=Period(settlement.full_starts_at, settlement.full_ends_at),
     )
-    loaded = replace(loaded, late=late.adjustments(book=book, found=late_usage))
+    loaded = rerating.offered(loaded, rerated=rerated, settlement=settlement)
     ahead = advance.charged_ahead(load.charge_terms(pricing.charges_of(current.version)))
     is_behind = _is_behind(current, settlement)
     upcoming = cycles.upcoming(current)
@@ -245,6 +266,7 @@ def end(
     subscriptions.set_status(
         book=book, subscription=subscription, status=SubscriptionStatus.CANCELLED
     )
+    late_credits.pay_out(book=book, subscription_id=subscription.pk, at=at)
     fees.end_fees(book=book, subscription=subscription, at=at)
     wallets.end_lots(book=book, cause=subscriptions.plan_cause(subscription), at=at)
     burning.lapse(book=book, until=at, counted=counted)
@@ -278,7 +300,11 @@ def _read_again(sealed: Subscription) -> Subscription:
 def _catch_up(
     book: Book, subscription: Subscription, settlement: Settlement, counted: burning.Counted
 ) -> None:
-    """Do what waited for a cycle behind the open one: lapses, and credits held back for arrears."""
+    """Do what waited for a cycle behind the open one, or for the last one: lapses, and credits held
+    back for arrears; what late usage left owed when nothing follows.
+    """
+    if subscription.status == SubscriptionStatus.CANCELLED:
+        late_credits.pay_out(book=book, subscription_id=subscription.pk, at=settlement.ends_at)
     burning.lapse(book=book, until=settlement.ends_at, counted=counted)
     subscriptions.issue_plan_credits(
         book=book, subscription=subscription, at=subscription.current_starts_at

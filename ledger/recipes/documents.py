@@ -19,6 +19,7 @@ from ledger.recipes.lines import (
     OVERAGE_REVENUE,
     PLAN_FEES,
     RECEIVABLE,
+    REFUND_LIABILITY,
     ROUNDING,
     TAX_PAYABLE,
     UNAPPLIED_PAYMENTS,
@@ -125,6 +126,25 @@ def credit_note(
             Line(TAX_PAYABLE, given_to, tax, currency),
         ),
     ]
+
+
+def credit_owed(*, amount: Decimal, currency: str) -> list[Line]:
+    """Owe a customer what usage that came late made cheaper of what was invoiced, net: the tax goes
+    back with the document that uses it.
+    """
+    return some(Line(OVERAGE_REVENUE, REFUND_LIABILITY, amount, currency))
+
+
+def owed_credit_used(*, amount: Decimal, currency: str) -> list[Line]:
+    """Let what is owed to a customer pay for what is unbilled."""
+    return some(Line(REFUND_LIABILITY, UNBILLED, amount, currency))
+
+
+def owed_credit_paid_out(*, net: Decimal, tax: Decimal, currency: str, given_to: str) -> list[Line]:
+    """Pay out, by credit note, what is owed to a customer and no document used."""
+    return some(
+        Line(REFUND_LIABILITY, given_to, net, currency), Line(TAX_PAYABLE, given_to, tax, currency)
+    )
 
 
 def customer_credit_applied(*, amount: Decimal, currency: str) -> list[Line]:

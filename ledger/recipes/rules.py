@@ -84,15 +84,27 @@ RULES: Final[dict[str, Pairs]] = {
     | _pairs(("7900",), _MONEY),
     "DISPUTE": _pairs((*LOT_LIABILITIES, "4940", "7900"), ("1020",))
     | {("1020", "7900"), ("1020", "1010"), ("1010", "1020"), ("6300", "1010")},
-    "ADJUSTMENT": _BURN | _mirror(_BURN) | _UNCOVERED | _mirror(_UNCOVERED) | _NOTE | _LAPSE,
+    "ADJUSTMENT": _BURN
+    | _mirror(_BURN)
+    | _UNCOVERED
+    | _mirror(_UNCOVERED)
+    | _NOTE
+    | _LAPSE
+    | {("4020", "2200")},
     "USAGE_BURNED": _BURN | _mirror(_BURN),
-    "SETTLEMENT": _BURN | _mirror(_BURN) | _UNCOVERED | _mirror(_UNCOVERED) | _LAPSE | _FEE,
+    "SETTLEMENT": _BURN
+    | _mirror(_BURN)
+    | _UNCOVERED
+    | _mirror(_UNCOVERED)
+    | _LAPSE
+    | _FEE
+    | {("2200", "1200")},
     "USAGE_ACCRUED": _USAGE,
     "FEE_RECOGNISED": _FEE,
     "BREAKAGE_ACCRUED": _pairs(("2190",), ("4200", "4210")) | _pairs(("4200", "4210"), ("2190",)),
     "INVOICE": _INVOICE | _APPLIED | _USAGE,
     "PAYMENT": _pairs(_MONEY, ("1100", "2220")) | _APPLIED,
-    "CREDIT_NOTE": _NOTE | _mirror(_INVOICE) | _APPLIED,
+    "CREDIT_NOTE": _NOTE | _mirror(_INVOICE) | _APPLIED | _pairs(("2200",), ("1100", "2210")),
     "WRITE_OFF": _pairs((*LOT_LIABILITIES, "2120", "1150", "2300"), ("1100",)),
     "MANUAL": frozenset().union(*MANUAL.values()),
     "OPENING_BALANCE": _pairs(("3900",), LOT_LIABILITIES),

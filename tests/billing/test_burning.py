@@ -364,6 +364,41 @@ def test_the_sweep_burns_prepaid_usage_at_most_every_five_minutes() -> None:
     assert prepayment.due_books(now=timezone.now() + timedelta(minutes=5)) == [book.pk]
 
 
+def test_usage_that_comes_late_is_burned_by_the_next_sweep() -> None:
+    """What occurred before the last burn and came after it waits for no other event."""
+    factories.offering(billing_mode="PREPAID")
+    book = factories.customer()
+    factories.subscription("cust_1")
+    factories.top_up("cust_1", "10")
+    before = timezone.now()
+    due.sweep(now=timezone.now(), clock=timezone.now)
+    burned_through = Subscription.objects.get().burned_through
+    assert burned_through is not None
+    assert burned_through > before
+    in_five_minutes = burned_through + timedelta(minutes=5)
+    assert prepayment.due_books(now=in_five_minutes) == []
+
+    meter(1_000, before, "late")
+
+    assert prepayment.due_books(now=in_five_minutes) == [book.pk]
+    prepayment.burn_prepaid(book_id=book.pk)
+    assert factories.available(book) == 8
+    assert prepayment.due_books(now=in_five_minutes + timedelta(minutes=5)) == []
+
+
+def test_usage_a_little_ahead_is_burned_once_its_time_has_come() -> None:
+    factories.offering(billing_mode="PREPAID")
+    book = factories.customer()
+    factories.subscription("cust_1")
+    factories.top_up("cust_1", "10")
+    meter(1_000, timezone.now() + timedelta(minutes=4), "ahead")
+
+    due.sweep(now=timezone.now(), clock=timezone.now)
+
+    assert factories.available(book) == 10
+    assert prepayment.due_books(now=timezone.now() + timedelta(minutes=5)) == [book.pk]
+
+
 def test_a_months_end_is_burned_without_later_usage_and_takes_nothing_back() -> None:
     """Close of January while the cycle runs to the 15th: 5.00 of it by the 31st."""
     middle = START + 14 * DAY
