@@ -18,7 +18,7 @@ from aforo.adminui import Form, ReadOnlyAdmin, ReadOnlyInline, found, link, page
 from aforo.errors import DomainError
 from aforo.ids import new_id
 from billing.admin import whatif_pages as pages
-from billing.models import Settlement, SettlementAdjustment
+from billing.models import LateCredit, Settlement, SettlementAdjustment
 from billing.services import corrections
 
 
@@ -146,4 +146,13 @@ class SettlementAdjustmentAdmin(ReadOnlyAdmin):
     list_filter = ["settlement__book__livemode", "created_at"]
     list_select_related = ["settlement"]
     search_fields = ["settlement__book__key", "reason", "by", "=settlement__id"]
+    ordering = ["-created_at"]
+
+
+@admin.register(LateCredit)
+class LateCreditAdmin(ReadOnlyAdmin):
+    list_display = ["created_at", "settlement", "description", "amount", "used", "paid_out"]
+    list_filter = ["settlement__book__livemode", "created_at"]
+    list_select_related = ["settlement"]
+    search_fields = ["settlement__book__key", "description", "=settlement__id"]
     ordering = ["-created_at"]

@@ -19,7 +19,6 @@ from billing.services import bearers
 from ledger import recipes
 from ledger import services as ledger
 from ledger.models import Book, Event
-from wallets.journal import Draft as EntryDraft
 
 
 def owe(
@@ -28,7 +27,8 @@ def owe(
     description: str,
     amount: Decimal,
     tax_rate: Tax | None,
-    entry: EntryDraft,
+    at: datetime,
+    entry_id: UUID,
 ) -> None:
     """Note what an entry has posted as owed for a cycle."""
     rate = tax_rate and {
@@ -41,8 +41,8 @@ def owe(
         description=description,
         amount=amount,
         tax_rate=rate,
-        created_at=entry.occurred_at,
-        entry_id=entry.id,
+        created_at=at,
+        entry_id=entry_id,
     )
 
 

@@ -75,7 +75,7 @@ class _Units:
         return [
             replace(reads.seen_by_waterfall(lot), available=self.free[lot.id])
             for lot in self.lots
-            if _metric_of(lot) == metric and load.pays_for_cycle(lot, cycle.ends_at)
+            if _metric_of(lot) == metric and load.pays_for_cycle(lot, cycle.counted_until)
         ]
 
 
@@ -291,7 +291,8 @@ def _give_back(book: Book, rerated: Rerated, at: datetime, lives_until: datetime
             description=f"Credit for usage of {rerated.period}",
             amount=owed,
             tax_rate=rerated.tax_rate,
-            entry=entry,
+            at=at,
+            entry_id=entry.id,
         )
 
 

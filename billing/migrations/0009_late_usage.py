@@ -12,7 +12,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0005_renewals'),
+        ('billing', '0008_cycle_bounds'),
         ('ledger', '0005_controls'),
         ('pricing', '0003_payable_bounds'),
     ]
