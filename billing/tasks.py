@@ -45,9 +45,12 @@ def settle_item(item_id: int) -> None:
 
 
 @shared_task(base=WorkerTask)
-def sweep() -> None:
-    """Do everything that is due, once; runs are handed out among the workers."""
-    due.sweep(now=timezone.now(), clock=timezone.now, carry_out=_fan_out)
+def sweep() -> dict[str, object]:
+    """Do everything that is due, once; runs are handed out among the workers.
+
+    The result names whom it had to pass over, as the log does.
+    """
+    return due.sweep(now=timezone.now(), clock=timezone.now, carry_out=_fan_out).describe()
 
 
 @shared_task(base=WorkerTask)

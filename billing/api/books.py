@@ -120,6 +120,16 @@ class ClockAnswer(serializers.Serializer[Any]):
     now = serializers.DateTimeField()
 
 
+class FailureAnswer(serializers.Serializer[Any]):
+    customer_id = serializers.CharField()
+    step = serializers.CharField()
+    reason = serializers.CharField()
+
+
+class AdvanceAnswer(ClockAnswer):
+    failures = FailureAnswer(many=True)
+
+
 def _show(clock: TestClock) -> dict[str, object]:
     return {"id": clock.pk, "now": clock.now}
 
@@ -143,12 +153,19 @@ class ClocksView(ApiView):
 class AdvanceView(ApiView):
     scope = Scope.BILLING
 
-    @extend_schema(request=ClockBody, responses={200: ClockAnswer, 202: ClockAnswer})
+    @extend_schema(request=ClockBody, responses={200: AdvanceAnswer, 202: AdvanceAnswer})
     def post(self, request: Request, clock_id: UUID) -> Response:
-        """Advance a clock: what would have happened happens; 202 when there is more to do."""
+        """Advance a clock: what would have happened happens; 202 when there is more to do.
+
+        `failures` names the customers whose due work failed; the others have come along.
+        """
         body = self.read(ClockBody, request)
         advanced = clocks.advance(clock_id=clock_id, livemode=self.livemode, to=body["now"])
-        return Response(_show(advanced.clock), status=200 if advanced.done else 202)
+        shown = {
+            **_show(advanced.clock),
+            "failures": [failure.describe() for failure in advanced.failures],
+        }
+        return Response(shown, status=200 if advanced.done else 202)
 
 
 class BadEntryAnswer(serializers.Serializer[Any]):

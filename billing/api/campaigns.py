@@ -224,11 +224,18 @@ class EndView(CampaignMove):
 
 
 class CampaignRunAnswer(serializers.ModelSerializer[CampaignRun]):
+    passed_over = serializers.SerializerMethodField()
+
     class Meta:
         model = CampaignRun
         fields = [
-            "id", "status", "total", "done", "granted", "skipped", "created_at", "finished_at",
+            "id", "status", "total", "done", "granted", "skipped", "passed_over", "created_at",
+            "finished_at",
         ]  # fmt: skip
+
+    def get_passed_over(self, run: CampaignRun) -> list[str]:
+        """Name the customers who could not be served; another run reaches them."""
+        return campaign_runs.passed_over(run)
 
 
 class CampaignRunView(CampaignMove):

@@ -36,6 +36,10 @@ PACK = (
 )  # fmt: skip
 
 
+# The steps of the sweep that may post into the month that is closed.
+OF_THE_MONTH = {"settlement", "holds and lapses", "prepaid burns", "fees"}
+
+
 class NotReady(Conflict):
     default_code = "period_not_ready"
 
@@ -54,7 +58,7 @@ def close_period(*, month: date, by: str, now: datetime, clock: Clock) -> CloseP
     """
     ledger.begin_close(month=month, now=now)
     until, last_day = end_of(month), ledger.month_after(month) - timedelta(days=1)
-    due.sweep(now=now, clock=clock)
+    refuse_passed_over(due.sweep(now=now, clock=clock))
     month_end.bring_up_to(until=until)
     wallets.accrue_breakage(livemode=True, until=last_day, at=until)
     ledger.seal(livemode=True, now=now)
@@ -68,6 +72,23 @@ def close_period(*, month: date, by: str, now: datetime, clock: Clock) -> CloseP
         check=lambda: check_ties(ties.of_day(livemode=True, until=last_day)),
         files=lambda: _files(month=month, last_day=last_day, by=by, now=now),
     )
+
+
+def refuse_passed_over(swept: due.Swept) -> None:
+    """Refuse while a live customer's due work fails that belongs into the month.
+
+    Raises: NotReady.
+    """
+    failed = [
+        failure.line
+        for failure in swept.failures
+        if failure.livemode is not False and failure.step in OF_THE_MONTH
+    ]
+    if failed:
+        raise NotReady(
+            f"What is due failed for {len(failed)} customers: {'; '.join(failed[:10])}.",
+            extra={"failed": failed[:100]},
+        )
 
 
 def refuse_unsettled(*, until: datetime) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
@@ -25,6 +26,12 @@ class CampaignRun(models.Model):
     granted = models.PositiveIntegerField(default=0)
     skipped = models.PositiveIntegerField(default=0)
     last_book = models.BigIntegerField(default=0, help_text="Customers up to this one are done.")
+    passed_over = ArrayField(
+        models.BigIntegerField(),
+        default=list,
+        blank=True,
+        help_text="Books that failed or were locked: counted as skipped, tried again at the end.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -52,6 +59,12 @@ class MilestoneWatch(models.Model):
         Campaign, on_delete=models.PROTECT, primary_key=True, related_name="watch"
     )
     checked_through = models.DateTimeField()
+    passed_over = ArrayField(
+        models.BigIntegerField(),
+        default=list,
+        blank=True,
+        help_text="Books that failed or were locked: they are looked at again.",
+    )
 
     def __str__(self) -> str:
         return f"{self.checked_through:%Y-%m-%d %H:%M}"

@@ -300,7 +300,11 @@ class SettlementRunItem(models.Model):
     run = models.ForeignKey(
         SettlementRun, on_delete=models.PROTECT, related_name="items", db_index=False
     )
-    book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="+", db_index=False)
+    # No constraint: listing a customer would wait for whoever has locked its book, and the list of
+    # everybody with it.
+    book = models.ForeignKey(
+        Book, on_delete=models.PROTECT, related_name="+", db_index=False, db_constraint=False
+    )
     status = models.CharField(
         max_length=10, choices=RunItemStatus.choices, default=RunItemStatus.PENDING
     )

@@ -7,17 +7,20 @@ where it was read. Lock order of a chunk: the run's row, the books, the campaign
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Func, Q, Value
 
-from aforo.errors import Busy, FieldError, Invalid
+from aforo.errors import FieldError, Invalid
 from billing.models import CampaignRun, RunStatus
 from billing.services.audiences import audience_of
+from billing.services.isolation import Isolation, reason_of
 from ledger import services as ledger
+from ledger.models import Book
 from pricing import services as pricing
 from pricing.models import Campaign, CampaignStatus, CampaignTrigger
 from wallets import services as wallets
@@ -66,8 +69,17 @@ def _silent(done: int, total: int) -> None:
     """Tell nobody."""
 
 
-def execute(*, run_id: UUID, clock: Clock, progress: Progress = _silent) -> CampaignRun:
+def execute(
+    *,
+    run_id: UUID,
+    clock: Clock,
+    progress: Progress = _silent,
+    alone: Isolation | None = None,
+) -> CampaignRun:
     """Give to everybody whom a run has not reached yet, committing chunk by chunk.
+
+    A customer who fails or is locked is passed over, tried once more at the end, and then listed
+    on the run; another run of the campaign reaches who was left out.
 
     Does nothing while another process is at it. Killed anywhere, the next call goes on; repeated,
     nobody gets anything twice. Stops where the campaign is paused, and ends where it is over or
@@ -78,18 +90,17 @@ def execute(*, run_id: UUID, clock: Clock, progress: Progress = _silent) -> Camp
     unfinished = CampaignRun.objects.filter(pk=run_id).exclude(status=RunStatus.DONE)
     free = Q(heartbeat_at=None) | Q(heartbeat_at__lt=now - LEASE)
     if unfinished.filter(free).update(status=RunStatus.RUNNING, heartbeat_at=now):
+        alone = alone or Isolation()
         try:
-            while _chunk(run_id, clock, progress):
+            while _chunk(run_id, clock, progress, alone):
                 pass
-        except Busy:
-            logger.warning("Others are at work on customers of the run %s; it waits.", run_id)
         finally:
             unfinished.update(status=RunStatus.QUEUED, heartbeat_at=None)
     return CampaignRun.objects.select_related("campaign").get(pk=run_id)
 
 
-def _chunk(run_id: UUID, clock: Clock, progress: Progress) -> bool:
-    """Serve the next customers in one transaction; tell whether there may be more to do."""
+def _chunk(run_id: UUID, clock: Clock, progress: Progress, alone: Isolation) -> bool:
+    """Serve the next customers; return whether there may be more to do."""
     run = CampaignRun.objects.select_related("campaign__metric").get(pk=run_id)
     campaign = run.campaign
     if campaign.status == CampaignStatus.PAUSED:
@@ -97,31 +108,91 @@ def _chunk(run_id: UUID, clock: Clock, progress: Progress) -> bool:
     waiting = audience_of(campaign).filter(pk__gt=run.last_book).order_by("pk")
     ids = list(waiting.values_list("pk", flat=True)[:CHUNK])
     if not ids or campaign.status == CampaignStatus.ENDED:
+        _try_again(run, alone)
         _finish(run, left_out=waiting.count(), now=clock())
         return False
-    with transaction.atomic():
-        here = CampaignRun.objects.filter(pk=run_id, last_book=run.last_book)
-        if not here.exclude(status=RunStatus.DONE).update(last_book=ids[-1]):
-            return False
-        locked = ledger.lock_books(ids=ids)
-        given = wallets.give(
-            campaign=campaign,
-            books=[locked[book_id] for book_id in sorted(locked)],
-            cause=wallets.EVERYBODY_CAUSE,
-        )
-        CampaignRun.objects.filter(pk=run_id).update(
-            done=F("done") + len(ids),
-            granted=F("granted") + len(given.grants),
-            skipped=F("skipped") + len(ids) - len(given.grants),
-            heartbeat_at=clock(),
-        )
-    progress(run.done + len(ids), run.total)
-    spent = (pricing.BudgetSpent, pricing.LimitReached)
-    if any(isinstance(refusal, spent) for refusal in given.refusals.values()):
-        run.refresh_from_db()
-        _finish(run, left_out=waiting.filter(pk__gt=ids[-1]).count(), now=clock())
+    try:
+        goes_on = _serve(run, ids, clock)
+    except Exception as error:
+        logger.warning("%s of the run %s failed together: %s", len(ids), run.pk, reason_of(error))
+        goes_on = _one_by_one(run, ids, clock, alone)
+    run.refresh_from_db()
+    progress(run.done, run.total)
+    if goes_on is None:
+        _finish(run, left_out=waiting.filter(pk__gt=run.last_book).count(), now=clock())
+    return goes_on is True
+
+
+@transaction.atomic
+def _serve(run: CampaignRun, ids: Sequence[int], clock: Clock) -> bool | None:
+    """Give to some customers together; return whether to go on: not where another process has
+    moved the run on, and None where the campaign has nothing left to give.
+    """
+    here = CampaignRun.objects.filter(pk=run.pk, last_book=run.last_book)
+    if not here.exclude(status=RunStatus.DONE).update(last_book=ids[-1]):
         return False
+    given = _give(run.campaign, ids)
+    CampaignRun.objects.filter(pk=run.pk).update(
+        done=F("done") + len(ids),
+        granted=F("granted") + len(given.grants),
+        skipped=F("skipped") + len(ids) - len(given.grants),
+        heartbeat_at=clock(),
+    )
+    spent = (pricing.BudgetSpent, pricing.LimitReached)
+    return None if any(isinstance(why, spent) for why in given.refusals.values()) else True
+
+
+def _give(campaign: Campaign, ids: Sequence[int]) -> wallets.Given:
+    locked = ledger.lock_books(ids=ids)
+    return wallets.give(
+        campaign=campaign,
+        books=[locked[book_id] for book_id in sorted(locked)],
+        cause=wallets.EVERYBODY_CAUSE,
+    )
+
+
+def _one_by_one(
+    run: CampaignRun, ids: Sequence[int], clock: Clock, alone: Isolation
+) -> bool | None:
+    """Find out who of some customers fails, pass over those, and give to the others."""
+    for book_id in ids:
+        try:
+            goes_on = _serve(run, [book_id], clock)
+        except Exception as error:
+            alone.note("campaign runs", error, book_id)
+            goes_on = bool(_pass_over(run, book_id, clock))
+        if goes_on is not True:
+            return goes_on
+        run.last_book = book_id
     return True
+
+
+def _pass_over(run: CampaignRun, book_id: int, clock: Clock) -> int:
+    here = CampaignRun.objects.filter(pk=run.pk, last_book=run.last_book)
+    return here.exclude(status=RunStatus.DONE).update(
+        last_book=book_id,
+        done=F("done") + 1,
+        skipped=F("skipped") + 1,
+        passed_over=Func(F("passed_over"), Value(book_id), function="array_append"),
+        heartbeat_at=clock(),
+    )
+
+
+def _try_again(run: CampaignRun, alone: Isolation) -> None:
+    """Give to those who were passed over, each in a transaction; who fails again stays listed."""
+    if run.campaign.status != CampaignStatus.ACTIVE:
+        return
+    for book_id in run.passed_over:
+        try:
+            with transaction.atomic():
+                given = _give(run.campaign, [book_id])
+                CampaignRun.objects.filter(pk=run.pk).update(
+                    granted=F("granted") + len(given.grants),
+                    skipped=F("skipped") - len(given.grants),
+                    passed_over=Func(F("passed_over"), Value(book_id), function="array_remove"),
+                )
+        except Exception as error:
+            alone.note("campaign runs", error, book_id)
 
 
 def _finish(run: CampaignRun, *, left_out: int, now: datetime) -> None:
@@ -148,24 +219,32 @@ def run_everybody(
     return execute(run_id=run.pk, clock=clock, progress=progress)
 
 
-def resume(*, now: datetime, clock: Clock) -> int:
+def resume(*, now: datetime, clock: Clock, alone: Isolation) -> int:
     """Begin the runs of campaigns whose window has opened, and go on with those that stopped.
 
-    Gives the number of customers who got something.
+    Return the number of customers who got something. One that fails does not stop the others.
     """
     active = Campaign.objects.filter(
         trigger=CampaignTrigger.EVERYBODY, status=CampaignStatus.ACTIVE
     )
     for campaign in active.filter(runs=None).select_related("metric").order_by("pk"):
-        begin_run(campaign)
+        alone.whole(f"campaign {campaign.code}", partial(begin_run, campaign), None)
     stopped = CampaignRun.objects.exclude(status=RunStatus.DONE).exclude(
         campaign__status=CampaignStatus.PAUSED
     )
     free = Q(heartbeat_at=None) | Q(heartbeat_at__lt=now - LEASE)
     granted = 0
-    for run in stopped.filter(free).order_by("pk"):
-        granted += execute(run_id=run.pk, clock=clock).granted - run.granted
+    for run in stopped.filter(free).select_related("campaign").order_by("pk"):
+        execution = partial(execute, run_id=run.pk, clock=clock, alone=alone)
+        done = alone.whole(f"campaign {run.campaign.code}", execution, run)
+        granted += done.granted - run.granted
     return granted
+
+
+def passed_over(run: CampaignRun) -> list[str]:
+    """Name the customers whom a run could not serve."""
+    books = Book.objects.filter(pk__in=run.passed_over).order_by("pk")
+    return list(books.values_list("key", flat=True))
 
 
 def latest_run(campaign: Campaign) -> CampaignRun | None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from aforo.errors import Conflict, FieldError, Invalid
+from aforo.errors import Conflict, FieldError, Invalid, InvariantBroken
 from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import UnknownTestClock, get_clock
 from billing.models import Subscription, SubscriptionStatus
 from billing.services import milestones, prepayment, settlement, subscriptions, waiting
+from billing.services.isolation import Failure, Isolation
 from ledger.models import Book
 from pricing.models import BillingMode
 from wallets import services as wallets
@@ -33,10 +35,19 @@ class ClockBusy(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Advanced:
-    """How far a clock has come."""
+    """How far a clock has come, and whose due work failed on the way."""
 
     clock: TestClock
     done: bool
+    failures: tuple[Failure, ...] = ()
+
+
+class Due(NamedTuple):
+    """Something that falls due for a customer of a clock; `what` is the same until it is done."""
+
+    at: datetime
+    book_id: int
+    what: tuple[object, ...]
 
 
 def advance(
@@ -45,8 +56,12 @@ def advance(
     """Move a clock to `to`, doing what is due at each instant on the way, in order.
 
     Commits per instant and moves `now` only as far as it has come, so it can be killed and
-    repeated. Raises: UnknownTestClock; Invalid when `to` lies behind; ClockBusy while another
-    advance of the same clock is under way.
+    repeated. A customer whose due work fails is named and left behind, and the clock moves on with
+    the others; the next advance tries it again. A customer who is busy stops it where it is, not
+    done, so that a repeat misses nothing.
+
+    Raises: UnknownTestClock; Invalid when `to` lies behind; ClockBusy while another advance of the
+    same clock is under way.
     """
     clock = get_clock(clock_id)
     if livemode:
@@ -58,72 +73,127 @@ def advance(
     ).update(advancing_since=Now())
     if not claimed:
         raise ClockBusy("Another advance of this clock is under way.")
-    deadline = monotonic() + MAX_SECONDS
+    alone, deadline = Isolation(), monotonic() + MAX_SECONDS
     try:
-        milestones.check_clock(clock=clock)
-        while (instant := _next_instant(clock.pk, to)) is not None:
-            _run_due(clock.pk, instant)
-            if monotonic() > deadline:
-                return Advanced(TestClock.objects.get(pk=clock.pk), done=False)
-        TestClock.objects.filter(pk=clock.pk).update(now=to)
-        _burn_prepaid(clock.pk)
+        milestones.check_clock(clock=clock, alone=alone)
+        done = _reach(clock, to, alone, is_late=lambda: monotonic() > deadline)
     finally:
         TestClock.objects.filter(pk=clock.pk).update(advancing_since=None)
-    return Advanced(TestClock.objects.get(pk=clock.pk), done=True)
+    return Advanced(TestClock.objects.get(pk=clock.pk), done, tuple(alone.failures))
 
 
-def _next_instant(clock_id: UUID, to: datetime) -> datetime | None:
-    """Find the earliest moment up to `to` at which a customer of the clock has something due."""
+def _reach(clock: TestClock, to: datetime, alone: Isolation, is_late: Callable[[], bool]) -> bool:
+    """Do what is due up to `to`, then let the clock be there; return whether it came so far."""
+    worked = set[Due]()
+    while due := _next_due(clock.pk, to, alone):
+        if stuck := worked.intersection(due):
+            _leave_behind(stuck, alone)
+            continue
+        worked.update(due)
+        _run_due(clock.pk, due[0].at, alone)
+        if alone.busy or is_late():
+            return False
+    TestClock.objects.filter(pk=clock.pk).update(now=to)
+    _burn_prepaid(clock.pk, alone)
+    return not alone.busy
+
+
+def _leave_behind(stuck: Iterable[Due], alone: Isolation) -> None:
+    """Name the customers whose due work was done and is due as before: it would be for ever."""
+    for due in sorted(stuck, key=lambda one: one.book_id):
+        if due.book_id not in alone.failed:
+            detail = f"What is due at {due.at.isoformat()} stays due: {due.what[0]}."
+            alone.note("test clock", InvariantBroken(detail), due.book_id)
+
+
+def _next_due(clock_id: UUID, to: datetime, alone: Isolation) -> list[Due]:
+    """Find what is due first up to `to`, for the customers who are not left behind."""
+    due = [
+        one
+        for one in _everything_due(clock_id, to)
+        if one.at <= to and one.book_id not in alone.failed
+    ]
+    first = min((one.at for one in due), default=None)
+    return [one for one in due if one.at == first]
+
+
+def _everything_due(clock_id: UUID, to: datetime) -> Iterator[Due]:
     cycles = Subscription.objects.filter(
         customer__book__test_clock=clock_id, status__in=subscriptions.RUNNING
     ).select_related("version")
     over = list(waiting.settlements().filter(book__test_clock=clock_id))
-    due = [waiting.due_at(settled_later) for settled_later in over]
-    due += [cycle.current_ends_at for cycle in cycles]
+    for left in over:
+        yield Due(waiting.due_at(left), left.book_id, ("settlement", left.pk))
     first_ends, graces = dict[int, datetime](), dict[int, timedelta]()
+    for cycle in cycles:
+        ended = ("cycle", cycle.pk, cycle.cycle, cycle.current_ends_at)
+        yield Due(cycle.current_ends_at, cycle.customer_id, ended)
     for cycle in (*map(waiting.rewound, over), *cycles):
         book, end = cycle.customer_id, cycle.current_ends_at
         first_ends[book] = min(first_ends.get(book, end), end)
         grace = timedelta(hours=cycle.version.lapse_grace_hours)
         graces[book] = max(graces.get(book, grace), grace)
+    # What its customer's unsettled cycle holds back falls due with that cycle.
+    for expires_at, due in (*_lots(clock_id, to, graces), *_holds(clock_id, to)):
+        if due.book_id not in first_ends or expires_at < first_ends[due.book_id]:
+            yield due
+    now = TestClock.objects.get(pk=clock_id).now
+    yield from (Due(*one) for one in wallets.due_on_clock(clock_id=clock_id, now=now))
+
+
+def _lots(
+    clock_id: UUID, to: datetime, graces: Mapping[int, timedelta]
+) -> Iterator[tuple[datetime, Due]]:
+    """Return the expiries of lots, and what falls due with each, after its grace."""
     lapsing = CreditLot.objects.filter(
         book__test_clock=clock_id, remaining__gt=F("held"), expires_at__lte=to, frozen_at=None
     ).values_list("book_id", "expires_at")
     for book, expires_at in lapsing.distinct():
         assert expires_at is not None, "the filter asks for an expiry"
-        # A lot that its customer's unsettled cycle holds back falls due with that cycle.
-        if book not in first_ends or expires_at < first_ends[book]:
-            due.append(expires_at + graces.get(book, timedelta()))
+        at = expires_at + graces.get(book, timedelta())
+        yield expires_at, Due(at, book, ("lots", expires_at))
+
+
+def _holds(clock_id: UUID, to: datetime) -> Iterator[tuple[datetime, Due]]:
+    """Return the expiries of holds, and what falls due with each."""
     held = Reservation.objects.filter(
         book__test_clock=clock_id, status=ReservationStatus.HELD, expires_at__lte=to
-    )
-    due += held.values_list("expires_at", flat=True)
-    now = TestClock.objects.get(pk=clock_id).now
-    due += wallets.due_on_clock(clock_id=clock_id, now=now)
-    return min((moment for moment in due if moment <= to), default=None)
+    ).values_list("book_id", "expires_at", "pk")
+    for book, expires_at, reservation in held:
+        yield expires_at, Due(expires_at, book, ("hold", reservation))
 
 
-def _run_due(clock_id: UUID, instant: datetime) -> None:
-    """Let time reach an instant, then do what is due there for every customer of the clock.
+def _run_due(clock_id: UUID, instant: datetime, alone: Isolation) -> None:
+    """Let time reach an instant, then do what is due there for every customer of the clock, each
+    alone.
 
     Killed on the way, the next advance finds what is still due.
     """
     TestClock.objects.filter(pk=clock_id, now__lt=instant).update(now=instant)
-    books = list(
-        Book.objects.filter(test_clock=clock_id).order_by("pk").values_list("pk", flat=True)
-    )
-    wallets.resolve_pending(book_ids=books)
-    for book_id in books:
-        settlement.settle_book(book_id=book_id, until=instant, issued_at=instant)
-    wallets.refill_if_low(books)
+    books = Book.objects.filter(test_clock=clock_id).exclude(pk__in=alone.failed).order_by("pk")
+    ids = list(books.values_list("pk", flat=True))
+
+    def settle(book_id: int) -> int:
+        return settlement.settle_book(book_id=book_id, until=instant, issued_at=instant)
+
+    def pay(book_id: int) -> int:
+        return wallets.resolve_pending(book_ids=[book_id])
+
+    def refill(book_id: int) -> int:
+        return wallets.refill_if_low([book_id])
+
+    for step, do in (("payments", pay), ("settlement", settle), ("refills", refill)):
+        for book_id in ids:
+            if book_id not in alone.failed:
+                alone.one(step, book_id, do)
 
 
-def _burn_prepaid(clock_id: UUID) -> None:
+def _burn_prepaid(clock_id: UUID, alone: Isolation) -> None:
     """Burn what PREPAID customers metered up to the clock's new now, as the sweep would."""
     prepaid = Subscription.objects.filter(
         customer__book__test_clock=clock_id,
         billing_mode=BillingMode.PREPAID,
         status=SubscriptionStatus.ACTIVE,
     )
-    for book_id in sorted(set(prepaid.values_list("customer", flat=True))):
-        prepayment.burn_prepaid(book_id=book_id)
+    for book_id in sorted(set(prepaid.values_list("customer", flat=True)) - alone.failed):
+        alone.one("prepaid burns", book_id, lambda each: prepayment.burn_prepaid(book_id=each))

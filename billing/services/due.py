@@ -1,10 +1,11 @@
-"""The sweep: everything that is due, once, in the order of DECISIONS 42."""
+"""The sweep: everything that is due, once, step by step and each customer alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from django.db import transaction
@@ -19,6 +20,7 @@ from billing.services import (
     runs,
     settlement,
 )
+from billing.services.isolation import Failure, Isolation
 from ledger import services as ledger
 from pricing import services as pricing
 from wallets import services as wallets
@@ -26,60 +28,103 @@ from wallets import services as wallets
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a sweep did."""
+    """What a sweep did, and whom it had to pass over."""
 
     paid: int
     runs: tuple[SettlementRun, ...]
     lapsed: int
     campaign_grants: int
     refilled: int
+    passed_over: tuple[Failure, ...] = ()
 
     @property
     def settled(self) -> int:
         return sum(run.settled for run in self.runs)
 
     @property
-    def failures(self) -> list[dict[str, str]]:
-        return [failure for run in self.runs for failure in run.failures]
+    def failures(self) -> list[Failure]:
+        return [
+            *(failure for run in self.runs for failure in runs.failures_of(run)),
+            *self.passed_over,
+        ]
+
+    def describe(self) -> dict[str, object]:
+        """Show it as the result of a task."""
+        return {
+            "paid": self.paid,
+            "settled": self.settled,
+            "lapsed": self.lapsed,
+            "campaign_grants": self.campaign_grants,
+            "refilled": self.refilled,
+            "failures": [failure.describe() for failure in self.failures],
+        }
 
 
 CarryOut = Callable[[UUID], SettlementRun]
 
 
 def sweep(*, now: datetime, clock: settlement.Clock, carry_out: CarryOut | None = None) -> Swept:
-    """Do what is due in both modes, in the order of DECISIONS 42. Safe to repeat.
+    """Do what is due in both modes, in the order of the steps below. Safe to repeat.
 
-    Customers on a test clock wait for their clock. Runs that were left are taken up again; where
-    one is under way, settlement is left to it. `carry_out` executes a run; here without it.
+    Each customer is served alone: one who fails or is locked is named and passed over. Customers
+    on a test clock wait for their clock. Runs that were left are taken up again; where one is
+    under way, settlement is left to it. `carry_out` executes a run; here without it.
     """
-    paid = wallets.resolve_pending()
-    here = carry_out or (lambda run_id: runs.execute(run_id=run_id, clock=clock))
-    left = [here(run_id) for run_id in runs.stale_runs(now=now)]
-    done = (*left, *(run for mode in (True, False) for run in _settle_mode(mode, now, here)))
-    lapsed = expire(until=now)
-    for book_id in prepayment.due_books(now=now):
-        prepayment.burn_prepaid(book_id=book_id)
-    for book_id in fees.due_books(now=now):
-        with transaction.atomic():
-            fees.recognise_fees(book=ledger.lock_book(book_id=book_id), until=now)
+    alone = Isolation()
+    paid = alone.each(
+        "payments",
+        lambda: wallets.books_to_ask(now=now),
+        lambda book_id: wallets.resolve_pending(book_ids=[book_id], now=now),
+    )
+    done = _settle(
+        alone, now, carry_out or (lambda run_id: runs.execute(run_id=run_id, clock=clock))
+    )
+    lapsed = _expire(alone, until=now)
+    alone.each(
+        "prepaid burns",
+        lambda: prepayment.due_books(now=now),
+        lambda book_id: prepayment.burn_prepaid(book_id=book_id),
+    )
+    alone.each(
+        "fees",
+        lambda: fees.due_books(now=now),
+        lambda book_id: fees.recognise_due(book_id=book_id, until=now),
+    )
     # Usage earns its milestone before the window that it falls into is closed.
-    granted = milestones.check(now=now)
-    pricing.follow_windows(now=now)
-    granted += campaign_runs.resume(now=now, clock=clock)
-    refills = refill()
+    granted = alone.whole("milestones", lambda: milestones.check(now=now, alone=alone), 0)
+    alone.whole("campaign windows", lambda: pricing.follow_windows(now=now), 0)
+    granted += alone.whole(
+        "campaign runs", lambda: campaign_runs.resume(now=now, clock=clock, alone=alone), 0
+    )
+    refills = _refill(alone)
     for livemode in (True, False):
-        ledger.seal_if_due(livemode=livemode, now=now)
-    return Swept(paid, done, lapsed, granted, refills)
+        alone.whole("seals", partial(ledger.seal_if_due, livemode=livemode, now=now), None)
+    return Swept(paid, tuple(done), lapsed, granted, refills, tuple(alone.failures))
 
 
-def _settle_mode(livemode: bool, now: datetime, carry_out: CarryOut) -> list[SettlementRun]:  # noqa: FBT001
+def _settle(alone: Isolation, now: datetime, carry_out: CarryOut) -> list[SettlementRun]:
+    """Take up the runs that were left, then start one in each mode where something is due."""
+    left = alone.whole("settlement", lambda: runs.stale_runs(now=now), ())
+    started = [alone.whole("settlement", partial(carry_out, run_id), None) for run_id in left]
+    started += [
+        alone.whole("settlement", partial(_settle_mode, livemode, now, carry_out), None)
+        for livemode in (True, False)
+    ]
+    return [run for run in started if run is not None]
+
+
+def _settle_mode(
+    livemode: bool,  # noqa: FBT001
+    now: datetime,
+    carry_out: CarryOut,
+) -> SettlementRun | None:
     if not runs.is_anything_due(livemode=livemode, as_of=now):
-        return []
+        return None
     try:
         run = runs.start_run(livemode=livemode, as_of=now, customer_id=None, now=now)
     except runs.AlreadyRunning:
-        return []
-    return [carry_out(run.pk)]
+        return None
+    return carry_out(run.pk)
 
 
 def settle(
@@ -98,27 +143,41 @@ def settle(
     return runs.execute(run_id=run.pk, clock=clock, progress=lambda: progress(run.pk))
 
 
-def expire(*, until: datetime) -> int:
-    """End reservations and lapse what expired by `until`, customer by customer; give the number of
-    lots that lapsed.
+def expire(*, until: datetime) -> tuple[int, list[Failure]]:
+    """End reservations and lapse what expired by `until`, customer by customer; return the number
+    of lots that lapsed, and whom it had to pass over.
     """
-    lapsed = 0
-    due = {
-        *wallets.books_to_release(livemode=None, until=until),
-        *wallets.lapsing_books(livemode=None, until=until),
-    }
-    for book_id in sorted(due):
+    alone = Isolation()
+    return _expire(alone, until=until), alone.failures
+
+
+def _expire(alone: Isolation, *, until: datetime) -> int:
+    def due() -> list[int]:
+        released = wallets.books_to_release(livemode=None, until=until)
+        return sorted({*released, *wallets.lapsing_books(livemode=None, until=until)})
+
+    def lapse(book_id: int) -> int:
         counted = burning.count_for_lapse(book_id=book_id, until=until)
         with transaction.atomic():
             book = ledger.lock_book(book_id=book_id, exclusive=True)
-            lapsed += burning.lapse(book=book, until=until, counted=counted)
-    return lapsed
+            return burning.lapse(book=book, until=until, counted=counted)
+
+    return alone.each("holds and lapses", due, lapse)
 
 
-def refill() -> int:
-    """Fill the wallets that are low and fill themselves; give how many were begun.
+def refill() -> tuple[int, list[Failure]]:
+    """Fill the wallets that are low and fill themselves; return how many refills were begun, and
+    whom it had to pass over.
 
     Customers on a test clock wait for their clock.
     """
-    books = wallets.active_books()
-    return wallets.refill_if_low([book.pk for book in books if book.test_clock_id is None])
+    alone = Isolation()
+    return _refill(alone), alone.failures
+
+
+def _refill(alone: Isolation) -> int:
+    return alone.each(
+        "refills",
+        lambda: [book.pk for book in wallets.active_books() if book.test_clock_id is None],
+        lambda book_id: wallets.refill_if_low([book_id]),
+    )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Greatest
 
@@ -59,6 +60,12 @@ def recognise_fees(*, book: Book, until: datetime) -> int:
             )
     ledger.append(drafts)
     return len(drafts)
+
+
+def recognise_due(*, book_id: int, until: datetime) -> int:
+    """Earn what the days up to `until` have served a customer, in a transaction of its own."""
+    with transaction.atomic():
+        return recognise_fees(book=ledger.lock_book(book_id=book_id), until=until)
 
 
 def due_books(*, now: datetime) -> list[int]:

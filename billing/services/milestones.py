@@ -14,14 +14,14 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.db import transaction
-from django.db.models import Max, Min, QuerySet
+from django.db.models import Max, Min, Q, QuerySet
 
-from aforo.errors import Busy
 from aforo.periods import Interval, Period, period
 from aforo.sandbox.models import TestClock
 from billing.models import Customer, MilestoneWatch, UsageEvent
 from billing.pipeline import usage as usages
 from billing.services.customers import zone_of
+from billing.services.isolation import Isolation
 from ledger import services as ledger
 from pricing import services as pricing
 from pricing.models import Campaign, CampaignTrigger
@@ -44,32 +44,34 @@ class Candidate:
     last: datetime
 
 
-def check(*, now: datetime) -> int:
-    """Look at the usage that came since the last look; give the number of grants.
+def check(*, now: datetime, alone: Isolation) -> int:
+    """Look at the usage that came since the last look; return the number of grants.
 
     Safe to repeat and to kill. Customers on a test clock are looked at too, by their own month.
+    Who is passed over is looked at again the next time, as long as its month may count.
     """
     granted = 0
     for campaign in _running():
         watch = MilestoneWatch.objects.filter(campaign=campaign).first()
-        since = now - REACH if watch is None else watch.checked_through - OVERLAP
-        recent = UsageEvent.objects.filter(
-            metric=campaign.milestone_metric, id__gte=_first_id(since)
-        )
-        given, complete = _check(campaign, recent)
+        reach = Q(id__gte=_first_id(now - REACH))
+        seen = reach
+        if watch is not None:
+            again = reach & Q(book__in=watch.passed_over)
+            seen = again | Q(id__gte=_first_id(watch.checked_through - OVERLAP))
+        recent = UsageEvent.objects.filter(seen, metric=campaign.milestone_metric)
+        given, passed_over = _check(campaign, recent, alone)
         granted += given
-        if complete:
-            MilestoneWatch.objects.update_or_create(
-                campaign=campaign, defaults={"checked_through": now}
-            )
+        MilestoneWatch.objects.update_or_create(
+            campaign=campaign, defaults={"checked_through": now, "passed_over": passed_over}
+        )
     return granted
 
 
-def check_clock(*, clock: TestClock) -> int:
+def check_clock(*, clock: TestClock, alone: Isolation) -> int:
     """Look at the usage of the customers of a test clock, before it moves on."""
     recent = UsageEvent.objects.filter(book__test_clock=clock.pk, counted_at__gte=clock.now - REACH)
     return sum(
-        _check(campaign, recent.filter(metric=campaign.milestone_metric))[0]
+        _check(campaign, recent.filter(metric=campaign.milestone_metric), alone)[0]
         for campaign in _running()
         if not campaign.livemode
     )
@@ -91,19 +93,26 @@ def _first_id(moment: datetime) -> UUID:
     return UUID(int=milliseconds << 80)
 
 
-def _check(campaign: Campaign, recent: QuerySet[UsageEvent]) -> tuple[int, bool]:
-    """Give the grants of a campaign that events have earned, and whether nobody was passed over."""
+def _check(
+    campaign: Campaign, recent: QuerySet[UsageEvent], alone: Isolation
+) -> tuple[int, list[int]]:
+    """Give the grants of a campaign that events have earned; return their number, and the books
+    that were passed over.
+    """
     seen = (
         recent.order_by().values("book").annotate(first=Min("counted_at"), last=Max("counted_at"))
     )
-    granted, complete = 0, True
+    granted, passed_over = 0, []
     for row in list(seen):
         candidate = Candidate(row["book"], row["first"], row["last"])
         try:
-            granted += _check_customer(campaign, candidate)
-        except Busy:
-            complete = False
-    return granted, complete
+            granted += (
+                0 if candidate.book_id in alone.busy else _check_customer(campaign, candidate)
+            )
+        except Exception as error:
+            alone.note("milestones", error, candidate.book_id)
+            passed_over.append(candidate.book_id)
+    return granted, passed_over
 
 
 def _check_customer(campaign: Campaign, candidate: Candidate) -> int:

@@ -14,6 +14,7 @@ from aforo.sandbox.services import now_for
 from billing.models import Subscription, UsageEvent
 from billing.pipeline import tallies
 from billing.services import next_cycle, settlement, waiting
+from billing.services.progress import Progress
 from ledger.models import Book
 from pricing import services as pricing
 from wallets import hooks
@@ -62,7 +63,9 @@ def renew_book(book_id: int) -> None:
     own; who comes second finds it done.
     """
     now = now_for(Book.objects.select_related("test_clock").get(pk=book_id))
+    progress = Progress()
     while over := settlement.first_over(book_id=book_id, until=now):
+        progress.on_cycle(over)
         _settle_before(book_id, over.current_ends_at, now)
         if over.version.grace_hours == 0 and _is_small(over):
             settlement.settle_cycle(subscription=over, now=now, is_locked=True)
@@ -74,7 +77,9 @@ def _settle_before(book_id: int, until: datetime, now: datetime) -> None:
     """Settle the cycles that fell due before the one that is over, in order, while they are small:
     so the books are the same whoever comes first.
     """
+    progress = Progress()
     while due := waiting.first_due(book_id=book_id, until=until):
+        progress.on_settlement(due)
         if not _is_small(waiting.rewound(due)):
             break
         settlement.settle_waiting(settlement=due, now=now, is_locked=True)

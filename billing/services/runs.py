@@ -26,10 +26,8 @@ from django.db.models import (
 from aforo.errors import (
     Busy,
     Conflict,
-    DomainError,
     FieldError,
     Invalid,
-    InvariantBroken,
     NotFound,
 )
 from billing import locks
@@ -41,6 +39,7 @@ from billing.models import (
     Subscription,
 )
 from billing.services import settlement, subscriptions, waiting
+from billing.services.isolation import Failure, drop_lost_connection, reason_of
 from ledger import services as ledger
 from ledger.models import Book
 
@@ -56,6 +55,7 @@ HEARTBEAT = timedelta(seconds=5)
 MAX_ATTEMPTS = 3
 # As many failures are listed on a run; its items hold all of them.
 MAX_FAILURES = 1_000
+STEP = "settlement"
 _FINISHED = [RunItemStatus.DONE, RunItemStatus.FAILED]
 
 
@@ -97,7 +97,8 @@ def _end(run: SettlementRun, now: datetime, *, abandoned: bool = False) -> None:
     run.status = RunStatus.DONE
     run.finished_at = now
     if abandoned:
-        run.failures = [*run.failures, {"customer_id": "", "reason": "the run was abandoned"}]
+        abandonment = {"customer_id": "", "step": STEP, "reason": "the run was abandoned"}
+        run.failures = [*run.failures, abandonment]
     run.save(update_fields=["status", "finished_at", "settled", "failed", "failures"])
 
 
@@ -204,15 +205,13 @@ def _settle_item(item: SettlementRunItem, clock: settlement.Clock) -> None:
     except (Busy, OperationalError) as error:
         again = item.attempts < MAX_ATTEMPTS
         status = RunItemStatus.PENDING if again else RunItemStatus.FAILED
-        reason = f"busy: {error}"
-        logger.warning("%s is busy: %s", book.key, error)
-    except (DomainError, InvariantBroken) as error:
-        status, reason = RunItemStatus.FAILED, str(error)
-        logger.exception("Settling %s failed", book.key)
+        reason = reason_of(error)
+        logger.warning("Settling %s: %s", book.key, reason)
+        drop_lost_connection()
     except Exception as error:
-        # Nothing is known about it, so it may not stop the others; the log has the trace.
-        status, reason = RunItemStatus.FAILED, f"unexpected: {type(error).__name__}"
-        logger.exception("Settling %s failed", book.key)
+        # It may not stop the others; the log has the trace.
+        status, reason = RunItemStatus.FAILED, reason_of(error)
+        logger.exception("Settling %s failed: %s", book.key, reason)
     # Only while the claim is still ours: after its lease somebody else may have finished.
     SettlementRunItem.objects.filter(
         pk=item.pk, status=RunItemStatus.CLAIMED, claimed_at=item.claimed_at
@@ -245,10 +244,18 @@ def _tally(run: SettlementRun) -> SettlementRun:
         failed = run.items.filter(status=RunItemStatus.FAILED).order_by("pk")
         run.settled, run.failed = run.settlements.count(), failed.count()
         run.failures = [
-            {"customer_id": key, "reason": reason}
+            {"customer_id": key, "step": STEP, "reason": reason}
             for key, reason in failed.values_list("book__key", "reason")[:MAX_FAILURES]
         ]
     return run
+
+
+def failures_of(run: SettlementRun) -> list[Failure]:
+    """Return whom a run could not settle, and why."""
+    return [
+        Failure(failure["customer_id"], STEP, failure["reason"], run.livemode)
+        for failure in run.failures
+    ]
 
 
 def stale_runs(*, now: datetime) -> list[UUID]:

@@ -45,6 +45,7 @@ from billing.services import (
     subscriptions,
     waiting,
 )
+from billing.services.progress import Progress
 from ledger import services as ledger
 from ledger.models import Book
 from pricing import services as pricing
@@ -66,26 +67,35 @@ def first_over(*, book_id: int, until: datetime) -> Subscription | None:
 
 
 def settle_book(
-    *, book_id: int, until: datetime, issued_at: datetime, run_id: UUID | None = None
+    *,
+    book_id: int,
+    until: datetime,
+    issued_at: datetime,
+    run_id: UUID | None = None,
+    goes_on: Callable[[], bool] = lambda: True,
 ) -> int:
     """Settle every cycle of one customer that is due at `until`, and begin the cycles that follow
     those that are over, in the order in which this falls due.
 
-    Commits cycle by cycle, each under the run's name; repeating changes nothing. Return the number
-    of cycles settled.
+    Commits cycle by cycle, each under the run's name; repeating changes nothing. After each one,
+    `goes_on` may stop it. Return the number of cycles settled.
+
+    Raises: InvariantBroken when a cycle that was worked on is due as before.
     """
-    settled = 0
+    settled, progress = 0, Progress()
     while True:
         over = first_over(book_id=book_id, until=until)
         late_until = until if over is None else over.current_ends_at
         if due := waiting.first_due(book_id=book_id, until=late_until):
+            progress.on_settlement(due)
             settled += settle_waiting(settlement=due, now=issued_at, run_id=run_id)
         elif over is None:
             break
-        elif over.version.grace_hours == 0:
-            settled += settle_cycle(subscription=over, now=issued_at, run_id=run_id)
         else:
-            next_cycle.begin(subscription=over, now=issued_at)
+            progress.on_cycle(over)
+            settled += _leave(over, issued_at, run_id)
+        if not goes_on():
+            return settled
     if not settled:
         # Whoever settled them before may have been killed on the way.
         invoices.finalize_drafts(book_id=book_id, now=issued_at)
@@ -97,6 +107,16 @@ def settle_book(
         book = ledger.lock_book(book_id=book_id, exclusive=True)
         burning.lapse(book=book, until=until, counted=counted)
     return settled
+
+
+def _leave(over: Subscription, now: datetime, run_id: UUID | None) -> int:
+    """Settle an open cycle that is over, or begin the one that follows it where the plan has a
+    grace; return the number of cycles settled.
+    """
+    if over.version.grace_hours == 0:
+        return int(settle_cycle(subscription=over, now=now, run_id=run_id))
+    next_cycle.begin(subscription=over, now=now)
+    return 0
 
 
 def settle_cycle(

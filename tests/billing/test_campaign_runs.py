@@ -14,6 +14,7 @@ from rest_framework.test import APIClient
 from billing import tasks
 from billing.models import CampaignRun, RunStatus
 from billing.services import campaign_runs, customers, proof
+from billing.services.isolation import Isolation
 from pricing import services as pricing
 from pricing.models import Campaign
 from tests import campaigns, factories
@@ -126,9 +127,9 @@ def test_a_lease_keeps_others_out_until_it_runs_out() -> None:
     CampaignRun.objects.update(status=RunStatus.RUNNING, heartbeat_at=now)
 
     assert told(execute(run)) == ("RUNNING", 5, 0, 0, 0)
-    assert campaign_runs.resume(now=now, clock=timezone.now) == 0
+    assert campaign_runs.resume(now=now, clock=timezone.now, alone=Isolation()) == 0
     later = now + campaign_runs.LEASE + timedelta(seconds=1)
-    assert campaign_runs.resume(now=later, clock=lambda: later) == 5
+    assert campaign_runs.resume(now=later, clock=lambda: later, alone=Isolation()) == 5
 
 
 def test_a_pause_stops_it_and_an_activation_goes_on() -> None:

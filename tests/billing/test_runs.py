@@ -159,8 +159,8 @@ def test_what_stays_busy_or_is_unexpected_is_listed(monkeypatch: pytest.MonkeyPa
     assert calls.count("cust_1") == runs.MAX_ATTEMPTS
     assert (run.status, run.due, run.settled, run.failed) == ("DONE", 3, 1, 2)
     assert run.failures == [
-        {"customer_id": "cust_1", "reason": "busy: lock timeout"},
-        {"customer_id": "cust_2", "reason": "unexpected: ZeroDivisionError"},
+        {"customer_id": "cust_1", "step": "settlement", "reason": "busy: lock timeout"},
+        {"customer_id": "cust_2", "step": "settlement", "reason": "unexpected: ZeroDivisionError"},
     ]
 
 

@@ -384,7 +384,7 @@ def test_a_failing_customer_does_not_stop_the_others(monkeypatch: pytest.MonkeyP
     run = due.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now)
 
     assert (run.due, run.settled, run.failed) == (3, 2, 1)
-    assert run.failures == [{"customer_id": "cust_2", "reason": "planted"}]
+    assert run.failures == [{"customer_id": "cust_2", "step": "settlement", "reason": "planted"}]
     monkeypatch.undo()
     again = due.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now)
     assert (again.settled, again.failed) == (1, 0)

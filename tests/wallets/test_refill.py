@@ -162,7 +162,7 @@ def test_the_sweep_refills_whom_no_debit_would() -> None:
     other = factories.clocked_customer("cust_2")
     set_rule(customer_id="cust_2")
 
-    assert due.refill() == 1
+    assert due.refill() == (1, [])
 
     assert factories.available(book) == 50
     assert factories.available(other) == 0
@@ -271,7 +271,7 @@ def test_a_disabled_rule_does_nothing(api: APIClient) -> None:
 
     assert (answer.status_code, answer.json()["enabled"]) == (200, False)
     assert services.refill_if_low([book.pk]) == 0
-    assert due.refill() == 0
+    assert due.refill() == (0, [])
 
 
 def test_the_rule_is_shown_as_it_was_set(api: APIClient) -> None:

@@ -117,6 +117,12 @@ class TopUp(models.Model):
         AutoRefill, on_delete=models.PROTECT, null=True, blank=True, related_name="top_ups"
     )
     created_at = models.DateTimeField()
+    asked = models.PositiveIntegerField(
+        default=0, help_text="How often the gateway had no answer about the payment."
+    )
+    ask_again_at = models.DateTimeField(
+        null=True, blank=True, help_text="The sweep asks again then; sooner when somebody asks."
+    )
     paid_at = models.DateTimeField(null=True, blank=True)
     failed_at = models.DateTimeField(null=True, blank=True)
     dispute = models.CharField(max_length=6, choices=Dispute.choices, blank=True)

@@ -55,6 +55,8 @@ PAID_INTO: Final = {
 # 1 minute, then 2, then 4.
 MAX_FAILURES = 3
 FIRST_WAIT = timedelta(minutes=1)
+# A payment without an answer is asked about after a minute, then two, four, ... at most a day.
+LONGEST_WAIT = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,11 +220,21 @@ def conclude(*, top_up: TopUp) -> tuple[TopUp, bool]:
     """Ask the gateway about a PENDING top-up and write its answer down, once whoever asks.
 
     Gives the top-up as it is now, and whether this call concluded it; it stays PENDING while the
-    gateway has no answer.
+    gateway has no answer, and whatever fails, the sweep asks again later and later.
     """
-    outcome = _ask(top_up)
-    if outcome == Outcome.PENDING:
+    try:
+        outcome = _ask(top_up)
+        concluded = None if outcome == Outcome.PENDING else _conclude(top_up, outcome)
+    except Exception:
+        _ask_later(top_up)
+        raise
+    if concluded is None:
+        _ask_later(top_up)
         return top_up, False
+    return concluded
+
+
+def _conclude(top_up: TopUp, outcome: Outcome) -> tuple[TopUp, bool]:
     with transaction.atomic():
         book = ledger.lock_book(book_id=top_up.book_id)
         current = TopUp.objects.select_related("bonus_metric", "auto_refill").get(pk=top_up.pk)
@@ -243,7 +255,18 @@ def _ask(top_up: TopUp) -> Outcome:
         return gateway.charge(charge, now=now_for(top_up.book))
     except GatewayUnreachable:
         logger.warning("The gateway gave no answer about top-up %s", top_up.pk)
-        return Outcome.PENDING
+    except Exception:
+        # Whatever broke there, nobody knows what became of the payment.
+        logger.exception("The gateway failed about top-up %s", top_up.pk)
+    return Outcome.PENDING
+
+
+def _ask_later(top_up: TopUp) -> None:
+    """Double the wait after which the sweep asks about a payment again."""
+    wait = min(FIRST_WAIT * 2 ** min(top_up.asked, 20), LONGEST_WAIT)
+    TopUp.objects.filter(pk=top_up.pk, status=TopUpStatus.PENDING, asked=top_up.asked).update(
+        asked=top_up.asked + 1, ask_again_at=now_for(top_up.book) + wait
+    )
 
 
 def _succeed(book: Book, top_up: TopUp, now: datetime) -> None:

@@ -213,15 +213,23 @@ def _is_full(rule: AutoRefill, since: datetime, until: datetime, cap: int | None
     return done.exclude(status=TopUpStatus.FAILED).count() >= cap
 
 
-def due_on_clock(*, clock_id: UUID, now: datetime) -> list[datetime]:
-    """Give the moments at which refills or answers of the gateway fall due on a test clock."""
+def due_on_clock(
+    *, clock_id: UUID, now: datetime
+) -> list[tuple[datetime, int, tuple[object, ...]]]:
+    """Return when refills, or answers of the gateway, fall due on a test clock, for which book,
+    and what it is: the same until it is done.
+    """
     waiting = TopUp.objects.filter(
         book__test_clock=clock_id, status=TopUpStatus.PENDING, channel=Channel.GATEWAY
     ).select_related("book")
-    due = [SANDBOX.answers_at(purchases.charge_of(one)[1]) for one in waiting]
+    due: list[tuple[datetime, int, tuple[object, ...]]] = [
+        (SANDBOX.answers_at(purchases.charge_of(one)[1]), one.book_id, ("payment", one.pk))
+        for one in waiting
+    ]
     for rule in _rules(list(Book.objects.filter(test_clock=clock_id).values_list("pk", flat=True))):
         moment = _due_at(rule, now)
         last = rule.top_ups.order_by("-created_at").first()
         if moment is not None:
-            due.append(moment if last is None else max(moment, last.created_at + GAP))
-    return [max(moment, now) for moment in due]
+            at = moment if last is None else max(moment, last.created_at + GAP)
+            due.append((at, rule.book_id, ("refill", rule.pk, None if last is None else last.pk)))
+    return [(max(at, now), book_id, what) for at, book_id, what in due]

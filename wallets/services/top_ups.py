@@ -9,6 +9,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F, Q, QuerySet
 
 from aforo import payable
 from aforo.api.idempotency import canonical, check_same
@@ -276,16 +277,34 @@ def _open(*, livemode: bool, key: str, order: _Order) -> Answer | tuple[TopUp, b
         return bought, False
 
 
-def resolve_pending(*, book_ids: Collection[int] | None = None) -> int:
-    """Ask the gateways about every top-up that waits (of some books); give how many got an answer.
+def resolve_pending(*, book_ids: Collection[int] | None = None, now: datetime | None = None) -> int:
+    """Ask the gateways about every top-up that waits (of some books); return how many were
+    answered.
 
-    Safe to repeat and to run beside the requests themselves.
+    With `now`, only about those whose wait is over by then. Safe to repeat and to run beside the
+    requests themselves.
     """
-    waiting = TopUp.objects.filter(status=TopUpStatus.PENDING, channel=Channel.GATEWAY)
+    waiting = _waiting() if now is None else _to_ask(now)
     if book_ids is not None:
         waiting = waiting.filter(book__in=book_ids)
     found = waiting.select_related("book__test_clock").order_by("created_at", "pk")
     return sum(purchases.conclude(top_up=one)[1] for one in list(found))
+
+
+def books_to_ask(*, now: datetime) -> list[int]:
+    """Return the books with a payment whose gateway is to be asked again by now."""
+    return sorted(set(_to_ask(now).values_list("book_id", flat=True)))
+
+
+def _waiting() -> QuerySet[TopUp]:
+    return TopUp.objects.filter(status=TopUpStatus.PENDING, channel=Channel.GATEWAY)
+
+
+def _to_ask(now: datetime) -> QuerySet[TopUp]:
+    """Select what waits no longer, by the customer's time."""
+    by_clock = Q(ask_again_at__lte=F("book__test_clock__now"))
+    in_time = Q(book__test_clock=None, ask_again_at__lte=now)
+    return _waiting().filter(Q(ask_again_at=None) | by_clock | in_time)
 
 
 def get_top_up(*, livemode: bool, top_up_id: UUID) -> TopUp:

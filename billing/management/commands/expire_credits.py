@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
 from billing.management.arguments import moment
+from billing.management.failures import report
 from billing.services import due
 
 
@@ -21,5 +22,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Lapse."""
         now = timezone.now()
-        lapsed = due.expire(until=min(options["as_of"] or now, now))
+        lapsed, failures = due.expire(until=min(options["as_of"] or now, now))
         self.stdout.write(f"{lapsed} lots lapsed")
+        report(self.stderr, failures)

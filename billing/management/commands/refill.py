@@ -6,7 +6,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from billing.management.failures import report
 from billing.services import due
+from billing.services.isolation import Failure
 from ledger import services as ledger
 from wallets import services as wallets
 
@@ -20,9 +22,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Refill."""
-        key = options["customer"]
+        key, failures = options["customer"], list[Failure]()
         if key is None:
-            begun = due.refill()
+            begun, failures = due.refill()
         else:
             found = [ledger.find_books(livemode=mode, keys=[key]) for mode in (True, False)]
             books = [books[key].pk for books in found if books]
@@ -30,3 +32,4 @@ class Command(BaseCommand):
                 raise CommandError(f"There is no customer {key}.")
             begun = wallets.refill_if_low(books)
         self.stdout.write(f"{begun} refills begun")
+        report(self.stderr, failures)

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from aforo.errors import DomainError
 from billing.management.arguments import moment
+from billing.management.failures import report
 from billing.models import SettlementRun
 from billing.services import due, runs
 
@@ -44,10 +45,7 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"{name}: {run.settled} cycles settled for {run.due} customers, {run.failed} failed"
             )
-            for failure in run.failures:
-                self.stderr.write(f"  {failure['customer_id']}: {failure['reason']}")
-        if failed := sum(run.failed for run in done):
-            raise CommandError(f"{failed} customers failed.")
+        report(self.stderr, [failure for run in done for failure in runs.failures_of(run)])
 
     def _join(self, run_id: UUID) -> SettlementRun:
         if not SettlementRun.objects.filter(pk=run_id).exists():

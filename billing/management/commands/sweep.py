@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 from django.utils import timezone
 
-from aforo.errors import DomainError
+from billing.management.failures import report
 from billing.services import due
 
 
@@ -16,14 +16,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Sweep."""
-        try:
-            swept = due.sweep(now=timezone.now(), clock=timezone.now)
-        except DomainError as error:
-            raise CommandError(error.detail) from error
+        swept = due.sweep(now=timezone.now(), clock=timezone.now)
         self.stdout.write(
             f"{swept.paid} payments answered, {swept.settled} cycles settled, "
             f"{swept.lapsed} lots lapsed, {swept.refilled} refills begun"
         )
-        if swept.failures:
-            names = ", ".join(failure["customer_id"] for failure in swept.failures)
-            raise CommandError(f"{len(swept.failures)} customers failed: {names}")
+        report(self.stderr, swept.failures)
