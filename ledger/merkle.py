@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -60,22 +60,31 @@ def _node(left: bytes, right: bytes) -> bytes:
 
 
 def seal_text(
-    *, livemode: bool, number: int, sealed_at: datetime, folded: Folded, prev_hash: str
+    *,
+    livemode: bool,
+    number: int,
+    sealed_at: datetime,
+    folded: Folded,
+    prev_hash: str,
+    lost: Sequence[Mapping[str, object]] = (),
+    reason: str = "",
 ) -> str:
-    """Write a seal in its one form: what is hashed, and kept outside the database."""
-    return json.dumps(
-        {
-            "mode": "live" if livemode else "sandbox",
-            "number": number,
-            "sealed_at": sealed_at.astimezone(UTC).isoformat(timespec="microseconds"),
-            "books": folded.books,
-            "entries": folded.entries,
-            "root": folded.root,
-            "prev_hash": prev_hash,
-        },
-        sort_keys=True,
-        separators=(",", ":"),
-    )
+    """Write a seal in its one form: what is hashed, and kept outside the database.
+
+    What was lost before it, and why it goes on all the same, stand in it only where there is any.
+    """
+    content: dict[str, object] = {
+        "mode": "live" if livemode else "sandbox",
+        "number": number,
+        "sealed_at": sealed_at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "books": folded.books,
+        "entries": folded.entries,
+        "root": folded.root,
+        "prev_hash": prev_hash,
+    }
+    if lost:
+        content |= {"lost": [dict(seal) for seal in lost], "reason": reason}
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
 
 def seal_hash(text: str) -> str:

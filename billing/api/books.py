@@ -176,6 +176,7 @@ class BadEntryAnswer(serializers.Serializer[Any]):
 class ProofAnswer(serializers.Serializer[Any]):
     ok = serializers.BooleanField()
     entries = serializers.IntegerField()
+    notes = serializers.ListField(child=serializers.CharField())
     first_bad = BadEntryAnswer(required=False)
 
 
@@ -192,7 +193,11 @@ class VerifyView(ApiView):
         """Prove the books: chains, lots, movements, liability accounts."""
         customer_id = self.asked(request).get("customer_id")
         found = proof.verify(livemode=self.livemode, customer_id=customer_id)
-        answer: dict[str, object] = {"ok": found.ok, "entries": found.entries}
+        answer: dict[str, object] = {
+            "ok": found.ok,
+            "entries": found.entries,
+            "notes": list(found.notes),
+        }
         if found.first_bad is not None:
             answer["first_bad"] = {
                 "entry": found.first_bad.entry,

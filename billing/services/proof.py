@@ -18,7 +18,7 @@ from wallets import services as wallets
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """How much was proved, and the first row that does not hold."""
+    """How much was proved, the first row that does not hold, and what has to be known besides."""
 
     books: int = 0
     entries: int = 0
@@ -27,6 +27,7 @@ class Proof:
     seals: int = 0
     months: int = 0
     first_bad: BadEntry | None = None
+    notes: tuple[str, ...] = ()
 
     def joined(self, other: Proof) -> Proof:
         """Add what was proved next."""
@@ -38,6 +39,7 @@ class Proof:
             self.seals + other.seals,
             self.months + other.months,
             other.first_bad,
+            self.notes + other.notes,
         )
 
     @property
@@ -168,7 +170,8 @@ def _prove_seals(livemode: bool | None) -> Proof:  # noqa: FBT001
     for mode in (True, False) if livemode is None else (livemode,):
         if proof.first_bad is None:
             report = ledger.verify_seals(livemode=mode)
-            proof = proof.joined(Proof(seals=report.seals, first_bad=report.first_bad))
+            proved = Proof(seals=report.seals, first_bad=report.first_bad, notes=report.notes)
+            proof = proof.joined(proved)
     return proof
 
 

@@ -26,7 +26,7 @@ from ledger.models.policies import (
     FourEyes,
     Policy,
 )
-from ledger.models.seals import Seal, SealedHead
+from ledger.models.seals import Seal, SealCopy, SealedHead
 
 __all__ = [
     "Account",
@@ -55,6 +55,7 @@ __all__ = [
     "Reason",
     "Reopening",
     "Seal",
+    "SealCopy",
     "SealedHead",
     "Side",
     "Statement",

@@ -45,13 +45,14 @@ from ledger.services.policies import (
     propose,
 )
 from ledger.services.proving import BadEntry, ChainReport, verify_chain
+from ledger.services.seal_copies import CopyDiffers
+from ledger.services.seal_proof import SealReport, verify_seals
 from ledger.services.sealing import (
     SealMissing,
-    SealReport,
     seal,
+    seal_after_restore,
     seal_if_due,
     sealed_heads,
-    verify_seals,
 )
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "BadEntry",
     "BookExists",
     "ChainReport",
+    "CopyDiffers",
     "Decided",
     "EntryDraft",
     "OutOfOrder",
@@ -96,6 +98,7 @@ __all__ = [
     "propose_reopening",
     "reject_adjustment",
     "seal",
+    "seal_after_restore",
     "seal_if_due",
     "sealed_heads",
     "sha256",

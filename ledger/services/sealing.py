@@ -1,40 +1,28 @@
-"""Seal the books once a day, and prove the seals against the copies kept outside the database.
+"""Seal the books once a day: fold the heads of all books, chain the seal, keep a copy outside.
 
-The directory of the copies (SEALS_DIR) belongs where who can write the database cannot: the proof
-is as good as that.
+A seal is committed first and its copy written then, so that a process that is killed at any point
+leaves a seal whose copy the next one writes. No seal follows one that has no copy yet.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
-from django.conf import settings
 from django.db import connection, transaction
 
-from aforo.errors import Conflict
+from aforo.errors import Conflict, FieldError, Invalid
 from ledger import locks, merkle
 from ledger.merkle import Folded, Head
-from ledger.models import Book, Seal, SealedHead
+from ledger.models import Book, Seal, SealCopy, SealedHead
+from ledger.services import seal_copies
 from ledger.services.appending import day_of
-from ledger.services.proving import BadEntry
 
 CHUNK = 2_000
-_OTHER_HEADS = "the heads that it was made of were changed, removed or added to"
 
 
 class SealMissing(Conflict):
     default_code = "seal_missing"
-
-
-@dataclass(frozen=True, slots=True)
-class SealReport:
-    """How many seals were proved, and the first that does not hold."""
-
-    seals: int
-    first_bad: BadEntry | None
 
 
 # A book stands in the seals at which its chain had moved on since the last one.
@@ -50,59 +38,131 @@ _HEADS = """
         WHERE book_id = b.id ORDER BY sequence DESC LIMIT 1
     ) h WHERE b.livemode = %s ORDER BY b.id
 """
-# What each seal counted, again from the heads that were written with it.
-_COUNTED = """
-    SELECT seal.number, coalesce(sum(moved.books), 0), coalesce(sum(moved.entries), 0)
-    FROM ledger_seal seal LEFT JOIN (
-        SELECT seal_id, (before IS NULL)::int AS books, sequence - coalesce(before, 0) AS entries
-        FROM (SELECT seal_id, sequence, lag(sequence) OVER (
-            PARTITION BY book_id ORDER BY sequence) AS before FROM ledger_sealedhead) head
-    ) moved ON moved.seal_id = seal.id
-    WHERE seal.livemode = %s GROUP BY seal.id ORDER BY seal.number
-"""
 
 
 def seal_if_due(*, livemode: bool, now: datetime) -> Seal | None:
-    """Seal the books of a mode unless that was done today; nothing to seal gives none."""
-    last = Seal.objects.filter(livemode=livemode).order_by("-number").first()
-    if last is not None and day_of(last.sealed_at) >= day_of(now):
-        return None
+    """Seal the books of a mode unless that was done today; nothing to seal gives none.
+
+    A copy that is missing because a process was killed is written in any case.
+    """
+    last = _last(livemode)
     if last is None and not Book.objects.filter(livemode=livemode, sequence__gt=0).exists():
         return None
-    return seal(livemode=livemode, now=now)
+    if last is not None and not _is_due(last, now) and _has_copy(last):
+        return None
+    return _seal(livemode=livemode, now=now, daily=True)
 
 
-@transaction.atomic
 def seal(*, livemode: bool, now: datetime) -> Seal:
-    """Fold the heads of all books into a seal, chain it to the last one, and keep a copy outside.
+    """Seal the books of a mode now, as the close of a month does.
 
-    One seal of a mode is made at a time. The copy is written before the commit: a seal without
-    one cannot be. Raises: SealMissing when a copy of this number exists, because then the
-    database has lost a seal.
+    Raises: SealMissing when the copies outside know seals that the database has not: it was
+    restored to before them, or they were removed.
     """
-    locks.lock_seals(livemode=livemode)
-    last = Seal.objects.filter(livemode=livemode).order_by("-number").first()
+    made = _seal(livemode=livemode, now=now, daily=False)
+    assert made is not None, "only a daily seal may not be due"
+    return made
+
+
+def seal_after_restore(*, livemode: bool, now: datetime, reason: str) -> Seal:
+    """Go on sealing a database that was restored to before its last seals.
+
+    The seal takes the number after the last copy, and names each seal that was lost with the hash
+    of its copy, and the reason, inside its own hash: nobody can go on in silence. What the lost
+    seals covered and the restored database lacks stays unproved.
+
+    Raises: Invalid (`required`) without a reason; Conflict (`no_seal_lost`).
+    """
+    if not reason.strip():
+        raise Invalid([FieldError("/reason", "required", "Say why seals were lost.")])
+    made = _seal(livemode=livemode, now=now, daily=False, reason=reason.strip())
+    assert made is not None, "only a daily seal may not be due"
+    return made
+
+
+def _seal(*, livemode: bool, now: datetime, daily: bool, reason: str = "") -> Seal | None:
+    """Make a seal, commit it, and write its copy; one process of a mode at a time."""
+    with transaction.atomic(durable=True):
+        locks.lock_seals(livemode=livemode)
+        last = _last(livemode)
+        if last is not None:
+            _keep(last, now)
+        if daily and last is not None and not _is_due(last, now):
+            return None
+        made = _make(last, livemode=livemode, now=now, reason=reason)
+        made.daily_on = day_of(now) if daily else None
+        made.save(force_insert=True)
+    with transaction.atomic(durable=True):
+        locks.lock_seals(livemode=livemode)
+        _keep(made, now)
+    return made
+
+
+def _last(livemode: bool) -> Seal | None:  # noqa: FBT001
+    return Seal.objects.filter(livemode=livemode).order_by("-number").first()
+
+
+def _is_due(last: Seal, now: datetime) -> bool:
+    return day_of(last.sealed_at) < day_of(now)
+
+
+def _has_copy(made: Seal) -> bool:
+    return SealCopy.objects.filter(livemode=made.livemode, number=made.number).exists()
+
+
+def _keep(made: Seal, now: datetime) -> None:
+    """Write the copy of a committed seal, unless that was done. The seals must be locked."""
+    if not _has_copy(made):
+        seal_copies.keep(livemode=made.livemode, number=made.number, text=text_of(made))
+        SealCopy.objects.create(livemode=made.livemode, number=made.number, kept_at=now)
+
+
+def _make(last: Seal | None, *, livemode: bool, now: datetime, reason: str) -> Seal:
+    """Fold the heads of all books into the seal that follows the last one; the row is not saved."""
+    lost = _lost(livemode, 0 if last is None else last.number)
+    _check_lost(livemode, lost, reason)
+    number = lost[-1] if lost else (0 if last is None else last.number)
     made = Seal(
         livemode=livemode,
-        number=1 if last is None else last.number + 1,
+        number=number + 1,
         sealed_at=now,
         books=0,
         entries=0,
         root="",
         prev_hash="" if last is None else last.hash,
+        lost=[{"number": n, "hash": _hash_of_copy(livemode, n)} for n in lost],
+        reason=reason,
     )
     # The seal is hashed over the heads, which refer to it: its id comes first, and the foreign key
     # is looked at when the transaction ends.
     made.pk = _next_id()
     with connection.cursor() as cursor:
         cursor.execute(_MOVED, [made.pk, livemode])
-    folded = merkle.fold(_heads(livemode))
+    folded = merkle.fold(heads(livemode))
     made.books, made.entries, made.root = folded.books, folded.entries, folded.root
-    text = _text(made)
-    made.hash = merkle.seal_hash(text)
-    made.save(force_insert=True)
-    _keep(made, text)
+    made.hash = merkle.seal_hash(text_of(made))
     return made
+
+
+def _lost(livemode: bool, number: int) -> list[int]:  # noqa: FBT001
+    return seal_copies.numbers_after(livemode=livemode, number=number)
+
+
+def _check_lost(livemode: bool, lost: list[int], reason: str) -> None:  # noqa: FBT001
+    if lost and not reason:
+        path = seal_copies.path_of(livemode=livemode, number=lost[0])
+        raise SealMissing(
+            f"Seal {lost[0]} is kept in {path}, but the database has not got it: it was restored "
+            "to before it, or the seal was removed. `manage.py seal --after-restore` goes on."
+        )
+    if reason and not lost:
+        raise Conflict("The database has every seal of which there is a copy.", code="no_seal_lost")
+
+
+def _hash_of_copy(livemode: bool, number: int) -> str:  # noqa: FBT001
+    text = seal_copies.read(livemode=livemode, number=number)
+    assert text is not None, "it was listed a moment ago"
+    return merkle.seal_hash(text)
 
 
 def _next_id() -> int:
@@ -111,7 +171,7 @@ def _next_id() -> int:
         return int(cursor.fetchone()[0])
 
 
-def _heads(livemode: bool) -> Iterator[Head]:  # noqa: FBT001
+def heads(livemode: bool) -> Iterator[Head]:  # noqa: FBT001
     """Read the sealed heads of a mode, in order, in bounded memory."""
     with connection.chunked_cursor() as cursor:
         cursor.execute(_HEADS, [livemode])
@@ -119,96 +179,21 @@ def _heads(livemode: bool) -> Iterator[Head]:  # noqa: FBT001
             yield from (Head(*row) for row in rows)
 
 
-def _text(made: Seal) -> str:
+def text_of(made: Seal) -> str:
+    """Write a seal as it is hashed and kept."""
     return merkle.seal_text(
         livemode=made.livemode,
         number=made.number,
         sealed_at=made.sealed_at,
         folded=Folded(made.root, made.books, made.entries),
         prev_hash=made.prev_hash,
+        lost=made.lost,
+        reason=made.reason,
     )
-
-
-def _copy_of(*, livemode: bool, number: int) -> Path:
-    return Path(settings.SEALS_DIR) / f"{'live' if livemode else 'sandbox'}-{number:06d}.json"
-
-
-def _keep(made: Seal, text: str) -> None:
-    """Write the copy, never over another one."""
-    path = _copy_of(livemode=made.livemode, number=made.number)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError as error:
-        raise SealMissing(
-            f"Seal {made.number} is kept in {path}, but the database has lost it."
-        ) from error
-    path.chmod(0o444)
-
-
-@transaction.atomic
-def verify_seals(*, livemode: bool) -> SealReport:
-    """Prove the seals of a mode: their chain, their copies outside, how many heads and entries each
-    had, and the hashes of the heads under the last.
-
-    The last seal covers the latest head of every book, and a head all of its book's history; that
-    each sealed head still is that book's history, `verify_chain` proves.
-    """
-    proved, prev_hash = 0, ""
-    counted = _counted(livemode)
-    for made in Seal.objects.filter(livemode=livemode).order_by("number").iterator():
-        fault = _fault(made, number=proved + 1, prev_hash=prev_hash)
-        if fault is None and next(counted) != (made.books, made.entries):
-            fault = _bad(livemode, made.number, _OTHER_HEADS)
-        if fault is not None:
-            return SealReport(proved, fault)
-        proved, prev_hash = proved + 1, made.hash
-    if _copy_of(livemode=livemode, number=proved + 1).exists():
-        return SealReport(proved, _bad(livemode, proved + 1, "it was removed: its copy is here"))
-    if proved == 0:
-        return SealReport(0, None)
-    last = Seal.objects.get(livemode=livemode, number=proved)
-    folded = merkle.fold(_heads(livemode))
-    if folded != Folded(last.root, last.books, last.entries):
-        return SealReport(proved, _bad(livemode, proved, _OTHER_HEADS))
-    return SealReport(proved, None)
-
-
-def _counted(livemode: bool) -> Iterator[tuple[int, int]]:  # noqa: FBT001
-    """Count the books and entries under each seal of a mode, in order, from the heads."""
-    books = entries = 0
-    with connection.chunked_cursor() as cursor:
-        cursor.execute(_COUNTED, [livemode])
-        while rows := cursor.fetchmany(CHUNK):
-            for _, more_books, more_entries in rows:
-                books, entries = books + more_books, entries + more_entries
-                yield books, entries
-
-
-def _bad(livemode: bool, number: int, reason: str) -> BadEntry:  # noqa: FBT001
-    return BadEntry(f"{'live' if livemode else 'sandbox'} seal {number}", reason)
-
-
-def _fault(made: Seal, *, number: int, prev_hash: str) -> BadEntry | None:
-    """Say what is wrong with the seal that should have this number and follow that hash."""
-    if made.number != number:
-        return _bad(made.livemode, number, "it is missing from the database")
-    text = _text(made)
-    if made.prev_hash != prev_hash:
-        return _bad(made.livemode, number, "it does not follow the seal before it")
-    if made.hash != merkle.seal_hash(text):
-        return _bad(made.livemode, number, "its content was changed: it does not match its hash")
-    path = _copy_of(livemode=made.livemode, number=number)
-    if not path.exists():
-        return _bad(made.livemode, number, f"its copy is missing: {path}")
-    if path.read_text(encoding="utf-8") != text:
-        return _bad(made.livemode, number, f"it differs from its copy: {path}")
-    return None
 
 
 def sealed_heads(book: Book) -> Iterator[tuple[int, str, str]]:
     """Give what the seals say of a book: sequence, hash and which seal."""
-    heads = SealedHead.objects.filter(book=book).order_by("sequence").select_related("seal")
-    for head in heads.iterator():
+    found = SealedHead.objects.filter(book=book).order_by("sequence").select_related("seal")
+    for head in found.iterator():
         yield head.sequence, head.hash, f"seal {head.seal.number} of {head.seal.sealed_at:%Y-%m-%d}"

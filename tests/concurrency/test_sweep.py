@@ -12,10 +12,11 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from billing.models import Settlement
-from billing.services import due, subscriptions
+from billing.services import due, proof, subscriptions
 from ledger import services as ledger
-from ledger.models import Book, Seal
+from ledger.models import Book, Seal, SealCopy
 from tests import factories
+from tests.concurrency.test_debits import at_once
 from wallets.models import CreditLot
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]
@@ -81,3 +82,15 @@ def test_a_locked_customer_stops_nobody_and_no_seal() -> None:
     assert again.settled == 1
     assert lapsed() == ["cust_1", "cust_2", "cust_3"]
     assert Settlement.objects.filter(status="SETTLED").count() == 3
+
+
+def test_sweeps_at_once_make_one_seal() -> None:
+    factories.customer()
+    factories.grant("cust_1", "1")
+    now = timezone.now()
+
+    made = at_once(6, lambda _: ledger.seal_if_due(livemode=False, now=now))
+
+    assert len([seal for seal in made if seal is not None]) == 1
+    assert (Seal.objects.count(), SealCopy.objects.count()) == (1, 1)
+    assert proof.verify().ok

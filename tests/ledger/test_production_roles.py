@@ -92,7 +92,14 @@ def test_the_application_runs_its_main_job(scratch: str) -> None:
 
 @pytest.mark.parametrize(
     "table",
-    ["ledger_entry", "ledger_posting", "wallets_movement", "ledger_seal", "ledger_sealedhead"],
+    [
+        "ledger_entry",
+        "ledger_posting",
+        "wallets_movement",
+        "ledger_seal",
+        "ledger_sealedhead",
+        "ledger_sealcopy",
+    ],
 )
 @pytest.mark.parametrize(
     "statement",

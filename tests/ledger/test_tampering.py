@@ -63,7 +63,7 @@ def copied(table: str, columns: str, values: str, where: str) -> str:
 POSTING = "position, debit_id, credit_id, amount, currency, lot"
 MOVEMENT = "book_id, lot_id, kind, quantity, carrying, balance_after, held_after"
 ENTRY = "book_id, event, occurred_at, accounting_date, document"
-SEAL = "livemode, sealed_at, books, entries, root"
+SEAL = "livemode, sealed_at, books, entries, root, lost, reason"
 HEADS_OF = "DELETE FROM ledger_sealedhead WHERE seal_id IN (SELECT id FROM ledger_seal WHERE {})"
 
 # What is done, by kind and table; what is named, and what is said of it.

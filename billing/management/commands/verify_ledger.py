@@ -32,6 +32,8 @@ class Command(BaseCommand):
                 )
             except DomainError as error:
                 raise CommandError(error.detail) from error
+        for note in found.notes:
+            self.stdout.write(f"note: {note}")
         if found.first_bad is not None:
             raise CommandError(f"{found.first_bad.entry}: {found.first_bad.reason}")
         self.stdout.write(
