@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0007_sound_customers'),
+        ('billing', '0009_late_usage'),
         ('ledger', '0006_seals_wait_for_no_book'),
     ]
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('wallets', '0006_renewals'),
+        ('wallets', '0007_refunds'),
     ]
 
     operations = [
