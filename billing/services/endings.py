@@ -91,15 +91,18 @@ def resume(*, livemode: bool, subscription_id: UUID) -> Subscription:
 
     In the period that it was paused in, fees and credits have been billed and given; a later one
     asks for its fees, by the time that is left, and gives its credits. PREPAID credits that do not
-    cover what is owed leave it SUSPENDED.
+    cover what is owed leave it SUSPENDED. One that was to end meanwhile ends now.
 
     Raises: UnknownSubscription; NotInState (`not_paused`).
     """
     found = _locked(livemode, subscription_id)
     if found.status != SubscriptionStatus.PAUSED:
         raise NotInState(f"The subscription is {found.status.lower()}.", code="not_paused")
-    book = found.customer.book
-    is_other = cycles.resume_cycle(subscription=found, now=now_for(book))
+    book, now = found.customer.book, now_for(found.customer.book)
+    if found.cancel_at is not None and found.cancel_at <= now:
+        settlement.end(book=book, subscription=found, at=now)
+        return subscriptions.get_subscription(livemode=livemode, subscription_id=subscription_id)
+    is_other = cycles.resume_cycle(subscription=found, now=now)
     is_owing = prepayment.owes(found)
     subscriptions.set_status(
         book=book,
