@@ -20,8 +20,10 @@ from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import create_clock, now_for
 from billing.services import clocks, limits, pending, proof, renewal
 from ledger import services as ledger
+from pricing.models import BillingMode
 from wallets import services as wallets
-from wallets.api.shapes import CustomerIdField
+from wallets.api.shapes import CustomerIdField, LotAnswer
+from wallets.models import SpendState
 
 
 class WalletAnswer(serializers.Serializer[Any]):
@@ -30,6 +32,8 @@ class WalletAnswer(serializers.Serializer[Any]):
     held = serializers.CharField()
     pending = serializers.CharField()
     by_kind = serializers.DictField(child=serializers.CharField())
+    billing_mode = serializers.ChoiceField(choices=BillingMode.choices)
+    state = serializers.ChoiceField(choices=SpendState.choices)
 
 
 class UnitWalletAnswer(serializers.Serializer[Any]):
@@ -44,7 +48,7 @@ class StatementAnswer(serializers.Serializer[Any]):
     customer_id = serializers.CharField()
     wallets = WalletAnswer(many=True)
     unit_wallets = UnitWalletAnswer(many=True)
-    lots = serializers.ListField(child=serializers.DictField())
+    lots = LotAnswer(many=True)
     overage = serializers.DictField(child=serializers.CharField(), required=False)
     as_of = serializers.DateTimeField(required=False)
 

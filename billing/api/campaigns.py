@@ -95,8 +95,10 @@ def _read_campaign(body: dict[str, Any]) -> dict[str, Any]:
 
 
 class CampaignAnswer(serializers.ModelSerializer[Campaign]):
-    metric = serializers.CharField(source="metric.code", default=None)
-    milestone_metric = serializers.CharField(source="milestone_metric.code", default=None)
+    metric = serializers.CharField(source="metric.code", default=None, allow_null=True)
+    milestone_metric = serializers.CharField(
+        source="milestone_metric.code", default=None, allow_null=True
+    )
     audience_list = serializers.ListField(child=serializers.CharField())
     amount = DecimalField(allow_null=True)
     quantity = DecimalField(allow_null=True)
@@ -239,7 +241,7 @@ class CampaignRunAnswer(serializers.ModelSerializer[CampaignRun]):
 
 
 class CampaignRunView(CampaignMove):
-    @extend_schema(request=None, responses={202: CampaignRunAnswer})
+    @extend_schema(request=None, responses=CampaignRunAnswer)
     def post(self, request: Request, code: str) -> HttpResponse:
         """Give to everybody who matches by now and has not had it, in the background."""
 

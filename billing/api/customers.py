@@ -134,7 +134,7 @@ class SubscriptionList(serializers.ListSerializer[Subscription]):
 class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
     customer_id = serializers.CharField(source="customer.book.key")
     offering = serializers.CharField(source="offering.code")
-    coupon = serializers.CharField(source="coupon.code", default=None)
+    coupon = serializers.CharField(source="coupon.code", default=None, allow_null=True)
     current_period = PeriodAnswer(source="*")
     rate_plan = PinnedAnswer(source="version")
     wallets = serializers.SerializerMethodField()

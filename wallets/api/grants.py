@@ -50,10 +50,15 @@ class GrantBody(MoneyOrUnits):
         return super().validate(attrs)
 
 
+class GrantAnswer(IssuedAnswer):
+    kind = serializers.ChoiceField(choices=[Kind.PROMO, Kind.BONUS])
+    reason = serializers.CharField()
+
+
 class GrantView(ApiView):
     scope = Scope.WALLETS
 
-    @extend_schema(request=GrantBody, responses={201: IssuedAnswer})
+    @extend_schema(request=GrantBody, responses={201: GrantAnswer})
     def post(self, request: Request) -> HttpResponse:
         """Give promo or bonus credits."""
         body = self.read(GrantBody, request)

@@ -1,0 +1,92 @@
+"""A client that holds every answer against the OpenAPI document: what is declared is there in its
+form, and nothing else is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from typing import Any
+
+from drf_spectacular.generators import SchemaGenerator
+from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
+from rest_framework.test import APIClient
+
+
+def _closed(schema: Any) -> Any:
+    """Refuse members that are not declared, at every depth."""
+    if isinstance(schema, list):
+        return [_closed(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    closed = {name: _closed(each) for name, each in schema.items()}
+    if isinstance(schema.get("properties"), dict):
+        closed.setdefault("additionalProperties", False)
+    return closed
+
+
+@cache
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document, as the code makes it."""
+    generator = SchemaGenerator()  # type: ignore[no-untyped-call]
+    schema = generator.get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    made: dict[str, Any] = json.loads(json.dumps(schema, default=str))
+    return made
+
+
+@cache
+def _components() -> Any:
+    return _closed(document()["components"])
+
+
+@cache
+def _templates() -> list[tuple[re.Pattern[str], str]]:
+    # Literal segments win over parameters.
+    ordered = sorted(document()["paths"], key=lambda path: (path.count("{"), path))
+    return [(re.compile(re.sub(r"\{[^}]+\}", "[^/]+", path)), path) for path in ordered]
+
+
+def template_of(path: str) -> str:
+    """Return the declared path that an address belongs to."""
+    return next(template for pattern, template in _templates() if pattern.fullmatch(path))
+
+
+def faults_of(schema: dict[str, Any], answer: Any) -> list[str]:
+    """Hold an answer against a schema of the document; return where they differ."""
+    whole = {**_closed(schema), "components": _components()}
+    errors = Draft202012Validator(whole, format_checker=FormatChecker()).iter_errors(answer)
+    return [f"{list(error.absolute_path)}: {error.message[:200]}" for error in errors]
+
+
+class CheckedClient(APIClient):
+    """Holds every answer against the document, and notes which operations were answered."""
+
+    def __init__(self, secret: str) -> None:
+        super().__init__()
+        self.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
+        self.seen: set[tuple[str, str]] = set()
+        self.faults: set[str] = set()
+
+    def request(self, **request: Any) -> Any:
+        """Send it, and check what comes back."""
+        response = super().request(**request)
+        method, path = request["REQUEST_METHOD"].lower(), request["PATH_INFO"]
+        assert response.status_code < 500, (method, path, response.content)
+        if response["Content-Type"].startswith(("text/", "application/vnd.")):
+            return response
+        template = template_of(path)
+        where = f"{method} {template} {response.status_code}"
+        declared = document()["paths"][template][method]["responses"]
+        code = str(response.status_code) if response.status_code < 400 else "default"
+        if code not in declared:
+            self.faults.add(f"{where} is not declared")
+            return response
+        (content,) = declared[code]["content"].values()
+        body = b"".join(response) if response.streaming else response.content
+        self.faults |= {
+            f"{where} {fault}" for fault in faults_of(content["schema"], json.loads(body))
+        }
+        if response.status_code < 400:
+            self.seen.add((method, template))
+        return response

@@ -1,0 +1,201 @@
+"""The OpenAPI document and the answers agree, for every operation that there is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.api.contract import CheckedClient, document
+
+pytestmark = pytest.mark.django_db
+
+START, DAY_2, DAY_3 = (f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3))
+FEBRUARY, MARCH = "2026-02-01T00:00:00Z", "2026-03-01T00:00:00Z"
+WHO = {"customer_id": "acme"}
+
+
+class Caller:
+    """Sends requests that have to succeed, each with a key of its own."""
+
+    def __init__(self, client: CheckedClient) -> None:
+        self.client = client
+        self.number = 0
+
+    def post(self, path: str, body: Any, **more: Any) -> dict[str, Any]:
+        self.number += 1
+        headers = {"HTTP_IDEMPOTENCY_KEY": f"k{self.number}"} | more
+        response = self.client.post(f"/v1/{path}", body, **headers)
+        assert response.status_code < 300, (path, response.content)
+        answer: dict[str, Any] = response.json()
+        return answer
+
+    def get(self, path: str) -> Any:
+        response = self.client.get(f"/v1/{path}")
+        assert response.status_code == 200, (path, response.content)
+        return response.json() if not response.streaming else None
+
+    def change(self, method: str, path: str, body: Any) -> Any:
+        response = getattr(self.client, method)(f"/v1/{path}", body)
+        assert response.status_code == 200, (path, response.content)
+        return response.json()
+
+
+def catalogue(call: Caller) -> None:
+    call.post("metrics", {"code": "tokens", "name": "Tokens", "aggregation": "SUM"})
+    call.post("metrics", {
+        "code": "size", "name": "Size", "aggregation": "MAX", "property": "size",
+        "filters": [{"property": "size", "op": "gt", "value": 0}],
+    })  # fmt: skip
+    plan: dict[str, Any] = {
+        "name": "P", "currency": "USD", "caps": {"tokens": 10_000_000}, "minimum_spend": 1,
+        "charges": [
+            {"code": "t", "model": "GRADUATED", "metric": "tokens", "terms": {
+                "tiers": [{"up_to": 1000, "unit_price": 0.01},
+                          {"up_to": None, "unit_price": 0.005}]}},
+            {"code": "s", "model": "PER_UNIT", "metric": "size", "terms": {"unit_price": 1}},
+            {"code": "fee", "model": "FLAT_RATE", "terms": {"flat_fee": 5}},
+        ],
+        "grants": [{"kind": "PROMO", "amount": 2, "recurrence": "EVERY_CYCLE"},
+                   {"kind": "BONUS", "metric": "tokens", "quantity": 10, "recurrence": "ONCE"}],
+    }  # fmt: skip
+    call.post("rate-plans", {"code": "p", **plan})
+    call.change("patch", "rate-plans/p", {"grace_hours": 0})
+    call.post("rate-plans/p/publish", {})
+    call.post("rate-plans/p/versions", {})
+    call.post("rate-plans", {"code": "q", **plan})
+    call.post("rate-plans/q/publish", {})
+    call.post("rate-plans/q/versions/1/retire", {})
+    call.post("offerings", {"code": "o", "name": "O", "rate_plan": "p", "interval": "MONTH",
+                            "billing_mode": "HYBRID", "overage_limit": "1000"})  # fmt: skip
+    call.post("offerings", {"code": "o2", "name": "O", "rate_plan": "p", "interval": "YEAR",
+                            "billing_mode": "HYBRID"})  # fmt: skip
+    call.change("patch", "offerings/o", {"name": "Offering"})
+    call.change("patch", "metrics/size", {"name": "Greatest size"})
+    call.post("pricing/preview", {"charge": plan["charges"][0], "quantity": 1500})
+    call.post("rate-plans/p/preview", {"usage": {"tokens": 1500}, "billing_mode": "POSTPAID"})
+    call.post("coupons", {"code": "ten", "type": "PERCENT", "value": 10, "duration": "ONCE"})
+    call.post("tax-rates", {"name": "VAT", "country": "DE", "percent": 19, "valid_from": START})
+    campaign = {"name": "C", "trigger": "CODE", "kind": "PROMO", "amount": 1, "currency": "USD"}
+    call.post("campaigns", {"code": "c", **campaign, "redemption_code": "hello", "budget": 50})
+    call.change("patch", "campaigns/c", {"max_per_customer": 1})
+    call.post("campaigns", {"code": "all", **campaign, "trigger": "EVERYBODY"})
+    for step in ("c/activate", "c/pause", "c/activate", "all/activate", "all/run"):
+        call.post(f"campaigns/{step}", {})
+
+
+def wallets(call: Caller) -> str:
+    paid = call.post("wallets/top-ups", {
+        **WHO, "amount": 50, "currency": "USD", "bonus": {"amount": 5},
+        "expires_at": "2027-01-01"})  # fmt: skip
+    call.post("wallets/top-ups", {**WHO, "amount": 7, "currency": "EUR"})
+    call.post("wallets/grants", {**WHO, "kind": "PROMO", "metric": "tokens", "quantity": 100,
+                                 "reason": "x"})  # fmt: skip
+    debit = call.post("wallets/debit", {**WHO, "amount": 3, "currency": "USD"})
+    call.post("wallets/debit", {**WHO, "metric": "tokens", "quantity": 3})
+    call.post(f"wallets/debits/{debit['id']}/reverse", {"amount": 1, "reason": "x"})
+    batch = [{**WHO, "amount": 1, "currency": "USD", "idempotency_key": "b"}, {}, 7]
+    call.post("wallets/debits/batch", {"debits": batch})
+    for end in ("capture", "void"):
+        held = call.post("wallets/reservations", {**WHO, "amount": 2, "currency": "USD"})
+        call.post(f"wallets/reservations/{held['id']}/{end}", {})
+    call.post("wallets/refunds", {**WHO, "amount": 1, "currency": "EUR", "reason": "x"})
+    call.post("campaigns/redeem", {**WHO, "code": "hello"})
+    call.change("patch", "wallets/acme/limits", {"currency": "USD", "low_balance_threshold": 1})
+    call.change("put", "wallets/acme/auto-refill", {
+        "currency": "EUR", "threshold": 1, "amount": 5, "enabled": True})  # fmt: skip
+    lot = next(each for each in call.get("wallets/top-ups")["data"] if each["currency"] == "EUR")
+    call.post(f"wallets/top-ups/{lot['id']}/dispute", {"state": "opened"})
+    assert paid["lots"]
+    return str(lot["id"])
+
+
+def event(key: str, **more: Any) -> dict[str, Any]:
+    return {"customerId": "acme", "metricName": "tokens", "quantity": 2.5, "occurredAt": START,
+            "idempotencyKey": key, **more}  # fmt: skip
+
+
+def usage(call: Caller) -> None:
+    for path in ("ingest", "ingest/events"):
+        call.post(path, event(path))
+        response = call.client.post(f"/api/v1/{path}", event(f"api {path}"))
+        assert response.status_code == 202
+    batch = {"events": [event("e"), event("e"), {}, event("s", metricName="size", size=3),
+                        event("n", metricName="size", size="?")]}  # fmt: skip
+    call.post("ingest/batch", batch)
+    assert call.client.post("/api/v1/ingest/batch", batch).status_code == 202
+    cloud = {"specversion": "1.0", "id": "1", "source": "/s", "type": "tokens", "subject": "acme"}
+    call.post("events", cloud)
+    call.post("usage/debit", {**WHO, "metric": "tokens", "quantity": 1, "properties": {"a": 1.5}})
+    call.post("usage/reserve", {**WHO, "metric": "tokens", "quantity": 1})
+    call.get(f"usage?customer_id=acme&from={START}&to={MARCH}")
+
+
+def settle(call: Caller, clock: str, made: str) -> dict[str, Any]:
+    """Move, pause and settle a subscription; correct and pay what came of it."""
+    call.post(f"test-clocks/{clock}/advance", {"now": DAY_2})
+    call.post(f"subscriptions/{made}/migrate", {"offering": "o2", "preview": True})
+    call.post("offerings/o/migration-preview", {"to_offering": "o2"})
+    call.post(f"subscriptions/{made}/pause", {})
+    call.post(f"test-clocks/{clock}/advance", {"now": DAY_3})
+    call.post(f"subscriptions/{made}/resume", {})
+    call.post(f"test-clocks/{clock}/advance", {"now": FEBRUARY})
+    run = call.post("settlements/run", {**WHO})["run"]["id"]
+    settled = call.get("settlements?customer_id=acme")["data"][0]["id"]
+    line = {"description": "More", "amount": 3_000}
+    call.post(f"settlements/{settled}/adjust", {"reason": "x", "lines": [line]})
+    found = call.get("invoices?customer_id=acme")["data"]
+    invoice = next(each for each in found if each["status"] == "OPEN")
+    call.post(f"invoices/{invoice['id']}/pay", {"amount": invoice["open"], "reference": "r"})
+    return {"run_id": run, "settlement_id": settled, "reference": invoice["id"]}
+
+
+def read(call: Caller, ids: dict[str, Any]) -> None:
+    """Read from every address that there is."""
+    queries = {"/diff": "?from=1&to=2", "/auto-refill": "?currency=EUR"}
+    queries["/v1/usage"] = f"?customer_id=acme&from={START}"
+    codes = {"metrics": "tokens", "rate-plans": "p", "offerings": "o", "coupons": "ten"}
+    for template, operations in document()["paths"].items():
+        if "get" not in operations or template.startswith("/v1/openapi"):
+            continue
+        path = template.removeprefix("/v1/")
+        ids["code"] = codes.get(path.split("/")[0], "c")
+        for name, value in ids.items():
+            path = path.replace(f"{{{name}}}", str(value))
+        query = next((more for end, more in queries.items() if template.endswith(end)), "")
+        call.get(path + query)
+
+
+def test_every_operation(sandbox_key: str, eager_tasks: None) -> None:
+    client = CheckedClient(sandbox_key)
+    call = Caller(client)
+    catalogue(call)
+    clock = call.post("test-clocks", {"now": START})["id"]
+    call.post("customers", {"id": "acme", "name": "Acme", "country": "DE", "test_clock": clock})
+    call.change("patch", "customers/acme", {"tags": ["a"]})
+    made = call.post("subscriptions", {**WHO, "offering": "o", "coupon": "ten"})["id"]
+    call.post("customers", {"id": "other", "name": "Other"})
+    plain = call.post("subscriptions", {"customer_id": "other", "offering": "o"})
+    assert plain["coupon"] is None
+    ids = {"subscription_id": made, "customer_id": "acme", "number": 1, "name": "trial-balance"}
+    ids |= {"top_up_id": wallets(call)}
+    usage(call)
+    ids |= settle(call, clock, made)
+    backtest = call.post("rate-plans/p/backtest", {"version": 1, "from": START, "to": MARCH})
+    call.post(f"subscriptions/{plain['id']}/cancel", {"at": "NOW"})
+    call.post("campaigns/all/end", {})
+    ids |= {"backtest_id": backtest["backtest"]["id"]}
+    ids |= {"reservation_id": call.get("wallets/reservations")["data"][0]["id"]}
+    read(call, ids)
+    call.get(f"wallets/acme?as_of={DAY_2}")
+    too_much = {**WHO, "metric": "tokens", "quantity": 10**6, "idempotency_key": "x"}
+    assert client.post("/v1/wallets/debit", too_much).status_code == 402
+
+    operations = {
+        (method, template)
+        for template, operations in document()["paths"].items()
+        for method in operations
+        if not template.startswith("/v1/openapi")
+    }
+    assert client.faults == set()
+    assert operations - client.seen == set()
