@@ -15,6 +15,7 @@ class BillingConfig(AppConfig):
         hooks.when_asked_who_waits(arrears.waiting)
         hooks.before_money_leaves(pending.pay_first)
         hooks.when_asked_what_is_owed(arrears.owed)
+        hooks.when_asked_when_service_ended(arrears.service_ended_at)
         hooks.when_sold_on_account(on_account.invoice_top_up)
         hooks.when_credits_are_lost(arrears.claim_lost_credits)
         hooks.when_credits_return(burning.pay_with_returned)

@@ -152,6 +152,18 @@ def write(changed: Iterable[Held]) -> None:
     )
 
 
+def due_by_lot(*, book: Book, lots: Iterable[CreditLot], moment: datetime) -> dict[UUID, Decimal]:
+    """Return, per lot, what only the record still holds at a moment; asked only where something is
+    held.
+    """
+    if not any(lot.held > 0 for lot in lots):
+        return {}
+    due = Reservation.objects.filter(
+        book=book, status=ReservationStatus.HELD, expires_at__lte=moment
+    ).prefetch_related("holds")
+    return timed_out(list(due), moment)
+
+
 def timed_out(reservations: Sequence[Reservation], now: datetime) -> dict[UUID, Decimal]:
     """Give, per lot, what is on record as held by reservations whose time is over."""
     free: dict[UUID, Decimal] = {}

@@ -28,6 +28,7 @@ _on_falls: list[Callable[[Collection[int]], None]] = []
 _awaiting: list[Callable[[Collection[int]], set[int]]] = []
 _on_leaving: list[Callable[[Book], None]] = []
 _owed: list[Callable[[Book, str], Decimal]] = []
+_ended: list[Callable[[Book, str], datetime | None]] = []
 _on_sales: list[Callable[[Book, TopUp], str]] = []
 _on_losses: list[Callable[[Book, TopUp, Decimal], None]] = []
 _renewals: list[Callable[[int], None]] = []
@@ -88,6 +89,19 @@ def when_asked_what_is_owed(tell: Callable[[Book, str], Decimal]) -> None:
 def owed(book: Book, currency: str) -> Decimal:
     """Ask the floor above what a customer owes in a currency."""
     return sum((tell(book, currency) for tell in _owed), Decimal(0))
+
+
+def when_asked_when_service_ended(tell: Callable[[Book, str], datetime | None]) -> None:
+    """Register who knows when the last subscription in a currency ended, if none is left."""
+    _ended.append(tell)
+
+
+def service_ended_at(book: Book, currency: str) -> datetime | None:
+    """Ask the floor above when the last subscription in a currency ended; None while one lives, or
+    where there never was one.
+    """
+    ends = [end for tell in _ended if (end := tell(book, currency)) is not None]
+    return max(ends, default=None)
 
 
 def when_sold_on_account(do: Callable[[Book, TopUp], str]) -> None:

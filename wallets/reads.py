@@ -53,12 +53,6 @@ def is_alive(lot: CreditLot, moment: datetime) -> bool:
     return lot.effective_at <= moment and (lot.expires_at is None or moment < lot.expires_at)
 
 
-def available(*, wallet: Wallet, moment: datetime) -> Decimal:
-    """Sum what can be spent of a money wallet at a moment."""
-    lots = CreditLot.objects.filter(wallet=wallet, remaining__gt=0)
-    return sum((lot.available for lot in lots if is_alive(lot, moment)), ZERO)
-
-
 def refunded_carrying(top_up_ids: Iterable[UUID]) -> dict[UUID, Decimal]:
     """Sum the consideration of what was refunded of top-ups, exact, by top-up."""
     refunds = Movement.objects.filter(lot__top_up__in=list(top_up_ids), kind=MovementKind.REFUND)

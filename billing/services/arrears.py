@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from decimal import Decimal
 
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
+from django.db.models.functions import Coalesce
 
 from aforo.sandbox.services import now_for
 from billing.models import Claim, Settlement, Subscription, SubscriptionStatus
@@ -65,6 +67,17 @@ def waiting(book_ids: Collection[int]) -> set[int]:
         .union(claimed.order_by().values_list("book"), idle.order_by().values_list("customer"))
         .values_list("book", flat=True)
     )
+
+
+def service_ended_at(book: Book, currency: str) -> datetime | None:
+    """Return when the last subscription in a currency ended, if there was one and none is left."""
+    mine = Subscription.objects.filter(customer=book.pk, version__plan__currency=currency)
+    ended = Q(status=SubscriptionStatus.CANCELLED) | Q(cancel_at__lte=now_for(book))
+    if mine.exclude(ended).exists():
+        return None
+    # A subscription that never began has no other end.
+    ends = mine.values_list(Coalesce("cancel_at", "cancelled_at", "starts_at"), flat=True)
+    return max(ends, default=None)
 
 
 def owed(book: Book, currency: str) -> Decimal:

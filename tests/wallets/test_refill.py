@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from rest_framework.test import APIClient
 
 from aforo.webhooks.models import OutboxEvent
 from billing import tasks
-from billing.models import Subscription
-from billing.services import clocks, due, ingest, proof
+from billing.models import Subscription, SubscriptionStatus
+from billing.services import clocks, due, endings, ingest, proof, subscriptions
 from ledger.models import Book
 from pricing.models import BonusSlab, TopUpRule
 from tests import factories
+from tests.wallets import acts
 from wallets import services
 from wallets.models import AutoRefill, CreditLot, TopUp
 
@@ -117,6 +119,151 @@ def test_a_refill_buys_all_that_is_owed_in_whole_cents() -> None:
     assert factories.available(book) == Decimal("0.008")
     assert Subscription.objects.get().status == "ACTIVE"
     assert proof.verify().ok
+
+
+def subscribed(metered: int = 0) -> tuple[Book, Subscription]:
+    """A PREPAID customer with 20 that fills itself at 20, which has used so many tokens at .002."""
+    factories.offering(billing_mode="PREPAID")
+    book = factories.clocked_customer()
+    factories.top_up("cust_1", "20")
+    subscription = factories.subscription("cust_1")
+    advance(book, factories.START + DAY)
+    if metered:
+        event = factories.event("cust_1", metered, "e", factories.START + timedelta(hours=1))
+        ingest.ingest(livemode=False, events=[event], received_at=factories.START + DAY)
+    set_rule()
+    return book, subscription
+
+
+@pytest.mark.parametrize("at", ["NOW", "PERIOD_END"])
+def test_who_has_cancelled_is_not_charged(api: APIClient, at: str) -> None:
+    book, subscription = subscribed()
+
+    endings.cancel(livemode=False, subscription_id=subscription.pk, at=at)
+    if at == "PERIOD_END":
+        AutoRefill.objects.update(switched_off_at=factories.START)
+        advance(book, factories.FEBRUARY)
+        AutoRefill.objects.update(switched_off_at=None)
+
+    assert services.refill_if_low([book.pk]) == 0
+    assert refills() == []
+    assert api.get(URL).json()["enabled"] is False
+    advance(book, factories.FEBRUARY + DAY)
+    assert refills() == []
+
+
+def test_until_its_end_a_cancelled_subscription_is_served() -> None:
+    book, subscription = subscribed()
+
+    endings.cancel(livemode=False, subscription_id=subscription.pk, at="PERIOD_END")
+
+    assert services.refill_if_low([book.pk]) == 1
+
+
+def test_who_has_cancelled_and_sets_it_again_is_charged() -> None:
+    """As a customer without a subscription, at the very moment of the cancellation."""
+    book, subscription = subscribed()
+    endings.cancel(livemode=False, subscription_id=subscription.pk, at="NOW")
+
+    set_rule()
+
+    assert services.refill_if_low([book.pk]) == 1
+    factories.body(factories.debit("cust_1", "60"))
+    assert services.refill_if_low([book.pk]) == 1
+    assert proof.verify().ok
+
+
+def test_another_subscription_in_the_currency_goes_on() -> None:
+    book, subscription = subscribed()
+    factories.metric("calls")
+    factories.offering(
+        "calls",
+        billing_mode="PREPAID",
+        charges=[
+            {"code": "calls", "description": "Calls", "model": "PER_UNIT", "metric": "calls",
+             "terms": {"unit_price": "1"}},
+        ],
+    )  # fmt: skip
+    factories.subscription("cust_1", "calls")
+
+    endings.cancel(livemode=False, subscription_id=subscription.pk, at="NOW")
+
+    assert services.refill_if_low([book.pk]) == 1
+
+
+def test_who_has_left_is_charged_what_is_owed_and_no_more() -> None:
+    """30,000 tokens at .002 are 60: the 20 pay, 40 are owed, and not the 50 of the rule."""
+    book, subscription = subscribed(metered=30_000)
+    endings.cancel(livemode=False, subscription_id=subscription.pk, at="NOW")
+
+    assert services.refill_if_low([book.pk]) == 1
+
+    assert TopUp.objects.get(auto_refill__isnull=False).amount == 40
+    assert factories.available(book) == 0
+    assert services.refill_if_low([book.pk]) == 0
+    assert AutoRefill.objects.get().switched_off_at is not None
+    assert proof.verify().ok
+
+
+def test_the_smallest_top_up_pays_what_who_has_left_owes() -> None:
+    book, subscription = subscribed(metered=30_000)
+    TopUpRule.objects.create(livemode=False, currency="USD", minimum=45)
+    endings.cancel(livemode=False, subscription_id=subscription.pk, at="NOW")
+
+    assert services.refill_if_low([book.pk]) == 1
+
+    assert TopUp.objects.get(auto_refill__isnull=False).amount == 45
+
+
+def test_who_is_paused_is_charged_once_it_goes_on() -> None:
+    book, subscription = subscribed()
+    endings.pause(livemode=False, subscription_id=subscription.pk)
+
+    assert services.refill_if_low([book.pk]) == 0
+    advance(book, factories.START + 2 * DAY)
+    assert refills() == []
+    endings.resume(livemode=False, subscription_id=subscription.pk)
+
+    assert services.refill_if_low([book.pk]) == 1
+    assert [status for status, _ in refills()] == ["SUCCEEDED"]
+
+
+def test_who_is_suspended_and_owes_nothing_is_not_charged() -> None:
+    book, subscription = subscribed()
+    with transaction.atomic():
+        subscriptions.set_status(
+            book=book, subscription=subscription, status=SubscriptionStatus.SUSPENDED
+        )
+
+    assert services.refill_if_low([book.pk]) == 0
+    assert refills() == []
+
+
+@pytest.mark.parametrize("held", ["45", "60"])
+def test_a_hold_whose_time_is_over_hides_nothing(held: str) -> None:
+    """60, of which 45 or all are held for an hour; a day later nobody has swept."""
+    book = factories.clocked_customer()
+    factories.top_up("cust_1", "60")
+    acts.held(held, expires_in=3_600)
+    set_rule()
+    acts.set_clock(factories.START + DAY)
+
+    assert services.refill_if_low([book.pk]) == 0
+
+    assert refills() == []
+    acts.set_clock(factories.START + 2 * DAY)
+    factories.body(factories.debit("cust_1", "41"))
+    assert services.refill_if_low([book.pk]) == 1
+    assert proof.verify().ok
+
+
+def test_a_hold_that_lives_still_counts_as_gone() -> None:
+    book = factories.clocked_customer()
+    factories.top_up("cust_1", "60")
+    acts.held("45", expires_in=3_600)
+    set_rule()
+
+    assert services.refill_if_low([book.pk]) == 1
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,12 @@ class AutoRefill(models.Model):
         null=True, blank=True, help_text="Not before this, after a failure."
     )
     switched_off_at = models.DateTimeField(null=True, blank=True)
+    set_after = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When the customer's last subscription had ended as this was set; a later end "
+        "switches it off.",
+    )
 
     class Meta:
         verbose_name = "auto-refill"

@@ -17,14 +17,16 @@ from django.db.models import QuerySet
 from aforo import bulk, money, payable
 from aforo.errors import FieldError, Invalid, NotFound
 from aforo.ids import new_id
+from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from ledger import services as ledger
 from ledger.models import Book
 from pricing import services as pricing
-from wallets import hooks, reads
+from wallets import holds, hooks, reads
 from wallets.gateway import SANDBOX, gateway_of
-from wallets.models import AutoRefill, Channel, TopUp, TopUpStatus
+from wallets.models import AutoRefill, Channel, SpendState, TopUp, TopUpStatus
 from wallets.services import holders, purchases
+from wallets.services.reservations import release_due
 
 # On a test clock time jumps from due instant to due instant; two refills of one wallet are at
 # least so far apart there, as they are where the sweep finds them.
@@ -71,6 +73,7 @@ def set_auto_refill(
                 "failures": 0,
                 "next_attempt_at": None,
                 "switched_off_at": None if enabled else now_for(book),
+                "set_after": hooks.service_ended_at(book, currency),
             },
         )
         hooks.credits_fell([book.pk])
@@ -138,6 +141,9 @@ def refill_if_low(book_ids: Collection[int]) -> int:
         if rule.wallet.renews_at is not None and rule.wallet.renews_at <= now:
             # The credits of the next cycle come before a card is charged.
             hooks.renew(rule.book_id)
+        if _is_low(rule, now) and _is_over(rule):
+            switch_off(rule_id=rule.pk)
+            continue
         if _due_at(rule, now) != now:
             continue
         bought = _begin(rule)
@@ -148,11 +154,14 @@ def refill_if_low(book_ids: Collection[int]) -> int:
 
 
 def _begin(rule: AutoRefill) -> TopUp | None:
-    """Commit a waiting top-up, unless another call was faster; judged again under the lock."""
+    """Commit a waiting top-up, unless another call was faster; judged again under the lock, once
+    the holds that are due have ended.
+    """
     with transaction.atomic():
         book = ledger.lock_book(book_id=rule.book_id)
-        current = _rules([book.pk]).filter(pk=rule.pk).first()
         now = now_for(book)
+        release_due(book=book, until=now)
+        current = _rules([book.pk]).filter(pk=rule.pk).first()
         if current is None or _due_at(current, now) != now:
             return None
         currency = current.wallet.currency
@@ -176,22 +185,66 @@ def _begin(rule: AutoRefill) -> TopUp | None:
 def _amount(rule: AutoRefill, owed: Decimal, terms: pricing.TopUpTerms) -> Decimal:
     """Return what the rule says, or all that is owed if this is more and may be bought at once,
     as an amount that can be paid.
+
+    Who is paused or has left buys no more than what is owed, but the smallest top-up.
     """
     currency = rule.wallet.currency
     shortfall = -money.floor_amount(-owed, currency)
     if terms.maximum is not None:
         shortfall = min(shortfall, money.floor_amount(terms.maximum, currency))
-    return max(rule.amount, shortfall)
+    least = (terms.minimum or ZERO) if _is_idle(rule) else rule.amount
+    return max(least, shortfall)
+
+
+def _has_left(rule: AutoRefill) -> bool:
+    """Return whether the customer's last subscription has ended since this was set."""
+    ended_at = hooks.service_ended_at(rule.book, rule.wallet.currency)
+    return ended_at is not None and ended_at != rule.set_after
+
+
+def _is_idle(rule: AutoRefill) -> bool:
+    return rule.wallet.spend_state == SpendState.PAUSED or _has_left(rule)
+
+
+def _is_over(rule: AutoRefill) -> bool:
+    """Return whether a rule has nothing to do any more: service has ended, and nothing is owed."""
+    return _has_left(rule) and hooks.owed(rule.book, rule.wallet.currency) == 0
+
+
+def _may_charge(rule: AutoRefill) -> bool:
+    """Return whether a payment may be taken: from who is paused, suspended or has left only for
+    what is owed.
+    """
+    if rule.wallet.spend_state == SpendState.ACTIVE and not _has_left(rule):
+        return True
+    return hooks.owed(rule.book, rule.wallet.currency) > 0
+
+
+def _is_low(rule: AutoRefill, now: datetime) -> bool:
+    """Return whether what can be spent has come down to the threshold; a hold ends at its moment,
+    whether or not that is on record.
+    """
+    lots = [
+        lot
+        for lot in reads.open_lots([rule.book_id]).filter(wallet=rule.wallet)
+        if reads.is_alive(lot, now)
+    ]
+    due = holds.due_by_lot(book=rule.book, lots=lots, moment=now)
+    for lot in lots:
+        lot.held -= due.get(lot.id, ZERO)
+    return sum((lot.available for lot in lots), ZERO) <= rule.threshold
 
 
 def _due_at(rule: AutoRefill, now: datetime) -> datetime | None:
-    """Give when a rule may fill its wallet: `now`, later for a back-off or a cap, or not as it is.
+    """Return when a rule may fill its wallet: `now`, later for a back-off or a cap, or not as it
+    is.
 
-    Not while the wallet is above the threshold, nor while a payment is in flight.
+    Not while the wallet is above the threshold, nor while a payment is in flight, nor for who is
+    paused, suspended or has left and owes nothing.
     """
     if TopUp.objects.filter(auto_refill=rule, status=TopUpStatus.PENDING).exists():
         return None
-    if reads.available(wallet=rule.wallet, moment=now) > rule.threshold:
+    if not _is_low(rule, now) or not _may_charge(rule):
         return None
     moment = max(now, rule.next_attempt_at or now)
     if _is_full(rule, moment.replace(day=1), moment, rule.max_per_month):

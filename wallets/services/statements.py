@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -18,8 +18,6 @@ from wallets.models import (
     Dispute,
     Movement,
     MovementKind,
-    Reservation,
-    ReservationStatus,
     UnitWallet,
     Wallet,
 )
@@ -95,7 +93,7 @@ def _shown(
 ) -> dict[str, object]:
     wallets = Wallet.objects.filter(book=book).order_by("pk")
     unit_wallets = UnitWallet.objects.filter(book=book).select_related("metric").order_by("pk")
-    timed_out = _timed_out(book, lots, moment)
+    timed_out = holds.due_by_lot(book=book, lots=lots, moment=moment)
     for lot in lots:
         lot.held -= timed_out.get(lot.id, ZERO)
     return {
@@ -122,16 +120,6 @@ def _shown(
             reads.describe_lot(lot) for lot in lots if lot.held > 0 or reads.is_alive(lot, moment)
         ],
     }
-
-
-def _timed_out(book: Book, lots: Iterable[CreditLot], moment: datetime) -> dict[UUID, Decimal]:
-    """Find what only the record still holds; asked only where something is held."""
-    if not any(lot.held > 0 for lot in lots):
-        return {}
-    due = Reservation.objects.filter(
-        book=book, status=ReservationStatus.HELD, expires_at__lte=moment
-    ).prefetch_related("holds")
-    return holds.timed_out(list(due), moment)
 
 
 # From what there is now back to the page: the first page of a long history reads little of it. The
