@@ -30,8 +30,9 @@ class SettlementKind(models.TextChoices):
 class Settlement(models.Model):
     """One cycle of one subscription: sealed, then settled exactly once.
 
-    A plan with fees in advance has an OPENING before its first cycle's, and after a renewal that
-    credits did not cover in time; each bills the fees of the cycle that it begins (DECISIONS 28).
+    A plan with fees in advance has an OPENING before its first cycle's, where a cycle began before
+    the last was settled, and after a renewal that credits did not cover in time; each bills the
+    fees of the cycle that it begins.
     A cycle that a pause or a cancellation cuts short ends at that instant and takes the usage of
     this very instant that had come by then: `counted_until` is a microsecond later, and whatever
     comes from then on counts later. No two cycles that charge a metric count the same usage.

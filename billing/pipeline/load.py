@@ -250,10 +250,14 @@ def _taken_before(
     of_period = Q(kind=SettlementKind.CYCLE, period_number=number - ahead)
     if ahead:
         of_period |= Q(kind=SettlementKind.OPENING, period_number=number)
+    earlier = Q(cycle__lt=settlement.cycle)
+    earlier |= Q(cycle=settlement.cycle, starts_at__lt=settlement.starts_at)
+    if settlement.kind == SettlementKind.CYCLE:
+        # The next cycle may have begun, and been billed its fees, before this one is settled.
+        earlier |= Q(cycle=settlement.cycle + 1, kind=SettlementKind.OPENING)
     before = Settlement.objects.filter(
         of_period,
-        Q(cycle__lt=settlement.cycle)
-        | Q(cycle=settlement.cycle, starts_at__lt=settlement.starts_at),
+        earlier,
         subscription=subscription.pk,
         status=SettlementStatus.SETTLED,
     )

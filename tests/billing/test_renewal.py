@@ -14,8 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from billing.models import Invoice, Settlement, Subscription, UsageEvent
-from billing.services import due, endings, ingest, proof, renewal, settlement
+from billing.services import due, endings, ingest, proof, renewal, settlement, subscriptions
 from ledger.models import Book
+from pricing import services as pricing
 from tests import factories
 from tests.billing.test_burning import at_work
 from tests.factories import FEBRUARY, MARCH, START, advance
@@ -510,3 +511,37 @@ def test_a_change_after_the_end_is_of_the_next_cycle(
     assert list(done) == [(0, "SETTLED", START), (1, "SETTLED", FEBRUARY)]
     assert Settlement.objects.get(cycle=0).totals["total"] == "10"
     assert proof.verify().ok
+
+
+@pytest.mark.parametrize("grace", [0, 24])
+def test_a_trial_is_followed_by_the_first_paid_cycle_at_its_very_end(
+    api: APIClient, grace: int
+) -> None:
+    book = subscribed("HYBRID", grace, trial_days=14)
+    at_work(book, START + timedelta(days=14))
+
+    assert ask(api, "debit").json()["balance"]["available"] == "40"
+
+    current = Subscription.objects.get()
+    assert (current.status, current.cycle) == ("ACTIVE", 1)
+
+
+@pytest.mark.parametrize("grace", [0, 24])
+def test_a_fixed_coupon_is_taken_once_a_period_on_however_many_documents(grace: int) -> None:
+    """30.00 ahead and 10.00 of usage, 10.00 off: 20.00 at the start, 30.00 when January is over."""
+    pricing.create_coupon(
+        livemode=False, code="TEN", type="FIXED", value=D(10), currency="USD", duration="FOREVER"
+    )
+    factories.offering(
+        charges=[FEE_30, *factories.TOKENS_AT_2_MILLS], wording={"grace_hours": grace}
+    )
+    book = factories.clocked_customer()
+    subscriptions.subscribe(
+        livemode=False, customer_id="cust_1", offering="tokens_monthly", coupon="TEN"
+    )
+    meter(5_000, START)
+
+    advance(book, FEBRUARY + 24 * HOUR)
+
+    due_amounts = sorted(invoice.amount_due for invoice in Invoice.objects.all())
+    assert due_amounts == ([10, 20, 20] if grace else [20, 30])

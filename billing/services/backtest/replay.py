@@ -57,7 +57,9 @@ def replay(
         .order_by("position", "pk")
     )
     found = found_by(settlements)
-    opened = {s.subscription_id for s in settlements if s.kind == SettlementKind.OPENING}
+    openings = [s for s in settlements if s.kind == SettlementKind.OPENING]
+    opened = {s.subscription_id for s in openings}
+    billed_apart = {(s.subscription_id, s.cycle - 1) for s in openings}
     by_book: dict[int, Credits] = {}
     priced = []
     for settlement in settlements:
@@ -67,7 +69,12 @@ def replay(
         is_opened = settlement.subscription_id in opened
         priced.append(
             _replay_one(
-                version, settlement, book, found.get(settlement.pk, ()), is_opened=is_opened
+                version,
+                settlement,
+                book,
+                found.get(settlement.pk, ()),
+                is_opened=is_opened,
+                bills_ahead=(settlement.subscription_id, settlement.cycle) not in billed_apart,
             )
         )
     return priced
@@ -80,6 +87,7 @@ def _replay_one(
     found: Sequence[Found],
     *,
     is_opened: bool,
+    bills_ahead: bool,
 ) -> Priced:
     really = _figures(settlement.stages, settlement.totals)
     paid = _total(really)
@@ -90,7 +98,7 @@ def _replay_one(
             runs = [_open(pictured, mine, found)]
         else:
             runs = [] if is_opened else _first_fees(pictured, mine, found)
-            runs.append(_settle(pictured, mine, found))
+            runs.append(_settle(pictured, mine, found, bills_ahead=bills_ahead))
     except (DomainError, InvariantBroken) as error:
         return Priced(settlement, paid, None, {"paid": really}, str(error)[:500])
     asked = [_figures(showing.stages(run), showing.totals(run)) for run in runs]
@@ -146,8 +154,12 @@ def _open(
     return run
 
 
-def _settle(cycle: Settlement, mine: Credits, found: Sequence[Found]) -> Draft:
-    """Settle a cycle: credits that lapse within it pay for the usage of their lifetime first."""
+def _settle(
+    cycle: Settlement, mine: Credits, found: Sequence[Found], *, bills_ahead: bool
+) -> Draft:
+    """Settle a cycle: credits that lapse within it pay for the usage of their lifetime first. The
+    fees of the next one are left out where an opening of its own bills them.
+    """
     subscription = cycle.subscription
     offered = mine.offer(cycle, found)
     came = mine.rolled_in.get(subscription.pk)
@@ -162,7 +174,8 @@ def _settle(cycle: Settlement, mine: Credits, found: Sequence[Found]) -> Draft:
     kept: dict[UUID, Decimal] = {}
     for moment in _lapses(offered):
         kept |= _burned_by(moment, cycle, draft, offered, kept)
-    ahead = advance.charged_ahead(load.charge_terms(pricing.charges_of(subscription.version)))
+    charges = load.charge_terms(pricing.charges_of(subscription.version)) if bills_ahead else ()
+    ahead = advance.charged_ahead(charges)
     alive = _ids(each for each in offered if each.is_alive)
     run = pipeline.run(advance.of_cycle(_with(draft, offered, alive, kept), ahead))
     mine.take(run, found)
