@@ -2,14 +2,12 @@
 
 from django.urls import path
 
-from wallets.api import debits, grants, movements, reservations, top_ups
+from wallets.api import debits, grants, movements, top_ups
 
 urlpatterns = [
     path("wallets/debit", debits.DebitView.as_view()),
     path("wallets/debits/batch", debits.DebitBatchView.as_view()),
     path("wallets/debits/<uuid:debit_id>/reverse", debits.ReverseView.as_view()),
-    path("wallets/reservations", reservations.ReservationsView.as_view()),
-    path("wallets/reservations/<uuid:reservation_id>", reservations.ReservationView.as_view()),
     path("wallets/grants", grants.GrantView.as_view()),
     path("wallets/top-ups", top_ups.TopUpsView.as_view()),
     path("wallets/top-ups/<uuid:top_up_id>", top_ups.TopUpView.as_view()),

@@ -182,11 +182,14 @@ class CycleBurnAdmin(ReadOnlyAdmin):
 
 @admin.register(UsageReservation)
 class UsageReservationAdmin(ReadOnlyAdmin):
-    list_display = ["book", "metric", "quantity", "captured", "status", "created_at", "expires_at"]
-    list_filter = ["status", "book__livemode", "created_at"]
-    list_select_related = ["book", "metric"]
-    search_fields = ["book__key", "=id"]
-    ordering = ["-id"]
+    list_display = [
+        "reservation__book", "metric", "quantity", "captured", "reservation__status",
+        "reservation__created_at", "reservation__expires_at",
+    ]  # fmt: skip
+    list_filter = ["reservation__status", "reservation__book__livemode", "reservation__created_at"]
+    list_select_related = ["reservation__book", "metric"]
+    search_fields = ["reservation__book__key", "=reservation__id"]
+    ordering = ["-reservation"]
     show_full_result_count = False
 
 

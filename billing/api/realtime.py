@@ -17,7 +17,6 @@ from aforo.api.views import ApiView
 from billing.services import realtime, usage_reservations
 from billing.services.events import BadEvent, kept
 from wallets import engine
-from wallets.api import reservations
 from wallets.api.shapes import AllocationAnswer, BalanceAnswer, CustomerIdField, reply
 from wallets.models import ReservationStatus
 
@@ -137,23 +136,3 @@ class UsageReserveView(ApiView):
                 livemode=self.livemode, ask=_ask(body, key), expires_in=body["expires_in"]
             )
         )
-
-
-class CaptureView(reservations.CaptureView):
-    """Captures what the wallets hold, and usage, which has to be priced."""
-
-    def take(self, ask: engine.CaptureRequest) -> engine.Result:
-        """Price reserved usage; leave the rest to the engine."""
-        if usage_reservations.is_usage(livemode=self.livemode, reservation_id=ask.reservation):
-            return usage_reservations.capture_usage(livemode=self.livemode, request=ask)
-        return super().take(ask)
-
-
-class VoidView(reservations.VoidView):
-    """Releases what the wallets hold, for usage too."""
-
-    def take(self, ask: engine.VoidRequest) -> engine.Result:
-        """Release reserved usage; leave the rest to the engine."""
-        if usage_reservations.is_usage(livemode=self.livemode, reservation_id=ask.reservation):
-            return usage_reservations.void_usage(livemode=self.livemode, request=ask)
-        return super().take(ask)

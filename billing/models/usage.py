@@ -16,7 +16,8 @@ class UsageEvent(models.Model):
 
     `counted_at` is the instant at which it counts toward a cycle: `occurred_at`, or for usage that
     arrived after its cycle was sealed, the first instant of the cycle open then. It is set once,
-    under the book's lock, so each event belongs to exactly one cycle.
+    under the book's lock, so each event belongs to exactly one cycle. Reserved usage that is
+    captured while no cycle runs is sold by itself: it counts toward none.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -34,7 +35,9 @@ class UsageEvent(models.Model):
     key = models.CharField(max_length=255)
     quantity = models.DecimalField(max_digits=20, decimal_places=6)
     occurred_at = models.DateTimeField()
-    counted_at = models.DateTimeField()
+    counted_at = models.DateTimeField(
+        null=True, help_text="None for usage that was sold by itself, outside every cycle."
+    )
     received_at = models.DateTimeField()
     properties = models.JSONField(default=dict)
     behind = models.BigIntegerField(
@@ -65,7 +68,7 @@ class UsageEvent(models.Model):
     @property
     def is_late(self) -> bool:
         """Tell whether it arrived after its cycle was sealed."""
-        return self.counted_at > self.occurred_at
+        return self.counted_at is not None and self.counted_at > self.occurred_at
 
 
 class UsageTally(models.Model):

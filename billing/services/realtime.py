@@ -190,6 +190,7 @@ def charge(
     now = now_for(book)
     event = _record(book, subscription, metric, ask, event_key, now)
     _check_cap(subscription, metric)
+    assert event.counted_at is not None, "it counts toward the cycle that runs"
     after = _price(book, subscription, max(now, event.counted_at), also_pays)
     _check_covered(book, before, after, promised)
     journal = Journal()
@@ -265,22 +266,47 @@ def _record(
     # At an instant that stands still, the cycle that was cut short at it has what came before.
     counted_at = max(occurred_at, subscription.counted_from)
     mark = tallies.marks(book_ids=[book.pk]).get((book.pk, metric.pk))
-    event = UsageEvent(
-        book=book,
-        metric=metric,
-        key=event_key,
-        quantity=ask.quantity,
-        occurred_at=occurred_at,
-        counted_at=counted_at,
-        received_at=now,
-        properties=dict(ask.properties),
-        behind=tallies.behind(mark, counted_at),
+    return _write(
+        UsageEvent(
+            book=book,
+            metric=metric,
+            key=event_key,
+            quantity=ask.quantity,
+            occurred_at=occurred_at,
+            counted_at=counted_at,
+            received_at=now,
+            properties=dict(ask.properties),
+            behind=tallies.behind(mark, counted_at),
+        )
     )
+
+
+def record_sold(*, book: Book, metric: Metric, ask: Ask, event_key: str) -> UsageEvent:
+    """Write the event of usage that is sold by itself: no cycle counts it. The book must be locked.
+
+    Raises: KeyMetered.
+    """
+    now = now_for(book)
+    return _write(
+        UsageEvent(
+            book=book,
+            metric=metric,
+            key=event_key,
+            quantity=ask.quantity,
+            occurred_at=now,
+            counted_at=None,
+            received_at=now,
+            properties=dict(ask.properties),
+        )
+    )
+
+
+def _write(event: UsageEvent) -> UsageEvent:
     try:
         with transaction.atomic():
             event.save(force_insert=True)
     except IntegrityError as error:
-        detail = f"The key {event_key} was used by a metered event."
+        detail = f"The key {event.key} was used by a metered event."
         raise KeyMetered([FieldError("/idempotency_key", "key_reused", detail)]) from error
     return event
 
@@ -347,7 +373,7 @@ def describe(book: Book, metric: Metric, charged: Charged) -> dict[str, object]:
         "amount": charged.amount,
         "currency": currency,
         "allocations": [
-            {**allocated(change.lot, change.quantity), **_unit_of(change.lot)}
+            {**allocated(change.lot, change.quantity), **unit_of(change.lot)}
             for change in charged.changes
         ],
         "overage": charged.overage,
@@ -359,7 +385,8 @@ def describe(book: Book, metric: Metric, charged: Charged) -> dict[str, object]:
     }
 
 
-def _unit_of(lot: CreditLot) -> dict[str, str]:
+def unit_of(lot: CreditLot) -> dict[str, str]:
+    """Name the currency or the metric of a lot."""
     if lot.unit_wallet is None:
         return {"currency": lot.currency}
     return {"metric": lot.unit_wallet.metric.code}

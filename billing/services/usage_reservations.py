@@ -1,20 +1,24 @@
-"""Usage reserved before it is served: held at the marginal price, captured with what it came to."""
+"""Usage reserved before it is served: held at the marginal price of that moment.
+
+A usage reservation is one object with one id, that of the wallets' reservation which holds its
+credits. It is captured by `usage_captures`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Collection
+from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from aforo import money
 from aforo.errors import FieldError, Invalid
-from aforo.ids import new_id
 from aforo.sandbox.services import now_for
 from billing.models import Subscription, UsageReservation
-from billing.services import realtime, renewal, tallying
+from billing.services import arrears, realtime, renewal, tallying
 from billing.services.realtime import Ask, Charged
 from ledger.models import Book
 from pricing.models import Metric
@@ -22,13 +26,12 @@ from wallets import reads
 from wallets import services as wallets
 from wallets.answers import Answer, allocated
 from wallets.engine import (
-    CaptureRequest,
     ReservationClosed,
     ReservationExpired,
     UnknownReservation,
     VoidRequest,
 )
-from wallets.models import CreditLot, Hold, Reservation, ReservationStatus
+from wallets.models import CreditLot, Hold, Reservation, ReservationKind, ReservationStatus
 from wallets.services import keyed
 
 ZERO = Decimal(0)
@@ -50,21 +53,26 @@ def reserve_usage(*, livemode: bool, ask: Ask, expires_in: int) -> Answer:
         subscription = realtime.subscription_for(book, metric)
         realtime.check_open(subscription)
         now = now_for(book)
-        wallets.release_due(book=book, until=now)
-        reservation = UsageReservation(
-            id=new_id(),
+        charged = _what_it_would_cost(book, subscription, metric, ask)
+        fresh = lots_of([change.lot.id for change in charged.changes])
+        reservation = wallets.hold(
             book=book,
+            wallet=wallets.money_wallet(book=book, currency=subscription.version.plan.currency),
+            parts=[(fresh[change.lot.id], change.quantity) for change in charged.changes],
+            overage=charged.overage,
+            now=now,
+            expires_at=now + timedelta(seconds=expires_in),
+            operation_id=operation_id,
+            document={"key": ask.key},
+        )
+        made = UsageReservation.objects.create(
+            reservation=reservation,
             subscription=subscription,
             metric=metric,
             quantity=ask.quantity,
             properties=dict(ask.properties),
-            created_at=now,
-            expires_at=now + timedelta(seconds=expires_in),
         )
-        charged = _what_it_would_cost(book, subscription, metric, ask)
-        reservation.save(force_insert=True)
-        reservation.holds.set(_hold(book, reservation, charged, ask.key))
-        return _reserved(book, reservation, charged)
+        return _reserved(book, made)
 
     tallying.keep_up(livemode=livemode, customer_id=ask.customer_id)
     return renewal.first(
@@ -98,134 +106,64 @@ def _what_it_would_cost(
     return charged
 
 
-def _hold(
-    book: Book, reservation: UsageReservation, charged: Charged, key: str
-) -> list[Reservation]:
-    """Hold, wallet by wallet, what the usage would burn of each lot."""
-    fresh = _fresh([change.lot.id for change in charged.changes])
-    parts = [(fresh[change.lot.id], change.quantity) for change in charged.changes]
-    return _hold_parts(book, reservation, parts, reservation.created_at, key)
-
-
-def _fresh(lots: Collection[UUID]) -> dict[UUID, CreditLot]:
+def lots_of(lots: Collection[UUID]) -> dict[UUID, CreditLot]:
     return CreditLot.objects.select_related("wallet", "unit_wallet__metric").in_bulk(lots)
 
 
-def _hold_parts(
-    book: Book,
-    reservation: UsageReservation,
-    held: Iterable[tuple[CreditLot, Decimal]],
-    now: datetime,
-    key: str,
-) -> list[Reservation]:
-    by_wallet: dict[tuple[int | None, int | None], list[tuple[CreditLot, Decimal]]] = {}
-    for lot, quantity in held:
-        by_wallet.setdefault((lot.wallet_id, lot.unit_wallet_id), []).append((lot, quantity))
-    made = []
-    for parts in by_wallet.values():
-        wallet = parts[0][0].wallet or parts[0][0].unit_wallet
-        assert wallet is not None, "a lot has one wallet"
-        made.append(
-            wallets.hold(
-                book=book,
-                wallet=wallet,
-                parts=parts,
-                quantity=sum((part for _, part in parts), ZERO),
-                now=now,
-                expires_at=reservation.expires_at,
-                document={"key": key, "usage_reservation": str(reservation.pk)},
-            )
-        )
-    return made
-
-
-def _reserved(book: Book, reservation: UsageReservation, charged: Charged) -> dict[str, object]:
-    currency = charged.subscription.version.plan.currency
-    wallet = wallets.money_wallet(book=book, currency=currency)
-    holds = [hold for made in reservation.holds.all() for hold in made.holds.select_related("lot")]
+def _reserved(book: Book, made: UsageReservation) -> dict[str, object]:
+    reservation = made.reservation
+    wallet = reservation.wallet
+    assert wallet is not None, "usage is reserved on a money wallet"
+    holds = list(reservation.holds.select_related("lot").order_by("position"))
     return {
         "id": reservation.pk,
         "customer_id": book.key,
-        "metric": reservation.metric.code,
-        "quantity": reservation.quantity,
+        "metric": made.metric.code,
+        "quantity": made.quantity,
         "status": reservation.status,
-        "amount": charged.amount,
-        "currency": currency,
-        "held": sum((h.quantity for h in holds if h.lot.wallet_id is not None), ZERO),
+        "amount": reservation.quantity,
+        "currency": wallet.currency,
+        "held": reservation.held,
         "held_units": sum((h.quantity for h in holds if h.lot.wallet_id is None), ZERO),
         "allocations": [allocated(hold.lot, hold.quantity) for hold in holds],
-        "overage_expected": charged.overage,
+        "overage_expected": reservation.promised,
         "balance": reads.balance_of(wallet, reservation.created_at),
         "expires_at": reservation.expires_at,
         "occurred_at": reservation.created_at,
     }
 
 
-def is_usage(*, livemode: bool, reservation_id: UUID) -> bool:
-    """Tell a reservation of usage from one of the wallets."""
-    return UsageReservation.objects.filter(pk=reservation_id, book__livemode=livemode).exists()
+def reservations(*, livemode: bool) -> QuerySet[Reservation]:
+    """Return a mode's reservations of usage, ready to be described."""
+    found = wallets.reservations(livemode=livemode).filter(kind=ReservationKind.USAGE)
+    return found.select_related("usage__metric", "book__test_clock", "wallet")
 
 
-@money.exact
-def capture_usage(*, livemode: bool, request: CaptureRequest) -> Answer:
-    """Release what is held and charge the real quantity, in one transaction.
+def get(*, livemode: bool, reservation_id: UUID) -> Reservation:
+    """Find a reservation of usage.
 
-    Held lots pay even where their time is over. What is not used is released, or held on unless
-    the capture is `final`.
-    Raises: UnknownReservation, ReservationExpired, ReservationClosed; Invalid
-    (`exceeds_reservation` unless `allow_more`); NotCovered.
+    Raises: UnknownReservation.
     """
-    found = _find(livemode, request.reservation)
+    found = reservations(livemode=livemode).filter(pk=reservation_id).first()
+    if found is None:
+        raise UnknownReservation(f"There is no reservation {reservation_id} of usage.")
+    return found
 
-    def make(book: Book, operation_id: UUID) -> dict[str, object]:
-        reservation = _open(found.pk, now_for(book))
-        quantity = _captured(request, reservation)
-        metric, now = reservation.metric, now_for(book)
-        subscription = realtime.subscription_for(book, metric)
-        held = _held(reservation)
-        # What was metered may not take the credits that are held for this.
-        before = realtime.caught_up(book=book, subscription=subscription)
-        freed = _let_go(book, reservation, ReservationStatus.CAPTURED, now)
-        if quantity > reservation.quantity - reservation.captured:
-            realtime.check_open(subscription)
-        charged = realtime.charge(
-            book=book,
-            subscription=subscription,
-            metric=metric,
-            ask=Ask(book.key, metric.code, quantity, request.key, None, reservation.properties),
-            event_key=f"capture:{operation_id}",
-            document={"key": request.key, "usage_reservation": str(reservation.pk)},
-            before=before,
-            also_pays=lambda lot: lot.id in held,
-        )
-        reservation.captured += quantity
-        kept = [] if request.final else _kept(held, charged)
-        if not request.final:
-            reservation.status, reservation.ended_at = ReservationStatus.HELD, None
-            reservation.holds.add(*_hold_parts(book, reservation, kept, now, request.key))
-        reservation.save(update_fields=["captured", "status", "ended_at"])
-        wallets.lapse_returned(freed.returned)
-        return {
-            "id": operation_id,
-            **realtime.describe(book, metric, charged),
-            "reservation": reservation.pk,
-            "status": reservation.status,
-            "captured": reservation.captured,
-            "held": sum((part for lot, part in kept if lot.wallet_id is not None), ZERO),
-            "held_units": sum((part for lot, part in kept if lot.wallet_id is None), ZERO),
-        }
 
-    tallying.keep_up_book(book_id=found.book_id)
-    return renewal.first(
-        lambda: keyed.once_in_book(
-            book_id=found.book_id,
-            key=request.key,
-            endpoint=request.endpoint,
-            content=request.content,
-            make=make,
-            status=200,
-        )
-    )
+def describe(reservation: Reservation) -> dict[str, object]:
+    """Show a reservation as it is now, with the usage that it is for."""
+    shown = wallets.describe_reservation(reservation) | {"kind": reservation.kind}
+    if reservation.kind != ReservationKind.USAGE:
+        return shown
+    made = reservation.usage
+    facts = {"metric": made.metric.code, "quantity": made.quantity, "captured": made.captured}
+    return shown | facts | {"properties": made.properties}
+
+
+def is_usage(*, livemode: bool, reservation_id: UUID) -> bool:
+    """Return whether a reservation is of usage, not of credits."""
+    found = UsageReservation.objects.filter(pk=reservation_id, reservation__book__livemode=livemode)
+    return found.exists()
 
 
 def void_usage(*, livemode: bool, request: VoidRequest) -> Answer:
@@ -233,25 +171,31 @@ def void_usage(*, livemode: bool, request: VoidRequest) -> Answer:
 
     Raises: UnknownReservation, ReservationExpired, ReservationClosed.
     """
-    found = _find(livemode, request.reservation)
+    found = find(livemode, request.reservation)
 
     def make(book: Book, operation_id: UUID) -> dict[str, object]:
-        now = now_for(book)
-        reservation = _open(found.pk, now)
-        freed = _let_go(book, reservation, ReservationStatus.VOIDED, now)
-        wallets.lapse_returned(freed.returned)
+        made = read_open(found.pk, book)
+        reservation = made.reservation
+        wallet = reservation.wallet
+        assert wallet is not None, "usage is reserved on a money wallet"
+        freed = release(book, reservation, ReservationStatus.VOIDED)
+        pay_what_is_owed(book)
         return {
             "id": reservation.pk,
             "customer_id": book.key,
-            "metric": reservation.metric.code,
-            "quantity": reservation.quantity,
+            "metric": made.metric.code,
+            "quantity": made.quantity,
             "status": reservation.status,
-            "released": freed.quantity,
-            "occurred_at": now,
+            "captured": made.captured,
+            "released": freed.money,
+            "released_units": freed.units,
+            "held": ZERO,
+            "balance": reads.balance_of(wallet, now_for(book)),
+            "occurred_at": now_for(book),
         }
 
     return keyed.once_in_book(
-        book_id=found.book_id,
+        book_id=found.reservation.book_id,
         key=request.key,
         endpoint=request.endpoint,
         content=request.content,
@@ -260,81 +204,47 @@ def void_usage(*, livemode: bool, request: VoidRequest) -> Answer:
     )
 
 
-def _find(livemode: bool, reservation_id: UUID) -> UsageReservation:  # noqa: FBT001
-    found = UsageReservation.objects.filter(pk=reservation_id, book__livemode=livemode).first()
-    if found is None:
+def release(book: Book, reservation: Reservation, status: ReservationStatus) -> wallets.LetGo:
+    now = now_for(book)
+    freed = wallets.let_go(book=book, reservation=reservation, status=status, now=now)
+    wallets.lapse_returned(freed.returned)
+    return freed
+
+
+def pay_what_is_owed(book: Book) -> None:
+    if arrears.waiting([book.pk]):
+        arrears.pay_arrears(book)
+
+
+def find(livemode: bool, reservation_id: UUID) -> UsageReservation:  # noqa: FBT001
+    found = UsageReservation.objects.filter(pk=reservation_id, reservation__book__livemode=livemode)
+    made = found.select_related("reservation").first()
+    if made is None:
         raise UnknownReservation(f"There is no reservation {reservation_id}.")
-    return found
+    return made
 
 
-def _open(reservation_id: UUID, now: datetime) -> UsageReservation:
+def read_open(reservation_id: UUID, book: Book) -> UsageReservation:
     """Read a reservation under its book's lock; it has to be open.
 
     Raises: ReservationExpired, ReservationClosed.
     """
-    reservation = UsageReservation.objects.select_related("metric").get(pk=reservation_id)
-    if reservation.status != ReservationStatus.HELD:
-        raise ReservationClosed(f"The reservation was {reservation.status.lower()} already.")
-    if reservation.expires_at <= now:
-        raise ReservationExpired("The reservation's time is over; its credits were released.")
-    return reservation
-
-
-def _held(reservation: UsageReservation) -> dict[UUID, Decimal]:
-    """Give what is held of each lot, in the order that was frozen when it was reserved."""
-    holds = Hold.objects.filter(
-        reservation__usage=reservation, reservation__status=ReservationStatus.HELD
-    ).order_by("reservation", "position")
-    return {hold.lot_id: hold.open for hold in holds}
-
-
-def _kept(held: Mapping[UUID, Decimal], charged: Charged) -> list[tuple[CreditLot, Decimal]]:
-    """Say what stays held after a part was captured: as much as was held less what it burned, and
-    nothing that is spent.
-    """
-    burned = {change.lot.id: change.quantity for change in charged.changes}
-    fresh = _fresh({*held, *burned})
-    room = dict.fromkeys((True, False), ZERO)
-    for sign, amounts in ((1, held), (-1, burned)):
-        for lot_id, quantity in amounts.items():
-            room[fresh[lot_id].wallet_id is not None] += sign * quantity
-    kept = []
-    for lot_id, quantity in held.items():
-        lot = fresh[lot_id]
-        is_money = lot.wallet_id is not None
-        part = min(quantity - burned.get(lot_id, ZERO), lot.available, room[is_money])
-        if part > 0:
-            kept.append((lot, part))
-            room[is_money] -= part
-    return kept
-
-
-def _captured(request: CaptureRequest, reservation: UsageReservation) -> Decimal:
-    """Give the real quantity; all that is left where nothing is said.
-
-    Raises: Invalid.
-    """
-    if request.amount is not None:
-        raise Invalid([FieldError("/amount", "invalid", "Usage is captured by quantity.")])
-    left = max(reservation.quantity - reservation.captured, ZERO)
-    quantity = left if request.quantity is None else request.quantity
-    if quantity == 0:
-        raise Invalid([FieldError("", "nothing_left", "Nothing is left to capture; void it.")])
-    if quantity > left and not request.allow_more:
-        detail = f"{money.plain(left)} is left of it; allow_more charges what goes beyond."
-        raise Invalid([FieldError("/quantity", "exceeds_reservation", detail)])
-    return quantity
-
-
-def _let_go(
-    book: Book, reservation: UsageReservation, status: ReservationStatus, now: datetime
-) -> wallets.LetGo:
-    freed = wallets.let_go(
-        book=book,
-        reservations=list(reservation.holds.values_list("pk", flat=True)),
-        status=status,
-        now=now,
+    made = UsageReservation.objects.select_related("metric", "reservation__wallet").get(
+        pk=reservation_id
     )
-    reservation.status, reservation.ended_at = status, now
-    reservation.save(update_fields=["status", "ended_at"])
-    return freed
+    made.reservation.book = book
+    if made.reservation.status == ReservationStatus.EXPIRED:
+        raise ReservationExpired("The reservation's time is over; its credits were released.")
+    if made.reservation.status != ReservationStatus.HELD:
+        status = made.reservation.status.lower()
+        raise ReservationClosed(f"The reservation was {status} already.")
+    return made
+
+
+def held_by(reservation: Reservation) -> dict[UUID, Decimal]:
+    """Return what is held of each lot, in the order that was frozen when it was reserved."""
+    held: dict[UUID, Decimal] = {}
+    for hold in Hold.objects.filter(reservation=reservation.pk).order_by("position"):
+        if hold.open > 0:
+            held[hold.lot_id] = held.get(hold.lot_id, ZERO) + hold.open
+    return held

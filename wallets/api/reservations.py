@@ -12,7 +12,6 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.request import Request
-from rest_framework.response import Response
 
 from aforo.access.models import Scope
 from aforo.api.fields import DecimalField
@@ -58,6 +57,7 @@ class ReservationRow(MeasuredAnswer):
     strategy = serializers.CharField()
     status = serializers.ChoiceField(choices=ReservationStatus.choices)
     held = serializers.CharField(help_text="What it holds now.")
+    held_units = serializers.CharField(help_text="What it holds of units now.")
     captured = serializers.CharField()
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()
@@ -99,16 +99,6 @@ class ReservationsView(ApiView, generics.ListAPIView[Reservation]):
         return reply(COMBINER.take(ask, livemode=self.livemode))
 
 
-class ReservationView(ApiView):
-    scope = Scope.WALLETS
-
-    @extend_schema(responses=ReservationRow)
-    def get(self, request: Request, reservation_id: UUID) -> Response:
-        """Show a reservation."""
-        found = services.get_reservation(livemode=self.livemode, reservation_id=reservation_id)
-        return Response(services.describe_reservation(found))
-
-
 class CaptureBody(KeyedBody):
     amount = DecimalField(positive=True, required=False)
     quantity = DecimalField(positive=True, required=False)
@@ -130,7 +120,7 @@ class CaptureView(ApiView):
     def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
         """Burn what is held, all or a part; the rest is released when it is final.
 
-        Reserved usage is captured once, with its real `quantity`.
+        Reserved usage is captured with its real `quantity`, whole or in parts.
         """
         body = self.read(CaptureBody, request)
         key = required_key(request, body.pop("idempotency_key", None))

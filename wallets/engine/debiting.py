@@ -18,7 +18,7 @@ from wallets.engine.batch import Batch
 from wallets.engine.requests import CaptureRequest, DebitRequest
 from wallets.holds import Held
 from wallets.journal import Draft
-from wallets.models import Debit, ReservationStatus, UnitWallet, Wallet
+from wallets.models import Debit, ReservationKind, ReservationStatus, UnitWallet, Wallet
 from wallets.waterfall import Allocated, Allocation
 
 ZERO = Decimal(0)
@@ -30,6 +30,12 @@ class ReservationExpired(Conflict):
 
 class ReservationClosed(Conflict):
     default_code = "reservation_closed"
+
+
+class ReservationOfUsage(Conflict):
+    """It is captured by a quantity of usage, which only the floor above can price."""
+
+    default_code = "reservation_of_usage"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +137,13 @@ def _beyond(account: Account, held: Held, need: Decimal, from_holds: list[Alloca
 
 
 def check_held(held: Held) -> None:
-    """Hold that a reservation is still open.
+    """Check that a reservation is of credits and still open.
 
-    Raises: ReservationExpired, ReservationClosed.
+    Raises: ReservationOfUsage, ReservationExpired, ReservationClosed.
     """
     reservation = held.reservation
+    if reservation.kind == ReservationKind.USAGE:
+        raise ReservationOfUsage("It holds credits for usage: capture or void that.")
     if reservation.status == ReservationStatus.EXPIRED:
         raise ReservationExpired("The reservation's time is over; its credits were released.")
     if reservation.status != ReservationStatus.HELD:

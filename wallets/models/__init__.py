@@ -3,7 +3,7 @@
 from wallets.models.campaigns import CampaignGrant
 from wallets.models.lots import CreditLot, Movement, MovementKind, Source
 from wallets.models.operations import Debit, Operation, Strategy
-from wallets.models.reservations import Hold, Reservation, ReservationStatus
+from wallets.models.reservations import Hold, Reservation, ReservationKind, ReservationStatus
 from wallets.models.top_ups import AutoRefill, Channel, Dispute, TopUp, TopUpStatus
 from wallets.models.wallets import SpendState, UnitWallet, Wallet
 
@@ -19,6 +19,7 @@ __all__ = [
     "MovementKind",
     "Operation",
     "Reservation",
+    "ReservationKind",
     "ReservationStatus",
     "Source",
     "SpendState",

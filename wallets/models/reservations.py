@@ -25,8 +25,17 @@ class ReservationStatus(models.TextChoices):
     EXPIRED = "EXPIRED"
 
 
+class ReservationKind(models.TextChoices):
+    """What is reserved: credits, or usage to come, which the floor above prices and captures."""
+
+    CREDITS = "CREDITS"
+    USAGE = "USAGE"
+
+
 class Reservation(models.Model):
     """`quantity` was asked for, `held` of it is on lots; the rest is overage that is expected.
+
+    One for usage is on lots of its price, in a money wallet, and on lots of units beside.
 
     It ends at `expires_at` by itself, exactly then, whether or not a sweep has run.
     """
@@ -40,7 +49,10 @@ class Reservation(models.Model):
         related_name="reservation",
         db_constraint=False,
     )
-    entry = models.OneToOneField(Entry, on_delete=models.PROTECT, related_name="+")
+    entry = models.OneToOneField(Entry, on_delete=models.PROTECT, null=True, related_name="+")
+    kind = models.CharField(
+        max_length=7, choices=ReservationKind.choices, default=ReservationKind.CREDITS
+    )
     wallet = models.ForeignKey(
         Wallet, on_delete=models.PROTECT, null=True, related_name="reservations", db_index=False
     )
@@ -83,8 +95,14 @@ class Reservation(models.Model):
                 name="wallets_reservation_one_wallet",
             ),
             models.CheckConstraint(
-                condition=Q(quantity__gt=0, held__gte=0, held__lte=F("quantity")),
+                condition=Q(quantity__gte=0, held__gte=0, held__lte=F("quantity"))
+                & (Q(quantity__gt=0) | Q(kind="USAGE")),
                 name="wallets_reservation_held",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="CREDITS", entry__isnull=False)
+                | Q(kind="USAGE", wallet__isnull=False),
+                name="wallets_reservation_kind",
             ),
             models.CheckConstraint(
                 condition=Q(captured__gte=0), name="wallets_reservation_captured"

@@ -25,7 +25,7 @@ from wallets.services.holders import (
     money_wallet,
     unit_wallet,
 )
-from wallets.services.holding import LetGo, hold, let_go
+from wallets.services.holding import LetGo, Sold, after_burns, hold, hold_on, let_go, sell
 from wallets.services.opening import OpeningBalance, bring_over, check_opening, totals
 from wallets.services.refill import (
     active_books,
@@ -70,9 +70,11 @@ __all__ = [
     "OpeningBalance",
     "Payment",
     "PaymentDeclined",
+    "Sold",
     "SpendRules",
     "accrue_breakage",
     "active_books",
+    "after_burns",
     "apply_rules",
     "books_to_ask",
     "books_to_release",
@@ -91,6 +93,7 @@ __all__ = [
     "give",
     "grant",
     "hold",
+    "hold_on",
     "in_status",
     "is_anything_due",
     "issue",
@@ -110,6 +113,7 @@ __all__ = [
     "reverse",
     "roll_over",
     "running_balances",
+    "sell",
     "set_auto_refill",
     "statement",
     "statement_as_of",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import Q, QuerySet, Value
@@ -60,7 +61,7 @@ def reservations(*, livemode: bool) -> QuerySet[Reservation]:
     mine = Reservation.objects.filter(book__livemode=livemode)
     return mine.select_related(
         "book__test_clock", "wallet", "unit_wallet__metric"
-    ).prefetch_related("holds")
+    ).prefetch_related("holds__lot")
 
 
 def in_status(found: QuerySet[Reservation], *, status: str, now: datetime) -> QuerySet[Reservation]:
@@ -85,22 +86,32 @@ def get_reservation(*, livemode: bool, reservation_id: UUID) -> Reservation:
     return found
 
 
+def _held(reservation: Reservation) -> tuple[Decimal, Decimal]:
+    """Sum what a reservation has on record as held: of money, and of units."""
+    of_units = {True: reads.ZERO, False: reads.ZERO}
+    for hold in reservation.holds.all():
+        of_units[hold.lot.wallet_id is None] += hold.open
+    return of_units[False], of_units[True]
+
+
 def describe_reservation(reservation: Reservation) -> dict[str, object]:
     """Show a reservation as it is now: over at its moment, whether or not that is on record."""
     wallet = reservation.wallet or reservation.unit_wallet
     assert wallet is not None, "a reservation is on one wallet"
     status, ended_at = reservation.status, reservation.ended_at
-    held = sum((hold.open for hold in reservation.holds.all()), reads.ZERO)
+    held, held_units = _held(reservation)
     is_due = reservation.expires_at <= now_for(reservation.book)
     if status == ReservationStatus.HELD and is_due:
-        status, ended_at, held = ReservationStatus.EXPIRED, reservation.expires_at, reads.ZERO
+        status, ended_at = ReservationStatus.EXPIRED, reservation.expires_at
+        held = held_units = reads.ZERO
     return {
         "id": reservation.id,
         "customer_id": reservation.book.key,
         **measured(wallet, reservation.quantity),
         "strategy": reservation.strategy,
         "status": status,
-        "held": held,
+        "held": held_units if reservation.unit_wallet_id is not None else held,
+        "held_units": held_units,
         "captured": reservation.captured,
         "created_at": reservation.created_at,
         "expires_at": reservation.expires_at,
