@@ -107,20 +107,23 @@ def aggregate(
     received_by: datetime | None = None,
     occurred: Period | None = None,
     on_time: datetime | None = None,
+    also: Sequence[datetime] = (),
 ) -> MetricUsage:
     """Aggregate the events of a metric that count in [starts_at, ends_at) as the metric says.
 
     With `received_by`, what arrived later is left out, and with `occurred`, what occurred outside;
-    but what counts before `on_time` was there at the instant at which the period ended.
+    but what counts before `on_time` was there at the instant at which the period ended. What counts
+    at one of the instants `also` is added.
     """
     formula = formula_of(metric, received_by=received_by, occurred=occurred, on_time=on_time)
     expression, named = formula.select(metric.aggregation)
     statement = (
         f"SELECT {expression}, count(*) "  # noqa: S608
-        f"FROM ({EVENTS} AND counted_at >= %s AND counted_at < %s) AS event "
-        f"WHERE true{formula.where}"
+        f"FROM ({EVENTS} AND (counted_at >= %s AND counted_at < %s"
+        f"{' OR counted_at = ANY(%s)' if also else ''})) AS event WHERE true{formula.where}"
     )
-    parameters = [*named, book_id, metric.pk, starts_at, ends_at, *formula.parameters]
+    counted: list[Any] = [starts_at, ends_at, *([list(also)] if also else [])]
+    parameters = [*named, book_id, metric.pk, *counted, *formula.parameters]
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         quantity, events = cursor.fetchone()

@@ -13,6 +13,7 @@ from aforo.sandbox.services import now_for
 from billing.models import Subscription, SubscriptionStatus
 from billing.services import (
     cycles,
+    next_cycle,
     prepayment,
     renewal,
     settlement,
@@ -45,9 +46,11 @@ def count_ahead(*, livemode: bool, subscription_id: UUID) -> None:
 
 @transaction.atomic
 def cancel(*, livemode: bool, subscription_id: UUID, at: str) -> Subscription:
-    """End a subscription now, or with its open cycle; what the last cycle owes is settled by time.
+    """End a subscription now, or with its open cycle; what the last cycle owes is settled by time,
+    after the plan's grace for usage that is still on its way.
 
-    Credits of the plan lapse then, bought ones stay. Nothing is paid back.
+    Credits of the plan cannot be spent from then on, bought ones stay. Nothing is paid back. One
+    that is paused ends by a cycle that serves no time, which bills what came late in the pause.
 
     Raises: UnknownSubscription; NotInState (`already_cancelled`, `cycle_not_settled`).
     """
@@ -55,16 +58,17 @@ def cancel(*, livemode: bool, subscription_id: UUID, at: str) -> Subscription:
     if found.status == SubscriptionStatus.CANCELLED:
         raise NotInState("The subscription is cancelled already.", code="already_cancelled")
     book, now = found.customer.book, now_for(found.customer.book)
-    if found.status in {SubscriptionStatus.CREATED, SubscriptionStatus.PAUSED}:
+    if found.status == SubscriptionStatus.CREATED:
         settlement.end(book=book, subscription=found, at=now)
+    elif found.status == SubscriptionStatus.PAUSED:
+        cycles.resume_cycle(subscription=found, now=now)
+        subscriptions.set_status(book=book, subscription=found, status=SubscriptionStatus.ACTIVE)
+        _end_now(found, now)
     elif at == When.PERIOD_END:
         found.cancel_at = found.current_ends_at
         found.save(update_fields=["cancel_at"])
     else:
-        _settle_behind(found, now)
-        found.cancel_at = _cut_short(found, now)
-        found.save(update_fields=["cancel_at", "current_ends_at"])
-        settlement.settle_cycle(subscription=found, now=now, is_locked=True)
+        _end_now(found, now)
     return subscriptions.get_subscription(livemode=livemode, subscription_id=subscription_id)
 
 
@@ -123,6 +127,20 @@ def _locked(livemode: bool, subscription_id: UUID) -> Subscription:  # noqa: FBT
     found.refresh_from_db()
     found.customer.book = book
     return found
+
+
+def _end_now(found: Subscription, now: datetime) -> None:
+    """Cut the open cycle short and settle it, or with a grace let it wait for that: the customer is
+    as without the subscription from now on.
+    """
+    if found.version.grace_hours == 0:
+        _settle_behind(found, now)
+    found.cancel_at = _cut_short(found, now)
+    found.save(update_fields=["cancel_at", "current_ends_at"])
+    if found.version.grace_hours == 0:
+        settlement.settle_cycle(subscription=found, now=now, is_locked=True)
+    else:
+        next_cycle.begin(subscription=found, now=now)
 
 
 def _settle_behind(found: Subscription, now: datetime) -> None:

@@ -18,6 +18,7 @@ from aforo import bulk, money
 from aforo.ids import new_id_text
 from aforo.sandbox.services import now_at
 from billing.models import (
+    SettlementStatus,
     Subscription,
     SubscriptionStatus,
     UnbilledReason,
@@ -168,8 +169,35 @@ class _Cycles:
         )
         return {(book, metric): (start, closed) for book, metric, start, closed in rows}
 
+    @cached_property
+    def _waiting(self) -> dict[tuple[int, int], tuple[datetime, datetime, datetime]]:
+        """Read which cancelled subscriptions still wait for usage of their time, and what of that
+        is sealed.
+        """
+        rows = Subscription.objects.filter(
+            customer__in=self.book_ids,
+            status=SubscriptionStatus.CANCELLED,
+            settlements__status=SettlementStatus.SEALED,
+            settlements__counted_until__gt=F("usage_closed_through"),
+        ).values_list(
+            "customer_id",
+            "version__charges__metrics",
+            "starts_at",
+            "cancelled_at",
+            "usage_closed_through",
+        )
+        return {
+            (book, metric): (start, end, closed)
+            for book, metric, start, end, closed in rows
+            if end is not None
+        }
+
     def counted_at(self, *, book_id: int, metric_id: int, occurred_at: datetime) -> datetime:
-        """Give the instant at which usage counts: later than it occurred when that is sealed."""
+        """Return the instant at which usage counts: later than it occurred when that is sealed."""
+        if (waiting := self._waiting.get((book_id, metric_id))) is not None:
+            starts_at, ends_at, closed = waiting
+            if starts_at <= occurred_at < ends_at:
+                return max(occurred_at, closed)
         start, closed = self._sealed.get((book_id, metric_id), (occurred_at, occurred_at))
         return max(occurred_at, closed) if occurred_at >= start else occurred_at
 

@@ -32,63 +32,73 @@ def read_late(*, settlement: Settlement, received_by: datetime | None = None) ->
     """Add up again the settled cycles for which usage had arrived by a cycle's end, or was received
     by a moment where one is named.
 
-    What is sealed stays as it is, so this takes no lock.
+    Where the plan bills late usage with the next cycle, only what arrived in a pause is asked for:
+    no cycle was open to bill it. What is sealed stays as it is, so this takes no lock.
     """
-    if settlement.cycle == 0 or settlement.subscription.version.late_usage != Policy.RERATE:
+    if settlement.cycle == 0:
         return []
-    settled = list(
-        Settlement.objects.filter(
-            subscription=settlement.subscription,
-            kind=SettlementKind.CYCLE,
-            status=SettlementStatus.SETTLED,
-            ends_at__gte=settlement.starts_at - LIMIT,
-            cycle__lt=settlement.cycle,
-        )
-        .select_related(
-            "subscription__customer__book", "subscription__version__plan", "subscription__offering"
-        )
-        .order_by("cycle")
+    before = Settlement.objects.filter(
+        subscription=settlement.subscription,
+        kind=SettlementKind.CYCLE,
+        status=SettlementStatus.SETTLED,
+        cycle__lt=settlement.cycle,
+    ).select_related(
+        "subscription__customer__book", "subscription__version__plan", "subscription__offering"
     )
-    occurred = _late_usage(settlement, settled)
+    last = before.order_by("cycle").last()
+    if last is None:
+        return []
+    # What came before the last of them began has been taken since.
+    settled = list(before.filter(ends_at__gte=last.starts_at - LIMIT).order_by("cycle"))
+    openings = _openings(settlement, settled)
+    occurred = _late_usage(settlement, openings)
     return [
         Late(
             cycle,
-            _usage(cycle, cycle.counted_until),
-            _usage(cycle, settlement.counted_until, received_by),
+            _usage(cycle, (), received_by),
+            _usage(cycle, [each for each in openings if each >= cycle.counted_until], received_by),
         )
         for cycle in settled
         if any(cycle.starts_at <= moment < cycle.ends_at for moment in occurred)
     ]
 
 
-def _late_usage(settlement: Settlement, settled: Sequence[Settlement]) -> list[datetime]:
-    """Give when usage occurred that arrived after its cycle was settled: it counts at the first
-    instant of the cycle that was open then.
+def _openings(settlement: Settlement, settled: Sequence[Settlement]) -> list[datetime]:
+    """Return the instants at which usage counts that comes late: where a cycle ended, and where it
+    or the next one after a pause began.
     """
-    openings = {settlement.counted_from, *(cycle.counted_from for cycle in settled[1:])}
+    ends = {cycle.counted_until for cycle in settled}
+    starts = {settlement.counted_from, *(cycle.counted_from for cycle in settled)}
+    is_rerated = settlement.subscription.version.late_usage == Policy.RERATE
+    return sorted(ends | starts if is_rerated else ends - starts)
+
+
+def _late_usage(settlement: Settlement, openings: Sequence[datetime]) -> list[datetime]:
+    """Return when usage occurred that arrived after its cycle was settled."""
     late = UsageEvent.objects.filter(
         book=settlement.book_id,
         metric__in=pricing.metrics_of(settlement.subscription.version),
-        counted_at__in=openings if settled else (),
+        counted_at__in=openings,
         occurred_at__lt=F("counted_at"),
     )
     return list(late.order_by("occurred_at").values_list("occurred_at", flat=True).distinct())
 
 
 def _usage(
-    cycle: Settlement, counted_before: datetime, received_by: datetime | None = None
+    cycle: Settlement, openings: Sequence[datetime], received_by: datetime | None = None
 ) -> dict[str, MetricUsage]:
-    """Add up the usage of a settled cycle that had arrived, and was counted, before a moment."""
+    """Add up what counted in a settled cycle, and what came later and counts at some instants."""
     limit = cycle.ends_at + LIMIT
     return {
         metric.code: usages.aggregate(
             book_id=cycle.book_id,
             metric=metric,
             starts_at=cycle.counted_from,
-            ends_at=counted_before,
+            ends_at=cycle.counted_until,
             received_by=limit if received_by is None else min(limit, received_by),
             occurred=Period(cycle.starts_at, cycle.ends_at),
             on_time=cycle.counted_until,
+            also=openings,
         )
         for metric in pricing.metrics_of(cycle.subscription.version)
     }
