@@ -6,13 +6,14 @@ it may; its terms hold together; what it promises never changes once it left DRA
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, tzinfo
 from decimal import Decimal
 
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Upper
 
+from aforo.periods import days_after
 from pricing.models.catalogue import Kind, Metric
 
 
@@ -202,10 +203,10 @@ class Campaign(models.Model):
         ends = [end for end in (self.ends_at, self.expires_at) if end is not None]
         return any(end <= moment for end in ends)
 
-    def lapses_at(self, granted_at: datetime) -> datetime | None:
-        """Give when a credit granted at a moment lapses."""
+    def lapses_at(self, granted_at: datetime, zone: tzinfo) -> datetime | None:
+        """Return when a credit granted at a moment lapses, by the wall clock of `zone`."""
         if self.expires_after_days is not None:
-            return granted_at + timedelta(days=self.expires_after_days)
+            return days_after(granted_at, self.expires_after_days, zone)
         return self.expires_at
 
     def wants(self, *, key: str, tags: frozenset[str], offerings: frozenset[str]) -> bool:

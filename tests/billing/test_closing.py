@@ -120,7 +120,10 @@ class TestRefusals:
         factories.customer(livemode=True)
         subscription = subscriptions.subscribe(livemode=True, customer_id="cust_1", offering="slow")
         type(subscription).objects.update(
-            current_starts_at=factories.START, current_ends_at=factories.FEBRUARY
+            current_starts_at=factories.START,
+            current_ends_at=factories.FEBRUARY,
+            full_starts_at=factories.START,
+            full_ends_at=factories.FEBRUARY,
         )
 
         with pytest.raises(closing.NotReady, match="unsettled for 1 customers: cust_1"):

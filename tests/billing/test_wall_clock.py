@@ -8,13 +8,17 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.db import transaction
 
 from billing.models import AdvanceFee, Invoice, Settlement, Subscription, TaxRate
 from billing.services import customers, endings, ingest, proof, subscriptions
+from ledger import services as ledger
 from ledger.models import Book
 from pricing import services as pricing
-from tests import factories
+from pricing.models import TopUpRule
+from tests import campaigns, factories
 from tests.factories import FEBRUARY, MARCH, START, advance
+from wallets import services as wallets
 from wallets.models import CreditLot
 
 pytestmark = pytest.mark.django_db
@@ -317,3 +321,20 @@ def test_the_first_fee_after_a_trial_bears_tax() -> None:
     advance(book, START + 14 * DAY)
 
     assert totals() == [Decimal("18.70")]
+
+
+def test_bought_credits_and_those_of_a_campaign_live_days_of_the_wall_clock() -> None:
+    """30 days from noon of 1 March are noon of 31 March, and 14 days noon of the 15th."""
+    noon = local(2026, 3, 1, 12)
+    book = factories.clocked_customer(now=noon)
+    move_to("America/New_York")
+    TopUpRule.objects.create(livemode=False, currency="USD", expires_after_days=30)
+    factories.metric("tokens")
+    campaign = campaigns.running("WELCOME")
+
+    factories.top_up("cust_1", "50")
+    with transaction.atomic():
+        wallets.give(campaign=campaign, books=[ledger.lock_book(book_id=book.pk)], cause="test")
+
+    ends = set(CreditLot.objects.values_list("expires_at", flat=True))
+    assert ends == {local(2026, 3, 31, 12), local(2026, 3, 15, 12)}

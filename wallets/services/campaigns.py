@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from aforo import bulk, money
 from aforo.errors import Conflict
@@ -73,9 +74,12 @@ def give(
     served, rest = entitled[: claimed.grants], entitled[claimed.grants :]
     assert not rest or claimed.short is not None, "a claim that falls short says why"
     wallets = _wallets(campaign, served)
+    theirs = traits_of(served) if campaign.expires_after_days is not None else {}
     journal, grants = Journal(), {}
     for book in served:
-        lot = _lot(campaign, wallets[book.pk], cause, campaign.each, now_for(book))
+        now = now_for(book)
+        lapses_at = campaign.lapses_at(now, ZoneInfo(theirs.get(book.pk, Traits()).zone))
+        lot = _lot(campaign, wallets[book.pk], cause, campaign.each, now, lapses_at)
         document = {"campaign": campaign.code, **lot_document(lot)}
         entry = journal.entry(
             book=book, event=Event.GRANT, occurred_at=lot.granted_at, document=document
@@ -157,6 +161,7 @@ def _lot(
     cause: str,
     quantity: Decimal,
     now: datetime,
+    expires_at: datetime | None,
     top_up_id: UUID | None = None,
 ) -> CreditLot:
     return new_lot(
@@ -168,7 +173,7 @@ def _lot(
         cause=f"campaign:{campaign.code}:{cause}",
         reason=campaign.name,
         priority=campaign.priority,
-        expires_at=campaign.lapses_at(now),
+        expires_at=expires_at,
         top_up_id=top_up_id,
     )
 
@@ -243,7 +248,8 @@ def match_top_up(
             claimed = pricing.claim(campaign=campaign, each=quantity, clip=True)
         except Conflict:
             continue
-        lot = _lot(campaign, wallet, cause, claimed.quantity, now, top_up_id)
+        lapses_at = campaign.lapses_at(now, ZoneInfo(traits_of([book])[book.pk].zone))
+        lot = _lot(campaign, wallet, cause, claimed.quantity, now, lapses_at, top_up_id)
         _grant(campaign, lot, cause).save(force_insert=True)
         lots.append(lot)
     return lots

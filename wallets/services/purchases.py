@@ -13,11 +13,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.db import transaction
 
 from aforo.errors import InvariantBroken
 from aforo.money import ZERO
+from aforo.periods import days_after
 from aforo.sandbox.services import now_for
 from aforo.webhooks.models import EventType
 from ledger import recipes
@@ -26,6 +28,7 @@ from ledger.models import BonusAllocation, Book, Event
 from pricing.models import Kind
 from wallets import hooks, notices
 from wallets.answers import answer, grant_answer
+from wallets.audience import traits_of
 from wallets.carrying import Part, allocate
 from wallets.gateway import Charge, Gateway, GatewayUnreachable, Outcome, gateway_of
 from wallets.journal import Journal, lot_document, new_lot
@@ -176,7 +179,8 @@ def _expiry(top_up: TopUp, now: datetime) -> datetime | None:
         lifetime = top_up.expires_at - top_up.created_at
         return top_up.expires_at if top_up.expires_at > now else now + lifetime
     if top_up.lifetime_days is not None:
-        return now + timedelta(days=top_up.lifetime_days)
+        zone = ZoneInfo(traits_of([top_up.book])[top_up.book_id].zone)
+        return days_after(now, top_up.lifetime_days, zone)
     return None
 
 
