@@ -20,9 +20,12 @@ def give_to_subscriber(*, book: Book, subscription: Subscription) -> None:
         tags=frozenset(subscription.customer.tags),
         offerings=frozenset([subscription.offering.code]),
     )
-    for campaign in pricing.running_campaigns(
+    running = pricing.running_campaigns(
         livemode=book.livemode, trigger=CampaignTrigger.SUBSCRIPTION
-    ):
+    )
+    # What one gives may start another subscription, which asks for all of them again.
+    pricing.hold_in_order(running)
+    for campaign in running:
         wallets.give(
             campaign=campaign,
             books=[book],

@@ -16,6 +16,7 @@ from billing.services import (
     campaign_runs,
     fees,
     milestones,
+    numbering,
     prepayment,
     runs,
     settlement,
@@ -78,6 +79,11 @@ def sweep(*, now: datetime, clock: settlement.Clock, carry_out: CarryOut | None 
     )
     done = _settle(
         alone, now, carry_out or (lambda run_id: runs.execute(run_id=run_id, clock=clock))
+    )
+    alone.each(
+        "numbers of documents",
+        numbering.unnumbered_books,
+        lambda book_id: numbering.number(book_id=book_id, now=now),
     )
     lapsed = _expire(alone, until=now)
     alone.each(

@@ -14,6 +14,7 @@ from billing.models import Subscription, SubscriptionStatus
 from billing.services import (
     cycles,
     next_cycle,
+    numbering,
     prepayment,
     renewal,
     settlement,
@@ -90,6 +91,7 @@ def pause(*, livemode: bool, subscription_id: UUID) -> Subscription:
 
 
 @transaction.atomic
+@numbering.at_the_end()
 def resume(*, livemode: bool, subscription_id: UUID) -> Subscription:
     """Let a paused subscription go on, from now to the end of its period; anniversaries stay.
 

@@ -17,7 +17,16 @@ from billing import pipeline
 from billing.models import Settlement, Subscription, SubscriptionStatus
 from billing.pipeline import advance, load
 from billing.pipeline.draft import Draft
-from billing.services import burning, cycles, fees, openings, prepayment, sealing, subscriptions
+from billing.services import (
+    burning,
+    cycles,
+    fees,
+    numbering,
+    openings,
+    prepayment,
+    sealing,
+    subscriptions,
+)
 from ledger import services as ledger
 from ledger.models import Book
 from pricing import services as pricing
@@ -66,7 +75,7 @@ def begin(*, subscription: Subscription, now: datetime) -> bool:
             _end(book, current, at=settlement.ends_at)
         else:
             _follow(book, current, at=settlement.ends_at, now=now)
-    openings.number(book_id=book.pk, subscription=current, now=now)
+    numbering.number(book_id=book.pk, now=now)
     return True
 
 
@@ -170,7 +179,6 @@ def _pay_ahead(book: Book, current: Subscription, *, at: datetime, now: datetime
         full=cycles.full_period(current),
         now=at,
         pays=lambda lot: lot.effective_at <= now and load.pays_for_cycle(lot, at),
-        is_numbered=False,
     )
 
 

@@ -9,7 +9,7 @@ from aforo.periods import Period
 from billing import pipeline
 from billing.models import Settlement, SettlementKind, Subscription
 from billing.pipeline import advance, load, settle
-from billing.services import invoices, statements
+from billing.services import invoices, numbering
 from ledger.models import Book
 from pricing.models import BillingMode, Timing
 from wallets import reads
@@ -24,14 +24,13 @@ def open_cycle(
     full: Period,
     now: datetime,
     pays: Callable[[CreditLot], bool] | None = None,
-    is_numbered: bool = True,
 ) -> bool:
     """Bill the fees in advance for `part` of the open cycle's `full` period, through the ten
     stages; tell whether they are paid or on an invoice.
 
     The lots alive now pay, or those that `pays` names; PREPAID credits that do not cover them
-    change nothing. The document is numbered at once, unless the caller does that once it has
-    committed, so that others do not wait for the counter. The book must be locked.
+    change nothing. The document is numbered last, so that nobody waits for the counter who holds
+    what another needs. The book must be locked.
     """
     if not subscription.version.charges.filter(timing=Timing.ADVANCE).exists():
         return True
@@ -49,6 +48,7 @@ def open_cycle(
         counted_until=part.ends_at,
         sealed_at=now,
         currency=subscription.version.plan.currency,
+        billing_mode=subscription.billing_mode,
     )
     loaded = load.load(
         book=book,
@@ -66,14 +66,5 @@ def open_cycle(
     settle.settle(book=book, settlement=opening, draft=draft, now=now, next_period=part)
     if subscription.billing_mode != BillingMode.PREPAID and draft.lines:
         invoices.draft_invoice(customer=subscription.customer, settlement=opening, draft=draft)
-    if is_numbered:
-        number(book_id=book.pk, subscription=subscription, now=now)
+    numbering.later(book_id=book.pk, now=now)
     return True
-
-
-def number(*, book_id: int, subscription: Subscription, now: datetime) -> None:
-    """Write the number of what fees in advance are billed on: a statement, or an invoice of now."""
-    if subscription.billing_mode == BillingMode.PREPAID:
-        statements.number_statements(book_id=book_id)
-    else:
-        invoices.finalize_drafts(book_id=book_id, now=now)

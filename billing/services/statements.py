@@ -10,6 +10,7 @@ from django.db import transaction
 
 from billing import locks
 from billing.models import Document, Settlement, SettlementStatus
+from ledger import services as ledger
 from pricing.models import BillingMode
 
 
@@ -23,15 +24,19 @@ def number_statements(*, book_id: int) -> int:
     )
     ids = list(waiting.order_by("settled_at", "pk").values_list("pk", flat=True))
     for settlement_id in ids:
-        _number(settlement_id)
+        _number(book_id, settlement_id)
     return len(ids)
 
 
 @transaction.atomic
-def _number(settlement_id: UUID) -> None:
-    """Take a number, unless somebody has meanwhile; then none is used up."""
-    found = Settlement.objects.select_related("book").get(pk=settlement_id)
-    number = locks.next_number(livemode=found.book.livemode, document=Document.STATEMENT)
+def _number(book_id: int, settlement_id: UUID) -> None:
+    """Take a number, unless somebody has meanwhile; then none is used up.
+
+    The book comes first: who holds it may have changed the settlement, and ask for the counter.
+    """
+    book = ledger.lock_book(book_id=book_id)
     waiting = Settlement.objects.filter(pk=settlement_id, statement_number=None)
-    if not waiting.update(statement_number=number):
-        transaction.set_rollback(True)
+    if waiting.exists():
+        waiting.update(
+            statement_number=locks.next_number(livemode=book.livemode, document=Document.STATEMENT)
+        )

@@ -25,7 +25,7 @@ from billing.models import (
 )
 from billing.pipeline import proration
 from billing.pipeline.proration import Share
-from billing.services import campaigns, cycles, fees, openings
+from billing.services import campaigns, cycles, fees, numbering, openings
 from billing.services.customers import zone_of
 from ledger import services as ledger
 from ledger.models import Book
@@ -98,7 +98,7 @@ def subscribe(
     if sold.status != OfferingStatus.ACTIVE:
         raise OfferingNotSold(f"The offering {offering} is {sold.status.lower()}.")
     version = pricing.current_version(sold.plan)
-    with transaction.atomic():
+    with transaction.atomic(), numbering.at_the_end():
         book = ledger.lock_book(book_id=book_id)
         customer = Customer.objects.get(book=book)
         now = now_for(book)

@@ -7,7 +7,7 @@ follow it when the sweep comes by.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -136,6 +136,15 @@ def running_campaigns(*, livemode: bool, trigger: str) -> list[Campaign]:
     """Give the campaigns that may give for a trigger, in the order in which they are locked."""
     running = _with_metrics().filter(livemode=livemode, trigger=trigger, status__in=RUNNING)
     return list(running.order_by("pk"))
+
+
+def hold_in_order(campaigns: Sequence[Campaign]) -> None:
+    """Take the rows of several campaigns, by primary key, before anything is claimed of the first;
+    a single one is taken by its claim. They are held until the end of the transaction.
+    """
+    if len(campaigns) > 1:
+        for campaign in sorted(campaigns, key=lambda each: each.pk):
+            Campaign.objects.filter(pk=campaign.pk).update(grants=F("grants"))
 
 
 def _with_metrics() -> QuerySet[Campaign]:
