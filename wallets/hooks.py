@@ -19,6 +19,7 @@ from functools import partial
 from aforo.commits import after_commit
 from aforo.errors import Busy
 from ledger.models import Book
+from pricing.models import Metric
 from wallets.models import TopUp
 
 logger = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ _on_falls: list[Callable[[Collection[int]], None]] = []
 _awaiting: list[Callable[[Collection[int]], set[int]]] = []
 _on_leaving: list[Callable[[Book], None]] = []
 _owed: list[Callable[[Book, str], Decimal]] = []
+_unit_prices: list[Callable[[Book, str, Metric], Decimal | None]] = []
 _ended: list[Callable[[Book, str], datetime | None]] = []
 _on_sales: list[Callable[[Book, TopUp], str]] = []
 _on_losses: list[Callable[[Book, TopUp, Decimal], None]] = []
@@ -89,6 +91,17 @@ def when_asked_what_is_owed(tell: Callable[[Book, str], Decimal]) -> None:
 def owed(book: Book, currency: str) -> Decimal:
     """Ask the floor above what a customer owes in a currency."""
     return sum((tell(book, currency) for tell in _owed), Decimal(0))
+
+
+def when_asked_unit_price(tell: Callable[[Book, str, Metric], Decimal | None]) -> None:
+    """Register who knows what a customer's plan asks for one unit of a metric."""
+    _unit_prices.append(tell)
+
+
+def unit_price(book: Book, currency: str, metric: Metric) -> Decimal | None:
+    """Ask the floor above what one unit of a metric costs a customer alone, if a plan says it."""
+    told = (tell(book, currency, metric) for tell in _unit_prices)
+    return next((price for price in told if price is not None), None)
 
 
 def when_asked_when_service_ended(tell: Callable[[Book, str], datetime | None]) -> None:

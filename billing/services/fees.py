@@ -16,7 +16,9 @@ from billing.models import AdvanceFee, Subscription
 from ledger import recipes
 from ledger import services as ledger
 from ledger.models import Book, Event
-from pricing.models import GrantTemplate, Kind
+from pricing import services as pricing
+from pricing.models import GrantTemplate, Kind, Metric
+from pricing.terms import PerUnit
 
 DAY = timedelta(days=1)
 INSTANT = timedelta(microseconds=1)
@@ -102,6 +104,33 @@ def _selling_price(template: GrantTemplate, quantity: Decimal) -> Decimal:
     if unit is None:
         unit = Decimal(1) if template.metric_id is None else ZERO
     return money.to_books(quantity * unit)
+
+
+def unit_price(book: Book, currency: str, metric: Metric) -> Decimal | None:
+    """Return what one unit of a metric costs a customer alone by the oldest live subscription that
+    says it: as the plan states it of the units that it gives, else as it charges for one.
+    """
+    live = Subscription.objects.filter(
+        customer=book.pk, version__plan__currency=currency, cancelled_at=None
+    ).select_related("version")
+    for subscription in live.order_by("starts_at", "created_at", "pk"):
+        stated = GrantTemplate.objects.filter(
+            version=subscription.version, metric=metric, ssp_unit_price__gt=0
+        )
+        first = stated.order_by("position", "pk").first()
+        price = _charged(subscription, metric) if first is None else first.ssp_unit_price
+        if price:
+            return price
+    return None
+
+
+def _charged(subscription: Subscription, metric: Metric) -> Decimal | None:
+    """Return what a plan charges for one unit of a metric, where that is the same for each."""
+    for charge in pricing.charges_of(subscription.version):
+        weight = dict(charge.feeds).get(metric.code)
+        if weight is not None and isinstance(charge.terms, PerUnit):
+            return money.to_books(charge.terms.unit_price * weight)
+    return None
 
 
 def give_up(*, subscription: Subscription, amount: Decimal) -> None:

@@ -76,7 +76,7 @@ def test_pay_100_get_20_more_carries_83_33_and_16_67(api: APIClient) -> None:
         ("99.99", None, 5),
         ("700", None, 150),
         ("100", {"amount": "1"}, 1),
-        ("100", {"metric": "tokens", "quantity": "9"}, 9),
+        ("100", {"metric": "tokens", "quantity": "9", "ssp_unit_price": "0.1"}, 9),
     ],
 )
 def test_the_highest_slab_reached_counts_and_what_was_asked_for_goes_before(
@@ -438,6 +438,12 @@ def test_a_configured_live_gateway_takes_its_own_methods(
         ({"payment": "test_ok"}, 422, "invalid", "/payment"),
         ({"bonus": {"amount": "0"}}, 422, "not_positive", "/bonus/amount"),
         ({"bonus": {"amount": "1", "currency": "EUR"}}, 422, "invalid", "/bonus/currency"),
+        (
+            {"bonus": {"metric": "tokens", "quantity": "1", "ssp_unit_price": "0"}},
+            422,
+            "not_positive",
+            "/bonus/ssp_unit_price",
+        ),
         ({"bonus": {"metric": "no", "quantity": "1"}}, 422, "unknown_metric", "/metric"),
         ({"expires_at": "2020-01-01T00:00:00Z"}, 422, "in_the_past", "/expires_at"),
         ({"expires_at": "soon"}, 422, "invalid", "/expires_at"),

@@ -35,10 +35,16 @@ class PaymentBody(StrictSerializer):
 
 
 class BonusBody(MoneyOrUnits):
-    """Money of the top-up's own currency, or units."""
+    """Money of the top-up's own currency, or units, with what one costs alone."""
+
+    ssp_unit_price = DecimalField(positive=True, required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Refuse another currency."""
+        """Refuse another currency, and a price of money."""
+        if "amount" in attrs and "ssp_unit_price" in attrs:
+            raise serializers.ValidationError(
+                {"ssp_unit_price": "Money is worth its amount."}, code="invalid"
+            )
         if "currency" in attrs:
             raise serializers.ValidationError(
                 {"currency": "The bonus has the currency of the top-up."}, code="invalid"
@@ -79,7 +85,11 @@ class TopUpAnswer(serializers.ModelSerializer[TopUp]):
         quantity = DecimalField().to_representation(top_up.bonus)
         if top_up.bonus_metric is None:
             return {"amount": quantity}
-        return {"metric": top_up.bonus_metric.code, "quantity": quantity}
+        price = top_up.bonus_unit_price
+        shown = {"metric": top_up.bonus_metric.code, "quantity": quantity}
+        if price is not None:
+            shown["ssp_unit_price"] = DecimalField().to_representation(price)
+        return shown
 
     def get_automatic(self, top_up: TopUp) -> bool:
         """Tell a refill from what a client bought."""

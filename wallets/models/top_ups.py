@@ -110,6 +110,13 @@ class TopUp(models.Model):
         related_name="+",
         help_text="The bonus is units of it; without one it is money.",
     )
+    bonus_unit_price = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        null=True,
+        blank=True,
+        help_text="What one unit of the bonus costs alone: by it the payment is spread.",
+    )
     expires_at = models.DateTimeField(null=True, blank=True)
     lifetime_days = models.PositiveIntegerField(
         null=True, blank=True, help_text="Counted from the delivery, where no expiry was given."
@@ -174,6 +181,11 @@ class TopUp(models.Model):
             models.CheckConstraint(
                 condition=Q(bonus=None, bonus_metric=None) | Q(bonus__gt=0),
                 name="wallets_topup_bonus",
+            ),
+            models.CheckConstraint(
+                condition=Q(bonus_unit_price=None)
+                | Q(bonus_metric__isnull=False, bonus_unit_price__gt=0),
+                name="wallets_topup_bonus_price",
             ),
             models.CheckConstraint(
                 condition=Q(paid_at__isnull=False)

@@ -81,7 +81,7 @@ def deliver(*, book: Book, top_up: TopUp, now: datetime, paid_into: str) -> Deli
     lots += campaigns.match_top_up(
         book=book, wallet=wallet, top_up_id=top_up.id, amount=top_up.amount, now=now
     )
-    _allocate(top_up.amount, lots, livemode=book.livemode, now=now)
+    _allocate(top_up, lots, livemode=book.livemode, now=now)
     journal = Journal()
     draft = journal.entry(
         book=book,
@@ -142,12 +142,14 @@ def _bought_lots(*, book: Book, top_up: TopUp, wallet: Wallet, now: datetime) ->
     ]
 
 
-def _allocate(paid: Decimal, lots: Sequence[CreditLot], *, livemode: bool, now: datetime) -> None:
+def _allocate(top_up: TopUp, lots: Sequence[CreditLot], *, livemode: bool, now: datetime) -> None:
     """Spread what was paid over the lots by stand-alone prices, as the policy says (FINANCE 4.2).
 
-    Money is worth its face; bonus units have no price of their own here and carry nothing. What
-    the policy expects to lapse of a bonus lowers its share; a later estimate never changes it.
+    Money is worth its face, units what the order says: 100 and 20,000 tokens at .002 for 100.00
+    carry 71.43 and 28.57. What the policy expects to lapse of a bonus lowers its share; a later
+    estimate never changes it.
     """
+    unit_price = top_up.bonus_unit_price or ZERO
     on = ledger.day_of(now)
     is_relative = (
         ledger.policy(livemode=livemode, on=on).bonus_allocation == BonusAllocation.RELATIVE_SSP
@@ -162,11 +164,11 @@ def _allocate(paid: Decimal, lots: Sequence[CreditLot], *, livemode: bool, now: 
         parts.append(
             Part(
                 face=lot.face,
-                unit_price=Decimal(1 if lot.wallet is not None else 0),
+                unit_price=Decimal(1) if lot.wallet is not None else unit_price,
                 unused_percent=ZERO if rate is None else rate.percent,
             )
         )
-    for lot, share in zip(lots, allocate(paid, parts), strict=True):
+    for lot, share in zip(lots, allocate(top_up.amount, parts), strict=True):
         lot.carrying = lot.carrying_remaining = share
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
-from aforo import payable
+from aforo import money, payable
 from aforo.api.idempotency import canonical, check_same
 from aforo.errors import Conflict, FieldError, Invalid, NotCovered, NotFound
 from aforo.ids import new_id
@@ -43,11 +43,27 @@ class UnknownTopUp(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Bonus:
-    """What comes with a top-up: money of its currency, or units of a metric."""
+    """What comes with a top-up: money of its currency, or units of a metric.
+
+    `ssp_unit_price` is what one unit costs alone; the customer's plan says it where this does not.
+    """
 
     amount: Decimal | None = None
     metric: str | None = None
     quantity: Decimal | None = None
+    ssp_unit_price: Decimal | None = None
+
+    @property
+    def content(self) -> dict[str, object]:
+        """Return what a repeat under the same key has to say again."""
+        said: dict[str, object] = {
+            "amount": self.amount,
+            "metric": self.metric,
+            "quantity": self.quantity,
+        }
+        return (
+            said if self.ssp_unit_price is None else {**said, "ssp_unit_price": self.ssp_unit_price}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +93,7 @@ class _Order:
             "amount": self.amount,
             "currency": self.currency,
             "payment": self.method or None,
-            "bonus": None
-            if bonus is None
-            else {"amount": bonus.amount, "metric": bonus.metric, "quantity": bonus.quantity},
+            "bonus": None if bonus is None else bonus.content,
             "expires_at": self.expires_at,
         }
 
@@ -151,7 +165,7 @@ def _ordered(*, book: Book, id: UUID, key: str, order: _Order) -> TopUp:  # noqa
         _check_on_account(terms)
     if TopUp.objects.filter(book=book, key=key, status=TopUpStatus.PENDING).exists():
         raise InProgress(f"The payment under the key {key} has no answer yet.")
-    bonus, metric = _bonus(book=book, order=order, terms=terms)
+    bonus, metric, unit_price = _bonus(book=book, order=order, terms=terms)
     return TopUp(
         id=id,
         book=book,
@@ -159,6 +173,7 @@ def _ordered(*, book: Book, id: UUID, key: str, order: _Order) -> TopUp:  # noqa
         amount=order.amount,
         bonus=bonus,
         bonus_metric=metric,
+        bonus_unit_price=unit_price,
         expires_at=order.expires_at,
         lifetime_days=terms.expires_after_days,
         channel=order.channel,
@@ -182,14 +197,26 @@ def _check_on_account(terms: pricing.TopUpTerms) -> None:
 
 def _bonus(
     *, book: Book, order: _Order, terms: pricing.TopUpTerms
-) -> tuple[Decimal | None, Metric | None]:
-    """Give what comes with an order: what was asked for, else what the slabs say."""
+) -> tuple[Decimal | None, Metric | None, Decimal | None]:
+    """Return what comes with an order: what was asked for, else what the slabs say; of units also
+    what one costs alone.
+
+    Raises: Invalid (`unknown_metric`, `unit_price_required`).
+    """
     if order.bonus is None:
-        return terms.bonus_for(order.amount), None
+        return terms.bonus_for(order.amount), None, None
     if order.bonus.metric is None:
-        return order.bonus.amount, None
+        return order.bonus.amount, None, None
     metric = holders.find_metric(livemode=book.livemode, code=order.bonus.metric)
-    return order.bonus.quantity, metric
+    price = order.bonus.ssp_unit_price or hooks.unit_price(book, order.currency, metric)
+    if price is None:
+        # Units that carry nothing could be used up, and all of the payment refunded.
+        detail = f"Say what one unit of {metric.code} costs alone; no plan of theirs does."
+        raise Invalid([FieldError("/bonus/ssp_unit_price", "unit_price_required", detail)])
+    if order.bonus.quantity is not None and order.bonus.quantity * price >= money.BOOKS_LIMIT:
+        detail = "The books have no room for what these units would cost alone."
+        raise Invalid([FieldError("/bonus/ssp_unit_price", "out_of_range", detail)])
+    return order.bonus.quantity, metric, price
 
 
 def _sell_paid(bought: TopUp) -> dict[str, object]:
