@@ -498,7 +498,9 @@ def test_a_debit_that_needs_no_renewal_costs_no_statement_more() -> None:
 def test_a_change_after_the_end_is_of_the_next_cycle(
     api: APIClient, change: str, grace: int
 ) -> None:
-    """An hour into February nobody has settled January; the change settles both, in order."""
+    """An hour into February nobody has settled January; the change settles both, in order, or when
+    it cancels, after the grace of each.
+    """
     book = subscribed("HYBRID", grace)
     meter(5_000, START)
     at_work(book, FEBRUARY + HOUR)
@@ -507,6 +509,8 @@ def test_a_change_after_the_end_is_of_the_next_cycle(
     changed = api.post(path, {"at": "NOW"} if change == "cancel" else {})
 
     assert changed.status_code == 200, changed.content
+    if grace and change == "cancel":
+        advance(book, FEBRUARY + 25 * HOUR)
     done = Settlement.objects.order_by("cycle").values_list("cycle", "status", "starts_at")
     assert list(done) == [(0, "SETTLED", START), (1, "SETTLED", FEBRUARY)]
     assert Settlement.objects.get(cycle=0).totals["total"] == "10"
