@@ -1,5 +1,7 @@
-"""All settings, read from the environment once. Production (DEBUG off) refuses to start without
-the ones it needs.
+"""All settings, read from the environment once.
+
+A database of one's own (DATABASE_URL) means production, unless DEBUG says otherwise: cookies go
+over TLS only, and whatever is needed and not set is named before anything runs.
 """
 
 from __future__ import annotations
@@ -23,12 +25,16 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = devdb.var_dir()
 env = environ.Env()
 
-DEBUG = env.bool("DEBUG", default=True)
 DATABASE_URL = env.str("DATABASE_URL", default="")
+DEBUG = env.bool("DEBUG", default=not DATABASE_URL)
+# Without a broker of their own, servers and workers on two machines would not find each other.
+NEEDED = ("SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL", "CELERY_BROKER_URL")
 if not DEBUG:
-    missing = [n for n in ("SECRET_KEY", "ALLOWED_HOSTS", "DATABASE_URL") if not os.environ.get(n)]
+    missing = [name for name in NEEDED if not os.environ.get(name)]
     if missing:
-        raise ImproperlyConfigured(f"With DEBUG off, set {', '.join(missing)}.")
+        raise ImproperlyConfigured(
+            f"In production, set {', '.join(missing)}; or set DEBUG=on to try things out."
+        )
 
 
 def _development_secret() -> str:
@@ -71,6 +77,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    # Before whatever asks for the host or for TLS, which probes do not bring.
+    "aforo.health.HealthMiddleware",
     "aforo.requests.RequestIdMiddleware",
     "aforo.requests.EdgeMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -153,6 +161,8 @@ if not DEBUG:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=True)
     SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", default=31_536_000)
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=False)
+    SECURE_HSTS_PRELOAD = env.bool("SECURE_HSTS_PRELOAD", default=False)
 
 # Requests larger than this are refused with 413 before they are read.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
@@ -252,6 +262,9 @@ if CELERY_BROKER_URL == "filesystem://":
         "data_folder_out": str(VAR_DIR / "celery" / "queue"),
         "control_folder": str(VAR_DIR / "celery" / "control"),
     }
+
+# Tells health checks when the work in the background was last seen; `aforo` knows no app above it.
+JOBS_SEEN_BY = "billing.services.workers.jobs"
 
 LOGGING = {
     "version": 1,

@@ -1,19 +1,16 @@
-"""The addresses: the admin, the health checks, and `/v1` of every app."""
+"""The addresses: the admin and `/v1` of every app; those of probes are in `aforo.health`."""
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
-from aforo import health
 from aforo.api import problems
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/admin/")),
     path("admin/", include("billing.urls_pages")),
     path("admin/", admin.site.urls),
-    path("healthz", health.alive),
-    path("readyz", health.ready),
     path("v1/openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
     path("v1/docs", SpectacularSwaggerView.as_view(url_name="openapi")),
     path("v1/", include("ledger.urls")),

@@ -50,7 +50,9 @@ def sweep() -> dict[str, object]:
 
     The result names whom it had to pass over, as the log does.
     """
-    return due.sweep(now=timezone.now(), clock=timezone.now, carry_out=_fan_out).describe()
+    swept = due.sweep(now=timezone.now(), clock=timezone.now, carry_out=_fan_out)
+    workers.note_swept(now=timezone.now())
+    return swept.describe()
 
 
 @shared_task(base=WorkerTask)

@@ -21,12 +21,23 @@ from aforo import devdb
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Start the embedded database, unless DATABASE_URL names a server or only help is wanted."""
+    # Whatever database the tests run on, they are not production; what they start inherits it.
+    os.environ["DEBUG"] = "on"
+    # Nor are their seals those of the database of development; what they start inherits this too.
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        os.environ["SEALS_DIR"] = str(Path(tempfile.gettempdir()) / f"aforo-seals-{os.getpid()}")
     if early_config.known_args_namespace.help or "PYTEST_XDIST_WORKER" in os.environ:
         return
     try:
         devdb.ensure()
     except devdb.Unavailable as error:
         raise pytest.UsageError(str(error)) from error
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the copies of seals that processes of the tests have left."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        shutil.rmtree(os.environ.get("SEALS_DIR", ""), ignore_errors=True)
 
 
 @contextmanager

@@ -218,7 +218,7 @@ class SettlementRunItemAdmin(ReadOnlyAdmin):
 
 @admin.register(WorkerHeartbeat)
 class WorkerHeartbeatAdmin(ReadOnlyAdmin):
-    list_display = ["seen_at"]
+    list_display = ["seen_at", "swept_at"]
 
 
 @admin.register(AdvanceFee)

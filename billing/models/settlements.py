@@ -335,10 +335,11 @@ class SettlementRunItem(models.Model):
 
 
 class WorkerHeartbeat(models.Model):
-    """When a background worker last took up a task; one row for all of them."""
+    """When a background worker last took up a task, and when a sweep was last done; one row."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
     seen_at = models.DateTimeField()
+    swept_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(id=1), name="billing_heartbeat_single")]

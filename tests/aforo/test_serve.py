@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+from django.conf import LazySettings
 
-from aforo import devdb
+from aforo import devdb, server
 from aforo.devdb import places
 
 
@@ -43,8 +45,76 @@ def test_it_refuses_to_serve_a_database_without_migrations(scratch_var: Path) ->
 
     assert refused.returncode == 1
     assert "migrations are not applied" in refused.stderr
+    assert "manage.py migrate" in refused.stderr
     assert refused.stdout == ""
     with psycopg.connect(url) as connection:
         assert connection.execute(
             "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
         ).fetchone() == (0,)
+
+
+def in_production(**environment: str) -> subprocess.CompletedProcess[str]:
+    """Ask for settings as a server with a database of its own has them."""
+    asked = "SECURE_SSL_REDIRECT SESSION_COOKIE_SECURE CSRF_COOKIE_SECURE SECURE_HSTS_SECONDS DEBUG"
+    script = (
+        "from django.conf import settings\n"
+        f"print(*(getattr(settings, name) for name in '{asked}'.split()))"
+    )
+    plain = {name: value for name, value in os.environ.items() if name != "DEBUG"}
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=places.PROJECT,
+        env=plain | {"DJANGO_SETTINGS_MODULE": "aforo.settings"} | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+WHOLE = {
+    "DATABASE_URL": "postgres://a:b@db.example/aforo",
+    "SECRET_KEY": "x" * 50,
+    "ALLOWED_HOSTS": "aforo.example",
+    "CELERY_BROKER_URL": "amqp://broker.example",
+}
+
+
+def test_a_database_of_ones_own_means_production() -> None:
+    whole = in_production(**WHOLE)
+    tried = in_production(DATABASE_URL=WHOLE["DATABASE_URL"], DEBUG="on")
+
+    assert whole.stdout.split() == ["True", "True", "True", "31536000", "False"], whole.stderr
+    assert tried.stdout.split() == ["False", "False", "False", "0", "True"], tried.stderr
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "ALLOWED_HOSTS", "CELERY_BROKER_URL"])
+def test_what_production_needs_is_named(name: str) -> None:
+    refused = in_production(**{key: value for key, value in WHOLE.items() if key != name})
+
+    assert refused.returncode == 1
+    assert f"In production, set {name};" in refused.stderr
+
+
+def test_a_time_zone_of_the_company_that_there_is_not_is_refused() -> None:
+    refused = in_production(**WHOLE, ENTITY_TIMEZONE="Mars/Base")
+
+    assert "there is no time zone Mars/Base" in refused.stderr
+
+
+def test_static_files_are_those_of_the_version_that_serves(
+    settings: LazySettings, tmp_path: Path
+) -> None:
+    source, root = tmp_path / "source", tmp_path / "root"
+    source.mkdir()
+    settings.STATICFILES_DIRS = [source]
+    served = []
+    for content in ("one", "two", "three"):
+        (source / "own.css").write_text(content)
+        # An archive unpacks files with times of long ago.
+        os.utime(source / "own.css", (0, 0))
+        served.append(server.collect_static_files(root))
+        assert (served[-1] / "own.css").read_text() == content
+        assert server.collect_static_files(root) == served[-1]
+
+    # A server of the version before still has its own; older ones are gone.
+    assert sorted(path for path in root.iterdir()) == sorted(served[1:])

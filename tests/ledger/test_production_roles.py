@@ -37,7 +37,9 @@ def url(*, role: str = "", database: str = SCRATCH) -> str:
 
 
 def manage(role: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"DATABASE_URL": url(role=role)}
+    # A directory that no other database has sealed into.
+    seals = f"{os.environ['SEALS_DIR']}/{SCRATCH}"
+    environment = os.environ | {"DATABASE_URL": url(role=role), "SEALS_DIR": seals}
     return subprocess.run(
         [sys.executable, str(ROOT / "manage.py"), *arguments],
         env=environment,

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
 
-from aforo import server
+from aforo import schema, server
 
 
 class Command(BaseCommand):
@@ -21,14 +21,11 @@ class Command(BaseCommand):
         parser.add_argument("--threads", type=int, default=server.THREADS, help="per process")
 
     def handle(self, *, host: str, port: int, workers: int, threads: int, **_options: Any) -> None:
-        """Serve, unless the database lacks migrations."""
+        """Serve, unless the database has not this version's tables."""
         try:
-            missing = server.unapplied_migrations()
+            found = schema.faults()
         except OperationalError as error:
             raise CommandError(f"The database does not answer: {error}") from error
-        if missing:
-            raise CommandError(
-                f"{len(missing)} migrations are not applied (first: {missing[0]}). "
-                "Run: manage.py migrate"
-            )
+        if found:
+            raise CommandError(schema.sentence(found))
         server.run(host=host, port=port, workers=workers, threads=threads)

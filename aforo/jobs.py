@@ -1,0 +1,14 @@
+"""What is known of work in the background: how long ago it was seen, and whether that is late."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job by its name; the age is None where it was never seen."""
+
+    name: str
+    age_seconds: int | None
+    is_late: bool

@@ -1,0 +1,120 @@
+"""Whether the database's tables are those of this version, whatever its history of migrations says.
+
+The names of applied migrations do not prove it: a migration may have been rewritten, or a database
+restored in part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from django.apps import apps
+from django.db import connection, models
+from django.db.migrations.executor import MigrationExecutor
+
+WHAT_TO_DO: Final = (
+    "Run: manage.py migrate. If that finds nothing to apply, the database was made by a version "
+    "whose migrations were written anew since: go back to the version that made it, or begin with "
+    "an empty database."
+)
+
+_COLUMNS: Final = """
+    SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+           a.atthasdef OR a.attidentity <> ''
+    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+    WHERE c.relkind IN ('r', 'p') AND c.relnamespace = current_schema()::regnamespace
+        AND a.attnum > 0 AND NOT a.attisdropped
+"""
+_NAMES: Final = """
+    SELECT conname FROM pg_constraint WHERE connamespace = current_schema()::regnamespace
+    UNION SELECT relname FROM pg_class
+    WHERE relkind IN ('i', 'I') AND relnamespace = current_schema()::regnamespace
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column as the database has it."""
+
+    type: str
+    not_null: bool
+    fills_itself: bool
+
+
+def faults() -> list[str]:
+    """Name what the database lacks, or has otherwise than the models say; nothing when it fits.
+
+    Migrations that are not applied go first, since they explain the rest.
+    """
+    if missing := unapplied_migrations():
+        return [f"{len(missing)} migrations are not applied (first: {missing[0]})"]
+    with connection.cursor() as cursor:
+        cursor.execute(_COLUMNS)
+        tables: dict[str, dict[str, Column]] = {}
+        for table, name, *column in cursor.fetchall():
+            tables.setdefault(table, {})[name] = Column(*column)
+        cursor.execute(_NAMES)
+        names = {name for (name,) in cursor.fetchall()}
+    return [
+        fault
+        for model in apps.get_models(include_auto_created=True)
+        if model._meta.managed and not model._meta.proxy
+        for fault in _faults_of(model, tables, names)
+    ]
+
+
+def sentence(found: list[str]) -> str:
+    """Say what is wrong and what to do, with the first few faults."""
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return f"The database is not this version's: {'; '.join(found[:5])}{more}. {WHAT_TO_DO}"
+
+
+def unapplied_migrations() -> list[str]:
+    """Name the migrations that the database lacks, as app.name, in the order of applying."""
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _backwards in plan]
+
+
+def _faults_of(
+    model: type[models.Model], tables: dict[str, dict[str, Column]], names: set[str]
+) -> Iterator[str]:
+    table = model._meta.db_table
+    columns = tables.get(table)
+    if columns is None:
+        yield f"the table {table} is missing"
+        return
+    for name, fault in _faults_of_columns(model, columns):
+        yield f"{table}.{name} {fault}"
+    for named in (*model._meta.constraints, *model._meta.indexes):
+        if named.name not in names:
+            yield f"{named.name} of {table} is missing"
+
+
+def _faults_of_columns(
+    model: type[models.Model], columns: dict[str, Column]
+) -> Iterator[tuple[str, str]]:
+    fields = {field.column: field for field in model._meta.local_concrete_fields}
+    for name, field in fields.items():
+        if name not in columns:
+            yield name, "is missing"
+        elif fault := _differs(field, columns[name]):
+            yield name, fault
+    for name in sorted(columns.keys() - fields.keys()):
+        if columns[name].not_null and not columns[name].fills_itself:
+            yield name, "is unknown to this version and must be filled"
+
+
+def _differs(field: models.Field[object, object], column: Column) -> str:
+    if isinstance(field, models.AutoField):
+        # Django's own tables kept the narrower numbers of earlier versions.
+        return ""
+    wanted = (field.db_type(connection) or "").replace("varchar", "character varying")
+    wanted = wanted.replace(", ", ",")
+    if wanted and wanted != column.type:
+        return f"is {column.type} instead of {wanted}"
+    if column.not_null == field.null:
+        return "may be empty" if field.null is False else "may not be empty"
+    return ""
