@@ -1,4 +1,6 @@
-"""The background processes beside a server, a worker and beat: they end when it does, however."""
+"""The background processes beside a server: a supervisor that keeps a worker, beat and the embedded
+database running. They end when the server does, however.
+"""
 
 from __future__ import annotations
 
@@ -11,46 +13,110 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Final
 
+from aforo import devdb
 from aforo.devdb import places
 
 COMMANDS: Final = {
-    "worker": ["--quiet", "worker", "--concurrency=2", "--loglevel=WARNING", "--without-gossip"],
+    # Threads: a pool of processes on the file-system broker shares one lock, and when the processes
+    # that wait for a task are killed, it stays locked for minutes.
+    "worker": [
+        "--quiet", "worker", "--pool=threads", "--concurrency=2", "--loglevel=WARNING",
+        "--without-gossip",
+    ],
     "beat": ["--quiet", "beat", "--loglevel=WARNING", "--pidfile="],
-}
+}  # fmt: skip
 # A worker gets so long to end the task that it is at; a killed task is taken up again later.
 PATIENCE_SECONDS: Final = 10
+LOOK_EVERY_SECONDS: Final = 1
+# What ends as soon as it is started is started again ever later.
+LONGEST_PAUSE_SECONDS: Final = 60
+SOUND_AFTER_SECONDS: Final = 60
 
 
 @contextmanager
-def beside() -> Iterator[list[int]]:
-    """Run a worker and beat while the block runs; give their process ids."""
+def beside() -> Iterator[int]:
+    """Run the supervisor while the block runs; give its process id."""
     me = os.getpid()
-    processes = [
-        subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "aforo.background", name, str(me)],
-            cwd=places.PROJECT,
-            stdin=subprocess.DEVNULL,
-            # Ctrl-C is for the server, which ends them.
-            start_new_session=True,
-        )
-        for name in COMMANDS
-    ]
+    supervisor = _start("supervisor")
     try:
-        yield [process.pid for process in processes]
+        yield supervisor.pid
     finally:
         # A server's forked workers leave through here too, and they end nothing.
         if os.getpid() == me:
-            _end(processes)
+            _end([supervisor], patience=2 * PATIENCE_SECONDS)
 
 
-def _end(processes: list[subprocess.Popen[bytes]]) -> None:
+class Child:
+    """A process that is started again when it has ended."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.pause = 0
+        self._start()
+
+    def look(self) -> None:
+        """Start it again if it has ended, the sooner the longer it ran."""
+        status = self.process.poll()
+        now = time.monotonic()
+        if status is None or now < self.started_at + self.pause:
+            return
+        is_sound = now - self.started_at > SOUND_AFTER_SECONDS
+        self.pause = 0 if is_sound else min(max(1, 2 * self.pause), LONGEST_PAUSE_SECONDS)
+        sys.stderr.write(f"The {self.name} ended with {status}; it is started again.\n")
+        self._start()
+
+    def _start(self) -> None:
+        self.process = _start(self.name)
+        self.started_at = time.monotonic()
+
+
+def supervise(parent: int) -> None:
+    """Keep the processes and the embedded database running until told to end, or left alone."""
+    signal.signal(signal.SIGTERM, _leave)
+    children = [Child(name) for name in COMMANDS]
+    try:
+        while os.getppid() == parent:
+            time.sleep(LOOK_EVERY_SECONDS)
+            _keep_database()
+            for child in children:
+                child.look()
+    finally:
+        _end([child.process for child in children], patience=PATIENCE_SECONDS)
+
+
+def _keep_database() -> None:
+    """Start the embedded database again if it was killed; one of `DATABASE_URL` is not ours."""
+    if os.environ.get("DATABASE_URL"):
+        return
+    try:
+        devdb.ensure()
+    except devdb.Unavailable as error:
+        sys.stderr.write(f"The database does not start again: {error}\n")
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def _start(name: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "aforo.background", name, str(os.getpid())],
+        cwd=places.PROJECT,
+        stdin=subprocess.DEVNULL,
+        # Ctrl-C is for the server, which ends them.
+        start_new_session=True,
+    )
+
+
+def _end(processes: list[subprocess.Popen[bytes]], *, patience: int) -> None:
     for process in processes:
         process.terminate()
     for process in processes:
         try:
-            process.wait(PATIENCE_SECONDS)
+            process.wait(patience)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -58,6 +124,9 @@ def _end(processes: list[subprocess.Popen[bytes]]) -> None:
 
 def main(name: str, parent: int) -> None:
     """Be one of the processes; end when the parent has, also when it was killed."""
+    if name == "supervisor":
+        supervise(parent)
+        return
     from celery.exceptions import SecurityWarning
 
     from aforo.celery import app

@@ -12,10 +12,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+from aforo import devdb
 from aforo.devdb import places
 from billing.models import Settlement, WorkerHeartbeat
 from billing.services import subscriptions
@@ -32,17 +34,18 @@ PARENT = """
 import signal, time
 from aforo import background
 signal.signal(signal.SIGINT, signal.default_int_handler)
-with background.beside() as pids:
-    print(*pids, flush=True)
+with background.beside() as pid:
+    print(pid, flush=True)
     time.sleep(300)
 """
 
 
 @contextmanager
-def parent(var: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+def parent(var: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
     environment = os.environ | {
         "DATABASE_URL": serving.test_database_url(),
         "AFORO_VAR": str(var),
+        "SEALS_DIR": str(var / "seals"),
     }
     with subprocess.Popen(
         [sys.executable, "-c", PARENT],
@@ -52,9 +55,9 @@ def parent(var: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
         text=True,
     ) as process:
         assert process.stdout is not None
-        pids = [int(pid) for pid in process.stdout.readline().split()]
+        supervisor = int(process.stdout.readline())
         try:
-            yield process, pids
+            yield process, supervisor
         finally:
             process.kill()
 
@@ -66,6 +69,18 @@ def wait_for(condition: Callable[[], bool], seconds: int) -> bool:
             return True
         time.sleep(0.2)
     return False
+
+
+def children(pid: int) -> dict[str, int]:
+    """Give the living children of a process, by the name that they were started with."""
+    try:
+        ids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        named = {
+            Path(f"/proc/{each}/cmdline").read_text().split("\0")[3]: int(each) for each in ids
+        }
+    except (OSError, IndexError):
+        return {}
+    return {name: each for name, each in named.items() if not are_gone([each])}
 
 
 def are_gone(pids: list[int]) -> bool:
@@ -88,11 +103,61 @@ def test_they_settle_what_is_due_and_end_with_their_parent(tmp_path: Path, how: 
     every, _ = IntervalSchedule.objects.get_or_create(every=1, period="seconds")
     PeriodicTask.objects.create(name="Sweep", task="billing.tasks.sweep", interval=every)
 
-    with parent(tmp_path / "var") as (process, pids):
-        assert len(pids) == 2
+    with parent(tmp_path / "var") as (process, supervisor):
+        assert wait_for(lambda: len(children(supervisor)) == 2, 90)
+        pids = [supervisor, *children(supervisor).values()]
         settled = wait_for(Settlement.objects.filter(status="SETTLED").exists, 90)
         assert settled, "a worker executed what beat sent"
         assert WorkerHeartbeat.objects.exists()
         process.send_signal(how)
 
         assert wait_for(lambda: are_gone(pids), 40)
+
+
+def test_what_is_killed_is_started_again(tmp_path: Path) -> None:
+    every, _ = IntervalSchedule.objects.get_or_create(every=1, period="seconds")
+    PeriodicTask.objects.create(name="Sweep", task="billing.tasks.sweep", interval=every)
+
+    with parent(tmp_path / "var") as (_, supervisor):
+        assert wait_for(WorkerHeartbeat.objects.exclude(swept_at=None).exists, 120)
+        first = children(supervisor)
+        assert set(first) == {"worker", "beat"}
+        # The worker's pool has no processes of its own that could be killed without it.
+        assert children(first["worker"]) == {}
+        for pid in first.values():
+            os.kill(pid, signal.SIGKILL)
+
+        assert wait_for(lambda: are_gone(list(first.values())), 60)
+        assert wait_for(lambda: set(children(supervisor)) == {"worker", "beat"}, 120)
+        WorkerHeartbeat.objects.all().delete()
+        assert wait_for(WorkerHeartbeat.objects.exclude(swept_at=None).exists, 120)
+        pids = [supervisor, *children(supervisor).values()]
+    assert wait_for(lambda: are_gone(pids), 40)
+
+
+def test_a_killed_embedded_database_is_started_again(scratch_var: Path) -> None:
+    url = devdb.ensure(fast=True)
+    found = places.find(scratch_var)
+    assert found is not None
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], cwd=places.PROJECT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            postmaster = int((found.data / "postmaster.pid").read_text().split()[0])
+            os.kill(postmaster, signal.SIGKILL)
+            assert wait_for(lambda: are_gone([postmaster]), 60)
+
+            assert wait_for(lambda: answers(url), 120)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(60)
+
+
+def answers(url: str) -> bool:
+    try:
+        with psycopg.connect(url, connect_timeout=5):
+            return True
+    except psycopg.OperationalError:
+        return False
