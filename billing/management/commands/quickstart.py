@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import fcntl
 import json
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils import timezone
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from aforo import background, money, server
-from aforo.access import services as access
-from billing import demo
+from billing import demo, setting_up
 from billing.services import proof
 from ledger import reports
 from ledger.models import Posting
-
-ADMIN = "admin"
 
 
 class Command(BaseCommand):
@@ -36,13 +30,26 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=8000)
         parser.add_argument("--no-serve", action="store_true", help="Stop before serving.")
 
-    def handle(self, *, port: int, no_serve: bool, **options: Any) -> None:
+        parser.add_argument(
+            "--existing",
+            action="store_true",
+            help="Add the demo and a sandbox key to a database that quickstart did not make.",
+        )
+
+    def handle(self, *, port: int, no_serve: bool, existing: bool, **options: Any) -> None:
         """Set up, show, serve."""
         console = Console(highlight=False, width=110)
         with _only_one():
+            is_ours = setting_up.is_ours()
+            if not is_ours and not existing:
+                raise CommandError(
+                    "This database is in use, and quickstart did not make it. With --existing it "
+                    "adds its demo to the sandbox and a sandbox key; it changes no account and "
+                    "makes no live key."
+                )
             call_command("migrate", verbosity=0)
-            credentials = _credentials()
-            shown = demo.run()
+            credentials = setting_up.credentials(is_ours=is_ours)
+            shown = demo.run(modes=(False, True) if is_ours else (False,))
             _show(console, shown)
             _show_access(console, credentials, port)
         if not no_serve:
@@ -62,29 +69,6 @@ def _only_one() -> Iterator[None]:
         except BlockingIOError as error:
             raise CommandError("Another quickstart is setting up; wait for it.") from error
         yield
-
-
-def _credentials() -> dict[str, str]:
-    """Give the keys and the admin's password, made once and kept in var/quickstart.env (0600)."""
-    path = settings.VAR_DIR / "quickstart.env"
-    kept = {}
-    if path.exists():
-        kept = dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
-    for name, livemode in (("AFORO_TEST_KEY", False), ("AFORO_LIVE_KEY", True)):
-        secret = kept.get(name, "")
-        if not secret or access.recognise(secret=secret, now=timezone.now()) is None:
-            _, kept[name] = access.create_api_key(livemode=livemode, name="Quickstart")
-    users = get_user_model()
-    if "AFORO_ADMIN_PASSWORD" not in kept or not users.objects.filter(username=ADMIN).exists():
-        kept["AFORO_ADMIN_PASSWORD"] = secrets.token_urlsafe(12)
-        user, _ = users.objects.get_or_create(
-            username=ADMIN, defaults={"is_staff": True, "is_superuser": True}
-        )
-        user.set_password(kept["AFORO_ADMIN_PASSWORD"])
-        user.save()
-    path.touch(mode=0o600)
-    path.write_text("".join(f"{name}={value}\n" for name, value in kept.items()))
-    return kept
 
 
 def _table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
@@ -195,13 +179,13 @@ def _show_journal(console: Console, shown: demo.Shown) -> None:
     console.print(table)
 
 
-def _show_access(console: Console, credentials: dict[str, str], port: int) -> None:
-    key = credentials["AFORO_TEST_KEY"]
+def _show_access(console: Console, credentials: setting_up.Credentials, port: int) -> None:
+    key = credentials.sandbox_key
     console.print(f"Admin      http://localhost:{port}/admin/")
-    console.print(f"           {ADMIN} / {credentials['AFORO_ADMIN_PASSWORD']}")
+    console.print(f"           {credentials.admin}", soft_wrap=True)
     console.print(f"API docs   http://localhost:{port}/v1/docs")
     console.print(f"Test key   {key}", soft_wrap=True)
-    console.print(f"Live key   {credentials['AFORO_LIVE_KEY']}", soft_wrap=True)
+    console.print(f"Live key   {credentials.live_key}", soft_wrap=True)
     console.print("\nDebit 50 from a customer, in another terminal:\n")
     body = (
         f'{{"customer_id": "{demo.LANDING_CUSTOMER}", "amount": 50, "strategy": "WATERFALL", '
