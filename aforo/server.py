@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
-from django.core.management import call_command
 from django.db import connections
 from gunicorn.app.base import BaseApplication
+from whitenoise.storage import CompressedStaticFilesStorage
 
 # A few processes with many threads: calls on one wallet that meet in a process are served together.
 WORKERS: Final = 2
@@ -83,31 +84,32 @@ def collect_static_files(root: Path) -> Path:
     It is named after their content, so that an upgrade serves its own files from its first request
     on, whatever the times of its files, and a server of the last version keeps the ones it has.
     """
-    fresh = root / _content_of_static_files()
+    files = _static_files()
+    content = hashlib.sha256()
+    for path in sorted(files):
+        content.update(path.encode() + b"\0" + hashlib.sha256(files[path]).digest())
+    fresh = root / content.hexdigest()[:16]
     if not (fresh / ".complete").exists():
-        fresh.mkdir(parents=True, exist_ok=True)
-        before, settings.STATIC_ROOT = settings.STATIC_ROOT, fresh
-        try:
-            call_command("collectstatic", interactive=False, verbosity=0)
-        finally:
-            settings.STATIC_ROOT = before
+        for path, read in files.items():
+            (fresh / path).parent.mkdir(parents=True, exist_ok=True)
+            (fresh / path).write_bytes(read)
+        storage = CompressedStaticFilesStorage(location=fresh, base_url=settings.STATIC_URL)
+        # It compresses as it is asked for the next name.
+        deque(storage.post_process(dict.fromkeys(files)), maxlen=0)
         (fresh / ".complete").touch()
     _remove_older(root, fresh)
     return fresh
 
 
-def _content_of_static_files() -> str:
-    content = hashlib.sha256()
-    for path, read in sorted(_static_files()):
-        content.update(path.encode() + b"\0" + hashlib.sha256(read).digest())
-    return content.hexdigest()[:16]
-
-
-def _static_files() -> Iterator[tuple[str, bytes]]:
+def _static_files() -> dict[str, bytes]:
+    """Read every static file; of two with one name the first that is found counts, as in Django."""
+    found: dict[str, bytes] = {}
     for finder in get_finders():
         for path, storage in finder.list([]):
-            with storage.open(path) as file:
-                yield path, file.read()
+            if path not in found:
+                with storage.open(path) as file:
+                    found[path] = file.read()
+    return found
 
 
 def _remove_older(root: Path, fresh: Path) -> None:

@@ -11,6 +11,7 @@ import httpx
 import psycopg
 import pytest
 from django.conf import LazySettings
+from django.contrib.staticfiles.finders import get_finder
 
 from aforo import devdb, server
 from aforo.devdb import places
@@ -107,6 +108,7 @@ def test_static_files_are_those_of_the_version_that_serves(
     source, root = tmp_path / "source", tmp_path / "root"
     source.mkdir()
     settings.STATICFILES_DIRS = [source]
+    get_finder.cache_clear()  # type: ignore[attr-defined]
     served = []
     for content in ("one", "two", "three"):
         (source / "own.css").write_text(content)
