@@ -6,6 +6,7 @@ restored in part.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +20,15 @@ WHAT_TO_DO: Final = (
     "whose migrations were written anew since: go back to the version that made it, or begin with "
     "an empty database."
 )
+
+# What Django writes, as the database calls it.
+_NAMES_OF_TYPES: Final = {
+    "char": "character",
+    "time": "time without time zone",
+    "timestamp": "timestamp without time zone",
+    "varbit": "bit varying",
+    "varchar": "character varying",
+}
 
 _COLUMNS: Final = """
     SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
@@ -111,8 +121,8 @@ def _differs(field: models.Field[object, object], column: Column) -> str:
     if isinstance(field, models.AutoField):
         # Django's own tables kept the narrower numbers of earlier versions.
         return ""
-    wanted = (field.db_type(connection) or "").replace("varchar", "character varying")
-    wanted = wanted.replace(", ", ",")
+    base, bracket, rest = re.split(r"([(\[]|$)", field.db_type(connection) or "", maxsplit=1)
+    wanted = _NAMES_OF_TYPES.get(base, base) + (bracket + rest).replace(", ", ",")
     if wanted and wanted != column.type:
         return f"is {column.type} instead of {wanted}"
     if column.not_null == field.null:
