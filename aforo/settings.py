@@ -143,6 +143,9 @@ ENTITY_REGISTRATION = env.str("ENTITY_REGISTRATION", default="")
 # Copies of the daily seals; in production on a disk that the database's people cannot write.
 SEALS_DIR = Path(env.str("SEALS_DIR", default=str(VAR_DIR / "seals")))
 
+# So many cycles of a subscription may be over when it is entered; further back is a typing error.
+BACKDATED_CYCLES = env.int("BACKDATED_CYCLES", default=1)
+
 # The dotted path of the `wallets.gateway.Gateway` that takes live payments; without one they are
 # taken elsewhere, or on account.
 PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="")

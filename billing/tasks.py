@@ -41,7 +41,9 @@ def execute_run(run_id: str) -> None:
 @shared_task(base=WorkerTask)
 def settle_item(item_id: int) -> None:
     """Settle one customer of a run."""
-    runs.settle_item(item_id=item_id, clock=timezone.now)
+    if runs.settle_item(item_id=item_id, clock=timezone.now):
+        # The others have their turn first.
+        settle_item.delay(item_id)
 
 
 @shared_task(base=WorkerTask)

@@ -43,6 +43,12 @@ def seals_kept_apart(settings: LazySettings, tmp_path: Path) -> None:
     settings.SEALS_DIR = tmp_path / "seals"
 
 
+@pytest.fixture(autouse=True)
+def history_at_will(settings: LazySettings) -> None:
+    """Let tests enter subscriptions of long ago; how far back one may go has tests of its own."""
+    settings.BACKDATED_CYCLES = 1_000
+
+
 @pytest.fixture
 def scratch_var() -> Iterator[Path]:
     """Point the launcher at an empty directory, where `devdb.ensure(fast=True)` makes a cluster."""

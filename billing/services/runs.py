@@ -53,6 +53,8 @@ LEASE = timedelta(seconds=90)
 HEARTBEAT = timedelta(seconds=5)
 # A customer that is busy is tried again after the others, so often.
 MAX_ATTEMPTS = 3
+# So many cycles of a customer are settled at a time; then the others have their turn.
+CYCLES_PER_CLAIM = 20
 # As many failures are listed on a run; its items hold all of them.
 MAX_FAILURES = 1_000
 STEP = "settlement"
@@ -185,23 +187,68 @@ def unfinished_items(*, run_id: UUID) -> list[int]:
     return list(_unfinished(run_id).order_by("pk").values_list("pk", flat=True))
 
 
-def settle_item(*, item_id: int, clock: settlement.Clock) -> None:
-    """Settle one customer of a run unless somebody is at it; who does the last one ends the run."""
+def settle_item(*, item_id: int, clock: settlement.Clock) -> bool:
+    """Settle one customer of a run unless somebody is at it; who does the last one ends the run.
+
+    Return whether it has more cycles than are settled at a time, so that it has to be called again.
+    """
     run_id = SettlementRunItem.objects.values_list("run", flat=True).get(pk=item_id)
     now = clock()
     item = locks.claim_run_item(run_id=run_id, now=now, free_before=now - LEASE, item_id=item_id)
-    if item is not None:
-        _settle_item(item, clock)
-        if not _unfinished(run_id).exists():
-            finish(run_id=run_id, clock=clock)
+    if item is None:
+        return False
+    has_more = _settle_item(item, clock)
+    if not _unfinished(run_id).exists():
+        finish(run_id=run_id, clock=clock)
+    return has_more
 
 
-def _settle_item(item: SettlementRunItem, clock: settlement.Clock) -> None:
-    book, run = item.book, item.run
+class _Claim:
+    """A claim on a customer of a run: renewed after each cycle, and given back after so many."""
+
+    def __init__(self, item: SettlementRunItem, clock: settlement.Clock) -> None:
+        self.item, self.clock = item, clock
+        self.cycles = 0
+
+    def goes_on(self) -> bool:
+        """Renew the lease; return whether it is still ours and another cycle may be settled."""
+        self.cycles += 1
+        now = self.clock()
+        is_ours = self.mine().update(claimed_at=now)
+        self.item.claimed_at = now
+        _show_life(self.item.run, now)
+        return bool(is_ours) and not self.is_used_up
+
+    @property
+    def is_used_up(self) -> bool:
+        return self.cycles >= CYCLES_PER_CLAIM
+
+    def mine(self) -> QuerySet[SettlementRunItem]:
+        """Select the item while the claim is ours: after its lease another worker may have it."""
+        return SettlementRunItem.objects.filter(
+            pk=self.item.pk, status=RunItemStatus.CLAIMED, claimed_at=self.item.claimed_at
+        )
+
+
+def _show_life(run: SettlementRun, now: datetime) -> None:
+    if run.heartbeat_at is None or run.heartbeat_at < now - HEARTBEAT:
+        run.heartbeat_at = now
+        SettlementRun.objects.filter(pk=run.pk, heartbeat_at__lt=now - HEARTBEAT).update(
+            heartbeat_at=now
+        )
+
+
+def _settle_item(item: SettlementRunItem, clock: settlement.Clock) -> bool:
+    """Settle a claimed customer; return whether it has more cycles than are settled at a time."""
+    book, run, claim = item.book, item.run, _Claim(item, clock)
     until = run.as_of if book.test_clock is None else book.test_clock.now
     status, reason = RunItemStatus.DONE, ""
     try:
-        settlement.settle_book(book_id=book.pk, until=until, issued_at=until, run_id=run.pk)
+        settlement.settle_book(
+            book_id=book.pk, until=until, issued_at=until, run_id=run.pk, goes_on=claim.goes_on
+        )
+        if claim.is_used_up:
+            status, item.attempts = RunItemStatus.PENDING, 0
     except (Busy, OperationalError) as error:
         again = item.attempts < MAX_ATTEMPTS
         status = RunItemStatus.PENDING if again else RunItemStatus.FAILED
@@ -212,15 +259,10 @@ def _settle_item(item: SettlementRunItem, clock: settlement.Clock) -> None:
         # It may not stop the others; the log has the trace.
         status, reason = RunItemStatus.FAILED, reason_of(error)
         logger.exception("Settling %s failed: %s", book.key, reason)
-    # Only while the claim is still ours: after its lease somebody else may have finished.
-    SettlementRunItem.objects.filter(
-        pk=item.pk, status=RunItemStatus.CLAIMED, claimed_at=item.claimed_at
-    ).update(status=status, settled=run.settlements.filter(book=book.pk).count(), reason=reason)
-    now = clock()
-    if run.heartbeat_at is None or run.heartbeat_at < now - HEARTBEAT:
-        SettlementRun.objects.filter(pk=run.pk, heartbeat_at__lt=now - HEARTBEAT).update(
-            heartbeat_at=now
-        )
+    settled = run.settlements.filter(book=book.pk).count()
+    claim.mine().update(status=status, settled=settled, reason=reason, attempts=item.attempts)
+    _show_life(run, clock())
+    return claim.is_used_up and status == RunItemStatus.PENDING
 
 
 def count(run_id: UUID) -> tuple[int, int]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
 from aforo import money, periods
 from aforo.errors import Conflict, FieldError, Invalid, NotFound
 from aforo.money import ZERO
+from aforo.periods import Interval
 from aforo.sandbox.services import now_for
 from billing.models import (
     Claim,
@@ -30,7 +32,7 @@ from billing.services.customers import zone_of
 from ledger import services as ledger
 from ledger.models import Book
 from pricing import services as pricing
-from pricing.models import GrantTemplate, Metric, OfferingStatus, Recurrence
+from pricing.models import GrantTemplate, Metric, Offering, OfferingStatus, Recurrence
 from wallets import services as wallets
 from wallets.journal import new_lot
 from wallets.models import CreditLot, Source, SpendState, UnitWallet, Wallet
@@ -43,6 +45,8 @@ LIVE = [
 ]
 # Those whose cycles run, and are settled.
 RUNNING = [status for status in LIVE if status != SubscriptionStatus.PAUSED]
+# No cycle of an interval is longer.
+LONGEST_DAYS = {Interval.DAY: 1, Interval.WEEK: 7, Interval.MONTH: 31, Interval.YEAR: 366}
 _SPEND_STATE = {
     SubscriptionStatus.SUSPENDED: SpendState.SUSPENDED,
     SubscriptionStatus.PAUSED: SpendState.PAUSED,
@@ -105,6 +109,7 @@ def subscribe(
         start = now if starts_at is None else starts_at
         if start > now:
             raise Invalid([FieldError("/starts_at", "in_the_future", "It must not be later.")])
+        _check_backdating(sold, start, now)
         check_metrics_free(book, version.pk)
         subscription = Subscription(
             customer=customer,
@@ -125,6 +130,18 @@ def subscribe(
         _provision(book, subscription)
         start_if_paid(book=book, subscription=subscription, now=now)
         return subscription
+
+
+def _check_backdating(sold: Offering, start: datetime, now: datetime) -> None:
+    """Refuse a start so long ago that more cycles would be over than may be entered afterwards.
+
+    Raises: Invalid (`too_early`).
+    """
+    cycle = LONGEST_DAYS[Interval(sold.interval)] * sold.interval_count
+    most = timedelta(days=cycle * (settings.BACKDATED_CYCLES + 1) + (sold.trial_days or 0))
+    if now - start > most:
+        detail = f"It may lie at most {settings.BACKDATED_CYCLES} whole cycles back."
+        raise Invalid([FieldError("/starts_at", "too_early", detail)])
 
 
 def _unsettled_from(book: Book, version_id: int, start: datetime) -> datetime:
