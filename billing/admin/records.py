@@ -25,6 +25,7 @@ from billing.models import (
     Invoice,
     InvoiceLine,
     InvoiceSeries,
+    OnceGiven,
     Payment,
     SettlementRun,
     SettlementRunItem,
@@ -190,6 +191,16 @@ class UsageReservationAdmin(ReadOnlyAdmin):
     list_select_related = ["reservation__book", "metric"]
     search_fields = ["reservation__book__key", "=reservation__id"]
     ordering = ["-reservation"]
+    show_full_result_count = False
+
+
+@admin.register(OnceGiven)
+class OnceGivenAdmin(ReadOnlyAdmin):
+    when_empty = "Trials and once-only grants are noted here when a customer has had them."
+    list_display = ["customer", "offering", "benefit", "subscription"]
+    list_select_related = ["customer__book", "offering", "subscription__offering"]
+    search_fields = ["customer__book__key", "offering__code", "benefit"]
+    ordering = ["-pk"]
     show_full_result_count = False
 
 

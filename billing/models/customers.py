@@ -57,6 +57,9 @@ class Subscription(models.Model):
         Coupon, on_delete=models.PROTECT, null=True, blank=True, related_name="subscriptions"
     )
     billing_mode = models.CharField(max_length=10, choices=BillingMode.choices)
+    is_single = models.BooleanField(
+        default=True, help_text="The customer may have no other live one of its offering."
+    )
     status = models.CharField(max_length=10, choices=SubscriptionStatus.choices)
     starts_at = models.DateTimeField()
     anchor_date = models.DateField(
@@ -112,6 +115,11 @@ class Subscription(models.Model):
             )
         ]
         constraints = [
+            models.UniqueConstraint(
+                fields=["customer", "offering"],
+                condition=Q(is_single=True) & ~Q(status="CANCELLED"),
+                name="billing_subscription_single",
+            ),
             models.CheckConstraint(
                 condition=Q(current_ends_at__gte=F("current_starts_at")),
                 name="billing_subscription_period",
@@ -130,3 +138,24 @@ class Subscription(models.Model):
 
     def __str__(self) -> str:
         return f"{self.offering.code} from {self.starts_at:%Y-%m-%d}"
+
+
+class OnceGiven(models.Model):
+    """What an offering gives a customer once: its trial, or a once-only grant by its code. Whoever
+    subscribes again to the same offering does not get it again, unless the offering says so.
+    """
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="+")
+    offering = models.ForeignKey(Offering, on_delete=models.PROTECT, related_name="+")
+    benefit = models.CharField(max_length=255)
+    subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["customer", "offering", "benefit"], name="billing_oncegiven_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.benefit

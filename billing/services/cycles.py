@@ -35,7 +35,9 @@ class Upcoming:
     timezone: str
 
 
-def set_first_period(subscription: Subscription, anchor_day: int | None) -> None:
+def set_first_period(
+    subscription: Subscription, anchor_day: int | None, *, with_trial: bool = True
+) -> None:
     """Set anchor and first period; a trial is a period of its own, which comes before the anchor.
 
     A trial ends at the wall time at which it began. What lies between its end and an anchor day is
@@ -43,7 +45,7 @@ def set_first_period(subscription: Subscription, anchor_day: int | None) -> None
     """
     start = subscription.starts_at
     subscription.timezone = subscription.customer.timezone
-    days = subscription.offering.trial_days or 0
+    days = subscription.offering.trial_days if with_trial else 0
     anchor = periods.wall(start, ZoneInfo(subscription.timezone)) + timedelta(days=days)
     if anchor_day is not None:
         if subscription.offering.interval != Interval.MONTH:

@@ -28,7 +28,7 @@ from billing.pipeline import advance, load, paid, proration
 from billing.pipeline import usage as usages
 from billing.pipeline.draft import Draft
 from billing.pipeline.proration import Share
-from billing.services import cycles, subscriptions
+from billing.services import cycles, once, subscriptions
 from pricing import services as pricing
 from pricing.models import GrantTemplate, Offering, OfferingStatus, RatePlanVersion, Recurrence
 from wallets import reads
@@ -160,9 +160,9 @@ def _check(subscription: Subscription, target: Target, now: datetime) -> None:
     if version.plan.currency != target.version.plan.currency:
         detail = f"It is sold in {target.version.plan.currency}, not {version.plan.currency}."
         raise Invalid([FieldError("/offering", "currency_differs", detail)])
-    subscriptions.check_metrics_free(
-        subscription.customer.book, target.version.pk, leaving=subscription
-    )
+    book = subscription.customer.book
+    subscriptions.check_metrics_free(book, target.version.pk, leaving=subscription)
+    once.check_offering_free(book, target.offering, leaving=subscription)
 
 
 def _closing(subscription: Subscription, now: datetime) -> Draft:

@@ -27,7 +27,7 @@ from billing.models import (
 )
 from billing.pipeline import proration
 from billing.pipeline.proration import Share
-from billing.services import campaigns, cycles, fees, numbering, openings
+from billing.services import campaigns, cycles, fees, numbering, once, openings
 from billing.services.customers import zone_of
 from ledger import services as ledger
 from ledger.models import Book
@@ -94,8 +94,8 @@ def subscribe(
     an earlier subscription has settled is not counted again; `anchor_day` makes months begin on
     that day of the customer's zone, the first one being shorter.
 
-    Raises: UnknownCustomer, Invalid, OfferingNotSold, MetricAlreadySubscribed, NotPublished,
-    CouponSpent.
+    Raises: UnknownCustomer, Invalid, OfferingNotSold, MetricAlreadySubscribed, AlreadySubscribed,
+    NotPublished, CouponSpent.
     """
     book_id = ledger.get_book(livemode=livemode, key=customer_id).pk
     sold = pricing.find_offering(livemode=livemode, code=offering)
@@ -111,11 +111,13 @@ def subscribe(
             raise Invalid([FieldError("/starts_at", "in_the_future", "It must not be later.")])
         _check_backdating(sold, start, now)
         check_metrics_free(book, version.pk)
+        once.check_offering_free(book, sold)
         subscription = Subscription(
             customer=customer,
             offering=sold,
             version=version,
             billing_mode=sold.billing_mode,
+            is_single=not sold.several_per_customer,
             status=SubscriptionStatus.ACTIVE,
             starts_at=start,
             counted_from=_unsettled_from(book, version.pk, start),
@@ -125,8 +127,11 @@ def subscribe(
             subscription.coupon = pricing.redeem_coupon(
                 livemode=livemode, code=coupon, currency=version.plan.currency
             )
-        cycles.set_first_period(subscription, anchor_day)
+        had_trial = once.has_had(customer=customer, offering=sold, benefit=once.TRIAL)
+        cycles.set_first_period(subscription, anchor_day, with_trial=not had_trial)
         subscription.save(force_insert=True)
+        if subscription.trial_ends_at is not None:
+            once.take(subscription=subscription, benefits=[once.TRIAL])
         _provision(book, subscription)
         start_if_paid(book=book, subscription=subscription, now=now)
         return subscription
@@ -282,7 +287,8 @@ def set_status(*, book: Book, subscription: Subscription, status: SubscriptionSt
 
 
 def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) -> None:
-    """Issue what the plan gives in the open cycle: once-only grants in the first, the rest in each.
+    """Issue what the plan gives in the open cycle: once-only grants in the first, unless the
+    customer had them of this offering before, the rest in each.
 
     Unique per (subscription, grant, period), so repeating it issues nothing twice.
     """
@@ -294,6 +300,13 @@ def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) 
         .select_related("metric")
         .order_by("position", "pk")
         if template.recurrence == Recurrence.EVERY_CYCLE or subscription.cycle == 0
+    ]
+    first = {once.grant(t.code) for t in templates if t.recurrence == Recurrence.ONCE}
+    brought = once.take(subscription=subscription, benefits=first)
+    templates = [
+        template
+        for template in templates
+        if template.recurrence != Recurrence.ONCE or once.grant(template.code) in brought
     ]
     share, currency = _served_share(subscription), subscription.version.plan.currency
     offered = [(template, granted_quantity(template, share, currency)) for template in templates]

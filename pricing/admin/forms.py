@@ -191,7 +191,7 @@ class OfferingForm(forms.ModelForm[Offering]):
         model = Offering
         fields = [
             "livemode", "code", "name", "plan", "billing_mode", "interval", "interval_count",
-            "trial_days", "overage_limit", "status",
+            "trial_days", "overage_limit", "several_per_customer", "gives_again", "status",
         ]  # fmt: skip
 
     def clean(self) -> dict[str, Any]:

@@ -34,6 +34,12 @@ class OfferingBody(StrictSerializer):
     interval_count = serializers.IntegerField(min_value=1, max_value=366, required=False)
     trial_days = serializers.IntegerField(min_value=0, max_value=3_660, required=False)
     overage_limit = DecimalField(required=False, allow_null=True)
+    several_per_customer = serializers.BooleanField(
+        required=False, help_text="Whether a customer may have several at once."
+    )
+    gives_again = serializers.BooleanField(
+        required=False, help_text="Whether each subscription brings trial and once-only grants."
+    )
     status = serializers.ChoiceField(
         choices=[OfferingStatus.DRAFT, OfferingStatus.ACTIVE], required=False
     )
@@ -41,6 +47,8 @@ class OfferingBody(StrictSerializer):
 
 class OfferingChange(StrictSerializer):
     name = serializers.CharField(max_length=200, required=False)
+    several_per_customer = serializers.BooleanField(required=False)
+    gives_again = serializers.BooleanField(required=False)
     status = serializers.ChoiceField(choices=OfferingStatus.choices, required=False)
 
 
@@ -52,7 +60,8 @@ class OfferingAnswer(serializers.ModelSerializer[Offering]):
         model = Offering
         fields = [
             "code", "name", "rate_plan", "billing_mode", "interval", "interval_count",
-            "trial_days", "overage_limit", "status", "created_at",
+            "trial_days", "overage_limit", "several_per_customer", "gives_again", "status",
+            "created_at",
         ]  # fmt: skip
 
 

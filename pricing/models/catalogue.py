@@ -274,6 +274,13 @@ class Offering(models.Model):
         blank=True,
         help_text="Most overage a customer may run up in a cycle.",
     )
+    several_per_customer = models.BooleanField(
+        default=False, help_text="A customer may have several live subscriptions of it."
+    )
+    gives_again = models.BooleanField(
+        default=False,
+        help_text="Trial and once-only grants come with each subscription, not only the first.",
+    )
     status = models.CharField(
         max_length=10, choices=OfferingStatus.choices, default=OfferingStatus.ACTIVE
     )

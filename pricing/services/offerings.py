@@ -54,6 +54,8 @@ def create_offering(
     interval_count: int = 1,
     trial_days: int = 0,
     overage_limit: Decimal | None = None,
+    several_per_customer: bool = False,
+    gives_again: bool = False,
     status: str = OfferingStatus.ACTIVE,
 ) -> Offering:
     """Sell a plan in a billing mode, at an interval.
@@ -81,6 +83,8 @@ def create_offering(
                 interval_count=interval_count,
                 trial_days=trial_days,
                 overage_limit=overage_limit,
+                several_per_customer=several_per_customer,
+                gives_again=gives_again,
                 status=status,
             )
     except IntegrityError as error:

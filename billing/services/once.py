@@ -1,0 +1,64 @@
+"""What a customer has once of an offering: one live subscription of it at a time, its trial and its
+once-only grants, unless the offering says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from aforo.errors import Conflict
+from billing.models import Customer, OnceGiven, Subscription, SubscriptionStatus
+from ledger.models import Book
+from pricing.models import Offering
+
+TRIAL = "trial"
+
+
+class AlreadySubscribed(Conflict):
+    default_code = "already_subscribed"
+
+
+def grant(code: str) -> str:
+    """Name a once-only grant among the benefits of an offering."""
+    return f"grant:{code}"
+
+
+def has_had(*, customer: Customer, offering: Offering, benefit: str) -> bool:
+    """Return whether a customer may not have a benefit any more. The book must be locked."""
+    if offering.gives_again:
+        return False
+    had = OnceGiven.objects.filter(customer=customer, offering=offering, benefit=benefit)
+    return had.exists()
+
+
+def take(*, subscription: Subscription, benefits: Collection[str]) -> set[str]:
+    """Remember that a subscription brings benefits of its offering; return those that it may bring.
+    The book must be locked. Repeating it gives the same.
+    """
+    if not benefits:
+        return set()
+    mine = {"customer_id": subscription.customer_id, "offering_id": subscription.offering_id}
+    OnceGiven.objects.bulk_create(
+        [OnceGiven(**mine, benefit=each, subscription=subscription) for each in sorted(benefits)],
+        ignore_conflicts=True,
+    )
+    if subscription.offering.gives_again:
+        return set(benefits)
+    brought = OnceGiven.objects.filter(**mine, subscription=subscription, benefit__in=benefits)
+    return set(brought.values_list("benefit", flat=True))
+
+
+def check_offering_free(
+    book: Book, offering: Offering, *, leaving: Subscription | None = None
+) -> None:
+    """Check that a customer has no other live subscription of an offering that is sold once.
+
+    `leaving` is one that moves to it. Raises: AlreadySubscribed.
+    """
+    if offering.several_per_customer:
+        return
+    live = Subscription.objects.filter(customer=book.pk, offering=offering)
+    if leaving is not None:
+        live = live.exclude(pk=leaving.pk)
+    if live.exclude(status=SubscriptionStatus.CANCELLED).exists():
+        raise AlreadySubscribed(f"The customer has a live subscription of {offering.code}.")
