@@ -274,7 +274,14 @@ def _give_back(book: Book, rerated: Rerated, at: datetime, lives_until: datetime
         document={
             "settlement": str(cycle.pk),
             "reason": f"Late usage of {rerated.period}",
-            "net": plain(min(rerated.change, ZERO)),
+            "late": [
+                {
+                    "settlement": str(cycle.pk),
+                    "until": cycle.ends_at.isoformat(),
+                    "net": plain(min(rerated.change, ZERO)),
+                    "currency": cycle.currency,
+                }
+            ],
         },
         at_period_end=True,
     )

@@ -38,7 +38,7 @@ _LATE_USAGE = """
     JOIN ledger_book b ON b.id = e.book_id
     CROSS JOIN jsonb_array_elements(e.document->'late') WITH ORDINALITY AS late (item, number)
     WHERE {scope}
-        AND e.accounting_date >= %(starts_on)s AND e.event = 'SETTLEMENT'
+        AND e.accounting_date >= %(starts_on)s AND e.event IN ('SETTLEMENT', 'ADJUSTMENT')
     ORDER BY e.recorded_at, e.id, late.number
 """
 

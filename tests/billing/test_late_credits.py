@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from billing import reports
 from billing.models import Invoice, LateCredit, Settlement, Subscription, UsageEvent
 from billing.services import ingest, payments, proof
 from billing.services.taxes import create_tax_rate
@@ -86,6 +87,17 @@ def test_it_is_owed_when_it_is_found_and_used_as_far_as_a_document_reaches() -> 
     assert credit() == (2, D("1.5"), 0)
     assert (posted("2200"), posted("4020"), posted("1200")) == (D("-0.5"), D("-8.5"), 0)
     assert proof.verify().ok
+
+
+def test_the_report_of_late_items_names_it() -> None:
+    book = subscribed()
+    two_euro_less(book)
+    advance(book, MARCH)
+    asked = reports.scope_of(livemode=False, now=MARCH, period="2026-02")
+
+    (late,) = reports.find("late-items").make(asked).rows
+
+    assert (late["occurred_at"], late["amount"], late["currency"]) == (FEBRUARY, -2, "USD")
 
 
 def test_it_is_kept_however_long_nothing_is_billed() -> None:
