@@ -215,7 +215,7 @@ class Customer:
             number: in_cents(self.purchases[number].gone + gone) - self.purchases[number].paid_back
             for number, gone in owed.items()
         }
-        if not any(paid.values()):
+        if not any(paid.values()) and not any(map(in_cents, owed.values())):
             raise Refused("not_payable")
         for lot, part in plans:
             lot.left -= part

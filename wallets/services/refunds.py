@@ -38,10 +38,13 @@ class _Taken:
 
 @dataclass(frozen=True, slots=True)
 class _PayOut:
-    """What is paid back of one top-up, and the account that the money leaves."""
+    """What is paid back of one top-up, what that would be by itself, and the account that the
+    money leaves.
+    """
 
     top_up: TopUp
     amount: Decimal
+    alone: Decimal
     account: str
 
 
@@ -65,7 +68,7 @@ def refund(
     was metered has been burned and what is owed has been paid.
 
     Raises: UnknownCustomer; NotCovered with `available` when less is refundable; Invalid
-    (`not_payable`) when nothing would be paid.
+    (`not_payable`) when these credits are worth nothing that can be paid.
     """
 
     def make(book: Book, operation_id: UUID) -> dict[str, object]:
@@ -97,7 +100,8 @@ def refund(
             ]
         paid_out = _pay_out(draft, taken)
         paid = sum((each.amount for each in paid_out), ZERO)
-        if paid == 0:
+        # A slice pays nothing also where those before it were rounded up: that has been paid.
+        if paid == 0 and not any(each.alone for each in paid_out):
             detail = f"{money.plain(amount)} of these credits would pay nothing back."
             raise Invalid([FieldError("/amount", "not_payable", detail)])
         draft.document["paid"] = money.plain(paid)
@@ -232,7 +236,8 @@ def _pay_out(draft: Draft, taken: Sequence[_Taken]) -> list[_PayOut]:
         draft.lines += recipes.refund_rounded(
             residue=exact - paid, currency=lot.currency, paid_from=account
         )
-        paid_out.append(_PayOut(lot.top_up, paid, account))
+        alone = money.round_amount(exact, lot.currency)
+        paid_out.append(_PayOut(lot.top_up, paid, alone, account))
     return paid_out
 
 
