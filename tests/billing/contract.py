@@ -148,10 +148,20 @@ class Customer:
         """Go on in the same period, or in the one that is now."""
         if self.contract is None or self.state != "PAUSED":
             raise Refused
-        mine, before = self.contract, self.contract.cycle
+        mine = self.contract
         if mine.ends_at is not None and mine.ends_at <= self.now:
-            self.contract = None
-            return
+            self._end(mine)
+        elif self._go_on(mine) and mine.ahead:
+            self._open(mine.cycle)
+
+    def _end(self, mine: Contract) -> None:
+        """End a contract that is paused by a cycle that serves no time."""
+        self._go_on(mine)
+        self._settle(mine, self.now, ahead=None, is_kept=True)
+        self.contract = None
+
+    def _go_on(self, mine: Contract) -> bool:
+        before = mine.cycle
         mine.state = "ACTIVE"
         full = before.full_start, before.full_end
         is_other = before.full_end <= self.now
@@ -164,16 +174,14 @@ class Customer:
             full = start, months_on(mine.wall, mine.months, mine.zone)
         mine.cycle = Cycle(self.now, full[1], *full)
         self._take_waiting(mine.cycle)
-        if is_other and mine.ahead:
-            self._open(mine.cycle)
+        return is_other
 
     def cancel(self, *, now: bool) -> None:
         """End the contract now, or with its open cycle; one that is paused ends at once."""
         if self.contract is None:
             raise Refused
         if self.state == "PAUSED":
-            self.contract = None
-            self.waiting = []
+            self._end(self.contract)
         elif now:
             self._settle(self.contract, self.now, ahead=None, is_kept=True)
             self.contract = None

@@ -220,3 +220,20 @@ def test_the_database_refuses_to_count_usage_twice() -> None:
         Settlement.objects.filter(subscription=other, cycle=0).update(counted_from=AT)
 
     assert UsageEvent.objects.count() == 0
+
+
+def test_what_was_to_end_while_it_was_paused_ends_when_it_is_resumed() -> None:
+    """10 of 31 days are 10.00, and nothing follows."""
+    book = sold()
+    found = subscribe()
+    advance(book, AT)
+    endings.cancel(livemode=False, subscription_id=found.pk, at="PERIOD_END")
+    pause(found)
+    advance(book, MARCH)
+
+    resume(found)
+
+    assert Subscription.objects.get().status == "CANCELLED"
+    advance(book, MARCH + 40 * DAY)
+    assert billed() == 10
+    assert proof.verify().ok
