@@ -35,7 +35,7 @@ HALVES = {
         (GET, len(GET)),
         (GET + GET, len(GET)),
         (GET[:-1], None),
-        (b"POST / HTTP/1.1\r\ncontent-LENGTH:  3 \r\n\r\nab", 41),
+        (b"POST / HTTP/1.1\r\ncontent-LENGTH:  3 \r\n\r\nab", 43),
         (b"POST / HTTP/1.1\r\nX: y\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", None),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;x=1\r\nabc\r\n0\r\n\r\nGET", 64),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: b\r\n\r\n", 58),
@@ -86,7 +86,9 @@ def test_sixty_half_sent_requests_keep_nobody_waiting(
     """
     with half_sent(served_url, HALVES[what]) as opened:
         if HALVES[what].startswith(GET):
-            assert all(b"200 OK" in each.recv(4096) for each in opened)
+            for each in opened:
+                while b'{"status": "ok"}' not in each.recv(4096):
+                    pass  # The head alone.
         with httpx.Client(base_url=served_url, timeout=None) as client:
             assert client.post("/v1/wallets/debit", content=b"{}").status_code == 401
             # All of them are still waited for.
