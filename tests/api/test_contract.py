@@ -128,6 +128,9 @@ def usage(call: Caller) -> None:
     call.post("events", cloud)
     call.post("usage/debit", {**WHO, "metric": "tokens", "quantity": 1, "properties": {"a": 1.5}})
     call.post("usage/reserve", {**WHO, "metric": "tokens", "quantity": 1})
+    for end in ("capture", "void"):
+        held = call.post("usage/reserve", {**WHO, "metric": "tokens", "quantity": 2})
+        call.post(f"usage/reservations/{held['id']}/{end}", {})
     call.get(f"usage?customer_id=acme&from={START}&to={MARCH}")
 
 

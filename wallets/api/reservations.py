@@ -59,6 +59,7 @@ class ReservationRow(MeasuredAnswer):
     held = serializers.CharField(help_text="What it holds now.")
     held_units = serializers.CharField(help_text="What it holds of units now.")
     captured = serializers.CharField()
+    properties = serializers.DictField(required=False, help_text="Of reserved usage.")
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()
     ended_at = serializers.DateTimeField(allow_null=True)
@@ -106,10 +107,24 @@ class CaptureBody(KeyedBody):
     allow_more = serializers.BooleanField(default=False)
 
 
+class CapturedAllocationAnswer(AllocationAnswer):
+    currency = serializers.CharField(required=False)
+    metric = serializers.CharField(required=False)
+
+
 class CaptureAnswer(DebitAnswer):
+    """What a capture burned; usage has its event and its units, and no strategy of its own."""
+
+    strategy = serializers.CharField(required=False)
+    allocations = CapturedAllocationAnswer(many=True)
+    entry = serializers.UUIDField(allow_null=True)
+    captured = serializers.CharField(required=False)
+    held_units = serializers.CharField(required=False)
+    unit_balance = BalanceAnswer(required=False)
+    usage_event = serializers.UUIDField(required=False)
     reservation = serializers.UUIDField()
     status = serializers.ChoiceField(choices=ReservationStatus.choices)
-    released = serializers.CharField()
+    released = serializers.CharField(required=False)
     held = serializers.CharField()
 
 
@@ -137,7 +152,11 @@ class VoidAnswer(MeasuredAnswer):
     released = serializers.CharField()
     held = serializers.CharField()
     balance = BalanceAnswer()
-    entry = serializers.UUIDField()
+    entry = serializers.UUIDField(required=False, allow_null=True)
+    released_units = serializers.CharField(required=False)
+    held_units = serializers.CharField(required=False)
+    unit_balance = BalanceAnswer(required=False)
+    reservation = serializers.UUIDField(required=False)
     occurred_at = serializers.DateTimeField()
 
 
