@@ -253,6 +253,9 @@ class Credits(RuleBasedStateMachine):
             if answer is not None:
                 body, owed = answer
                 assert Fraction(body["owed"]) == owed
+            if self.model.invoices:
+                # A claim has the rules written anew, of a customer without a subscription.
+                acts.rules(self.book, billing_mode="HYBRID")
 
     def dispute(
         self, number: int, state: str, ask: Callable[[], object]
