@@ -62,6 +62,9 @@ class Subscription(models.Model):
     )
     status = models.CharField(max_length=10, choices=SubscriptionStatus.choices)
     starts_at = models.DateTimeField()
+    subscribed_at = models.DateTimeField(
+        help_text="The customer's time when it subscribed; a period over by then brings no credits."
+    )
     anchor_date = models.DateField(
         help_text="Periods end this plus n intervals, by the wall clock."
     )

@@ -120,6 +120,7 @@ def subscribe(
             is_single=not sold.several_per_customer,
             status=SubscriptionStatus.ACTIVE,
             starts_at=start,
+            subscribed_at=now,
             counted_from=_unsettled_from(book, version.pk, start),
         )
         subscription.usage_closed_through = subscription.counted_from
@@ -288,18 +289,20 @@ def set_status(*, book: Book, subscription: Subscription, status: SubscriptionSt
 
 def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) -> None:
     """Issue what the plan gives in the open cycle: once-only grants in the first, unless the
-    customer had them of this offering before, the rest in each.
+    customer had them of this offering before, the rest in each whose period was not over when the
+    customer subscribed.
 
     Unique per (subscription, grant, period), so repeating it issues nothing twice.
     """
     if subscription.status not in {SubscriptionStatus.ACTIVE, SubscriptionStatus.TRIALING}:
         return
+    is_past = subscription.full_ends_at <= subscription.subscribed_at
     templates = [
         template
         for template in GrantTemplate.objects.filter(version=subscription.version)
         .select_related("metric")
         .order_by("position", "pk")
-        if template.recurrence == Recurrence.EVERY_CYCLE or subscription.cycle == 0
+        if (subscription.cycle == 0 if template.recurrence == Recurrence.ONCE else not is_past)
     ]
     first = {once.grant(t.code) for t in templates if t.recurrence == Recurrence.ONCE}
     brought = once.take(subscription=subscription, benefits=first)

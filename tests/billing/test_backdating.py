@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -11,8 +12,11 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from billing.models import RunItemStatus, SettlementRunItem, Subscription
-from billing.services import runs, settlement, subscriptions
+from billing.services import proof, runs, settlement, subscriptions
+from ledger.models import Book
 from tests import factories
+from tests.factories import START
+from wallets.models import CreditLot
 
 pytestmark = pytest.mark.django_db
 
@@ -94,3 +98,60 @@ def test_a_lease_is_renewed_with_each_cycle_and_who_lost_it_stops() -> None:
     assert seen[2:5] == [now + timedelta(minutes=minute) for minute in (1, 2, 3)]
     item.refresh_from_db()
     assert (item.status, item.settled) == (RunItemStatus.DONE, 4)
+
+
+FEBRUARY, MARCH, APRIL = (datetime(2026, month, 1, tzinfo=UTC) for month in (2, 3, 4))
+WELCOME = {"kind": "PROMO", "amount": Decimal(50), "recurrence": "ONCE"}
+MONTHLY = {"kind": "PROMO", "amount": Decimal(100), "recurrence": "EVERY_CYCLE"}
+
+
+def given() -> list[tuple[Decimal, datetime]]:
+    """Give what the plan gave, with when, oldest first."""
+    lots = CreditLot.objects.filter(source="PLAN").order_by("granted_at", "face")
+    return list(lots.values_list("face", "granted_at"))
+
+
+def enter(subscribed_at: datetime, mode: str = "HYBRID", **terms: Any) -> None:
+    """Enter a subscription that began on 1 January."""
+    factories.offering(billing_mode=mode, grants=[WELCOME, MONTHLY], **terms)
+    factories.clocked_customer(now=subscribed_at)
+    subscriptions.subscribe(
+        livemode=False, customer_id="cust_1", offering="tokens_monthly", starts_at=START
+    )
+
+
+@pytest.mark.parametrize("mode", ["HYBRID", "POSTPAID", "PREPAID"])
+@pytest.mark.parametrize("day", [0, 14])
+def test_cycles_over_by_then_bring_no_credits(mode: str, day: int) -> None:
+    """Subscribed in March from 1 January on: what comes once, March's and April's 100."""
+    subscribed_at = MARCH + timedelta(days=day)
+    enter(subscribed_at, mode)
+    assert given() == [(50, START)]
+    book = Book.objects.get(key="cust_1")
+
+    factories.advance(book, MARCH + timedelta(days=20))
+    assert given() == [(50, START), (100, MARCH)]
+    factories.advance(book, APRIL)
+
+    assert given() == [(50, START), (100, MARCH), (100, APRIL)]
+    assert proof.verify().ok
+
+
+def test_the_cycle_open_by_then_brings_its_credits() -> None:
+    """A microsecond before February ends, February's still come."""
+    enter(MARCH - timedelta(microseconds=1))
+    book = Book.objects.get(key="cust_1")
+
+    factories.advance(book, MARCH)
+
+    assert given() == [(50, START), (100, FEBRUARY), (100, MARCH)]
+
+
+def test_a_trial_over_by_then_brings_what_comes_once() -> None:
+    """The trial of January ends on the 8th, its 100 with it; the cycle from then on is open."""
+    enter(START + timedelta(days=10), trial_days=7)
+    book = Book.objects.get(key="cust_1")
+
+    factories.advance(book, START + timedelta(days=11))
+
+    assert given() == [(50, START), (100, START + timedelta(days=7))]

@@ -192,8 +192,9 @@ class Credits:
         self.periods[subscription.pk] = settlement.period_number
         part = Period(at, ends_at)
         share = proration.share_of(part, Period(settlement.full_starts_at, ends_at))
+        is_past = ends_at <= subscription.subscribed_at
         for template in self.templates if is_new else ():
-            if template.recurrence == Recurrence.EVERY_CYCLE or settlement.cycle == 0:
+            if settlement.cycle == 0 if template.recurrence == Recurrence.ONCE else not is_past:
                 quantity = subscriptions.granted_quantity(
                     template, share, self.version.plan.currency
                 )
