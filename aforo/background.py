@@ -1,5 +1,5 @@
-"""The background processes beside a server: a supervisor that keeps a worker, beat and the embedded
-database running. They end when the server does, however.
+"""The background processes beside a server: a supervisor that keeps two workers, beat and the
+embedded database running. They end when the server does, however.
 """
 
 from __future__ import annotations
@@ -19,15 +19,18 @@ from typing import Final
 from aforo import devdb
 from aforo.devdb import places
 
+# Threads: a pool of processes on the file-system broker shares one lock, and when the processes
+# that wait for a task are killed, it stays locked for minutes.
+_WORKER: Final = [
+    "--quiet", "worker", "--pool=threads", "--concurrency=2", "--loglevel=WARNING",
+    "--without-gossip",
+]  # fmt: skip
+# A worker a queue: a backlog of runs leaves the sweep its own.
 COMMANDS: Final = {
-    # Threads: a pool of processes on the file-system broker shares one lock, and when the processes
-    # that wait for a task are killed, it stays locked for minutes.
-    "worker": [
-        "--quiet", "worker", "--pool=threads", "--concurrency=2", "--loglevel=WARNING",
-        "--without-gossip",
-    ],
+    "runs": [*_WORKER, "--queues=runs", "--hostname=runs@%h"],
+    "sweep": [*_WORKER, "--queues=sweep", "--hostname=sweep@%h"],
     "beat": ["--quiet", "beat", "--loglevel=WARNING", "--pidfile="],
-}  # fmt: skip
+}
 # A worker gets so long to end the task that it is at; a killed task is taken up again later.
 PATIENCE_SECONDS: Final = 10
 LOOK_EVERY_SECONDS: Final = 1

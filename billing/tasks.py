@@ -24,21 +24,30 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY_SECONDS = 5
 
 
-class WorkerTask(Task):  # type: ignore[type-arg]
-    """A task that shows that a worker lives, when one takes it up."""
+class RunTask(Task):  # type: ignore[type-arg]
+    """A task of a run: it waits among its like, and shows that a worker for them lives when one
+    takes it up.
+    """
+
+    queue = "runs"
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
         """Note that a worker lives."""
         workers.note_alive(now=timezone.now())
 
 
-@shared_task(base=WorkerTask)
+@shared_task(base=RunTask, expires=60)
+def show_life() -> None:
+    """Show that a worker for runs lives, also where there are none; sent every minute."""
+
+
+@shared_task(base=RunTask)
 def execute_run(run_id: str) -> None:
     """List the customers of a run and hand them out, a task each."""
     _fan_out(UUID(run_id))
 
 
-@shared_task(base=WorkerTask)
+@shared_task(base=RunTask)
 def settle_item(item_id: int) -> None:
     """Settle one customer of a run."""
     if runs.settle_item(item_id=item_id, clock=timezone.now):
@@ -46,30 +55,31 @@ def settle_item(item_id: int) -> None:
         settle_item.delay(item_id)
 
 
-@shared_task(base=WorkerTask)
+@shared_task(expires=60)
 def sweep() -> dict[str, object]:
     """Do everything that is due, once; runs are handed out among the workers.
 
-    The result names whom it had to pass over, as the log does.
+    The result names whom it had to pass over, as the log does. A message that was not taken up
+    before the next is sent has nothing to add to it.
     """
     swept = due.sweep(now=timezone.now(), clock=timezone.now, carry_out=_fan_out)
     workers.note_swept(now=timezone.now())
     return swept.describe()
 
 
-@shared_task(base=WorkerTask)
+@shared_task(base=RunTask)
 def run_campaign(run_id: str) -> None:
     """Give to everybody whom a campaign's run has not reached yet."""
     campaign_runs.execute(run_id=UUID(run_id), clock=timezone.now)
 
 
-@shared_task(base=WorkerTask)
+@shared_task(base=RunTask)
 def execute_backtest(backtest_id: str) -> None:
     """Price what a backtest asks about."""
     backtest.execute(backtest_id=UUID(backtest_id), clock=timezone.now)
 
 
-@shared_task(base=WorkerTask)
+@shared_task
 def refill_books(book_ids: list[int]) -> None:
     """Fill the wallets of some customers that are low and fill themselves."""
     wallets.refill_if_low(book_ids)

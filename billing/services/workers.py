@@ -1,4 +1,4 @@
-"""Whether background workers live and get their work done: each task says so."""
+"""Whether the workers for runs live, and sweeps get done: their tasks say so."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from aforo.jobs import Job
 from billing.models import WorkerHeartbeat
 
-# The sweep is a task every minute, so that a living worker is never silent for so long.
+# A sign of life is asked for every minute, so that a living worker is never silent for so long.
 SILENCE = timedelta(seconds=90)
 # A sweep of everything that is due may take longer than a minute, but not often.
 SWEEP_SILENCE = timedelta(minutes=15)
@@ -16,7 +16,7 @@ _EVERY = timedelta(seconds=10)
 
 
 def note_alive(*, now: datetime) -> None:
-    """Note that a worker lives."""
+    """Note that a worker for runs lives."""
     WorkerHeartbeat.objects.get_or_create(pk=1, defaults={"seen_at": now})
     WorkerHeartbeat.objects.filter(seen_at__lt=now - _EVERY).update(seen_at=now)
 
@@ -29,7 +29,7 @@ def note_swept(*, now: datetime) -> None:
 
 
 def are_alive(*, now: datetime) -> bool:
-    """Return whether any worker has shown life in the last 90 seconds."""
+    """Return whether any worker for runs has shown life in the last 90 seconds."""
     return WorkerHeartbeat.objects.filter(seen_at__gt=now - SILENCE).exists()
 
 
