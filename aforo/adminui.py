@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from decimal import Decimal
 from functools import cache
-from math import ceil
 from typing import Any, Final, TypeVar
 
 from django import forms
@@ -16,7 +14,6 @@ from django.db import models
 from django.forms import BaseInlineFormSet
 from django.http import Http404, HttpRequest
 from django.template.loader import render_to_string
-from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from unfold.admin import ModelAdmin as _ModelAdmin
@@ -30,12 +27,11 @@ from unfold.widgets import (
     UnfoldBooleanWidget,
 )
 
-from aforo.access import logins
 from aforo.money import plain
 
 __all__ = [
+    "AuthenticationForm",
     "Form",
-    "LoginForm",
     "ModelAdmin",
     "ReadOnlyAdmin",
     "ReadOnlyInline",
@@ -99,24 +95,6 @@ def dress(field: forms.Field) -> forms.Field:
             field.widget = UnfoldAdminTextInputWidget()
     field.widget.is_required = field.required
     return field
-
-
-class LoginForm(AuthenticationForm):  # type: ignore[misc]
-    """The form of the login, which says when attempts came too fast to be looked at."""
-
-    def get_invalid_login_error(self) -> ValidationError:
-        """Say that the name or the password is wrong, or how long to wait."""
-        name = str(self.cleaned_data.get("username"))
-        pause = logins.wait(username=name, now=timezone.now())
-        if not pause:
-            error: ValidationError = super().get_invalid_login_error()
-            return error
-        minutes = ceil(pause / timedelta(minutes=1))
-        return ValidationError(
-            "There were too many failed attempts. Try again in %(minutes)s min.",
-            code="too_many_attempts",
-            params={"minutes": minutes},
-        )
 
 
 class Form(forms.Form):

@@ -310,7 +310,7 @@ UNFOLD = {
     "SITE_SUBHEADER": "Prepaid credits and their books",
     "SITE_SYMBOL": "account_balance_wallet",
     "STYLES": [lambda request: static("aforo/admin.css")],
-    "LOGIN": {"form": "aforo.adminui.LoginForm"},
+    "LOGIN": {"form": "aforo.access.login_form.LoginForm"},
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {

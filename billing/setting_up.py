@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import connection
-from django.utils import timezone
 
 from aforo.access import services as access
 from aforo.access.models import ApiKey
@@ -47,12 +47,12 @@ def is_ours() -> bool:
     return bool(kept) and found.exists()
 
 
-def credentials(*, is_ours: bool) -> Credentials:
+def credentials(*, is_ours: bool, now: datetime) -> Credentials:
     """Find the keys and the admin, or make what is missing; kept in var/quickstart.env (0600)."""
     kept = _kept()
-    shown = {False: _key(kept, livemode=False), True: ""}
+    shown = {False: _key(kept, livemode=False, now=now), True: ""}
     if is_ours:
-        shown[True] = _live_key(kept)
+        shown[True] = _live_key(kept, now)
     admin = _admin(kept, is_ours=is_ours)
     path = _path()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,22 +65,22 @@ def credentials(*, is_ours: bool) -> Credentials:
     )
 
 
-def _key(kept: dict[str, str], *, livemode: bool) -> str:
+def _key(kept: dict[str, str], *, livemode: bool, now: datetime) -> str:
     secret = kept.get(KEYS[livemode], "")
-    if not secret or access.recognise(secret=secret, now=timezone.now()) is None:
+    if not secret or access.recognise(secret=secret, now=now) is None:
         _, secret = access.create_api_key(livemode=livemode, name=NAME)
         kept[KEYS[livemode]] = secret
     return secret
 
 
-def _live_key(kept: dict[str, str]) -> str:
+def _live_key(kept: dict[str, str], now: datetime) -> str:
     """Find the live key, or make the first one; a lost or revoked one is not replaced unasked."""
     secret = kept.get(KEYS[True], "")
-    if secret and access.recognise(secret=secret, now=timezone.now()) is not None:
+    if secret and access.recognise(secret=secret, now=now) is not None:
         return secret
     if ApiKey.objects.filter(livemode=True, name=NAME).exists():
         return ""
-    return _key(kept, livemode=True)
+    return _key(kept, livemode=True, now=now)
 
 
 def _admin(kept: dict[str, str], *, is_ours: bool) -> str:

@@ -14,6 +14,7 @@ APPS = ["aforo", "ledger", "pricing", "wallets", "billing"]
 # Edges read the clock, and the seam that gives a customer's time.
 CLOCK_READERS = {
     "api", "admin", "pages", "tasks", "management", "access", "sandbox", "devdb", "server",
+    "health",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -48,7 +49,7 @@ class Command(BaseCommand):
                     "makes no live key."
                 )
             call_command("migrate", verbosity=0)
-            credentials = setting_up.credentials(is_ours=is_ours)
+            credentials = setting_up.credentials(is_ours=is_ours, now=timezone.now())
             shown = demo.run(modes=(False, True) if is_ours else (False,))
             _show(console, shown)
             _show_access(console, credentials, port)
