@@ -19,7 +19,7 @@ from django_celery_beat.models import (
     SolarSchedule,
 )
 
-from aforo.access import logins
+from aforo.access import login_limits
 from aforo.adminui import ModelAdmin, action
 
 for model in (User, Group, PeriodicTask, CrontabSchedule, ClockedSchedule, IntervalSchedule):
@@ -89,7 +89,7 @@ class ThemedUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
     def let_in(self, request: HttpRequest, users: QuerySet[User]) -> None:
         """Forget the failed logins of each chosen account."""
         for user in users:
-            logins.forget_failures(username=user.get_username())
+            login_limits.forget_failures(username=user.get_username())
         self.message_user(request, f"{len(users)} may log in at once.", messages.SUCCESS)
 
 

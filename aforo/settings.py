@@ -79,9 +79,9 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     # Before whatever asks for the host or for TLS, which probes do not bring.
-    "aforo.health.HealthMiddleware",
-    "aforo.requests.RequestIdMiddleware",
-    "aforo.requests.EdgeMiddleware",
+    "aforo.serving.health.HealthMiddleware",
+    "aforo.serving.request_ids.RequestIdMiddleware",
+    "aforo.serving.request_ids.EdgeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -116,7 +116,7 @@ DATABASES = {
         "CONN_HEALTH_CHECKS": True,
     }
 }
-AUTHENTICATION_BACKENDS = ["aforo.access.logins.Backend"]
+AUTHENTICATION_BACKENDS = ["aforo.access.login_limits.Backend"]
 _VALIDATION = "django.contrib.auth.password_validation"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"{_VALIDATION}.UserAttributeSimilarityValidator"},
@@ -147,8 +147,8 @@ SEALS_DIR = Path(env.str("SEALS_DIR", default=str(VAR_DIR / "seals")))
 # So many cycles of a subscription may be over when it is entered; further back is a typing error.
 BACKDATED_CYCLES = env.int("BACKDATED_CYCLES", default=1)
 
-# The dotted path of the `wallets.gateway.Gateway` that takes live payments; without one they are
-# taken elsewhere, or on account.
+# The dotted path of the `wallets.top_ups.gateway.Gateway` that takes live payments; without one
+# they are taken elsewhere, or on account.
 PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="")
 
 STATIC_URL = "/static/"
@@ -211,25 +211,25 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_NAME_OVERRIDES": {
-        "CreditKind": "pricing.models.Kind",
+        "CreditKind": "pricing.models.CreditKind",
         "BillingMode": "pricing.models.BillingMode",
         "Currency": CURRENCY_CHOICES,
         "BillingInterval": ["DAY", "WEEK", "MONTH", "YEAR"],
         "CancelAt": ["NOW", "PERIOD_END"],
         "GrantSource": ["MANUAL", "GOODWILL"],
         "Aggregation": "pricing.models.Aggregation",
-        "PriceModel": "pricing.models.Model",
-        "ChargeTiming": "pricing.models.Timing",
-        "GrantRecurrence": "pricing.models.Recurrence",
-        "LateUsage": "pricing.models.LateUsage",
+        "PriceModel": "pricing.models.PriceModel",
+        "ChargeTiming": "pricing.models.ChargeTiming",
+        "GrantRecurrence": "pricing.models.GrantRecurrence",
+        "LateUsage": "pricing.models.LateUsagePolicy",
         "CouponType": "pricing.models.CouponType",
         "CouponDuration": "pricing.models.CouponDuration",
         "CampaignTrigger": "pricing.models.CampaignTrigger",
         "CampaignAudience": "pricing.models.CampaignAudience",
-        "BurnStrategy": "wallets.models.Strategy",
+        "BurnStrategy": "wallets.models.BurnStrategy",
         "MovementKind": "wallets.models.MovementKind",
-        "TopUpChannel": "wallets.models.Channel",
-        "LedgerEvent": "ledger.models.Event",
+        "TopUpChannel": "wallets.models.TopUpChannel",
+        "LedgerEvent": "ledger.models.LedgerEvent",
         "OfferingStatus": "pricing.models.OfferingStatus",
         "VersionStatus": "pricing.models.VersionStatus",
         "SubscriptionStatus": "billing.models.SubscriptionStatus",
@@ -240,8 +240,8 @@ SPECTACULAR_SETTINGS = {
         "RunStatus": "billing.models.RunStatus",
         "GivenKind": ["PROMO", "BONUS"],
         "TopUpStatus": "wallets.models.TopUpStatus",
-        "DisputeState": "wallets.models.Dispute",
-        "FilterOperator": "pricing.services.filters.OPERATORS",
+        "DisputeState": "wallets.models.DisputeState",
+        "FilterOperator": "pricing.metrics.filters.OPERATORS",
     },
 }
 
@@ -272,7 +272,7 @@ if CELERY_BROKER_URL == "filesystem://":
     }
 
 # Tells health checks when the work in the background was last seen; `aforo` knows no app above it.
-JOBS_SEEN_BY = "billing.services.workers.jobs"
+JOBS_SEEN_BY = "billing.jobs.workers.jobs"
 
 LOGGING = {
     "version": 1,
@@ -323,7 +323,7 @@ UNFOLD = {
                     _page("Reports", "table_chart", "reports", "ledger.view_entry"),
                     _page("Exports", "upload_file", "exports", "ledger.view_exportbatch"),
                     _list("Entries", "menu_book", "ledger_entry"),
-                    _list("Months", "event_available", "ledger_period"),
+                    _list("Months", "event_available", "ledger_accountingperiod"),
                     _list("Close packs", "inventory_2", "ledger_closepack"),
                     _list("Adjustments", "edit_note", "ledger_manualadjustment"),
                     _list("Invoices", "receipt_long", "billing_invoice"),

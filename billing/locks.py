@@ -16,7 +16,7 @@ from billing.models import (
     RunItemStatus,
     RunStatus,
     SettlementRunItem,
-    UsageTally,
+    UsageRollup,
 )
 
 # The class of the advisory locks on run scopes; books use one-key locks, so they never meet.
@@ -85,7 +85,7 @@ def claim_run_item(
     return found
 
 
-def lock_uncounted(*, tally_id: int) -> UsageTally | None:
+def lock_uncounted(*, tally_id: int) -> UsageRollup | None:
     """Wait for whoever counts a tally; None when it is counted."""
-    waiting = UsageTally.objects.filter(pk=tally_id, events=None)
+    waiting = UsageRollup.objects.filter(pk=tally_id, events=None)
     return waiting.select_for_update(no_key=True).first()

@@ -10,13 +10,10 @@ from billing.api import (
     customers,
     migration,
     preview,
-    realtime,
     reports,
-    reservations,
     settlements,
-    usage,
-    usage_windows,
 )
+from billing.api.usage import ingest, realtime, reservations, windows
 
 urlpatterns = [
     path("rate-plans/<str:code>/preview", preview.PlanPreviewView.as_view()),
@@ -28,7 +25,7 @@ urlpatterns = [
     path("campaigns/redeem", campaigns.RedeemView.as_view()),
     path("campaigns/<str:code>", campaigns.CampaignView.as_view()),
     path("campaigns/<str:code>/activate", campaigns.ActivateView.as_view()),
-    path("campaigns/<str:code>/pause", campaigns.PauseView.as_view()),
+    path("campaigns/<str:code>/pause", campaigns.CampaignPauseView.as_view()),
     path("campaigns/<str:code>/end", campaigns.EndView.as_view()),
     path("campaigns/<str:code>/run", campaigns.CampaignRunView.as_view()),
     path("campaigns/<str:code>/progress", campaigns.ProgressView.as_view()),
@@ -38,7 +35,7 @@ urlpatterns = [
     path("subscriptions", customers.SubscriptionsView.as_view()),
     path("subscriptions/<uuid:subscription_id>", customers.SubscriptionView.as_view()),
     path("subscriptions/<uuid:subscription_id>/cancel", customers.CancelView.as_view()),
-    path("subscriptions/<uuid:subscription_id>/pause", customers.PauseView.as_view()),
+    path("subscriptions/<uuid:subscription_id>/pause", customers.SubscriptionPauseView.as_view()),
     path("subscriptions/<uuid:subscription_id>/resume", customers.ResumeView.as_view()),
     path("subscriptions/<uuid:subscription_id>/migrate", migration.MigrateView.as_view()),
     path("offerings/<str:code>/migration-preview", migration.OfferingMigrationView.as_view()),
@@ -68,9 +65,9 @@ urlpatterns = [
         "usage/reservations/<uuid:reservation_id>/capture", reservations.UsageCaptureView.as_view()
     ),
     path("usage/reservations/<uuid:reservation_id>/void", reservations.UsageVoidView.as_view()),
-    path("usage/unbilled", usage.UnbilledView.as_view()),
-    path("usage", usage_windows.UsageView.as_view()),
-    path("events", usage.CloudEventsView.as_view()),
+    path("usage/unbilled", ingest.UnbilledView.as_view()),
+    path("usage", windows.UsageView.as_view()),
+    path("events", ingest.CloudEventsView.as_view()),
     path("ledger/reports", reports.ReportsView.as_view()),
     path("ledger/reports/<str:name>", reports.ReportView.as_view()),
     path("", include("billing.urls_ingest")),

@@ -2,10 +2,10 @@
 
 from django.urls import path
 
-from billing.api import usage
+from billing.api.usage import ingest
 
 urlpatterns = [
-    path("ingest", usage.IngestView.as_view()),
-    path("ingest/batch", usage.IngestBatchView.as_view()),
-    path("ingest/events", usage.IngestEventsView.as_view()),
+    path("ingest", ingest.IngestView.as_view()),
+    path("ingest/batch", ingest.IngestBatchView.as_view()),
+    path("ingest/events", ingest.IngestEventsView.as_view()),
 ]

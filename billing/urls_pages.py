@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import path
 
-from billing.pages import exports, reports
+from billing.finance.pages import exports, reports
 
 urlpatterns = [
     path("reports/", admin.site.admin_view(reports.report_list), name="reports"),

@@ -10,12 +10,12 @@ from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api.fields import CurrencyField, DayField, DecimalField, StrictSerializer
 from aforo.api.pagination import NewestFirst
 from aforo.api.views import ApiView
 from ledger import reports
-from ledger.drill import EntryFilter
+from ledger.entries.entry_filters import EntryFilter
 from ledger.models import Entry, Posting
 
 
@@ -57,7 +57,7 @@ class NewestRecorded(NewestFirst):
 
 
 class EntriesView(ApiView, generics.ListAPIView[Entry]):
-    scope = Scope.LEDGER
+    scope = ApiScope.LEDGER
     serializer_class = EntryAnswer
     filterset_class = EntryFilter
     pagination_class = NewestRecorded
@@ -83,7 +83,7 @@ class AccountBalanceAnswer(serializers.Serializer[Any]):
 
 
 class TrialBalanceView(ApiView):
-    scope = Scope.LEDGER
+    scope = ApiScope.LEDGER
     query = BalanceQuery
 
     @extend_schema(parameters=[BalanceQuery], responses=AccountBalanceAnswer(many=True))

@@ -15,7 +15,7 @@ from datetime import date
 from django.db import OperationalError, connection, models
 from django.db.transaction import TransactionManagementError
 
-from aforo import bulk
+from aforo.database import bulk
 from aforo.errors import Busy
 from ledger.models import Book
 

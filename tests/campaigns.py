@@ -8,9 +8,10 @@ from typing import Any
 
 from django.utils import timezone
 
-from billing.services import clocks, due, ingest
+from billing.jobs import due_work, test_clocks
+from billing.usage import ingest
 from ledger.models import Book
-from pricing import services as pricing
+from pricing.campaigns import campaign_terms, campaigns
 from pricing.models import Campaign
 from tests import factories
 from tests.factories import START
@@ -123,7 +124,7 @@ BAD_TERMS: list[tuple[str, dict[str, Any], dict[str, str]]] = [
 ]
 
 
-def terms(**members: Any) -> pricing.CampaignTerms:
+def terms(**members: Any) -> campaign_terms.CampaignTerms:
     """Read terms whose decimals are written as strings."""
     decimals = {
         "amount", "quantity", "match_percent", "max_per_top_up", "milestone_quantity", "budget",
@@ -132,13 +133,13 @@ def terms(**members: Any) -> pricing.CampaignTerms:
         name: Decimal(value) if name in decimals and value is not None else value
         for name, value in members.items()
     }
-    return pricing.CampaignTerms(**read)
+    return campaign_terms.CampaignTerms(**read)
 
 
 def draft(code: str, base: dict[str, Any] | None = None, **members: Any) -> Campaign:
     """Draft a sandbox campaign."""
     base = TEN_THOUSAND if base is None else base
-    return pricing.create_campaign(livemode=False, code=code, terms=terms(**(base | members)))
+    return campaigns.create_campaign(livemode=False, code=code, terms=terms(**(base | members)))
 
 
 def running(
@@ -146,7 +147,7 @@ def running(
 ) -> Campaign:
     """Draft a sandbox campaign and activate it."""
     draft(code, base, **members)
-    return pricing.activate_campaign(livemode=False, code=code, now=now)
+    return campaigns.activate_campaign(livemode=False, code=code, now=now)
 
 
 def given(code: str) -> list[tuple[str, str]]:
@@ -170,11 +171,11 @@ def use(quantity: str, name: str, at: datetime, customer: str = "cust_1") -> Non
 
 def sweep() -> int:
     """Do everything that is due; give the number of grants of campaigns."""
-    return due.sweep(now=timezone.now(), clock=timezone.now).campaign_grants
+    return due_work.sweep(now=timezone.now(), clock=timezone.now).campaign_grants
 
 
 def advance(book: Book, to: datetime) -> None:
     """Move the clock of a customer."""
     assert book.test_clock_id is not None
-    clocks.advance(clock_id=book.test_clock_id, livemode=False, to=to)
+    test_clocks.advance(clock_id=book.test_clock_id, livemode=False, to=to)
     book.refresh_from_db()

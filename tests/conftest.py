@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from aforo.access.services import create_api_key
 from aforo.celery import app
-from ledger.services import ensure_chart
+from ledger.entries.books import ensure_chart
 from tests import database, serving
 
 

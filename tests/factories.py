@@ -14,18 +14,23 @@ from django.db.models import Sum
 from aforo.errors import DomainError
 from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import create_clock
+from billing.customers import customers
+from billing.jobs import test_clocks
+from billing.lifecycle import subscribing
 from billing.models import Subscription
-from billing.services import clocks, customers, subscriptions
-from ledger import services as ledger
+from ledger.controls import policies
+from ledger.controls.policies import Decision
 from ledger.models import Book, Entry, Posting
-from ledger.services.policies import Decision
-from pricing import services as pricing
+from pricing.metrics import metrics
 from pricing.models import Metric, Offering
-from wallets import engine
-from wallets import services as wallets
-from wallets.answers import Answer
-from wallets.combiner import take_list
+from pricing.offerings import offerings
+from pricing.plans import plans, version_spec
+from wallets.debits import engine
+from wallets.debits.combiner import take_list
+from wallets.grants import grants
 from wallets.models import CreditLot, Debit, Hold, Movement, Operation, Reservation
+from wallets.operations.responses import Answer
+from wallets.top_ups import sales
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 FEBRUARY = datetime(2026, 2, 1, tzinfo=UTC)
@@ -45,7 +50,7 @@ TOKENS_AT_2_MILLS: list[dict[str, Any]] = [
 def metric(code: str = "tokens", *, livemode: bool = False, aggregation: str = "SUM") -> Metric:
     """Give a metric, made if need be."""
     found = Metric.objects.filter(livemode=livemode, code=code).first()
-    return found or pricing.create_metric(
+    return found or metrics.create_metric(
         livemode=livemode, code=code, name=code, aggregation=aggregation
     )
 
@@ -62,15 +67,15 @@ def offering(
 ) -> Offering:
     """Publish a plan and sell it by the month."""
     metric("tokens", livemode=livemode)
-    pricing.create_rate_plan(
+    plans.create_rate_plan(
         livemode=livemode,
         code=f"plan_{code}",
         name=code,
         currency="USD",
-        wording=pricing.Wording(charges=charges, grants=grants, **(wording or {})),
+        wording=version_spec.VersionSpec(charges=charges, grants=grants, **(wording or {})),
     )
-    pricing.publish(livemode=livemode, code=f"plan_{code}", now=START)
-    return pricing.create_offering(
+    plans.publish(livemode=livemode, code=f"plan_{code}", now=START)
+    return offerings.create_offering(
         livemode=livemode,
         code=code,
         name=code,
@@ -102,13 +107,13 @@ def clocked_customer(key: str = "cust_1", now: datetime = START) -> Book:
 def advance(book: Book, to: datetime) -> None:
     """Advance a customer's clock, doing what is due on the way."""
     assert book.test_clock_id is not None
-    assert clocks.advance(clock_id=book.test_clock_id, livemode=False, to=to).done
+    assert test_clocks.advance(clock_id=book.test_clock_id, livemode=False, to=to).done
 
 
 def sold(key: str, amount: Decimal | int, *, expires_at: datetime) -> Book:
     """Sell cash credits in USD to a customer on a clock."""
     book = clocked_customer(key)
-    wallets.top_up(
+    sales.top_up(
         livemode=False,
         customer_id=key,
         key="sale",
@@ -121,37 +126,37 @@ def sold(key: str, amount: Decimal | int, *, expires_at: datetime) -> Book:
 
 def subscription(key: str, code: str = "tokens_monthly") -> Subscription:
     """Subscribe a sandbox customer."""
-    return subscriptions.subscribe(livemode=False, customer_id=key, offering=code)
+    return subscribing.subscribe(livemode=False, customer_id=key, offering=code)
 
 
 def top_up(key: str, amount: str, *, livemode: bool = False, name: str = "") -> None:
     """Buy cash credits in USD."""
-    wallets.top_up(
+    sales.top_up(
         livemode=livemode,
         customer_id=key,
         key=name or f"top-up-{key}-{amount}",
         amount=Decimal(amount),
         currency="USD",
-        payment=wallets.Payment("wire") if livemode else None,
+        payment=sales.TopUpPayment("wire") if livemode else None,
     )
 
 
 def bundle(key: str, amount: str, *, bonus: str, **terms: Any) -> None:
     """Buy cash credits in USD with a bonus in money."""
-    wallets.top_up(
+    sales.top_up(
         livemode=False,
         customer_id=key,
         key=f"bundle-{key}-{amount}-{bonus}",
         amount=Decimal(amount),
         currency="USD",
-        bonus=wallets.Bonus(amount=Decimal(bonus)),
+        bonus=sales.Bonus(amount=Decimal(bonus)),
         **terms,
     )
 
 
 def grant(key: str, amount: str, kind: str = "PROMO", **terms: Any) -> None:
     """Give money credits in USD."""
-    wallets.grant(
+    grants.grant(
         livemode=terms.pop("livemode", False),
         customer_id=key,
         key=terms.pop("name", f"grant-{key}-{kind}-{amount}"),
@@ -165,7 +170,7 @@ def grant(key: str, amount: str, kind: str = "PROMO", **terms: Any) -> None:
 
 def grant_units(key: str, quantity: str, kind: str = "PROMO", **terms: Any) -> None:
     """Give units of the metric `tokens`."""
-    wallets.grant(
+    grants.grant(
         livemode=False,
         customer_id=key,
         key=f"units-{key}-{kind}-{quantity}",
@@ -234,7 +239,7 @@ def decide(model: type[Decision], *, by: str = "bob", **terms: Any) -> Decision:
         evidence="A memo.",
         **{"livemode": False, "starts_on": START.date(), **terms},
     )
-    return ledger.approve(proposed, by=person(by), now=START)
+    return policies.approve(proposed, by=person(by), now=START)
 
 
 def posted(account: str, *, livemode: bool = False) -> Decimal:

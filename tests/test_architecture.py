@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 APPS = ["aforo", "ledger", "pricing", "wallets", "billing"]
 # Edges read the clock, and the seam that gives a customer's time.
 CLOCK_READERS = {
-    "api", "admin", "pages", "tasks", "management", "access", "sandbox", "devdb", "server",
-    "health",
+    "api", "admin", "pages", "tasks", "management", "quickstart", "access", "sandbox",
+    "devdb", "serving",
 }  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def test_what_follows_a_commit_never_decides_the_answer() -> None:
         path for path, tree in sources() if any(name.endswith("on_commit") for name in calls(tree))
     }
 
-    assert found == {"aforo/commits.py"}
+    assert found == {"aforo/database/after_commit.py"}
 
 
 @pytest.mark.parametrize("clock", ["timezone.now", "datetime.now", "date.today", "time.time"])

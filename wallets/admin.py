@@ -7,7 +7,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from aforo.adminui import ReadOnlyAdmin, ReadOnlyInline, action
-from wallets import services
 from wallets.models import (
     AutoRefill,
     CampaignGrant,
@@ -21,6 +20,7 @@ from wallets.models import (
     UnitWallet,
     Wallet,
 )
+from wallets.top_ups import refill, sales
 
 
 class LotInline(ReadOnlyInline):
@@ -133,7 +133,7 @@ class TopUpAdmin(ReadOnlyAdmin):
     def ask_the_gateway(self, request: HttpRequest, top_ups: QuerySet[TopUp]) -> None:
         """Conclude what the gateway has an answer for, of the chosen customers."""
         books = set(top_ups.values_list("book", flat=True))
-        answered = services.resolve_pending(book_ids=books)
+        answered = sales.resolve_pending(book_ids=books)
         self.message_user(request, f"{answered} payments answered.", messages.SUCCESS)
 
 
@@ -153,7 +153,7 @@ class AutoRefillAdmin(ReadOnlyAdmin):
     def switch_off(self, request: HttpRequest, rules: QuerySet[AutoRefill]) -> None:
         """Stop each chosen wallet from filling itself."""
         for rule in rules:
-            services.switch_off(rule_id=rule.pk)
+            refill.switch_off(rule_id=rule.pk)
         self.message_user(request, f"{len(rules)} switched off.", messages.SUCCESS)
 
 

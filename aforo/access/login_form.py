@@ -8,7 +8,7 @@ from math import ceil
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from aforo.access import logins
+from aforo.access import login_limits
 from aforo.adminui import AuthenticationForm
 
 
@@ -18,7 +18,7 @@ class LoginForm(AuthenticationForm):  # type: ignore[misc]
     def get_invalid_login_error(self) -> ValidationError:
         """Return that the name or the password is wrong, or how long to wait."""
         name = str(self.cleaned_data.get("username"))
-        pause = logins.wait(username=name, now=timezone.now())
+        pause = login_limits.wait(username=name, now=timezone.now())
         if not pause:
             error: ValidationError = super().get_invalid_login_error()
             return error

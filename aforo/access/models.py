@@ -6,7 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 
-class Scope(models.TextChoices):
+class ApiScope(models.TextChoices):
     CATALOG = "catalog"
     BILLING = "billing"
     WALLETS = "wallets"
@@ -24,7 +24,7 @@ class ApiKey(models.Model):
     name = models.CharField(max_length=100)
     prefix = models.CharField(max_length=20, help_text="The beginning of the key, to recognise it.")
     digest = models.CharField(max_length=64, unique=True, editable=False)
-    scopes = ArrayField(models.CharField(max_length=20, choices=Scope.choices))
+    scopes = ArrayField(models.CharField(max_length=20, choices=ApiScope.choices))
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)

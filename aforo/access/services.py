@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
-from aforo.access.models import ApiKey, Scope
+from aforo.access.models import ApiKey, ApiScope
 from aforo.errors import Rejected
 
 CACHE_SECONDS = 2
@@ -33,9 +33,9 @@ def create_api_key(*, livemode: bool, name: str, scopes: Sequence[str] = ()) -> 
 
     Raises: UnknownScope.
     """
-    unknown = sorted(set(scopes) - set(Scope.values))
+    unknown = sorted(set(scopes) - set(ApiScope.values))
     if unknown:
-        known = ", ".join(Scope.values)
+        known = ", ".join(ApiScope.values)
         raise UnknownScope(f"There is no scope {', '.join(unknown)}; there are {known}.")
     secret = f"sk_{'live' if livemode else 'test'}_{secrets.token_hex(32)}"
     key = ApiKey.objects.create(
@@ -43,7 +43,7 @@ def create_api_key(*, livemode: bool, name: str, scopes: Sequence[str] = ()) -> 
         name=name,
         prefix=secret[:16],
         digest=digest(secret),
-        scopes=list(scopes) or list(Scope.values),
+        scopes=list(scopes) or list(ApiScope.values),
     )
     return key, secret
 

@@ -20,7 +20,7 @@ STAND_INS: Final = ("postgres", "nobody")
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class ServerAccount:
     """A user of the machine; `switch` tells whether children have to change to it."""
 
     name: str
@@ -61,7 +61,7 @@ class Account:
             os.chown(path, self.uid, self.gid)
 
 
-def for_new_cluster() -> Account:
+def for_new_cluster() -> ServerAccount:
     """Choose the owner of a cluster that is about to be made."""
     if os.geteuid() != 0:
         return _account(os.geteuid())
@@ -70,14 +70,14 @@ def for_new_cluster() -> Account:
             entry = pwd.getpwnam(name)
         except KeyError:
             continue
-        return Account(name, entry.pw_uid, entry.pw_gid, switch=True)
+        return ServerAccount(name, entry.pw_uid, entry.pw_gid, switch=True)
     raise Unavailable(
         "PostgreSQL does not run as root, and this machine has neither a user 'postgres' nor "
         "'nobody'. Run this as an ordinary user, or set DATABASE_URL."
     )
 
 
-def owner_of(data: Path) -> Account:
+def owner_of(data: Path) -> ServerAccount:
     """Choose the owner of an existing data directory: PostgreSQL accepts no other user."""
     uid = data.stat().st_uid
     if os.geteuid() not in {0, uid}:
@@ -88,11 +88,11 @@ def owner_of(data: Path) -> Account:
     return _account(uid)
 
 
-def _account(uid: int) -> Account:
+def _account(uid: int) -> ServerAccount:
     switch = uid != os.geteuid()
     try:
         entry = pwd.getpwuid(uid)
     except KeyError:
         # Containers may run under an id without a name.
-        return Account(f"user {uid}", uid, os.getegid(), switch)
-    return Account(entry.pw_name, uid, entry.pw_gid, switch)
+        return ServerAccount(f"user {uid}", uid, os.getegid(), switch)
+    return ServerAccount(entry.pw_name, uid, entry.pw_gid, switch)

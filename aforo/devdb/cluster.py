@@ -17,7 +17,7 @@ import psycopg
 from psycopg import sql
 
 from aforo.devdb import places
-from aforo.devdb.accounts import Account
+from aforo.devdb.accounts import ServerAccount
 from aforo.devdb.binaries import Binaries
 from aforo.devdb.errors import Unavailable
 from aforo.devdb.places import DATABASE, ROLE, Cluster
@@ -60,7 +60,7 @@ def answers(cluster: Cluster, database: str = DATABASE) -> bool:
     return row is not None and Path(row[0]) == cluster.data
 
 
-def make(var: Path, binaries: Binaries, account: Account) -> Cluster:
+def make(var: Path, binaries: Binaries, account: ServerAccount) -> Cluster:
     """Initialise an empty cluster; it appears under its name when it is whole, or not at all."""
     entry = places.clusters(var) / str(binaries.major)
     place = entry.parent if account.can_enter(entry.parent) else places.outside(var)
@@ -77,7 +77,7 @@ def make(var: Path, binaries: Binaries, account: Account) -> Cluster:
     return Cluster(home.resolve(), binaries.major)
 
 
-def start(cluster: Cluster, binaries: Binaries, account: Account, *, fast: bool) -> None:
+def start(cluster: Cluster, binaries: Binaries, account: ServerAccount, *, fast: bool) -> None:
     """Start the server and wait until it has recovered and takes connections.
 
     Raises:
@@ -99,7 +99,7 @@ def start(cluster: Cluster, binaries: Binaries, account: Account, *, fast: bool)
     _prepare(cluster)
 
 
-def stop(cluster: Cluster, binaries: Binaries, account: Account) -> None:
+def stop(cluster: Cluster, binaries: Binaries, account: ServerAccount) -> None:
     """Disconnect everybody and shut down cleanly."""
     pg_ctl, wait = binaries.program("pg_ctl"), ("-w", "-t", WAIT_SECONDS)
     done = account.run(pg_ctl, "stop", "-D", cluster.data, "-m", "fast", *wait)
@@ -107,7 +107,7 @@ def stop(cluster: Cluster, binaries: Binaries, account: Account) -> None:
         raise Unavailable(f"PostgreSQL did not stop ({cluster.log}):\n{done.stdout.strip()}")
 
 
-def _initialise(cluster: Cluster, binaries: Binaries, account: Account) -> None:
+def _initialise(cluster: Cluster, binaries: Binaries, account: ServerAccount) -> None:
     cluster.home.mkdir()
     # Everybody may enter; data, log and password have permissions of their own.
     cluster.home.chmod(0o755)
@@ -130,7 +130,7 @@ def _initialise(cluster: Cluster, binaries: Binaries, account: Account) -> None:
         shutil.chown(password, user=0, group=0)
 
 
-def _try_start(cluster: Cluster, binaries: Binaries, account: Account, *, fast: bool) -> str:
+def _try_start(cluster: Cluster, binaries: Binaries, account: ServerAccount, *, fast: bool) -> str:
     """Start once; give nothing on success, else what the server said this time."""
     settings = SETTINGS | {"port": str(cluster.port), "unix_socket_directories": ""}
     if len(f"{cluster.data}/.s.PGSQL.65535.lock") <= SOCKET_PATH_LONGEST:

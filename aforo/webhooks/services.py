@@ -12,7 +12,7 @@ from aforo.webhooks.models import OutboxEvent
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class Notice:
     """Something that has happened to a customer; of events that share a `sameness` one is kept."""
 
     livemode: bool
@@ -23,7 +23,7 @@ class Event:
     sameness: str = ""
 
 
-def emit(events: Sequence[Event]) -> None:
+def emit(events: Sequence[Notice]) -> None:
     """Write events in one statement; none for none.
 
     Decimals, times and ids of the payload are written as the API writes them.

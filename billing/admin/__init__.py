@@ -1,5 +1,5 @@
 """Billing in the back office: what happened is read, campaigns are run, plans are tried."""
 
-from billing.admin import campaigns, closing, records, settlements, trail, whatif
+from billing.admin import campaigns, closing, drill_down, records, settlements, simulator
 
-__all__ = ["campaigns", "closing", "records", "settlements", "trail", "whatif"]
+__all__ = ["campaigns", "closing", "drill_down", "records", "settlements", "simulator"]

@@ -16,11 +16,11 @@ from django.utils.safestring import SafeString
 
 from aforo.adminui import ReadOnlyAdmin, action
 from aforo.errors import DomainError
-from billing import tasks
+from billing.campaigns import campaign_runs
+from billing.jobs import tasks
 from billing.models import CampaignRun, MilestoneWatch
-from billing.services import campaign_runs
-from pricing import services as pricing
 from pricing.admin.campaigns import CampaignPages, bar
+from pricing.campaigns import campaigns as pricing_campaigns
 from pricing.models import Campaign
 
 
@@ -61,14 +61,18 @@ class CampaignAdmin(CampaignPages):
     def pause(self, request: HttpRequest, campaigns: QuerySet[Campaign]) -> None:
         """Pause each chosen campaign."""
         for campaign in campaigns:
-            do = partial(pricing.pause_campaign, livemode=campaign.livemode, code=campaign.code)
+            do = partial(
+                pricing_campaigns.pause_campaign, livemode=campaign.livemode, code=campaign.code
+            )
             self._report(request, campaign, do)
 
     @action(description="End for good")
     def end(self, request: HttpRequest, campaigns: QuerySet[Campaign]) -> None:
         """End each chosen campaign."""
         for campaign in campaigns:
-            do = partial(pricing.end_campaign, livemode=campaign.livemode, code=campaign.code)
+            do = partial(
+                pricing_campaigns.end_campaign, livemode=campaign.livemode, code=campaign.code
+            )
             self._report(request, campaign, do)
 
     @action(description="Run: give to everybody who matches and has not had it")

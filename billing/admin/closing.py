@@ -14,8 +14,8 @@ from django.utils import timezone
 
 from aforo.adminui import Form, ReadOnlyAdmin, ReadOnlyInline, action, page_action
 from aforo.errors import DomainError
-from billing import closing, reports
-from ledger.models import ClosePack, Period, PeriodStatus
+from billing.finance import closing, reports
+from ledger.models import AccountingPeriod, ClosePack, PeriodStatus
 
 
 class CloseForm(Form):
@@ -37,7 +37,7 @@ class PackInline(ReadOnlyInline):
     ordering = ["number"]
 
 
-@admin.register(Period)
+@admin.register(AccountingPeriod)
 class PeriodAdmin(ReadOnlyAdmin):
     list_display = ["__str__", "status", "closed_at", "closed_by"]
     list_filter = ["status"]
@@ -58,7 +58,7 @@ class PeriodAdmin(ReadOnlyAdmin):
             except DomainError as error:
                 form.add_error(None, error.detail)
             else:
-                return HttpResponseRedirect(reverse("admin:ledger_period_changelist"))
+                return HttpResponseRedirect(reverse("admin:ledger_accountingperiod_changelist"))
         context = {
             **self.admin_site.each_context(request),
             "title": "Close a month",
@@ -69,7 +69,7 @@ class PeriodAdmin(ReadOnlyAdmin):
         return render(request, "adminui/ask.html", context)
 
     @action(description="Close: tie out, lock, freeze the pack")
-    def close(self, request: HttpRequest, periods: QuerySet[Period]) -> None:
+    def close(self, request: HttpRequest, periods: QuerySet[AccountingPeriod]) -> None:
         """Close each chosen month, the earliest first."""
         for period in periods.order_by("starts_on"):
             try:
@@ -90,7 +90,9 @@ class PeriodAdmin(ReadOnlyAdmin):
 
 def _next_month() -> str:
     """Give the first month on record that is open; before any is, last month."""
-    waiting = Period.objects.exclude(status=PeriodStatus.CLOSED).order_by("starts_on").first()
+    waiting = (
+        AccountingPeriod.objects.exclude(status=PeriodStatus.CLOSED).order_by("starts_on").first()
+    )
     if waiting is not None:
         return str(waiting)
     first = timezone.now().date().replace(day=1)

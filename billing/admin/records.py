@@ -16,7 +16,10 @@ from django.utils.safestring import SafeString
 from aforo.adminui import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, Textarea, action, link
 from aforo.errors import DomainError, Invalid
 from aforo.money import amount_text
-from billing.admin.trail import postings_url
+from billing.admin.drill_down import postings_url
+from billing.customers import customers
+from billing.invoicing import payments, tax_rates
+from billing.jobs import due_work
 from billing.models import (
     AdvanceFee,
     Claim,
@@ -24,19 +27,18 @@ from billing.models import (
     CycleBurn,
     Invoice,
     InvoiceLine,
+    InvoicePayment,
     InvoiceSeries,
     OnceGiven,
-    Payment,
     SettlementRun,
     SettlementRunItem,
     Subscription,
     TaxRate,
     UsageEvent,
     UsageReservation,
-    UsageTally,
+    UsageRollup,
     WorkerHeartbeat,
 )
-from billing.services import customers, due, payments, taxes
 from pricing.admin.forms import show
 
 
@@ -112,7 +114,7 @@ class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
         for customer in customers.select_related("book"):
             book = customer.book
             try:
-                run = due.settle(
+                run = due_work.settle(
                     livemode=book.livemode, as_of=None, customer_id=book.key, clock=timezone.now
                 )
             except DomainError as error:
@@ -142,8 +144,8 @@ class UsageEventAdmin(ReadOnlyAdmin):
     show_full_result_count = False
 
 
-@admin.register(UsageTally)
-class UsageTallyAdmin(ReadOnlyAdmin):
+@admin.register(UsageRollup)
+class UsageRollupAdmin(ReadOnlyAdmin):
     list_display = ["subscription", "metric", "starts_at", "through", "events", "total"]
     list_select_related = ["subscription__offering", "metric"]
     search_fields = ["=subscription__id", "book__key"]
@@ -252,12 +254,12 @@ class InvoiceLineInline(ReadOnlyInline):
 
 
 class PaymentInline(ReadOnlyInline):
-    model = Payment
+    model = InvoicePayment
     fields = ["received_at", "reference", "amount", "applied"]
     ordering = ["received_at"]
 
 
-@admin.register(Payment)
+@admin.register(InvoicePayment)
 class PaymentAdmin(ReadOnlyAdmin):
     when_empty = (
         "Payments are recorded with POST /v1/invoices/NUMBER/pay, or by an action of the list"
@@ -341,7 +343,7 @@ class TaxRateForm(forms.ModelForm[TaxRate]):
         cleaned = super().clean() or {}
         if not self.errors:
             try:
-                taxes.check_tax_rate(country=cleaned["country"], percent=cleaned["percent"])
+                tax_rates.check_tax_rate(country=cleaned["country"], percent=cleaned["percent"])
             except Invalid as error:
                 show(self, error)
         return cleaned
@@ -358,7 +360,7 @@ class TaxRateAdmin(ModelAdmin):  # type: ignore[misc]
 
     def save_model(self, request: HttpRequest, obj: TaxRate, form: Any, change: bool) -> None:  # noqa: FBT001
         """Add the rate through the service."""
-        obj.pk = taxes.create_tax_rate(**form.cleaned_data, now=timezone.now()).pk
+        obj.pk = tax_rates.create_tax_rate(**form.cleaned_data, now=timezone.now()).pk
 
     def has_change_permission(self, request: HttpRequest, obj: TaxRate | None = None) -> bool:
         """Refuse: a new rate starts at a date."""

@@ -17,9 +17,9 @@ from django.utils.safestring import SafeString
 from aforo.adminui import Form, ReadOnlyAdmin, ReadOnlyInline, found, link, page_action, table
 from aforo.errors import DomainError
 from aforo.ids import new_id
-from billing.admin import whatif_pages as pages
+from billing.adjustments import corrections
+from billing.admin import simulator_pages as pages
 from billing.models import LateCredit, Settlement, SettlementAdjustment
-from billing.services import corrections
 
 
 class AdjustForm(Form):

@@ -11,11 +11,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from aforo.access.authentication import caller
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField, StrictSerializer
 from aforo.api.idempotency import required_key, respond
 from aforo.api.views import ApiView
-from billing.services import corrections
+from billing.adjustments import corrections
 from wallets.api.shapes import AllocationAnswer
 
 
@@ -59,7 +59,7 @@ class AdjustAnswer(serializers.Serializer[Any]):
 
 
 class AdjustView(ApiView):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
 
     @extend_schema(request=AdjustBody, responses={201: AdjustAnswer})
     def post(self, request: Request, settlement_id: UUID) -> HttpResponse:

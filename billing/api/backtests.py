@@ -12,16 +12,16 @@ from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api.fields import StrictSerializer, TimeField
 from aforo.api.idempotency import once
 from aforo.api.pagination import NewestFirst
 from aforo.api.views import ApiView
-from billing import tasks
+from billing.jobs import tasks
 from billing.models import Backtest, BacktestCycle
-from billing.services import backtest
-from pricing import services as pricing
+from billing.simulation import backtest
 from pricing.api.catalog import VersionField
+from pricing.plans import plans
 
 MOST_NAMED = 1_000
 
@@ -71,7 +71,7 @@ class BacktestEnvelope(serializers.Serializer[Any]):
 
 
 class PlanBacktestView(ApiView):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
 
     @extend_schema(request=BacktestBody, responses={202: BacktestEnvelope})
     def post(self, request: Request, code: str) -> HttpResponse:
@@ -79,7 +79,7 @@ class PlanBacktestView(ApiView):
         body = self.read(BacktestBody, request)
 
         def make() -> dict[str, object]:
-            version = pricing.get_version(
+            version = plans.get_version(
                 livemode=self.livemode, code=code, number=body.get("version")
             )
             started = backtest.start(
@@ -104,7 +104,7 @@ class PlanBacktestView(ApiView):
 
 
 class BacktestsView(ApiView, generics.ListAPIView[Backtest]):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
     serializer_class = BacktestAnswer
     filterset_fields = ["status"]
 
@@ -115,7 +115,7 @@ class BacktestsView(ApiView, generics.ListAPIView[Backtest]):
 
 
 class BacktestView(ApiView):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
 
     @extend_schema(responses=BacktestAnswer)
     def get(self, request: Request, backtest_id: UUID) -> Response:
@@ -147,7 +147,7 @@ class CycleAnswer(serializers.Serializer[Any]):
 class BacktestCyclesView(ApiView, generics.ListAPIView[BacktestCycle]):
     """The settled cycles with both sides, by customer and time."""
 
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
     serializer_class = CycleAnswer
     pagination_class = ByCustomer
 

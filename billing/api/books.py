@@ -11,17 +11,21 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer, TimeField
 from aforo.api.idempotency import once
 from aforo.api.views import ApiView
 from aforo.errors import FieldError, Invalid
 from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import create_clock, now_for
-from billing.services import clocks, limits, pending, proof, renewal
-from ledger import services as ledger
+from billing.cycle_end import renewal
+from billing.finance import verification
+from billing.jobs import test_clocks
+from billing.simulation import unbilled_usage
+from billing.subscriptions import spend_limits
+from ledger.entries import books
 from pricing.models import BillingMode
-from wallets import services as wallets
+from wallets import statements
 from wallets.api.shapes import CustomerIdField, LotAnswer
 from wallets.models import SpendState
 
@@ -58,7 +62,7 @@ class StatementQuery(StrictSerializer):
 
 
 class StatementView(ApiView):
-    scope = Scope.WALLETS
+    scope = ApiScope.WALLETS
     query = StatementQuery
 
     @extend_schema(parameters=[StatementQuery], responses=StatementAnswer)
@@ -68,15 +72,15 @@ class StatementView(ApiView):
         With `as_of`, what they were at that moment.
         """
         asked = self.asked(request)
-        book = ledger.get_book(livemode=self.livemode, key=customer_id)
+        book = books.get_book(livemode=self.livemode, key=customer_id)
         now, moment = now_for(book), asked.get("as_of")
         if moment is not None and moment > now:
             raise Invalid([FieldError("/as_of", "in_the_future", "It must not be later.")])
         if moment is not None:
-            return Response(wallets.statement_as_of(book=book, moment=moment))
+            return Response(statements.statement_as_of(book=book, moment=moment))
         renewal.renew_if_due(book=book)
-        forecast = pending.pending(book=book, now=now)
-        return Response(wallets.statement(book=book, now=now, pending=forecast))
+        forecast = unbilled_usage.pending(book=book, now=now)
+        return Response(statements.statement(book=book, now=now, pending=forecast))
 
 
 class LimitsBody(StrictSerializer):
@@ -93,7 +97,7 @@ class LimitsAnswer(serializers.Serializer[Any]):
 
 
 class LimitsView(ApiView):
-    scope = Scope.WALLETS
+    scope = ApiScope.WALLETS
 
     @extend_schema(request=LimitsBody, responses=LimitsAnswer)
     def patch(self, request: Request, customer_id: str) -> Response:
@@ -103,7 +107,7 @@ class LimitsView(ApiView):
         """
         body = self.read(LimitsBody, request)
         currency = body.pop("currency")
-        wallet = limits.set_limits(
+        wallet = spend_limits.set_limits(
             livemode=self.livemode, customer_id=customer_id, currency=currency, limits=body
         )
         shown = {
@@ -139,7 +143,7 @@ def _show(clock: TestClock) -> dict[str, object]:
 
 
 class ClocksView(ApiView):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
 
     @extend_schema(request=ClockBody, responses={201: ClockAnswer})
     def post(self, request: Request) -> HttpResponse:
@@ -155,7 +159,7 @@ class ClocksView(ApiView):
 
 
 class AdvanceView(ApiView):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
 
     @extend_schema(request=ClockBody, responses={200: AdvanceAnswer, 202: AdvanceAnswer})
     def post(self, request: Request, clock_id: UUID) -> Response:
@@ -164,7 +168,7 @@ class AdvanceView(ApiView):
         `failures` names the customers whose due work failed; the others have come along.
         """
         body = self.read(ClockBody, request)
-        advanced = clocks.advance(clock_id=clock_id, livemode=self.livemode, to=body["now"])
+        advanced = test_clocks.advance(clock_id=clock_id, livemode=self.livemode, to=body["now"])
         shown = {
             **_show(advanced.clock),
             "failures": [failure.describe() for failure in advanced.failures],
@@ -189,14 +193,14 @@ class VerifyQuery(StrictSerializer):
 
 
 class VerifyView(ApiView):
-    scope = Scope.LEDGER
+    scope = ApiScope.LEDGER
     query = VerifyQuery
 
     @extend_schema(parameters=[VerifyQuery], responses=ProofAnswer)
     def get(self, request: Request) -> Response:
         """Prove the books: chains, lots, movements, liability accounts."""
         customer_id = self.asked(request).get("customer_id")
-        found = proof.verify(livemode=self.livemode, customer_id=customer_id)
+        found = verification.verify(livemode=self.livemode, customer_id=customer_id)
         answer: dict[str, object] = {
             "ok": found.ok,
             "entries": found.entries,

@@ -16,7 +16,7 @@ from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api.fields import (
     CurrencyField,
     DecimalField,
@@ -27,14 +27,14 @@ from aforo.api.fields import (
 )
 from aforo.api.idempotency import once, required_key
 from aforo.api.views import ApiView
-from billing import tasks
+from billing.campaigns import campaign_runs
+from billing.jobs import tasks
 from billing.models import CampaignRun
-from billing.services import campaign_runs
-from pricing import services as pricing
 from pricing.api.catalog import CatalogList, CodeField
-from pricing.models import Campaign, CampaignAudience, CampaignTrigger, Kind
-from wallets import services as wallets
+from pricing.campaigns import campaign_terms, campaigns
+from pricing.models import Campaign, CampaignAudience, CampaignTrigger, CreditKind
 from wallets.api.shapes import IssuedAnswer, reply
+from wallets.grants import campaign_grants
 from wallets.models import CampaignGrant
 
 COUNT_MAX = 2_147_483_647
@@ -56,7 +56,7 @@ class CampaignChange(StrictSerializer):
     )
     starts_at = TimeField(required=False, allow_null=True)
     ends_at = TimeField(required=False, allow_null=True)
-    kind = serializers.ChoiceField(choices=[Kind.PROMO, Kind.BONUS], required=False)
+    kind = serializers.ChoiceField(choices=[CreditKind.PROMO, CreditKind.BONUS], required=False)
     amount = DecimalField(positive=True, required=False, allow_null=True)
     currency = CurrencyField(required=False, allow_blank=True)
     metric = serializers.CharField(max_length=255, required=False, allow_blank=True)
@@ -141,8 +141,10 @@ class CampaignsView(CatalogList):
             content=content,
             make=lambda: (
                 CampaignAnswer(
-                    pricing.create_campaign(
-                        livemode=self.livemode, code=code, terms=pricing.CampaignTerms(**body)
+                    campaigns.create_campaign(
+                        livemode=self.livemode,
+                        code=code,
+                        terms=campaign_terms.CampaignTerms(**body),
                     )
                 ).data
             ),
@@ -150,27 +152,27 @@ class CampaignsView(CatalogList):
 
 
 class CampaignView(ApiView):
-    scope = Scope.CATALOG
+    scope = ApiScope.CATALOG
 
     @extend_schema(responses=CampaignAnswer)
     def get(self, request: Request, code: str) -> Response:
         """Show a campaign, and what it has spent."""
         return Response(
-            CampaignAnswer(pricing.get_campaign(livemode=self.livemode, code=code)).data
+            CampaignAnswer(campaigns.get_campaign(livemode=self.livemode, code=code)).data
         )
 
     @extend_schema(request=CampaignChange, responses=CampaignAnswer)
     def patch(self, request: Request, code: str) -> Response:
         """Replace members of what a draft promises; those left out stay."""
         body = _read_campaign(self.read(CampaignChange, request))
-        changed = pricing.update_campaign(livemode=self.livemode, code=code, changes=body)
+        changed = campaigns.update_campaign(livemode=self.livemode, code=code, changes=body)
         return Response(CampaignAnswer(changed).data)
 
 
 class CampaignMove(ApiView):
     """A step in the life of a campaign."""
 
-    scope = Scope.CATALOG
+    scope = ApiScope.CATALOG
 
     def move(
         self, request: Request, code: str, step: str, make: Callable[[], object]
@@ -203,13 +205,13 @@ class ActivateView(CampaignMove):
         return self.move(request, code, "activate", make)
 
 
-class PauseView(CampaignMove):
+class CampaignPauseView(CampaignMove):
     @extend_schema(request=None, responses=CampaignAnswer)
     def post(self, request: Request, code: str) -> HttpResponse:
         """Let a campaign give nothing until it is activated again."""
 
         def make() -> object:
-            return CampaignAnswer(pricing.pause_campaign(livemode=self.livemode, code=code)).data
+            return CampaignAnswer(campaigns.pause_campaign(livemode=self.livemode, code=code)).data
 
         return self.move(request, code, "pause", make)
 
@@ -220,7 +222,7 @@ class EndView(CampaignMove):
         """End a campaign for good; what it gave stays with the customers."""
 
         def make() -> object:
-            return CampaignAnswer(pricing.end_campaign(livemode=self.livemode, code=code)).data
+            return CampaignAnswer(campaigns.end_campaign(livemode=self.livemode, code=code)).data
 
         return self.move(request, code, "end", make)
 
@@ -246,7 +248,7 @@ class CampaignRunView(CampaignMove):
         """Give to everybody who matches by now and has not had it, in the background."""
 
         def make() -> object:
-            run = campaign_runs.begin_run(pricing.get_campaign(livemode=self.livemode, code=code))
+            run = campaign_runs.begin_run(campaigns.get_campaign(livemode=self.livemode, code=code))
             tasks.hand_over(run.pk, tasks.run_campaign)
             return CampaignRunAnswer(run).data
 
@@ -273,13 +275,13 @@ class ProgressAnswer(serializers.Serializer[Any]):
 
 
 class ProgressView(ApiView):
-    scope = Scope.CATALOG
+    scope = ApiScope.CATALOG
 
     @extend_schema(responses=ProgressAnswer)
     def get(self, request: Request, code: str) -> Response:
         """Show how far a campaign is."""
         return Response(
-            ProgressAnswer(pricing.get_campaign(livemode=self.livemode, code=code)).data
+            ProgressAnswer(campaigns.get_campaign(livemode=self.livemode, code=code)).data
         )
 
 
@@ -309,7 +311,7 @@ class GrantFilter(filters.FilterSet):
 class GrantsView(ApiView, generics.ListAPIView[CampaignGrant]):
     """What a campaign has given, to whom and for what, newest first."""
 
-    scope = Scope.CATALOG
+    scope = ApiScope.CATALOG
     serializer_class = CampaignGrantAnswer
     filterset_class = GrantFilter
 
@@ -317,7 +319,7 @@ class GrantsView(ApiView, generics.ListAPIView[CampaignGrant]):
         """Give the grants of one campaign."""
         if getattr(self, "swagger_fake_view", False):
             return CampaignGrant.objects.none()
-        campaign = pricing.get_campaign(livemode=self.livemode, code=self.kwargs["code"])
+        campaign = campaigns.get_campaign(livemode=self.livemode, code=self.kwargs["code"])
         return CampaignGrant.objects.filter(campaign=campaign).select_related("book", "lot")
 
 
@@ -333,7 +335,7 @@ class RedeemedAnswer(IssuedAnswer):
 
 
 class RedeemView(ApiView):
-    scope = Scope.WALLETS
+    scope = ApiScope.WALLETS
 
     @extend_schema(request=RedeemBody, responses={201: RedeemedAnswer})
     def post(self, request: Request) -> HttpResponse:
@@ -344,4 +346,4 @@ class RedeemView(ApiView):
         """
         body = self.read(RedeemBody, request)
         key = required_key(request, body.pop("idempotency_key", None))
-        return reply(wallets.redeem(livemode=self.livemode, key=key, **body))
+        return reply(campaign_grants.redeem(livemode=self.livemode, key=key, **body))

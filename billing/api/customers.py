@@ -16,14 +16,15 @@ from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api.fields import NothingBody, StrictSerializer, TimeField
 from aforo.api.idempotency import once
 from aforo.api.views import ApiView
+from billing.customers import customers
+from billing.lifecycle import changes, subscribing
 from billing.models import Customer, Subscription
-from billing.services import customers, endings, subscriptions
-from wallets import reads
-from wallets.models import CreditLot, Source, UnitWallet, Wallet
+from wallets.lots import queries
+from wallets.models import CreditLot, CreditSource, UnitWallet, Wallet
 
 
 class PersonalBody(StrictSerializer):
@@ -88,7 +89,7 @@ def granted(subscriptions: Collection[Subscription]) -> dict[str, list[CreditLot
     issuer = Substr("cause", len("plan:") + 1, 36)
     lots = (
         CreditLot.objects.filter(
-            book__in={each.customer_id for each in subscriptions}, source=Source.PLAN
+            book__in={each.customer_id for each in subscriptions}, source=CreditSource.PLAN
         )
         .annotate(issuer=issuer)
         .filter(issuer__in=[str(each.pk) for each in subscriptions])
@@ -163,11 +164,11 @@ class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
         """Show the credits that it has issued, newest first, at most a hundred."""
         read: list[CreditLot] | None = getattr(subscription, "granted", None)
         lots = granted([subscription])[str(subscription.pk)] if read is None else read
-        return [reads.describe_lot(lot) for lot in lots]
+        return [queries.describe_lot(lot) for lot in lots]
 
 
 class CustomersView(ApiView, generics.ListAPIView[Customer]):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
     serializer_class = CustomerAnswer
     filterset_fields = ["country"]
 
@@ -197,7 +198,7 @@ class CustomersView(ApiView, generics.ListAPIView[Customer]):
 
 
 class CustomerView(ApiView):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
 
     @extend_schema(responses=CustomerAnswer)
     def get(self, request: Request, customer_id: str) -> Response:
@@ -224,7 +225,7 @@ class SubscriptionFilter(filters.FilterSet):
 
 
 class SubscriptionsView(ApiView, generics.ListAPIView[Subscription]):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
     serializer_class = SubscriptionAnswer
     filterset_class = SubscriptionFilter
 
@@ -243,35 +244,35 @@ class SubscriptionsView(ApiView, generics.ListAPIView[Subscription]):
             endpoint="POST /v1/subscriptions",
             content=body,
             make=lambda: (
-                SubscriptionAnswer(subscriptions.subscribe(livemode=self.livemode, **body)).data
+                SubscriptionAnswer(subscribing.subscribe(livemode=self.livemode, **body)).data
             ),
         )
 
 
 class SubscriptionView(ApiView):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
 
     @extend_schema(responses=SubscriptionAnswer)
     def get(self, request: Request, subscription_id: UUID) -> Response:
         """Show a subscription."""
-        found = subscriptions.get_subscription(
+        found = subscribing.get_subscription(
             livemode=self.livemode, subscription_id=subscription_id
         )
         return Response(SubscriptionAnswer(found).data)
 
 
 class CancelBody(StrictSerializer):
-    at = serializers.ChoiceField(choices=[when.value for when in endings.When])
+    at = serializers.ChoiceField(choices=[when.value for when in changes.When])
 
 
 class CancelView(ApiView):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
 
     @extend_schema(request=CancelBody, responses=SubscriptionAnswer)
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """End a subscription now, by the time served, or with its open cycle."""
         body = self.read(CancelBody, request)
-        endings.count_ahead(livemode=self.livemode, subscription_id=subscription_id)
+        changes.count_ahead(livemode=self.livemode, subscription_id=subscription_id)
         return once(
             request,
             livemode=self.livemode,
@@ -279,7 +280,7 @@ class CancelView(ApiView):
             content={**body, "subscription": subscription_id},
             make=lambda: (
                 SubscriptionAnswer(
-                    endings.cancel(
+                    changes.cancel(
                         livemode=self.livemode, subscription_id=subscription_id, at=body["at"]
                     )
                 ).data
@@ -288,14 +289,14 @@ class CancelView(ApiView):
         )
 
 
-class PauseView(ApiView):
-    scope = Scope.BILLING
+class SubscriptionPauseView(ApiView):
+    scope = ApiScope.BILLING
 
     @extend_schema(request=NothingBody, responses=SubscriptionAnswer)
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """Settle the open cycle up to now and begin no other until it is resumed."""
         self.read(NothingBody, request)
-        endings.count_ahead(livemode=self.livemode, subscription_id=subscription_id)
+        changes.count_ahead(livemode=self.livemode, subscription_id=subscription_id)
         return once(
             request,
             livemode=self.livemode,
@@ -303,7 +304,7 @@ class PauseView(ApiView):
             content={"subscription": subscription_id},
             make=lambda: (
                 SubscriptionAnswer(
-                    endings.pause(livemode=self.livemode, subscription_id=subscription_id)
+                    changes.pause(livemode=self.livemode, subscription_id=subscription_id)
                 ).data
             ),
             status=200,
@@ -311,7 +312,7 @@ class PauseView(ApiView):
 
 
 class ResumeView(ApiView):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
 
     @extend_schema(request=NothingBody, responses=SubscriptionAnswer)
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
@@ -324,7 +325,7 @@ class ResumeView(ApiView):
             content={"subscription": subscription_id},
             make=lambda: (
                 SubscriptionAnswer(
-                    endings.resume(livemode=self.livemode, subscription_id=subscription_id)
+                    changes.resume(livemode=self.livemode, subscription_id=subscription_id)
                 ).data
             ),
             status=200,

@@ -10,13 +10,15 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api.fields import StrictSerializer
 from aforo.api.pagination import NewestFirst
 from aforo.api.views import ApiView
-from billing.services import migration, moves, subscriptions
-from pricing import services as pricing
+from billing.lifecycle import subscribing
+from billing.simulation import plan_change, plan_change_rows
+from pricing import catalogue
 from pricing.api.catalog import VersionField
+from pricing.offerings import offerings
 
 
 class MigrateBody(StrictSerializer):
@@ -62,24 +64,24 @@ class MoveAnswer(serializers.Serializer[Any]):
 
 
 class MigrateView(ApiView):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
 
     @extend_schema(request=MigrateBody, responses=MoveAnswer)
     def post(self, request: Request, subscription_id: UUID) -> Response:
         """Preview a move now: what both sides owe, which credits stay and come, what changes."""
         body = self.read(MigrateBody, request)
-        subscription = subscriptions.get_subscription(
+        subscription = subscribing.get_subscription(
             livemode=self.livemode, subscription_id=subscription_id
         )
-        target = migration.target_of(
+        target = plan_change.target_of(
             livemode=self.livemode,
-            offering=pricing.find_offering(livemode=self.livemode, code=body["offering"]),
+            offering=catalogue.find_offering(livemode=self.livemode, code=body["offering"]),
             version=body.get("version"),
         )
         if not body["preview"]:
-            raise migration.MoveNotOffered
-        move = migration.preview_move(subscription=subscription, target=target)
-        return Response(moves.describe(move))
+            raise plan_change.MoveNotOffered
+        move = plan_change.preview_move(subscription=subscription, target=target)
+        return Response(plan_change_rows.describe(move))
 
 
 class OfferingMigrationBody(StrictSerializer):
@@ -99,7 +101,7 @@ class MovesAnswer(serializers.Serializer[Any]):
 
 
 class OfferingMigrationView(ApiView):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
     posted = ("cursor", "page_size")
 
     @extend_schema(
@@ -113,20 +115,20 @@ class OfferingMigrationView(ApiView):
         Send the same body to `next`. A subscription that cannot move says why in `refused`.
         """
         body = self.read(OfferingMigrationBody, request)
-        offering = pricing.get_offering(livemode=self.livemode, code=code)
-        target = migration.target_from(
+        offering = offerings.get_offering(livemode=self.livemode, code=code)
+        target = plan_change.target_from(
             livemode=self.livemode,
             offering=offering,
             to_offering=body.get("to_offering"),
             to_version=body.get("to_version"),
         )
         pages = OldestFirst()
-        found = migration.movable(livemode=self.livemode, offering=offering)
+        found = plan_change.movable(livemode=self.livemode, offering=offering)
         page = pages.paginate_queryset(found, request, view=self) or []
         return Response(
             {
-                "changes": moves.changes_for(page, target),
-                "data": [moves.row(subscription, target) for subscription in page],
+                "changes": plan_change_rows.changes_for(page, target),
+                "data": [plan_change_rows.row(subscription, target) for subscription in page],
                 "next": pages.get_next_link(),
             }
         )

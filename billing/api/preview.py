@@ -10,13 +10,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField, MapField, StrictSerializer
 from aforo.api.views import ApiView
-from billing.services import preview
-from pricing import services as pricing
+from billing.simulation import preview
 from pricing.api.catalog import VersionField
 from pricing.models import BillingMode
+from pricing.plans import plans
 
 
 class PlanPreviewBody(StrictSerializer):
@@ -36,14 +36,14 @@ class PlanPreviewAnswer(serializers.Serializer[Any]):
 
 
 class PlanPreviewView(ApiView):
-    scope = Scope.CATALOG
+    scope = ApiScope.CATALOG
 
     @extend_schema(request=PlanPreviewBody, responses=PlanPreviewAnswer)
     def post(self, request: Request, code: str) -> Response:
         """Price typed-in usage by a version, draft or published: stages, totals, waterfall."""
         body = self.read(PlanPreviewBody, request)
         number = body.pop("version", None)
-        version = pricing.get_version(livemode=self.livemode, code=code, number=number)
+        version = plans.get_version(livemode=self.livemode, code=code, number=number)
         return Response(
             preview.preview(livemode=self.livemode, version=version, now=timezone.now(), **body)
         )

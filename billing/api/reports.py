@@ -11,11 +11,11 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api.fields import CurrencyField, DayField, StrictSerializer, TimeField
 from aforo.api.views import ApiView
-from billing import reports
-from billing.reports import running
+from billing.finance import reports
+from billing.finance.reports import running
 
 
 class ReportQuery(StrictSerializer):
@@ -45,7 +45,7 @@ class ReportAnswer(serializers.Serializer[Any]):
 
 
 class ReportsView(ApiView):
-    scope = Scope.LEDGER
+    scope = ApiScope.LEDGER
 
     @extend_schema(operation_id="ledger_reports_list", responses=ReportsAnswer)
     def get(self, request: Request) -> Response:
@@ -58,7 +58,7 @@ class ReportsView(ApiView):
 
 
 class ReportView(ApiView):
-    scope = Scope.LEDGER
+    scope = ApiScope.LEDGER
     query = ReportQuery
 
     @extend_schema(

@@ -14,14 +14,15 @@ from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField, StrictSerializer, TimeField
 from aforo.api.idempotency import once, required_key, respond
 from aforo.api.views import ApiView
 from aforo.sandbox.services import now_for
-from billing import tasks
+from billing.cycle_end import cycle_settlement, runs
+from billing.invoicing import invoices, payments, tax_rates
+from billing.jobs import tasks
 from billing.models import Invoice, InvoiceLine, Settlement, TaxRate
-from billing.services import invoices, payments, runs, settlement, taxes
 
 
 class RunBody(StrictSerializer):
@@ -44,7 +45,7 @@ class RunEnvelope(serializers.Serializer[Any]):
 
 
 class RunsView(ApiView):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
 
     @extend_schema(request=RunBody, responses={202: RunEnvelope})
     def post(self, request: Request) -> HttpResponse:
@@ -72,7 +73,7 @@ class RunsView(ApiView):
 
 
 class RunView(ApiView):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
 
     @extend_schema(responses=RunAnswer)
     def get(self, request: Request, run_id: UUID) -> Response:
@@ -121,7 +122,7 @@ class SettlementFilter(filters.FilterSet):
 
 
 class SettlementsView(ApiView, generics.ListAPIView[Settlement]):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
     serializer_class = SettlementAnswer
     filterset_class = SettlementFilter
 
@@ -132,12 +133,12 @@ class SettlementsView(ApiView, generics.ListAPIView[Settlement]):
 
 
 class SettlementView(ApiView):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
 
     @extend_schema(responses=SettlementAnswer)
     def get(self, request: Request, settlement_id: UUID) -> Response:
         """Show a settlement with its ten stages and its totals."""
-        found = settlement.get_settlement(livemode=self.livemode, settlement_id=settlement_id)
+        found = cycle_settlement.get_settlement(livemode=self.livemode, settlement_id=settlement_id)
         return Response(SettlementAnswer(found).data)
 
 
@@ -200,7 +201,7 @@ class InvoiceFilter(filters.FilterSet):
 
 
 class InvoicesView(ApiView, generics.ListAPIView[Invoice]):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
     serializer_class = InvoiceAnswer
     filterset_class = InvoiceFilter
 
@@ -211,7 +212,7 @@ class InvoicesView(ApiView, generics.ListAPIView[Invoice]):
 
 
 class InvoiceView(ApiView):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
 
     @extend_schema(responses=InvoiceAnswer)
     def get(self, request: Request, reference: str) -> Response:
@@ -243,7 +244,7 @@ class PayAnswer(serializers.Serializer[Any]):
 
 
 class PayView(ApiView):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
 
     @extend_schema(request=PayBody, responses=PayAnswer)
     def post(self, request: Request, reference: str) -> HttpResponse:
@@ -272,7 +273,7 @@ class TaxRateAnswer(serializers.ModelSerializer[TaxRate]):
 
 
 class TaxRatesView(ApiView, generics.ListAPIView[TaxRate]):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
     serializer_class = TaxRateAnswer
     filterset_fields = ["country"]
 
@@ -291,7 +292,7 @@ class TaxRatesView(ApiView, generics.ListAPIView[TaxRate]):
             content=body,
             make=lambda: (
                 TaxRateAnswer(
-                    taxes.create_tax_rate(livemode=self.livemode, now=timezone.now(), **body)
+                    tax_rates.create_tax_rate(livemode=self.livemode, now=timezone.now(), **body)
                 ).data
             ),
         )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from django.core.management.base import CommandError, OutputWrapper
 
-from billing.services.isolation import Failure
+from billing.isolation import Failure
 
 
 def report(stderr: OutputWrapper, failures: Sequence[Failure]) -> None:

@@ -9,10 +9,10 @@ from billing.models.invoices import (
     Document,
     Invoice,
     InvoiceLine,
+    InvoicePayment,
     InvoiceSeries,
     InvoiceStatus,
     LineKind,
-    Payment,
     TaxRate,
 )
 from billing.models.reservations import UsageReservation
@@ -28,7 +28,7 @@ from billing.models.settlements import (
     SettlementStatus,
     WorkerHeartbeat,
 )
-from billing.models.usage import UnbilledReason, UnbilledUsage, UsageEvent, UsageTally
+from billing.models.usage import UnbilledReason, UnbilledUsage, UsageEvent, UsageRollup
 
 __all__ = [
     "AdvanceFee",
@@ -41,13 +41,13 @@ __all__ = [
     "Document",
     "Invoice",
     "InvoiceLine",
+    "InvoicePayment",
     "InvoiceSeries",
     "InvoiceStatus",
     "LateCredit",
     "LineKind",
     "MilestoneWatch",
     "OnceGiven",
-    "Payment",
     "RunItemStatus",
     "RunStatus",
     "Settlement",
@@ -63,6 +63,6 @@ __all__ = [
     "UnbilledUsage",
     "UsageEvent",
     "UsageReservation",
-    "UsageTally",
+    "UsageRollup",
     "WorkerHeartbeat",
 ]

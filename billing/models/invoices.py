@@ -196,7 +196,7 @@ class InvoiceLine(models.Model):
         return self.description
 
 
-class Payment(models.Model):
+class InvoicePayment(models.Model):
     """Money received for an invoice; what goes beyond the invoice is unapplied (2220)."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -208,6 +208,7 @@ class Payment(models.Model):
     entry = models.OneToOneField(Entry, on_delete=models.PROTECT, related_name="+")
 
     class Meta:
+        db_table = "billing_payment"
         constraints = [
             models.CheckConstraint(
                 condition=Q(amount__gt=0, applied__gt=0, applied__lte=F("amount")),

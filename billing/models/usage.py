@@ -71,7 +71,7 @@ class UsageEvent(models.Model):
         return self.counted_at is not None and self.counted_at > self.occurred_at
 
 
-class UsageTally(models.Model):
+class UsageRollup(models.Model):
     """What the events of an open cycle that counted before a moment add up to, so that nobody adds
     them up again under the lock.
 
@@ -97,6 +97,7 @@ class UsageTally(models.Model):
     deciding = models.UUIDField(null=True)
 
     class Meta:
+        db_table = "billing_usagetally"
         indexes = [
             models.Index(fields=["book", "metric", "id"], name="billing_usagetally_latest"),
         ]

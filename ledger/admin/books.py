@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from aforo.adminui import ReadOnlyAdmin, ReadOnlyInline, link
-from ledger.drill import postings_behind
+from ledger.entries.entry_filters import postings_behind
 from ledger.models import Account, Book, Entry, Posting
 
 

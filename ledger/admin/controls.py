@@ -17,19 +17,20 @@ from django.utils import timezone
 
 from aforo.adminui import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, TabularInline, action
 from aforo.errors import DomainError
-from ledger import services
+from ledger.controls import adjustments, policies
 from ledger.models import (
+    AccountingPeriod,
     AdjustmentLine,
     BreakageRate,
     CloseFile,
     ClosePack,
     ManualAdjustment,
-    Period,
     PeriodStatus,
     Policy,
     Reopening,
     Seal,
 )
+from ledger.periods import periods
 
 DECISION = ["proposed_by", "proposed_at", "approved_by", "approved_at"]
 # What of it fits on a list.
@@ -66,14 +67,14 @@ class Proposing:
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
         """Propose, in the name of who is logged in."""
-        services.propose(obj, by=acting(request), now=timezone.now())
+        policies.propose(obj, by=acting(request), now=timezone.now())
 
     @action(description="Approve, as the second person")
     def approve(self, request: HttpRequest, proposals: QuerySet[Any]) -> None:
         """Approve each chosen proposal."""
         now = timezone.now()
         for proposal in proposals:
-            do = partial(services.approve, proposal, by=acting(request), now=now)
+            do = partial(policies.approve, proposal, by=acting(request), now=now)
             self.tell(request, str(proposal), "approved", do)
 
     def tell(
@@ -127,15 +128,15 @@ class LineFormSet(BaseInlineFormSet[AdjustmentLine, ManualAdjustment, Any]):
         if any(self.errors) or not self.instance.reason:
             return
         try:
-            services.check_lines(reason=self.instance.reason, lines=self.amounts())
+            adjustments.check_lines(reason=self.instance.reason, lines=self.amounts())
         except DomainError as error:
             raise ValidationError([fault.detail for fault in error.errors]) from error
 
-    def amounts(self) -> list[services.Amount]:
+    def amounts(self) -> list[adjustments.Amount]:
         """Give what was typed in."""
         filled = [form.cleaned_data for form in self.forms if form.cleaned_data]
         return [
-            services.Amount(
+            adjustments.Amount(
                 line["debit"].code, line["credit"].code, line["amount"], line["currency"]
             )
             for line in filled
@@ -195,7 +196,7 @@ class ManualAdjustmentAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
         """Propose the correction with its lines, in the name of who is logged in."""
         asked: ManualAdjustment = form.instance
-        made = services.propose_adjustment(
+        made = adjustments.propose_adjustment(
             livemode=asked.livemode,
             reason=asked.reason,
             occurred_at=asked.occurred_at,
@@ -223,7 +224,7 @@ class ManualAdjustmentAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
         now = timezone.now()
         for each in proposals:
             do = partial(
-                services.approve_adjustment, adjustment_id=each.pk, by=acting(request), now=now
+                adjustments.approve_adjustment, adjustment_id=each.pk, by=acting(request), now=now
             )
             self.tell(request, str(each), "posted", do)
 
@@ -233,7 +234,7 @@ class ManualAdjustmentAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
         now = timezone.now()
         for each in proposals:
             do = partial(
-                services.reject_adjustment, adjustment_id=each.pk, by=acting(request), now=now
+                adjustments.reject_adjustment, adjustment_id=each.pk, by=acting(request), now=now
             )
             self.tell(request, str(each), "rejected", do)
 
@@ -253,7 +254,7 @@ class ReopeningAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
     def formfield_for_foreignkey(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
         """Offer the months that are closed."""
         if db_field.name == "period":
-            kwargs["queryset"] = Period.objects.filter(status=PeriodStatus.CLOSED)
+            kwargs["queryset"] = AccountingPeriod.objects.filter(status=PeriodStatus.CLOSED)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     @action(description="Approve, as the second person: the month is open again")
@@ -261,7 +262,7 @@ class ReopeningAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
         """Open the month of each chosen proposal."""
         now = timezone.now()
         for each in proposals:
-            do = partial(services.approve_reopening, reopening=each, by=acting(request), now=now)
+            do = partial(periods.approve_reopening, reopening=each, by=acting(request), now=now)
             self.tell(request, str(each.period), "open again", do)
 
 

@@ -20,16 +20,16 @@ from django.db.models import Sum
 
 from aforo import money
 from aforo.errors import Conflict, FieldError, Invalid, NotFound
-from ledger import locks, mapping
+from ledger import account_mapping, locks
 from ledger.chart import VARIANTS
-from ledger.exports import generic, journals, keeping
-from ledger.exports.formats import TARGETS, Named, Target
-from ledger.exports.formats.shape import NamedLine
-from ledger.exports.journals import CLEARING, Journal, Sums
+from ledger.exports import generic, journals, storage
+from ledger.exports.formats import TARGETS, ExportTarget, Named
+from ledger.exports.formats.target import NamedLine
+from ledger.exports.journals import CLEARING, SummaryJournal, Sums
 from ledger.models import ExportBatch, ExportFormat, ExportRange
-from ledger.reports import sums as posted
-from ledger.reports.journal import LotsOf
-from ledger.reports.shape import Scope
+from ledger.reports.details.journal import LotsOf
+from ledger.reports.report_table import ReportScope
+from ledger.reports.totals import sums as posted
 
 ZERO = Decimal(0)
 
@@ -100,7 +100,7 @@ def export(wanted: Wanted, *, now: datetime, by: str, lots_of: LotsOf) -> Export
     locks.lock_exports()
     before = ExportBatch.objects.filter(livemode=wanted.livemode, format=wanted.format)
     last = before.order_by("-number").first()
-    rules = mapping.read()
+    rules = account_mapping.read()
     batch = ExportBatch.objects.create(
         livemode=wanted.livemode,
         format=wanted.format,
@@ -150,8 +150,8 @@ def _asked(batch: ExportBatch, wanted: Wanted) -> dict[str, Any]:
     return posted.parameters(_scope(wanted), {"batch": batch.pk, "format": wanted.format})
 
 
-def _scope(wanted: Wanted) -> Scope:
-    return Scope(livemode=wanted.livemode, starts_on=wanted.starts_on, ends_on=wanted.ends_on)
+def _scope(wanted: Wanted) -> ReportScope:
+    return ReportScope(livemode=wanted.livemode, starts_on=wanted.starts_on, ends_on=wanted.ends_on)
 
 
 def _sums(batch: ExportBatch, wanted: Wanted) -> list[Sums]:
@@ -169,7 +169,7 @@ def _booked(found: list[Sums]) -> dict[str, str]:
 
 
 def _write_journals(
-    batch: ExportBatch, found: list[Sums], rules: mapping.Mapping, *, first_number: int
+    batch: ExportBatch, found: list[Sums], rules: account_mapping.Mapping, *, first_number: int
 ) -> None:
     """Write the summarised journals of a batch in its target's format."""
     target = TARGETS[batch.format]
@@ -182,19 +182,19 @@ def _write_journals(
     named = [
         names.named(journal, number) for number, journal in enumerate(made, start=first_number)
     ]
-    file = keeping.File(batch)
+    file = storage.File(batch)
     lines = 0
     for number, journal in enumerate(named):
         journals.check(made[number])
         written = target.write(journal)
         if number == 0 or (target.lines_per_file and lines + len(written) > target.lines_per_file):
             file.cut()
-            file.write(keeping.line(target.columns, separator=target.separator))
+            file.write(storage.line(target.columns, separator=target.separator))
             lines = 0
         lines += len(written)
         batch.rows += len(written)
         for cells in written:
-            file.write(keeping.line(cells, separator=target.separator))
+            file.write(storage.line(cells, separator=target.separator))
     file.close()
     batch.journals = len(made)
     batch.journal_ids = [journal.id for journal in named]
@@ -202,7 +202,7 @@ def _write_journals(
     batch.totals = _totals(made)
 
 
-def _totals(made: list[Journal]) -> dict[str, dict[str, str]]:
+def _totals(made: list[SummaryJournal]) -> dict[str, dict[str, str]]:
     totals: dict[str, dict[str, Decimal]] = {}
     for journal in made:
         sides = totals.setdefault(journal.currency, {"debit": ZERO, "credit": ZERO})
@@ -218,11 +218,11 @@ def _totals(made: list[Journal]) -> dict[str, dict[str, str]]:
 class _Names:
     """The accounts of the general ledger, and the ids, of a batch's journals."""
 
-    def __init__(self, batch: ExportBatch, rules: mapping.Mapping) -> None:
+    def __init__(self, batch: ExportBatch, rules: account_mapping.Mapping) -> None:
         self._batch, self._rules = batch, rules
         self._source = "AF" if batch.livemode else "AFT"
 
-    def check(self, made: list[Journal]) -> None:
+    def check(self, made: list[SummaryJournal]) -> None:
         """Refuse accounts that have no place in the general ledger; the French chart has one."""
         if self._batch.format == ExportFormat.FEC:
             return
@@ -233,7 +233,7 @@ class _Names:
             if line.account != CLEARING
         )
 
-    def named(self, journal: Journal, number: int) -> Named:
+    def named(self, journal: SummaryJournal, number: int) -> Named:
         """Name a journal's accounts and give it its id, at most 21 characters up to batch 999."""
         made_on = self._batch.created_at.astimezone(ZoneInfo(settings.ENTITY_TIMEZONE)).date()
         return Named(
@@ -250,7 +250,7 @@ class _Names:
             ),
         )
 
-    def _account(self, journal: Journal, account: str) -> tuple[str, str, str]:
+    def _account(self, journal: SummaryJournal, account: str) -> tuple[str, str, str]:
         """Give code and name in the general ledger, and the name in the books."""
         if account == CLEARING:
             return self._batch.clearing, self._batch.clearing, "Receivables and cash, net"
@@ -320,7 +320,7 @@ def file_name(batch: ExportBatch) -> str:
     return f"{batch.format.lower()}{mode}-{batch.starts_on:%Y-%m}-{batch.number}.{suffix}"
 
 
-def target_of(batch: ExportBatch) -> Target:
+def target_of(batch: ExportBatch) -> ExportTarget:
     """Give a batch's format."""
     return generic.TARGET if batch.format == ExportFormat.GENERIC else TARGETS[batch.format]
 
@@ -328,8 +328,8 @@ def target_of(batch: ExportBatch) -> Target:
 def files(batch: ExportBatch) -> Iterator[tuple[str, Iterator[bytes]]]:
     """Give a batch's files, byte by byte as they were made, with their names."""
     name = file_name(batch)
-    count = keeping.files_of(batch)
+    count = storage.files_of(batch)
     stem, _, suffix = name.rpartition(".")
     for number in range(1, count + 1):
         shown = name if count == 1 else f"{stem}-{number}.{suffix}"
-        yield shown, keeping.content(batch, file=number)
+        yield shown, storage.content(batch, file=number)

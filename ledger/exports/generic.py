@@ -5,26 +5,26 @@ from __future__ import annotations
 from decimal import Decimal
 
 from aforo import money
-from ledger.exports import keeping
-from ledger.exports.formats import Target
+from ledger.exports import storage
+from ledger.exports.formats import ExportTarget
 from ledger.models import ExportBatch
-from ledger.reports.journal import GENERIC, LotsOf, generic_columns, generic_rows
-from ledger.reports.shape import Scope
+from ledger.reports.details.journal import GENERIC, LotsOf, generic_columns, generic_rows
+from ledger.reports.report_table import ReportScope
 from ledger.reports.writing.tally import cell
 
 ZERO = Decimal(0)
-TARGET = Target(GENERIC, lambda journal: [])
+TARGET = ExportTarget(GENERIC, lambda journal: [])
 
 
-def write(batch: ExportBatch, *, scope: Scope, of_batch: str, lots_of: LotsOf) -> None:
+def write(batch: ExportBatch, *, scope: ReportScope, of_batch: str, lots_of: LotsOf) -> None:
     """Write the lines of a batch's entries, in the order of recording, in bounded memory."""
     columns = generic_columns()
-    file = keeping.File(batch)
+    file = storage.File(batch)
     file.cut()
-    file.write(keeping.line(GENERIC))
+    file.write(storage.line(GENERIC))
     totals: dict[str, dict[str, Decimal]] = {}
     for row in generic_rows(scope, lots_of=lots_of, joined=of_batch, extra={"batch": batch.pk}):
-        file.write(keeping.line([cell(row, column) for column in columns]))
+        file.write(storage.line([cell(row, column) for column in columns]))
         batch.rows += 1
         sides = totals.setdefault(str(row["currency"]), {"debit": ZERO, "credit": ZERO})
         for side in sides:

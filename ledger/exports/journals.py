@@ -46,7 +46,7 @@ class JournalLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Journal:
+class SummaryJournal:
     """A balanced journal of one day and currency."""
 
     day: date
@@ -61,7 +61,7 @@ def residue_key(each: Sums) -> str:
 
 def summarise(
     sums: Iterable[Sums], carried: Mapping[str, Decimal]
-) -> tuple[list[Journal], Residues]:
+) -> tuple[list[SummaryJournal], Residues]:
     """Round sums, in order of day and currency, into journals; give what stays unexported.
 
     0.004 a day is 0.00, 0.01, 0.00, 0.01, 0.01: after five days the 0.02 that the books have.
@@ -77,7 +77,7 @@ def summarise(
             credited[each.credit] = credited.get(each.credit, ZERO) + amount
         lines = _lines(debited, credited)
         if lines:
-            journals.append(Journal(day, currency, tuple(lines)))
+            journals.append(SummaryJournal(day, currency, tuple(lines)))
     return journals, {key: residue for key, residue in residues.items() if residue}
 
 
@@ -105,7 +105,7 @@ def _lines(debited: Mapping[str, Decimal], credited: Mapping[str, Decimal]) -> l
     return lines
 
 
-def check(journal: Journal) -> None:
+def check(journal: SummaryJournal) -> None:
     """Refuse a journal that does not balance, or has a line of nothing or of both sides.
 
     Raises: InvariantBroken.

@@ -1,15 +1,7 @@
 """The books, the decisions and seals that guard them, and the files that were made from them."""
 
 from ledger.models.adjustments import AdjustmentLine, ManualAdjustment, Reason
-from ledger.models.books import (
-    Account,
-    Book,
-    Entry,
-    Event,
-    Posting,
-    Side,
-    Statement,
-)
+from ledger.models.books import Account, Book, Entry, LedgerEvent, Posting, Side, Statement
 from ledger.models.exports import (
     ExportBatch,
     ExportFormat,
@@ -18,18 +10,20 @@ from ledger.models.exports import (
     ExportReceipt,
     GlMapping,
 )
-from ledger.models.periods import CloseFile, ClosePack, CloseSum, Period, PeriodStatus, Reopening
-from ledger.models.policies import (
-    BonusAllocation,
-    BreakageMethod,
-    BreakageRate,
-    FourEyes,
-    Policy,
+from ledger.models.periods import (
+    AccountingPeriod,
+    CloseFile,
+    ClosePack,
+    CloseSum,
+    PeriodStatus,
+    Reopening,
 )
+from ledger.models.policies import BonusAllocation, BreakageMethod, BreakageRate, FourEyes, Policy
 from ledger.models.seals import Seal, SealCopy, SealedHead
 
 __all__ = [
     "Account",
+    "AccountingPeriod",
     "AdjustmentLine",
     "BonusAllocation",
     "Book",
@@ -39,7 +33,6 @@ __all__ = [
     "ClosePack",
     "CloseSum",
     "Entry",
-    "Event",
     "ExportBatch",
     "ExportFormat",
     "ExportPart",
@@ -47,8 +40,8 @@ __all__ = [
     "ExportReceipt",
     "FourEyes",
     "GlMapping",
+    "LedgerEvent",
     "ManualAdjustment",
-    "Period",
     "PeriodStatus",
     "Policy",
     "Posting",

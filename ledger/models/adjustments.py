@@ -16,7 +16,7 @@ from ledger.models.policies import FourEyes
 
 
 class Reason(models.TextChoices):
-    """Why the books are corrected; `ledger.recipes.rules` says which accounts each may move."""
+    """Why the books are corrected; `allowed_pairs` says which accounts each may move."""
 
     BILLING_ERROR = "BILLING_ERROR", "Billing error"
     PROCESSOR = "PROCESSOR", "Processor fee or payout"

@@ -72,7 +72,7 @@ class Account(models.Model):
         return f"{self.code} {self.name}"
 
 
-class Event(models.TextChoices):
+class LedgerEvent(models.TextChoices):
     """What can happen to credits and money; each makes entries."""
 
     GRANT = "GRANT", "Credits granted"
@@ -111,7 +111,7 @@ class Entry(models.Model):
     # The unique key begins with the book, so its foreign key needs no index of its own.
     book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="entries", db_index=False)
     sequence = models.BigIntegerField()
-    event = models.CharField(max_length=20, choices=Event.choices)
+    event = models.CharField(max_length=20, choices=LedgerEvent.choices)
     occurred_at = models.DateTimeField()
     recorded_at = models.DateTimeField()
     accounting_date = models.DateField(db_index=True)

@@ -19,7 +19,7 @@ class PeriodStatus(models.TextChoices):
     REOPENED = "REOPENED"
 
 
-class Period(models.Model):
+class AccountingPeriod(models.Model):
     """A calendar month of the live books; a closed one takes no entry (sandbox never closes)."""
 
     livemode = models.BooleanField(default=True)
@@ -32,6 +32,7 @@ class Period(models.Model):
     closed_by = models.CharField(max_length=150, blank=True)
 
     class Meta:
+        db_table = "ledger_period"
         constraints = [
             models.UniqueConstraint(fields=["livemode", "starts_on"], name="ledger_period_month"),
             models.CheckConstraint(
@@ -47,7 +48,9 @@ class Period(models.Model):
 class Reopening(FourEyes):
     """Why a closed month was opened again, and who agreed; `evidence` is the reason."""
 
-    period = models.ForeignKey(Period, on_delete=models.PROTECT, related_name="reopenings")
+    period = models.ForeignKey(
+        AccountingPeriod, on_delete=models.PROTECT, related_name="reopenings"
+    )
 
     class Meta(FourEyes.Meta):
         pass
@@ -62,7 +65,7 @@ class ClosePack(models.Model):
     While the month stays closed, `sums` and what is said here of its entries answer for them.
     """
 
-    period = models.ForeignKey(Period, on_delete=models.PROTECT, related_name="packs")
+    period = models.ForeignKey(AccountingPeriod, on_delete=models.PROTECT, related_name="packs")
     number = models.PositiveSmallIntegerField()
     closed_at = models.DateTimeField()
     closed_by = models.CharField(max_length=150)

@@ -4,6 +4,6 @@ Each report is a file with one function `report(scope) -> Report`; `writing` tur
 CSV, XLSX, JSON or a table.
 """
 
-from ledger.reports.balances import AccountBalance, trial_balance
+from ledger.reports.totals.trial_balance import AccountBalance, trial_balance
 
 __all__ = ["AccountBalance", "trial_balance"]

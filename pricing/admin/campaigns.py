@@ -13,8 +13,8 @@ from django.utils.safestring import SafeString
 from aforo.adminui import ModelAdmin, Textarea, plainly
 from aforo.errors import Invalid
 from aforo.money import plain
-from pricing import services
 from pricing.admin.forms import SOUND_CODE, currency_of, show
+from pricing.campaigns import campaign_terms, campaigns
 from pricing.models import Campaign, CampaignStatus, CampaignTrigger, Metric
 
 HELP = {
@@ -105,10 +105,10 @@ class CampaignForm(forms.ModelForm[Campaign]):
         for name in ("metric", "milestone_metric"):
             terms[name] = "" if terms[name] is None else terms[name].code
         try:
-            columns = services.check_campaign(
+            columns = campaigns.check_campaign(
                 livemode=livemode,
                 code=code,
-                terms=services.CampaignTerms(**terms),
+                terms=campaign_terms.CampaignTerms(**terms),
                 campaign_id=self.instance.pk,
             )
         except Invalid as error:

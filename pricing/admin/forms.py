@@ -9,7 +9,8 @@ from django.core.validators import RegexValidator
 
 from aforo.errors import Conflict, FieldError, Invalid
 from aforo.money import EXPONENTS
-from pricing import services
+from pricing import catalogue
+from pricing.metrics import metrics
 from pricing.models import (
     Charge,
     Coupon,
@@ -20,16 +21,11 @@ from pricing.models import (
     RatePlan,
     RatePlanVersion,
 )
-from pricing.terms import (
-    caps_to_json,
-    parse,
-    parse_caps,
-    parse_rollover,
-    rollover_to_json,
-    to_json,
-)
+from pricing.offerings import coupons, offerings
+from pricing.plans import codes, plans, version_spec
+from pricing.terms import caps_to_json, parse, parse_caps, parse_rollover, rollover_to_json, to_json
 
-SOUND_CODE = RegexValidator(services.CODE_PATTERN, "Letters, digits and . _ : - only.")
+SOUND_CODE = RegexValidator(codes.CODE_PATTERN, "Letters, digits and . _ : - only.")
 
 
 def show(form: forms.BaseForm, error: Invalid, *, field: str = "") -> None:
@@ -51,7 +47,7 @@ class MetricForm(forms.ModelForm[Metric]):
         cleaned = super().clean() or {}
         if {"aggregation", "property", "filters"} <= cleaned.keys():
             try:
-                cleaned["filters"] = services.check_measure(
+                cleaned["filters"] = metrics.check_measure(
                     aggregation=cleaned["aggregation"],
                     property=cleaned["property"],
                     filters=_rules(cleaned["filters"]),
@@ -121,9 +117,9 @@ class VersionForm(forms.ModelForm[RatePlanVersion]):
             return cleaned
         cleaned["caps"] = caps_to_json(caps)
         try:
-            services.check_wording(
+            plans.check_wording(
                 plan=self.instance.plan,
-                wording=services.Wording(
+                wording=version_spec.VersionSpec(
                     charges=(),
                     burn_order=cleaned["burn_order"],
                     minimum_spend=cleaned["minimum_spend"],
@@ -199,7 +195,7 @@ class OfferingForm(forms.ModelForm[Offering]):
         cleaned = super().clean() or {}
         numbers = ("interval_count", "trial_days", "overage_limit")
         try:
-            services.check_offering(**{name: cleaned[name] for name in numbers if name in cleaned})
+            offerings.check_offering(**{name: cleaned[name] for name in numbers if name in cleaned})
         except Invalid as error:
             show(self, error)
         plan: RatePlan | None = cleaned.get("plan")
@@ -209,7 +205,7 @@ class OfferingForm(forms.ModelForm[Offering]):
             self.add_error("plan", "The plan is of the other mode.")
         if cleaned.get("status") == OfferingStatus.ACTIVE:
             try:
-                services.current_version(plan)
+                catalogue.current_version(plan)
             except Conflict as error:
                 self.add_error("status", error.detail)
         return cleaned
@@ -232,7 +228,7 @@ class CouponForm(forms.ModelForm[Coupon]):
         cleaned = super().clean() or {}
         if not self.errors:
             try:
-                services.check_coupon(
+                coupons.check_coupon(
                     type=cleaned["type"],
                     value=cleaned["value"],
                     currency=cleaned["currency"],

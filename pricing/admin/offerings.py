@@ -8,9 +8,9 @@ from django.http import HttpRequest
 
 from aforo.adminui import ModelAdmin, action
 from aforo.errors import DomainError
-from pricing import services
 from pricing.admin.forms import CouponForm, OfferingForm
 from pricing.models import Coupon, Offering, OfferingStatus
+from pricing.offerings import offerings as pricing_offerings
 
 
 @admin.register(Offering)
@@ -44,7 +44,7 @@ class OfferingAdmin(ModelAdmin):  # type: ignore[misc]
     ) -> None:
         for offering in offerings:
             try:
-                services.update_offering(
+                pricing_offerings.update_offering(
                     livemode=offering.livemode, code=offering.code, changes={"status": status}
                 )
             except DomainError as error:

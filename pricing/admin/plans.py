@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from aforo.adminui import ModelAdmin, ReadOnlyInline, TabularInline, action
 from aforo.errors import DomainError
-from pricing import services
 from pricing.admin.forms import ChargeForm, GrantForm, RatePlanForm, VersionForm
 from pricing.models import (
     Charge,
@@ -24,6 +23,8 @@ from pricing.models import (
     RatePlanVersion,
     VersionStatus,
 )
+from pricing.plans import plans
+from pricing.plans import plans as pricing_plans
 
 
 def _version_of(obj: object) -> RatePlanVersion | None:
@@ -133,13 +134,13 @@ class RatePlanAdmin(Reporting, ModelAdmin):  # type: ignore[misc]
         """Begin the first draft of a new plan, so that there is something to fill in."""
         super().save_related(request, form, formsets, change)
         if not form.instance.versions.exists():
-            services.begin_draft(plan=form.instance)
+            plans.begin_draft(plan=form.instance)
 
     @action(description="Begin the next draft")
     def begin_draft(self, request: HttpRequest, plans: QuerySet[RatePlan]) -> None:
         """Copy the latest version of each chosen plan into a draft."""
         for plan in plans:
-            self.report(request, plan.code, partial(services.begin_draft, plan=plan))
+            self.report(request, plan.code, partial(pricing_plans.begin_draft, plan=plan))
 
     @action(description="Publish the draft, for ever")
     def publish_draft(self, request: HttpRequest, plans: QuerySet[RatePlan]) -> None:
@@ -149,7 +150,7 @@ class RatePlanAdmin(Reporting, ModelAdmin):  # type: ignore[misc]
             self.report(
                 request,
                 plan.code,
-                partial(services.publish, livemode=plan.livemode, code=plan.code, now=now),
+                partial(pricing_plans.publish, livemode=plan.livemode, code=plan.code, now=now),
             )
 
 
@@ -178,7 +179,7 @@ class RatePlanVersionAdmin(DraftOnly, Reporting, ModelAdmin):  # type: ignore[mi
                 request,
                 plan.code,
                 partial(
-                    services.retire,
+                    plans.retire,
                     livemode=plan.livemode,
                     code=plan.code,
                     number=version.number,

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 from django.db.models import QuerySet
 from rest_framework import generics, serializers
 
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api.views import ApiView
-from pricing.services import CODE_PATTERN
+from pricing.plans.codes import CODE_PATTERN
 
 
 class CodeField(serializers.RegexField):
@@ -29,7 +29,7 @@ class VersionField(serializers.IntegerField):
 class CatalogList(ApiView, generics.ListAPIView[Any]):
     """A list of the catalogue, newest first."""
 
-    scope = Scope.CATALOG
+    scope = ApiScope.CATALOG
     model: ClassVar[Any] = None
 
     def get_queryset(self) -> QuerySet[Any]:

@@ -8,13 +8,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
 from aforo.api.idempotency import once
 from aforo.api.views import ApiView
-from pricing import services
 from pricing.api.catalog import CatalogList, CodeField
 from pricing.models import Coupon, CouponDuration, CouponType
+from pricing.offerings import coupons
 
 
 class CouponBody(StrictSerializer):
@@ -39,7 +39,7 @@ class CouponAnswer(serializers.ModelSerializer[Coupon]):
 
 
 class CouponsView(CatalogList):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
     model = Coupon
     serializer_class = CouponAnswer
     filterset_fields = ["type", "duration"]
@@ -53,14 +53,14 @@ class CouponsView(CatalogList):
             livemode=self.livemode,
             endpoint="POST /v1/coupons",
             content=body,
-            make=lambda: CouponAnswer(services.create_coupon(livemode=self.livemode, **body)).data,
+            make=lambda: CouponAnswer(coupons.create_coupon(livemode=self.livemode, **body)).data,
         )
 
 
 class CouponView(ApiView):
-    scope = Scope.BILLING
+    scope = ApiScope.BILLING
 
     @extend_schema(responses=CouponAnswer)
     def get(self, request: Request, code: str) -> Response:
         """Show a coupon and how often it was redeemed."""
-        return Response(CouponAnswer(services.get_coupon(livemode=self.livemode, code=code)).data)
+        return Response(CouponAnswer(coupons.get_coupon(livemode=self.livemode, code=code)).data)

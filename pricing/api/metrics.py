@@ -8,12 +8,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api.fields import JsonField, StrictSerializer
 from aforo.api.idempotency import once
 from aforo.api.views import ApiView
-from pricing import services
 from pricing.api.catalog import CatalogList, CodeField
+from pricing.metrics import filters as pricing_filters
+from pricing.metrics import metrics
 from pricing.models import Aggregation, Metric
 
 
@@ -24,7 +25,7 @@ class FilterValueField(JsonField):
 
 class FilterBody(StrictSerializer):
     property = serializers.CharField(max_length=100)
-    op = serializers.ChoiceField(choices=services.OPERATORS)
+    op = serializers.ChoiceField(choices=pricing_filters.OPERATORS)
     value = FilterValueField(required=False, allow_null=True)
 
 
@@ -63,21 +64,21 @@ class MetricsView(CatalogList):
             livemode=self.livemode,
             endpoint="POST /v1/metrics",
             content=body,
-            make=lambda: MetricAnswer(services.create_metric(livemode=self.livemode, **body)).data,
+            make=lambda: MetricAnswer(metrics.create_metric(livemode=self.livemode, **body)).data,
         )
 
 
 class MetricView(ApiView):
-    scope = Scope.CATALOG
+    scope = ApiScope.CATALOG
 
     @extend_schema(responses=MetricAnswer)
     def get(self, request: Request, code: str) -> Response:
         """Show a metric."""
-        return Response(MetricAnswer(services.get_metric(livemode=self.livemode, code=code)).data)
+        return Response(MetricAnswer(metrics.get_metric(livemode=self.livemode, code=code)).data)
 
     @extend_schema(request=MetricChange, responses=MetricAnswer)
     def patch(self, request: Request, code: str) -> Response:
         """Change a metric; one that is priced keeps everything but its name."""
         body = self.read(MetricChange, request)
-        metric = services.update_metric(livemode=self.livemode, code=code, changes=body)
+        metric = metrics.update_metric(livemode=self.livemode, code=code, changes=body)
         return Response(MetricAnswer(metric).data)

@@ -11,18 +11,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField, StrictSerializer
 from aforo.api.idempotency import once
 from aforo.api.views import ApiView
 from aforo.periods import Interval
-from pricing import services
 from pricing.api.catalog import CatalogList, CodeField
-from pricing.models import (
-    BillingMode,
-    Offering,
-    OfferingStatus,
-)
+from pricing.models import BillingMode, Offering, OfferingStatus
+from pricing.offerings import offerings
 
 
 class OfferingBody(StrictSerializer):
@@ -84,23 +80,23 @@ class OfferingsView(CatalogList):
             endpoint="POST /v1/offerings",
             content=body,
             make=lambda: (
-                OfferingAnswer(services.create_offering(livemode=self.livemode, **body)).data
+                OfferingAnswer(offerings.create_offering(livemode=self.livemode, **body)).data
             ),
         )
 
 
 class OfferingView(ApiView):
-    scope = Scope.CATALOG
+    scope = ApiScope.CATALOG
 
     @extend_schema(responses=OfferingAnswer)
     def get(self, request: Request, code: str) -> Response:
         """Show an offering."""
-        offering = services.get_offering(livemode=self.livemode, code=code)
+        offering = offerings.get_offering(livemode=self.livemode, code=code)
         return Response(OfferingAnswer(offering).data)
 
     @extend_schema(request=OfferingChange, responses=OfferingAnswer)
     def patch(self, request: Request, code: str) -> Response:
         """Rename, activate or archive an offering."""
         body = self.read(OfferingChange, request)
-        offering = services.update_offering(livemode=self.livemode, code=code, changes=body)
+        offering = offerings.update_offering(livemode=self.livemode, code=code, changes=body)
         return Response(OfferingAnswer(offering).data)

@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api.fields import (
     CurrencyField,
     DecimalField,
@@ -23,17 +23,18 @@ from aforo.api.fields import (
 )
 from aforo.api.idempotency import once
 from aforo.api.views import ApiView
-from pricing import services
+from pricing import catalogue
 from pricing.api.catalog import CatalogList, CodeField, VersionField
 from pricing.models import (
-    Kind,
-    LateUsage,
-    Model,
+    ChargeTiming,
+    CreditKind,
+    GrantRecurrence,
+    LateUsagePolicy,
+    PriceModel,
     RatePlan,
     RatePlanVersion,
-    Recurrence,
-    Timing,
 )
+from pricing.plans import plans, version_diff, version_spec
 from pricing.terms import Beyond, to_json
 
 
@@ -44,17 +45,17 @@ class FeedBody(StrictSerializer):
 
 class ChargeBody(StrictSerializer):
     code = CodeField()
-    model = serializers.ChoiceField(choices=Model.choices)
+    model = serializers.ChoiceField(choices=PriceModel.choices)
     description = serializers.CharField(max_length=200, required=False, allow_blank=True)
     metric = serializers.CharField(max_length=255, required=False)
     metrics = serializers.ListField(child=FeedBody(), max_length=100, required=False)
     terms = JsonField()
-    timing = serializers.ChoiceField(choices=Timing.choices, required=False)
+    timing = serializers.ChoiceField(choices=ChargeTiming.choices, required=False)
 
 
 class GrantTermsBody(StrictSerializer):
     code = CodeField(required=False)
-    kind = serializers.ChoiceField(choices=Kind.choices)
+    kind = serializers.ChoiceField(choices=CreditKind.choices)
     amount = DecimalField(positive=True, required=False)
     metric = serializers.CharField(max_length=255, required=False)
     quantity = DecimalField(positive=True, required=False)
@@ -62,7 +63,7 @@ class GrantTermsBody(StrictSerializer):
         min_value=1, max_value=36_500, required=False, allow_null=True
     )
     expires_at_cycle_end = serializers.BooleanField(required=False)
-    recurrence = serializers.ChoiceField(choices=Recurrence.choices, required=False)
+    recurrence = serializers.ChoiceField(choices=GrantRecurrence.choices, required=False)
     priority = serializers.IntegerField(min_value=0, max_value=32_767, required=False)
     rollover = JsonField(required=False, allow_null=True)
     ssp_unit_price = DecimalField(positive=True, required=False, allow_null=True)
@@ -88,14 +89,14 @@ class WordingChange(StrictSerializer):
     """Members of a version's wording; what is left out stays as it is."""
 
     burn_order = serializers.ListField(
-        child=serializers.ChoiceField(choices=Kind.choices), max_length=10, required=False
+        child=serializers.ChoiceField(choices=CreditKind.choices), max_length=10, required=False
     )
     minimum_spend = DecimalField(required=False, allow_null=True)
     maximum_spend = DecimalField(required=False, allow_null=True)
     caps = CapsField(required=False)
     grace_hours = serializers.IntegerField(min_value=0, max_value=2_000, required=False)
     lapse_grace_hours = serializers.IntegerField(min_value=0, max_value=2_000, required=False)
-    late_usage = serializers.ChoiceField(choices=LateUsage.choices, required=False)
+    late_usage = serializers.ChoiceField(choices=LateUsagePolicy.choices, required=False)
     charges = serializers.ListField(child=ChargeBody(), max_length=500, required=False)
     grants = serializers.ListField(child=GrantTermsBody(), max_length=100, required=False)
 
@@ -154,7 +155,7 @@ class VersionAnswer(serializers.ModelSerializer[RatePlanVersion]):
                 "terms": to_json(charge.terms),
                 "timing": charge.timing,
             }
-            for charge in services.charges_of(version)
+            for charge in catalogue.charges_of(version)
         ]
 
     def get_grants(self, version: RatePlanVersion) -> list[dict[str, Any]]:
@@ -185,13 +186,13 @@ class RatePlanAnswer(serializers.ModelSerializer[RatePlan]):
         fields = ["code", "name", "currency", "created_at"]
 
 
-def wording_of(body: dict[str, Any]) -> services.Wording:
+def wording_of(body: dict[str, Any]) -> version_spec.VersionSpec:
     """Take the wording of a version out of a body."""
     names = [
         "charges", "grants", "burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours",
         "lapse_grace_hours", "late_usage",
     ]  # fmt: skip
-    return services.Wording(**{name: body.pop(name) for name in names if name in body})
+    return version_spec.VersionSpec(**{name: body.pop(name) for name in names if name in body})
 
 
 class RatePlansView(CatalogList):
@@ -212,19 +213,19 @@ class RatePlansView(CatalogList):
             content=content,
             make=lambda: (
                 VersionAnswer(
-                    services.create_rate_plan(livemode=self.livemode, wording=wording, **body)
+                    plans.create_rate_plan(livemode=self.livemode, wording=wording, **body)
                 ).data
             ),
         )
 
 
 class RatePlanView(ApiView):
-    scope = Scope.CATALOG
+    scope = ApiScope.CATALOG
 
     @extend_schema(responses=VersionAnswer)
     def get(self, request: Request, code: str) -> Response:
         """Show the latest version of a rate plan."""
-        plan = services.get_rate_plan(livemode=self.livemode, code=code)
+        plan = plans.get_rate_plan(livemode=self.livemode, code=code)
         version = plan.versions.select_related("plan").order_by("-number").first()
         return Response(VersionAnswer(version).data)
 
@@ -232,7 +233,7 @@ class RatePlanView(ApiView):
     def patch(self, request: Request, code: str) -> Response:
         """Replace members of what the draft says; those left out stay."""
         body = self.read(WordingChange, request)
-        draft = services.update_draft(livemode=self.livemode, code=code, changes=body)
+        draft = plans.update_draft(livemode=self.livemode, code=code, changes=body)
         return Response(VersionAnswer(draft).data)
 
 
@@ -253,7 +254,7 @@ class VersionsView(CatalogList):
         """Give the versions of one plan."""
         if getattr(self, "swagger_fake_view", False):
             return RatePlanVersion.objects.none()
-        plan = services.get_rate_plan(livemode=self.livemode, code=self.kwargs["code"])
+        plan = plans.get_rate_plan(livemode=self.livemode, code=self.kwargs["code"])
         return RatePlanVersion.objects.filter(plan=plan)
 
     @extend_schema(request=VersionBody, responses={201: VersionAnswer})
@@ -269,24 +270,24 @@ class VersionsView(CatalogList):
             content=content,
             make=lambda: (
                 VersionAnswer(
-                    services.create_version(livemode=self.livemode, code=code, wording=wording)
+                    plans.create_version(livemode=self.livemode, code=code, wording=wording)
                 ).data
             ),
         )
 
 
 class VersionView(ApiView):
-    scope = Scope.CATALOG
+    scope = ApiScope.CATALOG
 
     @extend_schema(responses=VersionAnswer)
     def get(self, request: Request, code: str, number: int) -> Response:
         """Show one version."""
-        version = services.get_version(livemode=self.livemode, code=code, number=number)
+        version = plans.get_version(livemode=self.livemode, code=code, number=number)
         return Response(VersionAnswer(version).data)
 
 
 class RetireView(ApiView):
-    scope = Scope.CATALOG
+    scope = ApiScope.CATALOG
 
     @extend_schema(request=None, responses=VersionAnswer)
     def post(self, request: Request, code: str, number: int) -> HttpResponse:
@@ -299,15 +300,13 @@ class RetireView(ApiView):
             content={"code": code, "number": number},
             status=200,
             make=lambda: (
-                VersionAnswer(
-                    services.retire(livemode=self.livemode, code=code, number=number)
-                ).data
+                VersionAnswer(plans.retire(livemode=self.livemode, code=code, number=number)).data
             ),
         )
 
 
 class PublishView(ApiView):
-    scope = Scope.CATALOG
+    scope = ApiScope.CATALOG
 
     @extend_schema(request=None, responses=VersionAnswer)
     def post(self, request: Request, code: str) -> HttpResponse:
@@ -321,7 +320,7 @@ class PublishView(ApiView):
             status=200,
             make=lambda: (
                 VersionAnswer(
-                    services.publish(livemode=self.livemode, code=code, now=timezone.now())
+                    plans.publish(livemode=self.livemode, code=code, now=timezone.now())
                 ).data
             ),
         )
@@ -344,7 +343,7 @@ class ChangeAnswer(serializers.Serializer[Any]):
 
 
 class DiffView(ApiView):
-    scope = Scope.CATALOG
+    scope = ApiScope.CATALOG
     query = DiffQuery
 
     @extend_schema(
@@ -355,12 +354,12 @@ class DiffView(ApiView):
         """Show what changed between two versions."""
         asked = self.asked(request)
         before, after = (
-            services.get_version(livemode=self.livemode, code=code, number=number)
+            plans.get_version(livemode=self.livemode, code=code, number=number)
             for number in (asked["from"], asked["to"])
         )
         return Response(
             [
                 {"field": change.field, "before": change.before, "after": change.after}
-                for change in services.diff(before, after)
+                for change in version_diff.diff(before, after)
             ]
         )

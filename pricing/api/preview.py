@@ -9,14 +9,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField, StrictSerializer
 from aforo.api.views import ApiView
 from aforo.errors import FieldError, Invalid
 from aforo.money import ZERO
 from pricing import calculators
 from pricing.api.plans import ChargeBody
-from pricing.models import Model
+from pricing.models import PriceModel
 from pricing.terms import parse
 
 
@@ -40,7 +40,7 @@ class PreviewAnswer(serializers.Serializer[Any]):
 
 
 class PricingPreviewView(ApiView):
-    scope = Scope.CATALOG
+    scope = ApiScope.CATALOG
 
     @extend_schema(request=PreviewBody, responses=PreviewAnswer)
     def post(self, request: Request) -> Response:
@@ -54,9 +54,9 @@ class PricingPreviewView(ApiView):
                 FieldError(f"/charge/terms{e.pointer}", e.code, e.detail) for e in error.errors
             ]
             raise Invalid(moved) from error
-        is_share = charge["model"] == Model.PERCENTAGE
+        is_share = charge["model"] == PriceModel.PERCENTAGE
         quantity = body.get("value", body.get("quantity")) if is_share else body.get("quantity")
-        if quantity is None and charge["model"] == Model.FLAT_RATE:
+        if quantity is None and charge["model"] == PriceModel.FLAT_RATE:
             quantity = ZERO
         if quantity is None:
             name = "value" if is_share else "quantity"

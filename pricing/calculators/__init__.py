@@ -14,15 +14,8 @@ from typing import assert_never
 
 from aforo.errors import Rejected
 from aforo.money import ZERO, exact
-from pricing.calculators import (
-    flat_rate,
-    graduated,
-    included_quota,
-    per_unit,
-    percentage,
-    volume,
-)
-from pricing.calculators.steps import Charge, Step, Usage, total
+from pricing.calculators import flat_rate, graduated, included_quota, per_unit, percentage, volume
+from pricing.calculators.steps import ExactCharge, Step, Usage, total
 from pricing.terms import (
     FlatRate,
     Graduated,
@@ -34,7 +27,7 @@ from pricing.terms import (
     included_quantity,
 )
 
-__all__ = ["Charge", "ChargeOutOfRange", "Step", "Usage", "allowance", "charge", "preview"]
+__all__ = ["ChargeOutOfRange", "ExactCharge", "Step", "Usage", "allowance", "charge", "preview"]
 
 
 class ChargeOutOfRange(Rejected):
@@ -44,12 +37,12 @@ class ChargeOutOfRange(Rejected):
 
 
 def _exact_or_refused(
-    function: Callable[[Terms, Usage], Charge],
-) -> Callable[[Terms, Usage], Charge]:
+    function: Callable[[Terms, Usage], ExactCharge],
+) -> Callable[[Terms, Usage], ExactCharge]:
     exactly = exact(function)
 
     @wraps(function)
-    def inside(terms: Terms, usage: Usage) -> Charge:
+    def inside(terms: Terms, usage: Usage) -> ExactCharge:
         try:
             return exactly(terms, usage)
         except (decimal.Inexact, decimal.InvalidOperation) as error:
@@ -66,7 +59,7 @@ def allowance(terms: Terms, quantity: Decimal) -> Decimal:
 
 
 @_exact_or_refused
-def charge(terms: Terms, usage: Usage) -> Charge:
+def charge(terms: Terms, usage: Usage) -> ExactCharge:
     """Price billable usage, from which the allowance has been taken already.
 
     Raises: ChargeOutOfRange.
@@ -89,7 +82,7 @@ def charge(terms: Terms, usage: Usage) -> Charge:
 
 
 @_exact_or_refused
-def preview(terms: Terms, usage: Usage) -> Charge:
+def preview(terms: Terms, usage: Usage) -> ExactCharge:
     """Price whole usage: take the allowance off once, with a step that says so, then charge.
 
     Raises: ChargeOutOfRange.

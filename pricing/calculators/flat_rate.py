@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from pricing.calculators.steps import Charge, priced, total
+from pricing.calculators.steps import ExactCharge, priced, total
 from pricing.terms import FlatRate
 
 
-def charge(terms: FlatRate) -> Charge:
+def charge(terms: FlatRate) -> ExactCharge:
     """Price the flat fee."""
     return total([priced("Flat fee", Decimal(1), terms.flat_fee)])

@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 from aforo.money import ZERO
-from pricing.calculators.steps import Charge, Step, tier_steps, total
+from pricing.calculators.steps import ExactCharge, Step, tier_steps, total
 from pricing.terms import Graduated
 
 
-def charge(quantity: Decimal, terms: Graduated) -> Charge:
+def charge(quantity: Decimal, terms: Graduated) -> ExactCharge:
     """Price each tier's units, plus the flat fee of each tier that any unit falls in.
 
     Tiers 1,000 at .010, 10,000 at .008, the rest at .005: 15,000 units cost

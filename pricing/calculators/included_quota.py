@@ -6,11 +6,11 @@ from decimal import Decimal
 from typing import assert_never
 
 from aforo.money import plain
-from pricing.calculators.steps import Charge, priced, total
+from pricing.calculators.steps import ExactCharge, priced, total
 from pricing.terms import BlockOverage, IncludedQuota, UnitOverage
 
 
-def charge(over: Decimal, terms: IncludedQuota) -> Charge:
+def charge(over: Decimal, terms: IncludedQuota) -> ExactCharge:
     """Price the quantity over the quota: over x unit_price, or ceil(over / size) x block_price.
 
     2,001 over in blocks of 1,000 at 5 start three blocks and cost 15. The quota itself was taken

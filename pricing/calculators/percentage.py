@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 
 from aforo.money import plain
-from pricing.calculators.steps import Charge, Step, priced, total
+from pricing.calculators.steps import ExactCharge, Step, priced, total
 from pricing.terms import Percentage
 
 
-def charge(value: Decimal, events: int, terms: Percentage) -> Charge:
+def charge(value: Decimal, events: int, terms: Percentage) -> ExactCharge:
     """Price value x percent / 100 + fixed_fee_per_event x events, inside the two fees.
 
     2.9 % of 200.00 in 3 events of 0.30 is 5.80 + 0.90 = 6.70. A value of zero still owes the

@@ -40,7 +40,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Charge:
+class ExactCharge:
     """What usage costs: exact and unrounded."""
 
     amount: Decimal
@@ -51,10 +51,10 @@ def priced(label: str, quantity: Decimal, unit_price: Decimal) -> Step:
     return Step(label, quantity, unit_price, quantity * unit_price)
 
 
-def total(steps: Iterable[Step]) -> Charge:
+def total(steps: Iterable[Step]) -> ExactCharge:
     """Sum steps to a charge; a step over no quantity explains nothing and is left out."""
     kept = tuple(step for step in steps if step.quantity)
-    return Charge(sum((step.amount for step in kept), ZERO), kept)
+    return ExactCharge(sum((step.amount for step in kept), ZERO), kept)
 
 
 def tier_steps(tiers: Sequence[Tier], index: int, quantity: Decimal) -> list[Step]:

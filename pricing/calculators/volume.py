@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from pricing.calculators.steps import Charge, tier_steps, total
+from pricing.calculators.steps import ExactCharge, tier_steps, total
 from pricing.terms import Volume
 
 
-def charge(quantity: Decimal, terms: Volume) -> Charge:
+def charge(quantity: Decimal, terms: Volume) -> ExactCharge:
     """Price all units in the tier that the total lands in, plus that tier's flat fee.
 
     Tiers 1,000 at .010, 10,000 at .008, the rest at .005: 10,000 units land in the second tier

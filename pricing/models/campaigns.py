@@ -14,7 +14,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Upper
 
 from aforo.periods import days_after
-from pricing.models.catalogue import Kind, Metric
+from pricing.models.catalogue import CreditKind, Metric
 
 
 class CampaignTrigger(models.TextChoices):
@@ -78,7 +78,7 @@ class Campaign(models.Model):
     ends_at = models.DateTimeField(null=True, blank=True)
 
     kind = models.CharField(
-        max_length=5, choices=[(k.value, k.label) for k in Kind][:2], blank=True
+        max_length=5, choices=[(k.value, k.label) for k in CreditKind][:2], blank=True
     )
     amount = _quantity()
     currency = models.CharField(max_length=3, blank=True)

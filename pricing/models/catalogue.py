@@ -45,7 +45,7 @@ class Metric(models.Model):
         return self.code
 
 
-class Kind(models.TextChoices):
+class CreditKind(models.TextChoices):
     """What a credit is: given, come with a purchase, or bought."""
 
     PROMO = "PROMO"
@@ -55,7 +55,7 @@ class Kind(models.TextChoices):
 
 def default_burn_order() -> list[str]:
     """Promo, then bonus, then cash."""
-    return [Kind.PROMO, Kind.BONUS, Kind.CASH]
+    return [CreditKind.PROMO, CreditKind.BONUS, CreditKind.CASH]
 
 
 class RatePlan(models.Model):
@@ -82,7 +82,7 @@ class VersionStatus(models.TextChoices):
     RETIRED = "RETIRED"
 
 
-class LateUsage(models.TextChoices):
+class LateUsagePolicy(models.TextChoices):
     """What becomes of usage that arrives after its cycle was settled."""
 
     RERATE = "RERATE", "Priced by the terms of its own cycle"
@@ -98,7 +98,7 @@ class RatePlanVersion(models.Model):
         max_length=10, choices=VersionStatus.choices, default=VersionStatus.DRAFT
     )
     burn_order = ArrayField(
-        models.CharField(max_length=5, choices=Kind.choices), default=default_burn_order
+        models.CharField(max_length=5, choices=CreditKind.choices), default=default_burn_order
     )
     minimum_spend = models.DecimalField(max_digits=38, decimal_places=12, null=True, blank=True)
     maximum_spend = models.DecimalField(max_digits=38, decimal_places=12, null=True, blank=True)
@@ -117,8 +117,8 @@ class RatePlanVersion(models.Model):
     )
     late_usage = models.CharField(
         max_length=10,
-        choices=LateUsage.choices,
-        default=LateUsage.RERATE,
+        choices=LateUsagePolicy.choices,
+        default=LateUsagePolicy.RERATE,
         help_text="What becomes of usage that arrives after its cycle was settled.",
     )
     published_at = models.DateTimeField(null=True, blank=True)
@@ -141,7 +141,7 @@ class RatePlanVersion(models.Model):
         return f"{self.plan.code} v{self.number}"
 
 
-class Model(models.TextChoices):
+class PriceModel(models.TextChoices):
     """The six pricing models."""
 
     PER_UNIT = "PER_UNIT"
@@ -152,7 +152,7 @@ class Model(models.TextChoices):
     PERCENTAGE = "PERCENTAGE"
 
 
-class Timing(models.TextChoices):
+class ChargeTiming(models.TextChoices):
     ARREARS = "ARREARS"
     ADVANCE = "ADVANCE"
 
@@ -162,10 +162,12 @@ class Charge(models.Model):
 
     version = models.ForeignKey(RatePlanVersion, on_delete=models.CASCADE, related_name="charges")
     code = models.CharField(max_length=64)
-    model = models.CharField(max_length=20, choices=Model.choices)
+    model = models.CharField(max_length=20, choices=PriceModel.choices)
     description = models.CharField(max_length=200, blank=True)
     terms = models.JSONField(help_text="See pricing.terms; decimals are strings.")
-    timing = models.CharField(max_length=10, choices=Timing.choices, default=Timing.ARREARS)
+    timing = models.CharField(
+        max_length=10, choices=ChargeTiming.choices, default=ChargeTiming.ARREARS
+    )
     position = models.PositiveSmallIntegerField(default=0)
     metrics: models.ManyToManyField[Metric, models.Model] = models.ManyToManyField(
         Metric, through="ChargeMetric", related_name="charges"
@@ -197,7 +199,7 @@ class ChargeMetric(models.Model):
         return f"{self.metric_id} x {self.weight}"
 
 
-class Recurrence(models.TextChoices):
+class GrantRecurrence(models.TextChoices):
     ONCE = "ONCE"
     EVERY_CYCLE = "EVERY_CYCLE"
 
@@ -207,14 +209,14 @@ class GrantTemplate(models.Model):
 
     version = models.ForeignKey(RatePlanVersion, on_delete=models.CASCADE, related_name="grants")
     code = models.CharField(max_length=64)
-    kind = models.CharField(max_length=5, choices=Kind.choices)
+    kind = models.CharField(max_length=5, choices=CreditKind.choices)
     metric = models.ForeignKey(
         Metric, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
     quantity = models.DecimalField(
         max_digits=38, decimal_places=12, help_text="Money without a metric, else units."
     )
-    recurrence = models.CharField(max_length=15, choices=Recurrence.choices)
+    recurrence = models.CharField(max_length=15, choices=GrantRecurrence.choices)
     expires_after_days = models.PositiveIntegerField(null=True, blank=True)
     expires_at_cycle_end = models.BooleanField(default=False)
     priority = models.PositiveSmallIntegerField(default=100)

@@ -14,9 +14,9 @@ from pricing.terms.shapes import (
     FlatRate,
     Graduated,
     IncludedQuota,
-    Model,
     Percentage,
     PerUnit,
+    PricingModel,
     Rollover,
     RolloverMode,
     Terms,
@@ -214,15 +214,15 @@ def _check_order(
 
 
 _PARSERS: Final[Mapping[str, tuple[tuple[str, ...], Callable[[Fields], Terms]]]] = {
-    Model.PER_UNIT.value: (("unit_price", "included_quantity"), _per_unit),
-    Model.FLAT_RATE.value: (("flat_fee",), _flat_rate),
-    Model.VOLUME.value: (("tiers", "included_quantity"), _volume),
-    Model.GRADUATED.value: (("tiers", "included_quantity"), _graduated),
-    Model.INCLUDED_QUOTA.value: (
+    PricingModel.PER_UNIT.value: (("unit_price", "included_quantity"), _per_unit),
+    PricingModel.FLAT_RATE.value: (("flat_fee",), _flat_rate),
+    PricingModel.VOLUME.value: (("tiers", "included_quantity"), _volume),
+    PricingModel.GRADUATED.value: (("tiers", "included_quantity"), _graduated),
+    PricingModel.INCLUDED_QUOTA.value: (
         ("included_quantity", "unit_price", "block_size", "block_price", "rollover"),
         _included_quota,
     ),
-    Model.PERCENTAGE.value: (
+    PricingModel.PERCENTAGE.value: (
         ("percent", "fixed_fee_per_event", "minimum_fee", "maximum_fee"),
         _percentage,
     ),

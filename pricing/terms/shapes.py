@@ -15,7 +15,7 @@ from typing import assert_never
 from aforo.money import ZERO
 
 
-class Model(StrEnum):
+class PricingModel(StrEnum):
     PER_UNIT = "PER_UNIT"
     FLAT_RATE = "FLAT_RATE"
     VOLUME = "VOLUME"

@@ -15,9 +15,9 @@ from pricing.terms.shapes import (
     FlatRate,
     Graduated,
     IncludedQuota,
-    Model,
     Percentage,
     PerUnit,
+    PricingModel,
     Rollover,
     RolloverMode,
     Terms,
@@ -29,21 +29,21 @@ from pricing.terms.shapes import (
 Json = dict[str, object]
 
 
-def model_of(terms: Terms) -> Model:
+def model_of(terms: Terms) -> PricingModel:
     """Name the pricing model that the terms belong to."""
     match terms:
         case PerUnit():
-            return Model.PER_UNIT
+            return PricingModel.PER_UNIT
         case FlatRate():
-            return Model.FLAT_RATE
+            return PricingModel.FLAT_RATE
         case Volume():
-            return Model.VOLUME
+            return PricingModel.VOLUME
         case Graduated():
-            return Model.GRADUATED
+            return PricingModel.GRADUATED
         case IncludedQuota():
-            return Model.INCLUDED_QUOTA
+            return PricingModel.INCLUDED_QUOTA
         case Percentage():
-            return Model.PERCENTAGE
+            return PricingModel.PERCENTAGE
         case _:
             assert_never(terms)
 

@@ -12,38 +12,37 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule
 
 from aforo.access.models import KeyedRequest
 from aforo.access.services import create_api_key
-from billing import closing
+from billing.adjustments import corrections
+from billing.campaigns import campaign_runs
+from billing.finance import closing
+from billing.invoicing import payments, tax_rates
+from billing.jobs import due_work
 from billing.models import (
     Invoice,
     Settlement,
     SettlementRun,
     SettlementRunItem,
     Subscription,
-    UsageTally,
+    UsageRollup,
     WorkerHeartbeat,
 )
-from billing.services import (
-    backtest,
-    campaign_runs,
-    corrections,
-    due,
-    ingest,
-    payments,
-    taxes,
-    usage_reservations,
-)
-from billing.services.realtime import Ask
-from ledger import services as ledger
+from billing.realtime import usage_reservations
+from billing.realtime.usage_debits import UsageRequest
+from billing.simulation import backtest
+from billing.usage import ingest
+from ledger.controls import adjustments
 from ledger.exports import batches, receipts
-from ledger.models import Account, BreakageRate, GlMapping, Period, Policy
-from pricing import services as pricing
+from ledger.models import Account, AccountingPeriod, BreakageRate, GlMapping, Policy
+from ledger.periods import periods
 from pricing.models import BonusSlab, RatePlan, RatePlanVersion, TopUpRule
+from pricing.offerings import coupons
+from pricing.plans import plans
 from tests import campaigns, factories
 from tests.factories import FEBRUARY, MARCH, START
-from wallets import engine
-from wallets import services as wallets
+from wallets.debits import engine
 from wallets.models import TopUp
 from wallets.reports import lots
+from wallets.top_ups import disputes, refill
 
 D = Decimal
 WELCOME: list[dict[str, Any]] = [
@@ -75,14 +74,14 @@ def _catalogue() -> None:
             f"sold_{number}", grants=WELCOME, charges=[*factories.TOKENS_AT_2_MILLS, FEE]
         )
         plan = RatePlan.objects.get(code=f"plan_sold_{number}")
-        pricing.begin_draft(plan=plan)
-        pricing.create_coupon(
+        plans.begin_draft(plan=plan)
+        coupons.create_coupon(
             livemode=False, code=f"TEN_{number}", type="PERCENT", value=D(10), duration="ONCE"
         )
         rule = TopUpRule.objects.create(livemode=False, currency=("USD", "EUR")[number - 1])
         BonusSlab.objects.create(rule=rule, from_amount=D(1000), bonus=D(1))
-    taxes.create_tax_rate(livemode=False, name="IVA", country="ES", percent=D(21), now=START)
-    taxes.create_tax_rate(livemode=False, name="TVA", country="FR", percent=D(20), now=START)
+    tax_rates.create_tax_rate(livemode=False, name="IVA", country="ES", percent=D(21), now=START)
+    tax_rates.create_tax_rate(livemode=False, name="TVA", country="FR", percent=D(20), now=START)
 
 
 def _customer(key: str) -> None:
@@ -96,7 +95,7 @@ def _customer(key: str) -> None:
         asked = engine.ReserveRequest(customer_id=key, key=f"{key}-hold-{name}", amount=D(1))
         factories.body(engine.execute([asked], livemode=False)[0])
     for name in ("u1", "u2"):
-        usage = Ask(customer_id=key, metric="tokens", quantity=D(300), key=f"{key}-{name}")
+        usage = UsageRequest(customer_id=key, metric="tokens", quantity=D(300), key=f"{key}-{name}")
         usage_reservations.reserve_usage(livemode=False, ask=usage, expires_in=3600)
     events = [factories.event(key, 60_000, f"{key}-{n}", START + timedelta(days=n)) for n in (2, 3)]
     factories.advance(book, START + timedelta(days=4))
@@ -121,11 +120,11 @@ def _customer(key: str) -> None:
         )
     for bought in TopUp.objects.filter(book=book):
         for state in ("opened", "lost"):
-            wallets.dispute(
+            disputes.dispute(
                 livemode=False, top_up_id=bought.pk, state=state, key=f"{bought.pk}{state}"
             )
     factories.top_up(key, "30", name="refilled")
-    wallets.set_auto_refill(
+    refill.set_auto_refill(
         livemode=False,
         customer_id=key,
         currency="USD",
@@ -136,7 +135,7 @@ def _customer(key: str) -> None:
     )
     factories.customer(f"{key}_live", livemode=True)
     factories.top_up(f"{key}_live", "10", livemode=True)
-    due.settle(livemode=False, as_of=None, customer_id=key, clock=timezone.now)
+    due_work.settle(livemode=False, as_of=None, customer_id=key, clock=timezone.now)
 
 
 def _campaigns() -> None:
@@ -150,13 +149,13 @@ def _campaigns() -> None:
         campaigns.running(
             f"MILE_{number}", trigger="MILESTONE", milestone_metric="tokens", milestone_quantity="1"
         )
-    due.sweep(now=timezone.now(), clock=timezone.now)
+    due_work.sweep(now=timezone.now(), clock=timezone.now)
 
 
 def _books() -> None:
-    amount = ledger.Amount("1000", "1010", D("9.70"), "USD")
+    amount = adjustments.Amount("1000", "1010", D("9.70"), "USD")
     for number in (1, 2):
-        ledger.propose_adjustment(
+        adjustments.propose_adjustment(
             livemode=True,
             reason="PROCESSOR",
             occurred_at=START,
@@ -180,8 +179,8 @@ def _books() -> None:
             )
         month = date(2026, number, 1)
         closing.close_period(month=month, by="fin", now=timezone.now(), clock=timezone.now)
-    for period in Period.objects.filter(status="CLOSED"):
-        ledger.propose_reopening(
+    for period in AccountingPeriod.objects.filter(status="CLOSED"):
+        periods.propose_reopening(
             period=period, reason="A late bill.", by=factories.person("fin"), now=timezone.now()
         )
     for account in Account.objects.all():
@@ -212,7 +211,7 @@ def _access() -> None:
         )
         contract = subscribed[number - 1]
         SettlementRunItem.objects.create(run=run, book_id=contract.customer_id)
-        UsageTally.objects.create(
+        UsageRollup.objects.create(
             book_id=contract.customer_id,
             metric=factories.metric(),
             subscription=contract,

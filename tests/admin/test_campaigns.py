@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from billing import tasks
+from billing.jobs import tasks
 from billing.models import CampaignRun
 from pricing.models import Campaign, Metric, Offering
 from tests import campaigns, factories

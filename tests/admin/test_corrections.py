@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from billing.models import Settlement, SettlementAdjustment
 from tests import factories
-from tests.billing.test_corrections import lived
+from tests.billing.adjustments.test_corrections import lived
 
 pytestmark = pytest.mark.django_db
 

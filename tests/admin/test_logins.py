@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from aforo.access import logins
+from aforo.access import login_limits
 from aforo.access.models import LoginFailures
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -64,14 +64,14 @@ def test_the_waits_grow_and_a_day_has_about_a_hundred_guesses() -> None:
         minute
         for minute in range(24 * 60)
         for _ in range(7)
-        if logins.begin_attempt(username="ann", now=NOW + minute * MINUTE)
+        if login_limits.begin_attempt(username="ann", now=NOW + minute * MINUTE)
     ]
 
     assert allowed[:11] == [0, 0, 0, 0, 0, 1, 3, 7, 15, 30, 45]
     assert len(allowed) == 103
-    assert logins.wait(username="ann", now=NOW + allowed[-1] * MINUTE) == 15 * MINUTE
+    assert login_limits.wait(username="ann", now=NOW + allowed[-1] * MINUTE) == 15 * MINUTE
     # A day without any is forgotten, and so is what others tried.
-    assert logins.begin_attempt(username="ben", now=NOW + timedelta(days=2, minutes=1))
+    assert login_limits.begin_attempt(username="ben", now=NOW + timedelta(days=2, minutes=1))
     assert LoginFailures.objects.count() == 1
 
 
@@ -82,14 +82,14 @@ def test_guesses_at_the_same_moment_count_one_another() -> None:
 
     def guess(_: int) -> bool:
         try:
-            return logins.begin_attempt(username="ann", now=NOW)
+            return login_limits.begin_attempt(username="ann", now=NOW)
         finally:
             connection.close()
 
     with ThreadPoolExecutor(12) as pool:
         allowed = sum(pool.map(guess, range(40)))
 
-    assert allowed == logins.FREE
+    assert allowed == login_limits.FREE
 
 
 @pytest.mark.django_db

@@ -11,9 +11,9 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from billing import demo
 from billing.models import Settlement
-from ledger.models import BreakageRate, ManualAdjustment, Period, Reopening
+from billing.quickstart import demo
+from ledger.models import AccountingPeriod, BreakageRate, ManualAdjustment, Reopening
 from pricing.models import RatePlan, RatePlanVersion
 from tests import factories
 from wallets.models import CreditLot
@@ -36,7 +36,7 @@ INSIDE = {  # Shown inside their parents, or not rows to look at.
     "InvoiceLine",
     "LoginFailures",
     "SealedHead",
-    "UsageTally",
+    "UsageRollup",
 }
 EDITABLE = {
     "Campaign",
@@ -240,8 +240,8 @@ def test_a_correction_is_proposed_here_and_posted_by_another(admin_client: Clien
 
 
 def test_a_month_is_closed_and_opened_again_by_two_people(admin_client: Client) -> None:
-    month = Period.objects.create(starts_on="2026-01-01", ends_on="2026-02-01")
-    months = reverse("admin:ledger_period_changelist")
+    month = AccountingPeriod.objects.create(starts_on="2026-01-01", ends_on="2026-02-01")
+    months = reverse("admin:ledger_accountingperiod_changelist")
     reopenings = reverse("admin:ledger_reopening_changelist")
 
     closed = admin_client.post(
@@ -264,14 +264,14 @@ def test_a_month_is_closed_and_opened_again_by_two_people(admin_client: Client) 
 
 
 def test_the_first_month_is_closed_by_its_form(admin_client: Client) -> None:
-    months = reverse("admin:ledger_period_changelist")
-    form = reverse("admin:ledger_period_close_a_month")
+    months = reverse("admin:ledger_accountingperiod_changelist")
+    form = reverse("admin:ledger_accountingperiod_close_a_month")
     assert b"No month has been closed" in admin_client.get(months).content
 
     refused = admin_client.post(form, {"month": "2999-01"})
     assert b"2999-01 is not over" in refused.content
     assert b"YYYY-MM" in admin_client.post(form, {"month": "January"}).content
-    assert Period.objects.count() == 0
+    assert AccountingPeriod.objects.count() == 0
 
     closed = admin_client.post(form, {"month": "2026-01"}, follow=True)
 
@@ -283,21 +283,21 @@ def test_who_only_views_neither_closes_nor_decides(client: Client) -> None:
     clerk = User.objects.create_user("clerk", is_staff=True)
     clerk.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
     client.force_login(clerk)
-    month = Period.objects.create(starts_on="2026-01-01", ends_on="2026-02-01")
+    month = AccountingPeriod.objects.create(starts_on="2026-01-01", ends_on="2026-02-01")
     rate = BreakageRate.objects.create(
         kind="CASH", starts_on="2026-01-01", percent=5, evidence="A memo.",
         proposed_by=factories.person("ann"), proposed_at=factories.START,
     )  # fmt: skip
 
     client.post(
-        reverse("admin:ledger_period_changelist"),
+        reverse("admin:ledger_accountingperiod_changelist"),
         {"action": "close", "_selected_action": [month.pk]},
     )
     client.post(
         reverse("admin:ledger_breakagerate_changelist"),
         {"action": "approve", "_selected_action": [rate.pk]},
     )
-    form = client.post(reverse("admin:ledger_period_close_a_month"), {"month": "2026-01"})
+    form = client.post(reverse("admin:ledger_accountingperiod_close_a_month"), {"month": "2026-01"})
 
     assert form.status_code == 403
     month.refresh_from_db()

@@ -15,10 +15,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
-from ledger import services as ledger
+from ledger.controls import adjustments
 from ledger.models import ManualAdjustment
-from pricing import services as pricing
 from pricing.models import Charge, RatePlanVersion
+from pricing.plans import plans
 from tests import factories
 from tests.admin import company
 from tests.admin.walking import Address, addresses, written
@@ -146,7 +146,7 @@ def test_addresses_that_can_be_no_rows_are_not_found(lived: None, admin_client: 
 def draft() -> RatePlanVersion:
     """Give the draft that follows a published plan."""
     factories.offering()
-    return pricing.begin_draft(plan=RatePlanVersion.objects.get().plan)
+    return plans.begin_draft(plan=RatePlanVersion.objects.get().plan)
 
 
 def test_a_draft_is_changed_and_deleted_by_who_may() -> None:
@@ -261,8 +261,8 @@ def test_a_superuser_still_makes_and_changes_accounts(admin_client: Client) -> N
 
 def test_every_permission_does_not_approve_ones_own_proposal() -> None:
     client = log_in(*Permission.objects.all(), name="fin")
-    line = ledger.Amount("1000", "1010", company.D("9.70"), "USD")
-    ledger.propose_adjustment(
+    line = adjustments.Amount("1000", "1010", company.D("9.70"), "USD")
+    adjustments.propose_adjustment(
         livemode=True, reason="PROCESSOR", occurred_at=factories.START, evidence="Payout report.",
         lines=[line], by=factories.person("fin"), now=timezone.now(), customer_id=None,
     )  # fmt: skip

@@ -10,11 +10,11 @@ from django.test import Client
 from django.urls import reverse
 
 from aforo.sandbox.models import TestClock
-from billing.models import Invoice, Payment
-from billing.services import proof
+from billing.finance import verification
+from billing.models import Invoice, InvoicePayment
 from tests import factories
-from wallets import services
 from wallets.models import AutoRefill, TopUp
+from wallets.top_ups import refill, sales
 
 pytestmark = pytest.mark.django_db
 
@@ -28,13 +28,13 @@ def act(staff: Client, model: str, action: str, pk: object) -> str:
 
 def test_the_gateway_is_asked_about_an_open_payment(admin_client: Client) -> None:
     book = factories.clocked_customer()
-    services.top_up(
+    sales.top_up(
         livemode=False,
         customer_id="cust_1",
         key="t",
         amount=Decimal(10),
         currency="USD",
-        payment=services.Payment("test_delayed"),
+        payment=sales.TopUpPayment("test_delayed"),
     )
     top_up = TopUp.objects.get()
 
@@ -52,7 +52,7 @@ def test_the_gateway_is_asked_about_an_open_payment(admin_client: Client) -> Non
 
 def test_a_refill_is_switched_off(admin_client: Client) -> None:
     book = factories.customer()
-    rule = services.set_auto_refill(
+    rule = refill.set_auto_refill(
         livemode=False,
         customer_id="cust_1",
         currency="USD",
@@ -64,14 +64,12 @@ def test_a_refill_is_switched_off(admin_client: Client) -> None:
     act(admin_client, "wallets_autorefill", "switch_off", rule.pk)
 
     assert AutoRefill.objects.get().switched_off_at is not None
-    assert services.refill_if_low([book.pk]) == 0
+    assert refill.refill_if_low([book.pk]) == 0
 
 
 def test_a_payment_in_full_is_recorded_once(admin_client: Client) -> None:
     book = factories.customer(livemode=True)
-    services.top_up(
-        livemode=True, customer_id="cust_1", key="t", amount=Decimal(100), currency="USD"
-    )
+    sales.top_up(livemode=True, customer_id="cust_1", key="t", amount=Decimal(100), currency="USD")
     invoice = Invoice.objects.get()
 
     first = act(admin_client, "billing_invoice", "record_payment", invoice.pk)
@@ -79,6 +77,6 @@ def test_a_payment_in_full_is_recorded_once(admin_client: Client) -> None:
 
     assert "INV-000001: 100.00 recorded." in first
     assert "is PAID" in second
-    assert Payment.objects.get().reference == "Back office: admin"
+    assert InvoicePayment.objects.get().reference == "Back office: admin"
     assert factories.available(book) == 100
-    assert proof.verify().ok
+    assert verification.verify().ok

@@ -19,8 +19,8 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from aforo import devdb
 from aforo.devdb import places
+from billing.lifecycle import subscribing
 from billing.models import Settlement, WorkerHeartbeat
-from billing.services import subscriptions
 from tests import factories, serving
 
 pytestmark = [
@@ -93,7 +93,7 @@ def are_gone(pids: list[int]) -> bool:
 def test_they_settle_what_is_due_and_end_with_their_parent(tmp_path: Path, how: int) -> None:
     factories.offering()
     factories.customer()
-    subscriptions.subscribe(
+    subscribing.subscribe(
         livemode=False,
         customer_id="cust_1",
         offering="tokens_monthly",
@@ -101,7 +101,7 @@ def test_they_settle_what_is_due_and_end_with_their_parent(tmp_path: Path, how: 
     )
     # Real commits flush what the migration seeded.
     every, _ = IntervalSchedule.objects.get_or_create(every=1, period="seconds")
-    PeriodicTask.objects.create(name="Sweep", task="billing.tasks.sweep", interval=every)
+    PeriodicTask.objects.create(name="Sweep", task="billing.jobs.tasks.sweep", interval=every)
 
     with parent(tmp_path / "var") as (process, supervisor):
         assert wait_for(lambda: len(children(supervisor)) == 3, 90)
@@ -116,7 +116,7 @@ def test_they_settle_what_is_due_and_end_with_their_parent(tmp_path: Path, how: 
 
 def test_what_is_killed_is_started_again(tmp_path: Path) -> None:
     every, _ = IntervalSchedule.objects.get_or_create(every=1, period="seconds")
-    PeriodicTask.objects.create(name="Sweep", task="billing.tasks.sweep", interval=every)
+    PeriodicTask.objects.create(name="Sweep", task="billing.jobs.tasks.sweep", interval=every)
 
     with parent(tmp_path / "var") as (_, supervisor):
         assert wait_for(WorkerHeartbeat.objects.exclude(swept_at=None).exists, 120)

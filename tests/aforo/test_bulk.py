@@ -9,11 +9,11 @@ import pytest
 from django.db import connection, models
 from django.test.utils import CaptureQueriesContext
 
-from aforo import bulk
 from aforo.access.models import ApiKey
+from aforo.database import bulk
 from aforo.errors import InvariantBroken
 from aforo.ids import new_id
-from ledger.models import Account, Book, Period, Posting, Side, Statement
+from ledger.models import Account, AccountingPeriod, Book, Posting, Side, Statement
 from tests import factories
 from wallets.models import CreditLot, Operation, Wallet
 
@@ -106,7 +106,7 @@ def test_dates_and_moments_keep_their_day_and_instant() -> None:
     names = ["livemode", "starts_on", "ends_on", "status", "closed_at", "closed_by"]
 
     bulk.insert_rows(
-        Period,
+        AccountingPeriod,
         names,
         [
             [True, date(2026, 1, 1), date(2026, 2, 1), "CLOSED", elsewhere, "mia"],
@@ -114,7 +114,7 @@ def test_dates_and_moments_keep_their_day_and_instant() -> None:
         ],
     )
 
-    assert list(Period.objects.order_by("starts_on").values_list(*names)) == [
+    assert list(AccountingPeriod.objects.order_by("starts_on").values_list(*names)) == [
         (True, date(2026, 1, 1), date(2026, 2, 1), "CLOSED", moment, "mia"),
         (True, date(2026, 2, 1), date(2026, 3, 1), "OPEN", None, ""),
     ]

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.db import transaction
 
-from aforo.commits import after_commit
+from aforo.database.after_commit import after_commit
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

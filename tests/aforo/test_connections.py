@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from aforo.connections import MAX_BODY, MAX_HEAD, TooLarge, length_of
+from aforo.serving.connections import MAX_BODY, MAX_HEAD, TooLarge, length_of
 from tests import serving
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -9,9 +9,8 @@ from django.conf import LazySettings
 from django.test import Client
 from django.utils import timezone
 
-from billing import tasks
+from billing.jobs import tasks, workers
 from billing.models import WorkerHeartbeat
-from billing.services import workers
 
 PAGES = ["/healthz", "/readyz", "/healthz/jobs", "/metrics"]
 
@@ -64,7 +63,7 @@ def test_a_worker_whose_sweeps_fail_is_late(
     def fail(**_: object) -> None:
         raise RuntimeError("a sweep that dies")
 
-    monkeypatch.setattr("billing.services.due.sweep", fail)
+    monkeypatch.setattr("billing.jobs.due_work.sweep", fail)
     workers.note_alive(now=timezone.now())
     with pytest.raises(RuntimeError):
         tasks.sweep()

@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 
-from aforo import schema
+from aforo.serving import database_schema
 
 pytestmark = pytest.mark.django_db
 
@@ -31,7 +31,7 @@ CHANGES = {
 
 
 def test_the_tables_that_migrations_make_are_those_of_the_models(client: Client) -> None:
-    assert schema.faults() == []
+    assert database_schema.faults() == []
     assert client.get("/readyz").status_code == 200
 
 

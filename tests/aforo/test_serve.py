@@ -13,8 +13,9 @@ import pytest
 from django.conf import LazySettings
 from django.contrib.staticfiles.finders import get_finder
 
-from aforo import devdb, server
+from aforo import devdb
 from aforo.devdb import places
+from aforo.serving import server
 
 
 @pytest.mark.xdist_group("served")

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from aforo.access.services import create_api_key
 from tests import factories
-from tests.wallets import acts
+from tests.wallets import actions
 
 pytestmark = pytest.mark.django_db
 
@@ -39,7 +39,7 @@ def addresses() -> dict[str, str]:
     factories.customer("cust_live", livemode=True)
     factories.metric()
     factories.top_up("cust_1", "100")
-    reserved = acts.held("10")
+    reserved = actions.held("10")
     burned = factories.body(factories.debit("cust_1", "10"))["id"]
     return {
         "reserve": RESERVE,

@@ -20,10 +20,10 @@ from django.test import Client, RequestFactory
 from rest_framework import serializers
 from rest_framework.test import APIClient
 
-from aforo import health
 from aforo.api.fields import StrictSerializer
 from aforo.api.parsers import MAX_DEPTH
-from aforo.requests import EdgeMiddleware
+from aforo.serving import health
+from aforo.serving.request_ids import EdgeMiddleware
 from ledger.models import Entry
 from tests import factories
 from tests.api.routes import METHODS, NOWHERE, OWN, ROUTES, STRICT

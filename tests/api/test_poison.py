@@ -18,7 +18,7 @@ from rest_framework.test import APIClient
 
 from billing.models import Settlement
 from ledger.models import Book
-from pricing import services as pricing
+from pricing.metrics import metrics
 from tests import factories
 from tests.api.contract import document
 from tests.api.routes import STRICT
@@ -157,7 +157,7 @@ def bodies() -> list[tuple[str, str, dict[str, Any]]]:
 @pytest.fixture
 def acme() -> Book:
     """A customer on a clock; its neighbour on the same plan uses 500 tokens, which cost 1."""
-    pricing.create_metric(
+    metrics.create_metric(
         livemode=False, code="size", name="Size", aggregation="SUM", property="size"
     )
     book = factories.clocked_customer("acme")

@@ -9,7 +9,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from aforo.sandbox.models import TestClock
-from billing.services import clocks
+from billing.jobs import test_clocks
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -219,7 +219,7 @@ def test_a_clock_that_is_being_advanced_is_busy_until_its_lease_is_over(api: API
     TestClock.objects.update(advancing_since=timezone.now())
 
     busy = api.post(address, to)
-    TestClock.objects.update(advancing_since=timezone.now() - clocks.LEASE * 2)
+    TestClock.objects.update(advancing_since=timezone.now() - test_clocks.LEASE * 2)
     free = api.post(address, to)
 
     assert (busy.status_code, busy.json()["code"]) == (409, "clock_advancing")

@@ -10,10 +10,10 @@ from typing import Any
 
 from django.db import connection
 
-from ledger import chain
-from ledger.chain import Content, MovementLine
-from ledger.recipes import Line
-from wallets.journal import new_lot
+from ledger.entries import hash_chain
+from ledger.entries.hash_chain import Content, MovementLine
+from ledger.posting_rules import PostingLine
+from wallets.lots.credit_journal import new_lot
 from wallets.models import CreditLot, Wallet
 
 FIRST = date(2024, 1, 1)
@@ -97,7 +97,7 @@ def _chained(book: int) -> list[tuple[Any, str, str]]:
         cursor.execute(_HAPPENED, [book])
         for entry, key, lot, sequence, event, day, recorded_at, amount in cursor.fetchall():
             debit, credit, kind = SIDES[event]
-            hashed = chain.entry_hash(
+            hashed = hash_chain.entry_hash(
                 Content(
                     livemode=True,
                     book=key,
@@ -108,7 +108,7 @@ def _chained(book: int) -> list[tuple[Any, str, str]]:
                     recorded_at=recorded_at,
                     accounting_date=day,
                     document={"key": "k"},
-                    lines=[Line(debit, credit, amount, "USD", lot)],
+                    lines=[PostingLine(debit, credit, amount, "USD", lot)],
                     movements=[MovementLine(lot, kind, amount, amount, ZERO, ZERO)],
                 ),
                 head,

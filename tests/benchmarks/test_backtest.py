@@ -9,8 +9,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from billing.services import backtest, due, ingest, subscriptions
-from pricing import services as pricing
+from billing.jobs import due_work
+from billing.lifecycle import subscribing
+from billing.simulation import backtest
+from billing.usage import ingest
+from pricing.plans import plans, version_spec
 from tests import factories
 from tests.benchmarks import harness
 
@@ -30,7 +33,7 @@ def test_memory_does_not_grow_with_the_customers() -> None:
     keys = [f"cust_{number:04}" for number in range(CUSTOMERS)]
     for key in keys:
         factories.customer(key)
-        subscriptions.subscribe(livemode=False, customer_id=key, offering="tokens_monthly",
+        subscribing.subscribe(livemode=False, customer_id=key, offering="tokens_monthly",
                                 starts_at=factories.START)  # fmt: skip
     for month in range(3):
         at = datetime(2026, 1 + month, 10, tzinfo=UTC)
@@ -43,12 +46,12 @@ def test_memory_does_not_grow_with_the_customers() -> None:
             ingest.ingest(
                 livemode=False, events=events[start : start + 1_000], received_at=timezone.now()
             )
-    settled = due.settle(livemode=False, as_of=APRIL, customer_id=None, clock=timezone.now)
+    settled = due_work.settle(livemode=False, as_of=APRIL, customer_id=None, clock=timezone.now)
     assert (settled.settled, settled.failed) == (3 * CUSTOMERS, 0)
-    version = pricing.create_version(
+    version = plans.create_version(
         livemode=False,
         code="plan_tokens_monthly",
-        wording=pricing.Wording(
+        wording=version_spec.VersionSpec(
             charges=[{**factories.TOKENS_AT_2_MILLS[0], "terms": {"unit_price": "0.003"}}]
         ),
     )
@@ -66,7 +69,7 @@ def test_memory_does_not_grow_with_the_customers() -> None:
 
 def run(version_id: int, customers: list[str]) -> tuple[int, float]:
     """Give the peak of memory in bytes, and the seconds that it takes without measuring it."""
-    version = pricing.get_version(livemode=False, code="plan_tokens_monthly", number=2)
+    version = plans.get_version(livemode=False, code="plan_tokens_monthly", number=2)
     assert version.pk == version_id
     seconds = 0.0
     for is_measured in (False, True):

@@ -13,13 +13,13 @@ import pytest
 from django.db import connection, transaction
 
 from aforo.access.services import create_api_key
-from billing.services import proof
+from billing.finance import verification
 from ledger.models import Book
 from tests import factories, serving
 from tests.benchmarks import harness
-from wallets import engine
-from wallets.answers import Answer
+from wallets.debits import engine
 from wallets.models import Wallet
+from wallets.operations.responses import Answer
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.django_db(transaction=True)]
 
@@ -144,8 +144,8 @@ def test_one_hot_wallet_and_many() -> None:
     report.hold(hot, hot_8, floor=1)
     report.hold(many, hand_50, floor=0.5)
     report.hold(batch, hand_8, floor=2)
-    assert proof.verify(customer_id="hot_0").ok
-    assert proof.verify(customer_id="many_7").ok
+    assert verification.verify(customer_id="hot_0").ok
+    assert verification.verify(customer_id="many_7").ok
 
 
 def test_a_long_history_costs_nothing() -> None:

@@ -16,16 +16,15 @@ from decimal import Decimal
 import pytest
 from django.db import connection
 
-from billing import reports
-from billing.reports import running
-from billing.services import proof
-from ledger import services as ledger
-from ledger.models import CloseSum, Event
-from ledger.reports import sums
-from ledger.reports.shape import Report, Scope
+from billing.finance import reports, verification
+from billing.finance.reports import running
+from ledger.models import CloseSum, LedgerEvent
+from ledger.periods import periods
+from ledger.reports.report_table import Report, ReportScope
+from ledger.reports.totals import sums
 from tests import factories
 from tests.benchmarks import harness, million
-from wallets.journal import Journal
+from wallets.lots.credit_journal import CreditJournal
 from wallets.models import CreditLot
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.django_db(transaction=True)]
@@ -53,9 +52,9 @@ def close_months() -> None:
     """Close all months but the last."""
     started, month = time.monotonic(), million.FIRST
     while f"{month:%Y-%m}" < OPEN:
-        ledger.begin_close(month=month, now=NOW)
-        ledger.close(month=month, by="ann", now=NOW, check=lambda: None, files=dict)
-        month = ledger.month_after(month)
+        periods.begin_close(month=month, now=NOW)
+        periods.close(month=month, by="ann", now=NOW, check=lambda: None, files=dict)
+        month = periods.month_after(month)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     each = (time.monotonic() - started) / 23
@@ -64,11 +63,11 @@ def close_months() -> None:
     )
 
 
-def scope(period: str) -> Scope:
+def scope(period: str) -> ReportScope:
     return reports.scope_of(livemode=True, now=NOW, period=period)
 
 
-def timed(make: Callable[[Scope], Report], asked: Scope) -> tuple[float, int]:
+def timed(make: Callable[[ReportScope], Report], asked: ReportScope) -> tuple[float, int]:
     """Write a report; give the seconds and its rows."""
     started = time.monotonic()
     file, header = running.spooled(make=make, scope=asked, form="csv", run_at=NOW)
@@ -125,13 +124,13 @@ def postings_read(lines: list[str]) -> int:
     return sum(int(rows) for line in scans for rows in re.findall(r" rows=(\d+)", line))
 
 
-def debits_until(asked: Scope) -> int:
+def debits_until(asked: ReportScope) -> int:
     """Count i from BOOKS on with i x 730 / POSTINGS below the days from 2024 to the span's end."""
     days = (asked.ends_on - date(2024, 1, 1)).days
     return -(-days * POSTINGS // million.DAYS) - BOOKS
 
 
-def plan(asked: Scope) -> list[str]:
+def plan(asked: ReportScope) -> list[str]:
     """Explain the one statement that trial balance and roll-forwards are folded from."""
     statement, terms = sums.moved_statement(asked)
     with connection.cursor() as cursor:
@@ -146,10 +145,10 @@ def prove_all() -> None:
     assert found.months == 23
 
 
-def prove(*, livemode: bool, customer_id: str | None = None) -> proof.Proof:
+def prove(*, livemode: bool, customer_id: str | None = None) -> verification.Proof:
     """Prove books, and note at what rate; they hold, and memory stays flat."""
     before, started, worked = harness.memory(), time.monotonic(), time.process_time()
-    found = proof.verify(livemode=livemode, customer_id=customer_id)
+    found = verification.verify(livemode=livemode, customer_id=customer_id)
     rate = found.entries / (time.monotonic() - started)
     alone = found.entries / (time.process_time() - worked)
     grown = (harness.memory() - before) // 1_024
@@ -168,10 +167,10 @@ def test_one_long_book_is_proved_in_flat_memory() -> None:
     factories.top_up("proved", "1000000")
     lot = CreditLot.objects.get(book=book)
     for begun in range(0, PROVED, 1_000):
-        journal = Journal()
+        journal = CreditJournal()
         for _ in range(min(1_000, PROVED - begun)):
             draft = journal.entry(
-                book=book, event=Event.DEBIT, occurred_at=NOW, document={"key": "k"}
+                book=book, event=LedgerEvent.DEBIT, occurred_at=NOW, document={"key": "k"}
             )
             draft.burn(lot, Decimal("0.01"))
         journal.write()

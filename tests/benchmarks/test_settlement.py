@@ -15,8 +15,10 @@ import pytest
 from django.utils import timezone
 
 from aforo.devdb import places
+from billing.cycle_end import runs
+from billing.lifecycle import subscribing
 from billing.models import SettlementRun
-from billing.services import ingest, runs, subscriptions
+from billing.usage import ingest
 from tests import factories, serving
 from tests.benchmarks import harness
 
@@ -35,7 +37,7 @@ def prepare(customers: int) -> None:
     keys = [f"cust_{next(_numbers)}" for _ in range(customers)]
     for key in keys:
         factories.customer(key)
-        subscriptions.subscribe(
+        subscribing.subscribe(
             livemode=False, customer_id=key, offering="tokens_monthly", starts_at=start
         )
         factories.top_up(key, "5")

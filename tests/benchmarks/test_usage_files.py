@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from aforo.devdb import places
 from billing.models import UsageEvent
-from billing.services import usage_files
+from billing.usage import files
 from tests import factories, serving
 from tests.benchmarks import harness
 
@@ -34,7 +34,7 @@ def test_memory_stays_flat(tmp_path: Path) -> None:
     with path.open("w") as file:
         file.writelines(LINE.format(n % 100, moment, n) for n in range(EVENTS))
 
-    checkpoint = usage_files.checkpoint_path(path, livemode=False)
+    checkpoint = files.checkpoint_path(path, livemode=False)
     started = time.monotonic()
     with subprocess.Popen(
         [sys.executable, "manage.py", "ingest_usage", str(path), "--mode", "sandbox"],

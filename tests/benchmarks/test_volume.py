@@ -13,15 +13,16 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from billing.jobs import due_work
+from billing.lifecycle import subscribing
 from billing.models import Settlement
-from billing.services import due, subscriptions
-from billing.services.realtime import Ask, debit_usage
+from billing.realtime.usage_debits import UsageRequest, debit_usage
 from ledger.models import Book
 from pricing.models import Metric
 from tests import factories
 from tests.benchmarks import harness
-from wallets.answers import Answer
 from wallets.models import CreditLot, Movement
+from wallets.operations.responses import Answer
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.django_db(transaction=True)]
 
@@ -81,7 +82,7 @@ def debit_money(name: str) -> None:
 
 def debit_tokens(name: str) -> None:
     """Take a token in real time."""
-    ask = Ask("cust_1", "tokens", Decimal(1), name)
+    ask = UsageRequest("cust_1", "tokens", Decimal(1), name)
     assert isinstance(debit_usage(livemode=False, ask=ask), Answer)
 
 
@@ -116,7 +117,7 @@ def test_a_million_events_hold_up_no_debit() -> None:
                  "recurrence": "EVERY_CYCLE", "expires_after_days": 3}],
     )  # fmt: skip
     book = factories.customer("cust_1")
-    cycle = subscriptions.subscribe(
+    cycle = subscribing.subscribe(
         livemode=False, customer_id="cust_1", offering="tokens_monthly", starts_at=start
     )
     factories.top_up("cust_1", "100000")
@@ -125,7 +126,7 @@ def test_a_million_events_hold_up_no_debit() -> None:
 
     beside(
         "Settle the cycle that is over",
-        lambda: due.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now),
+        lambda: due_work.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now),
         Debits("debits of money", debit_money),
     )
     (settled,) = Settlement.objects.all()
@@ -143,7 +144,7 @@ def test_a_million_events_hold_up_no_debit() -> None:
     time.sleep(1)
     beside(
         "Sweep: lapse a lot and burn through",
-        lambda: due.sweep(now=timezone.now(), clock=timezone.now),
+        lambda: due_work.sweep(now=timezone.now(), clock=timezone.now),
         Debits("debits of money", debit_money),
         Debits("debits of usage", debit_tokens),
     )

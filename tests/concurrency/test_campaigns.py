@@ -10,19 +10,20 @@ import pytest
 from django.utils import timezone
 
 from aforo.errors import Conflict
+from billing.campaigns import campaign_runs
+from billing.finance import verification
 from billing.models import CampaignRun
-from billing.services import campaign_runs, proof
 from tests import campaigns, factories
 from tests.campaigns import MATCH, TEN_THOUSAND
 from tests.concurrency.test_debits import at_once
-from wallets import services as wallets
+from wallets.grants import campaign_grants
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]
 
 
 def redeem(customer: str, key: str = "k") -> str:
     try:
-        wallets.redeem(livemode=False, customer_id=customer, code="C", key=key)
+        campaign_grants.redeem(livemode=False, customer_id=customer, code="C", key=key)
     except Conflict as refused:
         return refused.code
     return "granted"
@@ -43,7 +44,7 @@ def test_two_redeem_the_last_grant_and_one_wins(members: dict[str, Any], refusal
     assert sorted(results) == sorted(["granted", refusal])
     assert campaigns.counters("C") == (10_000, 1)
     assert len(campaigns.given("C")) == 1
-    assert proof.verify().ok
+    assert verification.verify().ok
 
 
 def test_twenty_customers_on_a_budget_for_seven() -> None:
@@ -56,7 +57,7 @@ def test_twenty_customers_on_a_budget_for_seven() -> None:
 
     assert results == {"granted": 7, "budget_spent": 13}
     assert campaigns.counters("C") == (70_000, 7)
-    assert proof.verify().ok
+    assert verification.verify().ok
 
 
 def test_one_customer_redeems_ten_times_under_ten_keys() -> None:
@@ -80,7 +81,7 @@ def test_top_ups_at_once_share_what_is_left_and_all_succeed() -> None:
 
     assert sorted(quantity for _, quantity in campaigns.given("M")) == ["10", "20", "20", "20"]
     assert campaigns.counters("M") == (70, 4)
-    assert proof.verify().ok
+    assert verification.verify().ok
 
 
 def test_a_run_executed_by_many_gives_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,4 +103,4 @@ def test_a_run_executed_by_many_gives_once(monkeypatch: pytest.MonkeyPatch) -> N
     assert (done.status, done.total, done.done, done.granted) == ("DONE", 20, 20, 20)
     assert campaigns.counters("C") == (200_000, 20)
     assert len(set(campaigns.given("C"))) == 20
-    assert proof.verify().ok
+    assert verification.verify().ok

@@ -14,14 +14,14 @@ import pytest
 from django.db import connection, transaction
 
 from aforo.errors import Busy, InvariantBroken
-from billing.services import proof
-from ledger import services as ledger
+from billing.finance import verification
+from ledger.entries import books
 from ledger.models import Book
 from tests import factories
 from tests.concurrency.test_debits import at_once
-from wallets import engine
-from wallets.answers import Answer
-from wallets.combiner import Combiner
+from wallets.debits import engine
+from wallets.debits.combiner import Combiner
+from wallets.operations.responses import Answer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]
 
@@ -38,7 +38,7 @@ def locked(key: str) -> Iterator[None]:
     def hold() -> None:
         try:
             with transaction.atomic():
-                ledger.lock_book(book_id=Book.objects.get(key=key).pk)
+                books.lock_book(book_id=Book.objects.get(key=key).pk)
                 has_it.set()
                 done.wait(60)
         finally:
@@ -73,7 +73,7 @@ def test_calls_that_meet_make_fewer_lists_than_calls(monkeypatch: pytest.MonkeyP
     assert len(lists) < 40
     assert sum(isinstance(r, Answer) for r in results) == 30
     assert factories.available(book) == 0
-    assert proof.verify().ok
+    assert verification.verify().ok
 
 
 def test_one_that_fails_does_not_fail_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +128,7 @@ def test_a_locked_customer_waits_alone() -> None:
     assert max(took for outcome, took in results if outcome == "cust_2 Answer") < 1.2
     assert max(took for _, took in results) < 4
     assert isinstance(combiner.take(request(0), livemode=False), Answer)
-    assert proof.verify().ok
+    assert verification.verify().ok
 
 
 def test_calls_of_a_customer_who_is_locked_for_a_moment_are_taken_together_after_it() -> None:

@@ -14,13 +14,13 @@ import pytest
 from django.db import connection
 
 from aforo.access.services import create_api_key
-from billing.services import proof
+from billing.finance import verification
 from ledger.models import Entry
 from tests import factories
-from tests.wallets import acts
-from wallets import engine
-from wallets.answers import Answer
+from tests.wallets import actions
+from wallets.debits import engine
 from wallets.models import Debit, Operation
+from wallets.operations.responses import Answer
 
 T = TypeVar("T")
 
@@ -56,7 +56,7 @@ def test_fifty_threads_on_a_wallet_that_covers_thirty() -> None:
     assert refused == {"insufficient_funds": 20}
     assert factories.available(book) == 0
     assert Debit.objects.filter(book=book).count() == 30
-    assert proof.verify().ok
+    assert verification.verify().ok
 
 
 def test_one_key_fired_twenty_times_has_one_effect() -> None:
@@ -92,7 +92,7 @@ def test_lists_that_name_the_books_in_opposite_order_do_not_deadlock() -> None:
     answers = [r for pair in results for r in pair]
     assert len(answers) == 40
     assert all(isinstance(r, Answer) for r in answers)
-    assert proof.verify().ok
+    assert verification.verify().ok
 
 
 def test_fifty_connections_over_http(served_url: str) -> None:
@@ -110,7 +110,7 @@ def test_fifty_connections_over_http(served_url: str) -> None:
 
     assert statuses == {200: 30, 402: 20}
     assert factories.available(book) == 0
-    assert proof.verify().ok
+    assert verification.verify().ok
 
 
 def test_the_landing_page_call_without_a_content_type(served_url: str) -> None:
@@ -143,14 +143,14 @@ def test_reservations_at_once_promise_no_more_overage_than_the_limit() -> None:
     book = factories.customer()
     factories.top_up("cust_1", "1")
     factories.debit("cust_1", "1")
-    acts.rules(book, billing_mode="HYBRID", overage_limit=10)
+    actions.rules(book, billing_mode="HYBRID", overage_limit=10)
 
-    results = at_once(20, lambda n: acts.reserve("3", name=f"r{n}"))
+    results = at_once(20, lambda n: actions.reserve("3", name=f"r{n}"))
 
     accepted = [factories.body(r)["id"] for r in results if isinstance(r, Answer)]
     refused = Counter(factories.refusal(r).code for r in results if not isinstance(r, Answer))
     assert len(accepted) == 3
     assert refused == {"overage_limit": 17}
-    captured = at_once(3, lambda n: acts.capture(accepted[n]))
+    captured = at_once(3, lambda n: actions.capture(accepted[n]))
     assert [factories.body(each)["overage"] for each in captured] == ["3"] * 3
-    assert proof.verify().ok
+    assert verification.verify().ok

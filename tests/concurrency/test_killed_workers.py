@@ -17,6 +17,10 @@ import pytest
 from django.utils import timezone
 
 from aforo.devdb import places
+from billing.cycle_end import runs
+from billing.finance import verification
+from billing.jobs import due_work
+from billing.lifecycle import subscribing
 from billing.models import (
     Invoice,
     RunItemStatus,
@@ -25,7 +29,7 @@ from billing.models import (
     SettlementRunItem,
     Subscription,
 )
-from billing.services import due, ingest, proof, runs, subscriptions
+from billing.usage import ingest
 from ledger.models import Book, Entry
 from tests import factories, serving
 from wallets.models import CreditLot
@@ -51,7 +55,7 @@ def prepare(*, livemode: bool) -> None:
     for n in range(CUSTOMERS):
         key = f"cust_{n}"
         factories.customer(key, livemode=livemode)
-        subscriptions.subscribe(
+        subscribing.subscribe(
             livemode=livemode, customer_id=key, offering=MODES[n % 3], starts_at=start
         )
         if n % 2:
@@ -106,7 +110,7 @@ def worker(run: SettlementRun) -> Iterator[subprocess.Popen[bytes]]:
 def test_the_books_equal_those_of_an_undisturbed_run() -> None:
     prepare(livemode=True)
     prepare(livemode=False)
-    undisturbed = due.settle(livemode=True, as_of=None, customer_id=None, clock=timezone.now)
+    undisturbed = due_work.settle(livemode=True, as_of=None, customer_id=None, clock=timezone.now)
     assert (undisturbed.settled, undisturbed.failed) == (CUSTOMERS, 0)
     run = runs.start_run(livemode=False, as_of=None, customer_id=None, now=timezone.now())
     dice = random.Random(run.pk.int)
@@ -135,4 +139,4 @@ def test_the_books_equal_those_of_an_undisturbed_run() -> None:
     run = runs.get_run(livemode=False, run_id=run.pk)
     assert (run.status, run.due, run.settled, run.failed) == ("DONE", CUSTOMERS, CUSTOMERS, 0)
     assert picture(livemode=False) == picture(livemode=True)
-    assert proof.verify().first_bad is None
+    assert verification.verify().first_bad is None

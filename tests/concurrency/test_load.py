@@ -26,8 +26,12 @@ from django.db import connection
 from django.utils import timezone
 
 from aforo.access.services import create_api_key
+from billing.cycle_end import runs
+from billing.finance import verification
+from billing.jobs import due_work
+from billing.lifecycle import subscribing
 from billing.models import Settlement
-from billing.services import due, ingest, proof, runs, subscriptions
+from billing.usage import ingest
 from tests import factories, serving
 from tests.concurrency.test_debits import at_once
 from wallets.models import CreditLot, Debit, Movement, MovementKind, Operation, Reservation, TopUp
@@ -165,7 +169,7 @@ def open_customers() -> str:
     for key in CUSTOMERS:
         factories.customer(key)
         factories.top_up(key, "100000")
-        subscriptions.subscribe(
+        subscribing.subscribe(
             livemode=False, customer_id=key, offering="daily", starts_at=now - timedelta(days=DAYS)
         )
         events = [
@@ -182,8 +186,8 @@ def sweep_until(done: threading.Event) -> None:
     try:
         while not done.wait(0.05):
             with suppress(runs.AlreadyRunning):
-                due.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now)
-            due.expire(until=timezone.now())
+                due_work.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now)
+            due_work.expire(until=timezone.now())
     finally:
         connection.close()
 
@@ -234,7 +238,7 @@ def check_effects(journal: Journal) -> None:
         - moved[MovementKind.BURN]
         - moved[MovementKind.EXPIRE]
     )
-    found = proof.verify()
+    found = verification.verify()
     assert found.ok, found.first_bad
 
 
@@ -244,7 +248,7 @@ def test_everything_at_once(served_url: serving.Served) -> None:
 
     with swept(2):
         at_once(CALLERS, lambda n: Caller(journal, n).run(OPERATIONS // CALLERS))
-    due.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now)
+    due_work.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now)
 
     allowed = {
         (402, "insufficient_funds"), (409, "reservation_expired"), (409, "already_reversed"),

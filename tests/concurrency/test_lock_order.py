@@ -16,14 +16,16 @@ import pytest
 from django.utils import timezone
 
 from billing import locks
+from billing.finance import verification
+from billing.invoicing import numbering, statement_numbers
+from billing.jobs import due_work
 from billing.models import Invoice, Settlement, Subscription
-from billing.services import due, numbering, proof, statements
 from ledger.models import Book
-from pricing import services as pricing
+from pricing.campaigns import campaigns as pricing_campaigns
 from pricing.models import Campaign
 from tests import campaigns, factories
 from tests.concurrency.test_debits import at_once
-from wallets import services as wallets
+from wallets.grants import campaign_grants
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]
 
@@ -56,7 +58,7 @@ class Meeting:
 @pytest.fixture
 def meeting(monkeypatch: pytest.MonkeyPatch) -> Meeting:
     met = Meeting()
-    claim, next_number = pricing.claim, locks.next_number
+    claim, next_number = pricing_campaigns.claim, locks.next_number
 
     def claimed(**terms: Any) -> Any:
         found = claim(**terms)
@@ -68,7 +70,7 @@ def meeting(monkeypatch: pytest.MonkeyPatch) -> Meeting:
         met.take("counter")
         return number
 
-    monkeypatch.setattr(pricing, "claim", claimed)
+    monkeypatch.setattr(pricing_campaigns, "claim", claimed)
     monkeypatch.setattr(locks, "next_number", numbered)
     return met
 
@@ -97,7 +99,7 @@ def subscribe_and_start_another() -> Subscription:
 
 def redeem() -> Any:
     """Take another campaign's row; what it gives starts what waits, which is welcomed."""
-    return wallets.redeem(livemode=False, customer_id="cust_2", code="CODE", key="r")
+    return campaign_grants.redeem(livemode=False, customer_id="cust_2", code="CODE", key="r")
 
 
 @pytest.mark.parametrize("billing_mode", ["PREPAID", "HYBRID"])
@@ -126,7 +128,7 @@ def test_a_subscription_and_a_grant_in_opposite_orders(
     ]
     invoices = Invoice.objects.values_list("number", flat=True)
     assert list(invoices) == ([] if billing_mode == "PREPAID" else ["TEST-000001"])
-    assert proof.verify().ok
+    assert verification.verify().ok
 
 
 def test_several_campaigns_are_taken_in_one_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,13 +138,13 @@ def test_several_campaigns_are_taken_in_one_order(monkeypatch: pytest.MonkeyPatc
     second = {**WELCOME, "name": "Second"}
     campaigns.running("V", second, now=timezone.now() - timedelta(hours=1))
     held: list[list[int]] = []
-    hold = pricing.hold_in_order
+    hold = pricing_campaigns.hold_in_order
 
     def listed(running: list[Campaign]) -> None:
         held.append([campaign.pk for campaign in running])
         hold(running)
 
-    monkeypatch.setattr(pricing, "hold_in_order", listed)
+    monkeypatch.setattr(pricing_campaigns, "hold_in_order", listed)
     jobs = [subscribe_with_fee, subscribe_and_start_another]
     at_once(2, lambda n: jobs[n]())
 
@@ -165,7 +167,7 @@ def test_a_document_that_a_kill_left_without_number_gets_it_from_the_sweep(
     opening = Settlement.objects.get(book__key="cust_2")
     assert opening.statement_number is None
 
-    swept = due.sweep(now=timezone.now(), clock=timezone.now)
+    swept = due_work.sweep(now=timezone.now(), clock=timezone.now)
 
     assert swept.failures == []
     opening.refresh_from_db()
@@ -180,7 +182,7 @@ def test_numbering_takes_the_book_before_the_counter() -> None:
         factories.subscription("cust_1", "with_fee")
     book = Book.objects.get(key="cust_1")
 
-    at_once(4, lambda _: statements.number_statements(book_id=book.pk))
+    at_once(4, lambda _: statement_numbers.number_statements(book_id=book.pk))
 
     numbers = Settlement.objects.values_list("statement_number", flat=True)
     assert sorted(str(n) for n in numbers) == ["TEST-STM-000001", "TEST-STM-000002"]

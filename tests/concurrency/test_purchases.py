@@ -8,28 +8,29 @@ from typing import Any
 
 import pytest
 
-from billing.services import payments, proof
+from billing.finance import verification
+from billing.invoicing import payments
 from ledger.models import Posting
 from tests import factories
 from tests.concurrency.test_debits import at_once
-from wallets import services
-from wallets.answers import Answer
 from wallets.models import AutoRefill, CreditLot, Operation, TopUp
+from wallets.operations.responses import Answer
+from wallets.top_ups import refill, sales
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]
 
 
-def buy(method: str = "test_ok", key: str = "the_same") -> Answer | services.InProgress:
+def buy(method: str = "test_ok", key: str = "the_same") -> Answer | sales.InProgress:
     try:
-        return services.top_up(
+        return sales.top_up(
             livemode=False,
             customer_id="cust_1",
             key=key,
             amount=Decimal(10),
             currency="USD",
-            payment=services.Payment(method),
+            payment=sales.TopUpPayment(method),
         )
-    except services.InProgress as busy:
+    except sales.InProgress as busy:
         return busy
 
 
@@ -48,7 +49,7 @@ def test_one_key_in_twenty_threads_buys_once() -> None:
         1,
     )
     assert factories.available(book) == 10
-    assert proof.verify().ok
+    assert verification.verify().ok
 
 
 def test_a_delayed_payment_in_twenty_threads_is_one_row() -> None:
@@ -70,7 +71,7 @@ def rule(**terms: Any) -> AutoRefill:
         "amount": Decimal(50),
         "enabled": False,
     }
-    made = services.set_auto_refill(**asked | terms)
+    made = refill.set_auto_refill(**asked | terms)
     # Switched on by hand: through the service it would fill the wallet at once.
     AutoRefill.objects.update(switched_off_at=None)
     return made
@@ -80,7 +81,7 @@ def test_twenty_threads_begin_one_refill_while_it_is_in_flight() -> None:
     book = factories.clocked_customer()
     rule(method="test_delayed")
 
-    begun = at_once(20, lambda _: services.refill_if_low([book.pk]))
+    begun = at_once(20, lambda _: refill.refill_if_low([book.pk]))
 
     assert sum(begun) == 1
     assert TopUp.objects.get().status == "PENDING"
@@ -90,11 +91,11 @@ def test_twenty_threads_refill_a_low_wallet_once() -> None:
     book = factories.customer()
     rule()
 
-    begun = at_once(20, lambda _: services.refill_if_low([book.pk]))
+    begun = at_once(20, lambda _: refill.refill_if_low([book.pk]))
 
     assert sum(begun) == 1
     assert factories.available(book) == 50
-    assert proof.verify().ok
+    assert verification.verify().ok
 
 
 def test_twenty_debits_that_drain_a_wallet_are_refilled_within_the_cap() -> None:
@@ -114,14 +115,12 @@ def test_twenty_debits_that_drain_a_wallet_are_refilled_within_the_cap() -> None
 
     assert TopUp.objects.filter(auto_refill__isnull=False).count() == 3
     assert 10 * sum(accepted) + factories.available(book) == 170
-    assert proof.verify().ok
+    assert verification.verify().ok
 
 
 def test_an_invoice_is_paid_once_by_many() -> None:
     factories.customer(livemode=True)
-    services.top_up(
-        livemode=True, customer_id="cust_1", key="t", amount=Decimal(100), currency="USD"
-    )
+    sales.top_up(livemode=True, customer_id="cust_1", key="t", amount=Decimal(100), currency="USD")
 
     def pay(number: int) -> bool:
         try:
@@ -141,4 +140,4 @@ def test_an_invoice_is_paid_once_by_many() -> None:
     assert sum(paid) == 1
     assert Posting.objects.filter(debit="1000").count() == 1
     assert CreditLot.objects.count() == 1
-    assert proof.verify().ok
+    assert verification.verify().ok

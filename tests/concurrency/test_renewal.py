@@ -6,16 +6,17 @@ from decimal import Decimal
 
 import pytest
 
+from billing.finance import verification
+from billing.jobs import due_work
 from billing.models import Settlement, Subscription
-from billing.services import due, proof
-from tests.billing.test_burning import at_work
-from tests.billing.test_renewal import meter, subscribed
+from tests.billing.cycle_end.test_renewal import meter, subscribed
+from tests.billing.settlement.test_usage_burn import at_work
 from tests.concurrency.test_debits import at_once
 from tests.factories import FEBRUARY, MARCH, START
-from wallets import engine
-from wallets.answers import Answer
-from wallets.combiner import Combiner, take_list
+from wallets.debits import engine
+from wallets.debits.combiner import Combiner, take_list
 from wallets.models import CreditLot
+from wallets.operations.responses import Answer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]
 
@@ -30,7 +31,7 @@ def test_fifty_callers_after_a_cycles_end_make_one_renewal_and_one_grant(grace: 
 
     def call(number: int) -> engine.Result | None:
         if number == 50:
-            due.sweep(now=FEBRUARY, clock=lambda: FEBRUARY)
+            due_work.sweep(now=FEBRUARY, clock=lambda: FEBRUARY)
             return None
         asked = engine.DebitRequest("cust_1", f"k{number}", amount=Decimal(1))
         if number % 5 == 0:
@@ -47,4 +48,4 @@ def test_fifty_callers_after_a_cycles_end_make_one_renewal_and_one_grant(grace: 
     assert lots[1].remaining == 50
     (only,) = Settlement.objects.all()
     assert only.status == ("SEALED" if grace else "SETTLED")
-    assert proof.verify().ok
+    assert verification.verify().ok

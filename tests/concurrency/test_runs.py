@@ -13,10 +13,12 @@ from django.db import connection, transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from billing import tasks
+from billing.cycle_end import runs
+from billing.jobs import due_work, tasks, workers
+from billing.lifecycle import subscribing
 from billing.models import RunStatus, Settlement, SettlementRun, UsageEvent
-from billing.services import due, ingest, runs, subscriptions, workers
-from ledger import services as ledger
+from billing.usage import ingest
+from ledger.entries import books
 from ledger.models import Book
 from tests import factories
 from tests.concurrency.test_debits import at_once
@@ -26,7 +28,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("
 
 def subscribed(key: str = "cust_1", days: int = 32) -> Book:
     book = factories.customer(key)
-    subscriptions.subscribe(
+    subscribing.subscribe(
         livemode=False,
         customer_id=key,
         offering="tokens_monthly",
@@ -49,7 +51,7 @@ def test_a_run_over_the_api_ends_and_the_next_one_finds_nothing(api: APIClient) 
             break
         time.sleep(0.1)
     assert (found["due"], found["settled"], found["failed"]) == (1, 1, 0)
-    again = due.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now)
+    again = due_work.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now)
     assert (again.due, again.settled) == (0, 0)
 
 
@@ -96,7 +98,7 @@ def test_a_run_that_nobody_took_up_is_carried_out_by_the_sweep(
     answer = api.post("/v1/settlements/run", {})
     assert answer.status_code == 202
     later = timezone.now() + runs.LEASE + timedelta(seconds=1)
-    swept = due.sweep(now=later, clock=timezone.now)
+    swept = due_work.sweep(now=later, clock=timezone.now)
 
     assert [str(run.pk) for run in swept.runs] == [answer.json()["run"]["id"]]
     assert swept.settled == 1
@@ -144,7 +146,7 @@ def test_two_runs_at_once_settle_a_cycle_once() -> None:
 
     def settle(_: int) -> int:
         try:
-            run = due.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now)
+            run = due_work.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now)
         except runs.AlreadyRunning:
             return 0
         return run.settled
@@ -178,7 +180,9 @@ def test_every_event_that_commits_while_a_cycle_is_sealed_is_billed_once() -> No
     def settle(_: int) -> int:
         go.wait()
         time.sleep(0.15)
-        return due.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now).settled
+        return due_work.settle(
+            livemode=False, as_of=None, customer_id=None, clock=timezone.now
+        ).settled
 
     jobs: list[Any] = [send, send, settle]
     results = at_once(3, lambda n: jobs[n](n))
@@ -186,7 +190,7 @@ def test_every_event_that_commits_while_a_cycle_is_sealed_is_billed_once() -> No
     assert results == [100, 100, 1]
     assert Settlement.objects.filter(book=book).count() == 1
     ahead = timezone.now() + timedelta(days=40)
-    due.settle(livemode=False, as_of=ahead, customer_id=None, clock=timezone.now)
+    due_work.settle(livemode=False, as_of=ahead, customer_id=None, clock=timezone.now)
     quantities = [
         sum(
             event.quantity
@@ -213,7 +217,7 @@ def test_a_book_that_is_locked_for_long_answers_busy_and_others_do_not_wait(
     def hold() -> None:
         try:
             with transaction.atomic():
-                ledger.lock_book(book_id=Book.objects.get(key="cust_1").pk)
+                books.lock_book(book_id=Book.objects.get(key="cust_1").pk)
                 locked.set()
                 done.wait(60)
         finally:

@@ -11,13 +11,14 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
-from billing.services import due, proof
-from ledger.models import Entry, Event
+from billing.finance import verification
+from billing.jobs import due_work
+from ledger.models import Entry, LedgerEvent
 from tests import factories
 from tests.concurrency.test_debits import at_once
-from wallets import engine
-from wallets.answers import Answer
+from wallets.debits import engine
 from wallets.models import CreditLot, Debit, Hold, Movement, MovementKind, Reservation
+from wallets.operations.responses import Answer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]
 
@@ -60,14 +61,14 @@ def test_a_hold_that_times_out_is_captured_voided_or_over_but_one_of_them_only()
         if number >= 2 * len(ids):
             for _ in range(5):
                 about(moment, dice)
-                due.expire(until=timezone.now())
+                due_work.expire(until=timezone.now())
             return []
         what, reservation = ("capture", "void")[number % 2], ids[number // 2]
         about(moment, dice)
         return [(what, reservation, ask(what, reservation))]
 
     outcomes = [o for each in at_once(2 * len(ids) + 2, act) for o in each]
-    due.expire(until=timezone.now())
+    due_work.expire(until=timezone.now())
 
     for reservation in ids:
         ended = Reservation.objects.get(pk=reservation)
@@ -83,7 +84,7 @@ def test_a_hold_that_times_out_is_captured_voided_or_over_but_one_of_them_only()
     assert refusals <= {"reservation_expired", "reservation_closed"}
     left = sum(CreditLot.objects.values_list("remaining", flat=True), Decimal(0))
     assert left == 10 * len(ids) - sum(Debit.objects.values_list("quantity", flat=True))
-    assert proof.verify().ok
+    assert verification.verify().ok
 
 
 def test_a_debit_at_the_moment_a_lot_dies_uses_it_only_before() -> None:
@@ -99,12 +100,12 @@ def test_a_debit_at_the_moment_a_lot_dies_uses_it_only_before() -> None:
         dice = random.Random(number)
         about(moment, dice)
         if number >= 2 * len(CUSTOMERS):
-            due.expire(until=timezone.now())
+            due_work.expire(until=timezone.now())
             return
         factories.body(factories.debit(CUSTOMERS[number // 2], "4", f"d{number % 2}"))
 
     at_once(2 * len(CUSTOMERS) + 2, act)
-    due.expire(until=timezone.now())
+    due_work.expire(until=timezone.now())
 
     for debit in Debit.objects.all():
         kinds = set(
@@ -119,7 +120,7 @@ def test_a_debit_at_the_moment_a_lot_dies_uses_it_only_before() -> None:
         ).values_list("quantity", flat=True)
         assert lot.remaining == 0
         assert sum(out) == 10
-    lapses = Entry.objects.filter(event=Event.EXPIRY).values_list("occurred_at", flat=True)
+    lapses = Entry.objects.filter(event=LedgerEvent.EXPIRY).values_list("occurred_at", flat=True)
     assert set(lapses) == {moment}
     assert len(lapses) == len(CUSTOMERS)
-    assert proof.verify().ok
+    assert verification.verify().ok

@@ -22,10 +22,12 @@ from django.utils import timezone
 
 from aforo.access.services import create_api_key
 from aforo.periods import Period
-from billing.models import Settlement, Subscription, UsageEvent, UsageTally
-from billing.pipeline import tallies
-from billing.pipeline import usage as usages
-from billing.services import due, proof, subscriptions, tallying
+from billing.finance import verification
+from billing.jobs import due_work
+from billing.lifecycle import subscribing
+from billing.models import Settlement, Subscription, UsageEvent, UsageRollup
+from billing.usage import aggregates as usages
+from billing.usage import rollup_upkeep, rollups
 from tests import factories, serving
 from tests.concurrency.test_debits import at_once
 
@@ -85,22 +87,22 @@ def settle_week_by_week(start: datetime, books: list[int]) -> None:
     """Settle what is over a day after the other, and take a tally of one customer in between."""
     for day in range(1, 7 * WEEKS + 2):
         as_of = min(start + timedelta(days=day), timezone.now())
-        run = due.settle(livemode=False, as_of=as_of, customer_id=None, clock=timezone.now)
+        run = due_work.settle(livemode=False, as_of=as_of, customer_id=None, clock=timezone.now)
         assert run.failed == 0, run.failures
-        tallying.keep_up_book(book_id=books[day % len(books)])
+        rollup_upkeep.keep_up_book(book_id=books[day % len(books)])
 
 
 def test_what_arrives_while_cycles_are_sealed_is_billed_once(
     served_url: serving.Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Six customers by the week, four weeks of each unsettled."""
-    monkeypatch.setattr(tallying, "MANY", 20)
+    monkeypatch.setattr(rollup_upkeep, "MANY", 20)
     charge = factories.TOKENS_AT_2_MILLS[0] | {"terms": {"unit_price": str(PRICE)}}
     factories.offering("weekly", charges=[charge], interval="WEEK")
     start = timezone.now() - timedelta(weeks=WEEKS, hours=1)
     books = [factories.customer(key).pk for key in CUSTOMERS]
     for key in CUSTOMERS:
-        subscriptions.subscribe(livemode=False, customer_id=key, offering="weekly", starts_at=start)
+        subscribing.subscribe(livemode=False, customer_id=key, offering="weekly", starts_at=start)
     _, secret = create_api_key(livemode=False, name="load")
     senders = [Sender(served_url, secret, start, number) for number in range(SENDERS)]
     settled = threading.Event()
@@ -118,14 +120,14 @@ def test_what_arrives_while_cycles_are_sealed_is_billed_once(
 
     check_tallies()
     ahead = timezone.now() + timedelta(weeks=1)
-    due.settle(livemode=False, as_of=ahead, customer_id=None, clock=timezone.now)
+    due_work.settle(livemode=False, as_of=ahead, customer_id=None, clock=timezone.now)
     used = sum((sender.units for sender in senders), Counter[str]())
     for key in CUSTOMERS:
         cycles = Settlement.objects.filter(book__key=key)
         assert cycles.filter(status="SETTLED").count() == WEEKS + 1
         assert sum(Decimal(cycle.totals["total"]) for cycle in cycles) == used[key] * PRICE
     assert UsageEvent.objects.filter(counted_at__gt=F("occurred_at")).exists()
-    assert proof.verify().ok
+    assert verification.verify().ok
 
 
 def check_tallies() -> None:
@@ -137,6 +139,6 @@ def check_tallies() -> None:
             starts_at=cycle.current_starts_at,
             counted=Period(cycle.counted_from, until),
         )
-        assert tallies.usage_so_far(subscription=cycle, until=until) == whole
-    assert UsageTally.objects.filter(events__gt=0).exists()
+        assert rollups.usage_so_far(subscription=cycle, until=until) == whole
+    assert UsageRollup.objects.filter(events__gt=0).exists()
     assert UsageEvent.objects.exclude(behind=None).exists()

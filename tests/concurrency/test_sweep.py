@@ -11,10 +11,13 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
+from billing.finance import verification
+from billing.jobs import due_work
+from billing.lifecycle import subscribing
 from billing.models import Settlement
-from billing.services import due, proof, subscriptions
-from ledger import services as ledger
+from ledger.entries import books
 from ledger.models import Book, Seal, SealCopy
+from ledger.seals import seals
 from tests import factories
 from tests.concurrency.test_debits import at_once
 from wallets.models import CreditLot
@@ -30,7 +33,7 @@ def locked(key: str) -> Iterator[None]:
     def hold() -> None:
         try:
             with transaction.atomic():
-                ledger.lock_book(book_id=Book.objects.get(key=key).pk, exclusive=True)
+                books.lock_book(book_id=Book.objects.get(key=key).pk, exclusive=True)
                 is_locked.set()
                 done.wait(120)
         finally:
@@ -59,7 +62,7 @@ def test_a_locked_customer_stops_nobody_and_no_seal() -> None:
     factories.offering()
     for key in ("cust_1", "cust_2", "cust_3"):
         factories.customer(key)
-        subscriptions.subscribe(
+        subscribing.subscribe(
             livemode=False,
             customer_id=key,
             offering="tokens_monthly",
@@ -70,14 +73,14 @@ def test_a_locked_customer_stops_nobody_and_no_seal() -> None:
     now = timezone.now() + timedelta(minutes=1)
 
     with locked("cust_2"):
-        swept = due.sweep(now=now, clock=timezone.now)
+        swept = due_work.sweep(now=now, clock=timezone.now)
 
     assert {failure.customer_id for failure in swept.failures} == {"cust_2"}
     assert all(failure.reason.startswith("busy: ") for failure in swept.failures)
     assert swept.settled == 2
     assert lapsed() == ["cust_1", "cust_3"]
     assert Seal.objects.count() == 1
-    again = due.sweep(now=now, clock=timezone.now)
+    again = due_work.sweep(now=now, clock=timezone.now)
     assert again.failures == []
     assert again.settled == 1
     assert lapsed() == ["cust_1", "cust_2", "cust_3"]
@@ -89,8 +92,8 @@ def test_sweeps_at_once_make_one_seal() -> None:
     factories.grant("cust_1", "1")
     now = timezone.now()
 
-    made = at_once(6, lambda _: ledger.seal_if_due(livemode=False, now=now))
+    made = at_once(6, lambda _: seals.seal_if_due(livemode=False, now=now))
 
     assert len([seal for seal in made if seal is not None]) == 1
     assert (Seal.objects.count(), SealCopy.objects.count()) == (1, 1)
-    assert proof.verify().ok
+    assert verification.verify().ok

@@ -13,8 +13,9 @@ import pytest
 from django.utils import timezone
 
 from aforo.access.services import create_api_key
+from billing.jobs import due_work
+from billing.lifecycle import subscribing
 from billing.models import Settlement, UsageEvent
-from billing.services import due, subscriptions
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -46,7 +47,7 @@ def test_distinct_keys_are_what_is_billed(served_url: str, tmp_path: Path) -> No
     factories.offering()
     factories.customer()
     start = timezone.now() - timedelta(days=20)
-    subscriptions.subscribe(
+    subscribing.subscribe(
         livemode=False, customer_id="cust_1", offering="tokens_monthly", starts_at=start
     )
     _, secret = create_api_key(livemode=False, name="client", scopes=["usage"])
@@ -65,7 +66,7 @@ def test_distinct_keys_are_what_is_billed(served_url: str, tmp_path: Path) -> No
     assert json.loads(done.stdout) == {"dropped": 1}
     assert UsageEvent.objects.values("key").distinct().count() == 120
     assert UsageEvent.objects.count() == 120
-    run = due.settle(
+    run = due_work.settle(
         livemode=False,
         as_of=timezone.now() + timedelta(days=20),
         customer_id="cust_1",

@@ -23,8 +23,9 @@ from django.db.models import Count
 from django.utils import timezone
 
 from aforo.access.services import create_api_key
+from billing.jobs import due_work
+from billing.lifecycle import subscribing
 from billing.models import Settlement, UsageEvent
-from billing.services import due, subscriptions
 from tests import factories
 
 pytestmark = [pytest.mark.clients, pytest.mark.django_db(transaction=True)]
@@ -189,7 +190,7 @@ def test_what_a_client_meters_is_what_is_billed(
     ]
     factories.offering(charges=charges)
     factories.customer()
-    subscriptions.subscribe(
+    subscribing.subscribe(
         livemode=False,
         customer_id="cust_1",
         offering="tokens_monthly",
@@ -212,7 +213,7 @@ def test_what_a_client_meters_is_what_is_billed(
     assert json.loads(done.stdout) == {"dropped": case.dropped}, done.stderr
     stored = UsageEvent.objects.values_list("metric__code").annotate(Count("pk"))
     assert dict(stored) == case.metered
-    run = due.settle(
+    run = due_work.settle(
         livemode=False,
         as_of=timezone.now() + timedelta(days=20),
         customer_id="cust_1",

@@ -10,8 +10,9 @@ import pytest
 from django.db import IntegrityError, transaction
 
 from aforo.errors import Invalid
-from billing.services import proof
-from ledger import services as ledger
+from billing.finance import verification
+from ledger.controls import adjustments, policies
+from ledger.entries import books
 from ledger.models import AdjustmentLine, Entry, ManualAdjustment
 from tests import factories
 
@@ -19,16 +20,16 @@ pytestmark = pytest.mark.django_db
 
 NOW = datetime(2026, 3, 20, tzinfo=UTC)
 AT = datetime(2026, 3, 15, tzinfo=UTC)
-PAYOUT = [ledger.Amount("1000", "1010", Decimal("97.10"), "USD")]
+PAYOUT = [adjustments.Amount("1000", "1010", Decimal("97.10"), "USD")]
 
 
 def propose(
     reason: str = "PROCESSOR",
-    lines: list[ledger.Amount] | None = None,
+    lines: list[adjustments.Amount] | None = None,
     *,
     customer: str | None = None,
 ) -> ManualAdjustment:
-    return ledger.propose_adjustment(
+    return adjustments.propose_adjustment(
         livemode=False,
         reason=reason,
         occurred_at=AT,
@@ -41,7 +42,9 @@ def propose(
 
 
 def approve(proposal: ManualAdjustment, by: str = "bob") -> ManualAdjustment:
-    return ledger.approve_adjustment(adjustment_id=proposal.pk, by=factories.person(by), now=NOW)
+    return adjustments.approve_adjustment(
+        adjustment_id=proposal.pk, by=factories.person(by), now=NOW
+    )
 
 
 def test_it_is_posted_when_another_person_approves() -> None:
@@ -64,12 +67,12 @@ def test_it_is_posted_when_another_person_approves() -> None:
         Decimal("97.10"),
         Decimal("-97.10"),
     )
-    assert proof.verify().ok
+    assert verification.verify().ok
 
 
 def test_a_customers_correction_stands_in_the_customers_book() -> None:
     factories.customer()
-    lines = [ledger.Amount("4910", "2210", Decimal(5), "USD")]
+    lines = [adjustments.Amount("4910", "2210", Decimal(5), "USD")]
 
     approve(propose("BILLING_ERROR", lines, customer="cust_1"))
 
@@ -80,7 +83,7 @@ class TestRefusals:
     def test_who_proposed_it_cannot_approve_it(self) -> None:
         proposal = propose()
 
-        with pytest.raises(ledger.SamePerson):
+        with pytest.raises(policies.SamePerson):
             approve(proposal, by="ann")
 
         proposal.refresh_from_db()
@@ -101,12 +104,12 @@ class TestRefusals:
 
     def test_it_is_decided_once(self) -> None:
         posted = approve(propose())
-        rejected = ledger.reject_adjustment(
+        rejected = adjustments.reject_adjustment(
             adjustment_id=propose().pk, by=factories.person("ann"), now=NOW
         )
 
         for decided in (posted, rejected):
-            with pytest.raises(ledger.Decided):
+            with pytest.raises(policies.Decided):
                 approve(decided, by="cleo")
             with pytest.raises(IntegrityError, match="decided once"), transaction.atomic():
                 ManualAdjustment.objects.filter(pk=decided.pk).update(rejected_at=None)
@@ -157,7 +160,7 @@ class TestRefusals:
         debit, credit, amount, currency = line
 
         with pytest.raises(Invalid) as refusal:
-            propose(reason, [ledger.Amount(debit, credit, Decimal(amount), currency)])
+            propose(reason, [adjustments.Amount(debit, credit, Decimal(amount), currency)])
 
         assert [(e.pointer, e.code) for e in refusal.value.errors] == [("/lines/0", code)]
         assert ManualAdjustment.objects.count() == 0
@@ -168,8 +171,8 @@ class TestRefusals:
 
     def test_a_large_difference_that_nobody_explains(self) -> None:
         """The default limit is 100."""
-        within = [ledger.Amount("7900", "2220", Decimal(100), "USD")]
-        above = [*within, ledger.Amount("7900", "2220", Decimal("0.01"), "USD")]
+        within = [adjustments.Amount("7900", "2220", Decimal(100), "USD")]
+        above = [*within, adjustments.Amount("7900", "2220", Decimal("0.01"), "USD")]
         approve(propose("UNEXPLAINED", within))
 
         with pytest.raises(Invalid, match="above 100"):
@@ -178,5 +181,5 @@ class TestRefusals:
         assert Entry.objects.count() == 1
 
     def test_no_customer_is_called_like_the_company(self) -> None:
-        with pytest.raises(ledger.BookExists):
+        with pytest.raises(books.BookExists):
             factories.customer("~company")

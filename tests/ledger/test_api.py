@@ -11,24 +11,25 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from aforo.access.services import create_api_key
-from ledger import services as ledger
+from ledger.entries import books as ledger_books
+from ledger.entries import entries
 from ledger.models import Book
-from ledger.recipes import Line
+from ledger.posting_rules import PostingLine
 
 NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
 
 
 def fill(book: Book, count: int, amount: str = "5") -> None:
-    ledger.append(
+    entries.append(
         [
-            ledger.EntryDraft(
+            entries.EntryDraft(
                 book,
                 "TOP_UP",
                 NOON + timedelta(days=n),
                 {"n": str(n)},
                 [
-                    Line("1010", "2100", Decimal(amount), "USD"),
-                    Line("1010", "2300", Decimal(1), "USD"),
+                    PostingLine("1010", "2100", Decimal(amount), "USD"),
+                    PostingLine("1010", "2300", Decimal(1), "USD"),
                 ],
             )
             for n in range(count)
@@ -38,11 +39,11 @@ def fill(book: Book, count: int, amount: str = "5") -> None:
 
 @pytest.fixture
 def books(db: None) -> tuple[Book, Book]:
-    first = ledger.open_book(livemode=False, key="first")
-    second = ledger.open_book(livemode=False, key="second")
+    first = ledger_books.open_book(livemode=False, key="first")
+    second = ledger_books.open_book(livemode=False, key="second")
     fill(first, 3)
     fill(second, 2)
-    fill(ledger.open_book(livemode=True, key="first"), 1, amount="1000")
+    fill(ledger_books.open_book(livemode=True, key="first"), 1, amount="1000")
     return first, second
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aforo import money
-from ledger.breakage import Cohort, accrued, earned
+from ledger.controls.breakage import Cohort, accrued, earned
 
 
 def cents(value: Decimal) -> Decimal:

@@ -12,10 +12,10 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger import recipes
-from ledger.breakage import Cohort, accrued
-from ledger.recipes import Line
-from wallets.carrying import Part, allocate, remaining_carrying
+from ledger import posting_rules
+from ledger.controls.breakage import Cohort, accrued
+from ledger.posting_rules import PostingLine
+from wallets.lots.cost_basis import PurchasePart, allocate, remaining_carrying
 
 ZERO = Decimal(0)
 PAID = Decimal(100)
@@ -44,7 +44,7 @@ class Lot:
     id: UUID
     remaining: Decimal = ZERO
     burned: Decimal = ZERO
-    lines: list[Line] = field(default_factory=list)
+    lines: list[PostingLine] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.remaining = self.face
@@ -71,18 +71,19 @@ class Lot:
             case "burn" if self.remaining > 0:
                 quantity = (self.remaining * part).quantize(Decimal("0.001"))
                 self.burned += quantity
-                self.lines += recipes.burn(**terms, carrying=self.change(quantity))  # type: ignore[arg-type]
+                self.lines += posting_rules.burn(**terms, carrying=self.change(quantity))  # type: ignore[arg-type]
             case "return" if self.burned > 0:
                 quantity = (self.burned * part).quantize(Decimal("0.001"))
                 self.burned -= quantity
-                self.lines += recipes.returned(**terms, carrying=-self.change(-quantity))  # type: ignore[arg-type]
+                self.lines += posting_rules.returned(**terms, carrying=-self.change(-quantity))  # type: ignore[arg-type]
             case "refund" if self.remaining > 0:
                 quantity = (self.remaining * part).quantize(Decimal("0.001"))
-                self.lines += recipes.credits_refunded(**terms, carrying=self.change(quantity))  # type: ignore[arg-type]
+                carrying = self.change(quantity)
+                self.lines += posting_rules.credits_refunded(**terms, carrying=carrying)  # type: ignore[arg-type]
             case "accrue":
                 cohort = Cohort(self.carrying - self.moved("1010"), self.recognised)
                 target = accrued(cohort, percent=percent)
-                self.lines += recipes.breakage_accrued(
+                self.lines += posting_rules.breakage_accrued(
                     kind=self.kind, change=target + self.moved("2190"), currency="USD", lot=self.id
                 )
 
@@ -93,18 +94,18 @@ class Lot:
     def lapse(self) -> None:
         released = self.change(self.remaining)
         before = min(-self.moved("2190"), released)
-        self.lines += recipes.expiry(
+        self.lines += posting_rules.expiry(
             kind=self.kind, source="TOP_UP", carrying=released, currency="USD", lot=self.id,
             accrued=before,
         )  # fmt: skip
         rest = -self.moved("2190")
-        self.lines += recipes.breakage_accrued(
+        self.lines += posting_rules.breakage_accrued(
             kind=self.kind, change=-rest, currency="USD", lot=self.id
         )
 
 
 def bundle(cash: Decimal, bonus: Decimal, promo: Decimal, unused: Decimal) -> list[Lot]:
-    parts = [Part(cash), Part(bonus, unused_percent=unused)]
+    parts = [PurchasePart(cash), PurchasePart(bonus, unused_percent=unused)]
     shares = [*allocate(PAID, parts), ZERO]
     kinds = [("CASH", cash), ("BONUS", bonus), ("PROMO", promo)]
     return [
@@ -127,7 +128,7 @@ def test_a_bundle_earns_what_was_paid_less_what_was_refunded(
     for what, which, share in happened:
         lot = lots[which]
         lot.step(what, share, percent)
-        account = recipes.liability(kind=lot.kind, source="TOP_UP")
+        account = posting_rules.liability(kind=lot.kind, source="TOP_UP")
         assert lot.carrying + lot.moved(account) == lot.carries >= 0
         assert -lot.moved("2190") >= 0
     for lot in lots:

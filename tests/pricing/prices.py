@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from pricing import calculators
-from pricing.calculators import Charge, Usage
+from pricing.calculators import ExactCharge, Usage
 from pricing.terms import Terms, Tier
 
 
@@ -31,15 +31,15 @@ def usage(quantity: str, events: int = 1) -> Usage:
     return Usage(quantity=Decimal(quantity), events=events)
 
 
-def charge(terms: Terms, quantity: str, events: int = 1) -> Charge:
+def charge(terms: Terms, quantity: str, events: int = 1) -> ExactCharge:
     return calculators.charge(terms, usage(quantity, events))
 
 
-def preview(terms: Terms, quantity: str, events: int = 1) -> Charge:
+def preview(terms: Terms, quantity: str, events: int = 1) -> ExactCharge:
     return calculators.preview(terms, usage(quantity, events))
 
 
-def rows(result: Charge) -> list[tuple[str, str, str | None, str]]:
+def rows(result: ExactCharge) -> list[tuple[str, str, str | None, str]]:
     """Write steps as text, as a person would check them."""
     return [
         (

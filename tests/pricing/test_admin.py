@@ -8,7 +8,6 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from pricing import services
 from pricing.models import (
     Charge,
     ChargeMetric,
@@ -19,6 +18,8 @@ from pricing.models import (
     RatePlan,
     RatePlanVersion,
 )
+from pricing.offerings import offerings as pricing_offerings
+from pricing.plans import plans, version_spec
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -28,12 +29,12 @@ pytestmark = pytest.mark.django_db
 def draft(admin_client: Client) -> RatePlanVersion:
     factories.metric("tokens")
     factories.metric("tokens_live", livemode=True)
-    return services.create_rate_plan(
+    return plans.create_rate_plan(
         livemode=False,
         code="p",
         name="P",
         currency="USD",
-        wording=services.Wording(charges=factories.TOKENS_AT_2_MILLS),
+        wording=version_spec.VersionSpec(charges=factories.TOKENS_AT_2_MILLS),
     )
 
 
@@ -177,7 +178,7 @@ def test_ten_thousand_free_tokens_for_14_days_is_one_form(
     assert Charge.objects.get().terms == {"unit_price": "0.003"}
     grant = GrantTemplate.objects.get()
     assert (grant.quantity, grant.expires_after_days) == (10_000, 14)
-    assert services.publish(livemode=False, code="p", now=factories.START).number == 1
+    assert plans.publish(livemode=False, code="p", now=factories.START).number == 1
 
 
 @pytest.mark.parametrize(
@@ -232,7 +233,7 @@ def test_metrics_of_the_other_mode_are_not_offered(
 
 def test_a_published_version_is_read_only(admin_client: Client, draft: RatePlanVersion) -> None:
     body = version_page(draft)
-    services.publish(livemode=False, code="p", now=factories.START)
+    plans.publish(livemode=False, code="p", now=factories.START)
     charge = Charge.objects.get()
 
     for model, key in (("rateplanversion", draft.pk), ("charge", charge.pk)):
@@ -266,7 +267,7 @@ def test_a_draft_without_its_feed_is_not_published(
 
 
 def test_versions_retire_by_action(admin_client: Client, draft: RatePlanVersion) -> None:
-    services.publish(livemode=False, code="p", now=factories.START)
+    plans.publish(livemode=False, code="p", now=factories.START)
     versions = reverse("admin:pricing_rateplanversion_changelist")
     action = {"action": "retire", "_selected_action": [draft.pk]}
 
@@ -297,7 +298,7 @@ def test_an_offering_that_cannot_be(
 def test_an_offering_is_activated_once_its_plan_is_published(
     admin_client: Client, draft: RatePlanVersion
 ) -> None:
-    offering = services.create_offering(
+    offering = pricing_offerings.create_offering(
         livemode=False, code="o", name="O", rate_plan="p", billing_mode="HYBRID",
         interval="MONTH", status="DRAFT",
     )  # fmt: skip
@@ -309,7 +310,7 @@ def test_an_offering_is_activated_once_its_plan_is_published(
     assert b"has no published version" in early.content
     assert offering.status == "DRAFT"
 
-    services.publish(livemode=False, code="p", now=factories.START)
+    plans.publish(livemode=False, code="p", now=factories.START)
     admin_client.post(offerings, action)
     offering.refresh_from_db()
     assert offering.status == "ACTIVE"

@@ -10,11 +10,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.access.services import create_api_key
 from aforo.errors import DomainError
-from pricing import services
 from pricing.models import Coupon, Metric, Offering, RatePlan, RatePlanVersion
+from pricing.offerings import coupons
 from tests import factories
 from tests.concurrency.test_debits import at_once
 
@@ -122,7 +122,7 @@ def test_a_code_that_cannot_exist_does_not(api: APIClient, path: str) -> None:
 
 def test_the_catalogue_asks_for_its_scope() -> None:
     _, secret = create_api_key(
-        livemode=False, name="no catalogue", scopes=[s for s in Scope.values if s != "catalog"]
+        livemode=False, name="no catalogue", scopes=[s for s in ApiScope.values if s != "catalog"]
     )
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
@@ -289,11 +289,11 @@ def test_a_coupon_code_is_taken_once(api: APIClient, live_api: APIClient) -> Non
 def test_of_redemptions_that_meet_the_last_ones_win() -> None:
     coupon = {"code": "THREE", "type": "PERCENT", "value": 10, "duration": "ONCE",
               "max_redemptions": 3}  # fmt: skip
-    services.create_coupon(livemode=False, **coupon)  # type: ignore[arg-type]
+    coupons.create_coupon(livemode=False, **coupon)  # type: ignore[arg-type]
 
     def redeem(number: int) -> str:
         try:
-            return services.redeem_coupon(livemode=False, code="THREE", currency="USD").code
+            return coupons.redeem_coupon(livemode=False, code="THREE", currency="USD").code
         except DomainError as error:
             return error.code
 

@@ -11,7 +11,7 @@ from django.db import IntegrityError, connection, transaction
 from rest_framework.test import APIClient
 
 from aforo.errors import Conflict, Invalid
-from pricing import services as pricing
+from pricing.campaigns import campaigns as pricing_campaigns
 from pricing.models import Campaign
 from tests import campaigns, factories
 from tests.campaigns import BAD_TERMS, MATCH, TEN_THOUSAND
@@ -160,7 +160,7 @@ def test_a_campaign_lives(api: APIClient) -> None:
     campaigns.draft("C", starts_at=FEBRUARY, ends_at=MARCH)
 
     def now(at: Any) -> str:
-        return str(pricing.activate_campaign(livemode=False, code="C", now=at).status)
+        return str(pricing_campaigns.activate_campaign(livemode=False, code="C", now=at).status)
 
     assert api.post("/v1/campaigns/C/pause").json()["code"] == "campaign_not_active"
     assert now(START) == "SCHEDULED"
@@ -182,11 +182,11 @@ def test_windows_are_half_open_and_followed() -> None:
     seen = []
 
     for moment in (FEBRUARY - instant, FEBRUARY, MARCH - instant, MARCH):
-        pricing.follow_windows(now=moment)
+        pricing_campaigns.follow_windows(now=moment)
         seen.append(Campaign.objects.get().status)
 
     assert seen == ["SCHEDULED", "ACTIVE", "ACTIVE", "ENDED"]
-    assert pricing.follow_windows(now=MARCH) == 0
+    assert pricing_campaigns.follow_windows(now=MARCH) == 0
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_what_is_over_is_not_activated(members: dict[str, Any], pointer: str) ->
     campaigns.draft("C", **members)
 
     with pytest.raises(Invalid) as refused:
-        pricing.activate_campaign(livemode=False, code="C", now=FEBRUARY)
+        pricing_campaigns.activate_campaign(livemode=False, code="C", now=FEBRUARY)
 
     assert [(e.pointer, e.code) for e in refused.value.errors] == [(pointer, "in_the_past")]
     assert Campaign.objects.get().status == "DRAFT"
@@ -232,11 +232,11 @@ def test_claims_end_with_what_there_is(
     campaign = campaigns.running("C", **members)
 
     for grants, quantity in claims:
-        claimed = pricing.claim(campaign=campaign, each=Decimal(10_000))
+        claimed = pricing_campaigns.claim(campaign=campaign, each=Decimal(10_000))
         assert (claimed.grants, claimed.quantity) == (grants, quantity)
     before = everything()
     with pytest.raises(Conflict) as refused:
-        pricing.claim(campaign=campaign, each=Decimal(10_000))
+        pricing_campaigns.claim(campaign=campaign, each=Decimal(10_000))
 
     assert refused.value.code == left
     assert everything() == before
@@ -246,9 +246,9 @@ def test_a_claim_of_many_is_cut_to_whole_grants_and_a_match_to_what_is_left() ->
     many = campaigns.running("MANY", budget="35000.5", max_grants=100)
     match = campaigns.running("MATCH", MATCH, budget="25")
 
-    claimed = pricing.claim(campaign=many, each=Decimal(10_000), grants=10)
-    first = pricing.claim(campaign=match, each=Decimal(20), clip=True)
-    second = pricing.claim(campaign=match, each=Decimal(20), clip=True)
+    claimed = pricing_campaigns.claim(campaign=many, each=Decimal(10_000), grants=10)
+    first = pricing_campaigns.claim(campaign=match, each=Decimal(20), clip=True)
+    second = pricing_campaigns.claim(campaign=match, each=Decimal(20), clip=True)
 
     assert (claimed.grants, claimed.quantity) == (3, 30_000)
     assert claimed.short is not None
@@ -264,7 +264,7 @@ def test_nothing_is_claimed_of_a_campaign_that_does_not_run(status: str) -> None
     Campaign.objects.update(status=status)
 
     with pytest.raises(Conflict) as refused:
-        pricing.claim(campaign=campaign, each=Decimal(10_000))
+        pricing_campaigns.claim(campaign=campaign, each=Decimal(10_000))
 
     codes = {"ENDED": "campaign_over"}
     assert refused.value.code == codes.get(status, "campaign_not_active")

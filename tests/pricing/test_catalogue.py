@@ -8,8 +8,8 @@ import pytest
 from django.db import IntegrityError, connection, transaction
 from rest_framework.test import APIClient
 
-from pricing import services
 from pricing.models import Charge, GrantTemplate, Metric, RatePlanVersion
+from pricing.offerings import offerings
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -167,4 +167,4 @@ def test_an_offering_needs_a_published_plan(api: APIClient) -> None:
     assert (early.status_code, early.json()["code"]) == (409, "not_published")
     assert drafted.status_code == 201
     assert (unknown.status_code, unknown.json()["code"]) == (422, "unknown_rate_plan")
-    assert services.get_offering(livemode=False, code="o").status == "DRAFT"
+    assert offerings.get_offering(livemode=False, code="o").status == "DRAFT"

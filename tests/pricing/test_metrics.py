@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from billing.pipeline import usage
+from billing.usage import aggregates
 from pricing.models import Metric
 from tests import factories
 
@@ -143,7 +143,7 @@ def test_events_are_counted_by_what_the_filters_say(
     ]
     accepted = api.post("/v1/ingest/batch", {"events": events}).json()["data"]["accepted"]
 
-    measured = usage.aggregate(
+    measured = aggregates.aggregate(
         metric=Metric.objects.get(),
         book_id=book.pk,
         starts_at=factories.START,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from aforo.money import ZERO, exact
 from pricing import calculators, terms
-from pricing.calculators import Charge, Usage
+from pricing.calculators import ExactCharge, Usage
 from pricing.terms import (
     BlockOverage,
     FlatRate,
@@ -75,7 +75,7 @@ def amount(of: Terms, quantity: Decimal) -> Decimal:
 
 
 @exact
-def summed(result: Charge) -> Decimal:
+def summed(result: ExactCharge) -> Decimal:
     return sum((step.amount for step in result.steps), ZERO)
 
 

@@ -8,13 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricing.terms import (
-    Rollover,
-    RolloverMode,
-    rolled_generations,
-    rolled_parts,
-    rolled_quantity,
-)
+from pricing.terms import Rollover, RolloverMode, rolled_generations, rolled_parts, rolled_quantity
 
 D = Decimal
 ALL = Rollover(mode=RolloverMode.ALL)

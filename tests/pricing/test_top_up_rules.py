@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from aforo.errors import Invalid
-from pricing import services as pricing
+from pricing import catalogue
 from pricing.models import BonusSlab, TopUpRule
 
 ADD = "admin:pricing_topuprule_add"
@@ -38,20 +38,20 @@ def form(**changes: Any) -> dict[str, Any]:
     [("99.99", None), ("100", 20), ("199.99", 20), ("200", 50), ("10000", 50)],
 )
 def test_the_highest_slab_that_is_reached_counts(amount: str, bonus: int | None) -> None:
-    terms = pricing.TopUpTerms(slabs=((Decimal(200), Decimal(50)), (Decimal(100), Decimal(20))))
+    terms = catalogue.TopUpTerms(slabs=((Decimal(200), Decimal(50)), (Decimal(100), Decimal(20))))
 
     assert terms.bonus_for(Decimal(amount)) == bonus
 
 
 @pytest.mark.parametrize("amount", ["10", "500"])
 def test_the_bounds_may_be_bought(amount: str) -> None:
-    pricing.TopUpTerms(minimum=Decimal(10), maximum=Decimal(500)).check(Decimal(amount))
+    catalogue.TopUpTerms(minimum=Decimal(10), maximum=Decimal(500)).check(Decimal(amount))
 
 
 @pytest.mark.parametrize(("amount", "code"), [("9.99", "below_minimum"), ("501", "above_maximum")])
 def test_beyond_the_bounds(amount: str, code: str) -> None:
     with pytest.raises(Invalid) as refused:
-        pricing.TopUpTerms(minimum=Decimal(10), maximum=Decimal(500)).check(Decimal(amount))
+        catalogue.TopUpTerms(minimum=Decimal(10), maximum=Decimal(500)).check(Decimal(amount))
 
     assert refused.value.code == code
 
@@ -60,10 +60,10 @@ def test_beyond_the_bounds(amount: str, code: str) -> None:
 def test_a_rule_with_slabs_is_written_in_the_back_office(admin_client: Client) -> None:
     admin_client.post(reverse(ADD), form())
 
-    terms = pricing.top_up_terms(livemode=False, currency="USD")
+    terms = catalogue.top_up_terms(livemode=False, currency="USD")
     assert (terms.minimum, terms.maximum, terms.on_account) == (10, 500, "HELD_BACK")
     assert terms.slabs == ((Decimal(200), Decimal(50)), (Decimal(100), Decimal(20)))
-    assert pricing.top_up_terms(livemode=True, currency="USD") == pricing.TopUpTerms()
+    assert catalogue.top_up_terms(livemode=True, currency="USD") == catalogue.TopUpTerms()
 
 
 @pytest.mark.django_db

@@ -12,8 +12,9 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from aforo.errors import DomainError
-from pricing import services
+from pricing import catalogue
 from pricing.models import Charge, ChargeMetric, GrantTemplate, RatePlan, RatePlanVersion
+from pricing.plans import plans, version_spec
 from tests import factories
 from tests.concurrency.test_debits import at_once
 
@@ -366,21 +367,21 @@ def test_a_version_retires_when_another_is_sold(api: APIClient, drafted: dict[st
     listed = api.get("/v1/rate-plans/p/versions").json()["data"]
     assert [(v["version"], v["status"]) for v in listed] == [(2, "PUBLISHED"), (1, "RETIRED")]
     plan = RatePlan.objects.get()
-    assert services.current_version(plan).number == 2
+    assert catalogue.current_version(plan).number == 2
 
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.xdist_group("threads")
 def test_of_publishers_that_meet_one_publishes() -> None:
     factories.metric("tokens")
-    services.create_rate_plan(
+    plans.create_rate_plan(
         livemode=False, code="p", name="P", currency="USD",
-        wording=services.Wording(charges=factories.TOKENS_AT_2_MILLS),
+        wording=version_spec.VersionSpec(charges=factories.TOKENS_AT_2_MILLS),
     )  # fmt: skip
 
     def publish(number: int) -> object:
         try:
-            return services.publish(livemode=False, code="p", now=factories.START).status
+            return plans.publish(livemode=False, code="p", now=factories.START).status
         except DomainError as error:
             return error.code
 
@@ -395,9 +396,9 @@ def test_of_publishers_that_meet_one_publishes() -> None:
 def test_a_part_written_while_its_version_is_published_is_refused() -> None:
     """The writer begins before the publisher commits, and must still see that it is too late."""
     factories.metric("tokens")
-    draft = services.create_rate_plan(
+    draft = plans.create_rate_plan(
         livemode=False, code="p", name="P", currency="USD",
-        wording=services.Wording(charges=factories.TOKENS_AT_2_MILLS),
+        wording=version_spec.VersionSpec(charges=factories.TOKENS_AT_2_MILLS),
     )  # fmt: skip
     writing, outcome = threading.Event(), list[str]()
 
@@ -413,7 +414,7 @@ def test_a_part_written_while_its_version_is_published_is_refused() -> None:
             connection.close()
 
     with transaction.atomic():
-        services.publish(livemode=False, code="p", now=factories.START)
+        plans.publish(livemode=False, code="p", now=factories.START)
         writer = threading.Thread(target=write)
         writer.start()
         writing.wait(5)

@@ -28,16 +28,18 @@ from hypothesis.stateful import (
 )
 
 from aforo.errors import DomainError
-from billing.closing import ties
-from billing.services import proof
+from billing.finance import verification
+from billing.finance.closing import tie_outs
 from ledger.models import Book
 from tests import factories
 from tests.factories import START
-from tests.wallets import acts, model
-from wallets import engine
-from wallets import services as wallets
-from wallets.answers import Answer
+from tests.wallets import actions, reference_model
+from wallets import statements
+from wallets.debits import engine, reversals
+from wallets.grants import grants
 from wallets.models import CreditLot, Hold, ReservationStatus, TopUp
+from wallets.operations.responses import Answer
+from wallets.top_ups import disputes, refunds, sales
 
 pytestmark = pytest.mark.django_db
 
@@ -85,17 +87,17 @@ class Credits(RuleBasedStateMachine):
         self.stack = ExitStack()
         self.stack.enter_context(transaction.atomic())
         self.book = factories.clocked_customer()
-        self.ids: dict[model.Hold | model.Debit, UUID] = {}
+        self.ids: dict[reference_model.Hold | reference_model.Debit, UUID] = {}
         self.last: tuple[engine.Request, engine.Result] | None = None
         self.swept = True
-        self.model = model.Customer(START)
+        self.model = reference_model.Customer(START)
 
     def teardown(self) -> None:
         """See that as of each past day the accounts balance and are what movements add up to."""
         try:
             for day in range((self.model.now - START).days + 1):
                 until = (START + timedelta(days=day)).date()
-                found = ties.of_day(livemode=False, until=until)
+                found = tie_outs.of_day(livemode=False, until=until)
                 assert [tie for tie in found if tie.difference != 0] == [], until
         finally:
             transaction.set_rollback(True)
@@ -103,10 +105,10 @@ class Credits(RuleBasedStateMachine):
 
     @initialize(with_plan=st.booleans())
     def begin(self, with_plan: bool) -> None:
-        self.model = model.Customer(START, invoices=not with_plan)
+        self.model = reference_model.Customer(START, invoices=not with_plan)
         if with_plan:
             factories.subscription("cust_1", "daily")
-            self.model.plan = model.Plan(
+            self.model.plan = reference_model.Plan(
                 DAY,
                 START + DAY,
                 [("USD", "PROMO", Fraction(50), CAPPED), ("tokens", "PROMO", Fraction(100), HALF)],
@@ -114,7 +116,7 @@ class Credits(RuleBasedStateMachine):
             self.model.start_cycle()
         else:
             self.buy(Decimal(20), Decimal(4), None)
-            acts.rules(self.book, billing_mode="HYBRID")
+            actions.rules(self.book, billing_mode="HYBRID")
 
     # Credits in.
 
@@ -127,8 +129,8 @@ class Credits(RuleBasedStateMachine):
             if wallet == "USD"
             else {"metric": wallet, "quantity": amount}
         )
-        wallets.grant(
-            livemode=False, customer_id="cust_1", key=acts.fresh("g"), kind=kind, reason="test",
+        grants.grant(
+            livemode=False, customer_id="cust_1", key=actions.fresh("g"), kind=kind, reason="test",
             expires_at=dies, **asked,
         )  # fmt: skip
 
@@ -139,9 +141,9 @@ class Credits(RuleBasedStateMachine):
     def buy(self, amount: Decimal, bonus: Decimal, lives: int | None) -> None:
         dies = None if lives is None else self.model.now + timedelta(hours=lives)
         self.model.buy(Fraction(amount), Fraction(bonus), dies)
-        wallets.top_up(
-            livemode=False, customer_id="cust_1", key=acts.fresh("t"), amount=amount,
-            currency="USD", bonus=wallets.Bonus(amount=bonus) if bonus else None, expires_at=dies,
+        sales.top_up(
+            livemode=False, customer_id="cust_1", key=actions.fresh("t"), amount=amount,
+            currency="USD", bonus=sales.Bonus(amount=bonus) if bonus else None, expires_at=dies,
         )  # fmt: skip
 
     # Credits out.
@@ -167,7 +169,7 @@ class Credits(RuleBasedStateMachine):
         is_money = hold.wallet == "USD"
         ask = engine.CaptureRequest(
             reservation=self.ids[hold],
-            key=acts.fresh("c"),
+            key=actions.fresh("c"),
             amount=amount if is_money else None,
             quantity=None if is_money else amount,
             final=final,
@@ -180,7 +182,7 @@ class Credits(RuleBasedStateMachine):
     @rule(which=NUMBERS)
     def void(self, which: int) -> None:
         hold = self.model.holds[which % len(self.model.holds)]
-        ask = engine.VoidRequest(reservation=self.ids[hold], key=acts.fresh("v"))
+        ask = engine.VoidRequest(reservation=self.ids[hold], key=actions.fresh("v"))
         self.both(ask, lambda: self.model.void(hold))
 
     @precondition(lambda self: self.last is not None)
@@ -189,7 +191,7 @@ class Credits(RuleBasedStateMachine):
         """The same key and content gives the same answer and does nothing."""
         assert self.last is not None
         request, first = self.last
-        repeat = acts.take(request)
+        repeat = actions.take(request)
         assert isinstance(first, Answer)
         assert isinstance(repeat, Answer)
         assert (repeat.replayed, repeat.body) == (True, first.body)
@@ -202,8 +204,8 @@ class Credits(RuleBasedStateMachine):
         debit = self.model.debits[which % len(self.model.debits)]
         name = "amount" if debit.wallet == "USD" else "quantity"
         answer = self.called(
-            lambda: wallets.reverse(
-                livemode=False, debit_id=self.ids[debit], key=acts.fresh("r"), reason="test",
+            lambda: reversals.reverse(
+                livemode=False, debit_id=self.ids[debit], key=actions.fresh("r"), reason="test",
                 **{name: amount},
             ),
             lambda: self.model.reverse(debit, None if amount is None else Fraction(amount)),
@@ -215,8 +217,8 @@ class Credits(RuleBasedStateMachine):
     @rule(amount=AMOUNTS)
     def refund(self, amount: Decimal) -> None:
         answer = self.called(
-            lambda: wallets.refund(
-                livemode=False, customer_id="cust_1", key=acts.fresh("b"), amount=amount,
+            lambda: refunds.refund(
+                livemode=False, customer_id="cust_1", key=actions.fresh("b"), amount=amount,
                 currency="USD", reason="test",
             ),
             lambda: self.model.refund(Fraction(amount)),
@@ -255,15 +257,15 @@ class Credits(RuleBasedStateMachine):
                 assert Fraction(body["owed"]) == owed
             if self.model.invoices:
                 # A claim has the rules written anew, of a customer without a subscription.
-                acts.rules(self.book, billing_mode="HYBRID")
+                actions.rules(self.book, billing_mode="HYBRID")
 
     def dispute(
         self, number: int, state: str, ask: Callable[[], object]
     ) -> tuple[dict[str, Any], Any] | None:
         top_ups = TopUp.objects.order_by("created_at", "id").values_list("id", flat=True)
         return self.called(
-            lambda: wallets.dispute(
-                livemode=False, top_up_id=top_ups[number], state=state, key=acts.fresh("d")
+            lambda: disputes.dispute(
+                livemode=False, top_up_id=top_ups[number], state=state, key=actions.fresh("d")
             ),
             ask,
         )
@@ -284,20 +286,20 @@ class Credits(RuleBasedStateMachine):
         to = self.model.now + timedelta(hours=hours)
         if self.model.plan is None or to < self.model.plan.ends:
             self.model.move(to)
-            acts.set_clock(to)
+            actions.set_clock(to)
             self.swept = False
 
     # What always holds.
 
     @invariant()
     def the_books_prove_themselves(self) -> None:
-        found = proof.verify()
+        found = verification.verify()
         assert found.ok, found.first_bad
 
     @invariant()
     def the_statement_says_what_the_model_says(self) -> None:
         book = Book.objects.select_related("test_clock").get(pk=self.book.pk)
-        shown: dict[str, Any] = wallets.statement(book=book, now=self.model.now, pending={})
+        shown: dict[str, Any] = statements.statement(book=book, now=self.model.now, pending={})
         for name, key in (("wallets", "currency"), ("unit_wallets", "metric")):
             for wallet in shown[name]:
                 mine = [lot for lot in self.model.lots if lot.wallet == wallet[key]]
@@ -305,7 +307,7 @@ class Credits(RuleBasedStateMachine):
                     kind: sum(
                         lot.free for lot in mine if lot.kind == kind and lot.lives(self.model.now)
                     )
-                    for kind in model.ORDER
+                    for kind in reference_model.ORDER
                 }
                 assert {k: Fraction(v) for k, v in wallet["by_kind"].items()} == free
                 assert Fraction(wallet["available"]) == sum(free.values())
@@ -325,7 +327,7 @@ class Credits(RuleBasedStateMachine):
             lot.carried for lot in self.model.lots
         ]
         expected = {code: amount for code, amount in self.model.balances() if amount != 0}
-        assert {code: Fraction(amount) for code, amount in acts.accounts().items()} == expected
+        assert {code: Fraction(amount) for code, amount in actions.accounts().items()} == expected
         held = sum(hold.open for hold in Hold.objects.filter(reservation__status="HELD"))
         assert held == sum(lot.held for lot in found)
         ended = Hold.objects.exclude(reservation__status=ReservationStatus.HELD)
@@ -339,24 +341,26 @@ class Credits(RuleBasedStateMachine):
             if wallet == "USD"
             else {"metric": wallet, "quantity": amount}
         )
-        return {"customer_id": "cust_1", "key": acts.fresh("k"), "strategy": strategy, **unit}
+        return {"customer_id": "cust_1", "key": actions.fresh("k"), "strategy": strategy, **unit}
 
     def both(self, request: engine.Request, ask: Callable[[], object]) -> None:
         """Ask the engine and the model: the same refusal, or the same lots give the same parts."""
-        answer = self.called(lambda: acts.take(request), ask)
+        answer = self.called(lambda: actions.take(request), ask)
         if answer is None:
             return
         body, expected = answer
         self.last = request, self.result
-        if isinstance(expected, model.Debit | model.Hold):
+        if isinstance(expected, reference_model.Debit | reference_model.Hold):
             self.ids[expected] = UUID(body["id"])
-            parts = expected.burned if isinstance(expected, model.Debit) else expected.parts
+            parts = (
+                expected.burned if isinstance(expected, reference_model.Debit) else expected.parts
+            )
             lots = CreditLot.objects.order_by("granted_at", "id").values_list("id", flat=True)
             numbers = {str(lot): number for number, lot in enumerate(lots)}
             assert [(numbers[a["lot"]], Fraction(a["amount"])) for a in body["allocations"]] == [
                 (lot.number, part) for lot, part in parts
             ]
-        if isinstance(expected, model.Debit):
+        if isinstance(expected, reference_model.Debit):
             assert Fraction(body["overage"]) == expected.overage
 
     def called(
@@ -365,7 +369,7 @@ class Credits(RuleBasedStateMachine):
         """Call both; None where both refuse, for the same reason."""
         try:
             expected = ask()
-        except model.Refused as refused:
+        except reference_model.Refused as refused:
             expected = str(refused)
         try:
             self.result = call()

@@ -10,15 +10,14 @@ from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api import problems
 from aforo.api.fields import DecimalField, JsonField, StrictSerializer
 from aforo.api.idempotency import required_key
 from aforo.api.renderers import to_json
 from aforo.api.views import ApiView, validate
 from aforo.errors import DomainError, FieldError, Invalid, TooLarge
-from pricing.models import Kind
-from wallets import engine, services
+from pricing.models import CreditKind
 from wallets.api.shapes import (
     AllocationAnswer,
     BalanceAnswer,
@@ -28,15 +27,16 @@ from wallets.api.shapes import (
     MoneyOrUnits,
     reply,
 )
-from wallets.combiner import COMBINER, take_list
-from wallets.models import Strategy
+from wallets.debits import engine, reversals
+from wallets.debits.combiner import COMBINER, take_list
+from wallets.models import BurnStrategy
 
 MAX_BATCH = 1_000
 
 
 class DebitBody(MoneyOrUnits):
     customer_id = CustomerIdField()
-    strategy = serializers.ChoiceField(choices=Strategy.choices, default=Strategy.WATERFALL)
+    strategy = serializers.ChoiceField(choices=BurnStrategy.choices, default=BurnStrategy.WATERFALL)
     idempotency_key = serializers.CharField(max_length=255, required=False)
 
 
@@ -50,7 +50,7 @@ class DebitAnswer(MeasuredAnswer):
 
 
 class DebitView(ApiView):
-    scope = Scope.WALLETS
+    scope = ApiScope.WALLETS
 
     @extend_schema(request=DebitBody, responses=DebitAnswer)
     def post(self, request: Request) -> HttpResponse:
@@ -92,7 +92,7 @@ class BatchAnswer(serializers.Serializer[Any]):
 
 
 class DebitBatchView(ApiView):
-    scope = Scope.WALLETS
+    scope = ApiScope.WALLETS
 
     @extend_schema(request=BatchBody, responses=BatchAnswer)
     def post(self, request: Request) -> HttpResponse:
@@ -139,7 +139,7 @@ class ReverseBody(KeyedBody):
 
 class ReversedLotAnswer(serializers.Serializer[Any]):
     lot = serializers.UUIDField()
-    kind = serializers.ChoiceField(choices=Kind.choices)
+    kind = serializers.ChoiceField(choices=CreditKind.choices)
     amount = serializers.CharField()
     lapsed = serializers.BooleanField()
     balance_after = serializers.CharField()
@@ -157,11 +157,11 @@ class ReverseAnswer(MeasuredAnswer):
 
 
 class ReverseView(ApiView):
-    scope = Scope.WALLETS
+    scope = ApiScope.WALLETS
 
     @extend_schema(request=ReverseBody, responses=ReverseAnswer)
     def post(self, request: Request, debit_id: UUID) -> HttpResponse:
         """Take a debit back, whole or in part: overage first, then the lots, last burned first."""
         body = self.read(ReverseBody, request)
         key = required_key(request, body.pop("idempotency_key", None))
-        return reply(services.reverse(livemode=self.livemode, debit_id=debit_id, key=key, **body))
+        return reply(reversals.reverse(livemode=self.livemode, debit_id=debit_id, key=key, **body))

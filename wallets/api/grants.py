@@ -9,12 +9,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api.fields import CurrencyField, DecimalField, ExpiryField
 from aforo.api.idempotency import required_key
 from aforo.api.views import ApiView
-from pricing.models import Kind
-from wallets import services
+from pricing.models import CreditKind
 from wallets.api.shapes import (
     CustomerIdField,
     IssuedAnswer,
@@ -23,17 +22,19 @@ from wallets.api.shapes import (
     reply,
     resolve_expiry,
 )
-from wallets.models import Source
+from wallets.grants import grants
+from wallets.models import CreditSource
+from wallets.top_ups import refunds
 
 
 class GrantBody(MoneyOrUnits):
     customer_id = CustomerIdField()
-    kind = serializers.ChoiceField(choices=[Kind.PROMO, Kind.BONUS])
+    kind = serializers.ChoiceField(choices=[CreditKind.PROMO, CreditKind.BONUS])
     expires_at = ExpiryField(required=False, allow_null=True)
     priority = serializers.IntegerField(min_value=0, max_value=32_767, default=100)
     reason = serializers.CharField(max_length=500)
     source = serializers.ChoiceField(  # type: ignore[assignment]
-        choices=[Source.MANUAL, Source.GOODWILL], default=Source.MANUAL
+        choices=[CreditSource.MANUAL, CreditSource.GOODWILL], default=CreditSource.MANUAL
     )
     idempotency_key = serializers.CharField(max_length=255, required=False)
 
@@ -41,8 +42,8 @@ class GrantBody(MoneyOrUnits):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Goodwill is money given free, so it is of the kind PROMO."""
-        if attrs["source"] == Source.GOODWILL and (
-            attrs["kind"] != Kind.PROMO or "amount" not in attrs
+        if attrs["source"] == CreditSource.GOODWILL and (
+            attrs["kind"] != CreditKind.PROMO or "amount" not in attrs
         ):
             raise serializers.ValidationError(
                 {"source": "Goodwill is PROMO money."}, code="invalid"
@@ -51,12 +52,12 @@ class GrantBody(MoneyOrUnits):
 
 
 class GrantAnswer(IssuedAnswer):
-    kind = serializers.ChoiceField(choices=[Kind.PROMO, Kind.BONUS])
+    kind = serializers.ChoiceField(choices=[CreditKind.PROMO, CreditKind.BONUS])
     reason = serializers.CharField()
 
 
 class GrantView(ApiView):
-    scope = Scope.WALLETS
+    scope = ApiScope.WALLETS
 
     @extend_schema(request=GrantBody, responses={201: GrantAnswer})
     def post(self, request: Request) -> HttpResponse:
@@ -64,7 +65,7 @@ class GrantView(ApiView):
         body = self.read(GrantBody, request)
         resolve_expiry(body, livemode=self.livemode)
         key = required_key(request, body.pop("idempotency_key", None))
-        return reply(services.grant(livemode=self.livemode, key=key, **body))
+        return reply(grants.grant(livemode=self.livemode, key=key, **body))
 
 
 class RefundBody(KeyedBody):
@@ -76,7 +77,7 @@ class RefundBody(KeyedBody):
 
 class RefundedLotAnswer(serializers.Serializer[Any]):
     lot = serializers.UUIDField()
-    kind = serializers.ChoiceField(choices=Kind.choices)
+    kind = serializers.ChoiceField(choices=CreditKind.choices)
     quantity = serializers.CharField()
     carrying = serializers.CharField()
     remaining = serializers.CharField()
@@ -104,11 +105,11 @@ class RefundAnswer(serializers.Serializer[Any]):
 
 
 class RefundView(ApiView):
-    scope = Scope.WALLETS
+    scope = ApiScope.WALLETS
 
     @extend_schema(request=RefundBody, responses={201: RefundAnswer})
     def post(self, request: Request) -> HttpResponse:
         """Pay unused cash credits back, newest top-up first, less the bonus that is missing."""
         body = self.read(RefundBody, request)
         key = required_key(request, body.pop("idempotency_key", None))
-        return reply(services.refund(livemode=self.livemode, key=key, **body))
+        return reply(refunds.refund(livemode=self.livemode, key=key, **body))

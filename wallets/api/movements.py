@@ -12,12 +12,12 @@ from django_filters import rest_framework as filters
 from rest_framework import generics, serializers
 
 from aforo import money
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField
 from aforo.api.pagination import NewestFirst
 from aforo.api.views import ApiView
-from ledger import services as ledger
-from wallets import services
+from ledger.entries import books
+from wallets import statements
 from wallets.models import Movement
 
 
@@ -78,7 +78,7 @@ class MovementFilter(filters.FilterSet):
 class MovementsView(ApiView, generics.ListAPIView[Movement]):
     """Every change of a customer's credits, newest first, with what each left in its lot."""
 
-    scope = Scope.WALLETS
+    scope = ApiScope.WALLETS
     serializer_class = MovementAnswer
     pagination_class = NewestInBook
     filterset_class = MovementFilter
@@ -86,7 +86,7 @@ class MovementsView(ApiView, generics.ListAPIView[Movement]):
     def paginate_queryset(self, queryset: QuerySet[Movement]) -> Sequence[Movement] | None:  # type: ignore[override]
         """Take a page, and run the balances of its wallets up to it."""
         page = super().paginate_queryset(queryset)
-        self.running = services.running_balances(page or [])
+        self.running = statements.running_balances(page or [])
         return page
 
     def get_serializer_context(self) -> dict[str, Any]:
@@ -97,6 +97,6 @@ class MovementsView(ApiView, generics.ListAPIView[Movement]):
         """Give the movements of one customer."""
         if getattr(self, "swagger_fake_view", False):
             return Movement.objects.none()
-        book = ledger.get_book(livemode=self.livemode, key=self.kwargs["customer_id"])
+        book = books.get_book(livemode=self.livemode, key=self.kwargs["customer_id"])
         mine = Movement.objects.filter(entry__book=book).annotate(sequence=F("entry__sequence"))
         return mine.select_related("entry", "lot__unit_wallet__metric")

@@ -13,11 +13,10 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import generics, serializers
 from rest_framework.request import Request
 
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField
 from aforo.api.idempotency import required_key
 from aforo.api.views import ApiView
-from wallets import engine, services
 from wallets.api.debits import DebitAnswer
 from wallets.api.shapes import (
     AllocationAnswer,
@@ -28,13 +27,15 @@ from wallets.api.shapes import (
     MoneyOrUnits,
     reply,
 )
-from wallets.combiner import COMBINER
-from wallets.models import Reservation, ReservationStatus, Strategy
+from wallets.debits import engine
+from wallets.debits.combiner import COMBINER
+from wallets.holds import reservations
+from wallets.models import BurnStrategy, Reservation, ReservationStatus
 
 
 class ReserveBody(MoneyOrUnits):
     customer_id = CustomerIdField()
-    strategy = serializers.ChoiceField(choices=Strategy.choices, default=Strategy.WATERFALL)
+    strategy = serializers.ChoiceField(choices=BurnStrategy.choices, default=BurnStrategy.WATERFALL)
     expires_in = serializers.IntegerField(
         min_value=1, max_value=engine.MAX_HOLD, default=engine.DEFAULT_HOLD, help_text="Seconds."
     )
@@ -66,7 +67,7 @@ class ReservationRow(MeasuredAnswer):
 
     def to_representation(self, instance: Reservation) -> dict[str, Any]:
         """Show a reservation as it is now, timed out at its moment whoever has recorded it."""
-        return services.describe_reservation(instance)
+        return reservations.describe_reservation(instance)
 
 
 class ReservationFilter(filters.FilterSet):
@@ -79,17 +80,17 @@ class ReservationFilter(filters.FilterSet):
 
     def in_status(self, found: QuerySet[Reservation], _: str, status: str) -> QuerySet[Reservation]:
         """Go by what a reservation is now, whether or not its end is on record."""
-        return services.in_status(found, status=status, now=timezone.now())
+        return reservations.in_status(found, status=status, now=timezone.now())
 
 
 class ReservationsView(ApiView, generics.ListAPIView[Reservation]):
-    scope = Scope.WALLETS
+    scope = ApiScope.WALLETS
     serializer_class = ReservationRow
     filterset_class = ReservationFilter
 
     def get_queryset(self) -> QuerySet[Reservation]:
         """Give the reservations of the key's mode."""
-        return services.reservations(livemode=self.livemode)
+        return reservations.reservations(livemode=self.livemode)
 
     @extend_schema(request=ReserveBody, responses={201: ReservationAnswer})
     def post(self, request: Request) -> HttpResponse:
@@ -128,8 +129,8 @@ class CaptureAnswer(DebitAnswer):
     held = serializers.CharField()
 
 
-class CaptureView(ApiView):
-    scope = Scope.WALLETS
+class ReservationCaptureView(ApiView):
+    scope = ApiScope.WALLETS
 
     @extend_schema(request=CaptureBody, responses=CaptureAnswer)
     def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
@@ -160,8 +161,8 @@ class VoidAnswer(MeasuredAnswer):
     occurred_at = serializers.DateTimeField()
 
 
-class VoidView(ApiView):
-    scope = Scope.WALLETS
+class ReservationVoidView(ApiView):
+    scope = ApiScope.WALLETS
 
     @extend_schema(request=KeyedBody, responses=VoidAnswer)
     def post(self, request: Request, reservation_id: UUID) -> HttpResponse:

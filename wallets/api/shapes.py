@@ -12,10 +12,10 @@ from rest_framework import serializers
 from aforo.api.fields import CurrencyField, DecimalField, ExpiryField, StrictSerializer
 from aforo.api.idempotency import respond
 from aforo.errors import DomainError
-from ledger import services as ledger
-from pricing.models import Kind
+from ledger.entries import books
+from pricing.models import CreditKind
 from wallets import audience
-from wallets.engine import Result
+from wallets.debits.engine import Result
 
 
 class CustomerIdField(serializers.CharField):
@@ -65,7 +65,7 @@ class KeyedBody(StrictSerializer):
 
 class AllocationAnswer(serializers.Serializer[Any]):
     lot = serializers.UUIDField()
-    kind = serializers.ChoiceField(choices=Kind.choices)
+    kind = serializers.ChoiceField(choices=CreditKind.choices)
     amount = serializers.CharField()
     source = serializers.CharField()  # type: ignore[assignment]
     expires_at = serializers.DateTimeField(allow_null=True)
@@ -119,7 +119,7 @@ def resolve_expiry(body: dict[str, Any], *, livemode: bool) -> None:
     """
     read = body.get("expires_at")
     if isinstance(read, date) and not isinstance(read, datetime):
-        book = ledger.get_book(livemode=livemode, key=body["customer_id"])
+        book = books.get_book(livemode=livemode, key=body["customer_id"])
         zone = ZoneInfo(audience.traits_of([book])[book.pk].zone)
         body["expires_at"] = ExpiryField.moment_of(read, zone)
 

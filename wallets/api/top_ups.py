@@ -13,11 +13,10 @@ from rest_framework import generics, serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from aforo.access.models import Scope
+from aforo.access.models import ApiScope
 from aforo.api.fields import CurrencyField, DecimalField, ExpiryField, StrictSerializer
 from aforo.api.idempotency import required_key
 from aforo.api.views import ApiView
-from wallets import reads, services
 from wallets.api.shapes import (
     CustomerIdField,
     IssuedAnswer,
@@ -27,7 +26,9 @@ from wallets.api.shapes import (
     reply,
     resolve_expiry,
 )
-from wallets.models import AutoRefill, Dispute, TopUp
+from wallets.lots import queries
+from wallets.models import AutoRefill, DisputeState, TopUp
+from wallets.top_ups import disputes, refill, sales
 
 
 class PaymentBody(StrictSerializer):
@@ -98,7 +99,7 @@ class TopUpAnswer(serializers.ModelSerializer[TopUp]):
     def get_lots(self, top_up: TopUp) -> list[dict[str, Any]]:
         """Show what it bought, as it is now."""
         lots = sorted(top_up.lots.all(), key=lambda lot: lot.id)
-        return [reads.describe_lot(lot) for lot in lots]
+        return [queries.describe_lot(lot) for lot in lots]
 
 
 class TopUpFilter(filters.FilterSet):
@@ -116,7 +117,7 @@ def _shown(top_ups: QuerySet[TopUp]) -> QuerySet[TopUp]:
 
 
 class TopUpsView(ApiView, generics.ListAPIView[TopUp]):
-    scope = Scope.WALLETS
+    scope = ApiScope.WALLETS
     serializer_class = TopUpAnswer
     filterset_class = TopUpFilter
 
@@ -132,28 +133,28 @@ class TopUpsView(ApiView, generics.ListAPIView[TopUp]):
         key = required_key(request, body.pop("idempotency_key", None))
         payment, bonus = body.pop("payment", None), body.pop("bonus", None)
         return reply(
-            services.top_up(
+            sales.top_up(
                 livemode=self.livemode,
                 key=key,
-                payment=None if payment is None else services.Payment(**payment),
-                bonus=None if bonus is None else services.Bonus(**bonus),
+                payment=None if payment is None else sales.TopUpPayment(**payment),
+                bonus=None if bonus is None else sales.Bonus(**bonus),
                 **body,
             )
         )
 
 
 class TopUpView(ApiView):
-    scope = Scope.WALLETS
+    scope = ApiScope.WALLETS
 
     @extend_schema(responses=TopUpAnswer)
     def get(self, request: Request, top_up_id: UUID) -> Response:
         """Show a top-up and its lots."""
-        found = services.get_top_up(livemode=self.livemode, top_up_id=top_up_id)
+        found = sales.get_top_up(livemode=self.livemode, top_up_id=top_up_id)
         return Response(TopUpAnswer(found).data)
 
 
 class DisputeBody(KeyedBody):
-    state = serializers.ChoiceField(choices=Dispute.choices)
+    state = serializers.ChoiceField(choices=DisputeState.choices)
 
 
 class DisputeAnswer(serializers.Serializer[Any]):
@@ -168,7 +169,7 @@ class DisputeAnswer(serializers.Serializer[Any]):
 
 
 class DisputeView(ApiView):
-    scope = Scope.WALLETS
+    scope = ApiScope.WALLETS
 
     @extend_schema(request=DisputeBody, responses=DisputeAnswer)
     def post(self, request: Request, top_up_id: UUID) -> HttpResponse:
@@ -176,7 +177,7 @@ class DisputeView(ApiView):
         body = self.read(DisputeBody, request)
         key = required_key(request, body.pop("idempotency_key", None))
         return reply(
-            services.dispute(
+            disputes.dispute(
                 livemode=self.livemode, top_up_id=top_up_id, state=body["state"], key=key
             )
         )
@@ -223,13 +224,13 @@ class AutoRefillQuery(StrictSerializer):
 
 
 class AutoRefillView(ApiView):
-    scope = Scope.WALLETS
+    scope = ApiScope.WALLETS
     query = AutoRefillQuery
 
     @extend_schema(parameters=[AutoRefillQuery], responses=AutoRefillAnswer)
     def get(self, request: Request, customer_id: str) -> Response:
         """Show when a wallet fills itself, and how its payments went."""
-        found = services.get_auto_refill(
+        found = refill.get_auto_refill(
             livemode=self.livemode,
             customer_id=customer_id,
             currency=self.asked(request).get("currency"),
@@ -240,8 +241,8 @@ class AutoRefillView(ApiView):
     def put(self, request: Request, customer_id: str) -> Response:
         """Fill a wallet by itself: at a threshold, at most so often in a day and a month (UTC)."""
         body = self.read(AutoRefillBody, request)
-        services.set_auto_refill(livemode=self.livemode, customer_id=customer_id, **body)
-        found = services.get_auto_refill(
+        refill.set_auto_refill(livemode=self.livemode, customer_id=customer_id, **body)
+        found = refill.get_auto_refill(
             livemode=self.livemode, customer_id=customer_id, currency=body["currency"]
         )
         return Response(AutoRefillAnswer(found).data)

@@ -1,19 +1,20 @@
 """Wallets, lots and everything that can happen to them."""
 
 from wallets.models.campaigns import CampaignGrant
-from wallets.models.lots import CreditLot, Movement, MovementKind, Source
-from wallets.models.operations import Debit, Operation, Strategy
+from wallets.models.lots import CreditLot, CreditSource, Movement, MovementKind
+from wallets.models.operations import BurnStrategy, Debit, Operation
 from wallets.models.reservations import Hold, Reservation, ReservationKind, ReservationStatus
-from wallets.models.top_ups import AutoRefill, Channel, Dispute, TopUp, TopUpStatus
+from wallets.models.top_ups import AutoRefill, DisputeState, TopUp, TopUpChannel, TopUpStatus
 from wallets.models.wallets import SpendState, UnitWallet, Wallet
 
 __all__ = [
     "AutoRefill",
+    "BurnStrategy",
     "CampaignGrant",
-    "Channel",
     "CreditLot",
+    "CreditSource",
     "Debit",
-    "Dispute",
+    "DisputeState",
     "Hold",
     "Movement",
     "MovementKind",
@@ -21,10 +22,9 @@ __all__ = [
     "Reservation",
     "ReservationKind",
     "ReservationStatus",
-    "Source",
     "SpendState",
-    "Strategy",
     "TopUp",
+    "TopUpChannel",
     "TopUpStatus",
     "UnitWallet",
     "Wallet",

@@ -18,12 +18,12 @@ from django.db.models import F, Q
 
 from aforo.ids import new_id
 from ledger.models import Book, Entry
-from pricing.models import Kind
+from pricing.models import CreditKind
 from wallets.models.top_ups import TopUp
 from wallets.models.wallets import UnitWallet, Wallet
 
 
-class Source(models.TextChoices):
+class CreditSource(models.TextChoices):
     """Where a lot comes from."""
 
     PLAN = "PLAN"
@@ -52,8 +52,8 @@ class CreditLot(models.Model):
     unit_wallet = models.ForeignKey(
         UnitWallet, on_delete=models.PROTECT, null=True, related_name="lots", db_index=False
     )
-    kind = models.CharField(max_length=5, choices=Kind.choices)
-    source = models.CharField(max_length=10, choices=Source.choices)
+    kind = models.CharField(max_length=5, choices=CreditKind.choices)
+    source = models.CharField(max_length=10, choices=CreditSource.choices)
     cause = models.CharField(
         max_length=255, blank=True, help_text="What it was granted for; once per book."
     )

@@ -39,7 +39,7 @@ class Operation(models.Model):
         return f"{self.endpoint} {self.key}"
 
 
-class Strategy(models.TextChoices):
+class BurnStrategy(models.TextChoices):
     """Which lots may pay: the plan's burn order, or one kind alone."""
 
     WATERFALL = "WATERFALL"
@@ -75,7 +75,7 @@ class Debit(models.Model):
         default=0,
         help_text="How much of the overage a settlement has taken.",
     )
-    strategy = models.CharField(max_length=10, choices=Strategy.choices)
+    strategy = models.CharField(max_length=10, choices=BurnStrategy.choices)
     reservation = models.UUIDField(
         null=True, blank=True, help_text="The reservation that this captures."
     )

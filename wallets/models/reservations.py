@@ -14,7 +14,7 @@ from django.db.models import F, Q
 from aforo.ids import new_id
 from ledger.models import Book, Entry
 from wallets.models.lots import CreditLot
-from wallets.models.operations import Operation, Strategy
+from wallets.models.operations import BurnStrategy, Operation
 from wallets.models.wallets import UnitWallet, Wallet
 
 
@@ -59,7 +59,7 @@ class Reservation(models.Model):
     unit_wallet = models.ForeignKey(
         UnitWallet, on_delete=models.PROTECT, null=True, related_name="reservations", db_index=False
     )
-    strategy = models.CharField(max_length=10, choices=Strategy.choices)
+    strategy = models.CharField(max_length=10, choices=BurnStrategy.choices)
     quantity = models.DecimalField(max_digits=38, decimal_places=12)
     held = models.DecimalField(max_digits=38, decimal_places=12)
     captured = models.DecimalField(max_digits=38, decimal_places=12, default=0)

@@ -73,7 +73,7 @@ class TopUpStatus(models.TextChoices):
     FAILED = "FAILED"
 
 
-class Channel(models.TextChoices):
+class TopUpChannel(models.TextChoices):
     """How the money comes."""
 
     GATEWAY = "GATEWAY", "Gateway"
@@ -81,7 +81,7 @@ class Channel(models.TextChoices):
     ON_ACCOUNT = "ON_ACCOUNT", "On account"
 
 
-class Dispute(models.TextChoices):
+class DisputeState(models.TextChoices):
     """What became of a payment that the payer contested."""
 
     OPENED = "opened"
@@ -121,7 +121,7 @@ class TopUp(models.Model):
     lifetime_days = models.PositiveIntegerField(
         null=True, blank=True, help_text="Counted from the delivery, where no expiry was given."
     )
-    channel = models.CharField(max_length=10, choices=Channel.choices)
+    channel = models.CharField(max_length=10, choices=TopUpChannel.choices)
     method = models.CharField(max_length=50, blank=True)
     status = models.CharField(max_length=10, choices=TopUpStatus.choices)
     key = models.CharField(max_length=255, blank=True, help_text="The client's; none for a refill.")
@@ -138,7 +138,7 @@ class TopUp(models.Model):
     )
     paid_at = models.DateTimeField(null=True, blank=True)
     failed_at = models.DateTimeField(null=True, blank=True)
-    dispute = models.CharField(max_length=6, choices=Dispute.choices, blank=True)
+    dispute = models.CharField(max_length=6, choices=DisputeState.choices, blank=True)
     disputed = models.DecimalField(
         max_digits=38, decimal_places=12, default=0, help_text="What the payer contested."
     )

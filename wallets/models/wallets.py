@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from ledger.models import Book
-from pricing.models import BillingMode, Kind, Metric, default_burn_order
+from pricing.models import BillingMode, CreditKind, Metric, default_burn_order
 
 
 class SpendState(models.TextChoices):
@@ -18,7 +18,7 @@ class SpendState(models.TextChoices):
     PAUSED = "PAUSED"
 
 
-class SpendRules(models.Model):
+class SpendRuleFields(models.Model):
     """How a wallet may be spent; written by billing under the book's lock, from the oldest live
     subscription, so that the engine need not know any subscription.
     """
@@ -27,7 +27,7 @@ class SpendRules(models.Model):
         max_length=10, choices=BillingMode.choices, default=BillingMode.PREPAID
     )
     burn_order = ArrayField(
-        models.CharField(max_length=5, choices=Kind.choices), default=default_burn_order
+        models.CharField(max_length=5, choices=CreditKind.choices), default=default_burn_order
     )
     overage_limit = models.DecimalField(max_digits=38, decimal_places=12, null=True, blank=True)
     own_overage_limit = models.DecimalField(
@@ -58,7 +58,7 @@ class SpendRules(models.Model):
         abstract = True
 
 
-class Wallet(SpendRules):
+class Wallet(SpendRuleFields):
     """A customer's money credits in one currency."""
 
     book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="wallets", db_index=False)
@@ -86,7 +86,7 @@ class Wallet(SpendRules):
         return f"{self.book.key} {self.currency}"
 
 
-class UnitWallet(SpendRules):
+class UnitWallet(SpendRuleFields):
     """A customer's unit credits for one metric."""
 
     book = models.ForeignKey(

@@ -9,9 +9,18 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
-from ledger import recipes
-from ledger.reports import liability, sums
-from ledger.reports.shape import Column, Drill, Kind, Report, Row, Scope, amount_column, text_column
+from ledger import posting_rules
+from ledger.reports.report_table import (
+    Column,
+    ColumnKind,
+    Drill,
+    Report,
+    ReportScope,
+    Row,
+    amount_column,
+    text_column,
+)
+from ledger.reports.totals import contract_liability, sums
 from wallets.reports import lots
 
 ZERO = Decimal(0)
@@ -40,7 +49,7 @@ _FEES = """
 """
 
 
-def report(scope: Scope) -> Report:
+def report(scope: ReportScope) -> Report:
     """Show what is left of every lot at the end of the span, and of plan fees not yet earned.
 
     The total of what is carried is the balance of accounts 2100, 2110, 2120 and 2130.
@@ -55,11 +64,11 @@ def report(scope: Scope) -> Report:
             text_column("customer_id", "Customer"),
             text_column("currency", "Currency"),
             text_column("metric", "Units of"),
-            Column("granted_at", "Granted", Kind.MOMENT),
-            Column("expires_at", "Expires", Kind.MOMENT),
-            Column("last_activity_at", "Last activity", Kind.MOMENT),
-            Column("face", "Granted credits", Kind.QUANTITY),
-            Column("remaining", "Credits left", Kind.QUANTITY),
+            Column("granted_at", "Granted", ColumnKind.MOMENT),
+            Column("expires_at", "Expires", ColumnKind.MOMENT),
+            Column("last_activity_at", "Last activity", ColumnKind.MOMENT),
+            Column("face", "Granted credits", ColumnKind.QUANTITY),
+            Column("remaining", "Credits left", ColumnKind.QUANTITY),
             amount_column("carrying", "Carried", _drill(scope), kept=True),
             *_buckets("age", "Age", AGES, "days"),
             *_buckets("expires", "Expires in", EXPIRIES, "days"),
@@ -72,7 +81,7 @@ def report(scope: Scope) -> Report:
     )
 
 
-def _drill(scope: Scope) -> Callable[[Row], Drill]:
+def _drill(scope: ReportScope) -> Callable[[Row], Drill]:
     def drill(row: Row) -> dict[str, str]:
         found = {**scope.until_end, "account": str(row["account"])}
         if row["lot"]:
@@ -104,11 +113,11 @@ def bucket(days: int, prefix: str, bounds: Sequence[int]) -> str:
     )
 
 
-def _rows(scope: Scope) -> Iterator[Row]:
+def _rows(scope: ReportScope) -> Iterator[Row]:
     as_of = scope.ends_on - timedelta(days=1)
     for found in lots.stream(_LOTS, scope):
         lot, key, kind, source, currency, metric, granted, expires, last, face, left, held = found
-        account = recipes.liability(kind=kind, source=source)
+        account = posting_rules.liability(kind=kind, source=source)
         age = bucket((as_of - _day(granted)).days, "age", AGES)
         expiry = (
             "expires_never"
@@ -136,8 +145,8 @@ def _rows(scope: Scope) -> Iterator[Row]:
     for key, currency, owed in sums.stream(_FEES, scope):
         yield {
             **_nothing(),
-            "account": recipes.PLAN_FEES,
-            "kind": liability.ACCOUNTS[recipes.PLAN_FEES],
+            "account": posting_rules.PLAN_FEES,
+            "kind": contract_liability.ACCOUNTS[posting_rules.PLAN_FEES],
             "customer_id": key,
             "currency": currency,
             "lot": "",

@@ -9,10 +9,18 @@ from decimal import Decimal
 from django.conf import settings
 
 from aforo import money
-from ledger.reports.shape import Column, Kind, Report, Row, Scope, amount_column, text_column
-from wallets import services as wallets
+from ledger.reports.report_table import (
+    Column,
+    ColumnKind,
+    Report,
+    ReportScope,
+    Row,
+    amount_column,
+    text_column,
+)
+from wallets.lots import expected_breakage
+from wallets.lots.expected_breakage import Estimate
 from wallets.reports import lots
-from wallets.services.breakage import Estimate
 
 _COHORTS = """
     SELECT to_char(lot.granted_at AT TIME ZONE %(zone)s, 'YYYY-MM') AS cohort, lot.kind,
@@ -29,7 +37,7 @@ _COHORTS = """
 """
 
 
-def report(scope: Scope) -> Report:
+def report(scope: ReportScope) -> Report:
     """Show each month's sales of credits by kind, up to the end of the span.
 
     Beside what became of them stands the estimate in force at the end of the span, with what it
@@ -49,10 +57,10 @@ def report(scope: Scope) -> Report:
             amount_column("lapsed", "Lapsed"),
             amount_column("lapsed_in_span", "Lapsed in the span"),
             amount_column("outstanding", "Outstanding"),
-            Column("lapse_percent", "Lapsed, % of sold", Kind.QUANTITY),
-            Column("expected_percent", "Expected unused, %", Kind.QUANTITY),
+            Column("lapse_percent", "Lapsed, % of sold", ColumnKind.QUANTITY),
+            Column("expected_percent", "Expected unused, %", ColumnKind.QUANTITY),
             amount_column("accrued", "Expected breakage (2190)"),
-            Column("back_test", "Actual less expected, % points", Kind.QUANTITY),
+            Column("back_test", "Actual less expected, % points", ColumnKind.QUANTITY),
         ],
         rows=_rows(scope),
         notes=[
@@ -62,7 +70,7 @@ def report(scope: Scope) -> Report:
     )
 
 
-def _rows(scope: Scope) -> Iterator[Row]:
+def _rows(scope: ReportScope) -> Iterator[Row]:
     found = lots.fetch(_COHORTS, scope, {"zone": settings.ENTITY_TIMEZONE})
     estimates = _estimates(scope)
     for cohort, kind, currency, *amounts in found:
@@ -88,12 +96,12 @@ def _rows(scope: Scope) -> Iterator[Row]:
         }
 
 
-def _estimates(scope: Scope) -> dict[tuple[str, str, str], Estimate]:
+def _estimates(scope: ReportScope) -> dict[tuple[str, str, str], Estimate]:
     """Read the estimates of whole cohorts; a customer has none of its own."""
     if scope.customer_id is not None:
         return {}
     until = scope.ends_on - timedelta(days=1)
-    found = wallets.estimate_breakage(livemode=scope.livemode, until=until)
+    found = expected_breakage.estimate_breakage(livemode=scope.livemode, until=until)
     return {(f"{each.key.sold_on:%Y-%m}", each.key.kind, each.key.currency): each for each in found}
 
 

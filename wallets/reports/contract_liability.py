@@ -5,22 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from ledger.models import Event
-from ledger.recipes.lines import BONUS_CREDITS, CASH_CREDITS, EXPECTED_BREAKAGE, PLAN_FEES
-from ledger.reports import liability, rollforward
-from ledger.reports.shape import Column, Drill, Report, Row, Scope, amount_column, text_column
+from ledger.models import LedgerEvent
+from ledger.posting_rules.parts import BONUS_CREDITS, CASH_CREDITS, EXPECTED_BREAKAGE, PLAN_FEES
+from ledger.reports.report_table import (
+    Column,
+    Drill,
+    Report,
+    ReportScope,
+    Row,
+    amount_column,
+    text_column,
+)
+from ledger.reports.totals import contract_liability, roll_forward
 from wallets.reports import lots
 
 ZERO = Decimal(0)
 
 
-def report(scope: Scope) -> Report:
+def report(scope: ReportScope) -> Report:
     """Show, for each kind of credit and currency, the way from opening to closing.
 
     It foots; the opening is the closing of the span before; what lots carried at the end stands
     beside the closing, and the difference is shown.
     """
-    made = {column.name: column for column in rollforward.columns(scope, liability.RULES)}
+    made = {column.name: column for column in roll_forward.columns(scope, contract_liability.RULES)}
     made |= {column.name: column for column in _bought(scope)}
     return Report(
         name="contract-liability",
@@ -30,7 +38,7 @@ def report(scope: Scope) -> Report:
             text_column("kind", "Kind"),
             text_column("account", "Account"),
             text_column("currency", "Currency"),
-            *(made[name] for name in liability.ORDER),
+            *(made[name] for name in contract_liability.ORDER),
             amount_column("from_opening", "Revenue that was in the opening"),
             amount_column("lots", "Lots carry", kept=True),
             amount_column("difference", "Difference", kept=True),
@@ -43,12 +51,12 @@ def report(scope: Scope) -> Report:
     )
 
 
-def _bought(scope: Scope) -> list[Column]:
+def _bought(scope: ReportScope) -> list[Column]:
     """Make the two columns that top-ups fall into; their bonus part is on account 2110."""
 
     def paid(row: Row) -> Drill | None:
         if row["account"] != CASH_CREDITS:
-            return {**scope.span, "account": str(row["account"]), "event": Event.TOP_UP.value}
+            return {**scope.span, "account": str(row["account"]), "event": LedgerEvent.TOP_UP.value}
         both = f"{CASH_CREDITS},{BONUS_CREDITS}"
         return {**scope.span, "account": both, **_top_ups(row)}
 
@@ -62,18 +70,18 @@ def _bought(scope: Scope) -> list[Column]:
 
 
 def _top_ups(row: Row) -> dict[str, str]:
-    return {"currency": str(row["currency"]), "event": Event.TOP_UP.value}
+    return {"currency": str(row["currency"]), "event": LedgerEvent.TOP_UP.value}
 
 
-def _rows(scope: Scope) -> Iterator[Row]:
+def _rows(scope: ReportScope) -> Iterator[Row]:
     carried = lots.carried(scope)
-    for found in liability.lines(scope):
+    for found in contract_liability.lines(scope):
         line = found.line
         has_lots = line.account not in {PLAN_FEES, EXPECTED_BREAKAGE}
         carries = carried.get((line.account, line.currency), ZERO) if has_lots else None
         yield {
-            "kind": liability.ACCOUNTS[line.account],
-            **rollforward.row(line, liability.RULES),
+            "kind": contract_liability.ACCOUNTS[line.account],
+            **roll_forward.row(line, contract_liability.RULES),
             "to_bonus": line.columns.get("to_bonus", ZERO),
             "from_opening": found.from_opening,
             "lots": carries,

@@ -10,10 +10,10 @@ from uuid import UUID
 
 from django.db import connection
 
-from ledger import recipes
-from ledger.reports import sums
-from ledger.reports.journal import LotFacts
-from ledger.reports.shape import Scope
+from ledger import posting_rules
+from ledger.reports.details.journal import LotFacts
+from ledger.reports.report_table import ReportScope
+from ledger.reports.totals import sums
 
 ZERO = Decimal(0)
 # The column that a scope's currency is of, in statements about movements.
@@ -52,23 +52,23 @@ _FACTS = """
 
 
 def fetch(
-    template: str, scope: Scope, extra: Mapping[str, Any] | None = None
+    template: str, scope: ReportScope, extra: Mapping[str, Any] | None = None
 ) -> list[tuple[Any, ...]]:
     """Run a statement about movements that gives few rows."""
     put = template.replace("{movements}", MOVEMENTS)
     return sums.fetch(put, scope, extra, currency=CURRENCY)
 
 
-def stream(template: str, scope: Scope) -> Iterator[tuple[Any, ...]]:
+def stream(template: str, scope: ReportScope) -> Iterator[tuple[Any, ...]]:
     """Run a statement about movements of any number of rows, in bounded memory."""
     return sums.stream(template.replace("{movements}", MOVEMENTS), scope, currency=CURRENCY)
 
 
-def carried(scope: Scope) -> dict[tuple[str, str], Decimal]:
+def carried(scope: ReportScope) -> dict[tuple[str, str], Decimal]:
     """Sum what lots still carried, by liability account and currency."""
     found: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for kind, source, currency, amount in fetch(_CARRIED, scope):
-        found[recipes.liability(kind=kind, source=source), currency] += amount
+        found[posting_rules.liability(kind=kind, source=source), currency] += amount
     return found
 
 

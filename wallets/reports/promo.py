@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ledger.reports.shape import Column, Kind, Report, Row, Scope, text_column
+from ledger.reports.report_table import Column, ColumnKind, Report, ReportScope, Row, text_column
 from wallets.reports import lots
 
 _PROMO = """
@@ -29,7 +29,7 @@ _PROMO = """
 _NAMES = ("grants", "customers", "granted", "used", "taken_back", "lapsed", "outstanding")
 
 
-def report(scope: Scope) -> Report:
+def report(scope: ReportScope) -> Report:
     """Show, for each campaign or other source, what it gave up to the end of the span.
 
     Units stand in units and money at face, which is its list price.
@@ -43,19 +43,19 @@ def report(scope: Scope) -> Report:
             text_column("campaign", "Campaign or reason"),
             text_column("kind", "Kind"),
             text_column("unit", "Unit"),
-            Column("grants", "Grants", Kind.COUNT),
-            Column("customers", "Customers", Kind.COUNT),
-            Column("granted", "Granted", Kind.QUANTITY),
-            Column("used", "Used at face", Kind.QUANTITY),
-            Column("taken_back", "Taken back", Kind.QUANTITY),
-            Column("lapsed", "Lapsed", Kind.QUANTITY),
-            Column("outstanding", "Outstanding", Kind.QUANTITY),
+            Column("grants", "Grants", ColumnKind.COUNT),
+            Column("customers", "Customers", ColumnKind.COUNT),
+            Column("granted", "Granted", ColumnKind.QUANTITY),
+            Column("used", "Used at face", ColumnKind.QUANTITY),
+            Column("taken_back", "Taken back", ColumnKind.QUANTITY),
+            Column("lapsed", "Lapsed", ColumnKind.QUANTITY),
+            Column("outstanding", "Outstanding", ColumnKind.QUANTITY),
         ],
         rows=_rows(scope),
     )
 
 
-def _rows(scope: Scope) -> Iterator[Row]:
+def _rows(scope: ReportScope) -> Iterator[Row]:
     for source, campaign, kind, unit, *figures in lots.fetch(_PROMO, scope):
         counted = dict(zip(_NAMES, (figure or 0 for figure in figures), strict=True))
         yield {"source": source, "campaign": campaign, "kind": kind, "unit": unit, **counted}

@@ -12,9 +12,17 @@ from collections.abc import Callable, Iterator
 from decimal import Decimal
 
 from ledger.models import ExportBatch, ExportFormat
-from ledger.recipes.lines import LOT_LIABILITIES
-from ledger.reports import balances, sums
-from ledger.reports.shape import Column, Drill, Kind, Report, Row, Scope, text_column
+from ledger.posting_rules.parts import LOT_LIABILITIES
+from ledger.reports.report_table import (
+    Column,
+    ColumnKind,
+    Drill,
+    Report,
+    ReportScope,
+    Row,
+    text_column,
+)
+from ledger.reports.totals import sums, trial_balance
 from wallets.reports import lots
 
 ZERO = Decimal(0)
@@ -38,7 +46,7 @@ _UNITS = """
 """.replace("{signs}", lots.SIGNS)
 
 
-def report(scope: Scope) -> Report:
+def report(scope: ReportScope) -> Report:
     """Show each check with both sides, their difference and what it means."""
     return Report(
         name="reconciliation",
@@ -50,17 +58,17 @@ def report(scope: Scope) -> Report:
             text_column("subject", "Of"),
             text_column("currency", "Unit"),
             text_column("one", "One side"),
-            Column("expected", "Says", Kind.QUANTITY),
+            Column("expected", "Says", ColumnKind.QUANTITY),
             text_column("other", "Other side"),
-            Column("found", "Says", Kind.QUANTITY, drill=_drill(scope)),
-            Column("difference", "Difference", Kind.QUANTITY, kept=True),
+            Column("found", "Says", ColumnKind.QUANTITY, drill=_drill(scope)),
+            Column("difference", "Difference", ColumnKind.QUANTITY, kept=True),
         ],
         rows=_rows(scope),
         notes=["Units are compared as they stand now; the other two at the end of the span."],
     )
 
 
-def _drill(scope: Scope) -> Callable[[Row], Drill | None]:
+def _drill(scope: ReportScope) -> Callable[[Row], Drill | None]:
     def drill(row: Row) -> Drill | None:
         if row["check"] == "units":
             return None
@@ -73,7 +81,7 @@ def _drill(scope: Scope) -> Callable[[Row], Drill | None]:
     return drill
 
 
-def _rows(scope: Scope) -> Iterator[Row]:
+def _rows(scope: ReportScope) -> Iterator[Row]:
     yield from _units(scope)
     yield from _carrying(scope)
     if scope.customer_id is None and scope.recorded_until is None:
@@ -99,7 +107,7 @@ def _row(
     }
 
 
-def _units(scope: Scope) -> Iterator[Row]:
+def _units(scope: ReportScope) -> Iterator[Row]:
     for kind, unit, remaining, moved in sums.fetch(_UNITS, scope, currency="lot.currency"):
         yield _row(
             "units", f"{kind} credits", unit,
@@ -107,12 +115,12 @@ def _units(scope: Scope) -> Iterator[Row]:
         )  # fmt: skip
 
 
-def _carrying(scope: Scope) -> Iterator[Row]:
+def _carrying(scope: ReportScope) -> Iterator[Row]:
     carried = lots.carried(scope)
-    names = balances.chart()
+    names = trial_balance.chart()
     closings = {
         (str(row["account"]), str(row["currency"])): row["closing"]
-        for row in balances.report(scope).rows
+        for row in trial_balance.report(scope).rows
         if row["account"] in LOT_LIABILITIES
     }
     for account, currency in sorted({*closings, *carried}):
@@ -124,15 +132,15 @@ def _carrying(scope: Scope) -> Iterator[Row]:
         )  # fmt: skip
 
 
-def _exported(scope: Scope) -> Iterator[Row]:
+def _exported(scope: ReportScope) -> Iterator[Row]:
     """Hold the exact sums of all batches of a format against the turnover of the same months."""
     exported = _in_batches(scope)
     posted = _turnovers(scope) if exported else {}
-    names = balances.chart()
+    names = trial_balance.chart()
     for form, found in exported.items():
         for account, currency in sorted({*posted, *found}):
             yield _row(
-                "GL", f"{account} {balances.account_of(names, account).name}", currency,
+                "GL", f"{account} {trial_balance.account_of(names, account).name}", currency,
                 one=f"exported, {ExportFormat(form).label}",
                 expected=found.get((account, currency), ZERO),
                 other="posted, debit less credit", found=posted.get((account, currency), ZERO),
@@ -140,7 +148,7 @@ def _exported(scope: Scope) -> Iterator[Row]:
             )  # fmt: skip
 
 
-def _in_batches(scope: Scope) -> dict[str, dict[tuple[str, str], Decimal]]:
+def _in_batches(scope: ReportScope) -> dict[str, dict[tuple[str, str], Decimal]]:
     """Sum what batches of the span's months hold, debit less credit, by format."""
     made = ExportBatch.objects.filter(
         livemode=scope.livemode, starts_on__gte=scope.starts_on, starts_on__lt=scope.ends_on
@@ -155,7 +163,7 @@ def _in_batches(scope: Scope) -> dict[str, dict[tuple[str, str], Decimal]]:
     return exported
 
 
-def _turnovers(scope: Scope) -> dict[tuple[str, str], Decimal]:
+def _turnovers(scope: ReportScope) -> dict[tuple[str, str], Decimal]:
     """Sum what was posted in the span, debit less credit."""
     posted: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for move in sums.moved(scope):

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError
 
-from aforo import schema, server
+from aforo.serving import database_schema, server
 
 
 class Command(BaseCommand):
@@ -23,9 +23,9 @@ class Command(BaseCommand):
     def handle(self, *, host: str, port: int, workers: int, threads: int, **_options: Any) -> None:
         """Serve, unless the database has not this version's tables."""
         try:
-            found = schema.faults()
+            found = database_schema.faults()
         except OperationalError as error:
             raise CommandError(f"The database does not answer: {error}") from error
         if found:
-            raise CommandError(schema.sentence(found))
+            raise CommandError(database_schema.sentence(found))
         server.run(host=host, port=port, workers=workers, threads=threads)

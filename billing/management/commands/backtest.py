@@ -19,8 +19,8 @@ from aforo import money
 from aforo.errors import DomainError
 from billing.management.arguments import moment
 from billing.models import Backtest, RunStatus
-from billing.services import backtest
-from pricing import services as pricing
+from billing.simulation import backtest
+from pricing.plans import plans
 
 
 class Command(BaseCommand):
@@ -82,7 +82,7 @@ class Command(BaseCommand):
         missing = [name for name in ("plan", "starts_at", "ends_at") if options[name] is None]
         if missing:
             raise CommandError("Give the plan, --from and --to, or --resume.")
-        version = pricing.get_version(
+        version = plans.get_version(
             livemode=livemode, code=options["plan"], number=options["number"]
         )
         return backtest.start(

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from aforo.errors import DomainError
-from billing import closing
+from billing.finance import closing
 
 
 def month(text: str) -> date:

@@ -7,9 +7,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils import timezone
 
+from billing.jobs import due_work
 from billing.management.arguments import moment
 from billing.management.failures import report
-from billing.services import due
 
 
 class Command(BaseCommand):
@@ -22,6 +22,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Lapse."""
         now = timezone.now()
-        lapsed, failures = due.expire(until=min(options["as_of"] or now, now))
+        lapsed, failures = due_work.expire(until=min(options["as_of"] or now, now))
         self.stdout.write(f"{lapsed} lots lapsed")
         report(self.stderr, failures)

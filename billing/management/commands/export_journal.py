@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from aforo.errors import DomainError
-from billing import reports
+from billing.finance import reports
 from ledger.exports import batches
 from ledger.models import ExportBatch, ExportFormat
 from wallets.reports import lots

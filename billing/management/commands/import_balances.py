@@ -17,8 +17,8 @@ from django.utils import timezone
 from aforo import money
 from aforo.errors import DomainError
 from billing.management.arguments import moment
-from wallets import services as wallets
-from wallets.services import OpeningBalance
+from wallets.grants import opening_balances
+from wallets.grants.opening_balances import OpeningBalance
 
 COLUMNS = [
     "customer_id", "kind", "currency", "metric", "quantity", "carrying", "expires_at", "priority",
@@ -70,7 +70,7 @@ class Command(BaseCommand):
             return
         written = 0
         for customer_id, balances in groupby(_read(path), key=lambda each: each.customer_id):
-            written += wallets.bring_over(
+            written += opening_balances.bring_over(
                 livemode=livemode, customer_id=customer_id, balances=list(balances), at=at
             )
         self.stdout.write(f"{written} lots brought over, {had} were there before")
@@ -81,7 +81,7 @@ class Command(BaseCommand):
         try:
             for number, balance in enumerate(_read(path), start=2):
                 try:
-                    had += wallets.check_opening(balance, livemode=livemode, at=at)
+                    had += opening_balances.check_opening(balance, livemode=livemode, at=at)
                 except DomainError as error:
                     details = "; ".join(fault.detail for fault in error.errors) or error.detail
                     faults.append(f"line {number}: {details}")
@@ -99,7 +99,9 @@ class Command(BaseCommand):
     def _tie(self, path: Path, report: dict[str, Decimal]) -> None:
         """Show the totals, and hold them against those of the old report."""
         by_currency: dict[str, Decimal] = {}
-        for (kind, unit), (quantity, carrying) in sorted(wallets.totals(_read(path)).items()):
+        for (kind, unit), (quantity, carrying) in sorted(
+            opening_balances.totals(_read(path)).items()
+        ):
             self.stdout.write(
                 f"{kind} {unit}: quantity {money.plain(quantity)}, carrying {money.plain(carrying)}"
             )

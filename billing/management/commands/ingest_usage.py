@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from aforo.errors import DomainError
-from billing.services import usage_files
+from billing.usage import files
 
 
 class Command(BaseCommand):
@@ -47,7 +47,7 @@ class Command(BaseCommand):
             size = file.stat().st_size
             with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
                 task = bar.add_task(file.name, total=size, events=0)
-                found = usage_files.ingest_file(
+                found = files.ingest_file(
                     path=file,
                     file_format=options["format"]
                     or ("csv" if file.suffix.lower() == ".csv" else "ndjson"),
@@ -71,5 +71,5 @@ class Command(BaseCommand):
             f"{found.accepted} accepted, {found.duplicates} duplicates, {found.failed} rejected"
         )
         if found.failed:
-            listed = usage_files.rejects_path(file, livemode=mode == "live")
+            listed = files.rejects_path(file, livemode=mode == "live")
             raise CommandError(f"{found.failed} events were rejected: see {listed}")

@@ -12,8 +12,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from aforo.errors import DomainError
 from aforo.money import plain
-from billing.services import migration, moves
-from pricing import services as pricing
+from billing.simulation import plan_change, plan_change_rows
+from pricing.offerings import offerings
 
 COLUMNS = ["customer_id", "subscription", "from_version", "closing_total", "opening_total", "added",
            "carried", "refused"]  # fmt: skip
@@ -40,8 +40,8 @@ class Command(BaseCommand):
         """Write one row a subscription, in bounded memory, and the counts."""
         livemode = options["mode"] == "live"
         try:
-            offering = pricing.get_offering(livemode=livemode, code=options["offering"])
-            target = migration.target_from(
+            offering = offerings.get_offering(livemode=livemode, code=options["offering"])
+            target = plan_change.target_from(
                 livemode=livemode,
                 offering=offering,
                 to_offering=options["to_offering"],
@@ -49,8 +49,8 @@ class Command(BaseCommand):
             )
         except DomainError as error:
             raise CommandError(error.detail) from error
-        found = migration.movable(livemode=livemode, offering=offering)
-        rows = (moves.row(each, target) for each in found.iterator(chunk_size=CHUNK))
+        found = plan_change.movable(livemode=livemode, offering=offering)
+        rows = (plan_change_rows.row(each, target) for each in found.iterator(chunk_size=CHUNK))
         if options["out"] is None:
             counts = self._write(self.stdout, rows)
         else:

@@ -16,9 +16,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from aforo import background, money, server
-from billing import demo, setting_up
-from billing.services import proof
+from aforo import money
+from aforo.serving import processes, server
+from billing.finance import verification
+from billing.quickstart import accounts, demo
 from ledger import reports
 from ledger.models import Posting
 
@@ -41,7 +42,7 @@ class Command(BaseCommand):
         """Set up, show, serve."""
         console = Console(highlight=False, width=110)
         with _only_one():
-            is_ours = setting_up.is_ours()
+            is_ours = accounts.is_ours()
             if not is_ours and not existing:
                 raise CommandError(
                     "This database is in use, and quickstart did not make it. With --existing it "
@@ -49,12 +50,12 @@ class Command(BaseCommand):
                     "makes no live key."
                 )
             call_command("migrate", verbosity=0)
-            credentials = setting_up.credentials(is_ours=is_ours, now=timezone.now())
+            credentials = accounts.credentials(is_ours=is_ours, now=timezone.now())
             shown = demo.run(modes=(False, True) if is_ours else (False,))
             _show(console, shown)
             _show_access(console, credentials, port)
         if not no_serve:
-            with background.beside():
+            with processes.beside():
                 server.run(
                     host="127.0.0.1", port=port, workers=server.WORKERS, threads=server.THREADS
                 )
@@ -84,7 +85,7 @@ def _show(console: Console, shown: demo.Shown) -> None:
     _show_stages(console, shown)
     _show_invoice(console, shown)
     _show_journal(console, shown)
-    found = proof.verify()
+    found = verification.verify()
     if found.first_bad is not None:
         raise CommandError(f"{found.first_bad.entry}: {found.first_bad.reason}")
     console.print(
@@ -180,7 +181,7 @@ def _show_journal(console: Console, shown: demo.Shown) -> None:
     console.print(table)
 
 
-def _show_access(console: Console, credentials: setting_up.Credentials, port: int) -> None:
+def _show_access(console: Console, credentials: accounts.Credentials, port: int) -> None:
     key = credentials.sandbox_key
     console.print(f"Admin      http://localhost:{port}/admin/")
     console.print(f"           {credentials.admin}", soft_wrap=True)

@@ -6,11 +6,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from billing.isolation import Failure
+from billing.jobs import due_work
 from billing.management.failures import report
-from billing.services import due
-from billing.services.isolation import Failure
-from ledger import services as ledger
-from wallets import services as wallets
+from ledger.entries import books as ledger_books
+from wallets.top_ups import refill
 
 
 class Command(BaseCommand):
@@ -24,12 +24,12 @@ class Command(BaseCommand):
         """Refill."""
         key, failures = options["customer"], list[Failure]()
         if key is None:
-            begun, failures = due.refill()
+            begun, failures = due_work.refill()
         else:
-            found = [ledger.find_books(livemode=mode, keys=[key]) for mode in (True, False)]
+            found = [ledger_books.find_books(livemode=mode, keys=[key]) for mode in (True, False)]
             books = [books[key].pk for books in found if books]
             if not books:
                 raise CommandError(f"There is no customer {key}.")
-            begun = wallets.refill_if_low(books)
+            begun = refill.refill_if_low(books)
         self.stdout.write(f"{begun} refills begun")
         report(self.stderr, failures)

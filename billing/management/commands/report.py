@@ -13,10 +13,10 @@ from django.utils import timezone
 from rich.console import Console
 
 from aforo.errors import DomainError
-from billing import reports
+from billing.finance import reports
 from billing.management.arguments import day, moment
 from ledger.reports import writing
-from ledger.reports.shape import Header, Report
+from ledger.reports.report_table import Header, Report
 
 WRITERS = {"csv": writing.write_csv, "xlsx": writing.write_xlsx, "json": writing.write_json}
 

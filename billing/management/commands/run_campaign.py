@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from aforo.errors import DomainError
+from billing.campaigns import campaign_runs
 from billing.models import RunStatus
-from billing.services import campaign_runs
 
 
 class Command(BaseCommand):

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from aforo.errors import DomainError
-from ledger import services as ledger
+from ledger.seals import seals
 
 
 class Command(BaseCommand):
@@ -29,11 +29,11 @@ class Command(BaseCommand):
         livemode, now = options["mode"] == "live", timezone.now()
         try:
             if options["after_restore"]:
-                made = ledger.seal_after_restore(
+                made = seals.seal_after_restore(
                     livemode=livemode, now=now, reason=options["reason"]
                 )
             else:
-                made = ledger.seal(livemode=livemode, now=now)
+                made = seals.seal(livemode=livemode, now=now)
         except DomainError as error:
             raise CommandError(error.detail) from error
         self.stdout.write(

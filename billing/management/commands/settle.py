@@ -16,10 +16,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from aforo.errors import DomainError
+from billing.cycle_end import runs
+from billing.jobs import due_work
 from billing.management.arguments import moment
 from billing.management.failures import report
 from billing.models import SettlementRun
-from billing.services import due, runs
 
 
 class Command(BaseCommand):
@@ -63,7 +64,7 @@ class Command(BaseCommand):
         for livemode in modes:
             try:
                 with _bar() as show:
-                    yield due.settle(
+                    yield due_work.settle(
                         livemode=livemode,
                         as_of=as_of,
                         customer_id=options["customer"],

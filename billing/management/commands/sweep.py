@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.utils import timezone
 
+from billing.jobs import due_work
 from billing.management.failures import report
-from billing.services import due
 
 
 class Command(BaseCommand):
@@ -16,7 +16,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Sweep."""
-        swept = due.sweep(now=timezone.now(), clock=timezone.now)
+        swept = due_work.sweep(now=timezone.now(), clock=timezone.now)
         self.stdout.write(
             f"{swept.paid} payments answered, {swept.settled} cycles settled, "
             f"{swept.lapsed} lots lapsed, {swept.refilled} refills begun"

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from aforo.errors import DomainError
-from billing.services import proof
+from billing.finance import verification
 
 
 class Command(BaseCommand):
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("Verifying entries", total=None)
             try:
-                found = proof.verify(
+                found = verification.verify(
                     customer_id=options["customer"],
                     progress=lambda done, total: bar.update(task, completed=done, total=total),
                 )

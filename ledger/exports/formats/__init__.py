@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ledger.exports.formats import fec, intacct, netsuite, quickbooks, xero
-from ledger.exports.formats.shape import Named, Target
+from ledger.exports.formats.target import ExportTarget, Named
 
-TARGETS: dict[str, Target] = {
+TARGETS: dict[str, ExportTarget] = {
     "QUICKBOOKS": quickbooks.TARGET,
     "XERO": xero.TARGET,
     "NETSUITE": netsuite.TARGET,
@@ -13,4 +13,4 @@ TARGETS: dict[str, Target] = {
     "FEC": fec.TARGET,
 }
 
-__all__ = ["TARGETS", "Named", "Target"]
+__all__ = ["TARGETS", "ExportTarget", "Named"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from aforo import money
-from ledger.exports.formats.shape import Named, Target
+from ledger.exports.formats.target import ExportTarget, Named
 
 COLUMNS = (
     "JournalCode", "JournalLib", "EcritureNum", "EcritureDate", "CompteNum", "CompteLib",
@@ -56,4 +56,4 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-TARGET = Target(COLUMNS, write, separator="\t", suffix="txt")
+TARGET = ExportTarget(COLUMNS, write, separator="\t", suffix="txt")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.exports.formats.shape import Named, Target, amount
+from ledger.exports.formats.target import ExportTarget, Named, amount
 
 COLUMNS = (
     "JOURNAL", "DATE", "DESCRIPTION", "LINE_NO", "ACCT_NO", "LOCATION_ID", "DEPT_ID", "MEMO",
@@ -30,4 +30,4 @@ def write(journal: Named) -> list[list[str]]:
     ]
 
 
-TARGET = Target(COLUMNS, write)
+TARGET = ExportTarget(COLUMNS, write)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.exports.formats.shape import Named, Target, amount
+from ledger.exports.formats.target import ExportTarget, Named, amount
 
 COLUMNS = (
     "External ID", "Date", "Posting Period", "Subsidiary", "Currency", "Exchange Rate", "Memo",
@@ -36,4 +36,4 @@ def write(journal: Named) -> list[list[str]]:
     ]
 
 
-TARGET = Target(COLUMNS, write)
+TARGET = ExportTarget(COLUMNS, write)

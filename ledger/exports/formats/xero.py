@@ -6,7 +6,7 @@ Receivables and payables cannot be journalled there: map those accounts to secon
 from __future__ import annotations
 
 from aforo import money
-from ledger.exports.formats.shape import Named, Target
+from ledger.exports.formats.target import ExportTarget, Named
 
 COLUMNS = (
     "*Narration", "*Date", "Description", "*AccountCode", "*TaxRate", "*Amount", "TrackingName1",
@@ -35,4 +35,4 @@ def write(journal: Named) -> list[list[str]]:
     ]
 
 
-TARGET = Target(COLUMNS, write, lines_per_file=LINES_PER_FILE)
+TARGET = ExportTarget(COLUMNS, write, lines_per_file=LINES_PER_FILE)

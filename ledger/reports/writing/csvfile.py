@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import BinaryIO
 
-from ledger.reports.shape import Header, Report
+from ledger.reports.report_table import Header, Report
 from ledger.reports.writing.tally import Tally, csv_line
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from aforo import money
-from ledger.reports.shape import Header
+from ledger.reports.report_table import Header
 
 
 def header_facts(header: Header) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import BinaryIO
 from urllib.parse import urlencode
 
-from ledger.reports.shape import Column, Header, Kind, Report, Row
+from ledger.reports.report_table import Column, ColumnKind, Header, Report, Row
 from ledger.reports.writing.headers import header_facts
 from ledger.reports.writing.tally import Tally, plain
 
@@ -40,6 +40,6 @@ def drills(row: Row, columns: Sequence[Column]) -> dict[str, str]:
 
 def _value(row: Row, column: Column) -> object:
     value = row.get(column.name)
-    if value is None or (column.kind is Kind.COUNT and isinstance(value, int)):
+    if value is None or (column.kind is ColumnKind.COUNT and isinstance(value, int)):
         return value
     return plain(value, column.kind, str(row.get("currency") or ""))

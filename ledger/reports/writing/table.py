@@ -9,12 +9,12 @@ from itertools import islice
 from rich.console import Console
 from rich.table import Table
 
-from ledger.reports.shape import Column, Header, Kind, Report
+from ledger.reports.report_table import Column, ColumnKind, Header, Report
 from ledger.reports.writing.headers import header_facts
 from ledger.reports.writing.tally import Tally
 
 MAX_ROWS = 1_000
-_NUMBERS = {Kind.AMOUNT, Kind.QUANTITY, Kind.COUNT}
+_NUMBERS = {ColumnKind.AMOUNT, ColumnKind.QUANTITY, ColumnKind.COUNT}
 
 
 def print_table(report: Report, console: Console, *, run_at: datetime) -> Header:

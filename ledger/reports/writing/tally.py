@@ -13,8 +13,8 @@ from decimal import Decimal
 from django.conf import settings
 
 from aforo import money
-from ledger.reports import sums
-from ledger.reports.shape import Column, Header, Kind, Report, Row, Value
+from ledger.reports.report_table import Column, ColumnKind, Header, Report, Row, Value
+from ledger.reports.totals import sums
 
 ZERO = Decimal(0)
 # What a spreadsheet would take for the beginning of a formula.
@@ -78,18 +78,18 @@ def cell(row: Row, column: Column) -> str:
     """Write a value as text: amounts exact and with the currency's decimals at least."""
     value = row.get(column.name)
     text = plain(value, column.kind, str(row.get("currency") or ""))
-    if column.kind is Kind.TEXT and text.startswith(_FORMULA):
+    if column.kind is ColumnKind.TEXT and text.startswith(_FORMULA):
         # An apostrophe keeps a spreadsheet from running what a customer wrote.
         return f"'{text}"
     return text
 
 
-def plain(value: Value, kind: Kind, currency: str) -> str:
+def plain(value: Value, kind: ColumnKind, currency: str) -> str:
     """Write a value as it is."""
     match value:
         case None:
             return ""
-        case Decimal() if kind is Kind.AMOUNT and currency in money.EXPONENTS:
+        case Decimal() if kind is ColumnKind.AMOUNT and currency in money.EXPONENTS:
             return money.amount_text(value, currency)
         case Decimal():
             return money.plain(value)

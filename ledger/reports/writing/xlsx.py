@@ -14,12 +14,12 @@ from typing import IO, BinaryIO
 from xml.sax.saxutils import escape
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from ledger.reports.shape import Header, Kind, Report
+from ledger.reports.report_table import ColumnKind, Header, Report
 from ledger.reports.writing.headers import header_facts
 from ledger.reports.writing.tally import Tally
 
 MAX_DIGITS = 15
-_NUMBERS = {Kind.AMOUNT, Kind.QUANTITY, Kind.COUNT}
+_NUMBERS = {ColumnKind.AMOUNT, ColumnKind.QUANTITY, ColumnKind.COUNT}
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 _OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 _PACKAGE = "http://schemas.openxmlformats.org/package/2006"
@@ -111,7 +111,7 @@ def _header_rows(header: Header) -> Iterator[str]:
             for currency, totals in value.items():
                 for column, total in totals.items():
                     title = f"total {column} {currency}".rstrip()
-                    yield _text(title, _BOLD) + _number(total, Kind.AMOUNT)
+                    yield _text(title, _BOLD) + _number(total, ColumnKind.AMOUNT)
         else:
             shown = " ".join(value) if isinstance(value, list) else value
             yield _text(name, _BOLD) + _text("" if shown is None else str(shown))
@@ -124,10 +124,10 @@ def _widths(report: Report) -> list[int]:
     ]
 
 
-def _number(cell: str, kind: Kind) -> str:
+def _number(cell: str, kind: ColumnKind) -> str:
     if not cell or len(Decimal(cell).as_tuple().digits) > MAX_DIGITS:
         return _text(cell)
-    style = _AMOUNT if kind is Kind.AMOUNT else _PLAIN
+    style = _AMOUNT if kind is ColumnKind.AMOUNT else _PLAIN
     return f'<c s="{style}"><v>{cell}</v></c>'
 
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from ledger.exports.formats import TARGETS, Named
-from ledger.exports.formats.shape import NamedLine
+from ledger.exports.formats.target import NamedLine
 
 D = Decimal
 ZERO = D(0)

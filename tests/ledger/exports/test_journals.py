@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from aforo import money
 from aforo.errors import InvariantBroken
 from ledger.exports import journals
-from ledger.exports.journals import Journal, JournalLine, Sums
+from ledger.exports.journals import JournalLine, SummaryJournal, Sums
 
 D = Decimal
 FIRST = date(2026, 1, 1)
@@ -115,7 +115,7 @@ def test_receivables_and_cash_can_be_left_out() -> None:
 )
 def test_a_journal_that_does_not_balance_never_ships(lines: list[JournalLine]) -> None:
     with pytest.raises(InvariantBroken):
-        journals.check(Journal(FIRST, "USD", tuple(lines)))
+        journals.check(SummaryJournal(FIRST, "USD", tuple(lines)))
 
 
 amounts = st.decimals(min_value=0, max_value=1000, places=12, allow_nan=False)

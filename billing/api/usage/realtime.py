@@ -1,0 +1,138 @@
+"""`/v1/usage/debit`, `/v1/usage/reserve`: usage that is paid before it is served."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+from django.http import HttpResponse
+from drf_spectacular.utils import extend_schema, extend_schema_field
+from rest_framework import serializers
+from rest_framework.request import Request
+
+from aforo.access.models import ApiScope
+from aforo.api.fields import DecimalField, StrictSerializer, TimeField
+from aforo.api.idempotency import required_key
+from aforo.api.views import ApiView
+from billing.realtime import usage_debits, usage_reservations
+from billing.usage.events import BadEvent, kept
+from wallets.api.shapes import AllocationAnswer, BalanceAnswer, CustomerIdField, reply
+from wallets.debits import engine
+from wallets.models import ReservationStatus
+
+
+class UsageQuantityField(DecimalField):
+    """At most 14 digits before the point and 6 after it, as on the ingest endpoints."""
+
+    default_error_messages = {
+        "too_large": "At most 14 digits before the decimal point.",
+        "too_many_decimals": "At most 6 decimal places.",
+    }
+    limit = Decimal(10) ** 14
+    places = 6
+
+
+@extend_schema_field({"type": "object", "additionalProperties": {}})
+class PropertiesField(serializers.Field[dict[str, object], Any, Any, Any]):
+    """Properties of the client's own, in the form in which metered events keep theirs."""
+
+    default_error_messages = {"not_a_dict": "Properties are an object."}
+
+    def to_internal_value(self, data: Any) -> dict[str, object]:
+        """Bring them into the form that is stored."""
+        if not isinstance(data, dict):
+            self.fail("not_a_dict")
+        try:
+            return kept(data)
+        except BadEvent as error:
+            raise serializers.ValidationError(str(error), error.code) from error
+
+
+class UsageBody(StrictSerializer):
+    customer_id = CustomerIdField()
+    metric = serializers.CharField(max_length=255)
+    quantity = UsageQuantityField(positive=True)
+    occurred_at = TimeField(required=False, allow_null=True)
+    properties = PropertiesField(required=False)
+    idempotency_key = serializers.CharField(max_length=255, required=False)
+
+
+class UsageReserveBody(UsageBody):
+    expires_in = serializers.IntegerField(
+        min_value=1, max_value=engine.MAX_HOLD, default=engine.DEFAULT_HOLD, help_text="Seconds."
+    )
+
+
+class UsageAllocationAnswer(AllocationAnswer):
+    currency = serializers.CharField(required=False)
+    metric = serializers.CharField(required=False)
+
+
+class UsageDebitAnswer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    customer_id = serializers.CharField()
+    metric = serializers.CharField()
+    quantity = serializers.CharField()
+    amount = serializers.CharField(help_text="The marginal gross price: money and overage.")
+    currency = serializers.CharField()
+    allocations = UsageAllocationAnswer(many=True)
+    overage = serializers.CharField()
+    balance = BalanceAnswer()
+    unit_balance = BalanceAnswer()
+    entry = serializers.UUIDField(allow_null=True)
+    usage_event = serializers.UUIDField()
+    occurred_at = serializers.DateTimeField()
+
+
+class UsageReservationAnswer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    customer_id = serializers.CharField()
+    metric = serializers.CharField()
+    quantity = serializers.CharField()
+    status = serializers.ChoiceField(choices=ReservationStatus.choices)
+    amount = serializers.CharField()
+    currency = serializers.CharField()
+    held = serializers.CharField()
+    held_units = serializers.CharField()
+    allocations = AllocationAnswer(many=True)
+    overage_expected = serializers.CharField()
+    balance = BalanceAnswer()
+    expires_at = serializers.DateTimeField()
+    occurred_at = serializers.DateTimeField()
+
+
+def _ask(body: dict[str, Any], key: str) -> usage_debits.UsageRequest:
+    return usage_debits.UsageRequest(
+        customer_id=body["customer_id"],
+        metric=body["metric"],
+        quantity=body["quantity"],
+        key=key,
+        occurred_at=body.get("occurred_at"),
+        properties=body.get("properties", {}),
+    )
+
+
+class UsageDebitView(ApiView):
+    scope = ApiScope.USAGE
+
+    @extend_schema(request=UsageBody, responses=UsageDebitAnswer)
+    def post(self, request: Request) -> HttpResponse:
+        """Record usage, price it under the subscription and pay for it: units, then money."""
+        body = self.read(UsageBody, request)
+        key = required_key(request, body.pop("idempotency_key", None))
+        return reply(usage_debits.debit_usage(livemode=self.livemode, ask=_ask(body, key)))
+
+
+class UsageReserveView(ApiView):
+    scope = ApiScope.USAGE
+
+    @extend_schema(request=UsageReserveBody, responses={201: UsageReservationAnswer})
+    def post(self, request: Request) -> HttpResponse:
+        """Hold what usage would cost; capture it at `/v1/wallets/reservations/{id}/capture`."""
+        body = self.read(UsageReserveBody, request)
+        key = required_key(request, body.pop("idempotency_key", None))
+        return reply(
+            usage_reservations.reserve_usage(
+                livemode=self.livemode, ask=_ask(body, key), expires_in=body["expires_in"]
+            )
+        )

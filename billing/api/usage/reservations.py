@@ -1,0 +1,111 @@
+"""`/v1/wallets/reservations` and `/v1/usage/reservations`: the same objects, under one id each.
+
+Among the wallets' are all of them, those of usage too, which are the only ones among the usage's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import generics, serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from aforo.access.models import ApiScope
+from aforo.api.views import ApiView
+from billing.realtime import usage_captures, usage_reservations
+from wallets.api import reservations
+from wallets.debits import engine
+from wallets.holds import reservations as wallet_reservations
+from wallets.models import Reservation
+
+
+class AnyReservationRow(reservations.ReservationRow):
+    """Money as `amount` and `currency`, units as `metric` and `quantity`; of usage both, its
+    `captured` being a quantity.
+    """
+
+    kind = serializers.CharField(help_text="CREDITS, or USAGE that is captured by its quantity.")
+
+    def to_representation(self, instance: Reservation) -> dict[str, Any]:
+        """Show a reservation as it is now, and the usage it is for."""
+        return usage_reservations.describe(instance)
+
+
+class ReservationsView(reservations.ReservationsView):
+    serializer_class = AnyReservationRow
+
+    def get_queryset(self) -> QuerySet[Reservation]:
+        """Give the reservations of the key's mode, with the usage that they are for."""
+        return super().get_queryset().select_related("usage__metric")
+
+
+class ReservationView(ApiView):
+    scope = ApiScope.WALLETS
+
+    @extend_schema(responses=AnyReservationRow)
+    def get(self, request: Request, reservation_id: UUID) -> Response:
+        """Show a reservation."""
+        found = wallet_reservations.get_reservation(
+            livemode=self.livemode, reservation_id=reservation_id
+        )
+        return Response(usage_reservations.describe(found))
+
+
+class CaptureView(reservations.ReservationCaptureView):
+    """Captures what the wallets hold, and usage, which has to be priced."""
+
+    def take(self, ask: engine.CaptureRequest) -> engine.Result:
+        """Price reserved usage; leave the rest to the engine."""
+        if usage_reservations.is_usage(livemode=self.livemode, reservation_id=ask.reservation):
+            return usage_captures.capture_usage(livemode=self.livemode, request=ask)
+        return super().take(ask)
+
+
+class VoidView(reservations.ReservationVoidView):
+    """Releases what the wallets hold, for usage too."""
+
+    def take(self, ask: engine.VoidRequest) -> engine.Result:
+        """Release reserved usage; leave the rest to the engine."""
+        if usage_reservations.is_usage(livemode=self.livemode, reservation_id=ask.reservation):
+            return usage_reservations.void_usage(livemode=self.livemode, request=ask)
+        return super().take(ask)
+
+
+class UsageReservationsView(ApiView, generics.ListAPIView[Reservation]):
+    scope = ApiScope.USAGE
+    serializer_class = AnyReservationRow
+    filterset_class = reservations.ReservationFilter
+
+    def get_queryset(self) -> QuerySet[Reservation]:
+        """Give the usage reservations of the key's mode."""
+        return usage_reservations.reservations(livemode=self.livemode)
+
+
+class UsageReservationView(ApiView):
+    scope = ApiScope.USAGE
+
+    @extend_schema(responses=AnyReservationRow)
+    def get(self, request: Request, reservation_id: UUID) -> Response:
+        """Show a usage reservation."""
+        found = usage_reservations.get(livemode=self.livemode, reservation_id=reservation_id)
+        return Response(usage_reservations.describe(found))
+
+
+class UsageCaptureView(reservations.ReservationCaptureView):
+    scope = ApiScope.USAGE
+
+    def take(self, ask: engine.CaptureRequest) -> engine.Result:
+        """Price reserved usage."""
+        return usage_captures.capture_usage(livemode=self.livemode, request=ask)
+
+
+class UsageVoidView(reservations.ReservationVoidView):
+    scope = ApiScope.USAGE
+
+    def take(self, ask: engine.VoidRequest) -> engine.Result:
+        """Release reserved usage."""
+        return usage_reservations.void_usage(livemode=self.livemode, request=ask)

@@ -1,0 +1,80 @@
+"""`GET /v1/usage`: what a customer used, by metric and window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
+
+from aforo.access.models import ApiScope
+from aforo.api.fields import DecimalField, StrictSerializer, TimeField
+from aforo.api.renderers import timestamp
+from aforo.api.views import ApiView
+from billing.usage.windows import read_windows
+
+
+class UsageQuery(StrictSerializer):
+    """Half open: from is included, to is not."""
+
+    customer_id = serializers.CharField(max_length=64)
+    metric = serializers.CharField(max_length=255, required=False)
+    # `from` is a word of the language, so it cannot be assigned like the others.
+    vars()["from"] = TimeField(required=False)
+    to = TimeField(required=False)
+    group_by = serializers.ChoiceField(
+        ["hour", "day"], required=False, help_text="Of the customer's zone; one sum without it."
+    )
+
+
+class UsageWindow(serializers.Serializer[Any]):
+    metric = serializers.CharField()
+    vars()["from"] = serializers.DateTimeField()
+    to = serializers.DateTimeField()
+    quantity = DecimalField()
+    events = serializers.IntegerField()
+
+
+class UsageAnswer(serializers.Serializer[Any]):
+    data = UsageWindow(many=True)  # type: ignore[assignment]
+    next = serializers.URLField(allow_null=True)
+
+
+class UsageView(ApiView):
+    scope = ApiScope.USAGE
+    query = UsageQuery
+
+    @extend_schema(parameters=[UsageQuery], responses=UsageAnswer)
+    def get(self, request: Request) -> Response:
+        """Add up metered usage as each metric says, by the time at which it occurred.
+
+        The last 30 days without `from` and `to`. Windows without usage are left out; `next` goes
+        on where an answer would hold more than 1,000 rows.
+        """
+        given = self.asked(request)
+        found = read_windows(
+            livemode=self.livemode,
+            starts_at=given.pop("from", None),
+            ends_at=given.pop("to", None),
+            **given,
+        )
+        here = request.build_absolute_uri()
+        rest = found.go_on_at and replace_query_param(here, "from", timestamp(found.go_on_at))
+        return Response(
+            {
+                "data": [
+                    {
+                        "metric": row.metric,
+                        "from": row.starts_at,
+                        "to": row.ends_at,
+                        "quantity": row.quantity,
+                        "events": row.events,
+                    }
+                    for row in found.rows
+                ],
+                "next": rest,
+            }
+        )

@@ -1,0 +1,286 @@
+"""What travels through the ten stages: what was read, and what each stage has found. Pure.
+
+Frozen: a stage gives a new draft. Amounts are exact until Commit; from there on the document of a
+HYBRID or POSTPAID cycle is rounded to the currency, a PREPAID one keeps the 12 places of the books
+(DECISIONS 11).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from uuid import UUID
+
+from aforo.money import ZERO, plain
+from aforo.periods import Period
+from pricing.calculators import Step
+from pricing.terms import Cap, Terms
+from wallets.lots.cost_basis import remaining_carrying
+from wallets.lots.waterfall import Allocation, Lot
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeTerms:
+    """A price of the plan, and the metrics that feed it with their weights."""
+
+    code: str
+    model: str
+    terms: Terms
+    feeds: tuple[tuple[str, Decimal], ...] = ()
+    timing: str = "ARREARS"
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricUsage:
+    """A metric's aggregate over the cycle, and the number of its events."""
+
+    quantity: Decimal
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class CouponTerms:
+    """A percentage (`percent`), or a fixed `amount`, off the subtotal."""
+
+    code: str
+    percent: Decimal | None = None
+    amount: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tax:
+    """The rate of the customer's jurisdiction."""
+
+    name: str
+    percent: Decimal
+    jurisdiction: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Taxed:
+    """What is taxed by one rate, and what it owes."""
+
+    rate: Tax
+    net: Decimal
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Overage:
+    """What a wallet debit ran up beyond its credits: gross, taken as it is."""
+
+    debit: UUID
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class LateAdjustment:
+    """What a settled cycle owes more by usage that arrived after it was settled: net of that
+    cycle's own discount.
+    """
+
+    settlement: UUID
+    description: str
+    amount: Decimal
+    tax_rate: Tax | None = None
+    """Of its own cycle."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreditOwed:
+    """What the customer is still owed, net, because late usage made a settled cycle cheaper."""
+
+    id: UUID
+    settlement: UUID
+    description: str
+    amount: Decimal
+    tax_rate: Tax | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Consideration:
+    """What was paid for a unit lot: `carrying` for its `face`, of which `remaining` is left."""
+
+    carrying: Decimal
+    face: Decimal
+    remaining: Decimal
+
+    def released_by(self, quantity: Decimal) -> Decimal:
+        """Give the part that burning `quantity` releases."""
+        before, after = (
+            remaining_carrying(carrying=self.carrying, face=self.face, remaining=remaining)
+            for remaining in (self.remaining, self.remaining - quantity)
+        )
+        return before - after
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one charge is asked to price: used, of which included, of which paid in units.
+
+    `weighted` says how much of what was used comes from each metric.
+    """
+
+    charge: ChargeTerms
+    weighted: Mapping[str, Decimal]
+    events: int
+    included: Decimal = ZERO
+    from_units: Decimal = ZERO
+
+    @property
+    def used(self) -> Decimal:
+        return sum(self.weighted.values(), ZERO)
+
+    @property
+    def billable(self) -> Decimal:
+        return self.used - self.included - self.from_units
+
+
+@dataclass(frozen=True, slots=True)
+class CalculatedLine:
+    """A line of the document; DISCOUNT is negative, so that lines sum to the total."""
+
+    kind: str
+    description: str
+    amount: Decimal
+    charge: str = ""
+    quantity: Decimal | None = None
+    unit_price: Decimal | None = None
+    steps: tuple[Step, ...] = ()
+    in_advance: bool = False
+    """A fee of the cycle to come."""
+    adjusts: UUID | None = None
+    """The settled cycle that late usage belongs to."""
+    credit: UUID | None = None
+    """The credit owed for such a cycle that is used here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Who pays `gross` = `net` + `tax`: a lot's kind, INVOICE or ARREARS."""
+
+    kind: str
+    gross: Decimal
+    net: Decimal
+    tax: Decimal
+    lot: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageTrace:
+    """What a stage was given, what it gave, and why."""
+
+    stage: int
+    title: str
+    given: Mapping[str, str]
+    found: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Calculation:
+    """A cycle on its way to being settled."""
+
+    # What load read.
+    currency: str
+    billing_mode: str
+    period: Period
+    charges: tuple[ChargeTerms, ...] = ()
+    usage: Mapping[str, MetricUsage] = field(default_factory=dict)
+    served: Decimal = Decimal(1)
+    """Served time over full time (`of_full`): a shorter first cycle includes less."""
+    of_full: Decimal = Decimal(1)
+    included_for: Decimal | None = None
+    """The time, of the full time, for which quantity is included, if not the time served: what a
+    fee in advance has paid for stays, also where the cycle is cut short."""
+    caps: Mapping[str, Cap] = field(default_factory=dict)
+    rolled_in: Mapping[str, Decimal] = field(default_factory=dict)
+    minimum_spend: Decimal | None = None
+    maximum_spend: Decimal | None = None
+    coupon: CouponTerms | None = None
+    tax_rate: Tax | None = None
+    """Of the cycle itself, at its last instant."""
+    ahead_tax_rate: Tax | None = None
+    """Of fees in advance, at the first instant of the period that they are for."""
+    unit_lots: Mapping[str, tuple[Lot, ...]] = field(default_factory=dict)
+    unit_orders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    considerations: Mapping[UUID, Consideration] = field(default_factory=dict)
+    """Of the unit lots that were paid for in this currency."""
+    money_lots: tuple[Lot, ...] = ()
+    kept_units: Mapping[str, tuple[Allocation, ...]] = field(default_factory=dict)
+    kept_money: tuple[Allocation, ...] = ()
+    """What lots that have lapsed since then paid for this cycle: they pay first, and the same."""
+    money_order: tuple[str, ...] = ("PROMO", "BONUS", "CASH")
+    overages: tuple[Overage, ...] = ()
+    late: tuple[LateAdjustment, ...] = ()
+    credits_owed: tuple[CreditOwed, ...] = ()
+
+    # What the stages found.
+    quotas: Mapping[str, Decimal] = field(default_factory=dict)
+    demands: tuple[Demand, ...] = ()
+    unit_burns: Mapping[str, tuple[Allocation, ...]] = field(default_factory=dict)
+    lines: tuple[CalculatedLine, ...] = ()
+    subtotal: Decimal = ZERO
+    commitment: Decimal = ZERO
+    discount: Decimal = ZERO
+    tax: Decimal = ZERO
+    taxes: tuple[Taxed, ...] = ()
+    """The tax by rate, in the order of the lines."""
+    rounding: Decimal = ZERO
+    total: Decimal = ZERO
+    money_burns: tuple[Allocation, ...] = ()
+    payers: tuple[Payer, ...] = ()
+    from_wallet: Mapping[str, Decimal] = field(default_factory=dict)
+    to_invoice: Decimal = ZERO
+    arrears: Decimal = ZERO
+    trace: tuple[StageTrace, ...] = ()
+
+    @property
+    def is_rounded(self) -> bool:
+        """Tell whether the document is rounded to the currency."""
+        return self.billing_mode != "PREPAID"
+
+    def may_pay(self, order: Sequence[str]) -> tuple[str, ...]:
+        """Give the kinds of a burn order that pay here: POSTPAID has no cash step (DESIGN 3)."""
+        is_postpaid = self.billing_mode == "POSTPAID"
+        return tuple(kind for kind in order if not (is_postpaid and kind == "CASH"))
+
+    @property
+    def in_advance(self) -> Decimal:
+        """What the lines hold for the cycle to come."""
+        return sum((line.amount for line in self.lines if line.in_advance), ZERO)
+
+    @property
+    def adjusted(self) -> Decimal:
+        """What the lines hold for settled cycles."""
+        return sum((line.amount for line in self.lines if line.adjusts is not None), ZERO)
+
+    @property
+    def credited(self) -> Decimal:
+        """What credits owed for settled cycles take off the subtotal."""
+        return -sum((line.amount for line in self.lines if line.credit is not None), ZERO)
+
+    @property
+    def overage(self) -> Decimal:
+        return sum((overage.amount for overage in self.overages), ZERO)
+
+
+def traced(
+    draft: Calculation,
+    title: str,
+    *,
+    given: Mapping[str, Decimal],
+    found: Mapping[str, Decimal],
+    notes: list[str],
+) -> Calculation:
+    """Leave a stage's trace behind, in readable numbers."""
+    trace = StageTrace(
+        stage=len(draft.trace) + 1,
+        title=title,
+        given={name: plain(value) for name, value in given.items()},
+        found={name: plain(value) for name, value in found.items()},
+        notes=tuple(notes),
+    )
+    return replace(draft, trace=(*draft.trace, trace))

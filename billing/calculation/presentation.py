@@ -1,0 +1,96 @@
+"""A settled draft as the API and the invoice page show it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aforo.money import ZERO, plain
+from billing.calculation import credit_application
+from billing.calculation.calculation import Calculation, Tax
+
+
+def facts(draft: Calculation, *, product: str) -> dict[str, object]:
+    """Give what an entry says of a draft beside its figures: the plan, and which tax is in it."""
+    rate = main_rate(draft)
+    if rate is None:
+        return {"product": product}
+    return {
+        "product": product,
+        "tax_code": rate.name,
+        "tax_percent": plain(rate.percent),
+        "jurisdiction": rate.jurisdiction,
+        **several(taxes(draft)),
+    }
+
+
+def several(taxed: Sequence[Mapping[str, str]]) -> dict[str, list[dict[str, str]]]:
+    """Return what an entry says where a document carries more than one rate: the parts of each."""
+    if len(taxed) < 2:
+        return {}
+    names = {"name": "tax_code", "percent": "tax_percent"}
+    return {"taxes": [{names.get(key, key): text for key, text in each.items()} for each in taxed]}
+
+
+def taxes(draft: Calculation) -> list[dict[str, str]]:
+    """Return what each rate taxes, and its tax."""
+    return [
+        {**_rate(part.rate), "net": plain(part.net), "tax": plain(part.amount)}
+        for part in draft.taxes
+    ]
+
+
+def main_rate(draft: Calculation) -> Tax | None:
+    """Return the rate of the document's own period, else the first one that it carries."""
+    if draft.tax_rate is not None or not draft.taxes:
+        return draft.tax_rate
+    return draft.taxes[0].rate
+
+
+def _rate(rate: Tax) -> dict[str, str]:
+    return {
+        "name": rate.name,
+        "jurisdiction": rate.jurisdiction,
+        "percent": plain(rate.percent),
+    }
+
+
+def totals(draft: Calculation) -> dict[str, object]:
+    """Give the totals: who pays what."""
+    rate = main_rate(draft)
+    due = [payer for payer in draft.payers if payer.kind in {"INVOICE", "ARREARS"}]
+    return {
+        "subtotal": plain(draft.subtotal),
+        "discount": plain(draft.discount),
+        "tax": plain(draft.tax),
+        "tax_rate": None if rate is None else _rate(rate),
+        "taxes": taxes(draft),
+        "overage": plain(draft.overage),
+        "total": plain(draft.total),
+        "from_units": [
+            {"metric": metric, "kind": kind, "quantity": plain(quantity)}
+            for metric, burns in sorted(draft.unit_burns.items())
+            for kind, quantity in credit_application.by_kind(burns).items()
+            if quantity > 0
+        ],
+        "from_wallet": {kind: plain(amount) for kind, amount in draft.from_wallet.items()},
+        "to_invoice": plain(draft.to_invoice),
+        "arrears": plain(draft.arrears),
+        "due": {
+            "net": plain(sum((payer.net for payer in due), ZERO)),
+            "tax": plain(sum((payer.tax for payer in due), ZERO)),
+        },
+    }
+
+
+def stages(draft: Calculation) -> list[Mapping[str, object]]:
+    """Give the trace, stage by stage."""
+    return [
+        {
+            "stage": trace.stage,
+            "title": trace.title,
+            "in": dict(trace.given),
+            "out": dict(trace.found),
+            "notes": list(trace.notes),
+        }
+        for trace in draft.trace
+    ]

@@ -1,0 +1,44 @@
+"""Stage 7."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+from aforo.money import ZERO, plain, round_amount, to_books
+from billing.calculation.calculation import CalculatedLine, Calculation, CouponTerms, traced
+from billing.calculation.owed import use_credits
+
+
+def discount(draft: Calculation) -> Calculation:
+    """Take the coupon off, never more than the subtotal; late usage of settled cycles has had the
+    coupon of its own cycle. Then use what the customer is owed for such cycles.
+
+    Needs: subtotal, coupon, credits_owed. Gives: discount, a DISCOUNT line; the subtotal less what
+    credits take, each with a line. Keeps: 0 <= discount <= subtotal.
+    """
+    off = ZERO
+    lines, notes = draft.lines, ["No coupon."]
+    if draft.coupon is not None:
+        base = draft.subtotal - draft.adjusted
+        off = min(_off(draft.coupon, base), base, draft.subtotal)
+        off = round_amount(off, draft.currency) if draft.is_rounded else to_books(off)
+        notes = [f"Coupon {draft.coupon.code}: {plain(off)} off."]
+        if off > 0:
+            lines = (*lines, CalculatedLine("DISCOUNT", f"Coupon {draft.coupon.code}", -off))
+    lowered = use_credits(replace(draft, discount=off, lines=lines))
+    used = {"credit": lowered.credited} if lowered.credited else {}
+    notes += [f"{line.description}: {plain(line.amount)}." for line in lowered.lines if line.credit]
+    return traced(
+        lowered,
+        "Discount",
+        given={"subtotal": draft.subtotal},
+        found={"discount": off, **used},
+        notes=notes,
+    )
+
+
+def _off(coupon: CouponTerms, subtotal: Decimal) -> Decimal:
+    if coupon.percent is not None:
+        return subtotal * coupon.percent.scaleb(-2)
+    return coupon.amount or ZERO

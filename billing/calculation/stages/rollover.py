@@ -1,0 +1,34 @@
+"""Stage 2."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from aforo.money import ZERO, plain, proportion
+from billing.calculation.calculation import Calculation, traced
+from pricing.terms import included_quantity
+
+
+def rollover(draft: Calculation) -> Calculation:
+    """Say what each charge includes this cycle: its own quantity by time, and what rolled in.
+
+    Needs: charges, served, of_full, included_for, rolled_in. Gives: quotas per charge. Keeps:
+    everything else.
+    """
+    quotas = {}
+    included_for = draft.served if draft.included_for is None else draft.included_for
+    for charge in draft.charges:
+        own = included_quantity(charge.terms)
+        if included_for != draft.of_full:
+            own = proportion(own, included_for, draft.of_full)
+        quota = own + draft.rolled_in.get(charge.code, ZERO)
+        if quota > 0:
+            quotas[charge.code] = quota
+    notes = [f"{code}: {plain(quantity)} rolled in." for code, quantity in draft.rolled_in.items()]
+    return traced(
+        replace(draft, quotas=quotas),
+        "Rollover",
+        given=dict(draft.rolled_in),
+        found=quotas,
+        notes=notes or ["Nothing rolled in from the last cycle."],
+    )

@@ -1,0 +1,108 @@
+"""Stage 8."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from aforo.money import ZERO, plain, round_amount, split, to_books
+from billing.calculation.calculation import CalculatedLine, Calculation, Tax, Taxed, traced
+
+
+def tax(draft: Calculation) -> Calculation:
+    """Tax the net amount by the customer's jurisdiction, each line by the rate at its tax point.
+
+    Needs: subtotal, discount, tax_rate, ahead_tax_rate, late, credits_owed. Gives: taxes, tax,
+    total; Route lowers them where promo money pays, which is a reduction of the price. Keeps:
+    total = net + tax + overage.
+    """
+    net = draft.subtotal - draft.discount
+    taxes = taxes_on(draft, net)
+    owed = sum((part.amount for part in taxes), ZERO)
+    return traced(
+        replace(draft, taxes=taxes, tax=owed, total=net + owed + draft.overage),
+        "Tax",
+        given={"net": net},
+        found={"tax": owed},
+        notes=[_note(part) for part in taxes] or ["No tax rate applies."],
+    )
+
+
+def taxes_on(draft: Calculation, taxable: Decimal) -> tuple[Taxed, ...]:
+    """Return the tax on a part of the net by rate, each rounded once, as the document is.
+
+    Every rate has the same share in what is taxable. Rates without a net of their own are left out.
+    """
+    nets = _nets(draft)
+    whole = sum(nets.values(), ZERO)
+    parts = list(nets.values())
+    if taxable != whole:
+        parts = split(taxable, parts)
+    found = []
+    for rate, net in zip(nets, parts, strict=True):
+        if rate is not None:
+            exact = net * rate.percent.scaleb(-2)
+            amount = round_amount(exact, draft.currency) if draft.is_rounded else to_books(exact)
+            found.append(Taxed(rate, net, amount))
+    return tuple(_not_below_zero(found))
+
+
+def unrounded(draft: Calculation) -> Decimal:
+    """Return the tax on all of the net, at all rates together, before it is rounded."""
+    taxed = ((rate, net) for rate, net in _nets(draft).items() if rate is not None)
+    return sum((net * rate.percent.scaleb(-2) for rate, net in taxed), ZERO)
+
+
+def described(part: Taxed) -> str:
+    """Name a rate and what it taxes, where a document shows several."""
+    return f"{part.rate.name}, {plain(part.rate.percent)} % of {plain(part.net)}"
+
+
+def rate_of(draft: Calculation, line: CalculatedLine) -> Tax | None:
+    """Return the rate at the tax point of a line: the first instant of the period that a fee in
+    advance is for, else the last one of its cycle, which for late usage is the cycle of its own.
+    """
+    if line.adjusts is not None:
+        rates = {late.settlement: late.tax_rate for late in draft.late}
+        rates |= {owed.settlement: owed.tax_rate for owed in draft.credits_owed}
+        return rates.get(line.adjusts)
+    return draft.ahead_tax_rate if line.in_advance else draft.tax_rate
+
+
+def _nets(draft: Calculation) -> dict[Tax | None, Decimal]:
+    """Sum the net by rate, the cycle's own first; the discount is spread over the lines that it was
+    taken off.
+    """
+    nets, discounted = {draft.tax_rate: ZERO}, {draft.tax_rate: draft.subtotal - draft.adjusted}
+    for line in draft.lines:
+        rate = rate_of(draft, line)
+        if rate != draft.tax_rate:
+            nets[rate] = nets.get(rate, ZERO) + line.amount
+            if line.adjusts is None:
+                discounted[rate] = discounted.get(rate, ZERO) + line.amount
+                discounted[draft.tax_rate] -= line.amount
+    if draft.discount != 0:
+        shares = split(draft.discount, list(discounted.values()))
+        for rate, share in zip(discounted, shares, strict=True):
+            nets[rate] -= share
+    nets[draft.tax_rate] = ZERO
+    nets[draft.tax_rate] = draft.subtotal - draft.discount - sum(nets.values(), ZERO)
+    return {rate: net for rate, net in nets.items() if net != 0}
+
+
+def _not_below_zero(taxes: Sequence[Taxed]) -> Sequence[Taxed]:
+    """Let the last places that rounding by rate may leave below zero go to the greatest tax."""
+    short = -sum((part.amount for part in taxes), ZERO)
+    if short <= 0:
+        return taxes
+    greatest = max(range(len(taxes)), key=lambda n: taxes[n].amount)
+    return [
+        replace(part, amount=part.amount + short) if n == greatest else part
+        for n, part in enumerate(taxes)
+    ]
+
+
+def _note(part: Taxed) -> str:
+    where = f" ({part.rate.jurisdiction})" if part.rate.jurisdiction else ""
+    return f"{part.rate.name}{where}: {plain(part.rate.percent)} % of {plain(part.net)}."

@@ -1,0 +1,43 @@
+"""Whom a campaign is for: answered for customers at hand, and asked of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from django.db.models import QuerySet
+
+from billing.models import Customer, Subscription
+from billing.subscriptions.states import LIVE
+from ledger.models import Book
+from pricing.models import Campaign, CampaignAudience
+from wallets.audience import Traits
+
+
+def traits_of(books: Sequence[Book]) -> Mapping[int, Traits]:
+    """Give the tags, live offerings and zones of customers, in two queries."""
+    ids = [book.pk for book in books]
+    offerings: dict[int, set[str]] = {}
+    live = Subscription.objects.filter(customer__in=ids, status__in=LIVE)
+    for book_id, offering in live.values_list("customer", "offering__code"):
+        offerings.setdefault(book_id, set()).add(offering)
+    tagged = Customer.objects.filter(book__in=ids).values_list("book", "tags", "timezone")
+    return {
+        book_id: Traits(frozenset(tags), frozenset(offerings.get(book_id, ())), zone)
+        for book_id, tags, zone in tagged
+    }
+
+
+def audience_of(campaign: Campaign) -> QuerySet[Book]:
+    """Give the books of everybody whom a campaign is for."""
+    books = Book.objects.filter(livemode=campaign.livemode, customer__isnull=False)
+    match campaign.audience:
+        case CampaignAudience.TAGS:
+            return books.filter(customer__tags__overlap=campaign.audience_list)
+        case CampaignAudience.OFFERINGS:
+            live = Subscription.objects.filter(
+                status__in=LIVE, offering__code__in=campaign.audience_list
+            )
+            return books.filter(pk__in=live.values("customer"))
+        case CampaignAudience.CUSTOMERS:
+            return books.filter(key__in=campaign.audience_list)
+    return books

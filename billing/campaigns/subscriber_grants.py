@@ -1,0 +1,34 @@
+"""What campaigns give when a subscription starts."""
+
+from __future__ import annotations
+
+from billing.models import Subscription
+from ledger.models import Book
+from pricing.campaigns import campaigns
+from pricing.models import CampaignTrigger
+from wallets.audience import Traits
+from wallets.grants import campaign_grants
+
+
+def give_to_subscriber(*, book: Book, subscription: Subscription) -> None:
+    """Give what running campaigns promise for a subscription that starts. The book must be locked.
+
+    An audience of offerings means the one subscribed to. A campaign that gives nothing never stops
+    the subscription, and repeating this gives nothing twice.
+    """
+    mine = Traits(
+        tags=frozenset(subscription.customer.tags),
+        offerings=frozenset([subscription.offering.code]),
+    )
+    running = campaigns.running_campaigns(
+        livemode=book.livemode, trigger=CampaignTrigger.SUBSCRIPTION
+    )
+    # What one gives may start another subscription, which asks for all of them again.
+    campaigns.hold_in_order(running)
+    for campaign in running:
+        campaign_grants.give(
+            campaign=campaign,
+            books=[book],
+            cause=str(subscription.pk),
+            traits={book.pk: mine},
+        )

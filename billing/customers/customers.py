@@ -1,0 +1,144 @@
+"""Customers: their personal data, one to one with a book."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from uuid import UUID
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.db import connection, transaction
+
+from aforo.errors import FieldError, Invalid
+from aforo.sandbox.services import ClockIsSandbox, get_clock
+from billing.models import Customer
+from ledger.entries import books
+
+# The addresses beside a customer's own under /v1/wallets/, and what an address cannot end in.
+RESERVED = frozenset(
+    {"debit", "debits", "reservations", "captures", "grants", "top-ups", "refunds", "check"}
+    | {".", ".."}
+)
+PERSONAL = ["name", "email", "country", "region", "tax_id", "timezone", "tags"]
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+COUNTRY = re.compile(r"[A-Z]{2}|")
+
+
+def _check_id(customer_id: str) -> None:
+    if customer_id in RESERVED:
+        detail = f"{customer_id} is an address of the API, so no customer can be called so."
+        raise Invalid([FieldError("/id", "reserved_id", detail)])
+
+
+def check_personal(**given: object) -> None:
+    """Check personal data, of which any part may be given.
+
+    Raises: Invalid, naming each fault.
+    """
+    faults = [
+        FieldError(f"/{name}", code, detail)
+        for name, value in given.items()
+        for code, detail in _faults(name, value)
+    ]
+    if faults:
+        raise Invalid(faults)
+
+
+def _faults(name: str, value: object) -> Iterator[tuple[str, str]]:
+    texts = value if isinstance(value, (list, tuple)) else [value]
+    if any(CONTROL.search(str(text)) for text in texts):
+        yield "control_characters", "One line of text, without control characters."
+    if name == "timezone" and value not in _zones():
+        detail = f"There is no time zone {value}; write one such as Europe/Madrid."
+        yield "unknown_timezone", detail
+    if name == "country" and not COUNTRY.fullmatch(str(value)):
+        yield "invalid", "Two capitals as in ISO 3166-1, such as ES."
+    if name == "tags" and not all(str(tag).strip() for tag in texts):
+        yield "blank", "A tag is not empty."
+
+
+@cache
+def _zones() -> frozenset[str]:
+    """Name the time zones that both this process and the database know.
+
+    Either may have newer time zone data than the other.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM pg_timezone_names")
+        return frozenset(available_timezones() & {name for (name,) in cursor.fetchall()})
+
+
+@transaction.atomic
+def create_customer(
+    *,
+    livemode: bool,
+    customer_id: str,
+    name: str,
+    email: str = "",
+    country: str = "",
+    region: str = "",
+    tax_id: str = "",
+    timezone: str = "UTC",
+    tags: Sequence[str] = (),
+    test_clock: UUID | None = None,
+) -> Customer:
+    """Open a customer and its book.
+
+    Raises: BookExists, ClockIsSandbox, UnknownTestClock, Invalid.
+    """
+    _check_id(customer_id)
+    check_personal(
+        name=name,
+        email=email,
+        country=country,
+        region=region,
+        tax_id=tax_id,
+        timezone=timezone,
+        tags=tags,
+    )
+    if test_clock is not None and livemode:
+        raise ClockIsSandbox("A live customer lives in real time and takes no test_clock.")
+    clock = None if test_clock is None else get_clock(test_clock)
+    book = books.open_book(livemode=livemode, key=customer_id, test_clock=clock)
+    return Customer.objects.create(
+        book=book,
+        name=name,
+        email=email,
+        country=country,
+        region=region,
+        tax_id=tax_id,
+        timezone=timezone,
+        tags=list(tags),
+    )
+
+
+@transaction.atomic
+def update_customer(*, livemode: bool, customer_id: str, changes: dict[str, object]) -> Customer:
+    """Change personal data; a new time zone counts from the next period on.
+
+    Raises: UnknownCustomer, Invalid.
+    """
+    customer = get_customer(livemode=livemode, customer_id=customer_id)
+    names = [name for name in PERSONAL if name in changes]
+    check_personal(**{name: changes[name] for name in names})
+    for name in names:
+        setattr(customer, name, changes[name])
+    if names:
+        customer.save(update_fields=names)
+    return customer
+
+
+def get_customer(*, livemode: bool, customer_id: str) -> Customer:
+    """Find a customer.
+
+    Raises: UnknownCustomer.
+    """
+    book = books.get_book(livemode=livemode, key=customer_id)
+    return Customer.objects.select_related("book__test_clock").get(book=book)
+
+
+def zone_of(customer: Customer) -> ZoneInfo:
+    """Give the zone that decides the customer's period bounds."""
+    return ZoneInfo(customer.timezone)

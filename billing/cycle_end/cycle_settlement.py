@@ -1,0 +1,358 @@
+"""Settle cycles: seal, read, run the ten stages, open the next cycle; each cycle exactly once.
+
+A cycle is sealed in a short transaction of its own under the exclusive lock (see `sealing`). Its
+usage, immutable from then on, is added up without a lock, and so is what arrived late or has to be
+burned before a lot lapses. The stages run under the book's lock, together with everything they
+change: burns, invoice, entries, the next cycle and its credits.
+Killed between the two, the next call goes on from the sealed cycle. A plan's grace, or a request
+that may not wait, opens the next cycle first (see `next_cycle`); then only the rest is done here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from aforo.errors import NotFound
+from aforo.periods import Period
+from billing import calculation
+from billing.calculation import advance, proration
+from billing.calculation.calculation import Calculation, MetricUsage
+from billing.cycle_end import next_cycle
+from billing.invoicing import invoices, statement_numbers
+from billing.models import Settlement, SettlementStatus, Subscription, SubscriptionStatus
+from billing.prepaid import arrears
+from billing.progress import Progress
+from billing.settlement import (
+    cycle_sealing,
+    late_credits,
+    late_usage,
+    load,
+    rerating,
+    usage_burn,
+    waiting_cycles,
+)
+from billing.settlement import write as settlement_writing
+from billing.subscriptions import advance_fees, cycles, plan_credits, spend_rules, states
+from billing.usage import aggregates as usages
+from billing.usage import rollups
+from ledger.entries import books
+from ledger.models import Book
+from pricing import catalogue
+from wallets.grants import expiry, rollover
+from wallets.holds import reservations
+
+Clock = Callable[[], datetime]
+
+
+class UnknownSettlement(NotFound):
+    default_code = "unknown_settlement"
+
+
+def first_over(*, book_id: int, until: datetime) -> Subscription | None:
+    """Return the open cycle of a customer that is over by a moment and ended first, if any."""
+    ended = Subscription.objects.filter(
+        customer=book_id, status__in=states.RUNNING, current_ends_at__lte=until
+    ).select_related("version")
+    return ended.order_by("current_ends_at", "created_at", "pk").first()
+
+
+def settle_book(
+    *,
+    book_id: int,
+    until: datetime,
+    issued_at: datetime,
+    run_id: UUID | None = None,
+    goes_on: Callable[[], bool] = lambda: True,
+) -> int:
+    """Settle every cycle of one customer that is due at `until`, and begin the cycles that follow
+    those that are over, in the order in which this falls due.
+
+    Commits cycle by cycle, each under the run's name; repeating changes nothing. After each one,
+    `goes_on` may stop it. Return the number of cycles settled.
+
+    Raises: InvariantBroken when a cycle that was worked on is due as before.
+    """
+    settled, progress = 0, Progress()
+    while True:
+        over = first_over(book_id=book_id, until=until)
+        late_until = until if over is None else over.current_ends_at
+        if due := waiting_cycles.first_due(book_id=book_id, until=late_until):
+            progress.on_settlement(due)
+            settled += settle_waiting(settlement=due, now=issued_at, run_id=run_id)
+        elif over is None:
+            break
+        else:
+            progress.on_cycle(over)
+            settled += _leave(over, issued_at, run_id)
+        if not goes_on():
+            return settled
+    if not settled:
+        # Whoever settled them before may have been killed on the way.
+        invoices.finalize_drafts(book_id=book_id, now=issued_at)
+        statement_numbers.number_statements(book_id=book_id)
+    if not expiry.is_anything_due(book_id=book_id, until=until):
+        return settled
+    counted = usage_burn.count_for_lapse(book_id=book_id, until=until)
+    with transaction.atomic():
+        book = books.lock_book(book_id=book_id, exclusive=True)
+        usage_burn.lapse(book=book, until=until, counted=counted)
+    return settled
+
+
+def _leave(over: Subscription, now: datetime, run_id: UUID | None) -> int:
+    """Settle an open cycle that is over, or begin the one that follows it where the plan has a
+    grace; return the number of cycles settled.
+    """
+    if over.version.grace_hours == 0:
+        return int(settle_cycle(subscription=over, now=now, run_id=run_id))
+    next_cycle.begin(subscription=over, now=now)
+    return 0
+
+
+def settle_cycle(
+    *,
+    subscription: Subscription,
+    now: datetime,
+    run_id: UUID | None = None,
+    is_locked: bool = False,
+) -> bool:
+    """Settle a subscription's open cycle, which is over, and begin the next; return whether this
+    call did it.
+
+    For a caller who holds the book already, `is_locked`, it goes on from the cycle's tallies; else
+    all its events are added up, without the lock.
+    """
+    settlement = cycle_sealing.seal(subscription, now)
+    return settlement is not None and _settle(
+        settlement, now=now, run_id=run_id, is_locked=is_locked
+    )
+
+
+def settle_waiting(
+    *, settlement: Settlement, now: datetime, run_id: UUID | None = None, is_locked: bool = False
+) -> bool:
+    """Settle a cycle behind the open one, as `settle_cycle` does: from the lots that lived through
+    it, not from what the next cycle's plan gave.
+    """
+    cycle_sealing.close_usage(settlement)
+    return _settle(settlement, now=now, run_id=run_id, is_locked=is_locked)
+
+
+def _settle(settlement: Settlement, *, now: datetime, run_id: UUID | None, is_locked: bool) -> bool:
+    usage = _so_far(settlement) if is_locked else usages.read_usage(settlement=settlement)
+    came_late = late_usage.read_late(settlement=settlement)
+    until = settlement.counted_until
+    counted = usage_burn.count_ahead(book_id=settlement.book_id, limit=until)
+    with transaction.atomic():
+        book = books.lock_book(book_id=settlement.book_id)
+        settlement.refresh_from_db(fields=["status"])
+        if settlement.status != SettlementStatus.SEALED:
+            return False
+        settlement.run_id = run_id
+        current = settlement.subscription = _read_again(settlement.subscription)
+        # What lapsed within the cycle pays for the usage of its lifetime first.
+        if expiry.is_anything_due(book_id=book.pk, until=until):
+            limit = until - usage_burn.MICROSECOND
+            usage_burn.lapse_through(book=book, limit=limit, counted=counted)
+            reservations.release_due(book=book, until=until)
+        lives_until = _period_after(current, settlement).ends_at
+        rerated = rerating.begin(
+            book=book, found=came_late, settlement=settlement, lives_until=lives_until
+        )
+        draft = _priced(book, current, settlement, usage, rerated)
+        _write(book, settlement, draft, rerated, now)
+        _set_state(book, current, draft)
+        if _is_behind(current, settlement):
+            _catch_up(book, current, settlement, counted)
+        else:
+            _go_on(book, current, settlement, counted)
+        if any(each.gives_back for each in rerated):
+            arrears.pay_arrears(book)
+    if draft.billing_mode == "PREPAID":
+        statement_numbers.number_statements(book_id=settlement.book_id)
+    else:
+        invoices.finalize_drafts(book_id=settlement.book_id, now=now)
+    return True
+
+
+def _is_behind(current: Subscription, settlement: Settlement) -> bool:
+    """Return whether the cycle that is settled is no longer the open one."""
+    return current.cycle != settlement.cycle or current.status == SubscriptionStatus.CANCELLED
+
+
+def _period_after(current: Subscription, settlement: Settlement) -> Period:
+    """Return the cycle that follows a settled one: the open one, where that has begun before."""
+    if current.cycle == settlement.cycle:
+        return cycles.upcoming(current).part
+    return Period(current.current_starts_at, current.current_ends_at)
+
+
+def _write(
+    book: Book,
+    settlement: Settlement,
+    draft: Calculation,
+    rerated: Sequence[rerating.Rerated],
+    now: datetime,
+) -> None:
+    """Write a settled cycle, what late usage took with it, and its invoice."""
+    current = settlement.subscription
+    settlement_writing.settle(
+        book=book,
+        settlement=settlement,
+        draft=draft,
+        now=now,
+        next_period=_period_after(current, settlement),
+        rolled_on=next_cycle.rolled_on(
+            came=load.rolled_generations(current, settlement.cycle), draft=draft
+        ),
+    )
+    rerating.burn_units(book=book, rerated=rerated, at=settlement.ends_at)
+    if draft.billing_mode != "PREPAID" and draft.lines:
+        invoices.draft_invoice(customer=current.customer, settlement=settlement, draft=draft)
+
+
+def _so_far(settlement: Settlement) -> dict[str, MetricUsage]:
+    ended = waiting_cycles.rewound(settlement)
+    return rollups.usage_so_far(subscription=ended, until=settlement.counted_until)
+
+
+def _priced(
+    book: Book,
+    current: Subscription,
+    settlement: Settlement,
+    usage: Mapping[str, MetricUsage],
+    rerated: Sequence[rerating.Rerated],
+) -> Calculation:
+    """Run the stages. What PREPAID credits do not cover with the fees of the next cycle is settled
+    without them: a period that is not served makes no arrears (DECISIONS 28).
+    """
+    loaded = load.load(
+        book=book,
+        subscription=current,
+        settlement=settlement,
+        usage=usage,
+        full_period=Period(settlement.full_starts_at, settlement.full_ends_at),
+    )
+    loaded = rerating.offered(loaded, rerated=rerated, settlement=settlement)
+    ahead = advance.charged_ahead(load.charge_terms(catalogue.charges_of(current.version)))
+    is_behind = _is_behind(current, settlement)
+    upcoming = cycles.upcoming(current)
+    ahead = proration.charges(ahead, proration.share_of(upcoming.part, upcoming.full))
+    if is_behind or next_cycle.ends_with(current, settlement.ends_at):
+        ahead = ()
+    draft = calculation.run(advance.of_cycle(loaded, ahead))
+    if is_behind:
+        # The cycle after it has asked for its fees when it began.
+        return draft
+    current.is_fee_due = draft.billing_mode == "PREPAID" and bool(ahead) and draft.arrears > 0
+    return calculation.run(advance.of_cycle(loaded, ())) if current.is_fee_due else draft
+
+
+def _stop(book: Book, current: Subscription, at: datetime, counted: usage_burn.Counted) -> None:
+    """Pause or end a subscription whose last cycle is settled."""
+    if current.paused_at == at:
+        cycles.pause_cycle(subscription=current, at=at)
+        spend_rules.refresh_rules(book=book)
+        advance_fees.recognise_fees(book=book, until=at)
+        usage_burn.lapse(book=book, until=at, counted=counted)
+    else:
+        end(book=book, subscription=current, at=at, counted=counted)
+
+
+def end(
+    *,
+    book: Book,
+    subscription: Subscription,
+    at: datetime,
+    counted: usage_burn.Counted = usage_burn.NOTHING,
+) -> None:
+    """Cancel a subscription that has no cycle to settle: its plan's credits lapse, the fees it paid
+    in advance are earned, and the customer is as without it (DECISIONS 18).
+
+    The book must be locked.
+    """
+    subscription.cancelled_at = at
+    subscription.save(update_fields=["cancelled_at"])
+    spend_rules.set_status(
+        book=book, subscription=subscription, status=SubscriptionStatus.CANCELLED
+    )
+    late_credits.pay_out(book=book, subscription_id=subscription.pk, at=at)
+    advance_fees.end_fees(book=book, subscription=subscription, at=at)
+    expiry.end_lots(book=book, cause=plan_credits.plan_cause(subscription), at=at)
+    usage_burn.lapse(book=book, until=at, counted=counted)
+
+
+def _set_state(book: Book, current: Subscription, draft: Calculation) -> None:
+    """Suspend for arrears or for fees that are not covered; a cycle that is paid lifts it.
+
+    A shortfall of the minimum spend is owed, but it does not suspend (DECISIONS 17).
+    """
+    if current.status == SubscriptionStatus.CANCELLED:
+        return
+    if draft.arrears > draft.commitment or current.is_fee_due:
+        status = SubscriptionStatus.SUSPENDED
+    elif current.status == SubscriptionStatus.SUSPENDED and not spend_rules.owes(current):
+        status = SubscriptionStatus.ACTIVE
+    else:
+        return
+    spend_rules.set_status(book=book, subscription=current, status=status)
+
+
+def _read_again(sealed: Subscription) -> Subscription:
+    """Read a subscription under the lock; what it refers to was read when it was sealed."""
+    fresh = Subscription.objects.get(pk=sealed.pk)
+    for name in ("customer", "offering", "version"):
+        if getattr(fresh, f"{name}_id") == getattr(sealed, f"{name}_id"):
+            setattr(fresh, name, getattr(sealed, name))
+    return fresh
+
+
+def _catch_up(
+    book: Book, subscription: Subscription, settlement: Settlement, counted: usage_burn.Counted
+) -> None:
+    """Do what waited for a cycle behind the open one, or for the last one: lapses, and credits held
+    back for arrears; what late usage left owed when nothing follows.
+    """
+    if subscription.status == SubscriptionStatus.CANCELLED:
+        late_credits.pay_out(book=book, subscription_id=subscription.pk, at=settlement.ends_at)
+    usage_burn.lapse(book=book, until=settlement.ends_at, counted=counted)
+    plan_credits.issue_plan_credits(
+        book=book, subscription=subscription, at=subscription.current_starts_at
+    )
+
+
+def _go_on(
+    book: Book, subscription: Subscription, settlement: Settlement, counted: usage_burn.Counted
+) -> None:
+    """Do what is due after Settle: the next cycle, fees earned, rollover, lapses, its credits."""
+    if next_cycle.ends_with(subscription, settlement.ends_at):
+        _stop(book, subscription, settlement.ends_at, counted)
+        return
+    cycles.open_next_cycle(subscription)
+    spend_rules.refresh_rules(book=book)
+    advance_fees.recognise_fees(book=book, until=settlement.ends_at)
+    rollover.roll_over(
+        book=book,
+        cause=plan_credits.plan_cause(subscription),
+        at=settlement.ends_at,
+        until=subscription.current_ends_at,
+    )
+    usage_burn.lapse(book=book, until=settlement.ends_at, counted=counted)
+    plan_credits.issue_plan_credits(book=book, subscription=subscription, at=settlement.ends_at)
+
+
+def get_settlement(*, livemode: bool, settlement_id: UUID) -> Settlement:
+    """Find a settlement.
+
+    Raises: UnknownSettlement.
+    """
+    found = Settlement.objects.filter(Q(pk=settlement_id), book__livemode=livemode)
+    settlement = found.select_related("subscription__customer__book").first()
+    if settlement is None:
+        raise UnknownSettlement(f"There is no settlement {settlement_id}.")
+    return settlement

@@ -1,0 +1,203 @@
+"""The next cycle begins when its predecessor ends, settled or not, so that a customer is never
+without the plan's credits; what ended is settled later, from the lots that lived through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from django.db import transaction
+
+from aforo.money import ZERO, plain
+from aforo.periods import Period
+from billing import calculation
+from billing.calculation import advance
+from billing.calculation.calculation import Calculation
+from billing.invoicing import numbering
+from billing.models import Settlement, Subscription, SubscriptionStatus
+from billing.settlement import advance_billing, cycle_sealing, load, usage_burn
+from billing.subscriptions import advance_fees, cycles, plan_credits, spend_rules, states
+from ledger.entries import books
+from ledger.models import Book
+from pricing import catalogue
+from pricing.models import BillingMode, ChargeTiming
+from pricing.terms import IncludedQuota, RolloverMode, rolled_generations
+from wallets.grants import expiry, rollover
+from wallets.holds import reservations
+from wallets.models import CreditLot
+
+
+def ends_with(current: Subscription, ends_at: datetime) -> bool:
+    """Return whether a cycle is the last one, or the last before a pause."""
+    return current.paused_at == ends_at or (
+        current.cancel_at is not None and current.cancel_at <= ends_at
+    )
+
+
+def begin(*, subscription: Subscription, now: datetime) -> bool:
+    """Begin the cycle after the open one, which is over, and leave that to be settled later; return
+    whether this call did it.
+
+    What was received of the old cycle is burned first where something depends on what it leaves:
+    lots or included quantity that roll, and fees in advance. With grace, usage received by the
+    cycle's end counts there, so that it does not matter when this runs. Takes its own locks.
+    """
+    is_closed = subscription.version.grace_hours == 0
+    settlement = cycle_sealing.seal(subscription, now, closes=is_closed)
+    if settlement is None:
+        return False
+    ended, counted = settlement.subscription, usage_burn.NOTHING
+    is_priced = _leaves_something(ended)
+    if is_priced:
+        limit = settlement.ends_at
+        counted = usage_burn.count_ahead(book_id=ended.customer_id, limit=limit)
+        counted = {**counted, **usage_burn.count_ended(subscription=ended, is_closed=is_closed)}
+    with transaction.atomic():
+        book = books.lock_book(book_id=ended.customer_id)
+        current = Subscription.objects.select_related(
+            "customer__book", "version__plan", "offering"
+        ).get(pk=ended.pk)
+        is_open = current.cycle == settlement.cycle and current.status in states.RUNNING
+        if not is_open:
+            return False
+        if is_priced:
+            _burn(book, current, settlement, counted)
+        if ends_with(current, settlement.ends_at):
+            _end(book, current, at=settlement.ends_at)
+        else:
+            _follow(book, current, at=settlement.ends_at, now=now)
+    numbering.number(book_id=book.pk, now=now)
+    return True
+
+
+def _leaves_something(ended: Subscription) -> bool:
+    """Return whether the next cycle begins with what its predecessor's usage leaves."""
+    at = ended.current_ends_at
+    if ends_with(ended, at):
+        return False
+    rolling = CreditLot.objects.filter(
+        book=ended.customer_id,
+        remaining__gt=0,
+        expires_at=at,
+        rollover__isnull=False,
+        cause__startswith=plan_credits.plan_cause(ended),
+    )
+    charges = catalogue.charges_of(ended.version)
+    return (
+        any(charge.timing == ChargeTiming.ADVANCE for charge in charges)
+        or any(
+            isinstance(charge.terms, IncludedQuota)
+            and charge.terms.rollover.mode != RolloverMode.NONE
+            for charge in charges
+        )
+        or rolling.exists()
+    )
+
+
+def _burn(
+    book: Book, current: Subscription, settlement: Settlement, counted: usage_burn.Counted
+) -> None:
+    """Burn what the old cycle used from the lots that lived through it, those that lapsed within it
+    first, and note what of its included quantity rolls on.
+    """
+    at = settlement.ends_at
+    if expiry.is_anything_due(book_id=book.pk, until=at):
+        usage_burn.lapse_through(book=book, limit=at - usage_burn.MICROSECOND, counted=counted)
+        reservations.release_due(book=book, until=at)
+    is_closed = current.usage_closed_through >= at
+    draft = usage_burn.burn_ended(
+        book=book, subscription=current, is_closed=is_closed, counted=counted
+    )
+    came = load.rolled_generations(current, settlement.cycle)
+    loaded = load.load(
+        book=book,
+        subscription=current,
+        settlement=settlement,
+        usage=draft.usage,
+        full_period=Period(settlement.full_starts_at, settlement.full_ends_at),
+    )
+    whole = calculation.run(advance.of_cycle(replace(loaded, overages=()), ()))
+    settlement.rolled_on = {
+        code: [plain(quantity) for quantity in rolled]
+        for code, rolled in rolled_on(came=came, draft=whole).items()
+    }
+    settlement.save(update_fields=["rolled_on"])
+    if draft.arrears > 0 and current.status == SubscriptionStatus.ACTIVE:
+        spend_rules.set_status(book=book, subscription=current, status=SubscriptionStatus.SUSPENDED)
+
+
+def _follow(book: Book, current: Subscription, *, at: datetime, now: datetime) -> None:
+    """Open the next cycle: lots roll into it, its fees in advance are billed, its credits come."""
+    cycles.open_next_cycle(current)
+    _begin_paid(book, current, is_paid=_pay_ahead(book, current, at=at, now=now))
+    advance_fees.recognise_fees(book=book, until=at)
+    rollover.roll_over(
+        book=book,
+        cause=plan_credits.plan_cause(current),
+        at=at,
+        until=current.current_ends_at,
+    )
+    plan_credits.issue_plan_credits(book=book, subscription=current, at=at)
+
+
+def _begin_paid(book: Book, current: Subscription, *, is_paid: bool) -> None:
+    """Suspend for fees that are not covered; once they are, what waited for them runs again."""
+    if not is_paid and current.status == SubscriptionStatus.ACTIVE:
+        current.status = SubscriptionStatus.SUSPENDED
+    elif is_paid and current.is_fee_due and not spend_rules.owes(current):
+        current.status = SubscriptionStatus.ACTIVE
+    current.is_fee_due = not is_paid
+    current.save(update_fields=["status", "is_fee_due"])
+    spend_rules.refresh_rules(book=book)
+
+
+def _pay_ahead(book: Book, current: Subscription, *, at: datetime, now: datetime) -> bool:
+    """Bill the fees in advance of the cycle that begins, from the lots that pay for the one before
+    it, as its settlement would; return whether they are paid or on an invoice.
+
+    Who is suspended for what it used is not served, and pays nothing ahead.
+    """
+    has_fees = current.version.charges.filter(timing=ChargeTiming.ADVANCE).exists()
+    is_owing = current.status == SubscriptionStatus.SUSPENDED and not current.is_fee_due
+    if has_fees and is_owing and current.billing_mode == BillingMode.PREPAID:
+        return False
+    return advance_billing.open_cycle(
+        book=book,
+        subscription=current,
+        part=Period(at, current.current_ends_at),
+        full=cycles.full_period(current),
+        now=at,
+        pays=lambda lot: lot.effective_at <= now and load.pays_for_cycle(lot, at),
+    )
+
+
+def _end(book: Book, current: Subscription, *, at: datetime) -> None:
+    """End a subscription whose last cycle waits to be settled: from now on the customer is as
+    without it, and its credits pay for that cycle only.
+    """
+    current.cancelled_at = at
+    current.save(update_fields=["cancelled_at"])
+    spend_rules.set_status(book=book, subscription=current, status=SubscriptionStatus.CANCELLED)
+    advance_fees.end_fees(book=book, subscription=current, at=at)
+    expiry.end_lots(book=book, cause=plan_credits.plan_cause(current), at=at, lapses=False)
+
+
+def rolled_on(*, came: Mapping[str, list[Decimal]], draft: Calculation) -> dict[str, list[Decimal]]:
+    """Return what of each charge's included quantity the next cycle takes over, of its own and of
+    what `came` into this one.
+    """
+    taken = {}
+    for demand in draft.demands:
+        code, terms = demand.charge.code, demand.charge.terms
+        if isinstance(terms, IncludedQuota):
+            rolled = came.get(code, [])
+            taken[code] = rolled_generations(
+                terms.rollover,
+                own=draft.quotas.get(code, ZERO) - sum(rolled, ZERO),
+                rolled=rolled,
+                used=demand.included,
+            )
+    return {code: rolled for code, rolled in taken.items() if rolled}

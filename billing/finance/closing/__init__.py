@@ -1,0 +1,164 @@
+"""Close a month: finish what belongs into it, tie the books out, then lock it with its pack.
+
+In this order: the sweep; each open cycle brought up to the month's end (credits burned, what they
+do not cover accrued); expected breakage; a seal; the tie-outs; the lock. Every step is safe to
+repeat, so a close that was refused or killed is simply started again.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db.models import Q
+
+from aforo import money
+from aforo.errors import Conflict
+from billing.cycle_end.cycle_settlement import Clock
+from billing.finance import reports
+from billing.finance.closing import month_end, tie_outs
+from billing.finance.closing.tie_outs import TieOut
+from billing.jobs import due_work
+from billing.models import Settlement, SettlementStatus, Subscription, SubscriptionStatus
+from ledger.models import ClosePack, Entry
+from ledger.periods import periods
+from ledger.reports import writing
+from ledger.seals import seals
+from wallets.lots import expected_breakage
+
+PACK = (
+    "trial-balance", "contract-liability", "revenue", "breakage", "receivables-ageing", "unbilled",
+    "tax", "journal-summary", "manual-adjustments", "late-items",
+)  # fmt: skip
+
+
+# The steps of the sweep that may post into the month that is closed.
+OF_THE_MONTH = {"settlement", "holds and lapses", "prepaid burns", "fees"}
+
+
+class NotReady(Conflict):
+    default_code = "period_not_ready"
+
+
+def end_of(month: date) -> datetime:
+    """Give the moment at which a month is over, in the entity's zone."""
+    zone = ZoneInfo(settings.ENTITY_TIMEZONE)
+    return datetime.combine(periods.month_after(month), time(), tzinfo=zone)
+
+
+def close_period(*, month: date, by: str, now: datetime, clock: Clock) -> ClosePack:
+    """Close a month of the live books; give the pack that was frozen.
+
+    Raises: NotReady with what is unsettled or does not tie; PeriodNotOver, PeriodClosed,
+    OutOfOrder; AlreadyRunning while a settlement run lives; Busy while somebody posts.
+    """
+    periods.begin_close(month=month, now=now)
+    until, last_day = end_of(month), periods.month_after(month) - timedelta(days=1)
+    refuse_passed_over(due_work.sweep(now=now, clock=clock))
+    month_end.bring_up_to(until=until)
+    expected_breakage.accrue_breakage(livemode=True, until=last_day, at=until)
+    seals.seal(livemode=True, now=now)
+    refuse_unsettled(until=until)
+    with reports.snapshot():
+        check_ties(tie_outs.of_now(livemode=True))
+    return periods.close(
+        month=month,
+        by=by,
+        now=now,
+        check=lambda: check_ties(tie_outs.of_day(livemode=True, until=last_day)),
+        files=lambda: _files(month=month, last_day=last_day, by=by, now=now),
+    )
+
+
+def refuse_passed_over(swept: due_work.Swept) -> None:
+    """Refuse while a live customer's due work fails that belongs into the month.
+
+    Raises: NotReady.
+    """
+    failed = [
+        failure.line
+        for failure in swept.failures
+        if failure.livemode is not False and failure.step in OF_THE_MONTH
+    ]
+    if failed:
+        raise NotReady(
+            f"What is due failed for {len(failed)} customers: {'; '.join(failed[:10])}.",
+            extra={"failed": failed[:100]},
+        )
+
+
+def refuse_unsettled(*, until: datetime) -> None:
+    """Refuse while a cycle that ended in the month is not settled.
+
+    Raises: NotReady.
+    """
+    waiting = Subscription.objects.filter(
+        customer__book__livemode=True, current_ends_at__lte=until
+    ).exclude(status=SubscriptionStatus.CANCELLED)
+    sealed = Settlement.objects.filter(
+        Q(status=SettlementStatus.SEALED), book__livemode=True, ends_at__lte=until
+    )
+    keys = {
+        *waiting.values_list("customer__book__key", flat=True),
+        *sealed.values_list("book__key", flat=True),
+    }
+    if keys:
+        raise NotReady(
+            f"Cycles that ended in the month are unsettled for {len(keys)} customers: "
+            f"{', '.join(sorted(keys)[:10])}.",
+            extra={"unsettled": sorted(keys)[:100]},
+        )
+
+
+def check_ties(found: Sequence[TieOut]) -> None:
+    """Refuse where the books differ from what they stand for; a difference is never plugged.
+
+    Raises: NotReady.
+    """
+    open_ones = [tie for tie in found if tie.difference != 0]
+    if open_ones:
+        shown = "; ".join(
+            f"{tie.name}: {money.plain(tie.books)} in the books, {money.plain(tie.other)} "
+            f"{tie.currency}"
+            for tie in open_ones
+        )
+        raise NotReady(f"The books do not tie. {shown}.", extra={"differs": shown})
+
+
+def _files(*, month: date, last_day: date, by: str, now: datetime) -> dict[str, str]:
+    """Write the pack: the reports of the month, the tie-outs, and who closed it when."""
+    scope = reports.scope_of(livemode=True, now=now, period=f"{month:%Y-%m}")
+    files = {}
+    for name in PACK:
+        written = io.BytesIO()
+        writing.write_csv(reports.find(name).make(scope), written, run_at=now)
+        files[f"{name}.csv"] = written.getvalue().decode()
+    files["tie-outs.csv"] = _tie_outs(last_day)
+    checklist = {
+        "period": f"{month:%Y-%m}",
+        "closed_by": by,
+        "closed_at": now.isoformat(),
+        "entries": Entry.objects.filter(
+            book__livemode=True, accounting_date__range=(month, last_day)
+        ).count(),
+        "steps": ["swept", "cycles brought up", "breakage accrued", "sealed", "tied out"],
+        "files": {name: periods.sha256(content) for name, content in sorted(files.items())},
+    }
+    files["checklist.json"] = json.dumps(checklist, indent=2)
+    return files
+
+
+def _tie_outs(last_day: date) -> str:
+    written = io.StringIO()
+    table = csv.writer(written, lineterminator="\n")
+    table.writerow(["tie-out", "currency", "books", "other", "difference"])
+    of_day, of_now = tie_outs.of_day(livemode=True, until=last_day), tie_outs.of_now(livemode=True)
+    for tie in (*of_day, *of_now):
+        sums = (money.plain(value) for value in (tie.books, tie.other, tie.difference))
+        table.writerow([tie.name, tie.currency, *sums])
+    return written.getvalue()

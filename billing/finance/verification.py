@@ -1,0 +1,267 @@
+"""Prove the books: chains, lots against movements and liability accounts, cycles' burns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from django.db import connection, transaction
+from django.db.models import Sum
+
+from aforo import money
+from ledger.entries import books as ledger_books
+from ledger.entries import chain_verification
+from ledger.entries.chain_verification import BadEntry
+from ledger.models import Book
+from ledger.periods import close_packs
+from ledger.seals import seal_proof
+from ledger.seals import seals as ledger_seals
+from wallets.lots import queries
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """How much was proved, the first row that does not hold, and what has to be known besides."""
+
+    books: int = 0
+    entries: int = 0
+    lots: int = 0
+    burns: int = 0
+    seals: int = 0
+    months: int = 0
+    first_bad: BadEntry | None = None
+    notes: tuple[str, ...] = ()
+
+    def joined(self, other: Proof) -> Proof:
+        """Add what was proved next."""
+        return Proof(
+            self.books + other.books,
+            self.entries + other.entries,
+            self.lots + other.lots,
+            self.burns + other.burns,
+            self.seals + other.seals,
+            self.months + other.months,
+            other.first_bad,
+            self.notes + other.notes,
+        )
+
+    @property
+    def ok(self) -> bool:
+        return self.first_bad is None
+
+
+# What remains of a lot is what was granted less what left it; the kind says the side. What was
+# granted is what its terms say, and all of it happened in the lot's own book.
+_LOTS_AGAINST_MOVEMENTS = """
+    SELECT lot.id,
+        count(m.id) FILTER (WHERE m.book_id <> lot.book_id OR e.id IS NULL),
+        ARRAY[lot.face, lot.carrying, lot.remaining, lot.held, lot.carrying_remaining],
+        ARRAY[
+            coalesce(sum(m.quantity) FILTER (WHERE m.kind = 'GRANT'), 0),
+            coalesce(sum(m.carrying) FILTER (WHERE m.kind = 'GRANT'), 0),
+            coalesce(sum(m.quantity * side.total), 0),
+            coalesce(sum(m.quantity * side.hold), 0),
+            coalesce(sum(m.carrying * side.total), 0)]
+    FROM wallets_creditlot lot
+    LEFT JOIN wallets_movement m ON m.lot_id = lot.id
+    LEFT JOIN ledger_entry e ON e.id = m.entry_id AND e.book_id = %s
+    LEFT JOIN (VALUES
+        ('GRANT', 1, 0), ('REVERSE', 1, 0), ('BURN', -1, 0), ('EXPIRE', -1, 0),
+        ('REFUND', -1, 0), ('ADJUST', -1, 0), ('HOLD', 0, 1), ('RELEASE', 0, -1)
+    ) AS side(kind, total, hold) ON side.kind = m.kind
+    WHERE lot.book_id = %s
+    GROUP BY lot.id ORDER BY lot.id
+"""
+_COUNTERS = ("face", "carrying", "remaining", "held", "carrying_remaining")
+
+# The liability of each lot, as posted, against what the lot still carries.
+_LOTS_AGAINST_LIABILITIES = """
+    SELECT lot.id, lot.carrying_remaining, coalesce(sum(
+        CASE WHEN p.credit_id IN ('2100', '2110', '2130') THEN p.amount ELSE 0 END
+        - CASE WHEN p.debit_id IN ('2100', '2110', '2130') THEN p.amount ELSE 0 END), 0)
+    FROM wallets_creditlot lot
+    LEFT JOIN ledger_posting p
+        JOIN ledger_entry e ON e.id = p.entry_id AND e.book_id = %s
+        ON p.lot = lot.id
+    WHERE lot.book_id = %s
+    GROUP BY lot.id ORDER BY lot.id
+"""
+
+# What each cycle burned of each lot, as billing keeps it, against the movements whose entries name
+# the cycle or its settlement; either side may be missing. What a return restores of the
+# consideration is rounded anew, so that each may differ by the last place.
+_BURNS_AGAINST_MOVEMENTS = """
+    WITH moved AS (
+        SELECT coalesce(st.subscription_id::text, e.document->>'subscription') AS subscription,
+            coalesce(st.cycle::text, e.document->>'cycle') AS cycle,
+            coalesce(st.kind, 'CYCLE') AS kind, m.lot_id AS lot,
+            sum(CASE m.kind WHEN 'BURN' THEN m.quantity ELSE -m.quantity END) AS quantity,
+            sum(CASE m.kind WHEN 'BURN' THEN m.carrying ELSE -m.carrying END) AS carrying,
+            count(*) FILTER (WHERE m.kind = 'REVERSE') * 0.000000000001 AS last_places
+        FROM ledger_entry e
+        JOIN wallets_movement m ON m.entry_id = e.id AND m.kind IN ('BURN', 'REVERSE')
+        LEFT JOIN billing_settlement st ON st.id = (e.document->>'settlement')::uuid
+        WHERE e.book_id = %s AND e.event IN ('USAGE_BURNED', 'SETTLEMENT', 'ADJUSTMENT')
+            AND e.document ?| ARRAY['cycle', 'settlement']
+        GROUP BY 1, 2, 3, 4
+    ), kept AS (
+        SELECT b.subscription_id::text AS subscription, b.cycle::text AS cycle, b.kind,
+            b.lot_id AS lot, b.quantity, b.carrying
+        FROM billing_cycleburn b JOIN billing_subscription s ON s.id = b.subscription_id
+        WHERE s.customer_id = %s
+    )
+    SELECT subscription, kind, cycle, lot,
+        ARRAY[coalesce(kept.quantity, 0), coalesce(kept.carrying, 0)],
+        ARRAY[coalesce(moved.quantity, 0),
+            CASE WHEN abs(kept.carrying - moved.carrying) <= moved.last_places THEN kept.carrying
+                ELSE coalesce(moved.carrying, 0) END]
+    FROM kept FULL JOIN moved USING (subscription, cycle, kind, lot)
+    ORDER BY subscription, cycle, kind, lot
+"""
+_BURNED = ("quantity", "carrying")
+
+
+# What was paid back of each top-up is the consideration that was taken back for it, rounded once.
+_REFUNDS_AGAINST_MOVEMENTS = """
+    SELECT t.id, t.currency, t.refunded, coalesce(sum(m.carrying), 0)
+    FROM wallets_topup t
+    LEFT JOIN wallets_creditlot lot ON lot.top_up_id = t.id
+    LEFT JOIN wallets_movement m ON m.lot_id = lot.id AND m.kind = 'REFUND'
+    WHERE t.book_id = %s
+    GROUP BY t.id HAVING t.refunded > 0 OR count(m.id) > 0 ORDER BY t.id
+"""
+
+
+def verify(
+    *,
+    livemode: bool | None = None,
+    customer_id: str | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Proof:
+    """Prove the seals, then every book of a mode, or one customer's books alone, each in one
+    snapshot, then what closed months were frozen with, in bounded memory.
+
+    `progress` is told how many entries of how many are done. Raises: UnknownCustomer.
+    """
+    books = Book.objects.order_by("pk")
+    if livemode is not None:
+        books = books.filter(livemode=livemode)
+    if customer_id is not None:
+        books = books.filter(key=customer_id)
+        if not books.exists():
+            raise ledger_books.UnknownCustomer(f"There is no customer {customer_id}.")
+    proof = _prove_seals(livemode) if customer_id is None else Proof()
+    total, done = books.aggregate(n=Sum("sequence"))["n"] or 0, 0
+
+    def advance(entries: int) -> None:
+        nonlocal done
+        done += entries
+        progress(done, total)
+
+    for book_id in books.values_list("pk", flat=True).iterator():
+        if proof.first_bad is not None:
+            break
+        proof = proof.joined(_prove_book(book_id, advance))
+    if proof.first_bad is None and customer_id is None and livemode is not False:
+        proof = proof.joined(_prove_months())
+    return proof
+
+
+def _prove_seals(livemode: bool | None) -> Proof:  # noqa: FBT001
+    """Prove the seals of a mode, or of both."""
+    proof = Proof()
+    for mode in (True, False) if livemode is None else (livemode,):
+        if proof.first_bad is None:
+            report = seal_proof.verify_seals(livemode=mode)
+            proved = Proof(seals=report.seals, first_bad=report.first_bad, notes=report.notes)
+            proof = proof.joined(proved)
+    return proof
+
+
+def _prove_months() -> Proof:
+    """Prove the packs of closed months; the sandbox closes none."""
+    with transaction.atomic():
+        _take_snapshot()
+        report = close_packs.verify_packs(livemode=True)
+    return Proof(months=report.packs, first_bad=report.first_bad)
+
+
+def _prove_book(book_id: int, advance: Callable[[int], None]) -> Proof:
+    with transaction.atomic():
+        _take_snapshot()
+        book = Book.objects.get(pk=book_id)
+        report = chain_verification.verify_chain(
+            book=book,
+            movements=queries.movement_lines,
+            sealed=ledger_seals.sealed_heads(book),
+            progress=advance,
+        )
+        if report.first_bad is not None:
+            return Proof(1, report.entries, 0, first_bad=report.first_bad)
+        proved = Proof(1, report.entries)
+        for check, counted in (
+            (_check_lots, Proof(lots=1)),
+            (_check_burns, Proof(burns=1)),
+            (_check_refunds, Proof()),
+        ):
+            for named, reason in check(book_id):
+                if reason is not None:
+                    return proved.joined(Proof(first_bad=BadEntry(named, reason)))
+                proved = proved.joined(counted)
+        return proved
+
+
+def _take_snapshot() -> None:
+    """See one state of the book, unless the caller's transaction has begun to read already."""
+    if len(connection.savepoint_ids) == 0:
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            # A book is a small part of its tables: by their indexes, at what a page costs today.
+            cursor.execute("SET LOCAL random_page_cost = 1.1")
+
+
+def _check_lots(book_id: int) -> Iterator[tuple[str, str | None]]:
+    """Give each lot with what is wrong about it, if anything."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOTS_AGAINST_MOVEMENTS, [book_id, book_id])
+        moved = cursor.fetchall()
+        cursor.execute(_LOTS_AGAINST_LIABILITIES, [book_id, book_id])
+        posted = {lot_id: (carried, owed) for lot_id, carried, owed in cursor.fetchall()}
+    for lot_id, astray, counters, by_moves in moved:
+        fault = _difference(_COUNTERS, counters, by_moves)
+        carried, owed = posted[lot_id]
+        if astray:
+            fault = f"{astray} of its movements are in another book"
+        elif fault is None and carried != owed:
+            fault = f"it carries {carried:f}, the liability accounts say {owed:f}"
+        yield f"lot {lot_id}", fault
+
+
+def _check_burns(book_id: int) -> Iterator[tuple[str, str | None]]:
+    """Give what each cycle burned of each lot with what is wrong about it, if anything."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BURNS_AGAINST_MOVEMENTS, [book_id, book_id])
+        burns = cursor.fetchall()
+    for subscription, kind, cycle, lot, kept, moved in burns:
+        named = f"burns of lot {lot} by {kind.lower()} {cycle} of subscription {subscription}"
+        yield named, _difference(_BURNED, kept, moved)
+
+
+def _check_refunds(book_id: int) -> Iterator[tuple[str, str | None]]:
+    """Give each refunded top-up with what is wrong about its pay-outs, if anything."""
+    with connection.cursor() as cursor:
+        cursor.execute(_REFUNDS_AGAINST_MOVEMENTS, [book_id])
+        refunds = cursor.fetchall()
+    for top_up_id, currency, refunded, carried in refunds:
+        whole = money.round_amount(carried, currency)
+        yield f"top-up {top_up_id}", _difference(["refunded"], [refunded], [whole])
+
+
+def _difference(
+    names: Sequence[str], counters: Sequence[Decimal], movements: Sequence[Decimal]
+) -> str | None:
+    for name, counter, moved in zip(names, counters, movements, strict=True):
+        if counter != moved:
+            return f"{name} is {counter:f}, its movements say {moved:f}"
+    return None

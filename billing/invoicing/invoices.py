@@ -1,0 +1,185 @@
+"""Invoices: drafted with the settlement, then numbered without gaps and posted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import transaction
+
+from aforo import money
+from aforo.errors import NotFound
+from billing import locks
+from billing.calculation import presentation
+from billing.calculation.calculation import Calculation
+from billing.models import (
+    Customer,
+    Invoice,
+    InvoiceLine,
+    InvoiceStatus,
+    Settlement,
+    SettlementAdjustment,
+)
+from ledger import posting_rules
+from ledger.entries import books, entries
+from ledger.models import Book, LedgerEvent
+
+DUE_AFTER = timedelta(days=30)
+ZERO = Decimal(0)
+
+
+class UnknownInvoice(NotFound):
+    default_code = "unknown_invoice"
+
+
+def draft_invoice(
+    *,
+    customer: Customer,
+    settlement: Settlement,
+    draft: Calculation,
+    adjustment: SettlementAdjustment | None = None,
+) -> Invoice:
+    """Write the invoice of a settled cycle, or of what an adjustment adds to it, without a number
+    yet. The book must be locked.
+    """
+    from_wallet = sum(draft.from_wallet.values(), ZERO)
+    invoice = Invoice(
+        livemode=customer.book.livemode,
+        customer=customer,
+        settlement=settlement if adjustment is None else None,
+        adjustment=adjustment,
+        currency=draft.currency,
+        starts_at=settlement.starts_at,
+        ends_at=settlement.ends_at,
+        subtotal=draft.subtotal,
+        discount=draft.discount,
+        tax=draft.tax,
+        total=draft.total,
+        from_wallet=from_wallet,
+        amount_due=draft.to_invoice,
+        due_tax=sum((p.tax for p in draft.payers if p.kind == "INVOICE"), ZERO),
+    )
+    invoice.save(force_insert=True)
+    InvoiceLine.objects.bulk_create(
+        InvoiceLine(
+            invoice=invoice,
+            position=position,
+            kind=line.kind,
+            charge=line.charge,
+            description=line.description,
+            quantity=line.quantity,
+            unit_price=line.unit_price,
+            amount=line.amount,
+            steps=[
+                {
+                    "label": step.label,
+                    "quantity": money.plain(step.quantity),
+                    "unit_price": None if step.unit_price is None else money.plain(step.unit_price),
+                    "amount": money.plain(step.amount),
+                }
+                for step in line.steps
+            ],
+        )
+        for position, line in enumerate(draft.lines)
+    )
+    return invoice
+
+
+def finalize(*, invoice_id: UUID, now: datetime) -> Invoice:
+    """Give an invoice its number and post it; one with nothing due is PAID at once. Repeatable.
+
+    The book is locked first, the counter of the series last and briefly, so that numbering never
+    holds up the settlement of others (DECISIONS 1).
+    """
+    book_id = Invoice.objects.values_list("customer_id", flat=True).get(pk=invoice_id)
+    return _finalize(book_id, invoice_id, now)
+
+
+@transaction.atomic
+def _finalize(book_id: int, invoice_id: UUID, now: datetime) -> Invoice:
+    book = books.lock_book(book_id=book_id)
+    invoice = Invoice.objects.select_related("settlement__subscription__version__plan").get(
+        pk=invoice_id
+    )
+    if invoice.status != InvoiceStatus.DRAFT:
+        return invoice
+    issue(book=book, invoice=invoice, lines=posted(invoice), now=now)
+    return invoice
+
+
+def posted(invoice: Invoice) -> list[posting_rules.PostingLine]:
+    """Give what issuing an invoice of usage posts: its net was unbilled before."""
+    net = invoice.amount_due - invoice.due_tax
+    return posting_rules.invoice_issued(net=net, tax=invoice.due_tax, currency=invoice.currency)
+
+
+def issue(
+    *, book: Book, invoice: Invoice, lines: Sequence[posting_rules.PostingLine], now: datetime
+) -> None:
+    """Give a draft its number and post what it changes. The book must be locked."""
+    invoice.number = locks.next_number(livemode=invoice.livemode)
+    invoice.status = InvoiceStatus.OPEN if invoice.amount_due > 0 else InvoiceStatus.PAID
+    invoice.issued_at = now
+    invoice.due_at = now + DUE_AFTER
+    invoice.save(update_fields=["number", "status", "issued_at", "due_at"])
+    entries.append(
+        [
+            entries.EntryDraft(
+                book=book,
+                event=LedgerEvent.INVOICE,
+                occurred_at=now,
+                document={
+                    "invoice": invoice.number,
+                    "due": money.plain(invoice.amount_due),
+                    **_facts(invoice),
+                },
+                lines=lines,
+            )
+        ]
+    )
+
+
+def _facts(invoice: Invoice) -> dict[str, object]:
+    """Give what the entry says beside its figures: the plan, and which tax is in it."""
+    adjustment = invoice.adjustment
+    settlement = invoice.settlement if adjustment is None else adjustment.settlement
+    if settlement is None:
+        return {}
+    rate = settlement.totals["tax_rate"]
+    product = settlement.subscription.version.plan.code
+    if rate is None:
+        return {"product": product}
+    return {
+        "product": product,
+        "tax_code": rate["name"],
+        "tax_percent": rate["percent"],
+        "jurisdiction": rate["jurisdiction"],
+        # What a correction adds is taxed at the settlement's own rate alone.
+        **presentation.several(settlement.totals.get("taxes", []) if adjustment is None else []),
+    }
+
+
+def finalize_drafts(*, book_id: int, now: datetime) -> int:
+    """Finalize what a killed run left in draft; give how many."""
+    drafts = Invoice.objects.filter(customer=book_id, status=InvoiceStatus.DRAFT)
+    ids = list(drafts.order_by("created_at", "pk").values_list("pk", flat=True))
+    for invoice_id in ids:
+        _finalize(book_id, invoice_id, now)
+    return len(ids)
+
+
+def get_invoice(*, livemode: bool, reference: str) -> Invoice:
+    """Find an invoice by its id or its number.
+
+    Raises: UnknownInvoice.
+    """
+    found = Invoice.objects.filter(livemode=livemode).select_related("customer__book")
+    try:
+        invoice = found.filter(pk=UUID(reference)).first()
+    except ValueError:
+        invoice = found.filter(number=reference).first() if "\x00" not in reference else None
+    if invoice is None:
+        raise UnknownInvoice(f"There is no invoice {reference}.")
+    return invoice

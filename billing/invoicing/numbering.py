@@ -1,0 +1,71 @@
+"""Documents get their numbers last: the counters are everybody's, and are locked after books,
+coupons and campaigns, statements before invoices.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+
+from aforo.database.after_commit import after_commit
+from billing.invoicing import invoices, statement_numbers
+from billing.models import Invoice, InvoiceStatus, Settlement, SettlementStatus
+from pricing.models import BillingMode
+
+
+class _Waiting(threading.local):
+    """The books of this thread whose documents are numbered as the outermost block ends."""
+
+    books: dict[int, datetime] | None = None
+
+
+_WAITING = _Waiting()
+
+
+@contextmanager
+def at_the_end() -> Iterator[None]:
+    """Write the numbers of what the block bills when it ends, in its transaction; an inner block
+    leaves that to the outer one. Nothing else may be locked after it.
+    """
+    if _WAITING.books is not None:
+        yield
+        return
+    _WAITING.books = {}
+    try:
+        yield
+        for book_id, now in sorted(_WAITING.books.items()):
+            number(book_id=book_id, now=now)
+    finally:
+        _WAITING.books = None
+
+
+def later(*, book_id: int, now: datetime) -> None:
+    """Write the number of what a customer was billed at the end of the block, or else once this has
+    committed, where nobody knows what is locked after it; the sweep repeats what is lost.
+    """
+    if _WAITING.books is not None:
+        _WAITING.books[book_id] = now
+    else:
+        after_commit(
+            f"numbering documents of book {book_id}", partial(number, book_id=book_id, now=now)
+        )
+
+
+def number(*, book_id: int, now: datetime) -> int:
+    """Write the numbers of all that a customer was billed; return how many there were."""
+    return statement_numbers.number_statements(book_id=book_id) + invoices.finalize_drafts(
+        book_id=book_id, now=now
+    )
+
+
+def unnumbered_books() -> list[int]:
+    """Return the books with a document that was billed and not numbered: a process was killed."""
+    waiting = Settlement.objects.filter(
+        billing_mode=BillingMode.PREPAID, status=SettlementStatus.SETTLED, statement_number=None
+    )
+    drafts = Invoice.objects.filter(status=InvoiceStatus.DRAFT)
+    books = {*waiting.values_list("book", flat=True), *drafts.values_list("customer", flat=True)}
+    return sorted(books)

@@ -1,0 +1,38 @@
+"""Credits sold on account: their invoice."""
+
+from __future__ import annotations
+
+from billing.invoicing import invoices
+from billing.models import Customer, Invoice, InvoiceLine, LineKind
+from ledger.models import Book
+from wallets.models import TopUp
+
+
+def invoice_top_up(book: Book, top_up: TopUp) -> str:
+    """Invoice credits sold on account; give the number. The book must be locked.
+
+    The invoice itself posts nothing: credits that are there at once have posted the receivable,
+    and credits that are held back are owed to nobody yet (FINANCE 3, events 3 and 4).
+    """
+    now = top_up.created_at
+    invoice = Invoice.objects.create(
+        livemode=book.livemode,
+        customer=Customer.objects.get(book=book),
+        top_up=top_up,
+        currency=top_up.currency,
+        starts_at=now,
+        ends_at=now,
+        subtotal=top_up.amount,
+        total=top_up.amount,
+        amount_due=top_up.amount,
+    )
+    InvoiceLine.objects.create(
+        invoice=invoice,
+        position=0,
+        kind=LineKind.CREDITS,
+        description="Prepaid credits",
+        amount=top_up.amount,
+    )
+    invoices.issue(book=book, invoice=invoice, lines=(), now=now)
+    assert invoice.number is not None, "an issued invoice has its number"
+    return invoice.number

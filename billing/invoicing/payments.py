@@ -1,0 +1,120 @@
+"""Money received for invoices: in full, in part, or more than was due."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from uuid import UUID
+
+from aforo import payable
+from aforo.errors import Conflict
+from aforo.sandbox.services import now_for
+from aforo.webhooks.models import EventType
+from billing.invoicing.invoices import get_invoice
+from billing.models import Invoice, InvoicePayment, InvoiceStatus
+from ledger import posting_rules
+from ledger.entries import entries
+from ledger.models import Book, LedgerEvent
+from wallets import outbox
+from wallets.models import TopUpStatus
+from wallets.operations import idempotency
+from wallets.operations.responses import Answer
+from wallets.top_ups import sales
+
+ZERO = Decimal(0)
+PAY = "POST /v1/invoices/pay"
+
+
+class NotOpen(Conflict):
+    default_code = "invoice_not_open"
+
+
+def pay(*, livemode: bool, invoice: str, amount: Decimal, reference: str, key: str) -> Answer:
+    """Record money received for an open invoice, named by its id or number.
+
+    Paid in full it is PAID, and credits sold on account are delivered; what goes beyond it is
+    unapplied (2220). Raises: UnknownInvoice, NotOpen, Invalid (`not_payable`).
+    """
+    found = get_invoice(livemode=livemode, reference=invoice)
+    payable.check(amount, found.currency, pointer="/amount")
+    return idempotency.once(
+        livemode=livemode,
+        customer_id=found.customer.book.key,
+        key=key,
+        endpoint=PAY,
+        content={"invoice": found.pk, "amount": amount, "reference": reference},
+        make=lambda book, operation_id: _receive(
+            book=book, invoice_id=found.pk, id=operation_id, amount=amount, reference=reference
+        ),
+        status=200,
+    )
+
+
+def _receive(
+    *,
+    book: Book,
+    invoice_id: UUID,
+    id: UUID,  # noqa: A002
+    amount: Decimal,
+    reference: str,
+) -> dict[str, object]:
+    invoice = Invoice.objects.select_related("top_up").get(pk=invoice_id)
+    if invoice.status != InvoiceStatus.OPEN:
+        raise NotOpen(f"The invoice {invoice} is {invoice.status}.")
+    now = now_for(book)
+    applied = min(amount, invoice.open)
+    # Credits that are held back have not been sold yet, so nothing is receivable: what is paid for
+    # them stays unapplied until the invoice is paid in full (FINANCE 3, event 4).
+    held_back = invoice.top_up is not None and invoice.top_up.status == TopUpStatus.PENDING
+    receivable = ZERO if held_back else applied
+    (entry,) = entries.append(
+        [
+            entries.EntryDraft(
+                book=book,
+                event=LedgerEvent.PAYMENT,
+                occurred_at=now,
+                document={"invoice": str(invoice), "payment": str(id), "reference": reference},
+                lines=posting_rules.payment_received(
+                    amount=receivable, surplus=amount - receivable, currency=invoice.currency
+                ),
+            )
+        ]
+    )
+    payment = InvoicePayment.objects.create(
+        id=id,
+        invoice=invoice,
+        amount=amount,
+        applied=applied,
+        reference=reference,
+        received_at=now,
+        entry=entry,
+    )
+    invoice.paid += applied
+    if invoice.open == 0:
+        invoice.status = InvoiceStatus.PAID
+    invoice.save(update_fields=["paid", "status"])
+    if invoice.status == InvoiceStatus.PAID:
+        _close(book, invoice, payment)
+    return {
+        "id": payment.pk,
+        "customer_id": book.key,
+        "invoice": invoice.number,
+        "status": invoice.status,
+        "currency": invoice.currency,
+        "amount": amount,
+        "applied": applied,
+        "unapplied": amount - applied,
+        "paid": invoice.paid,
+        "amount_due": invoice.amount_due,
+        "reference": reference,
+        "entry": entry.pk,
+        "received_at": now,
+    }
+
+
+def _close(book: Book, invoice: Invoice, payment: InvoicePayment) -> None:
+    """Do what a paid invoice brings with it."""
+    now = payment.received_at
+    if invoice.top_up_id is not None:
+        sales.pay_on_account(book=book, top_up_id=invoice.top_up_id, now=now)
+    facts = {"invoice": invoice.number, "amount": invoice.amount_due, "currency": invoice.currency}
+    outbox.tell(book, EventType.INVOICE_PAID, facts, now)

@@ -1,0 +1,42 @@
+"""Numbers of PREPAID settlements, which are documents of their own: without gaps, given in a short
+transaction after Settle, so that numbering never holds up the settlement of others.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db import transaction
+
+from billing import locks
+from billing.models import Document, Settlement, SettlementStatus
+from ledger.entries import books
+from pricing.models import BillingMode
+
+
+def number_statements(*, book_id: int) -> int:
+    """Give each settled PREPAID cycle of a customer its number, once; tell how many there were."""
+    waiting = Settlement.objects.filter(
+        book=book_id,
+        billing_mode=BillingMode.PREPAID,
+        status=SettlementStatus.SETTLED,
+        statement_number=None,
+    )
+    ids = list(waiting.order_by("settled_at", "pk").values_list("pk", flat=True))
+    for settlement_id in ids:
+        _number(book_id, settlement_id)
+    return len(ids)
+
+
+@transaction.atomic
+def _number(book_id: int, settlement_id: UUID) -> None:
+    """Take a number, unless somebody has meanwhile; then none is used up.
+
+    The book comes first: who holds it may have changed the settlement, and ask for the counter.
+    """
+    book = books.lock_book(book_id=book_id)
+    waiting = Settlement.objects.filter(pk=settlement_id, statement_number=None)
+    if waiting.exists():
+        waiting.update(
+            statement_number=locks.next_number(livemode=book.livemode, document=Document.STATEMENT)
+        )

@@ -1,0 +1,191 @@
+"""The sweep: everything that is due, once, step by step and each customer alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from django.db import transaction
+
+from billing.campaigns import campaign_runs, milestones
+from billing.cycle_end import cycle_settlement, runs
+from billing.invoicing import numbering
+from billing.isolation import Failure, Isolation
+from billing.models import SettlementRun
+from billing.prepaid import reactivation
+from billing.settlement import usage_burn
+from billing.subscriptions import advance_fees
+from ledger.entries import books
+from ledger.seals import seals
+from pricing.campaigns import campaigns
+from wallets.grants import expiry
+from wallets.holds import reservations
+from wallets.top_ups import refill as wallet_refill
+from wallets.top_ups import sales
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep did, and whom it had to pass over."""
+
+    paid: int
+    runs: tuple[SettlementRun, ...]
+    lapsed: int
+    campaign_grants: int
+    refilled: int
+    passed_over: tuple[Failure, ...] = ()
+
+    @property
+    def settled(self) -> int:
+        return sum(run.settled for run in self.runs)
+
+    @property
+    def failures(self) -> list[Failure]:
+        return [
+            *(failure for run in self.runs for failure in runs.failures_of(run)),
+            *self.passed_over,
+        ]
+
+    def describe(self) -> dict[str, object]:
+        """Show it as the result of a task."""
+        return {
+            "paid": self.paid,
+            "settled": self.settled,
+            "lapsed": self.lapsed,
+            "campaign_grants": self.campaign_grants,
+            "refilled": self.refilled,
+            "failures": [failure.describe() for failure in self.failures],
+        }
+
+
+CarryOut = Callable[[UUID], SettlementRun]
+
+
+def sweep(
+    *, now: datetime, clock: cycle_settlement.Clock, carry_out: CarryOut | None = None
+) -> Swept:
+    """Do what is due in both modes, in the order of the steps below. Safe to repeat.
+
+    Each customer is served alone: one who fails or is locked is named and passed over. Customers
+    on a test clock wait for their clock. Runs that were left are taken up again; where one is
+    under way, settlement is left to it. `carry_out` executes a run; here without it.
+    """
+    alone = Isolation()
+    paid = alone.each(
+        "payments",
+        lambda: sales.books_to_ask(now=now),
+        lambda book_id: sales.resolve_pending(book_ids=[book_id], now=now),
+    )
+    done = _settle(
+        alone, now, carry_out or (lambda run_id: runs.execute(run_id=run_id, clock=clock))
+    )
+    alone.each(
+        "numbers of documents",
+        numbering.unnumbered_books,
+        lambda book_id: numbering.number(book_id=book_id, now=now),
+    )
+    lapsed = _expire(alone, until=now)
+    alone.each(
+        "prepaid burns",
+        lambda: reactivation.due_books(now=now),
+        lambda book_id: reactivation.burn_prepaid(book_id=book_id),
+    )
+    alone.each(
+        "fees",
+        lambda: advance_fees.due_books(now=now),
+        lambda book_id: advance_fees.recognise_due(book_id=book_id, until=now),
+    )
+    # Usage earns its milestone before the window that it falls into is closed.
+    granted = alone.whole("milestones", lambda: milestones.check(now=now, alone=alone), 0)
+    alone.whole("campaign windows", lambda: campaigns.follow_windows(now=now), 0)
+    granted += alone.whole(
+        "campaign runs", lambda: campaign_runs.resume(now=now, clock=clock, alone=alone), 0
+    )
+    refills = _refill(alone)
+    for livemode in (True, False):
+        alone.whole("seals", partial(seals.seal_if_due, livemode=livemode, now=now), None)
+    return Swept(paid, tuple(done), lapsed, granted, refills, tuple(alone.failures))
+
+
+def _settle(alone: Isolation, now: datetime, carry_out: CarryOut) -> list[SettlementRun]:
+    """Take up the runs that were left, then start one in each mode where something is due."""
+    left = alone.whole("settlement", lambda: runs.stale_runs(now=now), ())
+    started = [alone.whole("settlement", partial(carry_out, run_id), None) for run_id in left]
+    started += [
+        alone.whole("settlement", partial(_settle_mode, livemode, now, carry_out), None)
+        for livemode in (True, False)
+    ]
+    return [run for run in started if run is not None]
+
+
+def _settle_mode(
+    livemode: bool,  # noqa: FBT001
+    now: datetime,
+    carry_out: CarryOut,
+) -> SettlementRun | None:
+    if not runs.is_anything_due(livemode=livemode, as_of=now):
+        return None
+    try:
+        run = runs.start_run(livemode=livemode, as_of=now, customer_id=None, now=now)
+    except runs.AlreadyRunning:
+        return None
+    return carry_out(run.pk)
+
+
+def settle(
+    *,
+    livemode: bool,
+    as_of: datetime | None,
+    customer_id: str | None,
+    clock: cycle_settlement.Clock,
+    progress: Callable[[UUID], None] = lambda run_id: None,
+) -> SettlementRun:
+    """Start a run and execute it here; `progress` is told of each customer that is done.
+
+    Raises: AlreadyRunning, Invalid, UnknownCustomer.
+    """
+    run = runs.start_run(livemode=livemode, as_of=as_of, customer_id=customer_id, now=clock())
+    return runs.execute(run_id=run.pk, clock=clock, progress=lambda: progress(run.pk))
+
+
+def expire(*, until: datetime) -> tuple[int, list[Failure]]:
+    """End reservations and lapse what expired by `until`, customer by customer; return the number
+    of lots that lapsed, and whom it had to pass over.
+    """
+    alone = Isolation()
+    return _expire(alone, until=until), alone.failures
+
+
+def _expire(alone: Isolation, *, until: datetime) -> int:
+    def due() -> list[int]:
+        released = reservations.books_to_release(livemode=None, until=until)
+        return sorted({*released, *expiry.lapsing_books(livemode=None, until=until)})
+
+    def lapse(book_id: int) -> int:
+        counted = usage_burn.count_for_lapse(book_id=book_id, until=until)
+        with transaction.atomic():
+            book = books.lock_book(book_id=book_id, exclusive=True)
+            return usage_burn.lapse(book=book, until=until, counted=counted)
+
+    return alone.each("holds and lapses", due, lapse)
+
+
+def refill() -> tuple[int, list[Failure]]:
+    """Fill the wallets that are low and fill themselves; return how many refills were begun, and
+    whom it had to pass over.
+
+    Customers on a test clock wait for their clock.
+    """
+    alone = Isolation()
+    return _refill(alone), alone.failures
+
+
+def _refill(alone: Isolation) -> int:
+    return alone.each(
+        "refills",
+        lambda: [book.pk for book in wallet_refill.active_books() if book.test_clock_id is None],
+        lambda book_id: wallet_refill.refill_if_low([book_id]),
+    )

@@ -1,0 +1,178 @@
+"""Background work. Tasks carry only ids; each body is a service with a command beside it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection
+from typing import Any
+from uuid import UUID
+
+from celery import Task, shared_task
+from django.db import connection
+from django.utils import timezone
+
+from aforo.database.after_commit import after_commit
+from billing.campaigns import campaign_runs
+from billing.cycle_end import runs
+from billing.jobs import due_work, workers
+from billing.models import SettlementRun
+from billing.simulation import backtest
+from wallets.top_ups import refill as wallet_refill
+
+logger = logging.getLogger(__name__)
+
+# So often a server looks whether the workers that it gave a run to are still there.
+LOOK_EVERY_SECONDS = 5
+
+
+class RunTask(Task):  # type: ignore[type-arg]
+    """A task of a run: it waits among its like, and shows that a worker for them lives when one
+    takes it up.
+    """
+
+    queue = "runs"
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        """Note that a worker lives."""
+        workers.note_alive(now=timezone.now())
+
+
+@shared_task(base=RunTask, expires=60)
+def show_life() -> None:
+    """Show that a worker for runs lives, also where there are none; sent every minute."""
+
+
+@shared_task(base=RunTask)
+def execute_run(run_id: str) -> None:
+    """List the customers of a run and hand them out, a task each."""
+    _fan_out(UUID(run_id))
+
+
+@shared_task(base=RunTask)
+def settle_item(item_id: int) -> None:
+    """Settle one customer of a run."""
+    if runs.settle_item(item_id=item_id, clock=timezone.now):
+        # The others have their turn first.
+        settle_item.delay(item_id)
+
+
+@shared_task(expires=60)
+def sweep() -> dict[str, object]:
+    """Do everything that is due, once; runs are handed out among the workers.
+
+    The result names whom it had to pass over, as the log does. A message that was not taken up
+    before the next is sent has nothing to add to it.
+    """
+    swept = due_work.sweep(now=timezone.now(), clock=timezone.now, carry_out=_fan_out)
+    workers.note_swept(now=timezone.now())
+    return swept.describe()
+
+
+@shared_task(base=RunTask)
+def run_campaign(run_id: str) -> None:
+    """Give to everybody whom a campaign's run has not reached yet."""
+    campaign_runs.execute(run_id=UUID(run_id), clock=timezone.now)
+
+
+@shared_task(base=RunTask)
+def execute_backtest(backtest_id: str) -> None:
+    """Price what a backtest asks about."""
+    backtest.execute(backtest_id=UUID(backtest_id), clock=timezone.now)
+
+
+@shared_task
+def refill_books(book_ids: list[int]) -> None:
+    """Fill the wallets of some customers that are low and fill themselves."""
+    wallet_refill.refill_if_low(book_ids)
+
+
+def refill(book_ids: Collection[int]) -> None:
+    """Fill what is low: at once where the sandbox's gateway answers, else without a caller waiting.
+
+    Lost on the way, it is done by the sweep.
+    """
+    books = wallet_refill.active_books(among=book_ids)
+    if sandbox := [book.pk for book in books if not book.livemode]:
+        wallet_refill.refill_if_low(sandbox)
+    if live := [book.pk for book in books if book.livemode]:
+        _send(refill_books, live)
+
+
+def hand_over(run_id: UUID, task: Callable[[str], None] = execute_run) -> None:
+    """Let a worker execute a run once the caller's transaction has committed.
+
+    Where no worker has shown life for 90 seconds, or none can be told, this process does it, in
+    a thread. The run is a row that is committed by then, so whatever fails here, the sweep or the
+    next caller takes it up.
+    """
+    if task is execute_run:
+        after_commit(f"handing over the run {run_id}", lambda: _start_run(run_id))
+    else:
+        after_commit(f"handing over {run_id}", lambda: _send(task, str(run_id)))
+
+
+def _fan_out(run_id: UUID) -> SettlementRun:
+    """Plan a run and make a task of each customer that is not done; nobody waits for them."""
+    runs.plan(run_id=run_id, clock=timezone.now)
+    for item_id in runs.unfinished_items(run_id=run_id):
+        settle_item.delay(item_id)
+    return runs.finish(run_id=run_id, clock=timezone.now)
+
+
+def _send(task: Callable[[Any], None], argument: object) -> None:
+    """Give a task to the workers, or do it here, in a thread, where there are none."""
+    if not _told_workers(task, argument):
+        _in_thread(task, argument)
+
+
+def _start_run(run_id: UUID) -> None:
+    if _told_workers(execute_run, str(run_id)):
+        _in_thread(_stand_by, run_id)
+    else:
+        _in_thread(_execute_here, run_id)
+
+
+def _told_workers(task: Callable[[Any], None], argument: object) -> bool:
+    """Send a task where workers live; return whether the message is on its way."""
+    if not workers.are_alive(now=timezone.now()):
+        return False
+    try:
+        task.delay(argument)  # type: ignore[attr-defined]
+    except Exception:
+        # Brokers fail in ways of their own, and none of them may fail what has been committed.
+        logger.exception(
+            "The broker took no message about %s; this process does the work", argument
+        )
+        return False
+    return True
+
+
+def _execute_here(run_id: UUID) -> None:
+    runs.execute(run_id=run_id, clock=timezone.now)
+
+
+def _stand_by(run_id: UUID) -> None:
+    """Take a run over as soon as there is no worker that could; end when the run has."""
+    while not runs.is_over(run_id=run_id):
+        if not workers.are_alive(now=timezone.now()):
+            _execute_here(run_id)
+            break
+        # The wait is long, and connections are few.
+        connection.close()
+        time.sleep(LOOK_EVERY_SECONDS)
+
+
+def _in_thread(work: Callable[[Any], None], argument: object) -> None:
+    """Do work in a thread that no exit waits for: what it leaves is for the next sweep."""
+
+    def inside() -> None:
+        try:
+            work(argument)
+        except Exception:
+            logger.exception("Background work on %s failed", argument)
+        finally:
+            connection.close()
+
+    threading.Thread(target=inside, name=f"work-{argument}", daemon=True).start()

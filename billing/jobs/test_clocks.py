@@ -1,0 +1,204 @@
+"""Advance a test clock: what would have happened happens, in order, instant by instant."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from aforo.errors import Conflict, FieldError, Invalid, InvariantBroken
+from aforo.sandbox.models import TestClock
+from aforo.sandbox.services import UnknownTestClock, get_clock
+from billing.campaigns import milestones
+from billing.cycle_end import cycle_settlement
+from billing.isolation import Failure, Isolation
+from billing.models import Subscription, SubscriptionStatus
+from billing.prepaid import reactivation
+from billing.settlement import waiting_cycles
+from billing.subscriptions import states
+from ledger.models import Book
+from pricing.models import BillingMode
+from wallets.models import CreditLot, Reservation, ReservationStatus
+from wallets.top_ups import refill as wallet_refill
+from wallets.top_ups import sales
+
+# Past this an advance answers with how far it has come; repeating it goes on from there.
+MAX_SECONDS = 45
+# An advance whose process was killed holds its clock no longer than this.
+LEASE = timedelta(seconds=2 * MAX_SECONDS)
+
+
+class ClockBusy(Conflict):
+    default_code = "clock_advancing"
+
+
+@dataclass(frozen=True, slots=True)
+class Advanced:
+    """How far a clock has come, and whose due work failed on the way."""
+
+    clock: TestClock
+    done: bool
+    failures: tuple[Failure, ...] = ()
+
+
+class Due(NamedTuple):
+    """Something that falls due for a customer of a clock; `what` is the same until it is done."""
+
+    at: datetime
+    book_id: int
+    what: tuple[object, ...]
+
+
+def advance(
+    *, clock_id: UUID, livemode: bool, to: datetime, monotonic: Callable[[], float] = time.monotonic
+) -> Advanced:
+    """Move a clock to `to`, doing what is due at each instant on the way, in order.
+
+    Commits per instant and moves `now` only as far as it has come, so it can be killed and
+    repeated. A customer whose due work fails is named and left behind, and the clock moves on with
+    the others; the next advance tries it again. A customer who is busy stops it where it is, not
+    done, so that a repeat misses nothing.
+
+    Raises: UnknownTestClock; Invalid when `to` lies behind; ClockBusy while another advance of the
+    same clock is under way.
+    """
+    clock = get_clock(clock_id)
+    if livemode:
+        raise UnknownTestClock(f"There is no test clock {clock_id}.")
+    if to < clock.now:
+        raise Invalid([FieldError("/now", "in_the_past", f"The clock is at {clock.now}.")])
+    claimed = TestClock.objects.filter(
+        Q(advancing_since=None) | Q(advancing_since__lt=Now() - LEASE), pk=clock.pk
+    ).update(advancing_since=Now())
+    if not claimed:
+        raise ClockBusy("Another advance of this clock is under way.")
+    alone, deadline = Isolation(), monotonic() + MAX_SECONDS
+    try:
+        milestones.check_clock(clock=clock, alone=alone)
+        done = _reach(clock, to, alone, is_late=lambda: monotonic() > deadline)
+    finally:
+        TestClock.objects.filter(pk=clock.pk).update(advancing_since=None)
+    return Advanced(TestClock.objects.get(pk=clock.pk), done, tuple(alone.failures))
+
+
+def _reach(clock: TestClock, to: datetime, alone: Isolation, is_late: Callable[[], bool]) -> bool:
+    """Do what is due up to `to`, then let the clock be there; return whether it came so far."""
+    worked = set[Due]()
+    while due := _next_due(clock.pk, to, alone):
+        if stuck := worked.intersection(due):
+            _leave_behind(stuck, alone)
+            continue
+        worked.update(due)
+        _run_due(clock.pk, due[0].at, alone)
+        if alone.busy or is_late():
+            return False
+    TestClock.objects.filter(pk=clock.pk).update(now=to)
+    _burn_prepaid(clock.pk, alone)
+    return not alone.busy
+
+
+def _leave_behind(stuck: Iterable[Due], alone: Isolation) -> None:
+    """Name the customers whose due work was done and is due as before: it would be for ever."""
+    for due in sorted(stuck, key=lambda one: one.book_id):
+        if due.book_id not in alone.failed:
+            detail = f"What is due at {due.at.isoformat()} stays due: {due.what[0]}."
+            alone.note("test clock", InvariantBroken(detail), due.book_id)
+
+
+def _next_due(clock_id: UUID, to: datetime, alone: Isolation) -> list[Due]:
+    """Find what is due first up to `to`, for the customers who are not left behind."""
+    due = [
+        one
+        for one in _everything_due(clock_id, to)
+        if one.at <= to and one.book_id not in alone.failed
+    ]
+    first = min((one.at for one in due), default=None)
+    return [one for one in due if one.at == first]
+
+
+def _everything_due(clock_id: UUID, to: datetime) -> Iterator[Due]:
+    cycles = Subscription.objects.filter(
+        customer__book__test_clock=clock_id, status__in=states.RUNNING
+    ).select_related("version")
+    over = list(waiting_cycles.settlements().filter(book__test_clock=clock_id))
+    for left in over:
+        yield Due(waiting_cycles.due_at(left), left.book_id, ("settlement", left.pk))
+    first_ends, graces = dict[int, datetime](), dict[int, timedelta]()
+    for cycle in cycles:
+        ended = ("cycle", cycle.pk, cycle.cycle, cycle.current_ends_at)
+        yield Due(cycle.current_ends_at, cycle.customer_id, ended)
+    for cycle in (*map(waiting_cycles.rewound, over), *cycles):
+        book, end = cycle.customer_id, cycle.current_ends_at
+        first_ends[book] = min(first_ends.get(book, end), end)
+        grace = timedelta(hours=cycle.version.lapse_grace_hours)
+        graces[book] = max(graces.get(book, grace), grace)
+    # What its customer's unsettled cycle holds back falls due with that cycle.
+    for expires_at, due in (*_lots(clock_id, to, graces), *_holds(clock_id, to)):
+        if due.book_id not in first_ends or expires_at < first_ends[due.book_id]:
+            yield due
+    now = TestClock.objects.get(pk=clock_id).now
+    yield from (Due(*one) for one in wallet_refill.due_on_clock(clock_id=clock_id, now=now))
+
+
+def _lots(
+    clock_id: UUID, to: datetime, graces: Mapping[int, timedelta]
+) -> Iterator[tuple[datetime, Due]]:
+    """Return the expiries of lots, and what falls due with each, after its grace."""
+    lapsing = CreditLot.objects.filter(
+        book__test_clock=clock_id, remaining__gt=F("held"), expires_at__lte=to, frozen_at=None
+    ).values_list("book_id", "expires_at")
+    for book, expires_at in lapsing.distinct():
+        assert expires_at is not None, "the filter asks for an expiry"
+        at = expires_at + graces.get(book, timedelta())
+        yield expires_at, Due(at, book, ("lots", expires_at))
+
+
+def _holds(clock_id: UUID, to: datetime) -> Iterator[tuple[datetime, Due]]:
+    """Return the expiries of holds, and what falls due with each."""
+    held = Reservation.objects.filter(
+        book__test_clock=clock_id, status=ReservationStatus.HELD, expires_at__lte=to
+    ).values_list("book_id", "expires_at", "pk")
+    for book, expires_at, reservation in held:
+        yield expires_at, Due(expires_at, book, ("hold", reservation))
+
+
+def _run_due(clock_id: UUID, instant: datetime, alone: Isolation) -> None:
+    """Let time reach an instant, then do what is due there for every customer of the clock, each
+    alone.
+
+    Killed on the way, the next advance finds what is still due.
+    """
+    TestClock.objects.filter(pk=clock_id, now__lt=instant).update(now=instant)
+    books = Book.objects.filter(test_clock=clock_id).exclude(pk__in=alone.failed).order_by("pk")
+    ids = list(books.values_list("pk", flat=True))
+
+    def settle(book_id: int) -> int:
+        return cycle_settlement.settle_book(book_id=book_id, until=instant, issued_at=instant)
+
+    def pay(book_id: int) -> int:
+        return sales.resolve_pending(book_ids=[book_id])
+
+    def refill(book_id: int) -> int:
+        return wallet_refill.refill_if_low([book_id])
+
+    for step, do in (("payments", pay), ("settlement", settle), ("refills", refill)):
+        for book_id in ids:
+            if book_id not in alone.failed:
+                alone.one(step, book_id, do)
+
+
+def _burn_prepaid(clock_id: UUID, alone: Isolation) -> None:
+    """Burn what PREPAID customers metered up to the clock's new now, as the sweep would."""
+    prepaid = Subscription.objects.filter(
+        customer__book__test_clock=clock_id,
+        billing_mode=BillingMode.PREPAID,
+        status=SubscriptionStatus.ACTIVE,
+    )
+    for book_id in sorted(set(prepaid.values_list("customer", flat=True)) - alone.failed):
+        alone.one("prepaid burns", book_id, lambda each: reactivation.burn_prepaid(book_id=each))

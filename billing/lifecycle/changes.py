@@ -1,0 +1,165 @@
+"""How a subscription ends, pauses and goes on (DECISIONS 18)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from django.db import transaction
+
+from aforo.errors import Conflict
+from aforo.sandbox.services import now_for
+from billing.cycle_end import cycle_settlement, next_cycle, renewal
+from billing.invoicing import numbering
+from billing.lifecycle import subscribing
+from billing.models import Subscription, SubscriptionStatus
+from billing.prepaid import reactivation
+from billing.settlement import waiting_cycles
+from billing.subscriptions import cycles, spend_rules
+from billing.usage import rollup_upkeep
+from ledger.entries import books
+from ledger.models import Book
+
+
+class When(StrEnum):
+    NOW = "NOW"
+    PERIOD_END = "PERIOD_END"
+
+
+class NotInState(Conflict):
+    """The subscription is not in a state in which this can be done."""
+
+
+def count_ahead(*, livemode: bool, subscription_id: UUID) -> None:
+    """Tally an open cycle that is to be cut short, before its book is locked for that, once the
+    cycle that follows one which is over has begun.
+    """
+    found = Subscription.objects.filter(pk=subscription_id, customer__book__livemode=livemode)
+    for subscription in found.select_related("customer__book__test_clock"):
+        renewal.renew_if_due(book=subscription.customer.book)
+        rollup_upkeep.keep_up_book(book_id=subscription.customer_id)
+
+
+@transaction.atomic
+def cancel(*, livemode: bool, subscription_id: UUID, at: str) -> Subscription:
+    """End a subscription now, or with its open cycle; what the last cycle owes is settled by time,
+    after the plan's grace for usage that is still on its way.
+
+    Credits of the plan cannot be spent from then on, bought ones stay. Nothing is paid back. One
+    that is paused ends by a cycle that serves no time, which bills what came late in the pause.
+
+    Raises: UnknownSubscription; NotInState (`already_cancelled`, `cycle_not_settled`).
+    """
+    found = _locked(livemode, subscription_id)
+    if found.status == SubscriptionStatus.CANCELLED:
+        raise NotInState("The subscription is cancelled already.", code="already_cancelled")
+    book, now = found.customer.book, now_for(found.customer.book)
+    if found.status == SubscriptionStatus.CREATED:
+        cycle_settlement.end(book=book, subscription=found, at=now)
+    elif found.status == SubscriptionStatus.PAUSED:
+        _end_paused(book, found, now)
+    elif at == When.PERIOD_END:
+        found.cancel_at = found.current_ends_at
+        found.save(update_fields=["cancel_at"])
+    else:
+        _end_now(found, now)
+    return subscribing.get_subscription(livemode=livemode, subscription_id=subscription_id)
+
+
+@transaction.atomic
+def pause(*, livemode: bool, subscription_id: UUID) -> Subscription:
+    """Stop an active subscription: its cycle is settled up to now, by time, and no other begins.
+
+    Raises: UnknownSubscription; NotInState (`not_active`, `cycle_not_settled`).
+    """
+    found = _locked(livemode, subscription_id)
+    if found.status != SubscriptionStatus.ACTIVE:
+        raise NotInState(f"The subscription is {found.status.lower()}.", code="not_active")
+    now = now_for(found.customer.book)
+    _settle_behind(found, now)
+    found.paused_at = _cut_short(found, now)
+    found.save(update_fields=["paused_at", "current_ends_at"])
+    cycle_settlement.settle_cycle(subscription=found, now=now, is_locked=True)
+    return subscribing.get_subscription(livemode=livemode, subscription_id=subscription_id)
+
+
+@transaction.atomic
+@numbering.at_the_end()
+def resume(*, livemode: bool, subscription_id: UUID) -> Subscription:
+    """Let a paused subscription go on, from now to the end of its period; anniversaries stay.
+
+    In the period that it was paused in, fees and credits have been billed and given; a later one
+    asks for its fees, by the time that is left, and gives its credits. PREPAID credits that do not
+    cover what is owed leave it SUSPENDED. One that was to end meanwhile ends now.
+
+    Raises: UnknownSubscription; NotInState (`not_paused`).
+    """
+    found = _locked(livemode, subscription_id)
+    if found.status != SubscriptionStatus.PAUSED:
+        raise NotInState(f"The subscription is {found.status.lower()}.", code="not_paused")
+    book, now = found.customer.book, now_for(found.customer.book)
+    if found.cancel_at is not None and found.cancel_at <= now:
+        _end_paused(book, found, now)
+        return subscribing.get_subscription(livemode=livemode, subscription_id=subscription_id)
+    is_other = cycles.resume_cycle(subscription=found, now=now)
+    is_owing = spend_rules.owes(found)
+    spend_rules.set_status(
+        book=book,
+        subscription=found,
+        status=SubscriptionStatus.SUSPENDED if is_other or is_owing else SubscriptionStatus.ACTIVE,
+    )
+    if is_other:
+        found.is_fee_due = True
+        found.save(update_fields=["is_fee_due"])
+        reactivation.reactivate(book=book)
+    return subscribing.get_subscription(livemode=livemode, subscription_id=subscription_id)
+
+
+def _locked(livemode: bool, subscription_id: UUID) -> Subscription:  # noqa: FBT001
+    """Read a subscription under its book's exclusive lock."""
+    found = subscribing.get_subscription(livemode=livemode, subscription_id=subscription_id)
+    book: Book = books.lock_book(book_id=found.customer_id, exclusive=True)
+    found.refresh_from_db()
+    found.customer.book = book
+    return found
+
+
+def _end_now(found: Subscription, now: datetime) -> None:
+    """Cut the open cycle short and settle it, or with a grace let it wait for that: the customer is
+    as without the subscription from now on.
+    """
+    if found.version.grace_hours == 0:
+        _settle_behind(found, now)
+    found.cancel_at = _cut_short(found, now)
+    found.save(update_fields=["cancel_at", "current_ends_at"])
+    if found.version.grace_hours == 0:
+        cycle_settlement.settle_cycle(subscription=found, now=now, is_locked=True)
+    else:
+        next_cycle.begin(subscription=found, now=now)
+
+
+def _end_paused(book: Book, found: Subscription, now: datetime) -> None:
+    """End a paused subscription by a cycle that serves no time."""
+    cycles.resume_cycle(subscription=found, now=now)
+    spend_rules.set_status(book=book, subscription=found, status=SubscriptionStatus.ACTIVE)
+    _end_now(found, now)
+
+
+def _settle_behind(found: Subscription, now: datetime) -> None:
+    """Settle the cycles behind the one that is to be cut short: they ended first."""
+    for each in waiting_cycles.settlements(book_id=found.customer_id).filter(subscription=found):
+        cycle_settlement.settle_waiting(settlement=each, now=now, is_locked=True)
+
+
+def _cut_short(found: Subscription, now: datetime) -> datetime:
+    """Let the open cycle end now; return that moment. One that began at this very instant serves no
+    time, and owes what was used in it.
+
+    Raises: NotInState while a cycle that is over waits to be settled.
+    """
+    if found.current_ends_at <= now:
+        detail = "The cycle is over and waits to be settled."
+        raise NotInState(detail, code="cycle_not_settled")
+    found.current_ends_at = max(now, found.current_starts_at)
+    return found.current_ends_at

@@ -1,0 +1,185 @@
+"""Subscriptions: provision the wallets, set their rules, issue the plan's credits."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from aforo.errors import Conflict, FieldError, Invalid, NotFound
+from aforo.periods import Interval
+from aforo.sandbox.services import now_for
+from billing.invoicing import numbering
+from billing.models import (
+    Customer,
+    Settlement,
+    SettlementKind,
+    SettlementStatus,
+    Subscription,
+    SubscriptionStatus,
+)
+from billing.settlement import advance_billing
+from billing.subscriptions import cycles, once_only, spend_rules, states
+from ledger.entries import books
+from ledger.models import Book
+from pricing import catalogue
+from pricing.models import GrantTemplate, Metric, Offering, OfferingStatus
+from pricing.offerings import coupons
+from wallets.lots import provisioning
+from wallets.models import Wallet
+
+# No cycle of an interval is longer.
+LONGEST_DAYS = {Interval.DAY: 1, Interval.WEEK: 7, Interval.MONTH: 31, Interval.YEAR: 366}
+
+
+class MetricAlreadySubscribed(Conflict):
+    default_code = "metric_already_subscribed"
+
+
+class OfferingNotSold(Conflict):
+    default_code = "offering_not_active"
+
+
+class UnknownSubscription(NotFound):
+    default_code = "unknown_subscription"
+
+
+def get_subscription(*, livemode: bool, subscription_id: UUID) -> Subscription:
+    """Find a subscription with what its answer shows.
+
+    Raises: UnknownSubscription.
+    """
+    found = Subscription.objects.filter(
+        pk=subscription_id, customer__book__livemode=livemode
+    ).select_related("customer__book__test_clock", "offering", "version__plan")
+    subscription = found.first()
+    if subscription is None:
+        raise UnknownSubscription(f"There is no subscription {subscription_id}.")
+    return subscription
+
+
+def subscribe(
+    *,
+    livemode: bool,
+    customer_id: str,
+    offering: str,
+    starts_at: datetime | None = None,
+    anchor_day: int | None = None,
+    coupon: str | None = None,
+) -> Subscription:
+    """Start a subscription: one transaction provisions the wallets and issues the plan's credits.
+
+    It pins the plan's current published version. `starts_at` may lie in the past, but usage that
+    an earlier subscription has settled is not counted again; `anchor_day` makes months begin on
+    that day of the customer's zone, the first one being shorter.
+
+    Raises: UnknownCustomer, Invalid, OfferingNotSold, MetricAlreadySubscribed, AlreadySubscribed,
+    NotPublished, CouponSpent.
+    """
+    book_id = books.get_book(livemode=livemode, key=customer_id).pk
+    sold = catalogue.find_offering(livemode=livemode, code=offering)
+    if sold.status != OfferingStatus.ACTIVE:
+        raise OfferingNotSold(f"The offering {offering} is {sold.status.lower()}.")
+    version = catalogue.current_version(sold.plan)
+    with transaction.atomic(), numbering.at_the_end():
+        book = books.lock_book(book_id=book_id)
+        customer = Customer.objects.get(book=book)
+        now = now_for(book)
+        start = now if starts_at is None else starts_at
+        if start > now:
+            raise Invalid([FieldError("/starts_at", "in_the_future", "It must not be later.")])
+        _check_backdating(sold, start, now)
+        check_metrics_free(book, version.pk)
+        once_only.check_offering_free(book, sold)
+        subscription = Subscription(
+            customer=customer,
+            offering=sold,
+            version=version,
+            billing_mode=sold.billing_mode,
+            is_single=not sold.several_per_customer,
+            status=SubscriptionStatus.ACTIVE,
+            starts_at=start,
+            subscribed_at=now,
+            counted_from=_unsettled_from(book, version.pk, start),
+        )
+        subscription.usage_closed_through = subscription.counted_from
+        if coupon is not None:
+            subscription.coupon = coupons.redeem_coupon(
+                livemode=livemode, code=coupon, currency=version.plan.currency
+            )
+        had_trial = once_only.has_had(customer=customer, offering=sold, benefit=once_only.TRIAL)
+        cycles.set_first_period(subscription, anchor_day, with_trial=not had_trial)
+        subscription.save(force_insert=True)
+        if subscription.trial_ends_at is not None:
+            once_only.take(subscription=subscription, benefits=[once_only.TRIAL])
+        _provision(book, subscription)
+        advance_billing.start_if_paid(book=book, subscription=subscription, now=now)
+        return subscription
+
+
+def _check_backdating(sold: Offering, start: datetime, now: datetime) -> None:
+    """Refuse a start so long ago that more cycles would be over than may be entered afterwards.
+
+    Raises: Invalid (`too_early`).
+    """
+    cycle = LONGEST_DAYS[Interval(sold.interval)] * sold.interval_count
+    most = timedelta(days=cycle * (settings.BACKDATED_CYCLES + 1) + (sold.trial_days or 0))
+    if now - start > most:
+        detail = f"It may lie at most {settings.BACKDATED_CYCLES} whole cycles back."
+        raise Invalid([FieldError("/starts_at", "too_early", detail)])
+
+
+def _unsettled_from(book: Book, version_id: int, start: datetime) -> datetime:
+    """Return from where a subscription that starts counts usage: what a settled cycle has counted
+    of its metrics stays there.
+
+    Raises: Invalid where usage on both sides of what is settled would be meant.
+    """
+    settled = Settlement.objects.filter(
+        book=book,
+        kind=SettlementKind.CYCLE,
+        subscription__version__charges__metrics__charges__version=version_id,
+        counted_until__gt=start,
+    ).exclude(status=SettlementStatus.VOIDED)
+    last = settled.order_by("-counted_until").select_related("subscription").first()
+    if last is None:
+        return start
+    if start < last.subscription.starts_at:
+        detail = f"Its usage is settled from {last.subscription.starts_at:%Y-%m-%d %H:%M} UTC on."
+        raise Invalid([FieldError("/starts_at", "period_settled", detail)])
+    return last.counted_until
+
+
+def check_metrics_free(book: Book, version_id: int, *, leaving: Subscription | None = None) -> None:
+    """Hold that two live subscriptions never charge the same metric (DECISIONS 5).
+
+    `leaving` is one that gives its metrics up. Raises: MetricAlreadySubscribed.
+    """
+    mine = Metric.objects.filter(charges__version=version_id)
+    live = Subscription.objects.filter(
+        customer=book.pk, status__in=[*states.LIVE, SubscriptionStatus.CREATED]
+    )
+    if leaving is not None:
+        live = live.exclude(pk=leaving.pk)
+    theirs = Metric.objects.filter(charges__version__in=live.values("version"))
+    taken = mine.filter(pk__in=theirs.values("pk")).order_by("pk").first()
+    if taken is not None:
+        raise MetricAlreadySubscribed(f"The metric {taken.code} is charged by another one.")
+
+
+def _provision(book: Book, subscription: Subscription) -> None:
+    """Open the wallets that the plan speaks of: its currency's, and one a metric."""
+    version = subscription.version
+    wallet = provisioning.money_wallet(book=book, currency=version.plan.currency)
+    if not Wallet.objects.filter(book=book, preferred_at__isnull=False).exists():
+        wallet.preferred_at = subscription.starts_at
+        wallet.save(update_fields=["preferred_at"])
+    charged = Metric.objects.filter(charges__version=version)
+    granted = Metric.objects.filter(
+        pk__in=GrantTemplate.objects.filter(version=version, metric__isnull=False).values("metric")
+    )
+    for metric in (charged | granted).distinct().order_by("pk"):
+        provisioning.unit_wallet(book=book, metric=metric)
+    spend_rules.refresh_rules(book=book)

@@ -1,0 +1,109 @@
+"""What customers owe, and that the next credits pay it first: settlements' arrears, then claims."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from decimal import Decimal
+
+from django.db.models import F, Q, Sum
+from django.db.models.functions import Coalesce
+
+from aforo.sandbox.services import now_for
+from billing.models import Claim, Settlement, Subscription, SubscriptionStatus
+from billing.prepaid import reactivation
+from billing.settlement import write as settlement_writing
+from billing.subscriptions import spend_rules
+from ledger.models import Book
+from wallets.models import TopUp
+from wallets.top_ups import disputes
+
+
+def claim_lost_credits(book: Book, top_up: TopUp, owed: Decimal) -> None:
+    """Claim what a lost dispute leaves unpaid, pay it from what there is, else suspend.
+
+    The book is locked; runs in the transaction of the dispute.
+    """
+    Claim.objects.create(
+        book=book, top_up=top_up, currency=top_up.currency, amount=owed, created_at=now_for(book)
+    )
+    pay_arrears(book)
+    if not Claim.objects.filter(book=book, amount__gt=F("paid")).exists():
+        return
+    active = Subscription.objects.filter(customer=book.pk, status=SubscriptionStatus.ACTIVE)
+    for subscription in active.order_by("pk"):
+        spend_rules.set_status(
+            book=book, subscription=subscription, status=SubscriptionStatus.SUSPENDED
+        )
+    spend_rules.refresh_rules(book=book)
+
+
+def pay_arrears(book: Book) -> None:
+    """Pay what is owed, oldest first, from the credits there are now; paid up, lift suspensions.
+
+    The book is locked; runs in the transaction of the grant or top-up that brought the credits.
+    """
+    owed = Settlement.objects.filter(book=book, arrears__gt=F("arrears_paid")).select_related(
+        "subscription__version"
+    )
+    for settlement in owed.order_by("ends_at", "pk"):
+        settlement_writing.pay_arrears(book=book, settlement=settlement, now=now_for(book))
+    if _pay_claims(book):
+        spend_rules.refresh_rules(book=book)
+    if not Claim.objects.filter(book=book, amount__gt=F("paid")).exists():
+        reactivation.reactivate(book=book)
+
+
+def waiting(book_ids: Collection[int]) -> set[int]:
+    """Return the books of which the next credits pay what is owed, or let a subscription go on."""
+    short = Settlement.objects.filter(book__in=book_ids, arrears__gt=F("arrears_paid"))
+    claimed = Claim.objects.filter(book__in=book_ids, amount__gt=F("paid"))
+    idle = Subscription.objects.filter(
+        customer__in=book_ids,
+        status__in=[SubscriptionStatus.CREATED, SubscriptionStatus.SUSPENDED],
+    )
+    return set(
+        short.order_by()
+        .values_list("book")
+        .union(claimed.order_by().values_list("book"), idle.order_by().values_list("customer"))
+        .values_list("book", flat=True)
+    )
+
+
+def service_ended_at(book: Book, currency: str) -> datetime | None:
+    """Return when the last subscription in a currency ended, if there was one and none is left."""
+    mine = Subscription.objects.filter(customer=book.pk, version__plan__currency=currency)
+    ended = Q(status=SubscriptionStatus.CANCELLED) | Q(cancel_at__lte=now_for(book))
+    if mine.exclude(ended).exists():
+        return None
+    # A subscription that never began has no other end.
+    ends = mine.values_list(Coalesce("cancel_at", "cancelled_at", "starts_at"), flat=True)
+    return max(ends, default=None)
+
+
+def owed(book: Book, currency: str) -> Decimal:
+    """Sum what the next credits of a currency have to pay."""
+    short = F("arrears") - F("arrears_paid")
+    settled = Settlement.objects.filter(book=book, currency=currency, arrears__gt=F("arrears_paid"))
+    claimed = Claim.objects.filter(book=book, currency=currency, amount__gt=F("paid"))
+    sums = (
+        settled.aggregate(total=Sum(short))["total"],
+        claimed.aggregate(total=Sum(F("amount") - F("paid")))["total"],
+    )
+    return sum((one for one in sums if one is not None), Decimal(0))
+
+
+def _pay_claims(book: Book) -> bool:
+    """Pay open claims; tell whether there were any."""
+    claims = Claim.objects.filter(book=book, amount__gt=F("paid")).order_by("created_at", "pk")
+    found = list(claims)
+    for claim in found:
+        claim.paid += disputes.pay_claim(
+            book=book,
+            currency=claim.currency,
+            owed=claim.amount - claim.paid,
+            claim=str(claim.pk),
+            now=now_for(book),
+        )
+        claim.save(update_fields=["paid"])
+    return bool(found)

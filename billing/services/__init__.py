@@ -1,1 +1,0 @@
-"""What billing does: customers, subscriptions, usage, settlements, invoices, runs, proofs."""

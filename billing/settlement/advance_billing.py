@@ -1,0 +1,119 @@
+"""Openings: the fees in advance of a cycle, billed when it begins (DECISIONS 28)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from aforo import periods
+from aforo.periods import Period
+from billing import calculation
+from billing.calculation import advance
+from billing.campaigns import subscriber_grants
+from billing.invoicing import invoices, numbering
+from billing.models import (
+    Settlement,
+    SettlementKind,
+    Subscription,
+    SubscriptionStatus,
+)
+from billing.settlement import load
+from billing.settlement import write as settlement_writing
+from billing.subscriptions import cycles, plan_credits, spend_rules
+from ledger.models import Book
+from pricing.models import (
+    BillingMode,
+    ChargeTiming,
+)
+from wallets.lots import queries
+from wallets.models import CreditLot
+
+
+def open_cycle(
+    *,
+    book: Book,
+    subscription: Subscription,
+    part: Period,
+    full: Period,
+    now: datetime,
+    pays: Callable[[CreditLot], bool] | None = None,
+) -> bool:
+    """Bill the fees in advance for `part` of the open cycle's `full` period, through the ten
+    stages; tell whether they are paid or on an invoice.
+
+    The lots alive now pay, or those that `pays` names; PREPAID credits that do not cover them
+    change nothing. The document is numbered last, so that nobody waits for the counter who holds
+    what another needs. The book must be locked.
+    """
+    if not subscription.version.charges.filter(timing=ChargeTiming.ADVANCE).exists():
+        return True
+    opening = Settlement(
+        subscription=subscription,
+        book=book,
+        kind=SettlementKind.OPENING,
+        cycle=subscription.cycle,
+        starts_at=part.starts_at,
+        ends_at=part.ends_at,
+        full_starts_at=full.starts_at,
+        full_ends_at=full.ends_at,
+        period_number=subscription.period_number,
+        counted_from=part.starts_at,
+        counted_until=part.ends_at,
+        sealed_at=now,
+        currency=subscription.version.plan.currency,
+        billing_mode=subscription.billing_mode,
+    )
+    loaded = load.load(
+        book=book,
+        subscription=subscription,
+        settlement=opening,
+        usage={},
+        full_period=full,
+        until=now,
+        pays=pays or (lambda lot: queries.is_alive(lot, now)),
+    )
+    draft = calculation.run(advance.of_opening(loaded))
+    if subscription.billing_mode == BillingMode.PREPAID and draft.arrears > 0:
+        return False
+    opening.save(force_insert=True)
+    settlement_writing.settle(book=book, settlement=opening, draft=draft, now=now, next_period=part)
+    if subscription.billing_mode != BillingMode.PREPAID and draft.lines:
+        invoices.draft_invoice(customer=subscription.customer, settlement=opening, draft=draft)
+    numbering.later(book_id=book.pk, now=now)
+    return True
+
+
+def start_if_paid(*, book: Book, subscription: Subscription, now: datetime) -> bool:
+    """Bill the fees in advance of the open cycle, and issue its credits; tell whether it runs.
+
+    PREPAID credits that do not cover the fees leave it waiting: CREATED before its first cycle,
+    SUSPENDED later, with nothing owed (DECISIONS 28). The book must be locked.
+    """
+    if subscription.status == SubscriptionStatus.TRIALING:
+        _give_first(book, subscription)
+        return True
+    is_renewal = subscription.status == SubscriptionStatus.SUSPENDED
+    starts_at = max(now, subscription.current_starts_at) if is_renewal else subscription.starts_at
+    is_paid = open_cycle(
+        book=book,
+        subscription=subscription,
+        part=periods.Period(starts_at, subscription.current_ends_at),
+        full=cycles.full_period(subscription),
+        now=now,
+    )
+    waiting = SubscriptionStatus.SUSPENDED if is_renewal else SubscriptionStatus.CREATED
+    status = SubscriptionStatus.ACTIVE if is_paid else waiting
+    if (subscription.status, subscription.is_fee_due) != (status, not is_paid):
+        subscription.is_fee_due = not is_paid
+        subscription.save(update_fields=["is_fee_due"])
+        spend_rules.set_status(book=book, subscription=subscription, status=status)
+    if is_paid and is_renewal:
+        plan_credits.issue_plan_credits(book=book, subscription=subscription, at=starts_at)
+    elif is_paid:
+        _give_first(book, subscription)
+    return is_paid
+
+
+def _give_first(book: Book, subscription: Subscription) -> None:
+    plan_credits.issue_plan_credits(book=book, subscription=subscription, at=subscription.starts_at)
+    subscriber_grants.give_to_subscriber(book=book, subscription=subscription)

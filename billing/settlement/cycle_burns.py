@@ -1,0 +1,179 @@
+"""What credits have paid for a cycle, lot by lot, and how it is brought to what a draft says.
+
+Each call posts only the difference to what stands, up or down, so that a cycle whose usage was
+burned in ten parts ends with the same burns and postings as one that was settled at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from aforo.database import bulk
+from aforo.money import ZERO
+from billing.calculation import credit_application
+from billing.calculation.calculation import Calculation
+from billing.models import CycleBurn, Settlement
+from wallets.lots.credit_journal import Burn
+from wallets.lots.credit_journal import EntryBuilder as EntryDraft
+from wallets.models import CreditLot
+
+
+def by_lot(*, settlement: Settlement) -> dict[UUID, CycleBurn]:
+    """Give what a cycle has burned so far, by lot, in the order in which lots first paid.
+
+    The settlement need not be saved: while the cycle is open, it stands in for the one to come.
+    """
+    burns = CycleBurn.objects.filter(
+        subscription=settlement.subscription_id, cycle=settlement.cycle, kind=settlement.kind
+    )
+    return {burn.lot_id: burn for burn in burns.order_by("pk")}
+
+
+def targets(draft: Calculation) -> dict[UUID, Burn]:
+    """Say what the whole cycle takes of each lot, with the tax and the advance that it pays."""
+    found: dict[UUID, Burn] = {}
+    units = [burn for burned in draft.unit_burns.values() for burn in burned]
+    for burn in (*units, *draft.money_burns):
+        before = found.get(burn.lot, Burn())
+        found[burn.lot] = Burn(before.quantity + burn.quantity)
+    for payer in draft.payers:
+        if payer.lot is not None:
+            burned = found[payer.lot]
+            ahead = credit_application.share_of(draft, payer, draft.in_advance)
+            found[payer.lot] = replace(
+                burned, tax=burned.tax + payer.tax, advance_fee=burned.advance_fee + ahead
+            )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class BurnChange:
+    """What bringing a cycle up to date took of a lot (below zero: gave back)."""
+
+    lot: CreditLot
+    quantity: Decimal
+
+
+def bring_to(
+    entry: EntryDraft,
+    *,
+    settlement: Settlement,
+    draft: Calculation,
+    may_lower: Callable[[CreditLot], bool],
+    given_back: Callable[[CreditLot], None] = lambda lot: None,
+    keep: bool = False,
+    spares_kept: bool = True,
+) -> list[BurnChange]:
+    """Burn, or give back, what parts a cycle from what its draft takes. The book must be locked.
+
+    A lot that `may_lower` refuses keeps what it paid even where the draft takes less of it.
+    `given_back` is told of each lot that got something back. With `keep`, what is burned now keeps
+    its payer for the rest of the cycle, below which only a call without `spares_kept` lowers it.
+    """
+    before = by_lot(settlement=settlement)
+    after = targets(draft)
+    rows, changes = [], []
+    lots = CreditLot.objects.select_related("unit_wallet__metric").in_bulk({*before, *after})
+    for lot_id in {**after, **before}:
+        lot, row = lots[lot_id], before.get(lot_id) or _row(settlement, lots[lot_id])
+        old = Burn(row.quantity, row.carrying, row.tax, row.advance_fee)
+        new = after.get(lot_id, Burn())
+        taken = new.quantity - old.quantity
+        stays = not may_lower(lot) or (spares_kept and new.quantity < row.kept)
+        if replace(new, carrying=old.carrying) == old or (taken < 0 and stays):
+            continue
+        stands = entry.burn_to(lot, new, before=old)
+        if taken < 0:
+            given_back(lot)
+        row.kept = max(min(row.kept + (taken if keep else ZERO), stands.quantity), ZERO)
+        row.quantity, row.carrying = stands.quantity, stands.carrying
+        row.tax, row.advance_fee = stands.tax, stands.advance_fee
+        rows.append(row)
+        if taken != 0:
+            changes.append(BurnChange(lot, taken))
+    _write(rows)
+    return changes
+
+
+def burn_more(
+    entry: EntryDraft,
+    *,
+    settlement: Settlement,
+    lots: Mapping[UUID, CreditLot],
+    burned: Mapping[UUID, Burn],
+    is_late: bool = False,
+) -> None:
+    """Burn what a settled cycle still owes, or owes more, and keep who paid it; what usage that
+    came late takes is kept apart. The book must be locked.
+    """
+    rows, before = [], by_lot(settlement=settlement)
+    for lot_id, more in burned.items():
+        row = before.get(lot_id) or _row(settlement, lots[lot_id])
+        row.carrying += entry.burn(lots[lot_id], more.quantity, tax=more.tax)
+        row.quantity += more.quantity
+        row.late += more.quantity if is_late else ZERO
+        row.tax += more.tax
+        rows.append(row)
+    _write(rows)
+
+
+def take_back(
+    entry: EntryDraft,
+    row: CycleBurn,
+    *,
+    quantity: Decimal,
+    tax: Decimal = ZERO,
+    is_late: bool = False,
+) -> CreditLot:
+    """Return part of what a settled cycle burned of a lot, with the tax in it, to that lot.
+
+    Fees in advance go on being earned by day. The book must be locked.
+    """
+    lot = CreditLot.objects.select_related("unit_wallet__metric").get(pk=row.lot_id)
+    restored = entry.reverse(lot, quantity, tax=tax)
+    row.quantity -= quantity
+    row.late -= quantity if is_late else ZERO
+    row.kept = min(row.kept, row.quantity)
+    row.carrying -= restored
+    row.tax -= tax
+    _write([row])
+    return lot
+
+
+def _row(settlement: Settlement, lot: CreditLot) -> CycleBurn:
+    return CycleBurn(
+        subscription_id=settlement.subscription_id,
+        cycle=settlement.cycle,
+        kind=settlement.kind,
+        lot=lot,
+        quantity=ZERO,
+        kept=ZERO,
+        late=ZERO,
+        carrying=ZERO,
+        tax=ZERO,
+        advance_fee=ZERO,
+    )
+
+
+def _write(rows: Sequence[CycleBurn]) -> None:
+    figures = ["quantity", "kept", "late", "carrying", "tax", "advance_fee"]
+    known = [row for row in rows if row.pk is not None]
+    changed = [[row.pk, *(getattr(row, name) for name in figures)] for row in known]
+    bulk.update_rows(CycleBurn, "id", figures, changed)
+    CycleBurn.objects.bulk_create(row for row in rows if row.pk is None)
+
+
+def return_to_lapsed(entry: EntryDraft, lot: CreditLot, *, ends_at: datetime) -> None:
+    """Decide on what came back to a lot that had lapsed within the cycle.
+
+    A paid lot lives on until `ends_at`, for our own overcharge is never breakage; what was given
+    for nothing lapses at once (DECISIONS 16, 33).
+    """
+    if lot.carrying > 0:
+        entry.move_expiry(lot, ends_at)
+    else:
+        entry.expire(lot)

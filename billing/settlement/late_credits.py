@@ -1,0 +1,132 @@
+"""What customers are owed because late usage made settled cycles cheaper: noted when it is found,
+kept until documents use it, and paid out when the subscription ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import F
+
+from aforo import money
+from aforo.money import ZERO, plain
+from billing.calculation.calculation import CreditOwed, Tax
+from billing.models import LateCredit, Settlement
+from billing.settlement import bearers
+from ledger import posting_rules
+from ledger.entries import entries
+from ledger.models import Book, LedgerEvent
+
+
+def owe(
+    *,
+    cycle: Settlement,
+    description: str,
+    amount: Decimal,
+    tax_rate: Tax | None,
+    at: datetime,
+    entry_id: UUID,
+) -> None:
+    """Note what an entry has posted as owed for a cycle."""
+    rate = tax_rate and {
+        "name": tax_rate.name,
+        "percent": plain(tax_rate.percent),
+        "jurisdiction": tax_rate.jurisdiction,
+    }
+    LateCredit.objects.create(
+        settlement=cycle,
+        description=description,
+        amount=amount,
+        tax_rate=rate,
+        created_at=at,
+        entry_id=entry_id,
+    )
+
+
+def owed(subscription_id: UUID) -> tuple[CreditOwed, ...]:
+    """Return what the next document of a subscription may use, the oldest first."""
+    return tuple(
+        CreditOwed(
+            credit.pk,
+            credit.settlement_id,
+            credit.description,
+            credit.open,
+            None if credit.tax_rate is None else _rate(credit.tax_rate),
+        )
+        for credit in _open(subscription_id)
+    )
+
+
+def pay_out(*, book: Book, subscription_id: UUID, at: datetime) -> None:
+    """Pay out by credit note what no document of a subscription that ends has used: what is open of
+    the cycle's own invoice is lowered first, the rest is the customer's credit.
+
+    What is less than the currency can pay stays. The book must be locked.
+    """
+    notes = []
+    for credit in _open(subscription_id):
+        net = money.floor_amount(credit.open, credit.settlement.currency)
+        if net > 0:
+            notes.append(_note(book, credit, net, at))
+            credit.paid_out += net
+            credit.save(update_fields=["paid_out"])
+    entries.append(notes)
+
+
+def _open(subscription_id: UUID) -> Iterable[LateCredit]:
+    found = LateCredit.objects.filter(
+        settlement__subscription=subscription_id, amount__gt=F("used") + F("paid_out")
+    )
+    return found.select_related("settlement").order_by("created_at", "id")
+
+
+def _rate(shown: dict[str, str]) -> Tax:
+    return Tax(shown["name"], Decimal(shown["percent"]), shown["jurisdiction"])
+
+
+def _note(book: Book, credit: LateCredit, net: Decimal, at: datetime) -> entries.EntryDraft:
+    currency = credit.settlement.currency
+    rate = None if credit.tax_rate is None else _rate(credit.tax_rate)
+    exact = ZERO if rate is None else net * rate.percent.scaleb(-2)
+    tax = money.round_amount(exact, currency)
+    gross = net + tax
+    open_part = returned = ZERO
+    for invoice in bearers.invoices_of(credit.settlement):
+        lowered, paid = bearers.lower(invoice, gross - open_part - returned)
+        open_part, returned = open_part + lowered, returned + paid
+    tax_in_open = money.proportion(tax, open_part, gross)
+    lines = []
+    for part, its_tax, given_to in (
+        (open_part, tax_in_open, posting_rules.RECEIVABLE),
+        (gross - open_part, tax - tax_in_open, posting_rules.CUSTOMER_CREDIT),
+    ):
+        lines += posting_rules.owed_credit_paid_out(
+            net=part - its_tax, tax=its_tax, currency=currency, given_to=given_to
+        )
+    return entries.EntryDraft(
+        book=book,
+        event=LedgerEvent.CREDIT_NOTE,
+        occurred_at=at,
+        document={
+            "late_credit": str(credit.pk),
+            "settlement": str(credit.settlement_id),
+            "reason": credit.description,
+            "net": plain(net),
+            "tax": plain(tax),
+            **_tax_facts(rate),
+        },
+        lines=lines,
+    )
+
+
+def _tax_facts(rate: Tax | None) -> dict[str, str]:
+    if rate is None:
+        return {}
+    return {
+        "tax_code": rate.name,
+        "tax_percent": plain(rate.percent),
+        "jurisdiction": rate.jurisdiction,
+    }

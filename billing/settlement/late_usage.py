@@ -1,0 +1,102 @@
+"""Which settled cycles usage has arrived for since, and what they then add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import F
+
+from aforo.periods import Period
+from billing.calculation.calculation import MetricUsage
+from billing.models import Settlement, SettlementKind, SettlementStatus, UsageEvent
+from billing.usage import aggregates as usages
+from billing.usage import unbilled
+from pricing import catalogue
+from pricing.models import LateUsagePolicy as Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A settled cycle's usage as it was settled, and with what has arrived since."""
+
+    cycle: Settlement
+    settled: Mapping[str, MetricUsage]
+    arrived: Mapping[str, MetricUsage]
+
+
+def read_late(*, settlement: Settlement, received_by: datetime | None = None) -> list[Late]:
+    """Add up again the settled cycles for which usage had arrived by a cycle's end, or was received
+    by a moment where one is named.
+
+    Where the plan bills late usage with the next cycle, only what arrived in a pause is asked for:
+    no cycle was open to bill it. What is sealed stays as it is, so this takes no lock.
+    """
+    if settlement.cycle == 0:
+        return []
+    before = Settlement.objects.filter(
+        subscription=settlement.subscription,
+        kind=SettlementKind.CYCLE,
+        status=SettlementStatus.SETTLED,
+        cycle__lt=settlement.cycle,
+    ).select_related(
+        "subscription__customer__book", "subscription__version__plan", "subscription__offering"
+    )
+    last = before.order_by("cycle").last()
+    if last is None:
+        return []
+    # What came before the last of them began has been taken since.
+    settled = list(before.filter(ends_at__gte=last.starts_at - unbilled.LIMIT).order_by("cycle"))
+    openings = _openings(settlement, settled)
+    occurred = _late_usage(settlement, openings)
+    return [
+        Late(
+            cycle,
+            _usage(cycle, (), received_by),
+            _usage(cycle, [each for each in openings if each >= cycle.counted_until], received_by),
+        )
+        for cycle in settled
+        if any(cycle.starts_at <= moment < cycle.ends_at for moment in occurred)
+    ]
+
+
+def _openings(settlement: Settlement, settled: Sequence[Settlement]) -> list[datetime]:
+    """Return the instants at which usage counts that comes late: where a cycle ended, and where it
+    or the next one after a pause began.
+    """
+    ends = {cycle.counted_until for cycle in settled}
+    starts = {settlement.counted_from, *(cycle.counted_from for cycle in settled)}
+    is_rerated = settlement.subscription.version.late_usage == Policy.RERATE
+    return sorted(ends | starts if is_rerated else ends - starts)
+
+
+def _late_usage(settlement: Settlement, openings: Sequence[datetime]) -> list[datetime]:
+    """Return when usage occurred that arrived after its cycle was settled."""
+    late = UsageEvent.objects.filter(
+        book=settlement.book_id,
+        metric__in=catalogue.metrics_of(settlement.subscription.version),
+        counted_at__in=openings,
+        occurred_at__lt=F("counted_at"),
+    )
+    return list(late.order_by("occurred_at").values_list("occurred_at", flat=True).distinct())
+
+
+def _usage(
+    cycle: Settlement, openings: Sequence[datetime], received_by: datetime | None = None
+) -> dict[str, MetricUsage]:
+    """Add up what counted in a settled cycle, and what came later and counts at some instants."""
+    limit = cycle.ends_at + unbilled.LIMIT
+    return {
+        metric.code: usages.aggregate(
+            book_id=cycle.book_id,
+            metric=metric,
+            starts_at=cycle.counted_from,
+            ends_at=cycle.counted_until,
+            received_by=limit if received_by is None else min(limit, received_by),
+            occurred=Period(cycle.starts_at, cycle.ends_at),
+            on_time=cycle.counted_until,
+            also=openings,
+        )
+        for metric in catalogue.metrics_of(cycle.subscription.version)
+    }

@@ -1,0 +1,325 @@
+"""Before the ten stages: all the reading under the book's lock (for usage see `usage`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from types import MappingProxyType
+from uuid import UUID
+
+from django.db.models import Q
+
+from aforo.money import ZERO
+from aforo.periods import Period
+from billing.calculation import proration
+from billing.calculation.calculation import (
+    Calculation,
+    ChargeTerms,
+    Consideration,
+    CouponTerms,
+    MetricUsage,
+    Overage,
+    Tax,
+)
+from billing.models import (
+    Customer,
+    CycleBurn,
+    Settlement,
+    SettlementKind,
+    SettlementStatus,
+    Subscription,
+    TaxRate,
+)
+from billing.settlement import cycle_burns
+from ledger.models import Book
+from pricing import catalogue
+from pricing import models as pricing_models
+from pricing.models import ChargeTiming, CouponType
+from pricing.terms import parse_caps
+from wallets.lots import queries
+from wallets.lots.waterfall import Allocation, Lot
+from wallets.models import CreditLot, CreditSource, UnitWallet, Wallet
+
+MICROSECOND = timedelta(microseconds=1)
+
+
+def load(
+    *,
+    book: Book,
+    subscription: Subscription,
+    settlement: Settlement,
+    usage: Mapping[str, MetricUsage],
+    full_period: Period,
+    until: datetime | None = None,
+    pays: Callable[[CreditLot], bool] | None = None,
+) -> Calculation:
+    """Read everything else a cycle needs. The book must be locked.
+
+    `full_period` is the period from bound to bound, of which a first cycle may serve a part.
+
+    A cycle is paid by lots that lived at its end or lapse exactly then: unit lots and grants
+    effective before it, and any top-up, also a later one (DECISIONS 34). A cycle still on its way,
+    priced at `until`, is paid by the lots that `pays` names. Either way a lot that paid for this
+    cycle and has lapsed since then keeps what it paid, and the others offer theirs again.
+    """
+    draft = without_credits(
+        subscription=subscription,
+        settlement=settlement,
+        usage=usage,
+        full_period=full_period,
+        until=until or settlement.ends_at,
+    )
+    wallet = Wallet.objects.filter(book=book, currency=draft.currency).first()
+    draft = replace(
+        draft,
+        rolled_in={
+            code: sum(rolled, ZERO)
+            for code, rolled in rolled_generations(subscription, settlement.cycle).items()
+        },
+        overages=() if wallet is None else _overages(wallet, settlement.counted_until),
+    )
+    burned = cycle_burns.by_lot(settlement=settlement)
+    lots = CreditLot.objects.filter(Q(book=book, remaining__gt=0) | Q(pk__in=burned))
+    pays = pays or partial(pays_for_cycle, ends_at=settlement.counted_until)
+    alive, lapsed = list[CreditLot](), list[CreditLot]()
+    for lot in lots.order_by("granted_at", "id"):
+        (alive if pays(lot) else lapsed).append(lot)
+    return with_credits(draft, book=book, lots=alive, burned=burned, lapsed=lapsed)
+
+
+def without_credits(
+    *,
+    subscription: Subscription,
+    settlement: Settlement,
+    usage: Mapping[str, MetricUsage],
+    full_period: Period,
+    until: datetime,
+) -> Calculation:
+    """Read what a cycle owes by its version, coupon and tax, before credits and what came of other
+    cycles.
+    """
+    version = subscription.version
+    trial = settlement.period_number < 0
+    priced = () if trial else catalogue.charges_of(version)
+    period = Period(settlement.starts_at, settlement.ends_at)
+    share = proration.share_of(period, full_period)
+    included = share
+    if _keeps_included(subscription, settlement):
+        included = proration.share_of(Period(period.starts_at, full_period.ends_at), full_period)
+    return Calculation(
+        currency=version.plan.currency,
+        billing_mode=subscription.billing_mode,
+        period=period,
+        charges=charge_terms(priced),
+        usage=usage,
+        served=share.served,
+        of_full=share.of_full,
+        included_for=included.served,
+        caps=parse_caps(version.caps),
+        minimum_spend=None if trial else version.minimum_spend,
+        maximum_spend=version.maximum_spend,
+        tax_rate=tax_rate_of(subscription.customer, tax_point(settlement, until)),
+        ahead_tax_rate=tax_rate_of(subscription.customer, _next_starts_at(settlement))
+        if version.charges.filter(timing=ChargeTiming.ADVANCE).exists()
+        else None,
+        money_order=tuple(version.burn_order),
+        coupon=_coupon(subscription, settlement),
+    )
+
+
+def _keeps_included(subscription: Subscription, settlement: Settlement) -> bool:
+    """Return whether a cycle that a cancellation cuts short keeps all that it includes, because
+    the fee that was paid for it in advance is kept too.
+    """
+    return (
+        subscription.cancel_at is not None
+        and subscription.cancel_at <= settlement.ends_at
+        and not subscription.is_fee_due
+        and subscription.version.charges.filter(timing=ChargeTiming.ADVANCE).exists()
+    )
+
+
+def charge_terms(charges: Sequence[catalogue.PricedCharge]) -> tuple[ChargeTerms, ...]:
+    """Give a version's charges as the stages read them."""
+    return tuple(
+        ChargeTerms(
+            code=charge.code,
+            model=charge.model,
+            terms=charge.terms,
+            feeds=charge.feeds,
+            timing=charge.timing,
+            description=charge.description,
+        )
+        for charge in charges
+    )
+
+
+def with_credits(
+    draft: Calculation,
+    *,
+    book: Book,
+    lots: Iterable[CreditLot],
+    burned: Mapping[UUID, CycleBurn] = MappingProxyType({}),
+    lapsed: Iterable[CreditLot] = (),
+) -> Calculation:
+    """Offer lots of a book to a draft: money of its currency, and units of every metric.
+
+    What the cycle has `burned` of them is offered again; what it burned of `lapsed` ones, or by
+    real-time usage, is kept, in the order in which it was burned first.
+    """
+    units = UnitWallet.objects.filter(book=book).select_related("metric")
+    codes = {wallet.pk: wallet.metric.code for wallet in units}
+    # By metric code; money is under the empty one.
+    offered: dict[str, list[Lot]] = {}
+    kept: dict[str, list[Allocation]] = {}
+    considerations: dict[UUID, Consideration] = {}
+    for lot, is_alive in (*((lot, True) for lot in lots), *((lot, False) for lot in lapsed)):
+        if lot.unit_wallet_id is None and lot.currency != draft.currency:
+            continue
+        code = "" if lot.unit_wallet_id is None else codes[lot.unit_wallet_id]
+        burn = burned.get(lot.id)
+        before = ZERO if burn is None else burn.quantity
+        stays = before if burn is None or not is_alive else burn.kept
+        if is_alive:
+            seen = queries.seen_by_waterfall(lot)
+            offer = replace(seen, available=seen.available + before - stays)
+            offered.setdefault(code, []).append(offer)
+        if stays > 0:
+            kept.setdefault(code, []).append(Allocation(lot.id, lot.kind, stays))
+        if code and lot.carrying > 0 and lot.currency == draft.currency:
+            remaining = lot.remaining + before
+            considerations[lot.id] = Consideration(lot.carrying, lot.face, remaining)
+    first = {lot: position for position, lot in enumerate(burned)}
+    for stayed in kept.values():
+        stayed.sort(key=lambda allocation: first[allocation.lot])
+    money_lots, kept_money = offered.pop("", []), kept.pop("", [])
+    return replace(
+        draft,
+        unit_lots={code: tuple(lots) for code, lots in offered.items()},
+        unit_orders={wallet.metric.code: tuple(wallet.burn_order) for wallet in units},
+        considerations=considerations,
+        money_lots=tuple(money_lots),
+        kept_units={code: tuple(lots) for code, lots in kept.items()},
+        kept_money=tuple(kept_money),
+    )
+
+
+def rolled_generations(subscription: Subscription, cycle: int) -> dict[str, list[Decimal]]:
+    """Give the included quantity that rolled into a cycle, by charge and by how often it has."""
+    last = (
+        cycle
+        and Settlement.objects.filter(
+            subscription=subscription.pk,
+            cycle=cycle - 1,
+            kind=SettlementKind.CYCLE,
+        )
+        .exclude(status=SettlementStatus.VOIDED)
+        .first()
+    )
+    found = last.rolled_on if last else {}
+    return {code: [Decimal(quantity) for quantity in rolled] for code, rolled in found.items()}
+
+
+def _coupon(subscription: Subscription, settlement: Settlement) -> CouponTerms | None:
+    """Return the coupon of a document, if it still takes something off: it counts periods, however
+    many parts a pause makes of one. The first document is an opening, or a trial's end, where fees
+    are billed in advance.
+    """
+    found = subscription.coupon
+    if found is None:
+        return None
+    ahead = 1 if subscription.version.charges.filter(timing=ChargeTiming.ADVANCE).exists() else 0
+    number = settlement.period_number
+    if settlement.kind == SettlementKind.CYCLE:
+        number += ahead
+    if number < 0 or not found.counts_in(number):
+        return None
+    coupon = as_discount(found)
+    if coupon.amount is None:
+        return coupon
+    taken = _taken_before(subscription, settlement, number, ahead)
+    return replace(coupon, amount=max(ZERO, coupon.amount - taken))
+
+
+def _taken_before(
+    subscription: Subscription, settlement: Settlement, number: int, ahead: int
+) -> Decimal:
+    """Return what a coupon of a fixed amount took off the parts of a period billed before."""
+    of_period = Q(kind=SettlementKind.CYCLE, period_number=number - ahead)
+    if ahead:
+        of_period |= Q(kind=SettlementKind.OPENING, period_number=number)
+    earlier = Q(cycle__lt=settlement.cycle)
+    earlier |= Q(cycle=settlement.cycle, starts_at__lt=settlement.starts_at)
+    if settlement.kind == SettlementKind.CYCLE:
+        # The next cycle may have begun, and been billed its fees, before this one is settled.
+        earlier |= Q(cycle=settlement.cycle + 1, kind=SettlementKind.OPENING)
+    before = Settlement.objects.filter(
+        of_period,
+        earlier,
+        subscription=subscription.pk,
+        status=SettlementStatus.SETTLED,
+    )
+    totals = before.values_list("totals__discount", flat=True)
+    return sum((Decimal(str(discount)) for discount in totals), ZERO)
+
+
+def as_discount(coupon: pricing_models.Coupon) -> CouponTerms:
+    """Give a coupon as stage Discount reads it."""
+    if coupon.type == CouponType.PERCENT:
+        return CouponTerms(coupon.code, percent=coupon.value)
+    return CouponTerms(coupon.code, amount=coupon.value)
+
+
+def pays_for_cycle(lot: CreditLot, ends_at: datetime) -> bool:
+    """Tell whether a lot pays for a cycle when it is settled (DECISIONS 34)."""
+    if lot.expires_at is not None and lot.expires_at < ends_at:
+        return False
+    # What a campaign added to a top-up counts with it.
+    is_bought = (
+        lot.source in {CreditSource.TOP_UP, CreditSource.REFILL} or lot.top_up_id is not None
+    )
+    return lot.effective_at < ends_at or is_bought
+
+
+def _overages(wallet: Wallet, ends_at: datetime) -> tuple[Overage, ...]:
+    """Give the overage of wallet debits up to the cycle's end that no settlement has taken."""
+    open_debits = queries.with_open_overage().filter(wallet=wallet, occurred_at__lt=ends_at)
+    return tuple(Overage(d.id, d.open_overage) for d in open_debits.order_by("occurred_at", "id"))
+
+
+def tax_point(settlement: Settlement, until: datetime | None = None) -> datetime:
+    """Return the instant whose tax rate counts for a cycle, or for the part of it before `until`:
+    the last one of it, because a period ends just before its end; for an opening, which bills fees
+    in advance, the first.
+    """
+    if settlement.kind == SettlementKind.OPENING:
+        return settlement.starts_at
+    return (until or settlement.ends_at) - MICROSECOND
+
+
+def _next_starts_at(settlement: Settlement) -> datetime:
+    """Return when the period begins that a document's fees in advance are for."""
+    is_opening = settlement.kind == SettlementKind.OPENING
+    return settlement.starts_at if is_opening else settlement.ends_at
+
+
+def tax_rate_of(customer: Customer, at: datetime) -> Tax | None:
+    """Give the rate in force at a moment: the region's before the country's, the latest first."""
+    if not customer.country:
+        return None
+    rates = TaxRate.objects.filter(
+        Q(region="") | Q(region=customer.region),
+        livemode=customer.book.livemode,
+        country=customer.country,
+        valid_from__lte=at,
+    )
+    rate = rates.order_by("-region", "-valid_from", "-pk").first()
+    if rate is None:
+        return None
+    jurisdiction = "-".join(filter(None, (rate.country, rate.region)))
+    if rate.reverse_charge and customer.tax_id:
+        return Tax(f"{rate.name}, reverse charge", ZERO, jurisdiction)
+    return Tax(rate.name, rate.percent, jurisdiction)

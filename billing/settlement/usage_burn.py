@@ -1,0 +1,394 @@
+"""Credits pay for usage of their lifetime: metered usage is burned before a lot lapses, and for
+PREPAID every few minutes (DECISIONS 16, 26).
+
+The open cycle is priced up to a moment by the settlement's own stages, as if nothing had been
+burned of it yet, and what credits then pay is brought to that. Only lots that have lapsed keep what
+they paid. So what a cycle ends with depends on usage, lots and their lapses, never on how often or
+how late this ran.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Max
+
+from aforo.periods import Period
+from aforo.sandbox.services import now_for
+from billing import calculation
+from billing.calculation import presentation, proration
+from billing.calculation.calculation import Calculation, MetricUsage
+from billing.models import Settlement, Subscription
+from billing.settlement import cycle_burns, load, rerating, waiting_cycles
+from billing.subscriptions import cycles, states
+from billing.usage import aggregates as usages
+from billing.usage import rollups
+from ledger.entries import books
+from ledger.models import Book, LedgerEvent
+from wallets.grants import expiry
+from wallets.holds import reservations
+from wallets.lots import queries
+from wallets.lots.credit_journal import CreditJournal
+from wallets.models import CreditLot
+
+MICROSECOND = timedelta(microseconds=1)
+A_MOMENT = timedelta(minutes=1)
+
+
+class CyclePart(NamedTuple):
+    """What counts in an open cycle before a moment, as far as it was received by another."""
+
+    subscription: UUID
+    counted_from: datetime
+    counted_until: datetime
+    received_by: datetime | None
+
+
+Usage = Mapping[str, MetricUsage]
+Counted = Mapping[CyclePart, Usage]
+NOTHING: Counted = MappingProxyType({})
+
+
+def _add_up(subscription: Subscription, part: CyclePart) -> Usage:
+    if part.received_by is None:
+        return rollups.usage_so_far(subscription=subscription, until=part.counted_until)
+    return usages.read_part(
+        subscription=subscription,
+        starts_at=subscription.current_starts_at,
+        counted=Period(part.counted_from, part.counted_until),
+        received_by=part.received_by,
+    )
+
+
+def count_ahead(*, book_id: int, limit: datetime, month_end: datetime | None = None) -> Counted:
+    """Add up, before the book is locked, what lapsing through `limit`, and a close at `month_end`,
+    will ask for.
+
+    A lapse counts what was received before a moment that is past: once nothing is on its way, for
+    which the book is locked an instant, that stays as it is. At a month's end, what comes after
+    this is as if it came after the close.
+    """
+    book, parts = Book(pk=book_id), {}
+    for moment in _expiries(book, limit):
+        grace = lapse_grace(book=book)
+        for subscription in open_cycles(book=book, at=moment):
+            # A cycle that is over holds back what lapses at its end or later.
+            if moment < subscription.current_ends_at:
+                parts[_part(subscription, moment, moment + grace)] = subscription
+    if month_end is not None:
+        for subscription in open_cycles(book=book, at=month_end):
+            parts[_part(subscription, month_end, None)] = subscription
+    if parts:
+        with transaction.atomic():
+            books.lock_book(book_id=book_id, exclusive=True)
+    return {part: _add_up(subscription, part) for part, subscription in parts.items()}
+
+
+def count_for_lapse(*, book_id: int, until: datetime | None = None) -> Counted:
+    """Add up, before the book is locked, what `lapse` up to `until` or now will ask for."""
+    book = Book.objects.select_related("test_clock").get(pk=book_id)
+    until = until or now_for(book)
+    if not expiry.is_anything_due(book_id=book_id, until=until):
+        return NOTHING
+    limit = min(_held_back(book, until), until - lapse_grace(book=book))
+    return count_ahead(book_id=book_id, limit=limit)
+
+
+def _part(subscription: Subscription, until: datetime, received_by: datetime | None) -> CyclePart:
+    """Name what counts up to a moment. While time stands at the instant at which a cycle began,
+    what comes counts a little later: it is there at this instant too.
+    """
+    until = min(until, cycles.counted_until(subscription))
+    counted = max(until, subscription.counted_from + MICROSECOND)
+    return CyclePart(subscription.pk, subscription.counted_from, counted, received_by)
+
+
+def open_cycles(*, book: Book, at: datetime) -> list[Subscription]:
+    """Return the live subscriptions whose open cycle began before a moment, the oldest first, after
+    the cycles behind those that wait to be settled.
+    """
+    live = Subscription.objects.filter(
+        customer=book.pk, status__in=states.RUNNING, current_starts_at__lt=at
+    ).select_related("customer__book", "version__plan", "offering")
+    running = live.order_by("starts_at", "created_at", "pk")
+    return [*waiting_cycles.behind(book_id=book.pk, before=at), *running]
+
+
+def payers(subscription: Subscription, at: datetime) -> Callable[[CreditLot], bool]:
+    """Name the lots that pay for a cycle at a moment: those alive then, but for a cycle that is
+    over those that lived through it.
+    """
+    ends_at = subscription.current_ends_at
+    if ends_at > at:
+        return lambda lot: queries.is_alive(lot, at)
+    return lambda lot: lot.effective_at <= at and load.pays_for_cycle(lot, ends_at)
+
+
+def forecast(
+    *,
+    book: Book,
+    subscription: Subscription,
+    until: datetime,
+    pays: Callable[[CreditLot], bool],
+    received_by: datetime | None = None,
+    counted: Counted = NOTHING,
+    late: Sequence[rerating.Rerated] = (),
+) -> Calculation:
+    """Price the metered usage of an open cycle up to a moment, and let the lots pay it, less what
+    goes to `late` usage of settled ones.
+
+    Fees and the minimum spend are left out: they fall due at the cycle's end. What is not `counted`
+    is added up here: from a tally, or for a lapse, which names `received_by`, event by event.
+    """
+    cycle = stand_in(subscription)
+    part = _part(subscription, until, received_by)
+    draft = load.load(
+        book=book,
+        subscription=subscription,
+        settlement=cycle,
+        usage=counted.get(part) or _add_up(subscription, part),
+        full_period=cycles.full_period(subscription),
+        until=until,
+        pays=pays,
+    )
+    draft = rerating.less_taken(draft, late)
+    return calculation.run(calculation.to_date(proration.prorate(draft)))
+
+
+def stand_in(subscription: Subscription) -> Settlement:
+    """Stand in for the settlement that the open cycle will have; never saved."""
+    return Settlement(
+        subscription=subscription,
+        book_id=subscription.customer_id,
+        cycle=subscription.cycle,
+        starts_at=subscription.current_starts_at,
+        ends_at=subscription.current_ends_at,
+        period_number=subscription.period_number,
+        counted_from=subscription.counted_from,
+        counted_until=cycles.counted_until(subscription),
+    )
+
+
+def burn_through(
+    *, book: Book, until: datetime, counted: Counted = NOTHING
+) -> list[tuple[Subscription, Calculation]]:
+    """Lapse what is due, then burn the metered usage of every open cycle up to `until` from the
+    lots alive then; give each open cycle with its draft, whose `to_invoice` or `arrears` is what
+    credits do not cover.
+
+    The book must be locked. At the customer's now, credits get back what they no longer owe;
+    for an earlier moment (a month's end) nothing is taken back, because later usage has been paid.
+    """
+    lapse(book=book, until=until, counted=counted)
+    is_now = until >= now_for(book)
+    # What was metered at this very moment counts now, and at a month's end in the next month.
+    before = until + MICROSECOND if is_now else until
+    return [
+        (
+            subscription,
+            _burn(
+                book,
+                subscription,
+                until=before,
+                pays=payers(subscription, until),
+                may_lower=lambda lot: is_now,
+                counted=counted,
+            ),
+        )
+        for subscription in open_cycles(book=book, at=before)
+    ]
+
+
+def lapse(*, book: Book, until: datetime, counted: Counted = NOTHING) -> int:
+    """End the holds that timed out, and lapse what expired, lapse grace included, by `until`, each
+    lot after it has paid for the usage of its lifetime; give the number of lots. The book must be
+    locked.
+
+    An unsettled cycle that ends at or before an expiry holds it back, because the lot still pays
+    for that cycle (DECISIONS 16).
+    """
+    if not expiry.is_anything_due(book_id=book.pk, until=until):
+        return 0
+    held_back = _held_back(book, until)
+    limit = min(held_back, until - lapse_grace(book=book))
+    lapsed = lapse_through(book=book, limit=limit, counted=counted)
+    reservations.release_due(book=book, until=held_back)
+    return lapsed
+
+
+def count_ended(*, subscription: Subscription, is_closed: bool) -> Counted:
+    """Add up, before the book is locked, what `burn_ended` will ask for."""
+    part = _ended(subscription, is_closed=is_closed)
+    return {part: _add_up(subscription, part)}
+
+
+def burn_ended(
+    *, book: Book, subscription: Subscription, is_closed: bool, counted: Counted = NOTHING
+) -> Calculation:
+    """Burn the metered usage of an open cycle that is over from the lots that lived through it.
+
+    Where late usage may still come, what was received by the end counts, whenever this runs. The
+    book must be locked.
+    """
+    ends_at = subscription.current_ends_at
+    return _burn(
+        book,
+        subscription,
+        until=ends_at,
+        pays=lambda lot: load.pays_for_cycle(lot, ends_at),
+        may_lower=lambda lot: True,
+        received_by=_ended(subscription, is_closed=is_closed).received_by,
+        counted=counted,
+    )
+
+
+def _ended(subscription: Subscription, *, is_closed: bool) -> CyclePart:
+    ends_at = subscription.current_ends_at
+    received_by = None if is_closed else ends_at
+    return _part(subscription, ends_at, received_by)
+
+
+def _held_back(book: Book, until: datetime) -> datetime:
+    ends = [cycle.current_ends_at for cycle in open_cycles(book=book, at=until)]
+    return min([until, *(end - MICROSECOND for end in ends if end <= until)])
+
+
+def lapse_through(*, book: Book, limit: datetime, counted: Counted = NOTHING) -> int:
+    """Lapse what expired at or before `limit`, grace or not, each lot at its own moment.
+
+    Counted is usage received no later than the expiry plus the grace, whenever this runs.
+    """
+    lapsed = 0
+    grace = lapse_grace(book=book)
+    for moment in _expiries(book, limit):
+        reservations.release_due(book=book, until=moment)
+        late = list[rerating.Rerated]()
+        running = open_cycles(book=book, at=moment)
+        for subscription in running:
+            late += rerating.before_lapse(
+                book=book, cycle=stand_in(subscription), at=moment, received_by=moment + grace
+            )
+        for subscription in running:
+            _burn(
+                book,
+                subscription,
+                until=moment,
+                pays=_lived_until(moment),
+                may_lower=_lapses_at(moment),
+                received_by=moment + grace,
+                counted=counted,
+                late=late,
+            )
+        rerating.burn_units(book=book, rerated=late, at=moment)
+        lapsed += expiry.expire(book=book, until=moment)
+    return lapsed
+
+
+def pay_with_returned(book: Book, expired_at: datetime, at: datetime) -> bool:
+    """Let what came back at a moment to lots that had expired pay for the usage of their lifetime;
+    tell whether the rest lapses now: not while an unsettled cycle that ended before they expired
+    may still take it. What others had paid of that usage goes back to them.
+
+    The book is locked; runs in the transaction of the release or reversal.
+    """
+    paid_by_them = open_cycles(book=book, at=expired_at)
+    for subscription in paid_by_them:
+        _burn(
+            book,
+            subscription,
+            until=expired_at,
+            pays=_lived_until(expired_at),
+            may_lower=_lapses_at(expired_at),
+            received_by=expired_at + lapse_grace(book=book),
+            occurred_at=at,
+            counted=NOTHING,
+        )
+    now = now_for(book)
+    # A sweep that comes late leaves that to the next burn at the customer's now.
+    for subscription in paid_by_them if now - at < A_MOMENT else ():
+        _burn(
+            book,
+            subscription,
+            until=now + MICROSECOND,
+            pays=payers(subscription, now),
+            may_lower=lambda lot: True,
+            occurred_at=now,
+            counted=NOTHING,
+        )
+    return all(cycle.current_ends_at > expired_at for cycle in paid_by_them)
+
+
+def _expiries(book: Book, limit: datetime) -> list[datetime]:
+    lots = CreditLot.objects.filter(
+        book=book, remaining__gt=F("held"), expires_at__lte=limit, frozen_at=None
+    )
+    moments = lots.order_by("expires_at").values_list("expires_at", flat=True).distinct()
+    return [moment for moment in moments if moment is not None]
+
+
+def lapse_grace(*, book: Book) -> timedelta:
+    """Give how long after an expiry usage may still arrive: the longest of the live plans."""
+    live = Subscription.objects.filter(customer=book.pk, status__in=states.LIVE)
+    hours = live.aggregate(longest=Max("version__lapse_grace_hours"))["longest"]
+    return timedelta(hours=hours or 0)
+
+
+def _lived_until(moment: datetime) -> Callable[[CreditLot], bool]:
+    """Name the lots granted before a moment that live at it or lapse exactly then."""
+    return lambda lot: (
+        lot.effective_at < moment and (lot.expires_at is None or lot.expires_at >= moment)
+    )
+
+
+def _lapses_at(moment: datetime) -> Callable[[CreditLot], bool]:
+    return lambda lot: lot.expires_at == moment
+
+
+def _burn(
+    book: Book,
+    subscription: Subscription,
+    *,
+    until: datetime,
+    pays: Callable[[CreditLot], bool],
+    may_lower: Callable[[CreditLot], bool],
+    counted: Counted,
+    received_by: datetime | None = None,
+    occurred_at: datetime | None = None,
+    late: Sequence[rerating.Rerated] = (),
+) -> Calculation:
+    draft = forecast(
+        book=book,
+        subscription=subscription,
+        until=until,
+        pays=pays,
+        received_by=received_by,
+        counted=counted,
+        late=late,
+    )
+    journal = CreditJournal()
+    entry = journal.entry(
+        book=book,
+        event=LedgerEvent.USAGE_BURNED,
+        occurred_at=occurred_at or min(until, subscription.current_ends_at),
+        document={
+            "subscription": str(subscription.pk),
+            "cycle": str(subscription.cycle),
+            **presentation.facts(draft, product=subscription.version.plan.code),
+        },
+        at_period_end=True,
+    )
+    cycle_burns.bring_to(
+        entry,
+        settlement=stand_in(subscription),
+        draft=draft,
+        may_lower=may_lower,
+        given_back=lambda lot: None,
+    )
+    if entry.movements or entry.lines:
+        journal.write()
+    return draft

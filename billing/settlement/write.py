@@ -1,0 +1,255 @@
+"""Stage 10, the only one that writes: burns, entry, what is due, and the settlement itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+from types import MappingProxyType
+
+from django.db.models import F
+
+from aforo import money
+from aforo.errors import InvariantBroken
+from aforo.money import ZERO, plain
+from aforo.periods import Period
+from billing.calculation import credit_application, presentation
+from billing.calculation.calculation import Calculation, Payer, StageTrace
+from billing.models import AdvanceFee, LateCredit, Settlement, SettlementKind, SettlementStatus
+from billing.settlement import cycle_burns
+from ledger import posting_rules
+from ledger.models import Book, LedgerEvent
+from wallets.lots import queries, waterfall
+from wallets.lots.credit_journal import Burn, CreditJournal
+from wallets.lots.credit_journal import EntryBuilder as EntryDraft
+from wallets.models import CreditLot, Debit
+
+
+def settle(
+    *,
+    book: Book,
+    settlement: Settlement,
+    draft: Calculation,
+    now: datetime,
+    next_period: Period,
+    rolled_on: Mapping[str, Sequence[Decimal]] = MappingProxyType({}),
+) -> None:
+    """Write a settled cycle in one entry dated at its end, an opening at `now`. The book must be
+    locked.
+
+    Needs: payers, burns. Gives: movements, postings, the settlement with its trace, the fees in
+    advance of `next_period`. Keeps: what the cycle burned, before and now, is what Route said, lot
+    by lot. What returns to a paid lot that has lapsed lives on to the end of `next_period`.
+    """
+    is_cycle = settlement.kind == SettlementKind.CYCLE
+    journal = CreditJournal()
+    entry = journal.entry(
+        book=book,
+        event=LedgerEvent.SETTLEMENT,
+        occurred_at=settlement.ends_at if is_cycle else now,
+        document={
+            "settlement": str(settlement.pk),
+            "subscription": str(settlement.subscription_id),
+            "kind": str(settlement.kind),
+            "cycle": str(settlement.cycle),
+            "total": plain(draft.total),
+            "to_invoice": plain(draft.to_invoice),
+            "arrears": plain(draft.arrears),
+            **presentation.facts(draft, product=settlement.subscription.version.plan.code),
+            **_late(draft),
+        },
+        at_period_end=is_cycle,
+    )
+    _burn(entry, settlement, draft, next_period.ends_at)
+    accrue(entry, draft)
+    journal.write()
+    for overage in draft.overages:
+        Debit.objects.filter(pk=overage.debit).update(
+            overage_billed=F("overage_billed") + overage.amount
+        )
+    for line in draft.lines:
+        if line.credit is not None:
+            LateCredit.objects.filter(pk=line.credit).update(used=F("used") - line.amount)
+        elif line.adjusts is not None:
+            Settlement.objects.filter(pk=line.adjusts).update(
+                late_adjusted=F("late_adjusted") + line.amount
+            )
+    settlement.status = SettlementStatus.SETTLED
+    settlement.settled_at = now
+    settlement.arrears = draft.arrears
+    settlement.arrears_tax = sum((p.tax for p in draft.payers if p.kind == "ARREARS"), ZERO)
+    settlement.stages = presentation.stages(_finished(draft, entry))
+    settlement.totals = presentation.totals(draft)
+    settlement.rolled_on = {
+        code: [plain(quantity) for quantity in rolled] for code, rolled in rolled_on.items()
+    }
+    settlement.entry_id = entry.id
+    settlement.save()
+    _keep_fee(entry, settlement, next_period)
+
+
+def _burn(
+    entry: EntryDraft, settlement: Settlement, draft: Calculation, next_ends_at: datetime
+) -> None:
+    """Burn units, then money with the tax that each payer's part holds, net of what was burned."""
+
+    def given_back(lot: CreditLot) -> None:
+        if lot.expires_at is not None and lot.expires_at < settlement.ends_at:
+            cycle_burns.return_to_lapsed(entry, lot, ends_at=next_ends_at)
+
+    cycle_burns.bring_to(
+        entry,
+        settlement=settlement,
+        draft=draft,
+        may_lower=lambda lot: True,
+        given_back=given_back,
+        spares_kept=False,
+    )
+
+
+def accrue(entry: EntryDraft, draft: Calculation) -> None:
+    """Post what goes to the invoice as unbilled, with its share of fees, commitment and rounding;
+    and what the customer was owed and used here, which is as good as paid.
+
+    Arrears post nothing until they are paid: collection is not probable.
+    """
+    due = next((payer for payer in draft.payers if payer.kind == "INVOICE"), None)
+    if due is not None:
+        residue = min(draft.rounding, due.net)
+        entry.lines += _unbilled(draft, due, due.net - residue)
+        entry.lines += posting_rules.rounding(residue=residue, currency=draft.currency)
+    if draft.credited > 0:
+        owed = Payer("CREDIT", draft.credited, draft.credited, ZERO)
+        entry.lines += _unbilled(draft, owed, draft.credited)
+        entry.lines += posting_rules.owed_credit_used(
+            amount=draft.credited, currency=draft.currency
+        )
+
+
+def _unbilled(draft: Calculation, payer: Payer, net: Decimal) -> list[posting_rules.PostingLine]:
+    left, parts = net, []
+    for amount in (_fees(draft), draft.commitment, draft.in_advance):
+        parts.append(min(credit_application.share_of(draft, payer, amount), left))
+        left -= parts[-1]
+    fees, commitment, ahead = parts
+    return posting_rules.usage_uncovered(
+        net=net,
+        fees=fees,
+        commitment=commitment,
+        advance_fees=ahead,
+        currency=draft.currency,
+    )
+
+
+def _fees(draft: Calculation) -> Decimal:
+    fees = (line for line in draft.lines if line.kind == "FEE" and not line.in_advance)
+    return sum((line.amount for line in fees), ZERO)
+
+
+def _keep_fee(entry: EntryDraft, settlement: Settlement, period: Period) -> None:
+    """Keep what was posted in advance of a period, to be earned by its days."""
+    owed = sum(
+        (line.amount for line in entry.lines if line.credit == posting_rules.PLAN_FEES), ZERO
+    )
+    if owed == 0:
+        return
+    is_cycle = settlement.kind == SettlementKind.CYCLE
+    AdvanceFee.objects.create(
+        settlement=settlement,
+        book_id=settlement.book_id,
+        subscription_id=settlement.subscription_id,
+        cycle=settlement.cycle + 1 if is_cycle else settlement.cycle,
+        starts_at=period.starts_at,
+        ends_at=period.ends_at,
+        currency=settlement.currency,
+        amount=owed,
+        recognised_through=period.starts_at,
+    )
+
+
+def _finished(draft: Calculation, entry: EntryDraft) -> Calculation:
+    """Add the tenth stage's own trace."""
+    trace = StageTrace(
+        stage=10,
+        title="Settle",
+        given={"total": plain(draft.total)},
+        found={
+            "from_wallet": plain(sum(draft.from_wallet.values(), ZERO)),
+            "to_invoice": plain(draft.to_invoice),
+            "arrears": plain(draft.arrears),
+        },
+        notes=(
+            f"Entry {entry.id}: {len(entry.movements)} movements, {len(entry.lines)} postings.",
+        ),
+    )
+    return replace(draft, trace=(*draft.trace, trace))
+
+
+@money.exact
+def pay_arrears(*, book: Book, settlement: Settlement, now: datetime) -> Decimal:
+    """Pay a settlement's arrears from the money credits alive now; give how much was paid.
+
+    An ordinary burn, in burn order (DESIGN 3). The book must be locked.
+    """
+    owed = settlement.arrears - settlement.arrears_paid
+    version = settlement.subscription.version
+    lots = {
+        lot.id: lot
+        for lot in queries.open_lots([book.pk]).filter(wallet__currency=settlement.currency)
+        if queries.is_alive(lot, now)
+    }
+    outcome = waterfall.allocate(
+        (queries.seen_by_waterfall(lot) for lot in lots.values()), owed, version.burn_order
+    )
+    if not outcome.allocations:
+        return ZERO
+    journal = CreditJournal()
+    entry = journal.entry(
+        book=book,
+        event=LedgerEvent.SETTLEMENT,
+        occurred_at=now,
+        document={
+            "settlement": str(settlement.pk),
+            "arrears_paid": plain(outcome.covered),
+        },
+    )
+    tax_left = open_tax(settlement)
+    burned = {
+        allocation.lot: Burn(
+            allocation.quantity, tax=money.proportion(tax_left, allocation.quantity, owed)
+        )
+        for allocation in outcome.allocations
+    }
+    cycle_burns.burn_more(entry, settlement=settlement, lots=lots, burned=burned)
+    journal.write()
+    settlement.arrears_paid += outcome.covered
+    settlement.save(update_fields=["arrears_paid"])
+    return outcome.covered
+
+
+def _late(draft: Calculation) -> dict[str, list[dict[str, str]]]:
+    """Name the settled cycles whose usage came late, and what each owes more for it."""
+    lines = [line for line in draft.lines if line.adjusts is not None and line.credit is None]
+    if not lines:
+        return {}
+    cycles = Settlement.objects.in_bulk([line.adjusts for line in lines])
+    late = [
+        {
+            "settlement": str(cycle.pk),
+            "until": cycle.ends_at.isoformat(),
+            "net": plain(line.amount),
+            "currency": draft.currency,
+        }
+        for line in lines
+        if (cycle := cycles.get(line.adjusts)) is not None
+    ]
+    return {"late": late}
+
+
+def open_tax(settlement: Settlement) -> Decimal:
+    """Give the tax in what is still owed of the arrears."""
+    if settlement.arrears == 0:
+        raise InvariantBroken("There are no arrears to pay.")
+    owed = settlement.arrears - settlement.arrears_paid
+    return money.proportion(settlement.arrears_tax, owed, settlement.arrears)

@@ -1,0 +1,331 @@
+"""What moving subscriptions to another offering or version would do; nothing is written.
+
+A move at T settles [start, T) on the old version and opens [T, end) on the new one, the anchor
+kept; both sides are prorated by time (DECISIONS 37). Credits keep their terms, and the new plan
+adds what it grants more, for the time that is left.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from django.db.models import QuerySet
+
+from aforo import money, periods
+from aforo.errors import Conflict, FieldError, Invalid
+from aforo.money import ZERO
+from aforo.periods import Interval, Period
+from aforo.sandbox.services import now_for
+from billing import calculation
+from billing.calculation import advance, proration
+from billing.calculation.calculation import Calculation
+from billing.calculation.proration import PeriodShare
+from billing.lifecycle import subscribing
+from billing.models import Settlement, Subscription, SubscriptionStatus
+from billing.settlement import cycle_burns, load
+from billing.subscriptions import cycles, once_only, plan_credits
+from billing.usage import aggregates as usages
+from pricing import catalogue
+from pricing.models import GrantRecurrence, GrantTemplate, Offering, OfferingStatus, RatePlanVersion
+from pricing.plans import plans
+from wallets.lots import queries
+from wallets.lots.waterfall import Lot
+from wallets.models import CreditLot, CreditSource
+
+
+class CannotMove(Conflict):
+    default_code = "cannot_move"
+
+
+class MoveNotOffered(Invalid):
+    """The contract has `preview: true`; moving itself is not offered yet."""
+
+    def __init__(self) -> None:
+        detail = "Moving a subscription is not offered yet; ask with preview: true."
+        super().__init__([FieldError("/preview", "migration_preview_only", detail)])
+
+
+@dataclass(frozen=True, slots=True)
+class PlanTarget:
+    """Where subscriptions would go."""
+
+    offering: Offering
+    version: RatePlanVersion
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Credits that a move grants on top, in the terms of the new plan."""
+
+    template: GrantTemplate
+    quantity: Decimal
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Both sides of a move, run through the stages."""
+
+    subscription: Subscription
+    target: PlanTarget
+    at: datetime
+    closing: Calculation
+    opening: Calculation
+    spent: Mapping[UUID, Decimal]
+    """What closing burns of each lot beyond what the cycle has burned before."""
+    added: tuple[Added, ...]
+    carried: tuple[CreditLot, ...]
+
+
+def target_of(
+    *,
+    livemode: bool,
+    offering: Offering,
+    version: int | None = None,
+    pointer: str = "/offering",
+) -> PlanTarget:
+    """Read where to go: a version of the offering's plan, else the one that is sold now.
+
+    A draft version may be named, because nothing is moved.
+    Raises: Invalid for an archived offering, UnknownRatePlan, NotPublished.
+    """
+    if offering.status == OfferingStatus.ARCHIVED:
+        detail = f"The offering {offering.code} is archived and takes no subscription."
+        raise Invalid([FieldError(pointer, "offering_not_active", detail)])
+    if version is None:
+        return PlanTarget(offering, catalogue.current_version(offering.plan))
+    named = plans.get_version(livemode=livemode, code=offering.plan.code, number=version)
+    return PlanTarget(offering, named)
+
+
+def target_from(
+    *, livemode: bool, offering: Offering, to_offering: str | None, to_version: int | None
+) -> PlanTarget:
+    """Read where all subscriptions of an offering would go: another one, or another version.
+
+    Raises: Invalid when neither is named or the offering is unknown, UnknownRatePlan, NotPublished.
+    """
+    if to_offering is None and to_version is None:
+        detail = "Give to_offering or to_version."
+        raise Invalid([FieldError("/to_offering", "required", detail)])
+    if to_offering is None:
+        code = offering.plan.code
+        named = plans.get_version(livemode=livemode, code=code, number=to_version)
+        return PlanTarget(offering, named)
+    pointer = "/to_offering"
+    to = catalogue.find_offering(livemode=livemode, code=to_offering, pointer=pointer)
+    return target_of(livemode=livemode, offering=to, version=to_version, pointer=pointer)
+
+
+@money.exact
+def preview_move(*, subscription: Subscription, target: PlanTarget) -> Move:
+    """Run both sides of a move at the customer's now. Reads without a lock: it is a forecast.
+
+    Raises: CannotMove, MetricAlreadySubscribed, Invalid for another currency.
+    """
+    book = subscription.customer.book
+    now = now_for(book)
+    _check(subscription, target, now)
+    closing = _closing(subscription, now)
+    spent = _spent(subscription, closing)
+    moved = _moved(subscription, target, now)
+    added = tuple(_added(subscription, moved, target.version))
+    alive = [lot for lot in queries.open_lots([book.pk]) if queries.is_alive(lot, now)]
+    return Move(
+        subscription=subscription,
+        target=target,
+        at=now,
+        closing=closing,
+        opening=_opening(moved, spent, added),
+        spent=spent,
+        added=added,
+        carried=tuple(alive),
+    )
+
+
+def _check(subscription: Subscription, target: PlanTarget, now: datetime) -> None:
+    version = subscription.version
+    if subscription.status == SubscriptionStatus.CANCELLED:
+        raise CannotMove("The subscription is cancelled.", code="subscription_cancelled")
+    if now >= subscription.current_ends_at:
+        ended = f"{subscription.current_ends_at:%Y-%m-%d %H:%M} UTC"
+        raise CannotMove(
+            f"The cycle that ended {ended} is not settled yet.", code="cycle_not_settled"
+        )
+    if (subscription.offering_id, version.pk) == (target.offering.pk, target.version.pk):
+        raise CannotMove("The subscription is there already.", code="already_there")
+    if version.plan.currency != target.version.plan.currency:
+        detail = f"It is sold in {target.version.plan.currency}, not {version.plan.currency}."
+        raise Invalid([FieldError("/offering", "currency_differs", detail)])
+    book = subscription.customer.book
+    subscribing.check_metrics_free(book, target.version.pk, leaving=subscription)
+    once_only.check_offering_free(book, target.offering, leaving=subscription)
+
+
+def _closing(subscription: Subscription, now: datetime) -> Calculation:
+    """Settle the open cycle up to now, on the version that it runs on."""
+    part = Period(subscription.current_starts_at, now)
+    cycle = _cycle(subscription, part)
+    draft = load.load(
+        book=subscription.customer.book,
+        subscription=subscription,
+        settlement=cycle,
+        usage=usages.read_usage(settlement=cycle),
+        full_period=cycles.full_period(subscription),
+    )
+    full = cycles.full_period(subscription)
+    # The next cycle begins on the new version, which bills its own fees in advance.
+    return calculation.run(advance.of_cycle(_timed(draft, part, full), ()))
+
+
+def _spent(subscription: Subscription, closing: Calculation) -> dict[UUID, Decimal]:
+    before = cycle_burns.by_lot(settlement=_cycle(subscription, closing.period))
+    after = cycle_burns.targets(closing)
+    return {
+        lot: (after[lot].quantity if lot in after else ZERO)
+        - (before[lot].quantity if lot in before else ZERO)
+        for lot in {*before, *after}
+    }
+
+
+def _cycle(subscription: Subscription, part: Period) -> Settlement:
+    """Stand in for the settlement of a part of a cycle; never saved."""
+    return Settlement(
+        subscription=subscription,
+        book_id=subscription.customer_id,
+        cycle=subscription.cycle,
+        starts_at=part.starts_at,
+        ends_at=part.ends_at,
+        period_number=subscription.period_number,
+        counted_from=subscription.counted_from,
+        counted_until=max(part.ends_at, subscription.counted_from),
+        currency=subscription.version.plan.currency,
+    )
+
+
+def _timed(draft: Calculation, part: Period, full: Period) -> Calculation:
+    share = proration.share_of(part, full)
+    return replace(draft, served=share.served, of_full=share.of_full, included_for=share.served)
+
+
+def _moved(subscription: Subscription, target: PlanTarget, now: datetime) -> Subscription:
+    """Picture the subscription after the move; a trial that runs goes on to its end."""
+    moved = copy.copy(subscription)
+    moved.offering, moved.version = target.offering, target.version
+    moved.billing_mode = target.offering.billing_mode
+    moved.current_starts_at = now
+    if not _is_trial(subscription):
+        moved.cycle += 1
+        moved.current_ends_at = _full_period(moved, now).ends_at
+    return moved
+
+
+def _is_trial(subscription: Subscription) -> bool:
+    return subscription.period_number < 0
+
+
+def _full_period(moved: Subscription, now: datetime) -> Period:
+    """Give the period of the new interval that now lies in, from the anchor that is kept."""
+    if _is_trial(moved):
+        return cycles.full_period(moved)
+    interval, count = Interval(moved.offering.interval), moved.offering.interval_count
+    zone = ZoneInfo(moved.timezone)
+    anchor = datetime.combine(moved.anchor_date, moved.anchor_time)
+    index = periods.index_at(anchor, zone, interval, count, now)
+    return periods.period(anchor, zone, interval, count, index)
+
+
+def _rest(moved: Subscription) -> PeriodShare:
+    """Give the share of the new period that is left."""
+    part = Period(moved.current_starts_at, moved.current_ends_at)
+    return proration.share_of(part, _full_period(moved, moved.current_starts_at))
+
+
+def _opening(
+    moved: Subscription, spent: Mapping[UUID, Decimal], added: Sequence[Added]
+) -> Calculation:
+    """Run the rest of the period on the new version as if nothing more were used.
+
+    What it then owes is its fees and its minimum; its credits are what closing leaves, and more.
+    """
+    part = Period(moved.current_starts_at, moved.current_ends_at)
+    full = _full_period(moved, part.starts_at)
+    draft = load.load(
+        book=moved.customer.book,
+        subscription=moved,
+        settlement=_cycle(moved, part),
+        usage={},
+        full_period=full,
+    )
+    left = tuple(
+        replace(lot, available=lot.available - spent.get(lot.id, ZERO)) for lot in draft.money_lots
+    )
+    offered = replace(draft, money_lots=(*left, *_new_money(added, moved)))
+    return calculation.run(proration.prorate(_timed(offered, part, full)))
+
+
+def _new_money(added: Sequence[Added], moved: Subscription) -> tuple[Lot, ...]:
+    at = moved.current_starts_at
+    return tuple(
+        Lot(UUID(int=number), each.template.kind, each.quantity, each.template.priority,
+            each.expires_at, at, at)
+        for number, each in enumerate(added)
+        if each.template.metric_id is None
+    )  # fmt: skip
+
+
+def _added(
+    subscription: Subscription, moved: Subscription, version: RatePlanVersion
+) -> Iterator[Added]:
+    """Give the stub grants: what the new plan grants every cycle beyond what was granted in this.
+
+    Grants of one kind and metric are taken together. Once-only grants are for new subscriptions.
+    """
+    granted = _granted(subscription)
+    templates = GrantTemplate.objects.filter(
+        version=version, recurrence=GrantRecurrence.EVERY_CYCLE
+    )
+    for template in templates.select_related("metric").order_by("position", "pk"):
+        group = (template.kind, template.metric_id)
+        before = min(granted.get(group, ZERO), template.quantity)
+        granted[group] = granted.get(group, ZERO) - before
+        quantity = proration.stub_grant(
+            new=template.quantity,
+            largest=before,
+            remaining=_rest(moved),
+            places=plan_credits.grant_places(template, version.plan.currency),
+        )
+        if quantity > 0:
+            expires_at = plan_credits.expiry_of(template, moved, moved.current_starts_at)
+            yield Added(template, quantity, expires_at)
+
+
+def _granted(subscription: Subscription) -> dict[tuple[str, int | None], Decimal]:
+    """Sum what the plan granted in the open cycle, by kind and metric."""
+    lots = CreditLot.objects.filter(
+        book=subscription.customer_id,
+        source=CreditSource.PLAN,
+        cause__startswith=f"plan:{subscription.pk}:",
+        cause__endswith=f":{plan_credits.grant_period(subscription)}",
+    ).select_related("unit_wallet")
+    granted: dict[tuple[str, int | None], Decimal] = {}
+    for lot in lots:
+        group = (lot.kind, lot.unit_wallet.metric_id if lot.unit_wallet else None)
+        granted[group] = granted.get(group, ZERO) + lot.face
+    return granted
+
+
+def movable(*, livemode: bool, offering: Offering) -> QuerySet[Subscription]:
+    """Give the subscriptions of an offering that are not cancelled, oldest first by id."""
+    found = Subscription.objects.filter(customer__book__livemode=livemode, offering=offering)
+    return (
+        found.exclude(status=SubscriptionStatus.CANCELLED)
+        .select_related("customer__book__test_clock", "offering", "version__plan", "coupon")
+        .order_by("pk")
+    )

@@ -1,0 +1,99 @@
+"""What a customer would pay: any version of a plan, typed-in usage, the settlement's stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from aforo.errors import FieldError, Invalid
+from aforo.periods import Interval, period, wall
+from aforo.sandbox.services import now_for
+from billing import calculation
+from billing.calculation import presentation
+from billing.calculation.calculation import Calculation, MetricUsage
+from billing.customers.customers import get_customer
+from billing.models import Customer
+from billing.settlement import load
+from pricing import catalogue
+from pricing.models import BillingMode, Metric, RatePlanVersion
+from pricing.offerings import coupons
+from pricing.terms import parse_caps
+from wallets.lots import queries
+
+
+def preview(
+    *,
+    livemode: bool,
+    version: RatePlanVersion,
+    usage: Mapping[str, Decimal],
+    now: datetime,
+    customer_id: str | None = None,
+    billing_mode: str = BillingMode.HYBRID,
+    coupon: str | None = None,
+) -> dict[str, object]:
+    """Run the nine pure stages over a month from `now`; nothing is written.
+
+    With a customer, its credits alive now pay, in the version's burn order, and its tax applies;
+    without one there are no credits. Each quantity counts as one event.
+
+    Raises: Invalid (`unknown_metric`, `unknown_coupon`, `wrong_currency`), UnknownCustomer.
+    """
+    known = set(Metric.objects.filter(livemode=livemode).values_list("code", flat=True))
+    faults = [
+        FieldError(f"/usage/{code}", "unknown_metric", f"There is no metric {code}.")
+        for code in usage
+        if code not in known
+    ]
+    if faults:
+        raise Invalid(faults)
+    draft = _draft(version, usage, billing_mode, now)
+    if coupon is not None:
+        currency = version.plan.currency
+        found = coupons.coupon_for(livemode=livemode, code=coupon, currency=currency)
+        draft = replace(draft, coupon=load.as_discount(found))
+    if customer_id is not None:
+        draft = _for_customer(draft, get_customer(livemode=livemode, customer_id=customer_id))
+    run = calculation.run(draft)
+    return {
+        "rate_plan": {"code": version.plan.code, "version": version.number},
+        "billing_mode": billing_mode,
+        "stages": presentation.stages(run),
+        "totals": presentation.totals(run),
+        "waterfall": [
+            {"lot": burn.lot, "kind": burn.kind, "metric": metric, "quantity": burn.quantity}
+            for metric, burns in sorted(run.unit_burns.items())
+            for burn in burns
+        ]
+        + [
+            {"lot": burn.lot, "kind": burn.kind, "currency": run.currency, "amount": burn.quantity}
+            for burn in run.money_burns
+        ],
+    }
+
+
+def _draft(
+    version: RatePlanVersion, usage: Mapping[str, Decimal], billing_mode: str, now: datetime
+) -> Calculation:
+    return Calculation(
+        currency=version.plan.currency,
+        billing_mode=billing_mode,
+        period=period(wall(now, UTC), UTC, Interval.MONTH, 1, 0),
+        charges=load.charge_terms(catalogue.charges_of(version)),
+        usage={metric: MetricUsage(quantity, 1) for metric, quantity in usage.items()},
+        caps=parse_caps(version.caps),
+        minimum_spend=version.minimum_spend,
+        maximum_spend=version.maximum_spend,
+        money_order=tuple(version.burn_order),
+    )
+
+
+def _for_customer(draft: Calculation, customer: Customer) -> Calculation:
+    """Offer the credits that a customer has now, and apply its tax."""
+    book = customer.book
+    now = now_for(book)
+    alive = [lot for lot in queries.open_lots([book.pk]) if queries.is_alive(lot, now)]
+    offered = load.with_credits(draft, book=book, lots=alive)
+    rate = load.tax_rate_of(customer, now)
+    return replace(offered, tax_rate=rate, ahead_tax_rate=rate)

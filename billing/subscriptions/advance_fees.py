@@ -1,0 +1,151 @@
+"""Fees in advance are earned by the days of their period (DECISIONS 27)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Greatest
+
+from aforo import money
+from aforo.money import ZERO, plain
+from billing.models import AdvanceFee, Subscription
+from ledger import posting_rules
+from ledger.entries import books, entries
+from ledger.models import Book, LedgerEvent
+from pricing import catalogue
+from pricing.models import CreditKind, GrantTemplate, Metric
+from pricing.terms import PerUnit
+
+DAY = timedelta(days=1)
+INSTANT = timedelta(microseconds=1)
+
+
+def recognise_fees(*, book: Book, until: datetime) -> int:
+    """Earn what the days up to `until` have served, cumulatively; the last day takes the rest.
+
+    The book must be locked. Repeating posts nothing twice. Gives the number of fees that moved.
+    """
+    fees = (
+        AdvanceFee.objects.filter(book=book, recognised__lt=F("amount"), starts_at__lt=until)
+        .select_related("subscription__version__plan")
+        .order_by("starts_at", "pk")
+    )
+    drafts = []
+    for fee in fees:
+        of_days = -((fee.starts_at - fee.ends_at) // DAY)
+        days = of_days if until >= fee.ends_at else (until - fee.starts_at) // DAY
+        earned = posting_rules.fee_earned_to_date(fee=fee.amount, days=days, of_days=of_days)
+        change, fee.recognised = earned - fee.recognised, max(earned, fee.recognised)
+        fee.recognised_through = min(until, fee.ends_at)
+        fee.save(update_fields=["recognised", "recognised_through"])
+        if change > ZERO:
+            drafts.append(
+                entries.EntryDraft(
+                    book=book,
+                    event=LedgerEvent.FEE_RECOGNISED,
+                    # The last day that is served is over then, so a month's last day is in it.
+                    occurred_at=min(fee.starts_at + days * DAY, fee.ends_at),
+                    document={
+                        "settlement": str(fee.settlement_id),
+                        "subscription": str(fee.subscription_id),
+                        "product": fee.subscription.version.plan.code,
+                        "earned": plain(change),
+                        "of": plain(fee.amount),
+                    },
+                    lines=posting_rules.fee_earned(amount=change, currency=fee.currency),
+                    at_period_end=True,
+                )
+            )
+    entries.append(drafts)
+    return len(drafts)
+
+
+def recognise_due(*, book_id: int, until: datetime) -> int:
+    """Earn what the days up to `until` have served a customer, in a transaction of its own."""
+    with transaction.atomic():
+        return recognise_fees(book=books.lock_book(book_id=book_id), until=until)
+
+
+def due_books(*, now: datetime) -> list[int]:
+    """Give the books with a fee of which another day has passed, those on a test clock left out."""
+    fees = AdvanceFee.objects.filter(
+        recognised__lt=F("amount"), recognised_through__lte=now - DAY, book__test_clock=None
+    )
+    return sorted(set(fees.values_list("book", flat=True)))
+
+
+def shares(
+    *, subscription: Subscription, granted: Sequence[tuple[GrantTemplate, Decimal]]
+) -> list[Decimal]:
+    """Return what each grant of the open cycle, given with its quantity, holds of the cycle's fees
+    in advance, by stand-alone selling price, never more than that price (DECISIONS 29).
+
+    100 for 100 cash and 20,000 tokens at .002: 71.43 and 28.57. Without a fee, and for promo or
+    units without a price, nothing.
+    """
+    prices = [_selling_price(template, quantity) for template, quantity in granted]
+    priced = [price for price in prices if price > 0]
+    fees = AdvanceFee.objects.filter(subscription=subscription, cycle=subscription.cycle)
+    fee = fees.first() if priced else None
+    if fee is None:
+        return [ZERO for _ in granted]
+    parts = iter(money.split(min(sum(priced, ZERO), fee.amount), priced))
+    return [next(parts) if price > 0 else ZERO for price in prices]
+
+
+def _selling_price(template: GrantTemplate, quantity: Decimal) -> Decimal:
+    if template.kind == CreditKind.PROMO:
+        return ZERO
+    unit = template.ssp_unit_price
+    if unit is None:
+        unit = Decimal(1) if template.metric_id is None else ZERO
+    return money.to_books(quantity * unit)
+
+
+def unit_price(book: Book, currency: str, metric: Metric) -> Decimal | None:
+    """Return what one unit of a metric costs a customer alone by the oldest live subscription that
+    says it: as the plan states it of the units that it gives, else as it charges for one.
+    """
+    live = Subscription.objects.filter(
+        customer=book.pk, version__plan__currency=currency, cancelled_at=None
+    ).select_related("version")
+    for subscription in live.order_by("starts_at", "created_at", "pk"):
+        stated = GrantTemplate.objects.filter(
+            version=subscription.version, metric=metric, ssp_unit_price__gt=0
+        )
+        first = stated.order_by("position", "pk").first()
+        price = _charged(subscription, metric) if first is None else first.ssp_unit_price
+        if price:
+            return price
+    return None
+
+
+def _charged(subscription: Subscription, metric: Metric) -> Decimal | None:
+    """Return what a plan charges for one unit of a metric, where that is the same for each."""
+    for charge in catalogue.charges_of(subscription.version):
+        weight = dict(charge.feeds).get(metric.code)
+        if weight is not None and isinstance(charge.terms, PerUnit):
+            return money.to_books(charge.terms.unit_price * weight)
+    return None
+
+
+def give_up(*, subscription: Subscription, amount: Decimal) -> None:
+    """Take what became the consideration of credits out of the fee: it is earned as they burn."""
+    if amount > 0:
+        AdvanceFee.objects.filter(subscription=subscription, cycle=subscription.cycle).update(
+            amount=F("amount") - amount
+        )
+
+
+def end_fees(*, book: Book, subscription: Subscription, at: datetime) -> None:
+    """Earn the rest of what was paid in advance: the subscription has ended, and nothing is paid
+    back. The book must be locked.
+    """
+    AdvanceFee.objects.filter(subscription=subscription, ends_at__gt=at, starts_at__lte=at).update(
+        ends_at=Greatest(at, F("starts_at") + INSTANT)
+    )
+    recognise_fees(book=book, until=at + INSTANT)

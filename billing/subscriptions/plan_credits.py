@@ -1,0 +1,145 @@
+"""TODO-DOC."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from aforo import money, periods
+from aforo.money import ZERO
+from billing.calculation import proration
+from billing.calculation.proration import PeriodShare
+from billing.customers.customers import zone_of
+from billing.models import (
+    Subscription,
+    SubscriptionStatus,
+)
+from billing.subscriptions import advance_fees, cycles, once_only
+from ledger.models import Book
+from pricing.models import GrantRecurrence, GrantTemplate
+from wallets.grants import grants
+from wallets.lots import provisioning
+from wallets.lots.credit_journal import new_lot
+from wallets.models import CreditLot, CreditSource, UnitWallet, Wallet
+
+
+def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) -> None:
+    """Issue what the plan gives in the open cycle: once-only grants in the first, unless the
+    customer had them of this offering before, the rest in each whose period was not over when the
+    customer subscribed.
+
+    Unique per (subscription, grant, period), so repeating it issues nothing twice.
+    """
+    if subscription.status not in {SubscriptionStatus.ACTIVE, SubscriptionStatus.TRIALING}:
+        return
+    is_past = subscription.full_ends_at <= subscription.subscribed_at
+    templates = [
+        template
+        for template in GrantTemplate.objects.filter(version=subscription.version)
+        .select_related("metric")
+        .order_by("position", "pk")
+        if (subscription.cycle == 0 if template.recurrence == GrantRecurrence.ONCE else not is_past)
+    ]
+    first = {once_only.grant(t.code) for t in templates if t.recurrence == GrantRecurrence.ONCE}
+    brought = once_only.take(subscription=subscription, benefits=first)
+    templates = [
+        template
+        for template in templates
+        if template.recurrence != GrantRecurrence.ONCE or once_only.grant(template.code) in brought
+    ]
+    share, currency = _served_share(subscription), subscription.version.plan.currency
+    offered = [(template, granted_quantity(template, share, currency)) for template in templates]
+    granted = [(template, quantity) for template, quantity in offered if quantity > 0]
+    shares = advance_fees.shares(subscription=subscription, granted=granted)
+    lots = [
+        _plan_lot(book, subscription, template, at, quantity=quantity, carrying=carrying)
+        for (template, quantity), carrying in zip(granted, shares, strict=True)
+    ]
+    issued = grants.issue(
+        book=book,
+        lots=lots,
+        occurred_at=at,
+        document={
+            "subscription": str(subscription.pk),
+            "plan": f"{subscription.version.plan.code} v{subscription.version.number}",
+            "product": subscription.version.plan.code,
+        },
+    )
+    advance_fees.give_up(
+        subscription=subscription, amount=sum((lot.carrying for lot in issued), ZERO)
+    )
+
+
+def _served_share(subscription: Subscription) -> PeriodShare:
+    """Return the share of its period that the open cycle serves unless it is cut short."""
+    part = periods.Period(subscription.current_starts_at, subscription.full_ends_at)
+    return proration.share_of(part, cycles.full_period(subscription))
+
+
+def granted_quantity(template: GrantTemplate, share: PeriodShare, currency: str) -> Decimal:
+    """Return what a plan grants in a cycle: what it gives in each, by the time that it serves."""
+    if template.recurrence == GrantRecurrence.ONCE or share.is_whole:
+        return template.quantity
+    return money.floor(share.of(template.quantity), grant_places(template, currency))
+
+
+def grant_places(template: GrantTemplate, currency: str) -> int:
+    """Return to which place a part of a grant is cut: money to the currency's, units to the
+    decimals that the plan writes them with.
+    """
+    if template.metric_id is None:
+        return money.exponent(currency)
+    _, _, fraction = money.plain(template.quantity).partition(".")
+    return len(fraction)
+
+
+def grant_period(subscription: Subscription) -> int:
+    """Return the number of the period in which a plan grants each thing once, the trial's being 0;
+    a cycle that goes on after a pause is of the same one.
+    """
+    return subscription.period_number + (0 if subscription.trial_ends_at is None else 1)
+
+
+def plan_cause(subscription: Subscription) -> str:
+    """Give what the causes of a subscription's plan lots begin with."""
+    return f"plan:{subscription.pk}:"
+
+
+def _plan_lot(
+    book: Book,
+    subscription: Subscription,
+    template: GrantTemplate,
+    at: datetime,
+    *,
+    quantity: Decimal,
+    carrying: Decimal,
+) -> CreditLot:
+    wallet: Wallet | UnitWallet
+    currency = subscription.version.plan.currency
+    if template.metric is None:
+        wallet = provisioning.money_wallet(book=book, currency=currency)
+    else:
+        wallet = provisioning.unit_wallet(book=book, metric=template.metric)
+    period = (
+        "once" if template.recurrence == GrantRecurrence.ONCE else str(grant_period(subscription))
+    )
+    return new_lot(
+        wallet=wallet,
+        kind=template.kind,
+        source=CreditSource.PLAN,
+        quantity=quantity,
+        now=at,
+        carrying=carrying,
+        currency=currency,
+        cause=f"{plan_cause(subscription)}{template.code}:{period}",
+        priority=template.priority,
+        expires_at=expiry_of(template, subscription, at),
+        rollover=template.rollover,
+    )
+
+
+def expiry_of(template: GrantTemplate, subscription: Subscription, at: datetime) -> datetime | None:
+    """Give when credits that a plan issues at a moment lapse, if they do."""
+    if template.expires_after_days is not None:
+        return periods.days_after(at, template.expires_after_days, zone_of(subscription.customer))
+    return subscription.current_ends_at if template.expires_at_cycle_end else None

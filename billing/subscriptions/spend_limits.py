@@ -1,0 +1,35 @@
+"""A customer's own limits on a wallet: when it counts as low, and how far it may be overdrawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from django.db import transaction
+
+from billing.subscriptions import spend_rules
+from ledger.entries import books
+from wallets.lots import provisioning
+from wallets.models import Wallet
+
+COLUMNS = {"low_balance_threshold": "low_balance_threshold", "overage_limit": "own_overage_limit"}
+
+
+def set_limits(
+    *, livemode: bool, customer_id: str, currency: str, limits: Mapping[str, Decimal | None]
+) -> Wallet:
+    """Set the named ones of `low_balance_threshold` and `overage_limit`; None takes one away.
+
+    The own overage limit goes before the offering's (DECISIONS 18), which counts again without it.
+    Raises: UnknownCustomer.
+    """
+    book_id = books.get_book(livemode=livemode, key=customer_id).pk
+    with transaction.atomic():
+        book = books.lock_book(book_id=book_id)
+        wallet = provisioning.money_wallet(book=book, currency=currency)
+        for name, value in limits.items():
+            setattr(wallet, COLUMNS[name], value)
+        wallet.save(update_fields=[COLUMNS[name] for name in limits])
+        spend_rules.refresh_rules(book=book)
+        wallet.refresh_from_db()
+        return wallet

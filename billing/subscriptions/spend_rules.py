@@ -1,0 +1,77 @@
+"""TODO-DOC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db.models import F
+
+from billing.models import (
+    Claim,
+    Settlement,
+    Subscription,
+    SubscriptionStatus,
+)
+from billing.subscriptions import states
+from ledger.models import Book
+from wallets.lots import provisioning
+from wallets.models import SpendState, UnitWallet, Wallet
+
+_SPEND_STATE = {
+    SubscriptionStatus.SUSPENDED: SpendState.SUSPENDED,
+    SubscriptionStatus.PAUSED: SpendState.PAUSED,
+}
+
+
+def refresh_rules(*, book: Book) -> None:
+    """Write the spend rules of every wallet from the oldest live subscription that it serves.
+
+    A wallet that none serves is PREPAID with the default burn order; an open claim suspends all of
+    them. The book must be locked.
+    """
+    live = list(
+        Subscription.objects.filter(customer=book.pk, status__in=states.LIVE)
+        .select_related("version__plan", "offering")
+        .prefetch_related("version__charges__metrics")
+        .order_by("starts_at", "created_at", "pk")
+    )
+    owing = Claim.objects.filter(book=book, amount__gt=F("paid")).exists()
+    for wallet in Wallet.objects.filter(book=book):
+        serving = [s for s in live if s.version.plan.currency == wallet.currency]
+        provisioning.apply_rules(wallets=[wallet], rules=_rules(serving, owing=owing))
+    for units in UnitWallet.objects.filter(book=book):
+        serving = [s for s in live if units.metric_id in _charged_metrics(s)]
+        provisioning.apply_rules(wallets=[units], rules=_rules(serving, owing=owing))
+
+
+def _charged_metrics(subscription: Subscription) -> set[int]:
+    return {m.pk for charge in subscription.version.charges.all() for m in charge.metrics.all()}
+
+
+def _rules(serving: Sequence[Subscription], *, owing: bool) -> provisioning.SpendRules:
+    if not serving:
+        state = SpendState.SUSPENDED if owing else SpendState.ACTIVE
+        return provisioning.SpendRules(spend_state=state)
+    oldest = serving[0]
+    state = _SPEND_STATE.get(SubscriptionStatus(oldest.status), SpendState.ACTIVE)
+    return provisioning.SpendRules(
+        billing_mode=oldest.billing_mode,
+        burn_order=tuple(oldest.version.burn_order),
+        overage_limit=oldest.offering.overage_limit,
+        spend_state=SpendState.SUSPENDED if owing else state,
+        cycle_starts_at=oldest.current_starts_at,
+    )
+
+
+def set_status(*, book: Book, subscription: Subscription, status: SubscriptionStatus) -> None:
+    """Change a subscription's state and what its wallets may do. The book must be locked."""
+    subscription.status = status
+    subscription.save(update_fields=["status"])
+    refresh_rules(book=book)
+
+
+def owes(subscription: Subscription) -> bool:
+    """Tell whether arrears of a settled cycle, or a claim on the customer, are open."""
+    arrears = Settlement.objects.filter(subscription=subscription, arrears__gt=F("arrears_paid"))
+    claims = Claim.objects.filter(book=subscription.customer_id, amount__gt=F("paid"))
+    return arrears.exists() or claims.exists()

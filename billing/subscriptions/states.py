@@ -1,0 +1,18 @@
+"""TODO-DOC."""
+
+from __future__ import annotations
+
+from billing.models import (
+    SubscriptionStatus,
+)
+
+LIVE = [
+    SubscriptionStatus.TRIALING,
+    SubscriptionStatus.ACTIVE,
+    SubscriptionStatus.SUSPENDED,
+    SubscriptionStatus.PAUSED,
+]
+
+
+# Those whose cycles run, and are settled.
+RUNNING = [status for status in LIVE if status != SubscriptionStatus.PAUSED]

@@ -1,0 +1,260 @@
+"""Metered usage in: validated event by event, deduplicated for ever, inserted as a set.
+
+One bad event never fails its batch, and a repeated (customer, key) is counted, not billed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import NamedTuple
+
+from django.db import transaction
+from django.db.models import Case, F, Q, When
+
+from aforo import money
+from aforo.database import bulk
+from aforo.ids import new_id_text
+from aforo.sandbox.services import now_at
+from billing.models import (
+    SettlementStatus,
+    Subscription,
+    SubscriptionStatus,
+    UnbilledReason,
+    UsageEvent,
+    UsageRollup,
+)
+from billing.usage import aggregates as usages
+from billing.usage import rollups, unbilled
+from billing.usage.events import BadEvent, MeteredEvent, Reader, check_numbers, read_event
+from ledger.entries import books as ledger_books
+from ledger.models import Book
+from pricing.models import Metric
+
+MAX_EVENTS = 1_000
+FUTURE_TOLERANCE = timedelta(minutes=5)
+# Sent by metering clients to say that a session lives; accepted, and never billed.
+HEARTBEAT = "system.session.heartbeat"
+_COLUMNS = [
+    "id", "book_id", "metric_id", "key", "quantity",
+    "occurred_at", "counted_at", "received_at", "properties", "behind",
+]  # fmt: skip
+
+
+@dataclass(slots=True)
+class IngestOutcome:
+    """What became of a batch."""
+
+    accepted: int = 0
+    duplicates: int = 0
+    errors: list[dict[str, object]] = field(default_factory=list)
+    # Accepted and kept, and never billed: the index and why.
+    unbilled: list[dict[str, object]] = field(default_factory=list)
+
+    def refuse(self, index: int, error: BadEvent) -> None:
+        """Note that one event was refused."""
+        self.errors.append({"index": index, "message": str(error), "error": error.code})
+
+    @property
+    def failed(self) -> int:
+        return len(self.errors)
+
+
+@money.exact
+def ingest(
+    *,
+    livemode: bool,
+    events: Sequence[object],
+    received_at: datetime,
+    read: Reader = read_event,
+) -> IngestOutcome:
+    """Take a batch of at most 1,000 events as they were sent, each read by `read`.
+
+    One transaction, in constant statements: it holds off the sealing of cycles (DECISIONS 13)
+    before it decides which events are late.
+    """
+    outcome = IngestOutcome()
+    wellformed = []
+    for index, raw in enumerate(events):
+        try:
+            event = read(index, raw)
+        except BadEvent as error:
+            outcome.refuse(index, error)
+            continue
+        if event.metric == HEARTBEAT:
+            outcome.accepted += 1
+        else:
+            wellformed.append(event)
+    if wellformed:
+        _store(livemode=livemode, events=wellformed, received_at=received_at, outcome=outcome)
+    outcome.errors.sort(key=lambda error: str(error["index"]).zfill(5))
+    return outcome
+
+
+def _store(
+    *, livemode: bool, events: Sequence[MeteredEvent], received_at: datetime, outcome: IngestOutcome
+) -> None:
+    keys = {event.customer for event in events}
+    found = Book.objects.filter(livemode=livemode, key__in=keys)
+    # The key, where the book is, and the now of its test clock, if it has one.
+    books = {
+        key: (book_id, clock)
+        for key, book_id, clock in found.values_list("key", "pk", "test_clock__now")
+    }
+    codes = {event.metric for event in events}
+    metrics = {
+        metric.code: _Measured(metric, usages.numbers_read(metric))
+        for metric in Metric.objects.filter(livemode=livemode, code__in=codes)
+    }
+    ids = [book_id for book_id, _ in books.values()]
+    with transaction.atomic():
+        ledger_books.share_books(ids=ids)
+        marks = rollups.marks(book_ids=ids)
+        make_row = _Rows(books, metrics, _Cycles(ids), marks, received_at).make
+        rows: list[list[object]] = []
+        reasons = unbilled.Reasons(ids)
+        never: dict[str, tuple[int, UnbilledReason]] = {}
+        for event in events:
+            try:
+                row, arrived = make_row(event)
+                rows.append(row)
+                if (reason := reasons.of(arrived)) is not None:
+                    never[str(row[0])] = event.number, reason
+            except BadEvent as error:
+                outcome.refuse(event.number, error)
+        # In one order everywhere, so that two batches never wait for each other in a circle.
+        rows.sort(key=lambda row: (row[1], row[3]))
+        inserted = bulk.insert_rows(UsageEvent, _COLUMNS, rows, ignore_conflicts=True)
+        noted = unbilled.note({row_id: reason for row_id, (_, reason) in never.items()})
+    outcome.unbilled = [
+        {"index": index, "reason": reason}
+        for row_id, (index, reason) in never.items()
+        if row_id in noted
+    ]
+    outcome.accepted += inserted
+    outcome.duplicates += len(rows) - inserted
+
+
+class _Measured(NamedTuple):
+    """A metric, and the properties that it reads as numbers."""
+
+    metric: Metric
+    numbers: set[str]
+
+
+class _Cycles:
+    """Which subscription charges a metric of a book, from when, and how far it is sealed.
+
+    One that was cancelled counted what had come of that very instant; what comes later of it counts
+    after that, for whoever follows.
+    """
+
+    def __init__(self, book_ids: Sequence[int]) -> None:
+        self.book_ids = book_ids
+
+    @cached_property
+    def _sealed(self) -> dict[tuple[int, int], tuple[datetime, datetime]]:
+        is_over = Q(status=SubscriptionStatus.CANCELLED)
+        rows = (
+            Subscription.objects.filter(customer__in=self.book_ids)
+            .filter(~is_over | Q(usage_closed_through__gt=F("cancelled_at")))
+            .annotate(begins_at=Case(When(is_over, then=F("cancelled_at")), default=F("starts_at")))
+            # A live one, of which there is one at most, is read last.
+            .order_by(Case(When(is_over, then=0), default=1), "cancelled_at")
+            .values_list(
+                "customer_id", "version__charges__metrics", "begins_at", "usage_closed_through"
+            )
+        )
+        return {(book, metric): (start, closed) for book, metric, start, closed in rows}
+
+    @cached_property
+    def _waiting(self) -> dict[tuple[int, int], tuple[datetime, datetime, datetime]]:
+        """Read which cancelled subscriptions still wait for usage of their time, and what of that
+        is sealed.
+        """
+        rows = Subscription.objects.filter(
+            customer__in=self.book_ids,
+            status=SubscriptionStatus.CANCELLED,
+            settlements__status=SettlementStatus.SEALED,
+            settlements__counted_until__gt=F("usage_closed_through"),
+        ).values_list(
+            "customer_id",
+            "version__charges__metrics",
+            "starts_at",
+            "cancelled_at",
+            "usage_closed_through",
+        )
+        return {
+            (book, metric): (start, end, closed)
+            for book, metric, start, end, closed in rows
+            if end is not None
+        }
+
+    def counted_at(self, *, book_id: int, metric_id: int, occurred_at: datetime) -> datetime:
+        """Return the instant at which usage counts: later than it occurred when that is sealed."""
+        if (waiting := self._waiting.get((book_id, metric_id))) is not None:
+            starts_at, ends_at, closed = waiting
+            if starts_at <= occurred_at < ends_at:
+                return max(occurred_at, closed)
+        start, closed = self._sealed.get((book_id, metric_id), (occurred_at, occurred_at))
+        return max(occurred_at, closed) if occurred_at >= start else occurred_at
+
+
+class _Rows:
+    """Turns well-formed events into rows, or says what the catalogue has against them."""
+
+    def __init__(
+        self,
+        books: Mapping[str, tuple[int, datetime | None]],
+        metrics: Mapping[str, _Measured],
+        cycles: _Cycles,
+        marks: Mapping[tuple[int, int], UsageRollup],
+        received_at: datetime,
+    ) -> None:
+        self.books = books
+        # Read after the lock, so that nothing arrives behind a lapse with a time before it.
+        self.now = now_at(None)
+        self.metrics = metrics
+        self.cycles = cycles
+        self.marks = marks
+        self.received_at = received_at
+
+    def make(self, event: MeteredEvent) -> tuple[list[object], unbilled.Arrived]:
+        """Make the row of an event; return with it what decides whether it is billed.
+
+        Raises: BadEvent.
+        """
+        found = self.books.get(event.customer)
+        if found is None:
+            raise BadEvent("unknown_customer", f"There is no customer {event.customer}.")
+        book_id, clock = found
+        now = clock or self.now
+        measured = self.metrics.get(event.metric)
+        if measured is None:
+            raise BadEvent("unknown_metric", f"There is no metric {event.metric}.")
+        metric_id = measured.metric.pk
+        check_numbers(event.properties, measured.numbers)
+        occurred_at = event.occurred_at or now
+        if occurred_at > now + FUTURE_TOLERANCE:
+            raise BadEvent("in_the_future", "It occurs more than 5 minutes in the future.")
+        counted_at = self.cycles.counted_at(
+            book_id=book_id, metric_id=metric_id, occurred_at=occurred_at
+        )
+        received_at = clock or max(now, self.received_at)
+        row = [
+            new_id_text(),
+            book_id,
+            metric_id,
+            event.key,
+            event.quantity,
+            occurred_at,
+            counted_at,
+            received_at,
+            event.properties,
+            rollups.behind(self.marks.get((book_id, metric_id)), counted_at),
+        ]
+        return row, unbilled.Arrived(
+            book_id, measured.metric, occurred_at, counted_at, received_at, event.properties
+        )

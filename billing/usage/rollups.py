@@ -1,0 +1,200 @@
+"""What an open cycle has used so far: its tallies, and the events that they do not hold. So a price
+in the middle of a cycle costs what was metered lately, not the whole cycle.
+
+P95 and UNIQUE cannot go on from a tally: they are found among all events each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Exists, OuterRef, Q
+
+from aforo import money
+from aforo.money import ZERO
+from aforo.periods import Period
+from billing.calculation.calculation import MetricUsage
+from billing.models import Settlement, SettlementStatus, Subscription, UsageEvent, UsageRollup
+from billing.usage import aggregates as usages
+from pricing import catalogue
+from pricing.models import Aggregation, LateUsagePolicy, Metric
+
+# The sum of a tally and of what came since, and the quantity that follows from it.
+_SUMS = {
+    Aggregation.COUNT: "events",
+    Aggregation.SUM: "trim_scale(found)",
+    Aggregation.AVERAGE: "coalesce(round(trim_scale(found) / nullif(events, 0), 12), 0)",
+}
+# Which event decides; the one of the tally is held against those that came since.
+_DECIDING = {
+    Aggregation.MAX: "value DESC, id DESC",
+    Aggregation.LATEST: "occurred_at DESC, id DESC",
+}
+TALLIED = {*_SUMS, *_DECIDING}
+_SUM = """
+    SELECT {quantity}, found, events, NULL::uuid FROM (
+        SELECT coalesce(sum(value), 0) + %s AS found, count(*) + %s AS events FROM part
+    ) AS sums
+"""
+_DECIDED = """
+    SELECT coalesce(value, 0), 0, events, decided.id
+    FROM (SELECT count(*) + %s AS events FROM part) AS counted
+    LEFT JOIN (SELECT id, value FROM part ORDER BY {order} LIMIT 1) AS decided ON true
+"""
+
+
+def latest(*, subscription: Subscription) -> dict[int, UsageRollup]:
+    """Give the latest counted tally of the open cycle, by metric."""
+    tallies = UsageRollup.objects.filter(
+        book=subscription.customer_id,
+        subscription=subscription.pk,
+        starts_at=subscription.counted_from,
+        events__isnull=False,
+    )
+    return {tally.metric_id: tally for tally in tallies.order_by("pk")}
+
+
+def marks(*, book_ids: Collection[int]) -> dict[tuple[int, int], UsageRollup]:
+    """Give the last tally by book and metric, counted or not: an event that counts before its end
+    is marked as behind it. The books must be locked, or shared.
+    """
+    tallies = UsageRollup.objects.filter(book__in=book_ids).order_by("pk")
+    return {(tally.book_id, tally.metric_id): tally for tally in tallies}
+
+
+def behind(mark: UsageRollup | None, counted_at: datetime) -> int | None:
+    """Give the tally that an event which comes now is behind."""
+    return mark.pk if mark is not None and counted_at < mark.through else None
+
+
+def usage_so_far(
+    *, subscription: Subscription, until: datetime, only: Metric | None = None
+) -> dict[str, MetricUsage]:
+    """Add up what counts in the open cycle before a moment: the figures of `usage.read_part`."""
+    kept = latest(subscription=subscription)
+    asked = catalogue.metrics_of(subscription.version) if only is None else [only]
+    return {
+        metric.code: _go_on(subscription, metric, until, kept.get(metric.pk)) for metric in asked
+    }
+
+
+def _go_on(
+    subscription: Subscription, metric: Metric, until: datetime, kept: UsageRollup | None
+) -> MetricUsage:
+    if kept is None or until < kept.through:
+        return usages.read_metric(
+            subscription=subscription,
+            metric=metric,
+            starts_at=subscription.current_starts_at,
+            counted=Period(subscription.counted_from, until),
+        )
+    quantity, _, events, _ = _add_up(subscription, metric, until, kept)
+    return MetricUsage(money.to_books(quantity), events)
+
+
+def count_unread(*, subscription: Subscription, metric: Metric, at_most: int) -> int:
+    """Count the events of a metric that `usage_so_far` reads up to the cycle's end, or a limit."""
+    kept = latest(subscription=subscription).get(metric.pk)
+    since, ends_at = subscription.counted_from, subscription.current_ends_at
+    events = Q(counted_at__gte=since if kept is None else kept.through, counted_at__lt=ends_at)
+    if kept is not None:
+        events |= Q(behind__gte=kept.pk, counted_at__gte=since, counted_at__lt=kept.through)
+    found = UsageEvent.objects.filter(events, book=subscription.customer_id, metric=metric)
+    return found[:at_most].count()
+
+
+def count(*, tally: UsageRollup, metric: Metric) -> None:
+    """Count what a tally holds, going on from the one before it, which is then forgotten.
+
+    Its set never changes, so this takes no lock on the book.
+    """
+    subscription = Subscription.objects.select_related("version").get(pk=tally.subscription_id)
+    if subscription.counted_from != tally.starts_at:
+        ended = subscription.settlements.filter(
+            counted_from=tally.starts_at, status=SettlementStatus.SEALED
+        ).first()
+        if ended is None:
+            # Its cycle is settled, and nobody asks for it any more.
+            tally.delete()
+            return
+        subscription.current_starts_at = ended.starts_at
+        subscription.counted_from = ended.counted_from
+    base = latest(subscription=subscription).get(metric.pk)
+    _, tally.total, tally.events, tally.deciding = _add_up(
+        subscription, metric, tally.through, base, before=tally.pk
+    )
+    tally.save(update_fields=["total", "events", "deciding"])
+    # Those of cycles that wait to be settled are still gone on from.
+    waiting = Settlement.objects.filter(
+        subscription=OuterRef("subscription"),
+        counted_from=OuterRef("starts_at"),
+        status=SettlementStatus.SEALED,
+    )
+    older = UsageRollup.objects.filter(book=tally.book_id, metric=metric, pk__lt=tally.pk)
+    older.filter(Q(starts_at=tally.starts_at) | ~Exists(waiting)).delete()
+
+
+def _add_up(
+    subscription: Subscription,
+    metric: Metric,
+    ends_at: datetime,
+    kept: UsageRollup | None,
+    before: int | None = None,
+) -> tuple[Decimal, Decimal, int, UUID | None]:
+    """Give quantity, sum, number of events and deciding event of a tally and what it does not hold;
+    with `before`, without what came after the tally of that key was written.
+    """
+    starts_at = subscription.counted_from
+    is_rerated = subscription.version.late_usage == LateUsagePolicy.RERATE
+    occurred = Period(subscription.current_starts_at, ends_at) if is_rerated else None
+    formula = usages.formula_of(metric, occurred=occurred)
+    is_counted = metric.aggregation == Aggregation.COUNT
+    value, named = ("0", []) if is_counted else (formula.value, formula.named)
+    events, given = _events(subscription.customer_id, metric, starts_at, ends_at, kept, before)
+    total, number = (ZERO, 0) if kept is None else (kept.total or ZERO, kept.events or 0)
+    if metric.aggregation in _SUMS:
+        shown = _SUM.format(quantity=_SUMS[Aggregation(metric.aggregation)])
+        sums: list[Any] = [total, number]
+    else:
+        shown = _DECIDED.format(order=_DECIDING[Aggregation(metric.aggregation)])
+        # The deciding event is among those that are counted now.
+        sums = [number - (0 if kept is None or kept.deciding is None else 1)]
+    statement = (
+        f"WITH part AS (SELECT id, occurred_at, {value} AS value "  # noqa: S608
+        f"FROM ({events}) AS event WHERE true{formula.where}) {shown}"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*named, *given, *formula.parameters, *sums])
+        found: tuple[Decimal, Decimal, int, UUID | None] = cursor.fetchone()
+    return Decimal(found[0]), Decimal(found[1]), found[2], found[3]
+
+
+def _events(
+    book_id: int,
+    metric: Metric,
+    starts_at: datetime,
+    ends_at: datetime,
+    kept: UsageRollup | None,
+    before: int | None,
+) -> tuple[str, list[Any]]:
+    """Select the events that a tally does not hold, and the one that decided it."""
+    whose: list[Any] = [book_id, metric.pk]
+    limit = "" if before is None else " AND (behind IS NULL OR behind < %s)"
+    limited: list[Any] = [] if before is None else [before]
+    since = f"{usages.EVENTS} AND counted_at >= %s AND counted_at < %s{limit}"
+    if kept is None:
+        return since, [*whose, starts_at, ends_at, *limited]
+    behind = f"{usages.EVENTS} AND behind >= %s AND counted_at >= %s AND counted_at < %s{limit}"
+    parts = [since, behind]
+    given = [*whose, kept.through, ends_at, *limited]
+    given += [*whose, kept.pk, starts_at, kept.through, *limited]
+    if kept.deciding is not None:
+        # It counts before `through`; where it was behind an older tally it is in none of the above.
+        parts.append(f"{usages.EVENTS} AND id = %s")
+        given += [*whose, kept.deciding]
+    return " UNION ALL ".join(parts), given

@@ -1,0 +1,180 @@
+"""Correct the books by hand: one person proposes, another approves, then it is posted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+
+from aforo import money
+from aforo.errors import FieldError, Invalid, NotFound
+from ledger.controls import policies
+from ledger.entries import books, entries
+from ledger.models import AdjustmentLine, Book, LedgerEvent, ManualAdjustment, Reason
+from ledger.posting_rules import PostingLine, allowed_pairs
+
+
+class UnknownAdjustment(NotFound):
+    default_code = "unknown_adjustment"
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """A line to be: an amount moved from one account to another."""
+
+    debit: str
+    credit: str
+    amount: Decimal
+    currency: str
+
+
+def check_lines(*, reason: str, lines: Sequence[Amount]) -> None:
+    """Hold lines to what their reason may move.
+
+    Credits and receivables are corrected through their lots and documents, never here.
+    Raises: Invalid.
+    """
+    faults = [
+        FieldError(f"/lines/{n}", code, detail)
+        for n, line in enumerate(lines)
+        for code, detail in _faults(reason, line)
+    ]
+    if not lines:
+        faults.append(FieldError("/lines", "required", "A correction moves something."))
+    if faults:
+        raise Invalid(faults)
+
+
+def _faults(reason: str, line: Amount) -> list[tuple[str, str]]:
+    found = []
+    if (line.debit, line.credit) not in allowed_pairs.MANUAL[reason]:
+        name = Reason(reason).label
+        found.append(("not_allowed", f"{name} never moves {line.debit} / {line.credit}."))
+    if line.amount <= 0 or money.to_books(line.amount) != line.amount:
+        found.append(("invalid", "Amounts are above zero, with 12 decimals at most."))
+    if line.currency not in money.EXPONENTS:
+        found.append(("unknown_currency", f"There is no currency {line.currency}."))
+    return found
+
+
+@transaction.atomic
+def propose_adjustment(
+    *,
+    livemode: bool,
+    reason: str,
+    occurred_at: datetime,
+    evidence: str,
+    lines: Sequence[Amount],
+    by: AbstractBaseUser,
+    now: datetime,
+    customer_id: str | None = None,
+) -> ManualAdjustment:
+    """Propose a correction in a customer's book, or in the company's own.
+
+    Raises: Invalid, UnknownCustomer.
+    """
+    check_lines(reason=reason, lines=lines)
+    if not evidence.strip():
+        raise Invalid([FieldError("/evidence", "required", "Say what the correction rests on.")])
+    proposal = ManualAdjustment.objects.create(
+        livemode=livemode,
+        book=None if customer_id is None else books.get_book(livemode=livemode, key=customer_id),
+        reason=reason,
+        occurred_at=occurred_at,
+        evidence=evidence,
+        proposed_by_id=by.pk,
+        proposed_at=now,
+    )
+    AdjustmentLine.objects.bulk_create(
+        AdjustmentLine(
+            adjustment=proposal,
+            position=position,
+            debit_id=line.debit,
+            credit_id=line.credit,
+            amount=line.amount,
+            currency=line.currency,
+        )
+        for position, line in enumerate(lines)
+    )
+    return proposal
+
+
+@transaction.atomic
+def approve_adjustment(
+    *, adjustment_id: UUID, by: AbstractBaseUser, now: datetime
+) -> ManualAdjustment:
+    """Approve a correction, and post it in the open period of its moment.
+
+    Raises: UnknownAdjustment; SamePerson; Decided; Invalid above the limit of unexplained
+    differences.
+    """
+    proposal, book = _locked(adjustment_id)
+    policies.check_second_person(proposal, by)
+    lines = [
+        PostingLine(line.debit_id, line.credit_id, line.amount, line.currency)
+        for line in proposal.lines.order_by("position")
+    ]
+    _check_limit(proposal, lines, now)
+    (entry,) = entries.append(
+        [
+            entries.EntryDraft(
+                book=book,
+                event=LedgerEvent.MANUAL,
+                occurred_at=proposal.occurred_at,
+                document={
+                    "adjustment": str(proposal.pk),
+                    "reason": proposal.reason,
+                    "evidence": proposal.evidence,
+                    "proposed_by": str(proposal.proposed_by),
+                    "approved_by": str(by),
+                },
+                lines=lines,
+            )
+        ]
+    )
+    proposal.approved_by_id, proposal.approved_at, proposal.entry = by.pk, now, entry
+    proposal.save(update_fields=["approved_by", "approved_at", "entry"])
+    return proposal
+
+
+@transaction.atomic
+def reject_adjustment(
+    *, adjustment_id: UUID, by: AbstractBaseUser, now: datetime
+) -> ManualAdjustment:
+    """Turn a correction down; who proposed it may take it back so.
+
+    Raises: UnknownAdjustment; Decided.
+    """
+    proposal, _ = _locked(adjustment_id)
+    proposal.rejected_by_id, proposal.rejected_at = by.pk, now
+    proposal.save(update_fields=["rejected_by", "rejected_at"])
+    return proposal
+
+
+def _locked(adjustment_id: UUID) -> tuple[ManualAdjustment, Book]:
+    """Lock the book that an undecided proposal concerns, and read the proposal after that."""
+    found = ManualAdjustment.objects.filter(pk=adjustment_id).select_related("book").first()
+    if found is None:
+        raise UnknownAdjustment(f"There is no adjustment {adjustment_id}.")
+    book = found.book or books.company_book(livemode=found.livemode)
+    locked = books.lock_book(book_id=book.pk)
+    proposal = ManualAdjustment.objects.select_related("proposed_by").get(pk=adjustment_id)
+    if proposal.status != "PROPOSED":
+        raise policies.Decided(f"The adjustment is {proposal.status}.")
+    return proposal, locked
+
+
+def _check_limit(proposal: ManualAdjustment, lines: Sequence[PostingLine], now: datetime) -> None:
+    """Block unexplained differences above what policy allows (FINANCE 3, event 46)."""
+    if proposal.reason != Reason.UNEXPLAINED:
+        return
+    policy = policies.policy(livemode=proposal.livemode, on=entries.day_of(now))
+    if sum((line.amount for line in lines), Decimal(0)) > policy.unexplained_limit:
+        limit = money.plain(policy.unexplained_limit)
+        detail = f"Unexplained differences above {limit} are investigated, not posted."
+        raise Invalid([FieldError("/lines", "above_limit", detail)])

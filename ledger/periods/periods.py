@@ -1,0 +1,132 @@
+"""Close a month of the live books, and open it again with a reason and two people."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+
+from aforo.errors import Conflict
+from ledger import locks
+from ledger.controls import policies
+from ledger.entries.entries import day_of
+from ledger.models import AccountingPeriod, CloseFile, ClosePack, PeriodStatus, Reopening
+from ledger.periods import close_packs
+
+
+class PeriodNotOver(Conflict):
+    default_code = "period_not_over"
+
+
+class OutOfOrder(Conflict):
+    default_code = "period_out_of_order"
+
+
+class PeriodClosed(Conflict):
+    default_code = "period_closed"
+
+
+class PeriodNotClosed(Conflict):
+    default_code = "period_not_closed"
+
+
+def month_after(month: date) -> date:
+    """Give the first day of the next month."""
+    return date(month.year + month.month // 12, month.month % 12 + 1, 1)
+
+
+@transaction.atomic
+def begin_close(*, month: date, now: datetime) -> AccountingPeriod:
+    """Mark a month as closing; it takes entries as before. Safe to repeat.
+
+    Raises: PeriodNotOver; PeriodClosed; OutOfOrder while an earlier month on record is open.
+    """
+    if day_of(now) < month_after(month):
+        raise PeriodNotOver(f"{month:%Y-%m} is not over.")
+    period, _ = AccountingPeriod.objects.get_or_create(
+        livemode=True, starts_on=month, defaults={"ends_on": month_after(month)}
+    )
+    if period.status == PeriodStatus.CLOSED:
+        raise PeriodClosed(f"{month:%Y-%m} is closed.")
+    earlier = AccountingPeriod.objects.filter(livemode=True, starts_on__lt=month)
+    open_one = earlier.exclude(status=PeriodStatus.CLOSED).order_by("starts_on").first()
+    last = earlier.order_by("-starts_on").first()
+    if open_one is not None or (last is not None and last.ends_on != month):
+        missing = open_one.starts_on if open_one is not None else last.ends_on if last else month
+        raise OutOfOrder(f"{missing:%Y-%m} is not closed yet.")
+    period.status = PeriodStatus.PENDING_CLOSE
+    period.save(update_fields=["status"])
+    return period
+
+
+@transaction.atomic
+def close(
+    *,
+    month: date,
+    by: str,
+    now: datetime,
+    check: Callable[[], None],
+    files: Callable[[], Mapping[str, str]],
+) -> ClosePack:
+    """Lock a month that is closing, and freeze its pack, with nobody posting into it meanwhile;
+    the next one is on record from then on.
+
+    `check` raises where the books do not tie; `files` gives the pack's contents by name.
+    Raises: PeriodNotClosed unless the month is closing; Busy while somebody posts into it.
+    """
+    locks.lock_month(month)
+    period = AccountingPeriod.objects.get(livemode=True, starts_on=month)
+    if period.status != PeriodStatus.PENDING_CLOSE:
+        raise PeriodNotClosed(f"{month:%Y-%m} is {period.status}, not closing.")
+    check()
+    pack = close_packs.freeze(period=period, by=by, now=now)
+    CloseFile.objects.bulk_create(
+        CloseFile(pack=pack, name=name, content=content, sha256=sha256(content))
+        for name, content in files().items()
+    )
+    period.status, period.closed_at, period.closed_by = PeriodStatus.CLOSED, now, by
+    period.save(update_fields=["status", "closed_at", "closed_by"])
+    following = {"ends_on": month_after(period.ends_on)}
+    AccountingPeriod.objects.get_or_create(
+        livemode=True, starts_on=period.ends_on, defaults=following
+    )
+    return pack
+
+
+def sha256(content: str) -> str:
+    """Hash a file of a pack."""
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def propose_reopening(
+    *, period: AccountingPeriod, reason: str, by: AbstractBaseUser, now: datetime
+) -> Reopening:
+    """Ask for a closed month to be opened again.
+
+    Raises: PeriodNotClosed.
+    """
+    if period.status != PeriodStatus.CLOSED:
+        raise PeriodNotClosed(f"{period} is {period.status}.")
+    return policies.propose(Reopening(period=period, evidence=reason), by=by, now=now)
+
+
+@transaction.atomic
+def approve_reopening(
+    *, reopening: Reopening, by: AbstractBaseUser, now: datetime
+) -> AccountingPeriod:
+    """Open a closed month again, as the second person; what was frozen stays.
+
+    Raises: SamePerson, Decided, PeriodNotClosed.
+    """
+    period = AccountingPeriod.objects.get(pk=reopening.period_id)
+    locks.lock_month(period.starts_on)
+    period.refresh_from_db()
+    policies.approve(reopening, by=by, now=now)
+    if period.status != PeriodStatus.CLOSED:
+        raise PeriodNotClosed(f"{period} is {period.status}.")
+    period.status = PeriodStatus.REOPENED
+    period.save(update_fields=["status"])
+    return period

@@ -1,0 +1,200 @@
+"""The journal of credits: given, sold, burned, lapsed, refunded, disputed (FINANCE 3). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from uuid import UUID
+
+from aforo.errors import InvariantBroken
+from ledger.posting_rules.parts import (
+    CLEARING,
+    DISPUTE_FEES,
+    DISPUTE_LOSSES,
+    DISPUTED,
+    EXPECTED_BREAKAGE,
+    GOODWILL,
+    GOODWILL_CREDITS,
+    OPENING_EQUITY,
+    PLAN_FEES,
+    REFUNDS,
+    ROUNDING,
+    TAX_PAYABLE,
+    UNCLAIMED_PROPERTY,
+    ZERO,
+    LotPart,
+    PostingLine,
+    breakage,
+    discount,
+    given_up,
+    liability,
+    mirrored,
+    revenue,
+    signed,
+    some,
+)
+
+
+def goodwill_granted(*, face: Decimal, currency: str, lot: UUID) -> list[PostingLine]:
+    """FINANCE 3, event 9: goodwill reduces revenue when it is given (ASC 606-10-32-25)."""
+    return some(PostingLine(GOODWILL, GOODWILL_CREDITS, face, currency, lot))
+
+
+def credits_sold(
+    *, kind: str, source: str, carrying: Decimal, currency: str, lot: UUID, paid_into: str
+) -> list[PostingLine]:
+    """FINANCE 3, events 1, 3 and 7: what was paid becomes a contract liability, lot by lot.
+
+    `paid_into` is 1010 for a payment, 1100 for a sale on account, 2220 where its credits were held
+    back until the invoice was paid. The fee of a plan that sells
+    credits with its period (DECISIONS 29) comes from 2120.
+    """
+    account = liability(kind=kind, source=source)
+    return some(PostingLine(paid_into, account, carrying, currency, lot))
+
+
+def sale_taxed(*, tax: Decimal, currency: str, paid_into: str) -> list[PostingLine]:
+    """FINANCE 3, event 1, where tax is due at sale: it is owed, and never revenue."""
+    return some(PostingLine(paid_into, TAX_PAYABLE, tax, currency))
+
+
+def opening_balance(
+    *, kind: str, source: str, carrying: Decimal, currency: str, lot: UUID
+) -> list[PostingLine]:
+    """FINANCE 3, event 49: a lot of the system that is being replaced."""
+    return some(
+        PostingLine(OPENING_EQUITY, liability(kind=kind, source=source), carrying, currency, lot)
+    )
+
+
+def burn(
+    *,
+    kind: str,
+    source: str,
+    carrying: Decimal,
+    currency: str,
+    lot: UUID,
+    tax: Decimal = ZERO,
+    advance_fee: Decimal = ZERO,
+) -> list[PostingLine]:
+    """FINANCE 3, events 14 to 17: the consideration released is earned, less the tax in it.
+
+    Credits pay gross at face, so a lot that cost less than its face, or nothing, may hold less
+    than the tax: the rest of the tax is owed all the same, and is part of the discount given.
+    `advance_fee` of what is left pays for a period to come, and is earned by day (DECISIONS 28).
+    """
+    account = liability(kind=kind, source=source)
+    held = min(tax, carrying)
+    deferred = min(advance_fee, carrying - held)
+    return some(
+        PostingLine(account, revenue(kind=kind), carrying - held - deferred, currency, lot),
+        PostingLine(account, PLAN_FEES, deferred, currency, lot),
+        PostingLine(account, TAX_PAYABLE, held, currency, lot),
+        PostingLine(discount(kind=kind, source=source), TAX_PAYABLE, tax - held, currency, lot),
+    )
+
+
+def expiry(
+    *,
+    kind: str,
+    source: str,
+    carrying: Decimal,
+    currency: str,
+    lot: UUID,
+    accrued: Decimal = ZERO,
+    unclaimed: Decimal = ZERO,
+) -> list[PostingLine]:
+    """FINANCE 3, events 21 to 25: a lapse is breakage; goodwill that lapses was no reduction.
+
+    `accrued` was recognised before (2190); `unclaimed` has to be handed to a state and never
+    becomes revenue.
+    """
+    account = liability(kind=kind, source=source)
+    if unclaimed + accrued > carrying:
+        raise InvariantBroken(f"Lot {lot} lapses with less than was accrued and is unclaimed.")
+    gain = carrying - unclaimed - accrued
+    return some(
+        PostingLine(account, UNCLAIMED_PROPERTY, unclaimed, currency, lot),
+        PostingLine(account, EXPECTED_BREAKAGE, accrued, currency, lot),
+        PostingLine(account, breakage(kind=kind, source=source), gain, currency, lot),
+    )
+
+
+def reversal(lines: Sequence[PostingLine]) -> list[PostingLine]:
+    """FINANCE 3, events 18 and 47: mirror what was posted, which re-opens the same lots."""
+    return mirrored(lines)
+
+
+def returned(
+    *, kind: str, source: str, carrying: Decimal, currency: str, lot: UUID, tax: Decimal = ZERO
+) -> list[PostingLine]:
+    """FINANCE 3, event 18, for a part of a burn: the consideration returns to its lot."""
+    return mirrored(
+        burn(kind=kind, source=source, carrying=carrying, currency=currency, lot=lot, tax=tax)
+    )
+
+
+def credits_refunded(
+    *,
+    kind: str,
+    source: str,
+    carrying: Decimal,
+    currency: str,
+    lot: UUID,
+    paid_from: str,
+) -> list[PostingLine]:
+    """FINANCE 3, event 27: unused credits, and the bonus that came with them, are paid back.
+
+    The pay-out is the sum of what the lots give up: with 100 + 20 for 100.00, refunding 50 takes
+    41.67 of cash and 8.33 of bonus; a bonus that is spent cuts it by as much. `paid_from` is the
+    account that the payment came into.
+    """
+    parts = [LotPart(kind, source, carrying, lot)]
+    return given_up(parts, credit=paid_from, currency=currency)
+
+
+def earned_refunded(
+    *, amount: Decimal, currency: str, paid_from: str = CLEARING
+) -> list[PostingLine]:
+    """FINANCE 3, event 27: what is paid back beyond the lots reduces revenue already earned."""
+    return some(PostingLine(REFUNDS, paid_from, amount, currency))
+
+
+def refund_rounded(*, residue: Decimal, currency: str, paid_from: str) -> list[PostingLine]:
+    """Post what a pay-out in whole cents keeps (residue above zero) of the consideration that was
+    taken back, or pays beyond it.
+    """
+    return signed(paid_from, ROUNDING, residue, currency)
+
+
+def dispute_opened(*, amount: Decimal, currency: str) -> list[PostingLine]:
+    """FINANCE 3, event 32: the processor holds back what was paid."""
+    return some(PostingLine(DISPUTED, CLEARING, amount, currency))
+
+
+def dispute_won(*, amount: Decimal, currency: str) -> list[PostingLine]:
+    """FINANCE 3, event 32: the processor pays it after all."""
+    return mirrored(dispute_opened(amount=amount, currency=currency))
+
+
+def dispute_lost(
+    *,
+    unused: Sequence[LotPart],
+    earned: Decimal,
+    currency: str,
+    kept: Decimal = ZERO,
+    fee: Decimal = ZERO,
+) -> list[PostingLine]:
+    """FINANCE 3, event 32: unused credits are taken back, and what was earned is a loss.
+
+    `kept` is what earlier refunds kept by rounding (below zero: paid beyond), which the bank takes
+    back too. The parts, `earned` and `kept` sum to what was disputed.
+    """
+    return [
+        *given_up(unused, credit=DISPUTED, currency=currency),
+        *signed(ROUNDING, DISPUTED, kept, currency),
+        *some(
+            PostingLine(DISPUTE_LOSSES, DISPUTED, earned, currency),
+            PostingLine(DISPUTE_FEES, CLEARING, fee, currency),
+        ),
+    ]

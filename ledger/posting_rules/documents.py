@@ -1,0 +1,182 @@
+"""The journal of usage and documents: accrual, invoice, payment, fee, credit note (FINANCE 3).
+
+Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from aforo import money
+from ledger.posting_rules.parts import (
+    BANK,
+    COMMITMENT_REVENUE,
+    CREDIT_NOTES,
+    CUSTOMER_CREDIT,
+    FEE_REVENUE,
+    LOSS_ALLOWANCE,
+    OVERAGE_REVENUE,
+    PLAN_FEES,
+    RECEIVABLE,
+    REFUND_LIABILITY,
+    ROUNDING,
+    TAX_PAYABLE,
+    UNAPPLIED_PAYMENTS,
+    UNBILLED,
+    ZERO,
+    LotPart,
+    PostingLine,
+    given_up,
+    signed,
+    some,
+)
+
+
+def usage_uncovered(
+    *,
+    net: Decimal,
+    fees: Decimal,
+    commitment: Decimal,
+    currency: str,
+    advance_fees: Decimal = ZERO,
+) -> list[PostingLine]:
+    """FINANCE 3, events 33, 35 and 36: what no credit covered, not yet invoiced; of `net`, the
+    parts of plan fees in arrears and of commitment are revenue of their own kind, and the fees of
+    a period to come are owed until they are earned.
+
+    The tax is payable with the invoice, so it is no part of this.
+    """
+    return some(
+        PostingLine(UNBILLED, OVERAGE_REVENUE, net - fees - commitment - advance_fees, currency),
+        PostingLine(UNBILLED, FEE_REVENUE, fees, currency),
+        PostingLine(UNBILLED, COMMITMENT_REVENUE, commitment, currency),
+        PostingLine(UNBILLED, PLAN_FEES, advance_fees, currency),
+    )
+
+
+def usage_accrued(*, change: Decimal, currency: str) -> list[PostingLine]:
+    """FINANCE 3, event 33, at a month's end (DECISIONS 27): uncovered usage of an open cycle, net
+    of tax. A `change` below zero takes accrued usage back, when the cycle settles or shrinks.
+    """
+    return signed(UNBILLED, OVERAGE_REVENUE, change, currency)
+
+
+def invoice_issued(*, net: Decimal, tax: Decimal, currency: str) -> list[PostingLine]:
+    """FINANCE 3, event 34: unbilled becomes a receivable, and the tax is owed."""
+    return some(
+        PostingLine(RECEIVABLE, UNBILLED, net, currency),
+        PostingLine(RECEIVABLE, TAX_PAYABLE, tax, currency),
+    )
+
+
+def fee_earned(*, amount: Decimal, currency: str) -> list[PostingLine]:
+    """FINANCE 3, event 36: a fee paid in advance is earned by day."""
+    return some(PostingLine(PLAN_FEES, FEE_REVENUE, amount, currency))
+
+
+def fee_earned_to_date(*, fee: Decimal, days: int, of_days: int) -> Decimal:
+    """Give how much of a fee is earned after so many days of its period, cumulatively.
+
+    Differences of this always sum to the fee, because the last day takes the rounding: 90 over 30
+    days is 60 after 20.
+    """
+    if days >= of_days:
+        return fee
+    return money.proportion(fee, Decimal(max(days, 0)), Decimal(of_days))
+
+
+def payment_received(
+    *, amount: Decimal, currency: str, surplus: Decimal = ZERO, paid_into: str = BANK
+) -> list[PostingLine]:
+    """FINANCE 3, event 5: cash never moves revenue; what exceeds the invoice is unapplied.
+
+    `amount` is what the invoice takes; `surplus` came on top.
+    """
+    return some(
+        PostingLine(paid_into, RECEIVABLE, amount, currency),
+        PostingLine(paid_into, UNAPPLIED_PAYMENTS, surplus, currency),
+    )
+
+
+def surplus_applied(*, amount: Decimal, currency: str) -> list[PostingLine]:
+    """Pay an invoice from what was paid too much before."""
+    return some(PostingLine(UNAPPLIED_PAYMENTS, RECEIVABLE, amount, currency))
+
+
+def credit_note(
+    *,
+    earned: Decimal,
+    tax: Decimal,
+    currency: str,
+    unearned_fees: Decimal = ZERO,
+    unused: Sequence[LotPart] = (),
+    given_to: str = RECEIVABLE,
+) -> list[PostingLine]:
+    """FINANCE 3, events 29 and 30: what is not yet earned leaves its liability, the rest reduces
+    revenue on the note's own date.
+
+    `given_to` is 1100 while the invoice is open; once it is paid, 2210 (credit for later
+    invoices), 2200 (to be refunded) or 1000 (refunded).
+    """
+    return [
+        *given_up(unused, credit=given_to, currency=currency),
+        *some(
+            PostingLine(PLAN_FEES, given_to, unearned_fees, currency),
+            PostingLine(CREDIT_NOTES, given_to, earned, currency),
+            PostingLine(TAX_PAYABLE, given_to, tax, currency),
+        ),
+    ]
+
+
+def credit_owed(*, amount: Decimal, currency: str) -> list[PostingLine]:
+    """Owe a customer what usage that came late made cheaper of what was invoiced, net: the tax goes
+    back with the document that uses it.
+    """
+    return some(PostingLine(OVERAGE_REVENUE, REFUND_LIABILITY, amount, currency))
+
+
+def owed_credit_used(*, amount: Decimal, currency: str) -> list[PostingLine]:
+    """Let what is owed to a customer pay for what is unbilled."""
+    return some(PostingLine(REFUND_LIABILITY, UNBILLED, amount, currency))
+
+
+def owed_credit_paid_out(
+    *, net: Decimal, tax: Decimal, currency: str, given_to: str
+) -> list[PostingLine]:
+    """Pay out, by credit note, what is owed to a customer and no document used."""
+    return some(
+        PostingLine(REFUND_LIABILITY, given_to, net, currency),
+        PostingLine(TAX_PAYABLE, given_to, tax, currency),
+    )
+
+
+def customer_credit_applied(*, amount: Decimal, currency: str) -> list[PostingLine]:
+    """FINANCE 3, event 31: the credit of a note pays a later invoice."""
+    return some(PostingLine(CUSTOMER_CREDIT, RECEIVABLE, amount, currency))
+
+
+def write_off(
+    *,
+    earned: Decimal,
+    currency: str,
+    tax: Decimal = ZERO,
+    unearned_fees: Decimal = ZERO,
+    unused: Sequence[LotPart] = (),
+) -> list[PostingLine]:
+    """FINANCE 3, event 40: what was earned uses up the allowance, what was never delivered is
+    taken back, and `tax` is relieved where the law allows it.
+    """
+    return [
+        *given_up(unused, credit=RECEIVABLE, currency=currency),
+        *some(
+            PostingLine(PLAN_FEES, RECEIVABLE, unearned_fees, currency),
+            PostingLine(LOSS_ALLOWANCE, RECEIVABLE, earned, currency),
+            PostingLine(TAX_PAYABLE, RECEIVABLE, tax, currency),
+        ),
+    ]
+
+
+def rounding(*, residue: Decimal, currency: str) -> list[PostingLine]:
+    """Post what rounding a document gave (residue above zero) or took, against the unbilled."""
+    return signed(UNBILLED, ROUNDING, residue, currency)

@@ -1,0 +1,107 @@
+"""Tax by jurisdiction and rate: what was taxed, what is owed for it; the sum is account 2300."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from aforo.money import to_books
+from ledger.models import LedgerEvent
+from ledger.posting_rules.parts import TAX_PAYABLE
+from ledger.reports.report_table import Drill, Report, ReportScope, Row, amount_column, text_column
+from ledger.reports.totals import sums
+
+# Tax falls due with the burn of credits, or with the invoice: so what is taxed is what burns earn
+# or defer, and what invoices bring from unbilled; what becomes unbilled is taxed later.
+_TAXED = """
+    SELECT part.jurisdiction, part.tax_code, part.tax_percent, p.currency,
+        coalesce(sum(p.amount * part.of_net) FILTER (WHERE e.document ? 'tax_code' AND (
+            (p.debit_id <> '1200' AND p.credit_id = ANY(%(earned)s))
+            OR (p.debit_id = '1100' AND p.credit_id = '1200'))), 0)
+        - coalesce(sum(p.amount * part.of_net) FILTER (WHERE e.document ? 'tax_code' AND (
+            (p.credit_id <> '1200' AND p.debit_id = ANY(%(earned)s))
+            OR (p.credit_id = '1100' AND p.debit_id = '1200'))), 0),
+        coalesce(sum(p.amount * part.of_tax)
+            FILTER (WHERE p.credit_id = %(tax)s AND e.event <> %(hand)s), 0),
+        coalesce(sum(p.amount * part.of_tax)
+            FILTER (WHERE p.debit_id = %(tax)s AND e.event <> %(hand)s), 0),
+        coalesce(sum(CASE %(tax)s WHEN p.credit_id THEN p.amount WHEN p.debit_id THEN -p.amount END)
+            FILTER (WHERE e.event = %(hand)s), 0)
+    FROM {postings} CROSS JOIN LATERAL (
+        SELECT coalesce(tax->>'jurisdiction', '') AS jurisdiction,
+            coalesce(tax->>'tax_code', '') AS tax_code,
+            coalesce(tax->>'tax_percent', '') AS tax_percent,
+            coalesce((tax->>'net')::numeric / nullif(sum((tax->>'net')::numeric) OVER (), 0), 1)
+                AS of_net,
+            coalesce((tax->>'tax')::numeric / nullif(sum((tax->>'tax')::numeric) OVER (), 0), 1)
+                AS of_tax
+        FROM jsonb_array_elements(coalesce(e.document->'taxes', jsonb_build_array(e.document))) tax
+    ) AS part
+    WHERE {scope} AND e.accounting_date >= %(starts_on)s
+        AND (%(tax)s IN (p.debit_id, p.credit_id) OR e.document ? 'tax_code')
+    GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+"""
+_EARNED = ["2120", "4000", "4010", "4020", "4030", "4040"]
+
+
+def report(scope: ReportScope) -> Report:
+    """Show each jurisdiction and rate with its base and its tax; by hand means remitted, mostly."""
+    return Report(
+        name="tax",
+        title="Tax by jurisdiction",
+        scope=scope,
+        columns=[
+            text_column("jurisdiction", "Jurisdiction"),
+            text_column("tax_code", "Tax"),
+            text_column("percent", "Percent"),
+            text_column("currency", "Currency"),
+            amount_column("base", "Taxed"),
+            amount_column("charged", "Charged", _drill(scope, "credit")),
+            amount_column("taken_back", "Taken back", _drill(scope, "debit")),
+            amount_column("by_hand", "Remitted, corrected", _drill(scope, "account", by_hand=True)),
+            amount_column("owed", "Change of what is owed", _drill(scope, "account")),
+        ],
+        rows=_rows(scope),
+        notes=[
+            "The last column sums to the change of account 2300.",
+            "A document with several rates counts in each row with its part.",
+        ],
+    )
+
+
+def _drill(scope: ReportScope, side: str, *, by_hand: bool = False) -> Callable[[Row], Drill]:
+    events = (
+        [LedgerEvent.MANUAL]
+        if by_hand
+        else [each for each in LedgerEvent if each != LedgerEvent.MANUAL]
+    )
+    named = {} if side == "account" and not by_hand else {"event": ",".join(events)}
+
+    def drill(row: Row) -> Drill:
+        return {
+            **scope.span,
+            **named,
+            side: TAX_PAYABLE,
+            "currency": str(row["currency"]),
+            "tax_code": str(row["tax_code"]) or "none",
+            **{name: str(row[name]) for name in ("jurisdiction",) if row[name]},
+        }
+
+    return drill
+
+
+def _rows(scope: ReportScope) -> Iterator[Row]:
+    asked = {"tax": TAX_PAYABLE, "hand": LedgerEvent.MANUAL.value, "earned": _EARNED}
+    for jurisdiction, code, percent, currency, *figures in sums.fetch(_TAXED, scope, asked):
+        if any(figures):
+            base, charged, taken_back, by_hand = map(to_books, figures)
+            yield {
+                "jurisdiction": jurisdiction,
+                "tax_code": code,
+                "percent": percent,
+                "currency": currency,
+                "base": base,
+                "charged": charged,
+                "taken_back": taken_back,
+                "by_hand": by_hand,
+                "owed": charged - taken_back + by_hand,
+            }

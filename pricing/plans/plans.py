@@ -1,0 +1,186 @@
+"""Rate plans and their versions: drafted, published for ever, retired."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from aforo.errors import Conflict, FieldError, Invalid, NotFound
+from pricing.catalogue import NotPublished
+from pricing.models import Metric, OfferingStatus, RatePlan, RatePlanVersion, VersionStatus
+from pricing.plans import version_spec as wordings
+from pricing.plans.codes import CodeTaken, can_exist
+
+
+class UnknownRatePlan(NotFound):
+    default_code = "unknown_rate_plan"
+
+
+class NoDraft(Conflict):
+    default_code = "no_draft"
+
+
+class DraftExists(Conflict):
+    default_code = "draft_exists"
+
+
+class OnSale(Conflict):
+    default_code = "on_sale"
+
+
+@transaction.atomic
+def create_rate_plan(
+    *, livemode: bool, code: str, name: str, currency: str, wording: wordings.VersionSpec
+) -> RatePlanVersion:
+    """Create a plan with its first draft.
+
+    Raises: CodeTaken; Invalid with a pointer for every fault of the wording.
+    """
+    try:
+        with transaction.atomic():
+            plan = RatePlan.objects.create(
+                livemode=livemode, code=code, name=name, currency=currency
+            )
+    except IntegrityError as error:
+        raise CodeTaken(f"There is a rate plan {code} already.") from error
+    return wordings.write(RatePlanVersion.objects.create(plan=plan, number=1), wording)
+
+
+def check_wording(*, plan: RatePlan, wording: wordings.VersionSpec) -> None:
+    """Hold a wording against itself and the metrics of the plan's mode.
+
+    Raises: Invalid, naming every fault.
+    """
+    wordings.read(plan, wording)
+
+
+def get_rate_plan(*, livemode: bool, code: str) -> RatePlan:
+    """Find a rate plan.
+
+    Raises: UnknownRatePlan.
+    """
+    found = RatePlan.objects.filter(livemode=livemode, code=code)
+    plan = found.first() if can_exist(code) else None
+    if plan is None:
+        raise UnknownRatePlan(f"There is no rate plan {code}.")
+    return plan
+
+
+def get_version(*, livemode: bool, code: str, number: int | None) -> RatePlanVersion:
+    """Find a version of a plan; without a number the latest, draft or published.
+
+    Raises: UnknownRatePlan.
+    """
+    plan = get_rate_plan(livemode=livemode, code=code)
+    found = RatePlanVersion.objects.filter(plan=plan).select_related("plan")
+    if number is not None:
+        found = found.filter(number=number)
+    version = found.order_by("-number").first()
+    if version is None:
+        raise UnknownRatePlan(f"The rate plan {code} has no version {number}.")
+    return version
+
+
+@transaction.atomic
+def create_version(
+    *, livemode: bool, code: str, wording: wordings.VersionSpec | None = None
+) -> RatePlanVersion:
+    """Begin the next draft of a plan; without a wording it says what the latest version says.
+
+    Raises: UnknownRatePlan, DraftExists, Invalid.
+    """
+    return begin_draft(plan=get_rate_plan(livemode=livemode, code=code), wording=wording)
+
+
+@transaction.atomic
+def begin_draft(*, plan: RatePlan, wording: wordings.VersionSpec | None = None) -> RatePlanVersion:
+    """Begin the next draft; without a wording a copy of the latest version, or an empty one.
+
+    Raises: DraftExists, Invalid.
+    """
+    latest = plan.versions.order_by("-number").first()
+    if latest is None:
+        wording = wording or wordings.VersionSpec(charges=())
+        number = 1
+    else:
+        wording = wording or wordings.of(latest)
+        number = latest.number + 1
+    try:
+        with transaction.atomic():
+            draft = RatePlanVersion.objects.create(plan=plan, number=number)
+    except IntegrityError as error:
+        raise DraftExists(f"The rate plan {plan.code} has a draft: change that one.") from error
+    return wordings.write(draft, wording)
+
+
+@transaction.atomic
+def update_draft(*, livemode: bool, code: str, changes: Mapping[str, Any]) -> RatePlanVersion:
+    """Replace members of what the draft of a plan says (see Wording); the others stay.
+
+    Raises: UnknownRatePlan, NoDraft, Invalid.
+    """
+    draft = _hold_draft(get_rate_plan(livemode=livemode, code=code))
+    return wordings.write(draft, replace(wordings.of(draft), **changes))
+
+
+def _hold_draft(plan: RatePlan) -> RatePlanVersion:
+    """Take the draft's row until the end of the transaction, by an update that changes nothing.
+
+    Whoever comes second waits, and finds out whether there is still a draft.
+    Raises: NoDraft.
+    """
+    drafts = RatePlanVersion.objects.filter(plan=plan, status=VersionStatus.DRAFT)
+    if not drafts.update(status=VersionStatus.DRAFT):
+        raise NoDraft(f"The rate plan {plan.code} has no draft.")
+    return drafts.select_related("plan").get()
+
+
+@transaction.atomic
+def publish(*, livemode: bool, code: str, now: datetime) -> RatePlanVersion:
+    """Freeze the draft for ever; new subscriptions take it from now on.
+
+    Its wording is read once more: it may have been typed in part by part.
+    Raises: UnknownRatePlan, NoDraft; Invalid when it is not sound, or says nothing.
+    """
+    draft = _hold_draft(get_rate_plan(livemode=livemode, code=code))
+    wording = wordings.of(draft)
+    if not wording.charges and not wording.grants:
+        raise Invalid([FieldError("/charges", "empty", "The plan has no charge and no grant.")])
+    wordings.read(draft.plan, wording)
+    _check_mode(draft)
+    draft.status = VersionStatus.PUBLISHED
+    draft.published_at = now
+    draft.save(update_fields=["status", "published_at"])
+    return draft
+
+
+def _check_mode(draft: RatePlanVersion) -> None:
+    """Hold that live prices count live metrics only, whatever shares their code elsewhere."""
+    feeding = Metric.objects.filter(feeds__charge__version=draft)
+    granted = Metric.objects.filter(pk__in=draft.grants.values("metric"))
+    for pointer, metrics in (("/charges", feeding), ("/grants", granted)):
+        stranger = metrics.exclude(livemode=draft.plan.livemode).first()
+        if stranger is not None:
+            detail = f"The metric {stranger.code} is of the other mode."
+            raise Invalid([FieldError(pointer, "unknown_metric", detail)])
+
+
+@transaction.atomic
+def retire(*, livemode: bool, code: str, number: int) -> RatePlanVersion:
+    """Take a published version off the list; subscriptions that pin it keep it.
+
+    Raises: UnknownRatePlan, NotPublished; OnSale when an active offering would have none left.
+    """
+    version = get_version(livemode=livemode, code=code, number=number)
+    published = RatePlanVersion.objects.filter(plan=version.plan, status=VersionStatus.PUBLISHED)
+    if not published.filter(pk=version.pk).update(status=VersionStatus.RETIRED):
+        raise NotPublished(f"Version {number} of {code} is not published.")
+    on_sale = version.plan.offerings.filter(status=OfferingStatus.ACTIVE).first()
+    if on_sale is not None and not published.exists():
+        raise OnSale(f"The offering {on_sale.code} sells it: archive that, or publish another.")
+    version.refresh_from_db()
+    return version

@@ -1,0 +1,143 @@
+"""Reports for the tax return and for the auditors' journal-entry tests."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from billing.finance import reports
+from billing.invoicing.tax_rates import create_tax_rate
+from billing.jobs import test_clocks
+from billing.usage import ingest
+from ledger.controls import adjustments
+from ledger.controls.adjustments import Amount
+from ledger.entries.entry_filters import postings_behind
+from ledger.models import Book, Entry, Posting
+from tests import factories
+from tests.billing.finance.reports.conftest import rows, scope
+from tests.factories import FEBRUARY, MARCH, START
+
+pytestmark = pytest.mark.django_db
+D = Decimal
+
+
+@pytest.fixture
+def taxed(db: None) -> Book:
+    """10,000 tokens x .002 are 20.00, with 20 % tax 24.00: credits of 12 pay half, an invoice of 1
+    February the rest.
+    """
+    create_tax_rate(livemode=False, name="IVA", country="ES", percent=D(20), now=START)
+    factories.offering()
+    book = factories.clocked_customer()
+    book.customer.country = "ES"
+    book.customer.save(update_fields=["country"])
+    factories.subscription("cust_1")
+    factories.top_up("cust_1", "12")
+    event = factories.event("cust_1", 10_000, "e1", START)
+    ingest.ingest(livemode=False, events=[event], received_at=START)
+    assert book.test_clock_id is not None
+    test_clocks.advance(clock_id=book.test_clock_id, livemode=False, to=FEBRUARY)
+    return book
+
+
+def correct(debit: str, credit: str, amount: str, reason: str, evidence: str) -> None:
+    """Correct the books by hand; Ann asks, Bob agrees."""
+    asked = adjustments.propose_adjustment(
+        livemode=False,
+        reason=reason,
+        evidence=evidence,
+        lines=[Amount(debit, credit, D(amount), "USD")],
+        occurred_at=FEBRUARY,
+        by=factories.person("ann"),
+        now=FEBRUARY,
+    )
+    adjustments.approve_adjustment(adjustment_id=asked.pk, by=factories.person("bob"), now=FEBRUARY)
+
+
+def test_tax_by_jurisdiction_when_it_falls_due(taxed: Book) -> None:
+    correct("2300", "1000", "3", "REMITTANCE", "The return of the first quarter")
+
+    (january,) = rows("tax")
+    (remitted, february) = rows("tax", "2026-02")
+
+    names = ("jurisdiction", "tax_code", "percent", "base", "charged", "owed")
+    assert [january[name] for name in names] == ["ES", "IVA", "20", 10, 2, 2]
+    assert [february[name] for name in names] == ["ES", "IVA", "20", 10, 2, 2]
+    assert [remitted[name] for name in names] == ["", "", "", 0, 0, -3]
+    assert -factories.posted("2300") == 2 + 2 - 3
+
+
+def test_a_document_with_two_rates_counts_with_each() -> None:
+    """10,000 tokens x .002 of January come late: 20.00 at 20 %, beside February's 30.00 at 25 %."""
+    create_tax_rate(livemode=False, name="IVA", country="ES", percent=D(20), now=START)
+    create_tax_rate(livemode=False, name="IVA+", country="ES", percent=D(25), now=FEBRUARY)
+    factories.offering()
+    book = factories.clocked_customer()
+    book.customer.country = "ES"
+    book.customer.save(update_fields=["country"])
+    factories.subscription("cust_1")
+    factories.advance(book, FEBRUARY)
+    events = [
+        factories.event("cust_1", 10_000, "late", START),
+        factories.event("cust_1", 15_000, "in time", FEBRUARY),
+    ]
+    ingest.ingest(livemode=False, events=events, received_at=START)
+
+    factories.advance(book, MARCH)
+
+    names = ("tax_code", "percent", "base", "charged", "owed")
+    found = [[row[name] for name in names] for row in rows("tax", "2026-03")]
+    assert found == [["IVA", "20", 20, 4, 4], ["IVA+", "25", 30, D("7.5"), D("7.5")]]
+    assert -factories.posted("2300") == D("11.5")
+
+
+def test_the_postings_behind_a_tax_sum_to_it(taxed: Book) -> None:
+    correct("2300", "1000", "3", "REMITTANCE", "The return of the first quarter")
+    report = reports.find("tax").make(scope("2026-02"))
+    checked = 0
+
+    for row in report.rows:
+        for column in report.columns:
+            figure = row.get(column.name)
+            if column.drill and figure:
+                drill = column.drill(row)
+                assert drill is not None
+                found = postings_behind(livemode=False, asked=dict(drill))
+                assert sum((p.amount for p in found), D(0)) == abs(figure), column.name  # type: ignore[arg-type]
+                checked += 1
+
+    assert checked == 4
+
+
+def picked(period: str = "2026-01") -> list[tuple[Any, ...]]:
+    return [(x["debit"], x["credit"], x["amount"], x["why"]) for x in rows("journal-tests", period)]
+
+
+def test_postings_by_hand_are_picked_with_their_reasons(quarter: None) -> None:
+    """In February: 4000 / 4910 once, by hand; the system's three pairs are seldom there too."""
+    before = {entry.pk for entry in Entry.objects.all()}
+    correct("4910", "4000", "2000", "BILLING_ERROR", "Ticket 7")
+    correct("4910", "4000", "12.5", "BILLING_ERROR", "Double-billed usage, ticket 8")
+
+    by_hand = [each for each in picked("2026-02") if "by hand" in each[-1]]
+
+    late = "recorded late, "  # The books of a test are recorded today.
+    assert [(*each[:3], each[3].replace(late, "")) for each in by_hand] == [
+        ("4910", "4000", 2000, "by hand, round, thin reason, seldom pair"),
+        ("4910", "4000", D("12.5"), "by hand, seldom pair"),
+    ]
+    assert Entry.objects.exclude(pk__in=before).count() == 2
+
+
+def test_a_pair_that_occurs_often_is_not_picked(db: None) -> None:
+    """What is recorded in its own month, of a common pair, by the system, is nothing to test."""
+    factories.customer("ann")
+    factories.top_up("ann", "100")
+    for number in range(4):
+        factories.debit("ann", "1", str(number))
+    assert Posting.objects.count() == 5
+    month = f"{Entry.objects.latest('recorded_at').accounting_date:%Y-%m}"
+
+    assert picked(month) == [("1010", "2100", 100, "seldom pair")]

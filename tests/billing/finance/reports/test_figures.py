@@ -1,0 +1,473 @@
+"""Every report on a quarter whose figures can be checked by hand (see conftest)."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from aforo.errors import Invalid
+from billing.finance import reports
+from billing.jobs import test_clocks
+from billing.prepaid import reactivation
+from billing.usage import ingest
+from ledger.entries import books, entries
+from ledger.exports import batches
+from ledger.models import (
+    AccountingPeriod,
+    AdjustmentLine,
+    BreakageRate,
+    Entry,
+    ManualAdjustment,
+    PeriodStatus,
+    Policy,
+    Posting,
+)
+from ledger.posting_rules import PostingLine
+from ledger.reports import trial_balance
+from pricing.models import Campaign
+from tests import factories
+from tests.billing.finance.reports.conftest import rows, scope
+from wallets.models import CampaignGrant, CreditLot
+from wallets.reports import lots
+
+pytestmark = pytest.mark.django_db
+D = Decimal
+THIRD = D("83.333333333333")  # What ann's 100 cash credits carry of the 100.00.
+SIXTH = D("16.666666666667")  # What her 20 bonus credits carry.
+JANUARY = D("66.666666666666")  # 80 of her cash credits are left: 83.333333333333 x 80 / 100.
+
+
+def by(found: list[dict[str, Any]], *names: str) -> dict[Any, dict[str, Any]]:
+    return {
+        tuple(row[name] for name in names) if len(names) > 1 else row[names[0]]: row
+        for row in found
+    }
+
+
+def figures(row: dict[str, Any]) -> dict[str, Decimal]:
+    """The amounts of a row that are not zero."""
+    return {k: v for k, v in row.items() if isinstance(v, Decimal) and v != 0}
+
+
+class TestTrialBalance:
+    def test_january_by_hand(self, quarter: None) -> None:
+        found = {row["account"]: row["closing"] for row in rows("trial-balance")}
+
+        assert found == {
+            "1010": D(140),
+            "2100": JANUARY,
+            "2110": D(0),
+            "2130": D(0),
+            "4000": SIXTH + 5 + 25,
+            "4010": SIXTH,
+            "4200": D(15),
+            "4930": D(5),
+        }
+
+    def test_both_sides_agree_and_the_opening_is_the_last_closing(self, quarter: None) -> None:
+        january, february = rows("trial-balance"), rows("trial-balance", "2026-02")
+
+        for month in (january, february):
+            for one, other in (("debit", "credit"), ("closing_debit", "closing_credit")):
+                assert sum(r[one] for r in month) == sum(r[other] for r in month)
+        closings = {row["account"]: row["closing"] for row in january}
+        openings = {row["account"]: row["opening"] for row in february}
+        assert openings == closings
+
+    def test_any_day_and_any_moment_of_recording(self, quarter: None) -> None:
+        """Before the 10th only the purchases; as recorded before bob's, only ann's."""
+        early = reports.scope_of(
+            livemode=False, now=datetime(2026, 3, 1, tzinfo=UTC), as_of=date(2026, 1, 9)
+        )
+        found = {
+            row["account"]: row["closing"] for row in reports.find("trial-balance").make(early).rows
+        }
+        bobs = Entry.objects.filter(book__key="bob").order_by("sequence")[0]
+        before_bob = rows(
+            "trial-balance", recorded_until=bobs.recorded_at - timedelta(microseconds=1)
+        )
+
+        assert found == {
+            "1010": D(140), "2100": THIRD + 40, "2110": SIXTH, "2130": D(5), "4930": D(5),
+        }  # fmt: skip
+        assert {row["account"]: row["closing"] for row in before_bob} == {
+            "1010": D(100), "2100": THIRD, "2110": SIXTH,
+        }  # fmt: skip
+
+    def test_it_is_what_the_trial_balance_of_the_api_says(self, quarter: None) -> None:
+        asked = {row["account"]: row["closing"] for row in rows("trial-balance")}
+        answered = trial_balance(livemode=False, as_of=date(2026, 1, 31))
+
+        assert {row.account: row.balance for row in answered} == asked
+
+    def test_one_customer_and_one_currency(self, quarter: None) -> None:
+        mine = rows("trial-balance", customer_id="bob")
+
+        assert {row["account"]: row["debit"] for row in mine}["1010"] == 40
+        assert rows("trial-balance", currency="EUR") == []
+
+
+class TestContractLiability:
+    def test_january_by_hand(self, quarter: None) -> None:
+        found = by(rows("contract-liability"), "kind")
+
+        assert figures(found["Cash credits"]) == {
+            "top_ups": D(140),
+            "to_bonus": -SIXTH,
+            "usage": -(SIXTH + 25),
+            "expired": D(-15),
+            "closing": JANUARY,
+            "lots": JANUARY,
+        }
+        assert figures(found["Bonus credits"]) == {"to_bonus": SIXTH, "usage": -SIXTH}
+        assert figures(found["Goodwill credits"]) == {"granted": D(5), "usage": D(-5)}
+
+    def test_february_opens_where_january_closed(self, quarter: None) -> None:
+        """80 old credits and 6 of the 30 new ones are spent: 66.67 was in the opening."""
+        cash = by(rows("contract-liability", "2026-02"), "kind")["Cash credits"]
+
+        assert figures(cash) == {
+            "opening": JANUARY,
+            "top_ups": D(30),
+            "usage": -(JANUARY + 6),
+            "closing": D(24),
+            "from_opening": JANUARY,
+            "lots": D(24),
+        }
+
+    @pytest.mark.parametrize("period", ["2025-12", "2026-01", "2026-02", "2026-03"])
+    def test_it_foots_and_ties(self, quarter: None, period: str) -> None:
+        closings = {row["account"]: row["closing"] for row in rows("trial-balance", period)}
+        middle = {
+            "top_ups", "to_bonus", "granted", "billed", "usage", "tax", "breakage", "expired",
+            "refunds", "credit_notes", "reclass", "migrated", "fx", "manual", "other",
+        }  # fmt: skip
+        for row in rows("contract-liability", period):
+            assert row["opening"] + sum(row[name] for name in middle) == row["closing"]
+            assert row["closing"] == closings[row["account"]]
+            assert row["difference"] in (None, 0)
+            assert row["from_opening"] <= row["opening"]
+
+    def test_usage_that_credits_paid_on_the_way_is_earned(self, db: None) -> None:
+        """10,000 tokens at .002 are 20.00, burned of 100.00 before the cycle ends."""
+        factories.offering(billing_mode="PREPAID")
+        book = factories.clocked_customer()
+        factories.subscription("cust_1")
+        factories.top_up("cust_1", "100")
+        event = factories.event("cust_1", 10_000, "e1", factories.START)
+        ingest.ingest(livemode=False, events=[event], received_at=factories.START)
+        reactivation.burn_prepaid(book_id=book.pk)
+        assert Entry.objects.filter(event="USAGE_BURNED").count() == 1
+
+        cash = by(rows("contract-liability"), "kind")["Cash credits"]
+
+        assert figures(cash) == {
+            "top_ups": D(100),
+            "usage": D(-20),
+            "closing": D(80),
+            "lots": D(80),
+        }
+
+    def test_what_no_rule_knows_is_shown_and_not_plugged(self, quarter: None) -> None:
+        book = books.get_book(livemode=False, key="ann")
+        entry = Entry.objects.filter(book=book).order_by("-sequence")[0]
+        Posting.objects.create(
+            entry=entry, position=99, debit_id="2100", credit_id="3900", amount=7, currency="USD"
+        )
+
+        cash = by(rows("contract-liability", "2026-02"), "kind")["Cash credits"]
+
+        assert (cash["other"], cash["closing"], cash["difference"]) == (-7, 17, -7)
+
+
+def test_revenue_by_type_and_customer(quarter: None) -> None:
+    found = by(rows("revenue"), "account", "customer_id")
+
+    assert {key: row["net"] for key, row in found.items()} == {
+        ("4000", "ann"): SIXTH,
+        ("4000", "bob"): D(30),
+        ("4010", "ann"): SIXTH,
+        ("4200", "bob"): D(15),
+        ("4930", "bob"): D(-5),
+    }
+    assert found["4930", "bob"]["contra"] == 5
+    assert found["4000", "ann"]["gross"] == SIXTH
+
+
+def test_breakage_by_cohort(quarter: None) -> None:
+    """January's 123.33 of cash credits: 41.67 used and 15 lapsed by its end."""
+    found = by(rows("breakage"), "cohort", "kind")
+
+    cash = found["2026-01", "CASH"]
+    assert cash["sold"] == THIRD + 40
+    assert cash["redeemed"] == SIXTH + 25
+    assert (cash["lapsed"], cash["lapsed_in_span"]) == (15, 15)
+    assert cash["outstanding"] == JANUARY
+    assert (
+        by(rows("breakage", "2026-02"), "cohort", "kind")["2026-01", "CASH"]["lapsed_in_span"] == 0
+    )
+
+
+def test_wallet_ageing_ties_to_the_liabilities(quarter: None) -> None:
+    """On 28 February ann's last lot of 5 February is left: 24, with no expiry."""
+    (lot,) = rows("wallet-ageing", "2026-02")
+    (older,) = rows("wallet-ageing", "2026-01")
+
+    assert (lot["carrying"], lot["remaining"], lot["face"]) == (24, 24, 30)
+    assert (lot["age_30"], lot["expires_never"], lot["account"]) == (24, 24, "2100")
+    assert (older["carrying"], older["remaining"]) == (JANUARY, 80)
+    assert rows("wallet-ageing", "2026-03")[0]["age_90"] == 24
+
+
+def test_the_matrix_holds_every_posting_once(quarter: None) -> None:
+    (clearing, cash, *_) = rows("debit-credit-matrix")
+
+    assert figures(clearing) == {"2100": THIRD + 40, "2110": SIXTH, "total": D(140)}
+    assert figures(cash) == {"4000": SIXTH + 25, "4200": D(15), "total": SIXTH + 40}
+
+
+def test_the_journal_in_full_and_in_sum(quarter: None) -> None:
+    detail, summary = rows("journal-detail"), rows("journal-summary")
+    turnover = rows("trial-balance")
+
+    for side in ("debit", "credit"):
+        lines: dict[object, Decimal] = {}
+        for line in detail:
+            if line[side] is not None:
+                lines[line["account_code"]] = lines.get(line["account_code"], D(0)) + line[side]
+        assert lines == {row["account"]: row[side] for row in summary if row[side]}
+        assert lines == {row["account"]: row[side] for row in turnover if row[side]}
+    spent = [line for line in detail if line["event_type"] == "DEBIT"]
+    assert [(x["account_code"], x["credit_type"], x["units"]) for x in spent if x["debit"]] == [
+        ("2110", "BONUS", 20), ("2100", "CASH", 20), ("2130", "PROMO", 5), ("2100", "CASH", 25),
+    ]  # fmt: skip
+    assert {x["ledger_seq"] for x in spent if x["customer_id"] == "ann"} == {3}
+
+
+def test_promotions_are_counted_in_face(quarter: None) -> None:
+    found = by(rows("promo-cost"), "source")
+
+    assert (found["MANUAL"]["granted"], found["MANUAL"]["used"]) == (10, 10)
+    assert (found["GOODWILL"]["granted"], found["GOODWILL"]["outstanding"]) == (5, 0)
+
+
+def test_promotions_of_a_campaign_go_under_its_code(db: None) -> None:
+    book = factories.clocked_customer("ann")
+    factories.grant("ann", "10", source="CAMPAIGN")
+    lot = CreditLot.objects.get(book=book)
+    campaign = Campaign.objects.create(
+        livemode=False, code="spring", name="Spring", trigger="EVERYBODY", kind="PROMO",
+        amount=D(10), currency="USD",
+    )  # fmt: skip
+    CampaignGrant.objects.create(
+        campaign=campaign, book=book, cause="everybody", quantity=10, lot=lot,
+        granted_at=factories.START,
+    )  # fmt: skip
+    factories.debit("ann", "4")
+
+    (row,) = rows("promo-cost")
+
+    assert (row["campaign"], row["granted"], row["used"], row["outstanding"]) == (
+        "spring", 10, 4, 6,
+    )  # fmt: skip
+
+
+class TestReconciliation:
+    def test_all_three_ways_agree(self, quarter: None) -> None:
+        found = rows("reconciliation", "2026-02")
+
+        assert {row["status"] for row in found} == {"agrees"}
+        assert by(found, "check", "subject")["carrying", "2100 Contract liability: cash credits"][
+            "expected"
+        ] == 24  # fmt: skip
+        assert by(found, "check", "subject")["units", "CASH credits"]["expected"] == 24
+
+    def test_a_difference_is_named(self, quarter: None) -> None:
+        """7 more remain than movements say; 5 are posted to 2110 that no lot carries."""
+        CreditLot.objects.filter(kind="CASH", remaining=24).update(remaining=25)
+        entry = Entry.objects.filter(book__key="ann").order_by("-sequence")[0]
+        Posting.objects.create(
+            entry=entry, position=99, debit_id="1010", credit_id="2110", amount=5, currency="USD"
+        )
+
+        found = by(rows("reconciliation", "2026-02"), "check", "subject")
+
+        assert found["units", "CASH credits"]["difference"] == -1
+        bonus = found["carrying", "2110 Contract liability: bonus credits"]
+        assert (bonus["expected"], bonus["found"], bonus["status"]) == (0, 5, "differs")
+
+    def test_what_is_not_exported_yet_is_said(self, quarter: None) -> None:
+        batches.export(
+            batches.Wanted(False, "FEC", date(2026, 2, 1), date(2026, 3, 1)),
+            now=factories.MARCH,
+            by="fin",
+            lots_of=lots.facts_of,
+        )
+        before = [row for row in rows("reconciliation", "2026-02") if row["check"] == "GL"]
+        factories.debit("ann", "3")
+        after = [row for row in rows("reconciliation", "2026-02") if row["status"] != "agrees"]
+
+        assert {row["status"] for row in before} == {"agrees"}
+        assert [(row["subject"][:4], row["difference"], row["status"]) for row in after] == [
+            ("2100", -3, "not exported yet"), ("4000", 3, "not exported yet"),
+        ]  # fmt: skip
+
+
+def test_the_register_of_corrections(db: None, django_user_model: Any) -> None:
+    make = django_user_model.objects.create_user
+    maker, approver = make("maker"), make("approver")
+    book = factories.clocked_customer("ann")
+    factories.top_up("ann", "100")
+    entry = Entry.objects.get(book=book)
+    terms: dict[str, Any] = {
+        "livemode": False,
+        "book": book,
+        "reason": "BILLING_ERROR",
+        "evidence": "Ticket 7",
+        "proposed_by": maker,
+        "proposed_at": factories.START,
+        "occurred_at": factories.START,
+    }
+    waiting = ManualAdjustment.objects.create(**terms)
+    AdjustmentLine.objects.create(
+        adjustment=waiting, position=0, debit_id="4000", credit_id="4910", amount=5, currency="USD"
+    )
+    before = rows("manual-adjustments")
+    ManualAdjustment.objects.filter(pk=waiting.pk).update(
+        approved_by=approver, approved_at=factories.START, entry=entry
+    )
+    (posted,) = rows("manual-adjustments")
+
+    assert [(row["status"], row["approved_by"]) for row in before] == [("PROPOSED", "")]
+    assert (posted["status"], posted["proposed_by"], posted["approved_by"]) == (
+        "POSTED", "maker", "approver",
+    )  # fmt: skip
+    assert (posted["reason"], posted["evidence"], posted["amount"]) == (
+        "Billing error",
+        "Ticket 7",
+        5,
+    )
+    assert posted["entry"] == str(entry.pk)
+    assert rows("manual-adjustments", "2026-02") == []
+
+
+def test_breakage_against_the_estimate(quarter: None, django_user_model: Any) -> None:
+    """10 % expected of January's 123.33; once 80 of it is used up by ann, 15 of 123.33 lapsed.
+
+    End of January: 41.67 of 123.33 redeemed at 90 %, so 4.63 are earned, and 15 lapsed: nothing
+    is left to accrue. At its end 12.16 % have lapsed, 2.16 points above the estimate.
+    """
+    make = django_user_model.objects.create_user
+    decided = {
+        "proposed_by": make("maker"), "approved_by": make("approver"), "evidence": "study",
+        "proposed_at": factories.START, "approved_at": factories.START, "livemode": False,
+        "starts_on": date(2026, 1, 1),
+    }  # fmt: skip
+    Policy.objects.create(breakage_method="PROPORTIONAL", **decided)
+    BreakageRate.objects.create(kind="CASH", percent=10, **decided)
+
+    january = by(rows("breakage"), "cohort", "kind")["2026-01", "CASH"]
+    february = by(rows("breakage", "2026-02"), "cohort", "kind")["2026-01", "CASH"]
+
+    assert (january["expected_percent"], january["accrued"], january["back_test"]) == (10, 0, None)
+    assert february["outstanding"] == 0
+    assert february["lapse_percent"] == D("12.162162162162")
+    assert february["back_test"] == D("2.162162162162")
+
+
+def test_receivables_and_unbilled_follow_an_invoice(db: None) -> None:
+    """15,000 tokens at 0.002, not covered: 30.00 accrue in January, invoiced in February."""
+    book = factories.clocked_customer("cy")
+    factories.offering()
+    factories.subscription("cy")
+    assert book.test_clock_id is not None
+    test_clocks.advance(
+        clock_id=book.test_clock_id, livemode=False, to=datetime(2026, 1, 6, tzinfo=UTC)
+    )
+    ingest.ingest(
+        livemode=False,
+        events=[factories.event("cy", 15_000, "e1", datetime(2026, 1, 5, tzinfo=UTC))],
+        received_at=datetime(2026, 1, 6, tzinfo=UTC),
+    )
+    test_clocks.advance(clock_id=book.test_clock_id, livemode=False, to=factories.FEBRUARY)
+
+    (january,) = rows("unbilled")
+    (february,) = rows("unbilled", "2026-02")
+    (owed,) = rows("receivables-ageing", "2026-02")
+    (later,) = rows("receivables-ageing", "2026-04")
+
+    assert figures(january) == {"accrued": D(30), "closing": D(30)}
+    assert figures(february) == {"opening": D(30), "invoiced": D(-30)}
+    assert (owed["open"], owed["current"], owed["invoice"]) == (30, 30, "TEST-000001")
+    assert rows("receivables-ageing") == []
+    # Due on 3 March: 58 days before the end of April.
+    assert later["overdue_60"] == 30
+
+
+def test_late_items_name_both_months(db: None) -> None:
+    """An event on the last day of a closed month is posted in the next one."""
+    book = books.open_book(livemode=True, key="dee")
+    AccountingPeriod.objects.create(
+        starts_on=date(2026, 1, 1), ends_on=date(2026, 2, 1), status=PeriodStatus.CLOSED
+    )
+    for moment, at_end in ((datetime(2026, 1, 31, tzinfo=UTC), False), (factories.MARCH, True)):
+        entries.append(
+            [
+                entries.EntryDraft(
+                    book, "TOP_UP", moment, {"key": "k"},
+                    [PostingLine("1010", "2100", D(9), "USD")],
+                    at_period_end=at_end,
+                )
+            ]
+        )  # fmt: skip
+    asked = reports.scope_of(livemode=True, now=factories.MARCH, period="2026-02")
+
+    (late,) = reports.find("late-items").make(asked).rows
+
+    assert (late["occurred_at"], late["accounting_date"]) == (
+        datetime(2026, 1, 31, tzinfo=UTC), date(2026, 2, 1),
+    )  # fmt: skip
+    assert (late["amount"], late["debit"]) == (9, "1010")
+
+
+def test_no_report_asks_more_of_the_database_when_there_is_more(quarter: None) -> None:
+    def statements(name: str) -> int:
+        with CaptureQueriesContext(connection) as queries:
+            rows(name, "2026-02")
+        return len(queries)
+
+    before = {name: statements(name) for name in reports.NAMES}
+    for n in range(8):
+        factories.debit("ann", "1", name=f"more-{n}")
+
+    assert {name: statements(name) for name in reports.NAMES} == before
+
+
+@pytest.mark.parametrize(
+    ("terms", "pointer"),
+    [
+        ({"period": "2026-13"}, "/period"),
+        ({"period": "202601"}, "/period"),
+        ({"period": "9999-12"}, "/period"),
+        ({"period": "2026-01", "as_of": date(2026, 1, 1)}, "/as_of"),
+        ({"as_of": date.max}, "/as_of"),
+        ({"currency": "XXX"}, "/currency"),
+    ],
+)
+def test_a_bad_question_is_named(terms: dict[str, object], pointer: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        reports.scope_of(livemode=True, now=factories.START, **terms)  # type: ignore[arg-type]
+
+    assert [error.pointer for error in refused.value.errors] == [pointer]
+
+
+def test_without_a_period_it_is_this_month_to_date() -> None:
+    asked = reports.scope_of(livemode=True, now=datetime(2026, 5, 17, 9, tzinfo=UTC))
+
+    assert (asked.starts_on, asked.ends_on) == (date(2026, 5, 1), date(2026, 5, 18))
+    assert scope("2026-02").ends_on == date(2026, 3, 1)

@@ -1,0 +1,490 @@
+"""The journal of each event, as FINANCE 3 has it; every sum can be done by hand."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aforo.errors import InvariantBroken
+from ledger import posting_rules
+from ledger.chart import DEFAULT_CHART, VARIANTS
+from ledger.models import LedgerEvent
+from ledger.posting_rules import LotPart, PostingLine, allowed_pairs
+
+LOT = UUID("018f0000-0000-7000-8000-000000000001")
+CHART = {code for code, _, _, _ in DEFAULT_CHART}
+
+Short = list[tuple[str, str, str]]
+
+
+def short(lines: list[PostingLine]) -> Short:
+    return [(line.debit, line.credit, f"{line.amount:f}") for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "carrying", "tax", "expected"),
+    [
+        ("PROMO", "MANUAL", "0", "0", []),
+        ("PROMO", "GOODWILL", "10", "0", [("2130", "4000", "10")]),
+        ("BONUS", "TOP_UP", "16.67", "0", [("2110", "4010", "16.67")]),
+        ("CASH", "TOP_UP", "5", "0", [("2100", "4000", "5")]),
+        # 12 gross at 20 %: 10 earned, 2 owed to the state.
+        ("CASH", "TOP_UP", "12", "2", [("2100", "4000", "10"), ("2100", "2300", "2")]),
+        # A lot that cost nothing still pays gross: its tax is part of the discount.
+        ("CASH", "PLAN", "0", "2", [("4900", "2300", "2")]),
+        ("BONUS", "PLAN", "1.5", "2", [("2110", "2300", "1.5"), ("4901", "2300", "0.5")]),
+    ],
+)
+def test_a_burn_earns_what_the_lot_releases_less_the_tax(
+    kind: str, source: str, carrying: str, tax: str, expected: Short
+) -> None:
+    lines = posting_rules.burn(
+        kind=kind,
+        source=source,
+        carrying=Decimal(carrying),
+        currency="USD",
+        lot=LOT,
+        tax=Decimal(tax),
+    )
+
+    assert short(lines) == expected
+    assert all((line.lot, line.currency) == (LOT, "USD") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("kind", "source", "carrying", "expected"),
+    [
+        ("PROMO", "CAMPAIGN", "0", []),
+        ("PROMO", "GOODWILL", "4", [("2130", "4930", "4")]),
+        ("BONUS", "TOP_UP", "4", [("2110", "4210", "4")]),
+        ("CASH", "TOP_UP", "4", [("2100", "4200", "4")]),
+    ],
+)
+def test_a_lapse_is_breakage(kind: str, source: str, carrying: str, expected: Short) -> None:
+    lines = posting_rules.expiry(
+        kind=kind, source=source, carrying=Decimal(carrying), currency="USD", lot=LOT
+    )
+
+    assert short(lines) == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "paid_into", "expected"),
+    [
+        ("CASH", "1010", [("1010", "2100", "83.33")]),
+        ("BONUS", "1010", [("1010", "2110", "83.33")]),
+        ("CASH", "1100", [("1100", "2100", "83.33")]),
+    ],
+)
+def test_a_sale_is_a_liability(kind: str, paid_into: str, expected: Short) -> None:
+    lines = posting_rules.credits_sold(
+        kind=kind,
+        source="TOP_UP",
+        carrying=Decimal("83.33"),
+        currency="USD",
+        lot=LOT,
+        paid_into=paid_into,
+    )
+
+    assert short(lines) == expected
+
+
+def test_goodwill_reduces_revenue_when_it_is_given() -> None:
+    lines = posting_rules.goodwill_granted(face=Decimal(10), currency="USD", lot=LOT)
+
+    assert short(lines) == [("4930", "2130", "10")]
+
+
+def test_uncovered_usage_is_unbilled_then_receivable_then_paid() -> None:
+    """108 gross: 100 net, of which 20 are fees and 30 commitment; 8 tax, owed with the invoice."""
+    accrued = posting_rules.usage_uncovered(
+        net=Decimal(100), fees=Decimal(20), commitment=Decimal(30), currency="USD"
+    )
+    issued = posting_rules.invoice_issued(net=Decimal(100), tax=Decimal(8), currency="USD")
+    paid = posting_rules.payment_received(amount=Decimal(108), currency="USD")
+
+    assert short(accrued) == [
+        ("1200", "4020", "50"),
+        ("1200", "4030", "20"),
+        ("1200", "4040", "30"),
+    ]
+    assert short(issued) == [("1100", "1200", "100"), ("1100", "2300", "8")]
+    assert short(paid) == [("1000", "1100", "108")]
+
+
+@pytest.mark.parametrize(
+    ("residue", "expected"),
+    [
+        ("0.004", [("1200", "7900", "0.004")]),
+        ("-0.004", [("7900", "1200", "0.004")]),
+        ("0", []),
+    ],
+)
+def test_a_residue_of_rounding_has_its_own_account(residue: str, expected: Short) -> None:
+    assert short(posting_rules.rounding(residue=Decimal(residue), currency="USD")) == expected
+
+
+def test_an_amount_below_zero_stops_here() -> None:
+    with pytest.raises(InvariantBroken):
+        posting_rules.payment_received(amount=Decimal("-0.01"), currency="USD")
+
+
+amounts = st.decimals(min_value=0, max_value=10**12, places=12)
+
+
+@given(
+    kind=st.sampled_from(["PROMO", "BONUS", "CASH"]),
+    source=st.sampled_from(["PLAN", "TOP_UP", "GOODWILL", "MANUAL"]),
+    carrying=amounts,
+    tax=amounts,
+)
+def test_a_burn_releases_the_lot_owes_the_tax_and_can_be_mirrored(
+    kind: str, source: str, carrying: Decimal, tax: Decimal
+) -> None:
+    lines = posting_rules.burn(
+        kind=kind, source=source, carrying=carrying, currency="USD", lot=LOT, tax=tax
+    )
+
+    liability = posting_rules.liability(kind=kind, source=source)
+    assert _moved(lines, liability) == carrying
+    assert _moved(lines, posting_rules.TAX_PAYABLE) == -tax
+    assert {line.debit for line in lines} | {line.credit for line in lines} <= CHART
+    undone = [*lines, *posting_rules.reversal(lines)]
+    assert all(_moved(undone, account) == 0 for account in CHART)
+
+
+def _moved(lines: list[PostingLine], account: str) -> Decimal:
+    """Sum what an account was debited, less what it was credited."""
+    debited = sum((line.amount for line in lines if line.debit == account), Decimal(0))
+    return debited - sum((line.amount for line in lines if line.credit == account), Decimal(0))
+
+
+def part(carrying: str, kind: str = "CASH") -> LotPart:
+    return LotPart(kind, "TOP_UP", Decimal(carrying), LOT)
+
+
+# What the product can do, by the event under which it is appended; every sum by hand.
+EVENTS: list[tuple[str, list[PostingLine], Short]] = [
+    (
+        "TOP_UP",
+        posting_rules.sale_taxed(tax=Decimal(20), currency="USD", paid_into="1010"),
+        [("1010", "2300", "20")],
+    ),
+    # Taxed at use, 50 gross at 25 % on top: 10 of it are tax; 15 pay the month to come.
+    (
+        "SETTLEMENT",
+        posting_rules.burn(
+            kind="CASH",
+            source="TOP_UP",
+            carrying=Decimal(50),
+            currency="USD",
+            lot=LOT,
+            tax=Decimal(10),
+            advance_fee=Decimal(15),
+        ),
+        [("2100", "4000", "25"), ("2100", "2120", "15"), ("2100", "2300", "10")],
+    ),
+    # 100 lapse: 20 belong to the state, 30 were recognised before, 50 are breakage now.
+    (
+        "EXPIRY",
+        posting_rules.expiry(
+            kind="CASH",
+            source="TOP_UP",
+            carrying=Decimal(100),
+            currency="USD",
+            lot=LOT,
+            accrued=Decimal(30),
+            unclaimed=Decimal(20),
+        ),
+        [("2100", "2400", "20"), ("2100", "2190", "30"), ("2100", "4200", "50")],
+    ),
+    (
+        "REVERSAL",
+        posting_rules.returned(
+            kind="CASH",
+            source="TOP_UP",
+            carrying=Decimal(12),
+            currency="USD",
+            lot=LOT,
+            tax=Decimal(2),
+        ),
+        [("4000", "2100", "10"), ("2300", "2100", "2")],
+    ),
+    # 100 + 20 for 100.00, 8 bonus burned, 50 refunded: the bonus due is 10 (DECISIONS 30).
+    (
+        "REFUND",
+        [
+            line
+            for kind, carrying in (("CASH", "41.67"), ("BONUS", "8.33"))
+            for line in posting_rules.credits_refunded(
+                kind=kind,
+                source="TOP_UP",
+                carrying=Decimal(carrying),
+                currency="USD",
+                lot=LOT,
+                paid_from="1010",
+            )
+        ],
+        [("2100", "1010", "41.67"), ("2110", "1010", "8.33")],
+    ),
+    (
+        "REFUND",
+        posting_rules.earned_refunded(amount=Decimal(5), currency="USD", paid_from="1000"),
+        [("4920", "1000", "5")],
+    ),
+    (
+        "REFUND",
+        posting_rules.refund_rounded(residue=Decimal("0.004"), currency="USD", paid_from="1010"),
+        [("1010", "7900", "0.004")],
+    ),
+    # What was paid beyond the consideration, by bank.
+    (
+        "REFUND",
+        posting_rules.refund_rounded(residue=Decimal("-0.004"), currency="USD", paid_from="1000"),
+        [("7900", "1000", "0.004")],
+    ),
+    # An earlier refund kept 0.004 by rounding, which the bank takes with the rest.
+    (
+        "DISPUTE",
+        posting_rules.dispute_lost(
+            unused=[part("50")], earned=Decimal(0), currency="USD", kept=Decimal("0.004")
+        ),
+        [("2100", "1020", "50"), ("7900", "1020", "0.004")],
+    ),
+    (
+        "DISPUTE",
+        posting_rules.dispute_opened(amount=Decimal(100), currency="USD"),
+        [("1020", "1010", "100")],
+    ),
+    (
+        "DISPUTE",
+        posting_rules.dispute_won(amount=Decimal(100), currency="USD"),
+        [("1010", "1020", "100")],
+    ),
+    # Of 100 paid, 60 are unused; 40 were earned and are lost, and the processor asks 15.
+    (
+        "DISPUTE",
+        posting_rules.dispute_lost(
+            unused=[part("50"), part("10", "BONUS")],
+            earned=Decimal(40),
+            currency="USD",
+            fee=Decimal(15),
+        ),
+        [
+            ("2100", "1020", "50"),
+            ("2110", "1020", "10"),
+            ("4940", "1020", "40"),
+            ("6300", "1010", "15"),
+        ],
+    ),
+    (
+        "OPENING_BALANCE",
+        posting_rules.opening_balance(
+            kind="BONUS", source="OPENING", carrying=Decimal(7), currency="USD", lot=LOT
+        ),
+        [("3900", "2110", "7")],
+    ),
+    (
+        "USAGE_ACCRUED",
+        posting_rules.usage_accrued(change=Decimal(12), currency="USD"),
+        [("1200", "4020", "12")],
+    ),
+    (
+        "USAGE_ACCRUED",
+        posting_rules.usage_accrued(change=Decimal(-5), currency="USD"),
+        [("4020", "1200", "5")],
+    ),
+    (
+        "SETTLEMENT",
+        posting_rules.usage_uncovered(
+            net=Decimal(100),
+            fees=Decimal(20),
+            commitment=Decimal(10),
+            advance_fees=Decimal(30),
+            currency="USD",
+        ),
+        [
+            ("1200", "4020", "40"),
+            ("1200", "4030", "20"),
+            ("1200", "4040", "10"),
+            ("1200", "2120", "30"),
+        ],
+    ),
+    (
+        "FEE_RECOGNISED",
+        posting_rules.fee_earned(amount=Decimal(3), currency="USD"),
+        [("2120", "4030", "3")],
+    ),
+    # 108 are due, 110 arrive.
+    (
+        "PAYMENT",
+        posting_rules.payment_received(amount=Decimal(108), surplus=Decimal(2), currency="USD"),
+        [("1000", "1100", "108"), ("1000", "2220", "2")],
+    ),
+    (
+        "PAYMENT",
+        posting_rules.surplus_applied(amount=Decimal(2), currency="USD"),
+        [("2220", "1100", "2")],
+    ),
+    # A note over 60 gross at 20 %, the invoice unpaid: 20 of the fee is not yet earned.
+    (
+        "CREDIT_NOTE",
+        posting_rules.credit_note(
+            earned=Decimal(30), unearned_fees=Decimal(20), tax=Decimal(10), currency="USD"
+        ),
+        [("2120", "1100", "20"), ("4910", "1100", "30"), ("2300", "1100", "10")],
+    ),
+    # The same, the invoice paid: the customer keeps it as credit, which pays a later invoice.
+    (
+        "CREDIT_NOTE",
+        posting_rules.credit_note(
+            earned=Decimal(50),
+            tax=Decimal(10),
+            currency="USD",
+            given_to=posting_rules.CUSTOMER_CREDIT,
+        ),
+        [("4910", "2210", "50"), ("2300", "2210", "10")],
+    ),
+    # The invoice paid, and the money goes back: owed first, or at once.
+    *(
+        (
+            "CREDIT_NOTE",
+            posting_rules.credit_note(
+                earned=Decimal(50), tax=Decimal(10), currency="USD", given_to=account
+            ),
+            [("4910", account, "50"), ("2300", account, "10")],
+        )
+        for account in ("2200", "1000")
+    ),
+    (
+        "CREDIT_NOTE",
+        posting_rules.customer_credit_applied(amount=Decimal(60), currency="USD"),
+        [("2210", "1100", "60")],
+    ),
+    # Credits sold on account and never paid: 70 unused are taken back, 30 were earned.
+    (
+        "WRITE_OFF",
+        posting_rules.write_off(
+            earned=Decimal(30), tax=Decimal(6), unused=[part("70")], currency="USD"
+        ),
+        [("2100", "1100", "70"), ("1150", "1100", "30"), ("2300", "1100", "6")],
+    ),
+    (
+        "BREAKAGE_ACCRUED",
+        posting_rules.breakage_accrued(kind="CASH", change=Decimal(400), currency="USD"),
+        [("2190", "4200", "400")],
+    ),
+    (
+        "BREAKAGE_ACCRUED",
+        posting_rules.breakage_accrued(kind="BONUS", change=Decimal("-36.84"), currency="USD"),
+        [("4210", "2190", "36.84")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("event", "lines", "expected"), EVENTS)
+def test_each_event_has_its_journal(event: str, lines: list[PostingLine], expected: Short) -> None:
+    assert short(lines) == expected
+    allowed_pairs.check(event, lines)
+
+
+def test_a_lapse_of_less_than_was_recognised_before_stops_here() -> None:
+    with pytest.raises(InvariantBroken, match="less than was accrued"):
+        posting_rules.expiry(
+            kind="CASH",
+            source="TOP_UP",
+            carrying=Decimal(10),
+            currency="USD",
+            lot=LOT,
+            accrued=Decimal(11),
+        )
+
+
+@pytest.mark.parametrize(
+    ("days", "earned"), [(-1, "0"), (0, "0"), (20, "60"), (30, "90"), (31, "90")]
+)
+def test_a_fee_is_earned_by_day(days: int, earned: str) -> None:
+    assert posting_rules.fee_earned_to_date(fee=Decimal(90), days=days, of_days=30) == Decimal(
+        earned
+    )
+
+
+def test_a_plan_change_on_day_21_keeps_60_of_the_old_fee_and_takes_40_of_the_new() -> None:
+    """FINANCE 3, event 37: 90 and 120 for 30 days; 20 are over."""
+    old = posting_rules.fee_earned_to_date(fee=Decimal(90), days=20, of_days=30)
+    new = Decimal(120) - posting_rules.fee_earned_to_date(fee=Decimal(120), days=20, of_days=30)
+
+    assert (old, new) == (60, 40)
+
+
+@given(fee=amounts, of_days=st.integers(1, 366))
+def test_the_days_of_a_fee_sum_to_it(fee: Decimal, of_days: int) -> None:
+    to_date = [
+        posting_rules.fee_earned_to_date(fee=fee, days=day, of_days=of_days)
+        for day in range(of_days + 1)
+    ]
+
+    assert (to_date[0], to_date[-1]) == (0, fee)
+    assert to_date == sorted(to_date)
+
+
+class TestRules:
+    def test_every_event_has_a_rule_and_every_rule_an_event(self) -> None:
+        assert set(allowed_pairs.RULES) == set(LedgerEvent.values)
+
+    def test_rules_name_accounts_of_the_chart_only(self) -> None:
+        named = {code for pairs in allowed_pairs.RULES.values() for pair in pairs for code in pair}
+
+        assert named <= CHART
+
+    @pytest.mark.parametrize(
+        ("event", "debit", "credit"),
+        [
+            ("DEBIT", "1010", "4000"),  # Cash never moves revenue.
+            ("TOP_UP", "1010", "4000"),
+            ("EXPIRY", "2100", "4000"),
+            ("ROLLOVER", "2100", "4200"),
+            ("PAYMENT", "1000", "4020"),
+            ("MANUAL", "2100", "4000"),  # Credits are corrected through their lots.
+            ("MANUAL", "4000", "1100"),
+        ],
+    )
+    def test_a_balanced_entry_can_still_be_wrong(self, event: str, debit: str, credit: str) -> None:
+        with pytest.raises(InvariantBroken, match=f"{event} never moves {debit} / {credit}"):
+            allowed_pairs.check(event, [PostingLine(debit, credit, Decimal(1), "USD")])
+
+    def test_nobody_posts_to_a_control_account_by_hand(self) -> None:
+        by_hand = {code for pair in allowed_pairs.RULES["MANUAL"] for code in pair}
+
+        assert by_hand & allowed_pairs.CONTROL == set()
+
+    @given(
+        kind=st.sampled_from(["PROMO", "BONUS", "CASH"]),
+        source=st.sampled_from(["PLAN", "TOP_UP", "GOODWILL", "MANUAL"]),
+        carrying=amounts,
+        tax=amounts,
+        advance_fee=amounts,
+    )
+    def test_whatever_burns_or_lapses_keeps_to_its_pairs(
+        self, kind: str, source: str, carrying: Decimal, tax: Decimal, advance_fee: Decimal
+    ) -> None:
+        lot = {"kind": kind, "source": source, "currency": "USD", "lot": LOT}
+        burned = posting_rules.burn(**lot, carrying=carrying, tax=tax, advance_fee=advance_fee)  # type: ignore[arg-type]
+
+        allowed_pairs.check("DEBIT", burned)
+        allowed_pairs.check("REVERSAL", posting_rules.reversal(burned))
+        allowed_pairs.check("EXPIRY", posting_rules.expiry(**lot, carrying=carrying))  # type: ignore[arg-type]
+
+
+class TestChart:
+    @pytest.mark.parametrize("variant", VARIANTS)
+    def test_a_variant_names_every_account_once(self, variant: str) -> None:
+        named = VARIANTS[variant]
+
+        assert set(named) == CHART
+        assert len({code for code, _ in named.values()}) == len(named)
+        assert all(name for _, name in named.values())

@@ -1,0 +1,174 @@
+"""The engine: a list of debits, reservations, captures and voids in one transaction, in a handful
+of statements.
+
+Each request succeeds or fails alone, in order. The books are locked first; replays, wallets and
+lots are read in a later statement than the lock. A key is unique in its book for
+ever: the same content gives the first answer again, other content is refused, and a refusal does
+not use the key up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import assert_never
+from uuid import UUID
+
+from django.db import transaction
+
+from aforo import money
+from aforo.errors import Busy, DomainError
+from ledger.entries import books as ledger_books
+from ledger.models import Book
+from wallets.debits.engine.accounts import Paused, Suspended
+from wallets.debits.engine.batch import Batch, UnknownReservation
+from wallets.debits.engine.debiting import ReservationClosed, ReservationExpired, capture, debit
+from wallets.debits.engine.requests import (
+    DEFAULT_HOLD,
+    MAX_HOLD,
+    CaptureRequest,
+    CreditRequest,
+    DebitRequest,
+    NeedsRenewal,
+    Request,
+    ReserveRequest,
+    Result,
+    VoidRequest,
+)
+from wallets.debits.engine.reserving import reserve, void
+from wallets.models import Reservation
+from wallets.operations.responses import Answer
+
+__all__ = [
+    "DEFAULT_HOLD",
+    "MAX_HOLD",
+    "CaptureRequest",
+    "DebitRequest",
+    "NeedsRenewal",
+    "Paused",
+    "Request",
+    "ReservationClosed",
+    "ReservationExpired",
+    "ReserveRequest",
+    "Result",
+    "Suspended",
+    "UnknownReservation",
+    "VoidRequest",
+    "execute",
+]
+
+
+@money.exact
+def execute(
+    requests: Sequence[Request],
+    *,
+    livemode: bool,
+    wait: bool = True,
+    renewed: Collection[int] = (),
+) -> list[Result]:
+    """Take a list of requests; give an answer or a refusal for each, in order.
+
+    One transaction: locks the books by primary key, commits before it returns (unless the caller
+    holds a transaction open). Without `wait`, whoever asks of a book that others have locked is
+    refused as Busy, and the rest of the list goes on. Whoever asks of a book with a cycle that is
+    over is answered NeedsRenewal and leaves the list, unless the caller has had it `renewed`.
+    Raises: Busy when a lock is not had in time; then nothing happened.
+    """
+    asked_of = _books_of(requests, livemode=livemode)
+    ids = {book_id for book_id in asked_of if book_id is not None}
+    with transaction.atomic():
+        locked = ledger_books.lock_books(ids=ids, wait=wait)
+        if ids and not locked:
+            return [_busy() for _ in requests]
+        books = {book.key: book for book in locked.values()}
+        return _take_all(books, requests, asked_of, renewed, livemode=livemode)
+
+
+def _take_all(
+    books: Mapping[str, Book],
+    requests: Sequence[Request],
+    asked_of: Sequence[int | None],
+    renewed: Collection[int],
+    *,
+    livemode: bool,
+) -> list[Result]:
+    """Decide requests in order. The list is cut where something follows from a request before the
+    next may be decided, as if each had come alone: what it released pays arrears first.
+    """
+    locked = {book.pk for book in books.values()}
+    results: list[Result] = []
+    batch = Batch.read(books, requests, asked_of, livemode=livemode)
+    if batch.is_followed:
+        batch.follow()
+        batch = Batch.read(books, requests, asked_of, livemode=livemode)
+    for place, (request, book_id) in enumerate(zip(requests, asked_of, strict=True)):
+        is_ours = book_id is None or book_id in locked
+        results.append(_take(batch, request, renewed) if is_ours else _busy())
+        if batch.is_followed:
+            results[-1] = batch.follow() or results[-1]
+            rest = slice(place + 1, None)
+            if not requests[rest]:
+                return results
+            batch = Batch.read(books, requests[rest], asked_of[rest], livemode=livemode)
+    batch.write()
+    return results
+
+
+def _busy() -> Busy:
+    return Busy("Others are at work on this customer; send the request again.")
+
+
+def _books_of(requests: Sequence[Request], *, livemode: bool) -> list[int | None]:
+    """Find the book that each asks of; what does not exist is refused later, one by one."""
+    customers = {request.customer_id for request in requests if isinstance(request, CreditRequest)}
+    found: dict[str, int] = {}
+    if customers:
+        found = ledger_books.find_book_ids(livemode=livemode, keys=customers)
+    named = [request.reservation for request in requests if not isinstance(request, CreditRequest)]
+    reserved: dict[UUID, int] = {}
+    if named:
+        rows = Reservation.objects.filter(pk__in=named, book__livemode=livemode)
+        reserved = dict(rows.values_list("pk", "book_id"))
+    return [
+        found.get(request.customer_id)
+        if isinstance(request, CreditRequest)
+        else reserved.get(request.reservation)
+        for request in requests
+    ]
+
+
+def _take(batch: Batch, request: Request, renewed: Collection[int]) -> Result:
+    """Decide one request; what it changes is written later, with the rest of the list."""
+    try:
+        replayed = batch.replay(request)
+        if replayed is None:
+            _check_renewed(batch, request, renewed)
+        return replayed or _accept(batch, request)
+    except NeedsRenewal as needed:
+        return needed
+    except DomainError as refusal:
+        batch.decline(request, refusal)
+        return refusal
+
+
+def _check_renewed(batch: Batch, request: Request, renewed: Collection[int]) -> None:
+    """Check that no cycle of the customer waits for the next to begin.
+
+    Raises: NeedsRenewal.
+    """
+    book_id = batch.book_of(request).pk
+    if book_id in batch.renewing and book_id not in renewed:
+        raise NeedsRenewal(book_id)
+
+
+def _accept(batch: Batch, request: Request) -> Answer:
+    match request:
+        case DebitRequest():
+            return debit(batch, request)
+        case ReserveRequest():
+            return reserve(batch, request)
+        case CaptureRequest():
+            return capture(batch, request)
+        case VoidRequest():
+            return void(batch, request)
+        case _:
+            assert_never(request)

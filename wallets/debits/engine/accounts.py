@@ -1,0 +1,128 @@
+"""A wallet with its lots while a list is being worked on: who may pay, and what is not covered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from aforo import money
+from aforo.errors import Conflict, NotCovered
+from ledger.models import Book
+from pricing.models import BillingMode, CreditKind
+from wallets.lots import queries, waterfall
+from wallets.lots.waterfall import Allocated
+from wallets.models import BurnStrategy, CreditLot, Reservation, SpendState, UnitWallet, Wallet
+
+ZERO = Decimal(0)
+
+
+class Suspended(Conflict):
+    default_code = "suspended"
+
+
+class Paused(Conflict):
+    default_code = "paused"
+
+
+@dataclass(slots=True, eq=False)
+class WalletState:
+    """A wallet with its open lots, as the list has changed them so far."""
+
+    book: Book
+    wallet: Wallet | UnitWallet
+    now: datetime
+    lots: dict[UUID, CreditLot] = field(default_factory=dict)
+    open_overage: Decimal = ZERO
+    promised: Decimal = ZERO
+    before: Decimal | None = None
+
+    def note_fall(self) -> None:
+        """Remember what there was before the list took the first of it."""
+        if self.before is None:
+            self.before = self.available
+
+    @property
+    def available(self) -> Decimal:
+        """What could be spent now."""
+        return sum(
+            (lot.available for lot in self.lots.values() if queries.is_alive(lot, self.now)), ZERO
+        )
+
+    @property
+    def unit(self) -> dict[str, str]:
+        """Name the currency or the metric."""
+        if isinstance(self.wallet, Wallet):
+            return {"currency": self.wallet.currency}
+        return {"metric": self.wallet.metric.code}
+
+    @property
+    def balance(self) -> dict[str, object]:
+        return queries.balance(self.lots.values(), self.now)
+
+    def order(self, strategy: str) -> list[str]:
+        """Give the kinds that may pay; POSTPAID has no cash step (DESIGN 3)."""
+        kinds = [
+            kind
+            for kind in self.wallet.burn_order
+            if not (self.wallet.billing_mode == BillingMode.POSTPAID and kind == CreditKind.CASH)
+        ]
+        if strategy == BurnStrategy.WATERFALL:
+            return kinds
+        return [kind for kind in kinds if kind == strategy]
+
+    def allocate(self, need: Decimal, strategy: str) -> Allocated:
+        """Run the waterfall over the lots alive now."""
+        seen = (queries.seen_by_waterfall(lot) for lot in self.lots.values())
+        alive = (lot for lot in seen if lot.spendable_at(self.now))
+        return waterfall.allocate(alive, need, self.order(strategy))
+
+    def promise(self, reservation: Reservation, covered: Decimal) -> None:
+        """Keep the overage that a reservation may still come to, what its holds cover left out."""
+        before = reservation.promised
+        left = reservation.quantity - reservation.captured - covered
+        reservation.promised = min(max(left, ZERO), before)
+        self.promised += reservation.promised - before
+
+    def check_open(self) -> None:
+        """Refuse new spending of a customer who is suspended or paused.
+
+        Raises: Suspended, Paused.
+        """
+        if self.wallet.spend_state == SpendState.SUSPENDED:
+            raise Suspended("The customer is suspended: arrears are open.")
+        if self.wallet.spend_state == SpendState.PAUSED:
+            raise Paused("The subscription is paused.")
+
+    def check_covered(self, outcome: Allocated, strategy: str, *, promised: Decimal = ZERO) -> None:
+        """Refuse what is not covered; only a money waterfall of HYBRID or POSTPAID may overrun.
+
+        What open reservations may still come to counts against the limit like overage. Of that,
+        `promised` is the asking reservation's own: it was accepted then, and is not refused now.
+        Raises: NotCovered (`insufficient_funds` or `overage_limit`).
+        """
+        if outcome.shortfall <= promised:
+            return
+        facts = {
+            "shortfall": money.plain(outcome.shortfall),
+            "available": money.plain(outcome.covered),
+        }
+        if not self._may_overrun(strategy):
+            need = money.plain(outcome.covered + outcome.shortfall)
+            raise NotCovered(f"{facts['available']} of {need} is available.", extra=facts)
+        limit = self.wallet.overage_limit
+        run_up = self.open_overage + self.promised - promised + outcome.shortfall
+        if limit is not None and run_up > limit:
+            raise NotCovered(
+                f"The overage would pass the limit of {money.plain(limit)}.",
+                code="overage_limit",
+                extra=facts,
+            )
+
+    def _may_overrun(self, strategy: str) -> bool:
+        return (
+            isinstance(self.wallet, Wallet)
+            and self.wallet.billing_mode != BillingMode.PREPAID
+            and strategy == BurnStrategy.WATERFALL
+        )

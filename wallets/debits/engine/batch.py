@@ -1,0 +1,368 @@
+"""Everything that a list of requests reads and writes, in a handful of statements each.
+
+The books are locked before it reads. Reservations whose time is over are released before the first
+request is decided; that is written only if a request is accepted, so a list of refusals changes
+nothing, unless what was released is owed, or lapses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from uuid import UUID
+
+from django.db.models import Sum
+
+from aforo.api.idempotency import check_same
+from aforo.database import bulk
+from aforo.errors import DomainError, FieldError, Invalid, NotCovered, NotFound
+from aforo.sandbox.services import now_for
+from ledger.entries import books as ledger_books
+from ledger.models import Book
+from pricing.models import Metric
+from wallets import outbox, port
+from wallets.debits.engine.accounts import WalletState
+from wallets.debits.engine.requests import CreditRequest, DebitRequest, Request
+from wallets.holds import reservation_holds
+from wallets.holds.reservation_holds import Held
+from wallets.lots import queries
+from wallets.lots.credit_journal import CreditJournal
+from wallets.models import CreditLot, Debit, Hold, Operation, Reservation, UnitWallet, Wallet
+from wallets.operations.responses import Answer, answer, read_again
+from wallets.outbox import BalanceDrop, DeclinedDebit
+
+ZERO = Decimal(0)
+
+
+class UnknownReservation(NotFound):
+    default_code = "unknown_reservation"
+
+
+@dataclass(slots=True)
+class Latest:
+    """The operation that was accepted last, and what it answers."""
+
+    operation: Operation
+    content: Mapping[str, object]
+    account: WalletState
+
+    @property
+    def answer(self) -> Answer:
+        return Answer(self.operation.status, self.operation.body)
+
+    def read_again(self) -> None:
+        """Answer with what is there after all that followed from it."""
+        wallet, now = self.account.wallet, self.account.now
+        self.content = read_again(self.content, wallet=wallet, now=now)
+        self.operation.body = answer(self.operation.status, self.content).body
+
+
+class Batch:
+    """The state of a list: what was read, as the requests taken so far have changed it."""
+
+    def __init__(self, books: Mapping[str, Book], *, livemode: bool) -> None:
+        self.books = books
+        self.by_id = {book.pk: book for book in books.values()}
+        # One moment a book, so that a list sees every lot and hold on the same side of its end.
+        self.now = {book.pk: now_for(book) for book in books.values()}
+        self.livemode = livemode
+        self.operations: dict[tuple[int, str], Operation] = {}
+        self.money: dict[tuple[int, str], WalletState] = {}
+        self.units: dict[tuple[int, str], WalletState] = {}
+        self.wallets: dict[tuple[bool, int], WalletState] = {}
+        self.lots: dict[UUID, CreditLot] = {}
+        self.held: dict[UUID, Held] = {}
+        self.journal = CreditJournal()
+        self.new_operations: list[Operation] = []
+        self.debits: list[Debit] = []
+        self.reservations: list[Reservation] = []
+        self.holds: list[Hold] = []
+        self.changed: dict[UUID, Held] = {}
+        self.released: set[int] = set()
+        self.latest: Latest | None = None
+        self.declines: list[DeclinedDebit] = []
+        self.renewing: set[int] = set()
+
+    @classmethod
+    def read(
+        cls,
+        books: Mapping[str, Book],
+        requests: Sequence[Request],
+        asked_of: Sequence[int | None],
+        *,
+        livemode: bool,
+    ) -> Batch:
+        """Read replays, wallets, open lots and holds of the locked books; `asked_of` names the book
+        of each request.
+        """
+        batch = cls(books, livemode=livemode)
+        batch._read_replays(requests, asked_of)
+        named = [r.reservation for r in requests if not isinstance(r, CreditRequest)]
+        batch._read_accounts(with_units=bool(named) or any(_asks_units(r) for r in requests))
+        batch._read_lots()
+        batch._read_open_overage()
+        batch._read_held(named)
+        return batch
+
+    def _read_replays(self, requests: Sequence[Request], asked_of: Sequence[int | None]) -> None:
+        """Look each key up in its own book: every book times every key would read all there is."""
+        pairs = [
+            (book_id, request.key)
+            for book_id, request in zip(asked_of, requests, strict=True)
+            if book_id is not None
+        ]
+        for operation in bulk.select_models(
+            Operation,
+            "JOIN unnest(%s::bigint[], %s::text[]) AS asked(book_id, key)"
+            " ON t.book_id = asked.book_id AND t.key = asked.key",
+            [[book_id for book_id, _ in pairs], [key for _, key in pairs]],
+        ):
+            self.operations[operation.book_id, operation.key] = operation
+
+    def _read_accounts(self, *, with_units: bool) -> None:
+        for wallet in bulk.select_models(Wallet, "WHERE t.book_id = ANY(%s)", [list(self.by_id)]):
+            account = self._open(wallet)
+            self.money[wallet.book_id, wallet.currency] = account
+            self.wallets[True, wallet.pk] = account
+            if wallet.renews_at is not None and wallet.renews_at <= account.now:
+                self.renewing.add(wallet.book_id)
+        if with_units:
+            found = UnitWallet.objects.filter(book_id__in=self.by_id).select_related("metric")
+            for units in found:
+                account = self._open(units)
+                self.units[units.book_id, units.metric.code] = account
+                self.wallets[False, units.pk] = account
+
+    def _open(self, wallet: Wallet | UnitWallet) -> WalletState:
+        return WalletState(self.by_id[wallet.book_id], wallet, self.now[wallet.book_id])
+
+    def _read_lots(self) -> None:
+        for lot in bulk.select_models(
+            CreditLot,
+            "WHERE t.book_id = ANY(%s) AND t.remaining > 0 ORDER BY t.granted_at, t.id",
+            [list(self.by_id)],
+        ):
+            self.lots[lot.id] = lot
+            is_money = lot.wallet_id is not None
+            account = self.wallets.get((is_money, lot.wallet_id or lot.unit_wallet_id or 0))
+            if account is not None:
+                account.lots[lot.id] = lot
+
+    def _read_open_overage(self) -> None:
+        """Sum what the open cycle has run up, and what reservations may add, only where a limit
+        asks for it.
+        """
+        limited = {
+            account.wallet.pk: account
+            for account in self.money.values()
+            if account.wallet.overage_limit is not None
+        }
+        if limited:
+            rows = (
+                queries.overage_of_cycle()
+                .filter(wallet__in=limited)
+                .values_list("wallet")
+                .annotate(total=Sum(queries.OPEN_OVERAGE))
+                .order_by()
+            )
+            for wallet_id, total in rows:
+                limited[wallet_id].open_overage = total
+            for wallet_id, total in queries.promised_overage(limited, self.now).items():
+                limited[wallet_id].promised = total
+
+    def _read_held(self, named: Sequence[UUID]) -> None:
+        """Read the holds in question, and end those whose time is over."""
+        holding = {lot.book_id for lot in self.lots.values() if lot.held > 0}
+        if not self.books or not (named or holding):
+            return
+        latest = max(self.now.values())
+        for held in reservation_holds.read(
+            books=holding, lots=self.lots, due_by=latest, named=named
+        ):
+            reservation = held.reservation
+            book = self.by_id.get(reservation.book_id)
+            if book is None:
+                continue
+            reservation.book = book
+            self.held[reservation.id] = held
+            if held.is_due(self.now[book.pk]):
+                reservation_holds.time_out(self.journal, held)
+                self.note(held, released=held.reservation.held)
+
+    def note(self, held: Held, *, released: Decimal) -> None:
+        """Note that a reservation was changed, and whether this set credits free."""
+        self.changed[held.reservation.id] = held
+        if released > 0:
+            self.released.add(held.reservation.book_id)
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        return {metric.code: metric for metric in Metric.objects.filter(livemode=self.livemode)}
+
+    def book_of(self, request: Request | CreditRequest) -> Book:
+        """Find the customer's book.
+
+        Raises: UnknownCustomer, UnknownReservation.
+        """
+        if not isinstance(request, CreditRequest):
+            return self.held_by(request.reservation).reservation.book
+        book = self.books.get(request.customer_id)
+        if book is None:
+            raise ledger_books.UnknownCustomer(f"There is no customer {request.customer_id}.")
+        return book
+
+    def held_by(self, reservation: UUID) -> Held:
+        """Find a reservation.
+
+        Raises: UnknownReservation.
+        """
+        held = self.held.get(reservation)
+        if held is None:
+            raise UnknownReservation(f"There is no reservation {reservation}.")
+        return held
+
+    def replay(self, request: Request) -> Answer | None:
+        """Give the first answer to the same request again.
+
+        Raises: KeyReused when the key was used for something else.
+        """
+        operation = self.operations.get((self.book_of(request).pk, request.key))
+        if operation is None:
+            return None
+        check_same(
+            key=request.key,
+            first=(operation.endpoint, operation.content),
+            again=(request.endpoint, request.content),
+        )
+        return Answer(operation.status, operation.body, replayed=True)
+
+    def account_for(self, request: CreditRequest) -> WalletState:
+        """Find the wallet that a request means.
+
+        Raises: Invalid (`unknown_metric`, `currency_required`).
+        """
+        book = self.book_of(request)
+        if request.metric is not None:
+            return self.units.get((book.pk, request.metric)) or self._unopened(book, request.metric)
+        if request.currency is not None:
+            account = self.money.get((book.pk, request.currency))
+            return account or self._open(Wallet(book=book, currency=request.currency))
+        return self._only_account(book)
+
+    def _unopened(self, book: Book, code: str) -> WalletState:
+        """Give the empty account of a metric of which the customer never had a unit.
+
+        Raises: Invalid (`unknown_metric`).
+        """
+        metric = self.metrics.get(code)
+        if metric is None:
+            raise Invalid([FieldError("/metric", "unknown_metric", f"There is no metric {code}.")])
+        return self._open(UnitWallet(book=book, metric=metric))
+
+    def _only_account(self, book: Book) -> WalletState:
+        accounts = [a for (book_id, _), a in self.money.items() if book_id == book.pk]
+        preferred = [a for a in accounts if isinstance(a.wallet, Wallet) and a.wallet.preferred_at]
+        candidates = accounts if len(accounts) == 1 else preferred
+        if len(candidates) != 1:
+            detail = "Name the currency: the customer has no single wallet."
+            raise Invalid([FieldError("/currency", "currency_required", detail)])
+        return candidates[0]
+
+    def account_of(self, reservation: Reservation) -> WalletState:
+        """Give the account that a reservation is on."""
+        is_money = reservation.wallet_id is not None
+        return self.wallets[is_money, reservation.wallet_id or reservation.unit_wallet_id or 0]
+
+    def record(
+        self,
+        request: Request,
+        *,
+        operation_id: UUID,
+        account: WalletState,
+        status: int,
+        body: Mapping[str, object],
+    ) -> Answer:
+        """Remember an accepted request's answer under its key, for ever."""
+        given = answer(status, body)
+        operation = Operation(
+            id=operation_id,
+            book=account.book,
+            key=request.key,
+            endpoint=request.endpoint,
+            content=request.content,
+            status=given.status,
+            body=given.body,
+            created_at=account.now,
+        )
+        self.new_operations.append(operation)
+        self.latest = Latest(operation, body, account)
+        self.operations[account.book.pk, request.key] = operation
+        return given
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether something follows from what was done so far before another request may be
+        decided: what was released pays what is owed, or lapses with its lot.
+        """
+        return bool(self.journal.returned or self._paying)
+
+    @property
+    def _paying(self) -> list[int]:
+        """The books in which what was released pays for something."""
+        return sorted(self.released & self._waiting) if self.released else []
+
+    @cached_property
+    def _waiting(self) -> set[int]:
+        return port.waiting_for_credits(list(self.by_id))
+
+    def follow(self) -> Answer | None:
+        """Write what was done so far with all that follows from it; return the latest answer as it
+        is then. The state is to be read anew after it.
+        """
+        self._write_changes()
+        self._notify()
+        return None if self.latest is None else self.latest.answer
+
+    def decline(self, request: Request, refusal: DomainError) -> None:
+        """Note that a debit was refused for want of credits."""
+        if isinstance(request, DebitRequest) and isinstance(refusal, NotCovered):
+            account = self.account_for(request)
+            facts = {"code": refusal.code, **account.unit, "asked": request.need, **refusal.extra}
+            self.declines.append(DeclinedDebit(account.book, facts, account.now))
+
+    def write(self) -> None:
+        """Write what the accepted requests changed, and what others are told of it."""
+        if self.new_operations:
+            self._write_changes()
+        self._notify()
+
+    def _notify(self) -> None:
+        outbox.debits_declined(self.declines)
+        fallen = [a for a in self.wallets.values() if a.before is not None]
+        outbox.balances_fell(
+            BalanceDrop(a.book, a.wallet, a.before or ZERO, a.available, a.now) for a in fallen
+        )
+        books = {a.book.pk for a in fallen} | {decline.book.pk for decline in self.declines}
+        if books:
+            port.credits_fell(books)
+
+    def _write_changes(self) -> None:
+        """Write journal, operations and reservations; what was released pays arrears, or lapses."""
+        self.journal.write()
+        bulk.insert_models(Debit, self.debits)
+        bulk.insert_models(Reservation, self.reservations)
+        bulk.insert_models(Hold, self.holds)
+        reservation_holds.write(self.changed.values())
+        reservation_holds.lapse_returned(self.journal.returned)
+        for book_id in self._paying:
+            port.credits_arrived(self.by_id[book_id])
+        if self.latest is not None and self.is_followed:
+            self.latest.read_again()
+        # What was released may have paid arrears: an answer is kept as it is after its last effect.
+        bulk.insert_models(Operation, self.new_operations)
+
+
+def _asks_units(request: Request) -> bool:
+    return isinstance(request, CreditRequest) and request.metric is not None

@@ -1,0 +1,142 @@
+"""What can be asked of the engine, and the form in which repeats are compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar
+from uuid import UUID
+
+from aforo.api.idempotency import canonical
+from aforo.errors import Conflict, DomainError
+from wallets.models import BurnStrategy
+from wallets.operations.responses import Answer
+
+Result = Answer | DomainError
+
+# How long a reservation holds when it does not say, and at most, in seconds.
+DEFAULT_HOLD = 900
+MAX_HOLD = 30 * 24 * 3600
+
+
+class NeedsRenewal(Conflict):
+    """A cycle of the customer is over and the next has not begun: nothing was done yet."""
+
+    default_code = "cycle_settling"
+
+    def __init__(self, book_id: int) -> None:
+        super().__init__("The cycle is over and is being renewed; send it again.")
+        self.book_id = book_id
+
+
+@dataclass(frozen=True, slots=True)
+class CreditRequest:
+    """So much money (`amount` in `currency`, or in the customer's only one), or so many units
+    (`quantity` of `metric`), in the customer's burn order or of one kind.
+    """
+
+    endpoint: ClassVar[str]
+
+    customer_id: str
+    key: str
+    strategy: str = BurnStrategy.WATERFALL
+    amount: Decimal | None = None
+    currency: str | None = None
+    metric: str | None = None
+    quantity: Decimal | None = None
+
+    @property
+    def content(self) -> dict[str, object]:
+        """What was asked, in the form in which repeats are compared."""
+        return _content(**_asked(self))
+
+    @property
+    def need(self) -> Decimal:
+        need = self.amount if self.metric is None else self.quantity
+        assert need is not None, "the edge validates that one of both is given"
+        return need
+
+
+@dataclass(frozen=True, slots=True)
+class DebitRequest(CreditRequest):
+    """Burn credits now."""
+
+    endpoint: ClassVar[str] = "POST /v1/wallets/debit"
+
+
+@dataclass(frozen=True, slots=True)
+class ReserveRequest(CreditRequest):
+    """Hold credits for at most `expires_in` seconds."""
+
+    endpoint: ClassVar[str] = "POST /v1/wallets/reservations"
+
+    expires_in: int = DEFAULT_HOLD
+
+    @property
+    def content(self) -> dict[str, object]:
+        """What was asked, in the form in which repeats are compared."""
+        return _content(**_asked(self), expires_in=self.expires_in)
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRequest:
+    """Burn what a reservation holds: a part of it, or without `quantity` all that is left.
+
+    `is_money` says which of the two names the caller used. More than was reserved is debited as
+    usual with `allow_more`; `final` releases the rest.
+    """
+
+    endpoint: ClassVar[str] = "POST /v1/wallets/reservations/{id}/capture"
+
+    reservation: UUID
+    key: str
+    amount: Decimal | None = None
+    quantity: Decimal | None = None
+    final: bool = True
+    allow_more: bool = False
+
+    @property
+    def content(self) -> dict[str, object]:
+        """What was asked, in the form in which repeats are compared."""
+        return _content(
+            reservation=self.reservation,
+            amount=self.amount,
+            quantity=self.quantity,
+            final=self.final,
+            allow_more=self.allow_more,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class VoidRequest:
+    """Release what a reservation holds."""
+
+    endpoint: ClassVar[str] = "POST /v1/wallets/reservations/{id}/void"
+
+    reservation: UUID
+    key: str
+
+    @property
+    def content(self) -> dict[str, object]:
+        """What was asked, in the form in which repeats are compared."""
+        return _content(reservation=self.reservation)
+
+
+Request = DebitRequest | ReserveRequest | CaptureRequest | VoidRequest
+
+
+def _asked(ask: CreditRequest) -> dict[str, object]:
+    return {
+        "customer_id": ask.customer_id,
+        "strategy": ask.strategy,
+        "amount": ask.amount,
+        "currency": ask.currency,
+        "metric": ask.metric,
+        "quantity": ask.quantity,
+    }
+
+
+def _content(**asked: object) -> dict[str, object]:
+    content = canonical(asked)
+    assert isinstance(content, dict), "a mapping stays one"
+    return content

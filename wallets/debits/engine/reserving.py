@@ -1,0 +1,110 @@
+"""Reservations: hold credits on named lots, and give them back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from aforo import money
+from aforo.ids import new_id
+from ledger.models import LedgerEvent
+from wallets.debits.engine.batch import Batch
+from wallets.debits.engine.debiting import check_held
+from wallets.debits.engine.requests import ReserveRequest, VoidRequest
+from wallets.holds import reservation_holds
+from wallets.holds.reservation_holds import Held
+from wallets.models import Hold, Reservation, ReservationStatus, UnitWallet, Wallet
+from wallets.operations.responses import Answer, reservation_answer, void_answer
+
+ZERO = Decimal(0)
+
+
+def reserve(batch: Batch, request: ReserveRequest) -> Answer:
+    """Hold what is asked for on the lots alive now; HYBRID and POSTPAID may expect overage.
+
+    Raises: Suspended, Paused, NotCovered, Invalid, UnknownCustomer.
+    """
+    account = batch.account_for(request)
+    outcome = account.allocate(request.need, request.strategy)
+    account.check_open()
+    account.check_covered(outcome, request.strategy)
+    wallet, operation_id, reservation_id = account.wallet, new_id(), new_id()
+    expires_at = account.now + timedelta(seconds=request.expires_in)
+    draft = batch.journal.entry(
+        book=account.book,
+        event=LedgerEvent.HOLD,
+        occurred_at=account.now,
+        document={
+            "key": request.key,
+            "reservation": str(reservation_id),
+            "strategy": str(request.strategy),
+            "quantity": money.plain(request.need),
+            "overage_expected": money.plain(outcome.shortfall),
+            **account.unit,
+        },
+    )
+    made = Reservation(
+        id=reservation_id,
+        book=account.book,
+        operation_id=operation_id,
+        entry_id=draft.id,
+        wallet=wallet if isinstance(wallet, Wallet) else None,
+        unit_wallet=wallet if isinstance(wallet, UnitWallet) else None,
+        strategy=request.strategy,
+        quantity=request.need,
+        held=outcome.covered,
+        captured=ZERO,
+        promised=outcome.shortfall,
+        created_at=account.now,
+        expires_at=expires_at,
+    )
+    held = Held(made, [])
+    account.promised += made.promised
+    account.note_fall()
+    for position, allocation in enumerate(outcome.allocations):
+        lot = account.lots[allocation.lot]
+        draft.hold(lot, allocation.quantity)
+        hold = Hold(
+            reservation=made,
+            lot=lot,
+            position=position,
+            quantity=allocation.quantity,
+            captured=ZERO,
+            released=ZERO,
+        )
+        held.holds.append((hold, lot))
+        batch.holds.append(hold)
+    batch.reservations.append(made)
+    batch.held[made.id] = held
+    body = reservation_answer(held=held, wallet=wallet, book=account.book, balance=account.balance)
+    return batch.record(request, operation_id=operation_id, account=account, status=201, body=body)
+
+
+def void(batch: Batch, request: VoidRequest) -> Answer:
+    """Release what a reservation holds; what returns to a lapsed lot lapses at once.
+
+    Raises: UnknownReservation, ReservationExpired, ReservationClosed.
+    """
+    held = batch.held_by(request.reservation)
+    check_held(held)
+    reservation = held.reservation
+    account = batch.account_of(reservation)
+    draft = batch.journal.entry(
+        book=account.book,
+        event=LedgerEvent.RELEASE,
+        occurred_at=account.now,
+        document={"key": request.key, "reservation": str(reservation.id), "why": "voided"},
+    )
+    released = reservation_holds.release_rest(draft, held)
+    account.promised -= reservation.promised
+    held.end(ReservationStatus.VOIDED, account.now)
+    batch.note(held, released=released)
+    body = void_answer(
+        held=held,
+        wallet=account.wallet,
+        book=account.book,
+        released=released,
+        entry=draft.id,
+        balance=account.balance,
+    )
+    return batch.record(request, operation_id=new_id(), account=account, status=200, body=body)

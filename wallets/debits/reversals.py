@@ -1,0 +1,198 @@
+"""Take a debit back, to the same lots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from aforo import money
+from aforo.errors import Conflict, FieldError, Invalid, NotFound
+from aforo.sandbox.services import now_for
+from ledger.models import Book, LedgerEvent
+from wallets import port
+from wallets.holds import reservation_holds
+from wallets.lots import queries
+from wallets.lots.credit_journal import CreditJournal, EntryBuilder
+from wallets.lots.queries import measured
+from wallets.models import CreditLot, Debit, Movement, MovementKind, UnitWallet, Wallet
+from wallets.operations import idempotency
+from wallets.operations.responses import Answer
+
+ZERO = Decimal(0)
+REVERSE = "POST /v1/wallets/debits/{id}/reverse"
+
+
+class UnknownDebit(NotFound):
+    default_code = "unknown_debit"
+
+
+class AlreadyReversed(Conflict):
+    default_code = "already_reversed"
+
+
+class OverageInvoiced(Conflict):
+    default_code = "overage_invoiced"
+
+
+@dataclass(frozen=True, slots=True)
+class _Return:
+    """What goes back to one lot; `is_over` where the lot's time is."""
+
+    lot: CreditLot
+    quantity: Decimal
+    is_over: bool
+
+
+@money.exact
+def reverse(
+    *,
+    livemode: bool,
+    debit_id: UUID,
+    key: str,
+    reason: str,
+    amount: Decimal | None = None,
+    quantity: Decimal | None = None,
+) -> Answer:
+    """Take a debit back, whole or in part: its overage first, then its lots, last burned first.
+
+    What returns to a lot whose time is over pays for metered usage of its lifetime; the rest lapses
+    at once, and the answer says so.
+    Raises: UnknownDebit, AlreadyReversed, Invalid (`exceeds_debit`); OverageInvoiced where a
+    settlement has billed the overage, which a credit note corrects.
+    """
+    found = Debit.objects.filter(pk=debit_id, book__livemode=livemode).first()
+    if found is None:
+        raise UnknownDebit(f"There is no debit {debit_id}.")
+
+    def make(book: Book, operation_id: UUID) -> dict[str, object]:
+        debit = Debit.objects.select_related("wallet", "unit_wallet__metric").get(pk=debit_id)
+        need = _asked(debit, amount, quantity)
+        overage = _overage_part(debit, need)
+        now = now_for(book)
+        journal = CreditJournal()
+        draft = journal.entry(
+            book=book,
+            event=LedgerEvent.REVERSAL,
+            occurred_at=now,
+            document={
+                "key": key,
+                "debit": str(debit.id),
+                "reverses": str(debit.entry_id),
+                "quantity": money.plain(need),
+                "overage": money.plain(overage),
+                "reason": reason,
+            },
+        )
+        returned = _put_back(draft, debit, need - overage)
+        journal.write()
+        debit.reversed += need
+        debit.overage_reversed += overage
+        debit.save(update_fields=["reversed", "overage_reversed"])
+        lapsed = sum(reservation_holds.lapse_returned(journal.returned).values(), ZERO)
+        port.credits_arrived(book)
+        return {
+            **_body(operation_id, book, debit, need, overage, returned, draft),
+            "lapsed": lapsed,
+        }
+
+    return idempotency.once_in_book(
+        book_id=found.book_id,
+        key=key,
+        endpoint=REVERSE,
+        content={"debit": debit_id, "amount": amount, "quantity": quantity, "reason": reason},
+        make=make,
+        status=200,
+    )
+
+
+def _wallet_of(debit: Debit) -> Wallet | UnitWallet:
+    wallet = debit.wallet or debit.unit_wallet
+    assert wallet is not None, "a debit is on one wallet"
+    return wallet
+
+
+def _asked(debit: Debit, amount: Decimal | None, quantity: Decimal | None) -> Decimal:
+    """Give how much is to be taken back; all that is left where nothing is said."""
+    is_money = debit.wallet_id is not None
+    name, asked, wrong = (
+        ("amount", amount, quantity) if is_money else ("quantity", quantity, amount)
+    )
+    if wrong is not None:
+        other = "quantity" if is_money else "amount"
+        raise Invalid([FieldError(f"/{other}", "invalid", f"The debit has no {other}.")])
+    left = debit.quantity - debit.reversed
+    if left == 0:
+        raise AlreadyReversed("The whole debit was taken back before.")
+    if asked is not None and asked > left:
+        detail = f"{money.plain(left)} of it is left to take back."
+        raise Invalid([FieldError(f"/{name}", "exceeds_debit", detail)])
+    return left if asked is None else asked
+
+
+def _overage_part(debit: Debit, need: Decimal) -> Decimal:
+    """Give how much of a reversal is overage, which goes first.
+
+    Raises: OverageInvoiced.
+    """
+    part = min(need, debit.overage - debit.overage_reversed)
+    if part > debit.open_overage:
+        raise OverageInvoiced("Its overage is on an invoice: correct that by a credit note.")
+    return part
+
+
+def _put_back(draft: EntryBuilder, debit: Debit, need: Decimal) -> list[_Return]:
+    """Return credits to the lots that gave them, last burned first, after what went back before."""
+    burns = list(
+        Movement.objects.filter(entry=debit.entry_id, kind=MovementKind.BURN).order_by("-position")
+    )
+    lots = CreditLot.objects.in_bulk({burn.lot_id for burn in burns})
+    skipped, returned = debit.reversed - debit.overage_reversed, []
+    for burn in burns:
+        before = min(skipped, burn.quantity)
+        skipped -= before
+        quantity = min(burn.quantity - before, need)
+        if quantity == 0:
+            continue
+        need -= quantity
+        lot = lots[burn.lot_id]
+        draft.reverse(lot, quantity)
+        draft.note_return(lot, quantity)
+        is_over = lot.expires_at is not None and lot.expires_at <= draft.occurred_at
+        returned.append(_Return(lot, quantity, is_over))
+    return returned
+
+
+def _body(
+    operation_id: UUID,
+    book: Book,
+    debit: Debit,
+    need: Decimal,
+    overage: Decimal,
+    returned: Sequence[_Return],
+    draft: EntryBuilder,
+) -> dict[str, object]:
+    wallet = _wallet_of(debit)
+    lots = CreditLot.objects.in_bulk([each.lot.id for each in returned])
+    return {
+        "id": operation_id,
+        "debit": debit.id,
+        "customer_id": book.key,
+        **measured(wallet, need),
+        "allocations": [
+            {
+                "lot": each.lot.id,
+                "kind": each.lot.kind,
+                "amount": each.quantity,
+                "lapsed": each.is_over,
+                "balance_after": ZERO if each.is_over else lots[each.lot.id].available,
+            }
+            for each in returned
+        ],
+        "overage": overage,
+        "reversed": debit.reversed,
+        "balance": queries.balance_of(wallet, draft.occurred_at),
+        "entry": draft.id,
+        "occurred_at": draft.occurred_at,
+    }

@@ -1,0 +1,92 @@
+"""Lapse what has expired, each lot at its own moment."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db.models import Exists, OuterRef, Q
+
+from ledger.models import Book, LedgerEvent
+from wallets.lots.credit_journal import CreditJournal
+from wallets.models import CreditLot, Reservation, ReservationStatus
+
+
+def expire(*, book: Book, until: datetime) -> int:
+    """Lapse what expired at or before `until`, each lot at its own moment; held parts stay, and
+    disputed lots wait for the end of the dispute.
+
+    The book must be locked. Safe to repeat: a lapsed lot has nothing left. Gives the number of
+    lots that lapsed.
+    """
+    due = CreditLot.objects.filter(
+        book=book, remaining__gt=0, expires_at__lte=until, frozen_at=None
+    ).order_by("expires_at", "id")
+    journal = CreditJournal()
+    lapsed = 0
+    for lot in due:
+        if lot.remaining == lot.held:
+            continue
+        assert lot.expires_at is not None, "the filter asks for an expiry"
+        draft = journal.entry(
+            book=book,
+            event=LedgerEvent.EXPIRY,
+            occurred_at=lot.expires_at,
+            document={"lot": str(lot.id), "kind": lot.kind},
+            # It lived up to then, so what lapses at midnight is breakage of the day that ends.
+            at_period_end=True,
+        )
+        draft.expire(lot)
+        lapsed += 1
+    journal.write()
+    return lapsed
+
+
+def is_anything_due(*, book_id: int, until: datetime) -> bool:
+    """Tell whether a book may have a lot to lapse or a reservation to end by `until`."""
+    lots = CreditLot.objects.filter(
+        book=OuterRef("pk"), remaining__gt=0, expires_at__lte=until, frozen_at=None
+    )
+    held = Reservation.objects.filter(
+        book=OuterRef("pk"), status=ReservationStatus.HELD, expires_at__lte=until
+    )
+    return Book.objects.filter(Exists(lots) | Exists(held), pk=book_id).exists()
+
+
+def end_lots(*, book: Book, cause: str, at: datetime, lapses: bool = True) -> int:
+    """Let the lots whose cause begins with `cause` live no longer than `at`, when what gave them
+    ends. Held parts lapse when they are released; unless it `lapses`, the rest waits for the usage
+    that it still pays. The book must be locked. Gives their number.
+    """
+    lots = CreditLot.objects.filter(
+        Q(expires_at=None) | Q(expires_at__gt=at),
+        book=book,
+        remaining__gt=0,
+        effective_at__lte=at,
+        cause__startswith=cause,
+    )
+    journal = CreditJournal()
+    for lot in lots.order_by("granted_at", "id"):
+        draft = journal.entry(
+            book=book,
+            event=LedgerEvent.EXPIRY,
+            occurred_at=at,
+            document={"lot": str(lot.id), "kind": lot.kind},
+            at_period_end=True,
+        )
+        # No lot lives no time at all, also where it was given at this very instant.
+        draft.move_expiry(lot, max(at, lot.effective_at + timedelta(microseconds=1)))
+        if lapses and lot.available > 0:
+            draft.expire(lot)
+    ended = len(journal.drafts)
+    journal.write()
+    return ended
+
+
+def lapsing_books(*, livemode: bool | None, until: datetime) -> list[int]:
+    """Give the books with something to lapse, those on a test clock left out (they advance)."""
+    due = CreditLot.objects.filter(
+        remaining__gt=0, expires_at__lte=until, frozen_at=None, book__test_clock=None
+    )
+    if livemode is not None:
+        due = due.filter(book__livemode=livemode)
+    return list(due.order_by("book_id").values_list("book_id", flat=True).distinct())

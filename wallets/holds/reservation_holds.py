@@ -1,0 +1,176 @@
+"""Holds of reservations: read, and given back to the lots that they are on.
+
+A hold ends at its reservation's moment exactly. Whoever changes a book's credits times out what is
+due first, in the same transaction, so no result depends on when a sweep ran.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import Q
+
+from aforo.database import bulk
+from ledger.models import Book, LedgerEvent
+from wallets import port
+from wallets.lots.credit_journal import CreditJournal, EntryBuilder, Returned
+from wallets.models import CreditLot, Hold, Reservation, ReservationStatus
+
+ZERO = Decimal(0)
+RESERVED = ["captured", "promised", "status", "ended_at"]
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A reservation with its holds in their order, and the lots that they are on."""
+
+    reservation: Reservation
+    holds: list[tuple[Hold, CreditLot]]
+
+    @property
+    def open(self) -> Decimal:
+        """What it still holds."""
+        return sum((hold.open for hold, _ in self.holds), ZERO)
+
+    def is_due(self, now: datetime) -> bool:
+        """Tell whether it has timed out, be it recorded or not."""
+        status = self.reservation.status
+        return status == ReservationStatus.HELD and self.reservation.expires_at <= now
+
+    def end(self, status: ReservationStatus, at: datetime) -> None:
+        """Close the reservation; nothing of it may be held any more."""
+        self.reservation.status, self.reservation.ended_at = status, at
+        self.reservation.promised = ZERO
+
+
+def read(
+    *,
+    books: Collection[int],
+    lots: Mapping[UUID, CreditLot],
+    due_by: datetime | None,
+    named: Collection[UUID] = (),
+) -> list[Held]:
+    """Read the reservations of books that are due by a moment, and those that are named.
+
+    `lots` are all open lots of the books in question; the first to time out comes first.
+    """
+    wanted = Q(pk__in=named)
+    if due_by is not None:
+        wanted |= Q(book__in=books, status=ReservationStatus.HELD, expires_at__lte=due_by)
+    found = (
+        Reservation.objects.filter(wanted).prefetch_related("holds").order_by("expires_at", "id")
+    )
+    return [
+        Held(
+            reservation,
+            [
+                (hold, lots[hold.lot_id])
+                for hold in sorted(reservation.holds.all(), key=lambda hold: hold.position)
+                if hold.lot_id in lots
+            ],
+        )
+        for reservation in found
+    ]
+
+
+def release_rest(draft: EntryBuilder, held: Held) -> Decimal:
+    """Give back what a reservation holds; what goes to lapsed lots awaits `lapse_returned`."""
+    given = ZERO
+    for hold, lot in held.holds:
+        if (quantity := hold.open) > 0:
+            unrolled = draft.release(lot, quantity)
+            draft.note_return(lot, quantity, unrolled)
+            hold.released += quantity
+            given += quantity
+    return given
+
+
+def lapse_returned(returned: Iterable[Returned]) -> dict[UUID, Decimal]:
+    """Let what came back to lapsed lots pay for usage of their lifetime, and the rest lapse at once
+    (DECISIONS 16, 26); give what lapsed, by lot.
+
+    The books must be locked, and what brought the credits back written.
+    """
+    lapsed: dict[UUID, Decimal] = {}
+    for each in returned:
+        is_over = port.credits_returned(each.book, each.expired_at, each.at)
+        lot = CreditLot.objects.get(pk=each.lot)
+        rest = min(each.quantity, lot.available)
+        if is_over and rest > 0:
+            journal = CreditJournal()
+            lapse(journal, each.book, lot, rest, at=each.at)
+            journal.write()
+            lapsed[lot.id] = lapsed.get(lot.id, ZERO) + rest
+    return lapsed
+
+
+def lapse(
+    journal: CreditJournal, book: Book, lot: CreditLot, quantity: Decimal, *, at: datetime
+) -> None:
+    """Let part of a lot whose time is over lapse, in an entry of its own."""
+    draft = journal.entry(
+        book=book,
+        event=LedgerEvent.EXPIRY,
+        occurred_at=at,
+        document={"lot": str(lot.id), "kind": lot.kind},
+    )
+    draft.expire(lot, quantity)
+
+
+def time_out(journal: CreditJournal, held: Held) -> None:
+    """End a reservation that is due, at its moment."""
+    reservation = held.reservation
+    draft = journal.entry(
+        book=reservation.book,
+        event=LedgerEvent.RELEASE,
+        occurred_at=reservation.expires_at,
+        document={"reservation": str(reservation.id), "why": "timed out"},
+    )
+    release_rest(draft, held)
+    held.end(ReservationStatus.EXPIRED, reservation.expires_at)
+
+
+def write(changed: Iterable[Held]) -> None:
+    """Write what became of reservations and their holds."""
+    every = list(changed)
+    bulk.update_rows(
+        Reservation,
+        "id",
+        RESERVED,
+        [
+            [reservation.id, *(getattr(reservation, name) for name in RESERVED)]
+            for reservation in (held.reservation for held in every)
+        ],
+    )
+    bulk.update_rows(
+        Hold,
+        "id",
+        ["captured", "released"],
+        [[h.id, h.captured, h.released] for held in every for h, _ in held.holds],
+    )
+
+
+def due_by_lot(*, book: Book, lots: Iterable[CreditLot], moment: datetime) -> dict[UUID, Decimal]:
+    """Return, per lot, what only the record still holds at a moment; asked only where something is
+    held.
+    """
+    if not any(lot.held > 0 for lot in lots):
+        return {}
+    due = Reservation.objects.filter(
+        book=book, status=ReservationStatus.HELD, expires_at__lte=moment
+    ).prefetch_related("holds")
+    return timed_out(list(due), moment)
+
+
+def timed_out(reservations: Sequence[Reservation], now: datetime) -> dict[UUID, Decimal]:
+    """Give, per lot, what is on record as held by reservations whose time is over."""
+    free: dict[UUID, Decimal] = {}
+    for reservation in reservations:
+        if reservation.expires_at <= now:
+            for hold in reservation.holds.all():
+                free[hold.lot_id] = free.get(hold.lot_id, ZERO) + hold.open
+    return free

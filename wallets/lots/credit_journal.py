@@ -1,0 +1,398 @@
+"""Every change of credits passes here: lots, their movements and the entry that explains them.
+
+A `Journal` gathers what one transaction does to the lots of books that it has locked, and writes
+all of it in a handful of statements, however much it is. Nothing else writes lots or movements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from aforo import money
+from aforo.api.renderers import timestamp
+from aforo.database import bulk
+from aforo.errors import InvariantBroken
+from aforo.ids import new_id
+from ledger import posting_rules
+from ledger.controls import policies, recognised_breakage
+from ledger.entries import entries as ledger_entries
+from ledger.entries.hash_chain import MovementLine
+from ledger.models import Book, Entry
+from ledger.posting_rules import LotPart, PostingLine
+from pricing.models import CreditKind
+from wallets.lots.cost_basis import remaining_carrying
+from wallets.models import CreditLot, Movement, MovementKind, UnitWallet, Wallet
+
+ZERO = Decimal(0)
+COUNTERS = ["remaining", "held", "carrying_remaining", "lapsing"]
+TERMS = ["expires_at", "rolled", "lapsing_since"]
+
+
+@dataclass(frozen=True, slots=True)
+class Burn:
+    """What was burned of a lot for one cause: so much face, with its consideration, the tax in it,
+    and the part of it that pays for a period to come.
+    """
+
+    quantity: Decimal = ZERO
+    carrying: Decimal = ZERO
+    tax: Decimal = ZERO
+    advance_fee: Decimal = ZERO
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """What came back to a lot whose time was over."""
+
+    book: Book
+    lot: UUID
+    quantity: Decimal
+    expired_at: datetime
+    at: datetime
+
+
+@dataclass(slots=True)
+class EntryBuilder:
+    """An entry in the making: its lines and the movements it explains."""
+
+    journal: CreditJournal
+    book: Book
+    event: str
+    occurred_at: datetime
+    document: dict[str, object]
+    at_period_end: bool = False
+    id: UUID = field(default_factory=new_id)
+    lines: list[PostingLine] = field(default_factory=list)
+    movements: list[MovementLine] = field(default_factory=list)
+
+    def _move(
+        self, lot: CreditLot, kind: MovementKind, *, quantity: Decimal, carrying: Decimal
+    ) -> None:
+        self.movements.append(
+            MovementLine(lot.id, kind.value, quantity, carrying, lot.remaining, lot.held)
+        )
+        self.journal.changed[lot.id] = lot
+
+    def _take(self, lot: CreditLot, kind: MovementKind, quantity: Decimal) -> Decimal:
+        """Lower what remains of a lot; give the consideration that this releases."""
+        if not ZERO < quantity <= lot.remaining - lot.held:
+            raise InvariantBroken(f"{kind} of {quantity} from lot {lot.id} with {lot.remaining}.")
+        lot.remaining -= quantity
+        after = remaining_carrying(carrying=lot.carrying, face=lot.face, remaining=lot.remaining)
+        released = lot.carrying_remaining - after
+        lot.carrying_remaining = after
+        self._move(lot, kind, quantity=quantity, carrying=released)
+        return released
+
+    def grant(self, lot: CreditLot) -> None:
+        """Issue a new lot; the lines of its consideration are the caller's."""
+        self.journal.new_lots.append(lot)
+        self._move(lot, MovementKind.GRANT, quantity=lot.face, carrying=lot.carrying)
+
+    def _return(self, lot: CreditLot, quantity: Decimal) -> Decimal:
+        """Raise what remains of a lot again; give the consideration that this restores.
+
+        Carrying goes with what remains alone, so this restores what the last burns released.
+        """
+        lot.remaining += quantity
+        after = remaining_carrying(carrying=lot.carrying, face=lot.face, remaining=lot.remaining)
+        restored = after - lot.carrying_remaining
+        lot.carrying_remaining = after
+        self._move(lot, MovementKind.REVERSE, quantity=quantity, carrying=restored)
+        return restored
+
+    def burn(self, lot: CreditLot, quantity: Decimal, *, tax: Decimal = ZERO) -> Decimal:
+        """Spend part of a lot; its consideration, which it gives, becomes revenue, less the tax
+        that is in it.
+        """
+        released = self._take(lot, MovementKind.BURN, quantity)
+        self.lines += _posted(lot, Burn(quantity, released, tax))
+        return released
+
+    def burn_to(self, lot: CreditLot, target: Burn, *, before: Burn) -> Burn:
+        """Bring what one cause burned of a lot from `before` to `target`, up or down.
+
+        Posts the difference; gives the burn as it then stands, with the consideration released.
+        """
+        carrying, more = before.carrying, target.quantity - before.quantity
+        if more > 0:
+            carrying += self._take(lot, MovementKind.BURN, more)
+        elif more < 0:
+            carrying -= self._return(lot, -more)
+        # Returning this burn may restore a last place that another one released.
+        short = max(-carrying, ZERO)
+        self.lines += posting_rules.difference(
+            before=_posted(lot, replace(before, carrying=before.carrying + short)),
+            after=_posted(lot, replace(target, carrying=carrying + short)),
+        )
+        return replace(target, carrying=carrying)
+
+    def move_expiry(self, lot: CreditLot, expires_at: datetime) -> None:
+        """Let what is left of a lot live longer, or shorter; the entry's document says so."""
+        lot.expires_at = expires_at
+        self.document[f"new expiry of {lot.id}"] = timestamp(expires_at)
+        self.journal.extended[lot.id] = lot
+
+    def hold(self, lot: CreditLot, quantity: Decimal) -> None:
+        """Keep part of a lot from being spent otherwise; nothing is posted."""
+        if not ZERO < quantity <= lot.remaining - lot.held:
+            raise InvariantBroken(f"A hold of {quantity} on lot {lot.id} with {lot.remaining}.")
+        lot.held += quantity
+        self._move(lot, MovementKind.HOLD, quantity=quantity, carrying=ZERO)
+
+    def release(self, lot: CreditLot, quantity: Decimal) -> Decimal:
+        """Free what was held, that with the sooner expiry first; return how much of it had not
+        rolled with its lot. Whether a lapsed lot may keep it is the caller's rule.
+        """
+        if not ZERO < quantity <= lot.held:
+            raise InvariantBroken(f"A release of {quantity} on lot {lot.id} that holds {lot.held}.")
+        unrolled = min(quantity, lot.lapsing)
+        lot.lapsing -= unrolled
+        lot.held -= quantity
+        self._move(lot, MovementKind.RELEASE, quantity=quantity, carrying=ZERO)
+        return unrolled
+
+    def note_return(self, lot: CreditLot, quantity: Decimal, unrolled: Decimal = ZERO) -> None:
+        """Note what came back to a lot whose time is over, or had not rolled with its lot:
+        `holds.lapse_returned` decides on it.
+        """
+        is_over = lot.expires_at is not None and lot.expires_at <= self.occurred_at
+        expired_at = lot.expires_at if is_over else lot.lapsing_since
+        returned = quantity if is_over else unrolled
+        if returned > 0 and expired_at is not None:
+            self.journal.returned.append(
+                Returned(self.book, lot.id, returned, expired_at, self.occurred_at)
+            )
+
+    def reverse(self, lot: CreditLot, quantity: Decimal, *, tax: Decimal = ZERO) -> Decimal:
+        """Put back what a burn took, with the consideration that this much more carries, which it
+        gives, and the tax in it.
+        """
+        if not ZERO < quantity <= lot.face - lot.remaining:
+            raise InvariantBroken(f"A reversal of {quantity} into lot {lot.id} of {lot.face}.")
+        restored = self._return(lot, quantity)
+        self.lines += posting_rules.reversal(_posted(lot, Burn(quantity, restored, tax)))
+        return restored
+
+    def refund(self, lot: CreditLot, quantity: Decimal, *, paid_from: str) -> Decimal:
+        """Take unspent credits back for money; return the consideration that is repaid."""
+        released = self._take(lot, MovementKind.REFUND, quantity)
+        self.lines += posting_rules.credits_refunded(
+            kind=lot.kind,
+            source=lot.source,
+            carrying=released,
+            currency=lot.currency,
+            lot=lot.id,
+            paid_from=paid_from,
+        )
+        return released
+
+    def roll_over(self, lot: CreditLot, *, until: datetime, unrolled: Decimal) -> None:
+        """Extend a lot until a later moment, with what it carries; of what it holds, `unrolled`
+        keeps its expiry, and lapses when it is released.
+
+        The same lot is extended, so nothing is posted.
+        """
+        if unrolled > 0:
+            lot.lapsing, lot.lapsing_since = lot.lapsing + unrolled, lot.expires_at
+        lot.expires_at, lot.rolled = until, lot.rolled + 1
+        self._move(
+            lot, MovementKind.ROLLOVER, quantity=lot.remaining, carrying=lot.carrying_remaining
+        )
+        self.journal.extended[lot.id] = lot
+
+    def expire(self, lot: CreditLot, quantity: Decimal | None = None) -> None:
+        """Let everything that is not held lapse, or a part; its consideration becomes breakage."""
+        lapsing = lot.remaining - lot.held if quantity is None else quantity
+        released = self._take(lot, MovementKind.EXPIRE, lapsing)
+        if released > 0:
+            self.journal.lapses.append((self, lot, released))
+
+    def revoke(self, lot: CreditLot) -> LotPart:
+        """Take back everything that is not held, because its payment was taken back; give what it
+        held, for the caller's lines.
+        """
+        released = self._take(lot, MovementKind.ADJUST, lot.remaining - lot.held)
+        return LotPart(lot.kind, lot.source, released, lot.id)
+
+
+def _update(lots: Iterable[CreditLot], names: list[str]) -> None:
+    rows = [[lot.id, *(getattr(lot, name) for name in names)] for lot in lots]
+    bulk.update_rows(CreditLot, "id", names, rows)
+
+
+def _posted(lot: CreditLot, burn: Burn) -> list[PostingLine]:
+    return posting_rules.burn(
+        kind=lot.kind,
+        source=lot.source,
+        carrying=burn.carrying,
+        currency=lot.currency,
+        lot=lot.id,
+        tax=burn.tax,
+        advance_fee=burn.advance_fee,
+    )
+
+
+class CreditJournal:
+    """What one transaction does to credits. The books must be locked by the caller."""
+
+    def __init__(self) -> None:
+        self.drafts: list[EntryBuilder] = []
+        self.new_lots: list[CreditLot] = []
+        self.changed: dict[UUID, CreditLot] = {}
+        self.extended: dict[UUID, CreditLot] = {}
+        self.lapses: list[tuple[EntryBuilder, CreditLot, Decimal]] = []
+        self.returned: list[Returned] = []
+
+    def entry(
+        self,
+        *,
+        book: Book,
+        event: str,
+        occurred_at: datetime,
+        document: Mapping[str, object],
+        at_period_end: bool = False,
+    ) -> EntryBuilder:
+        """Begin an entry."""
+        draft = EntryBuilder(self, book, event, occurred_at, dict(document), at_period_end)
+        self.drafts.append(draft)
+        return draft
+
+    def write(self) -> list[Entry]:
+        """Write the entries, then the lots and movements that they explain."""
+        if not self.drafts:
+            return []
+        self._post_lapses()
+        bulk.insert_models(CreditLot, self.new_lots)
+        fresh = {lot.id for lot in self.new_lots}
+        # What a lot has not rolled needs the expiry that it kept, so terms are written first.
+        _update(self.extended.values(), TERMS)
+        _update([lot for lot in self.changed.values() if lot.id not in fresh], COUNTERS)
+        entries = ledger_entries.append(
+            [
+                ledger_entries.EntryDraft(
+                    book=draft.book,
+                    event=draft.event,
+                    occurred_at=draft.occurred_at,
+                    document=draft.document,
+                    lines=draft.lines,
+                    movements=draft.movements,
+                    id=draft.id,
+                    at_period_end=draft.at_period_end,
+                )
+                for draft in self.drafts
+            ]
+        )
+        self._write_movements()
+        self.drafts, self.new_lots, self.lapses = [], [], []
+        self.changed, self.extended = {}, {}
+        return entries
+
+    def _post_lapses(self) -> None:
+        """Post what lapsed: the state's share, what was recognised before, and the rest now."""
+        if not self.lapses:
+            return
+        accrued = recognised_breakage.accrued_breakage({lot.id for _, lot, _ in self.lapses})
+        percents: dict[tuple[bool, date], Decimal] = {}
+        for draft, lot, released in self.lapses:
+            at = (draft.book.livemode, ledger_entries.day_of(draft.occurred_at))
+            if at not in percents:
+                percents[at] = policies.policy(livemode=at[0], on=at[1]).unclaimed_percent
+            percent = percents[at] if lot.kind == CreditKind.CASH else ZERO
+            unclaimed = money.proportion(released, percent, Decimal(100))
+            before = min(accrued.get(lot.id, ZERO), released - unclaimed)
+            accrued[lot.id] = accrued.get(lot.id, ZERO) - before
+            draft.lines += posting_rules.expiry(
+                kind=lot.kind,
+                source=lot.source,
+                carrying=released,
+                currency=lot.currency,
+                lot=lot.id,
+                accrued=before,
+                unclaimed=unclaimed,
+            )
+
+    def _write_movements(self) -> None:
+        bulk.insert_rows(
+            Movement,
+            [
+                "id", "book_id", "lot_id", "entry_id", "position", "kind",
+                "quantity", "carrying", "balance_after", "held_after",
+            ],
+            [
+                [
+                    new_id(), draft.book.pk, line.lot, draft.id, position, line.kind,
+                    line.quantity, line.carrying, line.balance_after, line.held_after,
+                ]
+                for draft in self.drafts
+                for position, line in enumerate(draft.movements)
+            ],
+        )  # fmt: skip
+
+
+def new_lot(
+    *,
+    wallet: Wallet | UnitWallet,
+    kind: str,
+    source: str,
+    quantity: Decimal,
+    now: datetime,
+    carrying: Decimal = ZERO,
+    currency: str = "",
+    cause: str = "",
+    reason: str = "",
+    priority: int = 100,
+    effective_at: datetime | None = None,
+    expires_at: datetime | None = None,
+    rollover: dict[str, object] | None = None,
+    top_up_id: UUID | None = None,
+) -> CreditLot:
+    """Make a lot that is not yet written; `effective_at` defaults to `now`."""
+    return CreditLot(
+        book_id=wallet.book_id,
+        wallet=wallet if isinstance(wallet, Wallet) else None,
+        unit_wallet=wallet if isinstance(wallet, UnitWallet) else None,
+        kind=kind,
+        source=source,
+        cause=cause,
+        reason=reason,
+        top_up_id=top_up_id,
+        face=quantity,
+        remaining=quantity,
+        carrying=carrying,
+        carrying_remaining=carrying,
+        held=ZERO,
+        currency=wallet.currency if isinstance(wallet, Wallet) else currency,
+        priority=priority,
+        granted_at=now,
+        effective_at=effective_at or now,
+        expires_at=expires_at,
+        rollover=rollover,
+    )
+
+
+def lot_document(lot: CreditLot) -> dict[str, object]:
+    """Describe a new lot for its entry, in strings only, so that its terms are in the chain."""
+    described: dict[str, object] = {
+        "lot": str(lot.id),
+        "kind": lot.kind,
+        "source": lot.source,
+        "face": money.plain(lot.face),
+        "carrying": money.plain(lot.carrying),
+        "priority": str(lot.priority),
+        "effective_at": timestamp(lot.effective_at),
+    }
+    if lot.wallet_id is not None:
+        described["currency"] = lot.currency
+    else:
+        described["unit_wallet"] = str(lot.unit_wallet_id)
+    if lot.expires_at is not None:
+        described["expires_at"] = timestamp(lot.expires_at)
+    for name in ("cause", "reason"):
+        if getattr(lot, name):
+            described[name] = getattr(lot, name)
+    return described

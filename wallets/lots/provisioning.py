@@ -1,0 +1,66 @@
+"""The wallets of a customer, and how they may be spent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from aforo.errors import FieldError, Invalid
+from ledger.models import Book
+from pricing.models import BillingMode, CreditKind, Metric
+from wallets.models import SpendState, UnitWallet, Wallet
+
+
+def money_wallet(*, book: Book, currency: str) -> Wallet:
+    """Give the customer's wallet in a currency, opened if need be. The book must be locked."""
+    return Wallet.objects.get_or_create(book=book, currency=currency)[0]
+
+
+def unit_wallet(*, book: Book, metric: Metric) -> UnitWallet:
+    """Give the customer's unit wallet of a metric, opened if need be. The book must be locked."""
+    wallet, _ = UnitWallet.objects.get_or_create(book=book, metric=metric)
+    wallet.metric = metric
+    return wallet
+
+
+def find_metric(*, livemode: bool, code: str) -> Metric:
+    """Find a metric by code.
+
+    Raises: Invalid (`unknown_metric`).
+    """
+    metric = Metric.objects.filter(livemode=livemode, code=code).first()
+    if metric is None:
+        raise Invalid([FieldError("/metric", "unknown_metric", f"There is no metric {code}.")])
+    return metric
+
+
+@dataclass(frozen=True, slots=True)
+class SpendRules:
+    """How a customer's wallets may be spent, as its oldest live subscription says."""
+
+    billing_mode: str = BillingMode.PREPAID
+    burn_order: tuple[str, ...] = (CreditKind.PROMO, CreditKind.BONUS, CreditKind.CASH)
+    overage_limit: Decimal | None = None
+    spend_state: str = SpendState.ACTIVE
+    cycle_starts_at: datetime | None = None
+
+
+def apply_rules(*, wallets: Sequence[Wallet | UnitWallet], rules: SpendRules) -> None:
+    """Write spend rules to wallets; a customer's own overage limit goes before the rules'.
+
+    The book must be locked.
+    """
+    for wallet in wallets:
+        wallet.billing_mode = rules.billing_mode
+        wallet.burn_order = list(rules.burn_order)
+        own = wallet.own_overage_limit
+        wallet.overage_limit = rules.overage_limit if own is None else own
+        wallet.spend_state = rules.spend_state
+        wallet.cycle_starts_at = rules.cycle_starts_at
+        wallet.save(
+            update_fields=[
+                "billing_mode", "burn_order", "overage_limit", "spend_state", "cycle_starts_at",
+            ]
+        )  # fmt: skip

@@ -1,0 +1,145 @@
+"""What a customer has: lots, balances and how they are shown."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import F, Q, QuerySet, Sum
+
+from aforo import money
+from ledger.entries.hash_chain import MovementLine
+from pricing.models import CreditKind
+from wallets.lots.waterfall import Lot
+from wallets.models import CreditLot, Debit, Movement, MovementKind, Reservation, UnitWallet, Wallet
+
+ZERO = Decimal(0)
+OPEN_OVERAGE = F("overage") - F("overage_billed") - F("overage_reversed")
+
+
+def open_lots(book_ids: Iterable[int]) -> QuerySet[CreditLot]:
+    """Lots with something left, in the order they were granted."""
+    return CreditLot.objects.filter(book_id__in=list(book_ids), remaining__gt=0).order_by(
+        "granted_at", "id"
+    )
+
+
+def seen_by_waterfall(lot: CreditLot) -> Lot:
+    """Show the waterfall what it needs of a lot."""
+    return Lot(
+        id=lot.id,
+        kind=lot.kind,
+        available=lot.available,
+        priority=lot.priority,
+        expires_at=lot.expires_at,
+        granted_at=lot.granted_at,
+        effective_at=lot.effective_at,
+    )
+
+
+def is_alive(lot: CreditLot, moment: datetime) -> bool:
+    """Tell whether a lot can be spent at `moment`: [effective_at, expires_at), swept or not."""
+    return lot.effective_at <= moment and (lot.expires_at is None or moment < lot.expires_at)
+
+
+def refunded_carrying(top_up_ids: Iterable[UUID]) -> dict[UUID, Decimal]:
+    """Sum the consideration of what was refunded of top-ups, exact, by top-up."""
+    refunds = Movement.objects.filter(lot__top_up__in=list(top_up_ids), kind=MovementKind.REFUND)
+    sums = refunds.values_list("lot__top_up").annotate(Sum("carrying")).order_by()
+    return dict(sums)
+
+
+def balance(lots: Iterable[CreditLot], moment: datetime) -> dict[str, object]:
+    """Sum one wallet's lots: what is available (without held parts), by kind, and what is held.
+
+    A held part outlives its lot's expiry, so it counts as held whatever the moment.
+    """
+    by_kind = dict.fromkeys(CreditKind.values, ZERO)
+    held = ZERO
+    for lot in lots:
+        held += lot.held
+        if is_alive(lot, moment):
+            by_kind[lot.kind] += lot.available
+    return {
+        "available": money.plain(sum(by_kind.values(), ZERO)),
+        "held": money.plain(held),
+        "by_kind": {kind: money.plain(value) for kind, value in by_kind.items()},
+    }
+
+
+def balance_of(wallet: Wallet | UnitWallet, moment: datetime) -> dict[str, object]:
+    """Read one wallet's balance as it stands on record."""
+    return balance(wallet.lots.filter(remaining__gt=0), moment)
+
+
+def describe_lot(lot: CreditLot) -> dict[str, object]:
+    """Show one lot."""
+    unit_wallet = lot.unit_wallet
+    return {
+        "lot": lot.id,
+        **(
+            {"currency": lot.currency}
+            if unit_wallet is None
+            else {"metric": unit_wallet.metric.code}
+        ),
+        "kind": lot.kind,
+        "source": lot.source,
+        "granted": lot.face,
+        "remaining": lot.remaining,
+        "held": lot.held,
+        "carrying": lot.carrying_remaining,
+        "priority": lot.priority,
+        "effective_at": lot.effective_at,
+        "expires_at": lot.expires_at,
+        "frozen_at": lot.frozen_at,
+    }
+
+
+def with_open_overage() -> QuerySet[Debit]:
+    """Give the debits with overage that waits for the next settlement (OPEN_OVERAGE)."""
+    return Debit.objects.filter(overage__gt=F("overage_billed") + F("overage_reversed"))
+
+
+def promised_overage(wallet_ids: Iterable[int], now: Mapping[int, datetime]) -> dict[int, Decimal]:
+    """Sum, by wallet, the overage that open reservations may still come to, `now` being each book's
+    moment: what has timed out promises nothing, whether or not that is on record.
+    """
+    promised: dict[int, Decimal] = defaultdict(Decimal)
+    rows = Reservation.objects.filter(wallet__in=list(wallet_ids), promised__gt=0)
+    for book_id, wallet_id, expires_at, quantity in rows.values_list(
+        "book_id", "wallet_id", "expires_at", "promised"
+    ):
+        if wallet_id is not None and expires_at > now[book_id]:
+            promised[wallet_id] += quantity
+    return promised
+
+
+def overage_of_cycle() -> QuerySet[Debit]:
+    """Select the debits whose open overage counts against the limit of their wallet's cycle; what
+    an earlier cycle left waits for its own settlement.
+    """
+    begun = Q(wallet__cycle_starts_at=None) | Q(occurred_at__gte=F("wallet__cycle_starts_at"))
+    return with_open_overage().filter(begun)
+
+
+def movement_lines(book_id: int, after: int, until: int) -> dict[int, list[MovementLine]]:
+    """Give the movements of a book's entries as the hash chain saw them, by the entries' sequence:
+    beyond `after`, up to `until`.
+    """
+    lines: dict[int, list[MovementLine]] = defaultdict(list)
+    moved = Movement.objects.filter(
+        entry__book=book_id, entry__sequence__gt=after, entry__sequence__lte=until
+    ).order_by("entry__sequence", "position")
+    columns = ["lot_id", "kind", "quantity", "carrying", "balance_after", "held_after"]
+    for sequence, *line in moved.values_list("entry__sequence", *columns):
+        lines[sequence].append(MovementLine(*line))
+    return lines
+
+
+def measured(wallet: Wallet | UnitWallet, quantity: Decimal) -> dict[str, object]:
+    if isinstance(wallet, Wallet):
+        return {"amount": quantity, "currency": wallet.currency}
+    return {"metric": wallet.metric.code, "quantity": quantity}

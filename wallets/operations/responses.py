@@ -1,0 +1,149 @@
+"""The answers of operations, as they are sent, stored and replayed verbatim."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from aforo.api.renderers import to_json
+from ledger.models import Book
+from wallets.holds.reservation_holds import Held
+from wallets.lots import queries
+from wallets.lots.waterfall import Allocation
+from wallets.models import CreditLot, Debit, UnitWallet, Wallet
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status and a body, fresh or replayed."""
+
+    status: int
+    body: str
+    replayed: bool = False
+
+
+def answer(status: int, content: object) -> Answer:
+    """Render a fresh answer."""
+    return Answer(status, to_json(content))
+
+
+def read_again(
+    content: Mapping[str, object], *, wallet: Wallet | UnitWallet, now: datetime
+) -> dict[str, object]:
+    """Return an answer as it is after what followed from its operation (arrears paid, lapses): the
+    balance, and what the lots that it names have left.
+    """
+    named = content.get("allocations")
+    allocations = named if isinstance(named, list) else []
+    lots = CreditLot.objects.in_bulk([each["lot"] for each in allocations])
+    again: dict[str, object] = {**content, "balance": queries.balance_of(wallet, now)}
+    if allocations:
+        again["allocations"] = [
+            each | {"balance_after": lots[each["lot"]].available} for each in allocations
+        ]
+    return again
+
+
+def allocated(lot: CreditLot, quantity: Decimal) -> dict[str, object]:
+    """Say what one lot gives, and what it has left."""
+    return {
+        "lot": lot.id,
+        "kind": lot.kind,
+        "amount": quantity,
+        "source": lot.source,
+        "expires_at": lot.expires_at,
+        "balance_after": lot.available,
+    }
+
+
+def debit_answer(
+    *,
+    debit: Debit,
+    book: Book,
+    wallet: Wallet | UnitWallet,
+    allocations: Sequence[tuple[Allocation, CreditLot]],
+    balance: dict[str, object],
+) -> dict[str, object]:
+    """Name every lot that paid, what it has left, and what no lot covered."""
+    return {
+        "id": debit.id,
+        "customer_id": book.key,
+        **queries.measured(wallet, debit.quantity),
+        "strategy": debit.strategy,
+        "allocations": [allocated(lot, allocation.quantity) for allocation, lot in allocations],
+        "overage": debit.overage,
+        "balance": balance,
+        "entry": debit.entry_id,
+        "occurred_at": debit.occurred_at,
+    }
+
+
+def reservation_answer(
+    *, held: Held, wallet: Wallet | UnitWallet, book: Book, balance: dict[str, object]
+) -> dict[str, object]:
+    """Show what is held on which lots, and what is expected to go beyond them."""
+    made = held.reservation
+    return {
+        "id": made.id,
+        "customer_id": book.key,
+        **queries.measured(wallet, made.quantity),
+        "strategy": made.strategy,
+        "status": made.status,
+        "held": made.held,
+        "allocations": [allocated(lot, hold.quantity) for hold, lot in held.holds],
+        "overage_expected": made.quantity - made.held,
+        "balance": balance,
+        "expires_at": made.expires_at,
+        "entry": made.entry_id,
+        "occurred_at": made.created_at,
+    }
+
+
+def void_answer(
+    *,
+    held: Held,
+    wallet: Wallet | UnitWallet,
+    book: Book,
+    released: Decimal,
+    entry: UUID,
+    balance: dict[str, object],
+) -> dict[str, object]:
+    """Show what was released."""
+    made = held.reservation
+    return {
+        "id": made.id,
+        "customer_id": book.key,
+        **queries.measured(wallet, made.quantity),
+        "status": made.status,
+        "captured": made.captured,
+        "released": released,
+        "held": held.open,
+        "balance": balance,
+        "entry": entry,
+        "occurred_at": made.ended_at,
+    }
+
+
+def grant_answer(
+    *,
+    id: UUID,  # noqa: A002
+    book: Book,
+    wallet: Wallet | UnitWallet,
+    lots: Sequence[CreditLot],
+    entry: UUID,
+    extra: dict[str, object],
+) -> dict[str, object]:
+    """Show the lots that a grant or top-up issued, after whatever they have paid at once."""
+    found = CreditLot.objects.select_related("unit_wallet__metric").in_bulk(
+        [lot.id for lot in lots]
+    )
+    return {
+        "id": id,
+        "customer_id": book.key,
+        **extra,
+        "lots": [queries.describe_lot(found[lot.id]) for lot in lots],
+        "entry": entry,
+    }

@@ -1,0 +1,95 @@
+"""What other systems are told of a wallet, written to the outbox in the transaction it happens in.
+
+Who changes balances calls these under the book's lock; each is one statement however long the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from aforo.webhooks.models import EventType
+from aforo.webhooks.services import Notice, emit
+from ledger.models import Book
+from wallets.models import UnitWallet, Wallet
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceDrop:
+    """What a burn or hold left available in a wallet, and what there was before it."""
+
+    book: Book
+    wallet: Wallet | UnitWallet
+    before: Decimal
+    after: Decimal
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeclinedDebit:
+    """A refused debit; `facts` name its code, what was asked for and what there was."""
+
+    book: Book
+    facts: Mapping[str, object]
+    at: datetime
+
+
+def unit_of(wallet: Wallet | UnitWallet) -> dict[str, str]:
+    """Name what a wallet holds."""
+    if isinstance(wallet, Wallet):
+        return {"currency": wallet.currency}
+    return {"metric": wallet.metric.code}
+
+
+def tell(book: Book, type: str, payload: Mapping[str, object], at: datetime) -> None:  # noqa: A002
+    """Tell of one thing that happened to a customer."""
+    emit([Notice(book.livemode, book.key, type, payload, at)])
+
+
+def balances_fell(falls: Iterable[BalanceDrop]) -> None:
+    """Tell of wallets that a fall took to their low-balance threshold or to nothing.
+
+    Only the fall that crosses tells, so a wallet that stays low is told of once until it has risen
+    above the line again.
+    """
+    emit(
+        [
+            Notice(
+                fall.book.livemode,
+                fall.book.key,
+                type_,
+                {**unit_of(fall.wallet), "available": fall.after, "threshold": line},
+                fall.at,
+            )
+            for fall in falls
+            for type_, line in (
+                (EventType.WALLET_LOW_BALANCE, fall.wallet.low_balance_threshold),
+                (EventType.WALLET_DEPLETED, ZERO),
+            )
+            if line is not None and fall.after <= line < fall.before
+        ]
+    )
+
+
+def debits_declined(declines: Iterable[DeclinedDebit]) -> None:
+    """Tell of refused debits, of each book at most once a minute of its time (DECISIONS 7)."""
+    first: dict[str, Notice] = {}
+    for decline in declines:
+        minute = decline.at.replace(second=0, microsecond=0)
+        sameness = f"{EventType.DEBIT_DECLINED}:{decline.book.pk}:{minute.isoformat()}"
+        first.setdefault(
+            sameness,
+            Notice(
+                decline.book.livemode,
+                decline.book.key,
+                EventType.DEBIT_DECLINED,
+                decline.facts,
+                decline.at,
+                sameness,
+            ),
+        )
+    emit(list(first.values()))

@@ -1,0 +1,262 @@
+"""Pay unused cash credits back, and take the bonus back that came with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import Sum
+
+from aforo import money
+from aforo.errors import FieldError, Invalid, NotCovered
+from aforo.sandbox.services import now_for
+from ledger import posting_rules
+from ledger.models import Book, LedgerEvent
+from pricing.models import CreditKind
+from wallets import port
+from wallets.lots import provisioning, queries
+from wallets.lots.credit_journal import CreditJournal, EntryBuilder
+from wallets.models import (
+    CreditLot,
+    DisputeState,
+    Movement,
+    MovementKind,
+    TopUp,
+    TopUpChannel,
+    Wallet,
+)
+from wallets.operations import idempotency
+from wallets.operations.responses import Answer
+from wallets.top_ups.payments import PAID_INTO
+
+ZERO = Decimal(0)
+REFUND = "POST /v1/wallets/refunds"
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What is taken back of one lot, and the consideration that it held."""
+
+    lot: CreditLot
+    quantity: Decimal
+    carrying: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class _PayOut:
+    """What is paid back of one top-up, what that would be by itself, and the account that the
+    money leaves.
+    """
+
+    top_up: TopUp
+    amount: Decimal
+    alone: Decimal
+    account: str
+
+
+@money.exact
+def refund(
+    *,
+    livemode: bool,
+    customer_id: str,
+    key: str,
+    amount: Decimal,
+    currency: str,
+    reason: str,
+) -> Answer:
+    """Pay `amount` of unused CASH credits back, newest top-up first (FINANCE 3, event 27).
+
+    The bonus that came with them is taken back in proportion; where it is spent, the pay-out is
+    cut by what it carried: of 100 + 20 for 100.00 with 15 bonus burned, a refund of 50 takes 50
+    cash and 5 bonus and pays 45.83. What is paid back of a top-up is rounded as one sum, half up,
+    so that many small refunds never pay more than one; the rest of the consideration is rounding.
+    Refundable is what was paid for and is unspent, not held, alive and not contested, after what
+    was metered has been burned and what is owed has been paid.
+
+    Raises: UnknownCustomer; NotCovered with `available` when less is refundable; Invalid
+    (`not_payable`) when these credits are worth nothing that can be paid.
+    """
+
+    def make(book: Book, operation_id: UUID) -> dict[str, object]:
+        port.money_leaves(book)
+        now = now_for(book)
+        wallet = provisioning.money_wallet(book=book, currency=currency)
+        bought = _bought(book, now)
+        parts = _cash_parts(bought, wallet, amount)
+        before = _taken_before(lot for lot, _ in parts)
+        journal = CreditJournal()
+        draft = journal.entry(
+            book=book,
+            event=LedgerEvent.REFUND,
+            occurred_at=now,
+            document={
+                "key": key,
+                "amount": money.plain(amount),
+                "currency": currency,
+                "reason": reason,
+            },
+        )
+        taken = []
+        for cash, part in parts:
+            bonus = _bonus_parts(bought, cash, part, before=before[cash.id])
+            account = _account(cash)
+            taken += [
+                _Taken(lot, quantity, draft.refund(lot, quantity, paid_from=account))
+                for lot, quantity in [(cash, part), *bonus]
+            ]
+        paid_out = _pay_out(draft, taken)
+        paid = sum((each.amount for each in paid_out), ZERO)
+        # A slice pays nothing also where those before it were rounded up: that has been paid.
+        if paid == 0 and not any(each.alone for each in paid_out):
+            detail = f"{money.plain(amount)} of these credits would pay nothing back."
+            raise Invalid([FieldError("/amount", "not_payable", detail)])
+        draft.document["paid"] = money.plain(paid)
+        journal.write()
+        for each in paid_out:
+            each.top_up.save(update_fields=["refunded"])
+        return {
+            "id": operation_id,
+            "customer_id": book.key,
+            "currency": currency,
+            "amount": amount,
+            "refunded": paid,
+            "clawed_back": _clawed_back(taken, wallet),
+            "pay_outs": [
+                {"top_up": each.top_up.id, "amount": each.amount, "account": each.account}
+                for each in paid_out
+            ],
+            "lots": [
+                {
+                    "lot": each.lot.id,
+                    "kind": each.lot.kind,
+                    "quantity": each.quantity,
+                    "carrying": each.carrying,
+                    "remaining": each.lot.remaining,
+                }
+                for each in taken
+            ],
+            "balance": queries.balance_of(wallet, now),
+            "entry": draft.id,
+        }
+
+    return idempotency.once(
+        livemode=livemode,
+        customer_id=customer_id,
+        key=key,
+        endpoint=REFUND,
+        content={
+            "customer_id": customer_id,
+            "amount": amount,
+            "currency": currency,
+            "reason": reason,
+        },
+        make=make,
+    )
+
+
+def _bought(book: Book, now: datetime) -> list[CreditLot]:
+    """List the lots of paid top-ups that are alive, with something free, the newest first.
+
+    What the bank took back in a dispute cannot be paid back.
+    """
+    lots = (
+        queries.open_lots([book.pk])
+        .filter(top_up__paid_at__isnull=False)
+        .exclude(top_up__dispute__in=[DisputeState.OPENED, DisputeState.LOST])
+        .select_related("top_up")
+    )
+    alive = [lot for lot in lots if queries.is_alive(lot, now) and lot.available > 0]
+    return sorted(alive, key=lambda lot: (lot.granted_at, lot.id), reverse=True)
+
+
+def _cash_parts(
+    bought: Iterable[CreditLot], wallet: Wallet, amount: Decimal
+) -> list[tuple[CreditLot, Decimal]]:
+    """List which cash lots give how much.
+
+    Raises: NotCovered.
+    """
+    parts, left = [], amount
+    for lot in bought:
+        if lot.kind == CreditKind.CASH and lot.wallet_id == wallet.pk and left > 0:
+            parts.append((lot, min(lot.available, left)))
+            left -= parts[-1][1]
+    if left > 0:
+        raise NotCovered(
+            f"{money.plain(amount - left)} of the cash credits can be refunded.",
+            extra={"shortfall": money.plain(left), "available": money.plain(amount - left)},
+        )
+    return parts
+
+
+def _taken_before(lots: Iterable[CreditLot]) -> dict[UUID, Decimal]:
+    """Sum what was refunded of lots before; none is left out."""
+    before = {lot.id: ZERO for lot in lots}
+    refunds = Movement.objects.filter(lot__in=before, kind=MovementKind.REFUND)
+    sums = refunds.values_list("lot").annotate(Sum("quantity")).order_by()
+    return before | dict(sums)
+
+
+def _bonus_parts(
+    bought: Iterable[CreditLot], cash: CreditLot, part: Decimal, *, before: Decimal
+) -> list[tuple[CreditLot, Decimal]]:
+    """List what is due back of the bonus that came with part of a cash lot, as far as it goes.
+
+    What is due is the growth of one sum, so that many small parts owe what one does.
+    """
+    parts = []
+    for lot in bought:
+        if lot.top_up_id == cash.top_up_id and lot.kind == CreditKind.BONUS:
+            due = money.proportion(lot.face, before + part, cash.face)
+            due -= money.proportion(lot.face, before, cash.face)
+            if (quantity := min(due, lot.available)) > 0:
+                parts.append((lot, quantity))
+    return parts
+
+
+def _account(lot: CreditLot) -> str:
+    """Return the account that a lot's payment came into, which it leaves again."""
+    assert lot.top_up is not None, "only what was bought is refunded"
+    return PAID_INTO[TopUpChannel(lot.top_up.channel)]
+
+
+def _pay_out(draft: EntryBuilder, taken: Sequence[_Taken]) -> list[_PayOut]:
+    """Round what is paid back of each top-up, with what was paid back of it before, and post what
+    that leaves; the top-ups are not yet written.
+    """
+    carried: dict[UUID, Decimal] = {}
+    first: dict[UUID, CreditLot] = {}
+    for each in taken:
+        assert each.lot.top_up_id is not None, "only what was bought is refunded"
+        carried[each.lot.top_up_id] = carried.get(each.lot.top_up_id, ZERO) + each.carrying
+        first.setdefault(each.lot.top_up_id, each.lot)
+    before = queries.refunded_carrying(carried)
+    paid_out = []
+    for top_up_id, exact in carried.items():
+        lot = first[top_up_id]
+        assert lot.top_up is not None, "the lots were read with their top-ups"
+        whole = money.round_amount(before.get(top_up_id, ZERO) + exact, lot.currency)
+        paid = max(whole - lot.top_up.refunded, ZERO)
+        lot.top_up.refunded += paid
+        account = _account(lot)
+        draft.lines += posting_rules.refund_rounded(
+            residue=exact - paid, currency=lot.currency, paid_from=account
+        )
+        alone = money.round_amount(exact, lot.currency)
+        paid_out.append(_PayOut(lot.top_up, paid, alone, account))
+    return paid_out
+
+
+def _clawed_back(taken: Sequence[_Taken], wallet: Wallet) -> Decimal:
+    """Sum the bonus money taken back; units are among the lots."""
+    return sum(
+        (
+            each.quantity
+            for each in taken
+            if each.lot.kind == CreditKind.BONUS and each.lot.wallet_id == wallet.pk
+        ),
+        ZERO,
+    )

@@ -1,0 +1,350 @@
+"""Sell credits: paid elsewhere, through the gateway, or on account."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Q, QuerySet
+
+from aforo import money, payable
+from aforo.api.idempotency import canonical, check_same
+from aforo.errors import Conflict, FieldError, Invalid, NotCovered, NotFound
+from aforo.ids import new_id
+from aforo.sandbox.services import now_for
+from ledger import posting_rules
+from ledger.entries import books
+from ledger.models import Book
+from pricing import catalogue
+from pricing.models import Metric, OnAccount
+from wallets import port
+from wallets.lots import provisioning
+from wallets.models import Operation, TopUp, TopUpChannel, TopUpStatus
+from wallets.operations import idempotency
+from wallets.operations.responses import Answer, answer
+from wallets.top_ups import payments
+from wallets.top_ups.gateway import gateway_of
+from wallets.top_ups.payments import TOP_UP
+
+
+class PaymentDeclined(NotCovered):
+    default_code = "payment_declined"
+
+
+class InProgress(Conflict):
+    default_code = "in_progress"
+
+
+class UnknownTopUp(NotFound):
+    default_code = "unknown_top_up"
+
+
+@dataclass(frozen=True, slots=True)
+class Bonus:
+    """What comes with a top-up: money of its currency, or units of a metric.
+
+    `ssp_unit_price` is what one unit costs alone; the customer's plan says it where this does not.
+    """
+
+    amount: Decimal | None = None
+    metric: str | None = None
+    quantity: Decimal | None = None
+    ssp_unit_price: Decimal | None = None
+
+    @property
+    def content(self) -> dict[str, object]:
+        """Return what a repeat under the same key has to say again."""
+        said: dict[str, object] = {
+            "amount": self.amount,
+            "metric": self.metric,
+            "quantity": self.quantity,
+        }
+        return (
+            said if self.ssp_unit_price is None else {**said, "ssp_unit_price": self.ssp_unit_price}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TopUpPayment:
+    """How a top-up is paid."""
+
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """A top-up as a client asked for it."""
+
+    customer_id: str
+    amount: Decimal
+    currency: str
+    channel: str
+    method: str
+    bonus: Bonus | None
+    expires_at: datetime | None
+
+    @property
+    def content(self) -> dict[str, object]:
+        bonus = self.bonus
+        return {
+            "customer_id": self.customer_id,
+            "amount": self.amount,
+            "currency": self.currency,
+            "payment": self.method or None,
+            "bonus": None if bonus is None else bonus.content,
+            "expires_at": self.expires_at,
+        }
+
+
+def top_up(
+    *,
+    livemode: bool,
+    customer_id: str,
+    key: str,
+    amount: Decimal,
+    currency: str,
+    payment: TopUpPayment | None = None,
+    bonus: Bonus | None = None,
+    expires_at: datetime | None = None,
+) -> Answer:
+    """Buy CASH credits, with the bonus that was asked for or else the one of the currency's slabs.
+
+    The sandbox's gateway takes the payment by the name of the method; in live mode a method that
+    the configured gateway does not know means money taken elsewhere, and no payment means on
+    account: an invoice, and the credits when it is paid (unless the currency's terms say else).
+
+    Raises: PaymentDeclined, and the key is free again; InProgress while the payment under this key
+    has no answer; Invalid (`unknown_payment_method`, `payment_required`, `below_minimum`, ...).
+    """
+    channel, method = _channel(livemode=livemode, payment=payment)
+    order = _Order(customer_id, amount, currency, channel, method, bonus, expires_at)
+    if channel == TopUpChannel.GATEWAY:
+        return _through_gateway(livemode=livemode, key=key, order=order)
+    sell = _sell_on_account if channel == TopUpChannel.ON_ACCOUNT else _sell_paid
+    return idempotency.once(
+        livemode=livemode,
+        customer_id=customer_id,
+        key=key,
+        endpoint=TOP_UP,
+        content=order.content,
+        make=lambda book, operation_id: sell(
+            _ordered(book=book, id=operation_id, key=key, order=order)
+        ),
+    )
+
+
+def _channel(*, livemode: bool, payment: TopUpPayment | None) -> tuple[str, str]:
+    """Tell how the money comes, and by which method."""
+    gateway = gateway_of(livemode=livemode)
+    if not livemode:
+        method = "test_ok" if payment is None else payment.method
+        if gateway is None or not gateway.knows(method):
+            detail = f"The sandbox does not know {method}; it knows test_ok and test_declined."
+            raise Invalid([FieldError("/payment/method", "unknown_payment_method", detail)])
+        return TopUpChannel.GATEWAY, method
+    if payment is None:
+        return TopUpChannel.ON_ACCOUNT, ""
+    if gateway is not None and gateway.knows(payment.method):
+        return TopUpChannel.GATEWAY, payment.method
+    return TopUpChannel.MANUAL, payment.method
+
+
+def _ordered(*, book: Book, id: UUID, key: str, order: _Order) -> TopUp:  # noqa: A002
+    """Make the row of an order on the currency's terms of today; it is not yet written.
+
+    Raises: Invalid; InProgress when a payment under the key has no answer yet.
+    """
+    now = now_for(book)
+    idempotency.check_expiry(order.expires_at, now)
+    terms = catalogue.top_up_terms(livemode=book.livemode, currency=order.currency)
+    payable.check(order.amount, order.currency, pointer="/amount")
+    terms.check(order.amount)
+    if order.channel == TopUpChannel.ON_ACCOUNT:
+        _check_on_account(terms)
+    if TopUp.objects.filter(book=book, key=key, status=TopUpStatus.PENDING).exists():
+        raise InProgress(f"The payment under the key {key} has no answer yet.")
+    bonus, metric, unit_price = _bonus(book=book, order=order, terms=terms)
+    return TopUp(
+        id=id,
+        book=book,
+        currency=order.currency,
+        amount=order.amount,
+        bonus=bonus,
+        bonus_metric=metric,
+        bonus_unit_price=unit_price,
+        expires_at=order.expires_at,
+        lifetime_days=terms.expires_after_days,
+        channel=order.channel,
+        method=order.method,
+        status=TopUpStatus.PENDING,
+        key=key,
+        content=canonical(order.content),
+        created_at=now,
+    )
+
+
+def _check_on_account(terms: catalogue.TopUpTerms) -> None:
+    """Check that an invoice may be written for what is paid later.
+
+    Raises: Invalid (`payment_required`).
+    """
+    if terms.on_account == OnAccount.REFUSED:
+        detail = "Say how it was paid: payment.method."
+        raise Invalid([FieldError("/payment", "payment_required", detail)])
+
+
+def _bonus(
+    *, book: Book, order: _Order, terms: catalogue.TopUpTerms
+) -> tuple[Decimal | None, Metric | None, Decimal | None]:
+    """Return what comes with an order: what was asked for, else what the slabs say; of units also
+    what one costs alone.
+
+    Raises: Invalid (`unknown_metric`, `unit_price_required`).
+    """
+    if order.bonus is None:
+        return terms.bonus_for(order.amount), None, None
+    if order.bonus.metric is None:
+        return order.bonus.amount, None, None
+    metric = provisioning.find_metric(livemode=book.livemode, code=order.bonus.metric)
+    price = order.bonus.ssp_unit_price or port.unit_price(book, order.currency, metric)
+    if price is None:
+        # Units that carry nothing could be used up, and all of the payment refunded.
+        detail = f"Say what one unit of {metric.code} costs alone; no plan of theirs does."
+        raise Invalid([FieldError("/bonus/ssp_unit_price", "unit_price_required", detail)])
+    if order.bonus.quantity is not None and order.bonus.quantity * price >= money.BOOKS_LIMIT:
+        detail = "The books have no room for what these units would cost alone."
+        raise Invalid([FieldError("/bonus/ssp_unit_price", "out_of_range", detail)])
+    return order.bonus.quantity, metric, price
+
+
+def _sell_paid(bought: TopUp) -> dict[str, object]:
+    """Deliver what was paid elsewhere."""
+    now = bought.created_at
+    bought.status, bought.paid_at = TopUpStatus.SUCCEEDED, now
+    bought.save(force_insert=True)
+    delivery = payments.deliver(
+        book=bought.book,
+        top_up=bought,
+        now=now,
+        paid_into=payments.PAID_INTO[TopUpChannel(bought.channel)],
+    )
+    return payments.delivered_answer(book=bought.book, top_up=bought, delivery=delivery)
+
+
+def _sell_on_account(bought: TopUp) -> dict[str, object]:
+    """Invoice what will be paid later; the credits come with the payment, or at once if the terms
+    say so (FINANCE 3, events 4 and 3).
+    """
+    book, now = bought.book, bought.created_at
+    terms = catalogue.top_up_terms(livemode=book.livemode, currency=bought.currency)
+    if terms.on_account == OnAccount.HELD_BACK:
+        bought.save(force_insert=True)
+        shown = payments.waiting_answer(book=book, top_up=bought)
+    else:
+        bought.status = TopUpStatus.SUCCEEDED
+        bought.save(force_insert=True)
+        delivery = payments.deliver(
+            book=book, top_up=bought, now=now, paid_into=posting_rules.RECEIVABLE
+        )
+        shown = payments.delivered_answer(book=book, top_up=bought, delivery=delivery)
+    # The invoice's number comes last, because its counter is everybody's (DECISIONS 1).
+    return {**shown, "invoice": port.sold_on_account(book, bought)}
+
+
+def pay_on_account(*, book: Book, top_up_id: UUID, now: datetime) -> None:
+    """Note that the invoice of a top-up is paid, and deliver the credits that waited for it.
+
+    The book must be locked. What was paid stands on 2220 until then.
+    """
+    bought = TopUp.objects.select_related("bonus_metric").get(pk=top_up_id)
+    waited = bought.status == TopUpStatus.PENDING
+    bought.status, bought.paid_at = TopUpStatus.SUCCEEDED, now
+    bought.save(update_fields=["status", "paid_at"])
+    if waited:
+        payments.deliver(
+            book=book, top_up=bought, now=now, paid_into=posting_rules.UNAPPLIED_PAYMENTS
+        )
+
+
+def _through_gateway(*, livemode: bool, key: str, order: _Order) -> Answer:
+    """Commit the order, ask the gateway, conclude; a repeat asks again what became of it."""
+    found = _open(livemode=livemode, key=key, order=order)
+    if isinstance(found, Answer):
+        return found
+    bought, is_repeat = found
+    bought, concluded = payments.conclude(top_up=bought)
+    match bought.status:
+        case TopUpStatus.FAILED:
+            raise PaymentDeclined("The payment was declined; no credits were given.")
+        case TopUpStatus.PENDING if is_repeat:
+            raise InProgress(f"The payment under the key {key} has no answer yet.")
+        case TopUpStatus.PENDING:
+            return answer(202, payments.waiting_answer(book=bought.book, top_up=bought))
+    kept = Operation.objects.get(book=bought.book_id, key=key)
+    check_same(key=key, first=(kept.endpoint, kept.content), again=(TOP_UP, bought.content))
+    return Answer(kept.status, kept.body, replayed=not concluded)
+
+
+def _open(*, livemode: bool, key: str, order: _Order) -> Answer | tuple[TopUp, bool]:
+    """Replay a key, or find its waiting top-up, or commit a new one; tell if it is a repeat."""
+    book_id = books.get_book(livemode=livemode, key=order.customer_id).pk
+    asked = idempotency.KeyedOperation(key, TOP_UP, canonical(order.content))
+    with transaction.atomic():
+        book = books.lock_book(book_id=book_id)
+        first = idempotency.replay(book=book, asked=asked)
+        if first is not None:
+            return first
+        waiting = TopUp.objects.filter(book=book, key=key, status=TopUpStatus.PENDING).first()
+        if waiting is not None:
+            check_same(key=key, first=(TOP_UP, waiting.content), again=(TOP_UP, asked.content))
+            waiting.book = book
+            return waiting, True
+        bought = _ordered(book=book, id=new_id(), key=key, order=order)
+        bought.save(force_insert=True)
+        return bought, False
+
+
+def resolve_pending(*, book_ids: Collection[int] | None = None, now: datetime | None = None) -> int:
+    """Ask the gateways about every top-up that waits (of some books); return how many were
+    answered.
+
+    With `now`, only about those whose wait is over by then. Safe to repeat and to run beside the
+    requests themselves.
+    """
+    waiting = _waiting() if now is None else _to_ask(now)
+    if book_ids is not None:
+        waiting = waiting.filter(book__in=book_ids)
+    found = waiting.select_related("book__test_clock").order_by("created_at", "pk")
+    return sum(payments.conclude(top_up=one)[1] for one in list(found))
+
+
+def books_to_ask(*, now: datetime) -> list[int]:
+    """Return the books with a payment whose gateway is to be asked again by now."""
+    return sorted(set(_to_ask(now).values_list("book_id", flat=True)))
+
+
+def _waiting() -> QuerySet[TopUp]:
+    return TopUp.objects.filter(status=TopUpStatus.PENDING, channel=TopUpChannel.GATEWAY)
+
+
+def _to_ask(now: datetime) -> QuerySet[TopUp]:
+    """Select what waits no longer, by the customer's time."""
+    by_clock = Q(ask_again_at__lte=F("book__test_clock__now"))
+    in_time = Q(book__test_clock=None, ask_again_at__lte=now)
+    return _waiting().filter(Q(ask_again_at=None) | by_clock | in_time)
+
+
+def get_top_up(*, livemode: bool, top_up_id: UUID) -> TopUp:
+    """Find a top-up.
+
+    Raises: UnknownTopUp.
+    """
+    found = TopUp.objects.filter(pk=top_up_id, book__livemode=livemode)
+    bought = found.select_related("book__test_clock", "bonus_metric").first()
+    if bought is None:
+        raise UnknownTopUp(f"There is no top-up {top_up_id}.")
+    return bought
