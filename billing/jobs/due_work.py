@@ -14,6 +14,7 @@ from billing.campaigns import campaign_runs, milestones
 from billing.cycle_end import cycle_settlement, runs
 from billing.invoicing import numbering
 from billing.isolation import Failure, Isolation
+from billing.lifecycle import final_overage
 from billing.models import SettlementRun
 from billing.prepaid import reactivation
 from billing.settlement import usage_burn
@@ -81,6 +82,11 @@ def sweep(
     )
     done = _settle(
         alone, now, carry_out or (lambda run_id: runs.execute(run_id=run_id, clock=clock))
+    )
+    alone.each(
+        "overage after the end",
+        final_overage.due_books,
+        lambda book_id: final_overage.bill(book_id=book_id),
     )
     alone.each(
         "numbers of documents",

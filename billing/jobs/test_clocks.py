@@ -18,6 +18,7 @@ from aforo.sandbox.services import UnknownTestClock, get_clock
 from billing.campaigns import milestones
 from billing.cycle_end import cycle_settlement
 from billing.isolation import Failure, Isolation
+from billing.lifecycle import final_overage
 from billing.models import Subscription, SubscriptionStatus
 from billing.prepaid import reactivation
 from billing.settlement import waiting_cycles
@@ -99,6 +100,8 @@ def _reach(clock: TestClock, to: datetime, alone: Isolation, is_late: Callable[[
         if alone.busy or is_late():
             return False
     TestClock.objects.filter(pk=clock.pk).update(now=to)
+    for book_id in final_overage.due_books(clock_id=clock.pk):
+        alone.one("overage after the end", book_id, lambda each: final_overage.bill(book_id=each))
     _burn_prepaid(clock.pk, alone)
     return not alone.busy
 

@@ -58,7 +58,7 @@ def cancel(*, livemode: bool, subscription_id: UUID, at: str) -> Subscription:
     if found.status == SubscriptionStatus.CREATED:
         cycle_settlement.end(book=book, subscription=found, at=now)
     elif found.status == SubscriptionStatus.PAUSED:
-        _end_paused(book, found, now)
+        end_paused(book, found, now)
     elif at == When.PERIOD_END:
         found.cancel_at = found.current_ends_at
         found.save(update_fields=["cancel_at"])
@@ -100,7 +100,7 @@ def resume(*, livemode: bool, subscription_id: UUID) -> Subscription:
         raise NotInState(f"The subscription is {found.status.lower()}.", code="not_paused")
     book, now = found.customer.book, now_for(found.customer.book)
     if found.cancel_at is not None and found.cancel_at <= now:
-        _end_paused(book, found, now)
+        end_paused(book, found, now)
         return subscribing.get_subscription(livemode=livemode, subscription_id=subscription_id)
     is_other = cycles.resume_cycle(subscription=found, now=now)
     is_owing = spend_rules.owes(found)
@@ -139,8 +139,8 @@ def _end_now(found: Subscription, now: datetime) -> None:
         next_cycle.begin(subscription=found, now=now)
 
 
-def _end_paused(book: Book, found: Subscription, now: datetime) -> None:
-    """End a paused subscription by a cycle that serves no time."""
+def end_paused(book: Book, found: Subscription, now: datetime) -> None:
+    """End a paused subscription by a cycle that serves no time. The book must be locked."""
     cycles.resume_cycle(subscription=found, now=now)
     spend_rules.set_status(book=book, subscription=found, status=SubscriptionStatus.ACTIVE)
     _end_now(found, now)
