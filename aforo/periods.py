@@ -1,7 +1,7 @@
 """Billing periods: half open, computed from the anchor, a wall time, never chained. Pure.
 
 31 January with a monthly interval gives 28 February, then 31 March: the n-th bound is always
-anchor + n intervals (DESIGN 6).
+anchor + n intervals (docs/decisions.md#d47).
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ _PREFIXES = {Document.INVOICE: ("TEST-", "INV-"), Document.STATEMENT: ("TEST-STM
 
 def next_number(*, livemode: bool, document: Document = Document.INVOICE) -> str:
     """Take the next number of a mode's documents: the counter is locked last and briefly
-    (DECISIONS 1).
+    (docs/decisions.md#d1).
     """
     every = InvoiceSeries.objects.filter(livemode=livemode, document=document)
     locked = every.select_for_update(no_key=True)

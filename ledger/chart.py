@@ -1,4 +1,4 @@
-"""The chart of accounts (FINANCE 5), as data: code, name, normal side, statement.
+"""The chart of accounts (docs/accounting.md#chart), as data: code, name, normal side, statement.
 
 The books are kept in the default chart (ASC 606). A variant says, account by account, under which
 code and name another framework shows it; the books themselves are the same.

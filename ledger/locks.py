@@ -1,5 +1,5 @@
-"""The locks: on books, which cover every row of their customers (DECISIONS 1 to 3), and on the
-months that are posted into (DECISIONS 21).
+"""The locks: on books, which cover every row of their customers (docs/decisions.md#d1 to #d3), and
+on the months that are posted into (docs/decisions.md#d21).
 
 Lock order everywhere: a claimed job row, then books by primary key, then campaign and coupon rows
 by primary key, then the invoice counter. Months are shared by whoever posts, after its books; who

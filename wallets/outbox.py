@@ -76,7 +76,9 @@ def balances_fell(falls: Iterable[BalanceDrop]) -> None:
 
 
 def debits_declined(declines: Iterable[DeclinedDebit]) -> None:
-    """Tell of refused debits, of each book at most once a minute of its time (DECISIONS 7)."""
+    """Tell of refused debits, of each book at most once a minute of its time
+    (docs/decisions.md#d7).
+    """
     first: dict[str, Notice] = {}
     for decline in declines:
         minute = decline.at.replace(second=0, microsecond=0)

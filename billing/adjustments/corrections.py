@@ -1,5 +1,5 @@
 """Correct a settled cycle: give back what was charged too much, or charge what was forgotten
-(DECISIONS 36). The settlement and its documents stay as they were issued.
+(docs/decisions.md#d36). The settlement and its documents stay as they were issued.
 """
 
 from __future__ import annotations
@@ -249,7 +249,7 @@ def _credit(work: _Work, invoice: Invoice, share: PayerShare) -> None:
 
 def _return(work: _Work, burn: CycleBurn, share: PayerShare) -> None:
     """Return credits to the lot that gave them: a lapsed one that was paid for lives on, for our
-    own overcharge is never breakage (DECISIONS 33).
+    own overcharge is never breakage (docs/decisions.md#d33).
     """
     lot = cycle_burns.take_back(work.entry, burn, quantity=share.gross, tax=share.tax)
     if lot.carrying > 0 and lot.expires_at is not None and lot.expires_at <= work.now:

@@ -1,5 +1,5 @@
 """Fees in advance: a settlement bills the arrears of its cycle and the advance of the next; an
-opening bills the advance of the cycle that it begins (DECISIONS 28). Pure.
+opening bills the advance of the cycle that it begins (docs/decisions.md#d28). Pure.
 """
 
 from __future__ import annotations

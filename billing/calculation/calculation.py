@@ -2,7 +2,7 @@
 
 Frozen: a stage gives a new draft. Amounts are exact until Commit; from there on the document of a
 HYBRID or POSTPAID cycle is rounded to the currency, a PREPAID one keeps the 12 places of the books
-(DECISIONS 11).
+(docs/decisions.md#d11).
 """
 
 from __future__ import annotations
@@ -243,7 +243,9 @@ class Calculation:
         return self.billing_mode != "PREPAID"
 
     def may_pay(self, order: Sequence[str]) -> tuple[str, ...]:
-        """Give the kinds of a burn order that pay here: POSTPAID has no cash step (DESIGN 3)."""
+        """Give the kinds of a burn order that pay here: POSTPAID has no cash step
+        (docs/decisions.md#d34).
+        """
         is_postpaid = self.billing_mode == "POSTPAID"
         return tuple(kind for kind in order if not (is_postpaid and kind == "CASH"))
 

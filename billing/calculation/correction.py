@@ -1,5 +1,5 @@
 """Who gets back what a settled cycle was charged too much: what is open first, then what was paid
-(DECISIONS 36). Pure.
+(docs/decisions.md#d36). Pure.
 """
 
 from __future__ import annotations

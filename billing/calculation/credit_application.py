@@ -44,7 +44,7 @@ def _in_turn(draft: Calculation) -> list[tuple[str, Decimal]]:
 def burns(draft: Calculation, total: Decimal) -> tuple[Allocation, ...]:
     """Allocate the total; where something is left to invoice, trim the last burns to whole cents.
 
-    Wallet 29.9975, total 108.00: 29.99 burns, .0075 stays (DECISIONS 11).
+    Wallet 29.9975, total 108.00: 29.99 burns, .0075 stays (docs/decisions.md#d11).
     """
     order = draft.may_pay(draft.money_order)
     outcome = pay(draft.kept_money, draft.money_lots, total, order)

@@ -1,7 +1,7 @@
 """A part of a period, by time: one formula for a shorter first cycle and both sides of a migration.
 
-Scaled are fees, tier bounds, included quantity, minimum and maximum (DECISIONS 37). Prices per
-unit, block and event and percentages stay, because usage brings its own time with it. Pure.
+Scaled are fees, tier bounds, included quantity, minimum and maximum (docs/decisions.md#d37). Prices
+per unit, block and event and percentages stay, because usage brings its own time with it. Pure.
 """
 
 from __future__ import annotations
@@ -120,6 +120,6 @@ def stub_grant(*, new: Decimal, largest: Decimal, remaining: PeriodShare, places
     """Give what a move in mid-period adds to a grant: (new - largest) x the time that is left.
 
     `largest` is the largest quantity granted in the period, so that moving to and fro gains
-    nothing. Cut to `places`: 10,000 to 20,000 at a third left gives 3,333 (DECISIONS 37).
+    nothing. Cut to `places`: 10,000 to 20,000 at a third left gives 3,333 (docs/decisions.md#d37).
     """
     return floor(remaining.of(max(ZERO, new - largest)), places)

@@ -1,7 +1,8 @@
 """EVERYBODY campaigns: a job over all customers who match, chunk by chunk, safe to kill and repeat.
 
 Two executors of one run do no harm: one has the lease, and each chunk moves the run on only from
-where it was read. Lock order of a chunk: the run's row, the books, the campaign (DECISIONS 1).
+where it was read. Lock order of a chunk: the run's row, the books, the campaign
+(docs/decisions.md#d1).
 """
 
 from __future__ import annotations

@@ -229,7 +229,7 @@ def _priced(
     rerated: Sequence[rerating.Rerated],
 ) -> Calculation:
     """Run the stages. What PREPAID credits do not cover with the fees of the next cycle is settled
-    without them: a period that is not served makes no arrears (DECISIONS 28).
+    without them: a period that is not served makes no arrears (docs/decisions.md#d28).
     """
     loaded = load.load(
         book=book,
@@ -272,7 +272,7 @@ def end(
     counted: usage_burn.Counted = usage_burn.NOTHING,
 ) -> None:
     """Cancel a subscription that has no cycle to settle: its plan's credits lapse, the fees it paid
-    in advance are earned, and the customer is as without it (DECISIONS 18).
+    in advance are earned, and the customer is as without it (docs/decisions.md#d18).
 
     The book must be locked.
     """
@@ -290,7 +290,7 @@ def end(
 def _set_state(book: Book, current: Subscription, draft: Calculation) -> None:
     """Suspend for arrears or for fees that are not covered; a cycle that is paid lifts it.
 
-    A shortfall of the minimum spend is owed, but it does not suspend (DECISIONS 17).
+    A shortfall of the minimum spend is owed, but it does not suspend (docs/decisions.md#d17).
     """
     if current.status == SubscriptionStatus.CANCELLED:
         return

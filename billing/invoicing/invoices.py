@@ -91,7 +91,7 @@ def finalize(*, invoice_id: UUID, now: datetime) -> Invoice:
     """Give an invoice its number and post it; one with nothing due is PAID at once. Repeatable.
 
     The book is locked first, the counter of the series last and briefly, so that numbering never
-    holds up the settlement of others (DECISIONS 1).
+    holds up the settlement of others (docs/decisions.md#d1).
     """
     book_id = Invoice.objects.values_list("customer_id", flat=True).get(pk=invoice_id)
     return _finalize(book_id, invoice_id, now)

@@ -12,7 +12,7 @@ def invoice_top_up(book: Book, top_up: TopUp) -> str:
     """Invoice credits sold on account; give the number. The book must be locked.
 
     The invoice itself posts nothing: credits that are there at once have posted the receivable,
-    and credits that are held back are owed to nobody yet (FINANCE 3, events 3 and 4).
+    and credits that are held back are owed to nobody yet (docs/accounting.md#e3 and #e4).
     """
     now = top_up.created_at
     invoice = Invoice.objects.create(

@@ -63,7 +63,7 @@ def _receive(
     now = now_for(book)
     applied = min(amount, invoice.open)
     # Credits that are held back have not been sold yet, so nothing is receivable: what is paid for
-    # them stays unapplied until the invoice is paid in full (FINANCE 3, event 4).
+    # them stays unapplied until the invoice is paid in full (docs/accounting.md#e4).
     held_back = invoice.top_up is not None and invoice.top_up.status == TopUpStatus.PENDING
     receivable = ZERO if held_back else applied
     (entry,) = entries.append(

@@ -1,4 +1,4 @@
-"""How a subscription ends, pauses and goes on (DECISIONS 18)."""
+"""How a subscription ends, pauses and goes on (docs/decisions.md#d18)."""
 
 from __future__ import annotations
 

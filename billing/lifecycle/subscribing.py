@@ -153,7 +153,7 @@ def _unsettled_from(book: Book, version_id: int, start: datetime) -> datetime:
 
 
 def check_metrics_free(book: Book, version_id: int, *, leaving: Subscription | None = None) -> None:
-    """Hold that two live subscriptions never charge the same metric (DECISIONS 5).
+    """Hold that two live subscriptions never charge the same metric (docs/decisions.md#d5).
 
     `leaving` is one that gives its metrics up. Raises: MetricAlreadySubscribed.
     """

@@ -152,7 +152,8 @@ class CycleBurn(models.Model):
     may end a last place below zero, where the lot's rounding fell to another burn): a burn before
     a lot lapses begins it, settlement brings it to what the whole cycle owes; what usage that came
     later took is the part of it that is `late`. What real-time usage
-    took (`kept`) keeps its payer: it pays first when the cycle is priced again (DECISIONS 33).
+    took (`kept`) keeps its payer: it pays first when the cycle is priced again
+    (docs/decisions.md#d33).
     """
 
     subscription = models.ForeignKey(
@@ -197,7 +198,8 @@ class CycleBurn(models.Model):
 
 
 class AdvanceFee(models.Model):
-    """The fees that a settlement billed in advance of a cycle, earned by day (DECISIONS 27, 28).
+    """The fees that a settlement billed in advance of a cycle, earned by day
+    (docs/decisions.md#d27, #d28).
 
     `amount` is what was posted as owed to the customer (2120), less what became the consideration
     of the cycle's own credits.

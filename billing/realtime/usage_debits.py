@@ -3,7 +3,7 @@
 Before a real-time debit, credits pay for what was metered so far. Then it records the event and
 brings what they have paid for the open cycle to what the cycle now owes, so its price is the
 marginal one at this point of the cycle, discount and tax included; it never gives back within the
-cycle. What it burned keeps its payer; settlement nets it (DECISIONS 17, 33).
+cycle. What it burned keeps its payer; settlement nets it (docs/decisions.md#d17, #d33).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Openings: the fees in advance of a cycle, billed when it begins (DECISIONS 28)."""
+"""Openings: the fees in advance of a cycle, billed when it begins (docs/decisions.md#d28)."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def start_if_paid(*, book: Book, subscription: Subscription, now: datetime) -> b
     """Bill the fees in advance of the open cycle, and issue its credits; tell whether it runs.
 
     PREPAID credits that do not cover the fees leave it waiting: CREATED before its first cycle,
-    SUSPENDED later, with nothing owed (DECISIONS 28). The book must be locked.
+    SUSPENDED later, with nothing owed (docs/decisions.md#d28). The book must be locked.
     """
     if subscription.status == SubscriptionStatus.TRIALING:
         _give_first(book, subscription)

@@ -171,7 +171,7 @@ def return_to_lapsed(entry: EntryDraft, lot: CreditLot, *, ends_at: datetime) ->
     """Decide on what came back to a lot that had lapsed within the cycle.
 
     A paid lot lives on until `ends_at`, for our own overcharge is never breakage; what was given
-    for nothing lapses at once (DECISIONS 16, 33).
+    for nothing lapses at once (docs/decisions.md#d16, #d33).
     """
     if lot.carrying > 0:
         entry.move_expiry(lot, ends_at)

@@ -61,9 +61,9 @@ def load(
     `full_period` is the period from bound to bound, of which a first cycle may serve a part.
 
     A cycle is paid by lots that lived at its end or lapse exactly then: unit lots and grants
-    effective before it, and any top-up, also a later one (DECISIONS 34). A cycle still on its way,
-    priced at `until`, is paid by the lots that `pays` names. Either way a lot that paid for this
-    cycle and has lapsed since then keeps what it paid, and the others offer theirs again.
+    effective before it, and any top-up, also a later one (docs/decisions.md#d34). A cycle still on
+    its way, priced at `until`, is paid by the lots that `pays` names. Either way a lot that paid
+    for this cycle and has lapsed since then keeps what it paid, and the others offer theirs again.
     """
     draft = without_credits(
         subscription=subscription,
@@ -274,7 +274,7 @@ def as_discount(coupon: pricing_models.Coupon) -> CouponTerms:
 
 
 def pays_for_cycle(lot: CreditLot, ends_at: datetime) -> bool:
-    """Tell whether a lot pays for a cycle when it is settled (DECISIONS 34)."""
+    """Tell whether a lot pays for a cycle when it is settled (docs/decisions.md#d34)."""
     if lot.expires_at is not None and lot.expires_at < ends_at:
         return False
     # What a campaign added to a top-up counts with it.

@@ -1,5 +1,5 @@
 """Credits pay for usage of their lifetime: metered usage is burned before a lot lapses, and for
-PREPAID every few minutes (DECISIONS 16, 26).
+PREPAID every few minutes (docs/decisions.md#d16, #d26).
 
 The open cycle is priced up to a moment by the settlement's own stages, as if nothing had been
 burned of it yet, and what credits then pay is brought to that. Only lots that have lapsed keep what
@@ -210,7 +210,7 @@ def lapse(*, book: Book, until: datetime, counted: Counted = NOTHING) -> int:
     locked.
 
     An unsettled cycle that ends at or before an expiry holds it back, because the lot still pays
-    for that cycle (DECISIONS 16).
+    for that cycle (docs/decisions.md#d16).
     """
     if not expiry.is_anything_due(book_id=book.pk, until=until):
         return 0

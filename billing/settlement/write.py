@@ -190,7 +190,7 @@ def _finished(draft: Calculation, entry: EntryDraft) -> Calculation:
 def pay_arrears(*, book: Book, settlement: Settlement, now: datetime) -> Decimal:
     """Pay a settlement's arrears from the money credits alive now; give how much was paid.
 
-    An ordinary burn, in burn order (DESIGN 3). The book must be locked.
+    An ordinary burn, in burn order. The book must be locked.
     """
     owed = settlement.arrears - settlement.arrears_paid
     version = settlement.subscription.version

@@ -1,8 +1,8 @@
 """What moving subscriptions to another offering or version would do; nothing is written.
 
 A move at T settles [start, T) on the old version and opens [T, end) on the new one, the anchor
-kept; both sides are prorated by time (DECISIONS 37). Credits keep their terms, and the new plan
-adds what it grants more, for the time that is left.
+kept; both sides are prorated by time (docs/decisions.md#d37). Credits keep their terms, and the new
+plan adds what it grants more, for the time that is left.
 """
 
 from __future__ import annotations

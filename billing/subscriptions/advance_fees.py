@@ -1,4 +1,4 @@
-"""Fees in advance are earned by the days of their period (DECISIONS 27)."""
+"""Fees in advance are earned by the days of their period (docs/decisions.md#d27)."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def shares(
     *, subscription: Subscription, granted: Sequence[tuple[GrantTemplate, Decimal]]
 ) -> list[Decimal]:
     """Return what each grant of the open cycle, given with its quantity, holds of the cycle's fees
-    in advance, by stand-alone selling price, never more than that price (DECISIONS 29).
+    in advance, by stand-alone selling price, never more than that price (docs/decisions.md#d29).
 
     100 for 100 cash and 20,000 tokens at .002: 71.43 and 28.57. Without a fee, and for promo or
     units without a price, nothing.

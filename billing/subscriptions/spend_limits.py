@@ -20,8 +20,8 @@ def set_limits(
 ) -> Wallet:
     """Set the named ones of `low_balance_threshold` and `overage_limit`; None takes one away.
 
-    The own overage limit goes before the offering's (DECISIONS 18), which counts again without it.
-    Raises: UnknownCustomer.
+    The own overage limit goes before the offering's (docs/decisions.md#d18), which counts again
+    without it. Raises: UnknownCustomer.
     """
     book_id = books.get_book(livemode=livemode, key=customer_id).pk
     with transaction.atomic():

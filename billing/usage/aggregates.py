@@ -64,7 +64,7 @@ def read_part(
     where one is named.
 
     Usage of settled cycles that arrived late is left out, unless the plan bills it as usage of
-    the next cycle (DECISIONS 35).
+    the next cycle (docs/decisions.md#d35).
     """
     return {
         metric.code: read_metric(

@@ -72,8 +72,8 @@ def ingest(
 ) -> IngestOutcome:
     """Take a batch of at most 1,000 events as they were sent, each read by `read`.
 
-    One transaction, in constant statements: it holds off the sealing of cycles (DECISIONS 13)
-    before it decides which events are late.
+    One transaction, in constant statements: it holds off the sealing of cycles
+    (docs/decisions.md#d13) before it decides which events are late.
     """
     outcome = IngestOutcome()
     wellformed = []

@@ -170,7 +170,7 @@ def _locked(adjustment_id: UUID) -> tuple[ManualAdjustment, Book]:
 
 
 def _check_limit(proposal: ManualAdjustment, lines: Sequence[PostingLine], now: datetime) -> None:
-    """Block unexplained differences above what policy allows (FINANCE 3, event 46)."""
+    """Block unexplained differences above what policy allows (docs/accounting.md#e46)."""
     if proposal.reason != Reason.UNEXPLAINED:
         return
     policy = policies.policy(livemode=proposal.livemode, on=entries.day_of(now))

@@ -1,4 +1,6 @@
-"""How much breakage has been earned in proportion to use (FINANCE 4.3), by cohort. Pure."""
+"""How much breakage has been earned in proportion to use
+(docs/accounting.md#m3), by cohort. Pure.
+"""
 
 from __future__ import annotations
 

@@ -73,8 +73,8 @@ def verify_chain(
     `movements` gives the movements of entries, which the wallets keep; `sealed` what the seals say
     of the book, in order; `progress` is told how many entries more were proved. Read it inside one
     REPEATABLE READ snapshot. Finds what was edited, inserted, deleted, reordered or cut off, and
-    accounts outside the chart, to which no constraint holds the postings (DECISIONS 7); by the
-    seals also what was rewritten with all its hashes.
+    accounts outside the chart, to which no constraint holds the postings (docs/decisions.md#d7); by
+    the seals also what was rewritten with all its hashes.
     """
     chart = frozenset(Account.objects.values_list("code", flat=True))
     seals = _Seals(book.key, sealed)

@@ -101,7 +101,9 @@ def append(drafts: Sequence[EntryDraft]) -> list[Entry]:
 
 
 def _dated(drafts: Sequence[EntryDraft]) -> tuple[_State, list[date]]:
-    """Date the drafts, holding off the close of every month that they go into (DECISIONS 21)."""
+    """Date the drafts, holding off the close of every month that they go into
+    (docs/decisions.md#d21).
+    """
     ids = {draft.book.pk for draft in drafts}
     days = [
         day_of(draft.occurred_at - MICROSECOND if draft.at_period_end else draft.occurred_at)
@@ -124,7 +126,9 @@ def _dated(drafts: Sequence[EntryDraft]) -> tuple[_State, list[date]]:
 
 
 def day_of(moment: datetime) -> date:
-    """Give the day of a moment in the entity's zone, which decides the period (DECISIONS 21)."""
+    """Give the day of a moment in the entity's zone, which decides the period
+    (docs/decisions.md#d21).
+    """
     return moment.astimezone(ZoneInfo(settings.ENTITY_TIMEZONE)).date()
 
 

@@ -1,7 +1,7 @@
 """What the company has decided about measurement, each decision by two different people.
 
 Guarantees, held by the database: nobody approves what they proposed, and what is approved never
-changes (triggers, ENABLE ALWAYS). The policies of FINANCE 2 that this product has.
+changes (triggers, ENABLE ALWAYS). See docs/accounting.md#policies.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class BreakageMethod(models.TextChoices):
 
 
 class BonusAllocation(models.TextChoices):
-    """How a price is split over what was bought with it (FINANCE 4.2)."""
+    """How a price is split over what was bought with it (docs/accounting.md#m2)."""
 
     EFFECTIVE_RATE = "EFFECTIVE_RATE", "At stand-alone prices"
     RELATIVE_SSP = "RELATIVE_SSP", "At stand-alone prices, less the bonus expected unused"

@@ -1,7 +1,7 @@
-"""Which accounts move, per event (FINANCE 3). Pure.
+"""Which accounts move, per event (docs/accounting.md#events). Pure.
 
 Amounts are exact and never negative; an amount of zero makes no line, so an unbundled promo, which
-holds no consideration, is recorded without postings (FINANCE 1, rule 9). Holds, releases,
+holds no consideration, is recorded without postings (docs/accounting.md#p5). Holds, releases,
 rollovers and arrears are memo: they have no recipe. `rules` lists the account pairs of each event.
 """
 

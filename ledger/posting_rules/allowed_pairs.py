@@ -1,4 +1,5 @@
-"""Which account pairs an event may move: a balanced entry can still be wrong (FINANCE 8). Pure.
+"""Which account pairs an event may move: a balanced entry can still be wrong
+(docs/accounting.md#pairs). Pure.
 
 `check` is asked before anything is appended. Control accounts equal what documents and lots say,
 so nobody posts to them by hand: a correction of credits goes through the wallets, one of a

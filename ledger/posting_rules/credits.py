@@ -1,4 +1,6 @@
-"""The journal of credits: given, sold, burned, lapsed, refunded, disputed (FINANCE 3). Pure."""
+"""The journal of credits: given, sold, burned, lapsed, refunded, disputed
+(docs/accounting.md#events). Pure.
+"""
 
 from __future__ import annotations
 
@@ -36,32 +38,34 @@ from ledger.posting_rules.parts import (
 
 
 def goodwill_granted(*, face: Decimal, currency: str, lot: UUID) -> list[PostingLine]:
-    """FINANCE 3, event 9: goodwill reduces revenue when it is given (ASC 606-10-32-25)."""
+    """Post goodwill, which reduces revenue when it is given (ASC 606-10-32-25;
+    docs/accounting.md#e9).
+    """
     return some(PostingLine(GOODWILL, GOODWILL_CREDITS, face, currency, lot))
 
 
 def credits_sold(
     *, kind: str, source: str, carrying: Decimal, currency: str, lot: UUID, paid_into: str
 ) -> list[PostingLine]:
-    """FINANCE 3, events 1, 3 and 7: what was paid becomes a contract liability, lot by lot.
+    """Post what was paid as a contract liability, lot by lot (docs/accounting.md#e1, #e3 and #e7).
 
     `paid_into` is 1010 for a payment, 1100 for a sale on account, 2220 where its credits were held
     back until the invoice was paid. The fee of a plan that sells
-    credits with its period (DECISIONS 29) comes from 2120.
+    credits with its period (docs/decisions.md#d29) comes from 2120.
     """
     account = liability(kind=kind, source=source)
     return some(PostingLine(paid_into, account, carrying, currency, lot))
 
 
 def sale_taxed(*, tax: Decimal, currency: str, paid_into: str) -> list[PostingLine]:
-    """FINANCE 3, event 1, where tax is due at sale: it is owed, and never revenue."""
+    """Post tax that is due at sale: owed, and never revenue (docs/accounting.md#e1)."""
     return some(PostingLine(paid_into, TAX_PAYABLE, tax, currency))
 
 
 def opening_balance(
     *, kind: str, source: str, carrying: Decimal, currency: str, lot: UUID
 ) -> list[PostingLine]:
-    """FINANCE 3, event 49: a lot of the system that is being replaced."""
+    """Post a lot of the system that is being replaced (docs/accounting.md#e49)."""
     return some(
         PostingLine(OPENING_EQUITY, liability(kind=kind, source=source), carrying, currency, lot)
     )
@@ -77,11 +81,13 @@ def burn(
     tax: Decimal = ZERO,
     advance_fee: Decimal = ZERO,
 ) -> list[PostingLine]:
-    """FINANCE 3, events 14 to 17: the consideration released is earned, less the tax in it.
+    """Post the consideration that is released as earned, less the tax in it (docs/accounting.md#e14
+    to #e17).
 
     Credits pay gross at face, so a lot that cost less than its face, or nothing, may hold less
     than the tax: the rest of the tax is owed all the same, and is part of the discount given.
-    `advance_fee` of what is left pays for a period to come, and is earned by day (DECISIONS 28).
+    `advance_fee` of what is left pays for a period to come, and is earned by day
+    (docs/decisions.md#d28).
     """
     account = liability(kind=kind, source=source)
     held = min(tax, carrying)
@@ -104,7 +110,8 @@ def expiry(
     accrued: Decimal = ZERO,
     unclaimed: Decimal = ZERO,
 ) -> list[PostingLine]:
-    """FINANCE 3, events 21 to 25: a lapse is breakage; goodwill that lapses was no reduction.
+    """Post a lapse as breakage; goodwill that lapses was no reduction (docs/accounting.md#e21 to
+    #e25).
 
     `accrued` was recognised before (2190); `unclaimed` has to be handed to a state and never
     becomes revenue.
@@ -121,14 +128,14 @@ def expiry(
 
 
 def reversal(lines: Sequence[PostingLine]) -> list[PostingLine]:
-    """FINANCE 3, events 18 and 47: mirror what was posted, which re-opens the same lots."""
+    """Mirror what was posted, which opens the same lots again (docs/accounting.md#e18 and #e47)."""
     return mirrored(lines)
 
 
 def returned(
     *, kind: str, source: str, carrying: Decimal, currency: str, lot: UUID, tax: Decimal = ZERO
 ) -> list[PostingLine]:
-    """FINANCE 3, event 18, for a part of a burn: the consideration returns to its lot."""
+    """Post the return of a part of a burn's consideration to its lot (docs/accounting.md#e18)."""
     return mirrored(
         burn(kind=kind, source=source, carrying=carrying, currency=currency, lot=lot, tax=tax)
     )
@@ -143,7 +150,8 @@ def credits_refunded(
     lot: UUID,
     paid_from: str,
 ) -> list[PostingLine]:
-    """FINANCE 3, event 27: unused credits, and the bonus that came with them, are paid back.
+    """Post the pay-out of unused credits, and of the bonus that came with them
+    (docs/accounting.md#e27).
 
     The pay-out is the sum of what the lots give up: with 100 + 20 for 100.00, refunding 50 takes
     41.67 of cash and 8.33 of bonus; a bonus that is spent cuts it by as much. `paid_from` is the
@@ -156,7 +164,9 @@ def credits_refunded(
 def earned_refunded(
     *, amount: Decimal, currency: str, paid_from: str = CLEARING
 ) -> list[PostingLine]:
-    """FINANCE 3, event 27: what is paid back beyond the lots reduces revenue already earned."""
+    """Post what is paid back beyond the lots, which reduces revenue already earned
+    (docs/accounting.md#e27).
+    """
     return some(PostingLine(REFUNDS, paid_from, amount, currency))
 
 
@@ -168,12 +178,12 @@ def refund_rounded(*, residue: Decimal, currency: str, paid_from: str) -> list[P
 
 
 def dispute_opened(*, amount: Decimal, currency: str) -> list[PostingLine]:
-    """FINANCE 3, event 32: the processor holds back what was paid."""
+    """Post what the processor holds back of what was paid (docs/accounting.md#e32)."""
     return some(PostingLine(DISPUTED, CLEARING, amount, currency))
 
 
 def dispute_won(*, amount: Decimal, currency: str) -> list[PostingLine]:
-    """FINANCE 3, event 32: the processor pays it after all."""
+    """Post that the processor pays it after all (docs/accounting.md#e32)."""
     return mirrored(dispute_opened(amount=amount, currency=currency))
 
 
@@ -185,7 +195,7 @@ def dispute_lost(
     kept: Decimal = ZERO,
     fee: Decimal = ZERO,
 ) -> list[PostingLine]:
-    """FINANCE 3, event 32: unused credits are taken back, and what was earned is a loss.
+    """Post unused credits as taken back, and what was earned as a loss (docs/accounting.md#e32).
 
     `kept` is what earlier refunds kept by rounding (below zero: paid beyond), which the bank takes
     back too. The parts, `earned` and `kept` sum to what was disputed.

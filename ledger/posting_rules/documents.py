@@ -1,4 +1,5 @@
-"""The journal of usage and documents: accrual, invoice, payment, fee, credit note (FINANCE 3).
+"""The journal of usage and documents: accrual, invoice, payment, fee, credit note
+(docs/accounting.md#events).
 
 Pure.
 """
@@ -41,9 +42,9 @@ def usage_uncovered(
     currency: str,
     advance_fees: Decimal = ZERO,
 ) -> list[PostingLine]:
-    """FINANCE 3, events 33, 35 and 36: what no credit covered, not yet invoiced; of `net`, the
-    parts of plan fees in arrears and of commitment are revenue of their own kind, and the fees of
-    a period to come are owed until they are earned.
+    """Post what no credit covered, not yet invoiced (docs/accounting.md#e33, #e35 and #e36). Of
+    `net`, the parts of plan fees in arrears and of commitment are revenue of their own kind, and
+    the fees of a period to come are owed until they are earned.
 
     The tax is payable with the invoice, so it is no part of this.
     """
@@ -56,14 +57,16 @@ def usage_uncovered(
 
 
 def usage_accrued(*, change: Decimal, currency: str) -> list[PostingLine]:
-    """FINANCE 3, event 33, at a month's end (DECISIONS 27): uncovered usage of an open cycle, net
-    of tax. A `change` below zero takes accrued usage back, when the cycle settles or shrinks.
+    """Post uncovered usage of an open cycle at a month's end, net of tax (docs/accounting.md#e33).
+    A `change` below zero takes accrued usage back, when the cycle settles or shrinks.
     """
     return signed(UNBILLED, OVERAGE_REVENUE, change, currency)
 
 
 def invoice_issued(*, net: Decimal, tax: Decimal, currency: str) -> list[PostingLine]:
-    """FINANCE 3, event 34: unbilled becomes a receivable, and the tax is owed."""
+    """Post an invoice: unbilled becomes a receivable, and the tax is owed
+    (docs/accounting.md#e34).
+    """
     return some(
         PostingLine(RECEIVABLE, UNBILLED, net, currency),
         PostingLine(RECEIVABLE, TAX_PAYABLE, tax, currency),
@@ -71,7 +74,7 @@ def invoice_issued(*, net: Decimal, tax: Decimal, currency: str) -> list[Posting
 
 
 def fee_earned(*, amount: Decimal, currency: str) -> list[PostingLine]:
-    """FINANCE 3, event 36: a fee paid in advance is earned by day."""
+    """Post what is earned of a fee paid in advance, by day (docs/accounting.md#e36)."""
     return some(PostingLine(PLAN_FEES, FEE_REVENUE, amount, currency))
 
 
@@ -89,7 +92,8 @@ def fee_earned_to_date(*, fee: Decimal, days: int, of_days: int) -> Decimal:
 def payment_received(
     *, amount: Decimal, currency: str, surplus: Decimal = ZERO, paid_into: str = BANK
 ) -> list[PostingLine]:
-    """FINANCE 3, event 5: cash never moves revenue; what exceeds the invoice is unapplied.
+    """Post a payment: cash never moves revenue; what exceeds the invoice is unapplied
+    (docs/accounting.md#e5).
 
     `amount` is what the invoice takes; `surplus` came on top.
     """
@@ -113,8 +117,8 @@ def credit_note(
     unused: Sequence[LotPart] = (),
     given_to: str = RECEIVABLE,
 ) -> list[PostingLine]:
-    """FINANCE 3, events 29 and 30: what is not yet earned leaves its liability, the rest reduces
-    revenue on the note's own date.
+    """Post a credit note: what is not yet earned leaves its liability, the rest reduces revenue on
+    the note's own date (docs/accounting.md#e29 and #e30).
 
     `given_to` is 1100 while the invoice is open; once it is paid, 2210 (credit for later
     invoices), 2200 (to be refunded) or 1000 (refunded).
@@ -152,7 +156,7 @@ def owed_credit_paid_out(
 
 
 def customer_credit_applied(*, amount: Decimal, currency: str) -> list[PostingLine]:
-    """FINANCE 3, event 31: the credit of a note pays a later invoice."""
+    """Post the credit of a note as paying a later invoice (docs/accounting.md#e31)."""
     return some(PostingLine(CUSTOMER_CREDIT, RECEIVABLE, amount, currency))
 
 
@@ -164,8 +168,8 @@ def write_off(
     unearned_fees: Decimal = ZERO,
     unused: Sequence[LotPart] = (),
 ) -> list[PostingLine]:
-    """FINANCE 3, event 40: what was earned uses up the allowance, what was never delivered is
-    taken back, and `tax` is relieved where the law allows it.
+    """Post a write-off: what was earned uses up the allowance, what was never delivered is taken
+    back, and `tax` is relieved where the law allows it (docs/accounting.md#e40).
     """
     return [
         *given_up(unused, credit=RECEIVABLE, currency=currency),

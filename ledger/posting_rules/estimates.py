@@ -1,4 +1,6 @@
-"""The journal of estimates: expected breakage at a month's end (FINANCE 3, events 19, 20). Pure."""
+"""The journal of estimates: expected breakage at a month's end (docs/accounting.md#e19, #e20).
+Pure.
+"""
 
 from __future__ import annotations
 

@@ -256,8 +256,8 @@ def claim(*, campaign: Campaign, each: Decimal, grants: int = 1, clip: bool = Fa
     """Take grants of `each` from what a campaign may still give, in the caller's transaction.
 
     Gives as many whole grants as are left, or with `clip` one grant cut to what is left. The books
-    must be locked before (DECISIONS 1); the campaign's row stays locked until the commit, so that
-    concurrent claims never pass budget or number.
+    must be locked before (docs/decisions.md#d1); the campaign's row stays locked until the commit,
+    so that concurrent claims never pass budget or number.
 
     Raises: CampaignNotActive, CampaignOver, BudgetSpent, LimitReached when nothing is left.
     """

@@ -9,7 +9,7 @@ from aforo import payable
 
 
 class OnAccount(models.TextChoices):
-    """What a top-up without a payment does (FINANCE 3, events 3 and 4)."""
+    """What a top-up without a payment does (docs/accounting.md#e3 and #e4)."""
 
     HELD_BACK = "HELD_BACK", "Invoiced; the credits come when it is paid"
     AT_ONCE = "AT_ONCE", "Invoiced; the credits come at once"

@@ -1,4 +1,4 @@
-"""Breakage in proportion to use: the tables of FINANCE 4.3, and what must always hold."""
+"""Breakage in proportion to use: the tables of docs/accounting.md#m3, and what must always hold."""
 
 from __future__ import annotations
 

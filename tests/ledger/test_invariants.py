@@ -1,4 +1,5 @@
-"""What must hold whatever happens (FINANCE 10), on the pure arithmetic and the journal of events.
+"""What must hold whatever happens (docs/accounting.md#invariants), on the pure arithmetic and the
+journal of events.
 
 A bundle lives its life in any order of burns, returns, refunds, accruals and lapses.
 """
@@ -123,7 +124,7 @@ def test_a_bundle_earns_what_was_paid_less_what_was_refunded(
     happened: list[tuple[str, int, int]],
     percent: Decimal,
 ) -> None:
-    """Whatever the burn order, the estimates or the method (FINANCE 10.2 to 10.6)."""
+    """Whatever the burn order, the estimates or the method (docs/accounting.md#i2 to #i6)."""
     lots = bundle(cash, bonus, promo, unused)
     for what, which, share in happened:
         lot = lots[which]

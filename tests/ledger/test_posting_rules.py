@@ -1,4 +1,4 @@
-"""The journal of each event, as FINANCE 3 has it; every sum can be done by hand."""
+"""The journal of each event, as docs/accounting.md#events has it; every sum can be done by hand."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ EVENTS: list[tuple[str, list[PostingLine], Short]] = [
         ),
         [("4000", "2100", "10"), ("2300", "2100", "2")],
     ),
-    # 100 + 20 for 100.00, 8 bonus burned, 50 refunded: the bonus due is 10 (DECISIONS 30).
+    # 100 + 20 for 100.00, 8 bonus burned, 50 refunded: the bonus due is 10 (docs/decisions.md#d30).
     (
         "REFUND",
         [
@@ -414,7 +414,7 @@ def test_a_fee_is_earned_by_day(days: int, earned: str) -> None:
 
 
 def test_a_plan_change_on_day_21_keeps_60_of_the_old_fee_and_takes_40_of_the_new() -> None:
-    """FINANCE 3, event 37: 90 and 120 for 30 days; 20 are over."""
+    """90 and 120 for 30 days; 20 are over (docs/accounting.md#e37)."""
     old = posting_rules.fee_earned_to_date(fee=Decimal(90), days=20, of_days=30)
     new = Decimal(120) - posting_rules.fee_earned_to_date(fee=Decimal(120), days=20, of_days=30)
 

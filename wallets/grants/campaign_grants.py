@@ -1,7 +1,8 @@
 """What campaigns give: to a customer who redeems a code or tops up, or to whole lists at once.
 
 A campaign gives once per book and cause, never more than it may, and only to its audience. Lock
-order: the books first, by the caller, then the campaign's row until the commit (DECISIONS 1).
+order: the books first, by the caller, then the campaign's row until the commit
+(docs/decisions.md#d1).
 """
 
 from __future__ import annotations
@@ -229,7 +230,7 @@ def redeem(*, livemode: bool, customer_id: str, code: str, key: str) -> Answer:
 def match_top_up(
     *, book: Book, wallet: Wallet, top_up_id: UUID, amount: Decimal, now: datetime
 ) -> list[CreditLot]:
-    """Make the BONUS lots that running campaigns add to a paid top-up (DECISIONS 39).
+    """Make the BONUS lots that running campaigns add to a paid top-up (docs/decisions.md#d39).
 
     The book must be locked, and the caller issues the lots in the top-up's own entry, with their
     share of what was paid. A match is rounded to the currency, capped per top-up, and cut to what

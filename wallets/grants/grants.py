@@ -40,7 +40,7 @@ def grant(
     """Give PROMO or BONUS credits: money of a currency, or units of a metric.
 
     They hold no consideration, so nothing is posted, except for GOODWILL money, which reduces
-    revenue at face (FINANCE 3, event 9).
+    revenue at face (docs/accounting.md#e9).
     """
 
     def make(book: Book, operation_id: UUID) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Bring over the lots of a wallet system that is being replaced (FINANCE 3, event 49)."""
+"""Bring over the lots of a wallet system that is being replaced (docs/accounting.md#e49)."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def release_rest(draft: EntryBuilder, held: Held) -> Decimal:
 
 def lapse_returned(returned: Iterable[Returned]) -> dict[UUID, Decimal]:
     """Let what came back to lapsed lots pay for usage of their lifetime, and the rest lapse at once
-    (DECISIONS 16, 26); give what lapsed, by lot.
+    (docs/decisions.md#d16, #d26); give what lapsed, by lot.
 
     The books must be locked, and what brought the credits back written.
     """

@@ -1,4 +1,5 @@
-"""What credits carry of the price paid (FINANCE 4.1, 4.2): at the sale, and as they are used.
+"""What credits carry of the price paid (docs/accounting.md#m1, #m2): at the sale, and as they are
+used.
 
 Pure.
 """

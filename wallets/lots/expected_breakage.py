@@ -1,4 +1,5 @@
-"""Expected breakage at a month's end: estimated by cohort, carried by the lots (FINANCE 4.3).
+"""Expected breakage at a month's end: estimated by cohort, carried by the lots
+(docs/accounting.md#m3).
 
 A cohort is what was sold in one month, of a kind and currency. What it has earned to date is
 spread over its lots by what remains of them, so that each lapse uses up its own share of 2190, and

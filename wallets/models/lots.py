@@ -41,7 +41,7 @@ class CreditLot(models.Model):
 
     Quantities are money in a wallet's currency or units of a unit wallet's metric. `carrying` is
     the part of the price paid that the lot holds, in `currency`, released in proportion as the lot
-    is used (FINANCE 4.1): carrying_remaining = carrying x remaining / face, to 12 places.
+    is used (docs/accounting.md#m1): carrying_remaining = carrying x remaining / face, to 12 places.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -93,7 +93,7 @@ class TopUp(models.Model):
     """A purchase of credits; its lots exist once it SUCCEEDED.
 
     A gateway's purchase is committed PENDING before the gateway is asked, with its own id as the
-    gateway's key, so that it ends in one effect wherever a process dies (DECISIONS 10).
+    gateway's key, so that it ends in one effect wherever a process dies (docs/decisions.md#d10).
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -53,7 +53,7 @@ class WrongDisputeState(Conflict):
 
 
 def dispute(*, livemode: bool, top_up_id: UUID, state: str, key: str) -> Answer:
-    """Follow a dispute of a top-up's payment: opened, then won or lost (DECISIONS 31).
+    """Follow a dispute of a top-up's payment: opened, then won or lost (docs/decisions.md#d31).
 
     Opened: what is free of its lots freezes. Won: it can be spent again. Lost: it is taken away,
     and what was spent of it is claimed from the customer by the floor above, which suspends.
@@ -161,7 +161,7 @@ def _lose(bought: TopUp, draft: EntryBuilder, now: datetime) -> Decimal:
 
 
 def _return_to_campaigns(lots: Iterable[CreditLot]) -> None:
-    """Give campaigns back what is taken away unspent of what they added (DECISIONS 39)."""
+    """Give campaigns back what is taken away unspent of what they added (docs/decisions.md#d39)."""
     free = {lot.id: lot.remaining - lot.held for lot in lots}
     given = CampaignGrant.objects.filter(lot__in=free).order_by("campaign_id")
     for campaign_id, lot_id in given.values_list("campaign_id", "lot_id"):

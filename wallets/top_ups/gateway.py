@@ -1,7 +1,7 @@
 """Where payments are taken: the gateway's interface, the sandbox's own, and which one a mode has.
 
 A gateway is asked with the top-up's id as its key: asking again never takes money twice, it gives
-what became of the first time. That is all that a killed process needs (DECISIONS 10).
+what became of the first time. That is all that a killed process needs (docs/decisions.md#d10).
 """
 
 from __future__ import annotations

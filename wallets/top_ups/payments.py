@@ -1,7 +1,7 @@
 """Deliver credits that were bought, and take their payment through the gateway.
 
 The gateway is never asked inside a transaction: a top-up is committed PENDING, asked for, and
-concluded in a second transaction by whoever comes first (DECISIONS 10).
+concluded in a second transaction by whoever comes first (docs/decisions.md#d10).
 """
 
 from __future__ import annotations
@@ -154,7 +154,8 @@ def _bought_lots(*, book: Book, top_up: TopUp, wallet: Wallet, now: datetime) ->
 
 
 def _allocate(top_up: TopUp, lots: Sequence[CreditLot], *, livemode: bool, now: datetime) -> None:
-    """Spread what was paid over the lots by stand-alone prices, as the policy says (FINANCE 4.2).
+    """Spread what was paid over the lots by stand-alone prices, as the policy says
+    (docs/accounting.md#m2).
 
     Money is worth its face, units what the order says: 100 and 20,000 tokens at .002 for 100.00
     carry 71.43 and 28.57. What the policy expects to lapse of a bonus lowers its share; a later

@@ -67,7 +67,7 @@ def refund(
     currency: str,
     reason: str,
 ) -> Answer:
-    """Pay `amount` of unused CASH credits back, newest top-up first (FINANCE 3, event 27).
+    """Pay `amount` of unused CASH credits back, newest top-up first (docs/accounting.md#e27).
 
     The bonus that came with them is taken back in proportion; where it is spent, the pay-out is
     cut by what it carried: of 100 + 20 for 100.00 with 15 bonus burned, a refund of 50 takes 50

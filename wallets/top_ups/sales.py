@@ -237,7 +237,7 @@ def _sell_paid(bought: TopUp) -> dict[str, object]:
 
 def _sell_on_account(bought: TopUp) -> dict[str, object]:
     """Invoice what will be paid later; the credits come with the payment, or at once if the terms
-    say so (FINANCE 3, events 4 and 3).
+    say so (docs/accounting.md#e4 and #e3).
     """
     book, now = bought.book, bought.created_at
     terms = catalogue.top_up_terms(livemode=book.livemode, currency=bought.currency)
@@ -251,7 +251,7 @@ def _sell_on_account(bought: TopUp) -> dict[str, object]:
             book=book, top_up=bought, now=now, paid_into=posting_rules.RECEIVABLE
         )
         shown = payments.delivered_answer(book=book, top_up=bought, delivery=delivery)
-    # The invoice's number comes last, because its counter is everybody's (DECISIONS 1).
+    # The invoice's number comes last, because its counter is everybody's (docs/decisions.md#d1).
     return {**shown, "invoice": port.sold_on_account(book, bought)}
 
 

@@ -64,7 +64,9 @@ def _late_lines(draft: Calculation) -> list[CalculatedLine]:
 
 
 def _paid_in_units(draft: Calculation) -> Decimal:
-    """Give what the burned unit lots had cost: it counts toward a minimum (DECISIONS 35)."""
+    """Give what the burned unit lots had cost: it counts toward a minimum
+    (docs/decisions.md#d35).
+    """
     return sum(
         (
             draft.considerations[burn.lot].released_by(burn.quantity)

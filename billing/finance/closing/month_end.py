@@ -38,7 +38,7 @@ def bring_up_to(*, until: datetime) -> int:
 
 
 def burn_and_accrue(book: Book, until: datetime, counted: Counted = NOTHING) -> None:
-    """Burn what credits cover of the open cycles, and accrue the rest (DECISIONS 27)."""
+    """Burn what credits cover of the open cycles, and accrue the rest (docs/decisions.md#d27)."""
     for subscription, draft in usage_burn.burn_through(book=book, until=until, counted=counted):
         # A cycle that is over is settled before the month can be closed, not accrued.
         is_open = subscription.current_ends_at > until

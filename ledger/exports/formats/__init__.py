@@ -1,4 +1,6 @@
-"""One file a target: its columns, and how a journal becomes lines (FINANCE 7). Pure."""
+"""One file a target: its columns, and how a journal becomes lines
+(docs/accounting.md#files). Pure.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The journal itself: every posting in full, and its sums by account and month.
 
-The detail has the columns of the generic CSV (FINANCE 7); a posting is two lines, its debit and its
-credit, so every line has one amount and the lines of an entry balance.
+The detail has the columns of the generic CSV (docs/accounting.md#files); a posting is two lines,
+its debit and its credit, so every line has one amount and the lines of an entry balance.
 """
 
 from __future__ import annotations

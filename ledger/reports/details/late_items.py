@@ -15,8 +15,8 @@ from ledger.reports.details.postings import posting_columns, posting_row
 from ledger.reports.report_table import Report, ReportScope, Row
 from ledger.reports.totals import sums
 
-# What happens exactly on a month's end belongs to the month before (DECISIONS 21), so the month
-# that an entry would have had is that of the instant before it, or its own.
+# What happens exactly on a month's end belongs to the month before (docs/decisions.md#d21), so the
+# month that an entry would have had is that of the instant before it, or its own.
 _LATE = """
     SELECT e.id, b.key, e.sequence, e.event, e.occurred_at, e.recorded_at, e.accounting_date,
         p.debit_id, p.credit_id, p.amount, p.currency

@@ -1,4 +1,5 @@
-"""Settled cycles corrected: who gets back, in which order, and who pays more (DECISIONS 36).
+"""Settled cycles corrected: who gets back, in which order, and who pays more
+(docs/decisions.md#d36).
 
 Tokens cost .002, taxed at 20 %. 50,000 of January are 100.00, with tax 120.00.
 """

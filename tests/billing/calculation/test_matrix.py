@@ -152,7 +152,9 @@ def test_models_and_modes_with_coupon_and_tax(
     [("PREPAID", "0 0 5 0 1"), ("HYBRID", "0 0 5 1 0"), ("POSTPAID", "0 0 0 6 0")],
 )
 def test_the_worked_example(mode: str, payers: str) -> None:
-    """DESIGN 3: 15,000 tokens at 0.002; promo 10,000 and bonus 2,000 tokens, cash 5.00."""
+    """15,000 tokens at 0.002; promo 10,000 and bonus 2,000 tokens, cash 5.00
+    (docs/accounting.md#waterfall).
+    """
     settled = calculation.run(
         draft(
             mode,
@@ -169,7 +171,9 @@ def test_the_worked_example(mode: str, payers: str) -> None:
 
 
 def test_a_cycle_under_its_minimum_is_discounted_and_taxed_on_the_minimum() -> None:
-    """DECISIONS 35: Commit comes before Discount, so a coupon also takes its part of a minimum."""
+    """Commit comes before Discount, so a coupon also takes its part of a minimum
+    (docs/decisions.md#d35).
+    """
     settled = calculation.run(
         draft(
             charges=(charge(),),

@@ -178,7 +178,7 @@ def test_promo_money_lowers_the_taxable_base() -> None:
 
 
 def test_the_last_burn_is_trimmed_to_whole_cents() -> None:
-    """DECISIONS 11: wallet 29.9975, total 108.00: 29.99 burns, .0075 stays."""
+    """Wallet 29.9975, total 108.00: 29.99 burns, .0075 stays (docs/decisions.md#d11)."""
     run = calculation.run(draft(quantity="54000", money_lots=(lot("CASH", "29.9975"),)))
 
     assert (run.total, run.from_wallet["CASH"], run.to_invoice) == (108, D("29.99"), D("78.01"))

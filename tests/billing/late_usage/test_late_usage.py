@@ -1,4 +1,6 @@
-"""Usage that arrives after its cycle was settled: re-rated, or usage of the next (DECISIONS 35)."""
+"""Usage that arrives after its cycle was settled: re-rated, or usage of the next
+(docs/decisions.md#d35).
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from tests.factories import FEBRUARY, START, advance
 
 pytestmark = pytest.mark.django_db
 
-# 10,000 at 0.008 are 80; at 15,000 all of them cost 0.005, which is 75 (DECISIONS 17).
+# 10,000 at 0.008 are 80; at 15,000 all of them cost 0.005, which is 75 (docs/decisions.md#d17).
 FALLING: list[dict[str, Any]] = [
     {
         "code": "tokens",

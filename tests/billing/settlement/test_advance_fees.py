@@ -181,7 +181,7 @@ def test_a_coupon_for_once_counts_on_the_first_document() -> None:
 @pytest.mark.parametrize(
     ("cash", "ssp", "shares", "left"),
     [
-        # DECISIONS 29: 100 cash and 20,000 tokens at .002 share a fee of 100 by 100 : 40.
+        # 100 cash and 20,000 tokens at .002 share a fee of 100 by 100 : 40 (docs/decisions.md#d29).
         (100, "0.002", ["71.428571428571", "28.571428571429"], "0"),
         # Credits that cost less than the fee hold their price; the rest is the fee for the days.
         (20, None, ["20", "0"], "80"),

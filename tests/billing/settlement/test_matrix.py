@@ -9,7 +9,8 @@ through the cycle. Where real time legitimately differs:
   those who pay in real time have more cash, and pay with it what the metered one owes in the end.
 - A cap refuses the whole debit that would pass it; metered usage is cut to the cap when it is
   priced. What fits is sent again.
-- A falling price gives nothing back within the cycle (DECISIONS 17); its settlement does (33).
+- A falling price gives nothing back within the cycle; its settlement does
+  (docs/decisions.md#d17, #d33).
 - Fees and the minimum fall due at the cycle's end, so in real time they cost nothing.
 """
 

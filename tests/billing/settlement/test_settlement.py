@@ -58,7 +58,9 @@ def subscribed(mode: str, **plan: Any) -> Book:
 
 
 def used_15_000(mode: str) -> Book:
-    """DESIGN 3: 15,000 tokens at .002; promo 10,000 and bonus 2,000 tokens; cash 5.00."""
+    """15,000 tokens at .002; promo 10,000 and bonus 2,000 tokens; cash 5.00
+    (docs/accounting.md#waterfall).
+    """
     book = subscribed(mode)
     factories.grant_units("cust_1", "10000")
     factories.grant_units("cust_1", "2000", "BONUS")

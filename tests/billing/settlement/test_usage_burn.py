@@ -1,4 +1,6 @@
-"""Credits pay for usage of their lifetime, whenever the sweep runs (DESIGN 3, DECISIONS 16, 26)."""
+"""Credits pay for usage of their lifetime, whenever the sweep runs
+(docs/decisions.md#d16, #d26).
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,9 @@ def balances() -> dict[str, Decimal]:
 
 
 def test_free_tokens_pay_for_their_two_weeks_and_only_the_rest_lapses() -> None:
-    """DESIGN 3: 6,000 on day 5, 6,000 on day 20 at .002: 4,000 lapse, the cycle bills 12.00."""
+    """6,000 on day 5, 6,000 on day 20 at .002: 4,000 lapse, the cycle bills 12.00
+    (docs/accounting.md#lifetime).
+    """
     book = subscribed(grants=TWO_WEEKS_FREE)
     advance(book, START + 5 * DAY)
     meter(6_000, START + 5 * DAY)

@@ -1,4 +1,6 @@
-"""Cases of FINANCE that a person can check by hand, through the services, from sale to report."""
+"""Cases of docs/accounting.md that a person can check by hand, through the services, from sale to
+report.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,7 @@ def estimated(**percents: str) -> None:
 
 
 def test_the_cohort_of_10_000_over_its_year() -> None:
-    """FINANCE 4.3. 8 % are expected to stay unused, from April on 5 %; 700 do.
+    """8 % are expected to stay unused, from April on 5 %; 700 do (docs/accounting.md#m3).
 
     Q1: 4,600 / 9,200 x 800 = 400.00. Q2: 6,900 / 9,500 x 500 = 363.16. Q3: 8,900 / 9,500 x 500 =
     468.42. Q4: 9,300 are used, the other 700 lapse.
@@ -87,8 +89,8 @@ def test_the_cohort_of_10_000_over_its_year() -> None:
 
 
 def test_more_is_redeemed_than_was_expected() -> None:
-    """FINANCE 4.3. 100 sold, 10 expected unused: with 90 used, 10 are earned; with 95 used only 5
-    can still break, so 5 go back, and revenue is 100 in all.
+    """100 sold, 10 expected unused: with 90 used, 10 are earned; with 95 used only 5 can still
+    break, so 5 go back, and revenue is 100 in all (docs/accounting.md#m3).
     """
     estimated(on_2026_01_01="10")
     user = sold("user", 100, expires_at=NEW_YEAR)

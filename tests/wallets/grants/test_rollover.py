@@ -94,7 +94,9 @@ def test_how_much_rolls(rule: dict[str, Any] | None, used: str, rolled: str) -> 
 def test_what_times_out_as_the_cycle_ends_goes_the_way_of_its_lot(
     rule: dict[str, Any] | None, rolled: int
 ) -> None:
-    """At one instant holds time out first, then lots roll, then they lapse (DESIGN 3)."""
+    """At one instant holds time out first, then lots roll, then they lapse
+    (docs/decisions.md#d42).
+    """
     book = granted(rule)
     factories.advance(book, FEBRUARY - timedelta(days=1))
     factories.body(actions.reserve_units("10", expires_in=24 * 60 * 60))

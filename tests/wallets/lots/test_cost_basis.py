@@ -25,14 +25,14 @@ def rounded(parts: list[Decimal]) -> list[str]:
 @pytest.mark.parametrize(
     ("parts", "expected"),
     [
-        # FINANCE 4.2, at effective rate.
+        # docs/accounting.md#m2, at effective rate.
         ([PurchasePart(HUNDRED), PurchasePart(Decimal(20))], ["83.33", "16.67"]),
         # A quarter of the bonus is expected unused: 100 and 15.
         (
             [PurchasePart(HUNDRED), PurchasePart(Decimal(20), unused_percent=Decimal(25))],
             ["86.96", "13.04"],
         ),
-        # 20,000 tokens at .002 are worth 40 (DECISIONS 29).
+        # 20,000 tokens at .002 are worth 40 (docs/decisions.md#d29).
         (
             [PurchasePart(HUNDRED), PurchasePart(Decimal(20_000), Decimal("0.002"))],
             ["71.43", "28.57"],
@@ -52,7 +52,7 @@ def test_a_bundle_is_split_by_stand_alone_prices(
 
 
 def test_a_split_is_not_made_on_rounded_percentages() -> None:
-    """FINANCE 4.2: 2,000 split 2000:170 is 1,843.32 and 156.68, not 1,842 and 158."""
+    """2,000 split 2000:170 is 1,843.32 and 156.68, not 1,842 and 158 (docs/accounting.md#m2)."""
     shares = allocate(Decimal(2_000), [PurchasePart(Decimal(2_000)), PurchasePart(Decimal(170))])
 
     assert rounded(shares) == ["1843.32", "156.68"]
@@ -104,7 +104,7 @@ def test_releases_sum_to_the_lot_whatever_its_use(carrying: Decimal, uses: list[
 
 @pytest.mark.django_db
 def test_50_burned_over_promo_10_bonus_20_and_cash_20() -> None:
-    """FINANCE 4.2: promo 0.00, bonus 16.67, cash 16.67; 66.66 are left for 80 cash."""
+    """Promo 0.00, bonus 16.67, cash 16.67; 66.66 are left for 80 cash (docs/accounting.md#m2)."""
     factories.customer()
     factories.grant("cust_1", "10")
     factories.bundle("cust_1", "100", bonus="20")
@@ -126,7 +126,7 @@ def test_50_burned_over_promo_10_bonus_20_and_cash_20() -> None:
 
 @pytest.mark.django_db
 def test_by_policy_a_bonus_that_will_lapse_carries_less() -> None:
-    """FINANCE 4.2: with a quarter of the bonus expected unused 86.96 and 13.04."""
+    """With a quarter of the bonus expected unused 86.96 and 13.04 (docs/accounting.md#m2)."""
     factories.clocked_customer()
     factories.decide(Policy, bonus_allocation="RELATIVE_SSP")
     factories.decide(BreakageRate, kind="BONUS", percent=25)

@@ -37,7 +37,9 @@ def on_2190(book: Book) -> Decimal:
 
 @pytest.fixture
 def user() -> Book:
-    """Buys 600 and uses 540; with the 400 of the other this is the step of FINANCE 4.3."""
+    """Buys 600 and uses 540; with the 400 of the other this is the step of
+    docs/accounting.md#m3.
+    """
     book = sold("user", 600, expires_at=MAY)
     factories.debit("user", "540")
     return book
@@ -126,7 +128,9 @@ def test_the_remote_method_recognises_nothing_before_the_end(user: Book, idler: 
 
 
 def test_the_method_moves_timing_only(user: Book, idler: Book) -> None:
-    """FINANCE 10.5: at the end both methods have the same totals, whatever the estimate was."""
+    """At the end both methods have the same totals, whatever the estimate was
+    (docs/accounting.md#i5).
+    """
     proportional()
     factories.decide(BreakageRate, kind="CASH", percent=30)
     accrue(JANUARY_31, FEBRUARY)

@@ -1,4 +1,4 @@
-"""Contested payments: frozen, given back, or taken away and claimed (DECISIONS 31)."""
+"""Contested payments: frozen, given back, or taken away and claimed (docs/decisions.md#d31)."""
 
 from __future__ import annotations
 

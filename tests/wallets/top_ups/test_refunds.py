@@ -1,4 +1,6 @@
-"""Refunds by hand: unused cash, newest top-up first, with the bonus taken back (DECISIONS 30)."""
+"""Refunds by hand: unused cash, newest top-up first, with the bonus taken back
+(docs/decisions.md#d30).
+"""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ class WalletState:
         return queries.balance(self.lots.values(), self.now)
 
     def order(self, strategy: str) -> list[str]:
-        """Give the kinds that may pay; POSTPAID has no cash step (DESIGN 3)."""
+        """Give the kinds that may pay; POSTPAID has no cash step (docs/decisions.md#d34)."""
         kinds = [
             kind
             for kind in self.wallet.burn_order

@@ -30,7 +30,7 @@ def test_the_included_quantity_comes_off_once(
 
 
 def test_units_pay_in_burn_order() -> None:
-    """DESIGN 3: of 15,000 tokens promo pays 10,000 and bonus 2,000."""
+    """Of 15,000 tokens promo pays 10,000 and bonus 2,000 (docs/accounting.md#waterfall)."""
     before = draft(demands=(demand(charge(), tokens="15000"),), unit_lots={"tokens": GIVEN})
 
     default = allowance(before)
@@ -159,7 +159,7 @@ def test_a_percentage_shares_its_metric_with_units_but_is_not_paid_by_them() -> 
 
 @pytest.mark.parametrize(("mode", "billable"), [("PREPAID", 60), ("HYBRID", 60), ("POSTPAID", 90)])
 def test_postpaid_burns_no_units_that_were_bought(mode: str, billable: int) -> None:
-    """DECISIONS 34: POSTPAID never burns CASH."""
+    """POSTPAID never burns CASH (docs/decisions.md#d34)."""
     lots = (lot("CASH", "30", 1), lot("BONUS", "10", 2))
     allowed = allowance(
         draft(mode, demands=(demand(charge(), tokens="100"),), unit_lots={"tokens": lots})

@@ -71,7 +71,7 @@ def test_a_minimum_is_owed_without_any_usage() -> None:
 def test_paid_units_count_toward_a_minimum_at_what_they_cost(
     _case: str, kind: str, remaining: str, commitment: int
 ) -> None:
-    """DECISIONS 35: paid unit lots count at carrying, promo at zero."""
+    """Paid unit lots count at carrying, promo at zero (docs/decisions.md#d35)."""
     bought = Consideration(carrying=Decimal(50), face=Decimal(1000), remaining=Decimal(remaining))
     committed = commit(
         rated(

@@ -42,7 +42,7 @@ def shares(settled: Calculation) -> list[tuple[str, Decimal, Decimal, Decimal]]:
     ],
 )
 def test_the_mode_says_who_pays_what_credits_leave(mode: str, who: dict[str, int]) -> None:
-    """DESIGN 3: 6.00 are due after units, cash 5.00 is there."""
+    """6.00 are due after units, cash 5.00 is there (docs/accounting.md#waterfall)."""
     assert paid(routed("6", lot("CASH", "5"), mode=mode)) == who
 
 
@@ -77,7 +77,7 @@ def test_nothing_to_pay_has_no_payer() -> None:
 
 class TestWholeCents:
     def test_the_last_burn_is_trimmed_where_something_goes_to_the_invoice(self) -> None:
-        """DECISIONS 11: wallet 29.9975, total 108.00: 29.99 burns, .0075 stays."""
+        """Wallet 29.9975, total 108.00: 29.99 burns, .0075 stays (docs/decisions.md#d11)."""
         assert paid(routed("108", lot("CASH", "29.9975"))) == {
             "CASH": D("29.99"),
             "invoice": D("78.01"),
@@ -112,7 +112,7 @@ class TestWholeCents:
 
 
 class TestTax:
-    """DECISIONS 32: promo money reduces the taxable base; paid lots pay gross."""
+    """Promo money reduces the taxable base; paid lots pay gross (docs/decisions.md#d32)."""
 
     def test_without_promo_everybody_carries_the_same_share(self) -> None:
         settled = routed("30", lot("CASH", "11"), tax_rate=VAT_10)

@@ -167,7 +167,7 @@ def test_fec_numbers_run_on_without_a_break(quarter: None) -> None:
 
 @pytest.mark.parametrize("month", [1, 2])
 def test_detail_is_summary_is_trial_balance(mapped: None, month: int) -> None:
-    """FINANCE 10, invariant 10: exact in the detail, within half a cent in the summary."""
+    """Exact in the detail, within half a cent in the summary (docs/accounting.md#i10)."""
     period = f"2026-{month:02}"
     movement = {
         (row["account"], side): row[side]

@@ -1,4 +1,6 @@
-"""FINANCE 10 on random histories of a customer in the database, at every moment of their past."""
+"""What has to hold (docs/accounting.md#invariants) on random histories of a customer, at every
+moment of their past.
+"""
 
 from __future__ import annotations
 
