@@ -147,3 +147,22 @@ def test_the_walks_of_the_architecture_are_whole() -> None:
     }
     assert list(hops) == ["One debit", "One metered event", "One campaign grant", "One refund"]
     assert [hop for found in hops.values() for hop in found if not NAMED.search(hop)] == []
+
+
+def test_every_room_is_described() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    everywhere = {"admin", "api", "management", "migrations", "models"}
+    rooms = [
+        file.parent.relative_to(ROOT)
+        for app in ("aforo", "billing", "ledger", "pricing", "wallets")
+        for file in (ROOT / app).glob("*/__init__.py")
+        if file.parent.name not in everywhere
+    ]
+    assert [str(room) for room in rooms if f"| [{room}](" not in text] == []
+
+
+def test_every_word_of_the_glossary_stands_there_once() -> None:
+    words = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
+    words = [word for word in words if word != "word"]
+    assert [word for word in words if words.count(word) > 1] == []
+    assert len(words) > 100
