@@ -1,4 +1,8 @@
-"""Background work. Tasks carry only ids; each body is a service with a command beside it."""
+"""Background work. Tasks carry only ids; each body is a service with a command beside it.
+
+Their names are written out: schedules in databases and messages on their way know them, wherever
+this file is.
+"""
 
 from __future__ import annotations
 
@@ -39,18 +43,18 @@ class RunTask(Task):  # type: ignore[type-arg]
         workers.note_alive(now=timezone.now())
 
 
-@shared_task(base=RunTask, expires=60)
+@shared_task(name="billing.tasks.show_life", base=RunTask, expires=60)
 def show_life() -> None:
     """Show that a worker for runs lives, also where there are none; sent every minute."""
 
 
-@shared_task(base=RunTask)
+@shared_task(name="billing.tasks.execute_run", base=RunTask)
 def execute_run(run_id: str) -> None:
     """List the customers of a run and hand them out, a task each."""
     _fan_out(UUID(run_id))
 
 
-@shared_task(base=RunTask)
+@shared_task(name="billing.tasks.settle_item", base=RunTask)
 def settle_item(item_id: int) -> None:
     """Settle one customer of a run."""
     if runs.settle_item(item_id=item_id, clock=timezone.now):
@@ -58,7 +62,7 @@ def settle_item(item_id: int) -> None:
         settle_item.delay(item_id)
 
 
-@shared_task(expires=60)
+@shared_task(name="billing.tasks.sweep", expires=60)
 def sweep() -> dict[str, object]:
     """Do everything that is due, once; runs are handed out among the workers.
 
@@ -70,19 +74,19 @@ def sweep() -> dict[str, object]:
     return swept.describe()
 
 
-@shared_task(base=RunTask)
+@shared_task(name="billing.tasks.run_campaign", base=RunTask)
 def run_campaign(run_id: str) -> None:
     """Give to everybody whom a campaign's run has not reached yet."""
     campaign_runs.execute(run_id=UUID(run_id), clock=timezone.now)
 
 
-@shared_task(base=RunTask)
+@shared_task(name="billing.tasks.execute_backtest", base=RunTask)
 def execute_backtest(backtest_id: str) -> None:
     """Price what a backtest asks about."""
     backtest.execute(backtest_id=UUID(backtest_id), clock=timezone.now)
 
 
-@shared_task
+@shared_task(name="billing.tasks.refill_books")
 def refill_books(book_ids: list[int]) -> None:
     """Fill the wallets of some customers that are low and fill themselves."""
     wallet_refill.refill_if_low(book_ids)

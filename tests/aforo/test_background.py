@@ -101,7 +101,7 @@ def test_they_settle_what_is_due_and_end_with_their_parent(tmp_path: Path, how: 
     )
     # Real commits flush what the migration seeded.
     every, _ = IntervalSchedule.objects.get_or_create(every=1, period="seconds")
-    PeriodicTask.objects.create(name="Sweep", task="billing.jobs.tasks.sweep", interval=every)
+    PeriodicTask.objects.create(name="Sweep", task="billing.tasks.sweep", interval=every)
 
     with parent(tmp_path / "var") as (process, supervisor):
         assert wait_for(lambda: len(children(supervisor)) == 3, 90)
@@ -116,7 +116,7 @@ def test_they_settle_what_is_due_and_end_with_their_parent(tmp_path: Path, how: 
 
 def test_what_is_killed_is_started_again(tmp_path: Path) -> None:
     every, _ = IntervalSchedule.objects.get_or_create(every=1, period="seconds")
-    PeriodicTask.objects.create(name="Sweep", task="billing.jobs.tasks.sweep", interval=every)
+    PeriodicTask.objects.create(name="Sweep", task="billing.tasks.sweep", interval=every)
 
     with parent(tmp_path / "var") as (_, supervisor):
         assert wait_for(WorkerHeartbeat.objects.exclude(swept_at=None).exists, 120)

@@ -43,7 +43,7 @@ def test_a_backlog_of_runs_stands_in_nobodys_way(broker: Connection) -> None:
     tasks.sweep.apply_async(producer=sender)
     tasks.refill_books.apply_async(([],), producer=sender)
 
-    assert taken(broker, "sweep") == ["billing.jobs.tasks.sweep", "billing.jobs.tasks.refill_books"]
+    assert taken(broker, "sweep") == ["billing.tasks.sweep", "billing.tasks.refill_books"]
     assert len(taken(broker, "runs")) == 1_003
 
 
@@ -56,7 +56,7 @@ def test_what_beat_sends_goes_the_same_way_and_does_not_pile_up(broker: Connecti
         ways[row.task] = [name for name in ("runs", "sweep") if taken(broker, name)]
         assert task.expires == 60
 
-    assert ways == {"billing.jobs.tasks.sweep": ["sweep"], "billing.jobs.tasks.show_life": ["runs"]}
+    assert ways == {"billing.tasks.sweep": ["sweep"], "billing.tasks.show_life": ["runs"]}
 
 
 def test_every_task_of_a_run_shows_life() -> None:
@@ -67,7 +67,7 @@ def test_every_task_of_a_run_shows_life() -> None:
         if name.startswith("billing.") and isinstance(task, Task)
     }
 
-    alone = {"billing.jobs.tasks.sweep", "billing.jobs.tasks.refill_books"}
+    alone = {"billing.tasks.sweep", "billing.tasks.refill_books"}
     assert {name for name, way in shown.items() if way == ("runs", True)} == set(shown) - alone
 
 
