@@ -1,1 +1,1 @@
-"""The ground floor: settings, money, time, errors, the API's conventions. It imports no app."""
+"""What every app builds on: settings, money, time, errors, the API's rules. Imports no app."""

@@ -37,20 +37,20 @@ def _is_superuser(user: AbstractBaseUser | AnonymousUser) -> bool:
 @admin.register(User)
 class ThemedUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
     """Accounts. A name, a password or a permission in the wrong hands is another pair of eyes, so
-    that superusers alone make, end and change them; others correct personal data.
+    only superusers create, change and end them; others correct personal data.
     """
 
     actions = ["let_in"]
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Show passwords to nobody but those who may change them."""
+        """Return the fieldsets, with the password only for those who may change it."""
         fieldsets = super().get_fieldsets(request, obj)
         if obj is None or _is_superuser(request.user):
             return fieldsets
         return [(None, {"fields": ("username",)}), *fieldsets[1:]]
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Leave to others than superusers what says nothing about rights."""
+        """Return all fields but personal data for everybody who is no superuser."""
         if _is_superuser(request.user):
             return super().get_readonly_fields(request, obj)
         fieldsets = UserAdmin.fieldsets or ()
@@ -58,20 +58,20 @@ class ThemedUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
         return [name for name in fields if name not in {*PERSONAL, "password"}]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Allow superusers to open accounts."""
+        """Return whether the user is a superuser."""
         return _is_superuser(request.user)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Refuse others than superusers the account of a superuser."""
+        """Return whether the user may edit this account; a superuser's only superusers may."""
         allowed = super().has_change_permission(request, obj)
         return allowed and (obj is None or not obj.is_superuser or _is_superuser(request.user))
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Allow superusers to remove accounts that decided nothing."""
+        """Return whether the user is a superuser; what an account decided protects it."""
         return _is_superuser(request.user)
 
     def has_act_permission(self, request: HttpRequest, object_id: object = None) -> bool:
-        """Allow superusers to act."""
+        """Return whether the user is a superuser."""
         return _is_superuser(request.user)
 
     def user_change_password(
@@ -80,7 +80,7 @@ class ThemedUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
         id: str,  # noqa: A002
         form_url: str = "",
     ) -> HttpResponse:
-        """Let superusers set passwords; one's own is changed on a page of its own."""
+        """Render the page on which superusers set passwords; everybody has a page for their own."""
         if not _is_superuser(request.user):
             raise PermissionDenied
         return super().user_change_password(request, id, form_url)
@@ -95,18 +95,15 @@ class ThemedUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
 
 @admin.register(Group)
 class ThemedGroupAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]
-    """Groups carry permissions, so that superusers alone make, end and change them."""
+    """Groups carry permissions, so only superusers create, change and delete them."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Allow superusers."""
         return _is_superuser(request.user)
 
     def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
-        """Allow superusers."""
         return _is_superuser(request.user)
 
     def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
-        """Allow superusers."""
         return _is_superuser(request.user)
 
 

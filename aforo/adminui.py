@@ -1,4 +1,4 @@
-"""The admin toolkit's seam: the only file that knows the theme. Falling back is changing this."""
+"""The only file that imports the admin theme; another theme means changing this file."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ __all__ = [
 Textarea = UnfoldAdminTextareaWidget
 F = TypeVar("F", bound=Callable[..., Any])
 M = TypeVar("M", bound=models.Model)
-# So many rows of what belongs to a row are on its page; the rest is on the list of their own.
+# An inline shows at most this many rows; the rest is on the list of the rows themselves.
 SHOWN_ROWS: Final = 50
 
 
 def action(*, description: str) -> Callable[[F], F]:
-    """Make a method an action of its list, for those who may change such rows."""
+    """Return a decorator for an action of a list, for those who may change its rows."""
     decorate: Callable[[F], F] = _action(description=description, permissions=["act"])
     return decorate
 
 
 def page_action(*, description: str, url_path: str, permission: str = "view") -> Callable[[F], F]:
-    """Make a method a page of its own, led to from the top of a row's page or of the list."""
+    """Return a decorator for a page of its own, with a button on a row's page or on the list."""
     decorate: Callable[[F], F] = _action(
         description=description, url_path=url_path, permissions=[permission]
     )
@@ -68,20 +68,20 @@ def page_action(*, description: str, url_path: str, permission: str = "view") ->
 
 
 def link(url: str, text: object) -> SafeString:
-    """Lead somewhere, in the theme's looks."""
+    """Return a link in the theme's looks."""
     return format_html(
         '<a href="{}" class="text-primary-600 dark:text-primary-500">{}</a>', url, text
     )
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> SafeString:
-    """Show a table where a field is shown."""
+    """Return a table to be shown in place of a field."""
     shown = {"table": {"headers": headers, "rows": rows}, "striped": 1}
     return mark_safe(render_to_string("unfold/components/table.html", shown))  # noqa: S308
 
 
 def dress(field: forms.Field) -> forms.Field:
-    """Give a field of a form the theme's widget, and the field back."""
+    """Set the theme's widget on a form's field, and return the field."""
     match field:
         case forms.BooleanField():
             field.widget = UnfoldBooleanWidget()
@@ -116,8 +116,8 @@ def found(rows: models.QuerySet[M], object_id: object) -> M:
 
 @cache
 def plainly(model: type[models.Model], name: Any) -> Any:
-    """Show a decimal of the books as 12.5, not with twelve places, and the mode by its name;
-    leave the rest alone.
+    """Return a column that shows a decimal of the books as 12.5, not with twelve places, and the
+    mode by its name; other fields are returned unchanged.
     """
     try:
         field = model._meta.get_field(name) if isinstance(name, str) else None
@@ -146,12 +146,12 @@ class PlainDecimalField(forms.DecimalField):
     """A decimal that is edited as 12.5, not with all its twelve places."""
 
     def prepare_value(self, value: Any) -> Any:
-        """Write it plainly."""
+        """Write the decimal plainly."""
         return plain(value) if isinstance(value, Decimal) else value
 
 
 class _Edited(_ModelAdmin):  # type: ignore[misc]
-    """For what is edited; `when_empty` says what brings the first row."""
+    """The base of admins that edit; `when_empty` says how the first row comes about."""
 
     when_empty = "It fills by itself as things happen."
     formfield_overrides = {models.DecimalField: {"form_class": PlainDecimalField}}
@@ -159,18 +159,18 @@ class _Edited(_ModelAdmin):  # type: ignore[misc]
     def formfield_for_dbfield(
         self, db_field: models.Field[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> forms.Field | None:
-        """Say what the mode is."""
+        """Return the field, with the mode explained."""
         field: forms.Field | None = super().formfield_for_dbfield(db_field, request, **kwargs)
         if field is not None and db_field.name == "livemode":
             field.label, field.help_text = "Live", "Off: the sandbox."
         return field
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        """Show decimals plainly."""
+        """Return the columns, with decimals written plainly."""
         return [plainly(self.model, name) for name in super().get_list_display(request)]
 
     def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
-        """Show decimals plainly where they are only shown."""
+        """Return the fields, with decimals written plainly where they are read-only."""
         fields: list[Any] = super().get_fields(request, obj)
         is_shown = obj is not None and not self.has_change_permission(request, obj)
         return [plainly(self.model, name) for name in fields] if is_shown else fields
@@ -178,14 +178,14 @@ class _Edited(_ModelAdmin):  # type: ignore[misc]
     def _filter_actions_by_permissions(
         self, request: HttpRequest, actions: Sequence[tuple[Any, ...]]
     ) -> list[tuple[Any, ...]]:
-        """Leave out what the user may not do; an action that names no permission changes rows."""
+        """Return the actions that the user may run; where none is named, changing is needed."""
         allowed = super()._filter_actions_by_permissions(request, actions)
         if self.has_act_permission(request):
             return list(allowed)
         return [each for each in allowed if hasattr(each[0], "allowed_permissions")]
 
     def has_act_permission(self, request: HttpRequest, object_id: object = None) -> bool:
-        """Let those act who were given the permission to change, whatever a form may edit."""
+        """Return whether the user may change such rows, whatever a form may edit."""
         codename = get_permission_codename("change", self.opts)
         return bool(request.user.has_perm(f"{self.opts.app_label}.{codename}"))
 
@@ -209,15 +209,15 @@ class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
     """For what is financial: visible, searchable, changed only by actions that call services."""
 
     def has_add_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Refuse: rows come from services."""
+        """Return False: rows come from services."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Refuse: rows are changed by services."""
+        """Return False: rows are changed by services."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: models.Model | None = None) -> bool:
-        """Refuse: history is kept."""
+        """Return False: history is kept."""
         return False
 
 
@@ -225,15 +225,15 @@ class _FirstRows(BaseInlineFormSet[Any, Any, Any]):
     """The rows of an inline, as many as a page can bear."""
 
     def get_queryset(self) -> models.QuerySet[Any]:
-        """Read no more than are shown."""
+        """Read no more rows than are shown."""
         if not hasattr(self, "_queryset"):
             self._queryset: models.QuerySet[Any] = super().get_queryset()[:SHOWN_ROWS]
         return self._queryset
 
 
 class ReadOnlyInline(TabularInline):  # type: ignore[misc]
-    """Rows that belong to the one that is shown: the first by `ordering`, with what `joined` names
-    read along.
+    """The rows that belong to the one on the page: the first by `ordering`, with the relations in
+    `joined` read along.
     """
 
     extra = 0
@@ -243,12 +243,12 @@ class ReadOnlyInline(TabularInline):  # type: ignore[misc]
     joined: Sequence[str] = ()
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
-        """Read with the rows what they name."""
+        """Read the rows together with those that `joined` names."""
         rows: models.QuerySet[Any] = super().get_queryset(request)
         return rows.select_related(*self.joined)
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
-        """Say in the heading when there are more rows than are shown."""
+        """Return the formset; its heading says when there are more rows than it shows."""
         formset = super().get_formset(request, obj, **kwargs)
         if obj is not None:
             rows = self.model._default_manager.filter(**{formset.fk.name: obj.pk})
@@ -258,18 +258,18 @@ class ReadOnlyInline(TabularInline):  # type: ignore[misc]
         return formset
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """Show decimals plainly."""
+        """Return the fields, with decimals written plainly."""
         return [plainly(self.model, name) for name in super().get_fields(request, obj)]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """Keep what is only shown out of the form."""
+        """Return the read-only fields, with the columns that are written plainly."""
         shown = [name for name in self.get_fields(request, obj) if callable(name)]
         return [*super().get_readonly_fields(request, obj), *shown]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse: rows come from services."""
+        """Return False: rows come from services."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse: rows are changed by services."""
+        """Return False: rows are changed by services."""
         return False

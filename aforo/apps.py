@@ -6,7 +6,7 @@ class AforoConfig(AppConfig):
     verbose_name = "Aforo"
 
     def ready(self) -> None:
-        """Make the tasks of every process belong to this project's application."""
+        """Set this project's Celery application as the default of every process."""
         from aforo import celery
 
         celery.app.set_default()

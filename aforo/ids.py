@@ -9,10 +9,10 @@ from uuid_utils.compat import uuid7
 
 
 def new_id() -> UUID:
-    """Make the next id; ids made by one process ascend."""
+    """Return a new id; ids made by one process ascend."""
     return uuid7()
 
 
 def new_id_text() -> str:
-    """Make the next id as text, several times faster, where nothing but a statement reads it."""
+    """Return a new id as text, several times faster, where nothing but a statement reads it."""
     return str(uuid_utils.uuid7())

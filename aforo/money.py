@@ -61,7 +61,7 @@ def exact(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def exponent(currency: str) -> int:
-    """Give the number of decimal places of a payable amount in `currency`."""
+    """Return the number of decimal places of a payable amount in `currency`."""
     return EXPONENTS[currency]
 
 
@@ -76,7 +76,7 @@ def divide(dividend: Decimal, divisor: Decimal) -> Decimal:
 
 
 def proportion(amount: Decimal, part: Decimal, whole: Decimal) -> Decimal:
-    """Give `amount` x `part` / `whole`, rounded once to the 12 places of the books."""
+    """Return `amount` x `part` / `whole`, rounded once to the 12 places of the books."""
     return divide(_ROUNDING.multiply(amount, part), whole)
 
 
@@ -95,12 +95,12 @@ def is_payable(value: Decimal, currency: str) -> bool:
 
 
 def floor_amount(value: Decimal, currency: str) -> Decimal:
-    """Cut to the currency's exponent, towards minus infinity."""
+    """Round down to the currency's exponent, towards minus infinity."""
     return floor(value, exponent(currency))
 
 
 def floor(value: Decimal, places: int) -> Decimal:
-    """Cut to a number of decimal places, towards minus infinity."""
+    """Round down to a number of decimal places, towards minus infinity."""
     quantum = Decimal(1).scaleb(-places)
     return value.quantize(quantum, rounding=ROUND_FLOOR, context=_ROUNDING)
 

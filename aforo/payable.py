@@ -13,7 +13,7 @@ from aforo.errors import FieldError, Invalid
 
 
 def check(value: Decimal, currency: str, *, pointer: str) -> None:
-    """Refuse an amount that has more decimals than its currency.
+    """Check that an amount has no more decimals than its currency.
 
     Raises: Invalid (`not_payable`).
     """

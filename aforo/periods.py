@@ -111,6 +111,6 @@ def index_at(
 
 
 def month_of(day: date) -> tuple[date, date]:
-    """Give the bounds of a day's calendar month, half open."""
+    """Return the bounds of a day's calendar month, half open."""
     first = day.replace(day=1)
     return first, first + relativedelta(months=1)

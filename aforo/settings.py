@@ -39,7 +39,7 @@ if not DEBUG:
 
 
 def _development_secret() -> str:
-    """Keep one random key under var/, so that sessions outlive a restart."""
+    """Return the random key under var/, made once, so that sessions outlive a restart."""
     path = VAR_DIR / "secret_key"
     if not path.exists():
         VAR_DIR.mkdir(parents=True, exist_ok=True)
@@ -144,7 +144,7 @@ ENTITY_REGISTRATION = env.str("ENTITY_REGISTRATION", default="")
 # Copies of the daily seals; in production on a disk that the database's people cannot write.
 SEALS_DIR = Path(env.str("SEALS_DIR", default=str(VAR_DIR / "seals")))
 
-# So many cycles of a subscription may be over when it is entered; further back is a typing error.
+# At most this many cycles of a subscription may be over when it is entered; more is a typing error.
 BACKDATED_CYCLES = env.int("BACKDATED_CYCLES", default=1)
 
 # The dotted path of the `wallets.top_ups.gateway.Gateway` that takes live payments; without one
@@ -250,7 +250,7 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_TIME_LIMIT = 3600
-# Who sends does not wait for a broker that is down: what is to be done is a row in the database.
+# Senders do not wait for a broker that is down: the work is a row in the database.
 CELERY_TASK_PUBLISH_RETRY_POLICY = {
     "max_retries": 1,
     "interval_start": 0,
@@ -289,7 +289,7 @@ LOGGING = {
 
 
 def _page(title: str, icon: str, url: str, permission: str) -> dict[str, object]:
-    """Offer a page of the back office to who may see it."""
+    """Return the menu entry of a page of the back office, for who may see it."""
     return {
         "title": title,
         "icon": icon,
@@ -299,7 +299,7 @@ def _page(title: str, icon: str, url: str, permission: str) -> dict[str, object]
 
 
 def _list(title: str, icon: str, model: str) -> dict[str, object]:
-    """Offer the list of a model, `app_model`."""
+    """Return the menu entry of the list of a model, `app_model`."""
     app, _, name = model.partition("_")
     return _page(title, icon, f"admin:{model}_changelist", f"{app}.view_{name}")
 

@@ -32,7 +32,7 @@ def calls(tree: ast.AST) -> Iterator[str]:
 
 
 def statements(tree: ast.AST) -> Iterator[str]:
-    """Give the texts in code: what is no docstring."""
+    """Return the texts in code that are no docstring."""
     plain = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in plain:
@@ -40,7 +40,7 @@ def statements(tree: ast.AST) -> Iterator[str]:
 
 
 def locks_rows(tree: ast.AST) -> bool:
-    """Tell whether code locks rows, by the ORM or in SQL."""
+    """Return whether code locks rows, by the ORM or in SQL."""
     by_orm = any(name.endswith("select_for_update") for name in calls(tree))
     return by_orm or any(re.search(r"\bFOR (NO |KEY |UPDATE|SHARE|$)", s) for s in statements(tree))
 

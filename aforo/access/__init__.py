@@ -1,0 +1,1 @@
+"""Who may call: API keys, limited logins, and the keyed requests that make a POST repeatable."""

@@ -26,7 +26,7 @@ class Client:
 
 
 def caller(request: Request) -> ApiKey:
-    """Give the key that a request came with."""
+    """Return the key that a request came with."""
     key = request.auth
     assert isinstance(key, ApiKey), "every view authenticates by key"
     return key
@@ -34,7 +34,7 @@ def caller(request: Request) -> ApiKey:
 
 class ApiKeyAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, ApiKey]:
-        """Recognise the key.
+        """Find the client whose key the request carries.
 
         Raises: Unauthorized.
         """
@@ -49,12 +49,12 @@ class ApiKeyAuthentication(BaseAuthentication):
         return Client(key), key
 
     def authenticate_header(self, request: Request) -> str:
-        """Name the scheme of a 401."""
+        """Return the scheme that a 401 asks for."""
         return 'Bearer realm="aforo"'
 
 
 class HasScope(BasePermission):
-    """Lets a key through that has the view's `scope`."""
+    """The permission of a key that has the view's `scope`."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         """Check the scope.

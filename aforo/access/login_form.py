@@ -1,4 +1,4 @@
-"""The form of the login, which says when attempts came too fast to be looked at."""
+"""The login form, which says when attempts came too fast to be looked at."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aforo.adminui import AuthenticationForm
 
 
 class LoginForm(AuthenticationForm):  # type: ignore[misc]
-    """Name and password."""
+    """The form for user name and password."""
 
     def get_invalid_login_error(self) -> ValidationError:
         """Return that the name or the password is wrong, or how long to wait."""

@@ -20,10 +20,10 @@ from django.utils import timezone
 
 from aforo.access.models import LoginFailures
 
-# So many failures in a row cost nothing but the try.
+# This many failures in a row cause no wait.
 FREE: Final = 5
 LONGEST: Final = timedelta(minutes=15)
-# Failures are forgotten when there was none for so long.
+# Failures are forgotten after this long without another.
 MEMORY: Final = timedelta(days=1)
 
 # One statement, so that attempts made at the same moment count one another.
@@ -50,7 +50,7 @@ class Backend(ModelBackend):
         password: str | None = None,
         **kwargs: Any,
     ) -> User | None:
-        """Return whose name and password these are; too early an attempt is not looked at."""
+        """Return the user of a name and password; an attempt that comes too early is not tried."""
         if username is None or password is None:
             return None
         if not begin_attempt(username=username, now=timezone.now()):
@@ -77,7 +77,7 @@ def begin_attempt(*, username: str, now: datetime) -> bool:
 
 
 def forget_failures(*, username: str) -> None:
-    """Begin anew, after a success or because a colleague vouches."""
+    """Delete the count of failures, after a success or because a colleague vouches."""
     LoginFailures.objects.filter(name_digest=_digest(username)).delete()
 
 
@@ -91,5 +91,5 @@ def wait(*, username: str, now: datetime) -> timedelta:
 
 
 def _digest(username: str) -> str:
-    """Hide what was typed in: sometimes it is a password."""
+    """Hash what was typed as a user name: sometimes it is a password."""
     return hashlib.sha256(username.casefold().encode()).hexdigest()

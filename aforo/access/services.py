@@ -29,7 +29,7 @@ def digest(secret: str) -> str:
 
 
 def create_api_key(*, livemode: bool, name: str, scopes: Sequence[str] = ()) -> tuple[ApiKey, str]:
-    """Issue a key; without scopes it gets all of them. The secret is given once and never again.
+    """Issue a key, with all scopes if none is named. The secret is returned once and never again.
 
     Raises: UnknownScope.
     """
@@ -49,13 +49,13 @@ def create_api_key(*, livemode: bool, name: str, scopes: Sequence[str] = ()) -> 
 
 
 def revoke_api_key(*, key: ApiKey, now: datetime) -> None:
-    """Make a key useless at once here, and within two seconds in other processes."""
+    """Revoke a key: it is useless at once here, and within two seconds in other processes."""
     ApiKey.objects.filter(pk=key.pk, revoked_at=None).update(revoked_at=now)
     _known.pop(key.digest, None)
 
 
 def recognise(*, secret: str, now: datetime) -> ApiKey | None:
-    """Find the valid key of a secret; an answer is reused for two seconds."""
+    """Find the valid key of a secret; the result is reused for two seconds."""
     hashed = digest(secret)
     fetched_at, key = _known.get(hashed, (0.0, None))
     if key is None or time.monotonic() - fetched_at > CACHE_SECONDS:
@@ -70,7 +70,7 @@ def recognise(*, secret: str, now: datetime) -> ApiKey | None:
 
 
 def _touch(*, key: ApiKey, now: datetime) -> None:
-    """Note the last use, at most every five minutes, so that a busy key is no hot row."""
+    """Write the time of the last use, at most every five minutes: a busy key is no hot row."""
     if key.last_used_at is None or now - key.last_used_at >= LAST_USED_EVERY:
         stale = Q(last_used_at=None) | Q(last_used_at__lte=now - LAST_USED_EVERY)
         ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)

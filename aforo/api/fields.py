@@ -15,7 +15,7 @@ from rest_framework.exceptions import ErrorDetail
 from aforo import money, periods
 from aforo.api.parsers import MAX_DIGITS, read_number
 
-# Of a request that is wrong in more places than these, the first are named.
+# At most this many faults of a request are named.
 MOST_NAMED = 20
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -102,7 +102,7 @@ class TimeField(serializers.DateTimeField):
         return moment
 
     def enforce_timezone(self, value: datetime) -> datetime:
-        """Refuse first what no zone could be applied to without an overflow."""
+        """Check that a time can be moved into a zone without an overflow, then do so."""
         if not periods.in_reach(value):
             self.fail("out_of_range")
         return super().enforce_timezone(value)
@@ -159,11 +159,11 @@ class JsonField(serializers.Field[Any, Any, Any, Any]):
     """A part of the body as it was parsed, numbers exact, for a service that reads it by name."""
 
     def to_internal_value(self, data: Any) -> Any:
-        """Take it as it is."""
+        """Return the part unchanged."""
         return data
 
     def to_representation(self, value: Any) -> Any:
-        """Show it as it is kept."""
+        """Return the stored value unchanged."""
         return value
 
 

@@ -23,7 +23,7 @@ HEADER = "Idempotency-Key"
 MAX_LENGTH = 255
 # Most values are text, and metered events have many of them.
 _AS_IT_IS = frozenset({str, bool, NoneType})
-# Plain ones are told apart ten times faster than by their interface.
+# Checking for the plain types is ten times faster than checking for their interfaces.
 _MEMBERS = (dict, Mapping)
 REPLAYED = {"Idempotency-Replayed": "true"}
 
@@ -54,7 +54,7 @@ def canonical(value: object) -> object:
 def check_same(
     *, key: str, first: tuple[str, object], again: tuple[str, object], where: str = ""
 ) -> None:
-    """Hold a repeated (endpoint, content) against the first one.
+    """Compare a repeated (endpoint, content) with the first one.
 
     Raises: KeyReused, naming the first field that differs.
     """
@@ -71,7 +71,7 @@ def check_same(
 
 
 def key_of(request: Request, body_key: str | None = None) -> str:
-    """Take the key from the header or the body; "" when there is none.
+    """Return the key of the header or the body; "" when there is none.
 
     Raises: Invalid when both are given and differ, or the key is too long.
     """
@@ -93,7 +93,7 @@ def key_of(request: Request, body_key: str | None = None) -> str:
 
 
 def required_key(request: Request, body_key: str | None = None) -> str:
-    """Take the key of a POST that moves credits or money.
+    """Return the key of a POST that moves credits or money.
 
     Raises: Invalid with the code `idempotency_key_required`.
     """
@@ -105,7 +105,7 @@ def required_key(request: Request, body_key: str | None = None) -> str:
 
 
 def respond(body: str, status: int, *, replayed: bool = False) -> HttpResponse:
-    """Answer with a stored or fresh body, verbatim."""
+    """Return the response for a stored or fresh body, verbatim."""
     headers = REPLAYED if replayed else {}
     return HttpResponse(body, status=status, content_type="application/json", headers=headers)
 

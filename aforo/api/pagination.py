@@ -31,13 +31,13 @@ class NewestFirst(CursorPagination):
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """Name the query parameters that turn pages."""
+        """Return the names of the query parameters that turn pages."""
         return ("cursor", "page_size")
 
     def paginate_queryset(
         self, queryset: QuerySet[Any], request: Request, view: Any = None
     ) -> list[Any] | None:
-        """Take a page.
+        """Return the rows of the page that was asked for.
 
         Raises: Invalid for a page size or a cursor that is none.
         """
@@ -57,7 +57,7 @@ class NewestFirst(CursorPagination):
         return int(asked)
 
     def decode_cursor(self, request: Request) -> Cursor | None:
-        """Read the cursor back to what `next` was made of."""
+        """Read the cursor of the request back into the position that `next` was made of."""
         signed = request.query_params.get("cursor")
         if signed is None:
             return None
@@ -75,7 +75,7 @@ class NewestFirst(CursorPagination):
         return str(replace_query_param(self.base_url, "cursor", signed))
 
     def get_paginated_response(self, data: Any) -> Response:
-        """Answer one page."""
+        """Render one page."""
         return Response({"data": data, "next": self.get_next_link()})
 
     def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""JSON in: numbers are read as Decimal, never through float, whatever the Content-Type says."""
+"""Parse JSON: numbers are read as Decimal, never through float, whatever the Content-Type says."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
-# Beyond these a number is no amount; it stays text, and the field that meets it refuses it by name.
+# A number beyond these is no amount; it stays text, and its field refuses it by name.
 MAX_DIGITS = 40
 MAX_EXPONENT = 26
-# No request of the contract needs as many, and whatever walks over one stays far from the limit of
-# the interpreter's stack.
+# No request of the contract needs as many levels, and code that recurses over a request stays far
+# below the limit of the interpreter's stack.
 MAX_DEPTH = 30
 
 _ParserT = TypeVar("_ParserT", bound=BaseParser)
 
 
 def read_number(text: str) -> Decimal | str:
-    """Read a JSON number exactly, or give it back as text when it is out of all proportion."""
+    """Read a JSON number exactly; return it as text when it is out of all proportion."""
     if len(text) <= MAX_EXPONENT and text.replace(".", "", 1).isdecimal():
         return Decimal(text)
     mantissa, _, exponent = text.lower().partition("e")
@@ -104,7 +104,7 @@ class ExactJsonParser(BaseParser):
 
 
 class EventsJsonParser(ExactJsonParser):
-    """Reads events, each of which is refused for its own depth and not for its neighbour's."""
+    """Parses events, each of which is refused for its own depth and not for its neighbour's."""
 
     max_depth = None
 

@@ -1,4 +1,4 @@
-"""Errors out: every failure under `/v1` is an RFC 9457 problem, never a page and never a trace."""
+"""Render every failure under `/v1` as an RFC 9457 problem, never as a page or a trace."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _escape(name: object) -> str:
 
 
 class _Translated(DomainError):
-    """A framework error in the domain's words."""
+    """An error of a framework as a domain error."""
 
     def __init__(self, status: int, title: str, code: str, detail: str) -> None:
         super().__init__(detail, code=code)
@@ -73,7 +73,7 @@ class _Translated(DomainError):
 
 
 def _translate(error: Exception) -> DomainError | None:
-    """Put a framework's or a driver's error into the domain's words; None when it is unexpected."""
+    """Return the domain error for an error of a framework or driver; None when it is unexpected."""
     match error:
         case DomainError():
             return error
@@ -109,12 +109,12 @@ def _retryable(error: Exception) -> bool:
 
 
 def invalid(detail: object) -> errors.Invalid:
-    """Put a serializer's nested errors into one, with a pointer each, the first of them."""
+    """Return one error for a serializer's nested ones, the first of them with a pointer each."""
     return errors.Invalid(list(islice(_pointers(detail), MOST_ERRORS)))
 
 
 def body(error: DomainError, request_id: str) -> dict[str, object]:
-    """Give the members of the problem document."""
+    """Return the members of the problem document."""
     document: dict[str, object] = {
         "type": f"https://aforo.dev/problems/{error.code}",
         "title": error.title,
@@ -143,7 +143,7 @@ def _headers(error: DomainError, retry_after: int | None) -> dict[str, str]:
 
 
 def render(error: Exception, request: HttpRequest) -> HttpResponse:
-    """Answer any exception as a problem; what is not expected is logged and answered as 500."""
+    """Render any exception as a problem; an unexpected one is logged and answered as 500."""
     request_id = getattr(request, "request_id", "")
     translated = _translate(error)
     if translated is None:
@@ -159,12 +159,12 @@ def render(error: Exception, request: HttpRequest) -> HttpResponse:
 
 
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | HttpResponse:
-    """Answer for the API framework."""
+    """Render an exception for the API framework."""
     return render(error, context["request"]._request)
 
 
 def of_status(status: HTTPStatus) -> DomainError:
-    """Put an answer of the framework, of which only the status is known, into a problem."""
+    """Return the problem for an answer of the framework of which only the status is known."""
     return _Translated(
         status, status.phrase, status.name.lower(), f"{status.description or status.phrase}."
     )
@@ -172,7 +172,7 @@ def of_status(status: HTTPStatus) -> DomainError:
 
 @csrf_exempt
 def not_found(request: HttpRequest, *_: object, **__: object) -> HttpResponse:
-    """Answer an unknown address under `/v1`."""
+    """Render the answer to an unknown address under `/v1`."""
     return render(errors.NotFound(f"There is no {request.path}.", code="unknown_path"), request)
 
 

@@ -1,4 +1,4 @@
-"""JSON out: decimals as plain strings, times as RFC 3339 in UTC."""
+"""Render JSON: decimals as plain strings, times as RFC 3339 in UTC."""
 
 from __future__ import annotations
 

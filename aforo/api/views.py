@@ -1,4 +1,4 @@
-"""The base of every view under `/v1`: its scope, its mode, and what it may be asked."""
+"""The base of every view under `/v1`: its scope, its mode and its query parameters."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ApiView(APIView):
     query: ClassVar[type[StrictSerializer] | None] = None
     # Query parameters of any other method.
     posted: ClassVar[tuple[str, ...]] = ()
-    # Whether it is called by clients that were not written for it.
+    # Whether clients call it that were not written for this API.
     is_lenient: ClassVar[bool] = False
 
     @property
@@ -37,7 +37,7 @@ class ApiView(APIView):
         return caller(self.request).livemode
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Recognise the caller, then check what is asked for."""
+        """Authenticate the caller, then check the query parameters."""
         super().initial(request, *args, **kwargs)
         if not self.is_lenient:
             self._check_parameters(request)

@@ -1,0 +1,1 @@
+"""What the ORM lacks: statements over many rows, and work after a commit."""

@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 def after_commit(name: str, do: Callable[[], object]) -> None:
-    """Do something once the caller's transaction has committed; at once where there is none.
+    """Run `do` once the caller's transaction has committed; at once where there is none.
 
     What fails there is logged under `name` and goes no further, because the effect of the
     transaction stands. So it has to be work that somebody repeats: the sweep, or the next caller.

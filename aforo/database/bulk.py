@@ -74,7 +74,9 @@ def _columns(model: type[models.Model], names: tuple[str, ...]) -> tuple[_Column
 
 
 def _arrays(rows: Sequence[Sequence[Any]], columns: Sequence[_Column]) -> list[str]:
-    """Turn rows into one array literal a column: several times faster than the driver's own."""
+    """Return one array literal for each column of the rows: several times faster than the driver's
+    own.
+    """
     literals = []
     for column, values in zip(columns, zip(*rows, strict=True), strict=True):
         write, first = column.write, values[0]
@@ -102,7 +104,7 @@ def _selected(columns: Sequence[_Column]) -> list[str]:
 
 @cache
 def _selection(model: type[models.Model]) -> tuple[str, list[str], list[tuple[int, Any]]]:
-    """Give the statement's head, the attributes that it reads, and which of them need a reader."""
+    """Return the statement's head, the attributes that it reads, and their readers."""
     fields = model._meta.concrete_fields
     quote = connection.ops.quote_name
     columns = ", ".join(f"t.{quote(str(field.column))}" for field in fields)

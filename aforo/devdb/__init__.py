@@ -39,13 +39,13 @@ class Status:
 
 
 def remembered_url() -> str:
-    """Give the address of the embedded database, running or not; starts and connects nothing."""
+    """Return the address of the embedded database, running or not; starts and connects nothing."""
     found = places.find(var_dir())
     return NOT_STARTED if found is None else found.url()
 
 
 def ensure(*, fast: bool = False) -> str:
-    """Make and start the embedded database if need be, and give its address.
+    """Create and start the embedded database if need be, and return its address.
 
     Idempotent, also between processes: whoever comes second waits and gets the same server. With
     DATABASE_URL set that is the answer and nothing is started. `fast` leaves out fsync and is for
@@ -107,7 +107,7 @@ def ensure_for_command(argv: Sequence[str]) -> None:
 
 
 def needs_database(argv: Sequence[str]) -> bool:
-    """Tell from the command line whether a command will open the database."""
+    """Return whether a command, judged by its command line, will open the database."""
     if len(argv) < 2 or argv[1].startswith("-") or {"-h", "--help"} & set(argv):
         return False
     if argv[1] == "check":
@@ -133,7 +133,7 @@ def stop() -> bool:
 
 
 def status() -> Status:
-    """Look, by connecting, whether the embedded database runs."""
+    """Return the state of the embedded database, found out by connecting."""
     found = places.find(var_dir())
     if found is None:
         return Status(

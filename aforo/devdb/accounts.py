@@ -52,11 +52,11 @@ class ServerAccount:
         )
 
     def can_enter(self, directory: Path) -> bool:
-        """Tell by trying, since permissions of every parent and access lists count."""
+        """Return whether the user can enter, by trying: access lists and parents count."""
         return self.run("test", "-x", directory).returncode == 0
 
     def own(self, path: Path) -> None:
-        """Hand over a file or directory that the launcher has just made."""
+        """Change the owner of a file or directory that the launcher has just made."""
         if self.switch:
             os.chown(path, self.uid, self.gid)
 

@@ -42,12 +42,12 @@ class Binaries:
     major: int
 
     def program(self, name: str) -> Path:
-        """Give the path of one program."""
+        """Return the path of one program."""
         return self.directory / name
 
 
 def choose(var: Path, account: ServerAccount, *, major: int | None) -> Binaries:
-    """Take the first usable binaries; with `major`, the first of just that version.
+    """Return the first usable binaries; with `major`, the first of just that version.
 
     Raises:
         Unavailable: none will do; the message says why each place was passed over.
@@ -116,7 +116,7 @@ def _wheel() -> Path | None:
 
 
 def _judge(var: Path, account: ServerAccount, directory: Path) -> Binaries | str:
-    """Give the binaries if `account` can run them, else the reason why not."""
+    """Return the binaries if `account` can run them, else the reason why not."""
     missing = [name for name in NEEDED if not (directory / name).is_file()]
     if missing:
         return f"lacks {', '.join(missing)}"

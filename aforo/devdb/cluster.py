@@ -51,7 +51,9 @@ SOCKET_PATH_LONGEST: Final = 100
 
 
 def answers(cluster: Cluster, database: str = DATABASE) -> bool:
-    """Tell by connecting whether this very cluster runs, and not a copy of it on the same port."""
+    """Return whether this very cluster runs, and not a copy on the same port, found out by
+    connecting.
+    """
     try:
         with psycopg.connect(cluster.url(database), connect_timeout=5) as connection:
             row = connection.execute("SELECT current_setting('data_directory')").fetchone()

@@ -62,17 +62,17 @@ class Cluster:
         fresh.replace(self.home / "port")
 
     def url(self, database: str = DATABASE) -> str:
-        """Give the address, password included; made of characters that need no quoting."""
+        """Return the address, password included; made of characters that need no quoting."""
         return f"postgres://{ROLE}:{self.password}@127.0.0.1:{self.port}/{database}"
 
 
 def var_dir() -> Path:
-    """Give the directory for everything that the project makes while it runs: AFORO_VAR or var/."""
+    """Return the directory of all that the project writes while it runs: AFORO_VAR or var/."""
     return Path(os.environ.get("AFORO_VAR") or PROJECT / "var").absolute()
 
 
 def clusters(var: Path) -> Path:
-    """Give the directory that holds the cluster and its lock."""
+    """Return the directory that has the cluster and its lock."""
     return var / "pg"
 
 
@@ -107,7 +107,7 @@ def find(var: Path) -> Cluster | None:
 
 @contextmanager
 def locked(var: Path) -> Iterator[None]:
-    """Hold the lock on making, starting and stopping; the kernel frees it when its holder dies."""
+    """Lock making, starting and stopping; the kernel frees the lock when its holder dies."""
     try:
         clusters(var).mkdir(parents=True, exist_ok=True)
         handle = (clusters(var) / "lock").open("w")
@@ -121,7 +121,7 @@ def locked(var: Path) -> Iterator[None]:
 
 
 def outside(var: Path) -> Path:
-    """Make or find this checkout's directory outside of it, which every user can enter.
+    """Find or create this checkout's directory outside of it, which every user can enter.
 
     Raises:
         Unavailable: the name is taken by somebody else; such a directory is not trusted.

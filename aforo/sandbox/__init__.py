@@ -1,0 +1,1 @@
+"""The sandbox's test clocks, and the time of every customer."""

@@ -1,4 +1,4 @@
-"""The seam through which everything below an edge gets its time."""
+"""Test clocks, and the current time of a customer, which edges read here and pass down."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Timed(Protocol):
 
 
 def now_for(book: Timed) -> datetime:
-    """Give the customer's now: its test clock's, else the real one."""
+    """Return the customer's now: its test clock's, else the real one."""
     return now_at(None if book.test_clock is None else book.test_clock.now)
 
 
 def now_at(clock: datetime | None) -> datetime:
-    """Give the moment at which a test clock stands, without one the real now."""
+    """Return the moment at which a test clock stands, without one the real now."""
     return clock or timezone.now()
 
 
@@ -49,7 +49,7 @@ def get_clock(clock_id: UUID | str) -> TestClock:
 
 
 def create_clock(*, livemode: bool, now: datetime) -> TestClock:
-    """Make a clock that stands at `now`.
+    """Create a clock that stands at `now`.
 
     Raises: ClockIsSandbox in live mode.
     """

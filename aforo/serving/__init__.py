@@ -1,0 +1,1 @@
+"""Serve requests: the server, its connections, middleware, health probes, background processes."""

@@ -20,10 +20,10 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 # From the first byte to the end of the head, and to the end of the body.
 HEAD_SECONDS: Final = 10
 BODY_SECONDS: Final = 60
-# A client that does not take its answer for so long has gone.
+# A client that does not read its answer for this long has gone.
 ANSWER_SECONDS: Final = 30
 MAX_HEAD: Final = 64 * 1024
-# What the application takes at most, and what a process keeps of unfinished requests in all.
+# The largest request, and how many bytes of unfinished requests a process buffers in all.
 MAX_BODY: Final = 8 * 1024 * 1024
 MAX_KEPT: Final = 256 * 1024 * 1024
 _PIECE: Final = 256 * 1024
@@ -107,7 +107,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self.looked_at = 0.0
 
     def accept(self, listener: socket.socket) -> None:
-        """Take a connection, and what has arrived on it."""
+        """Accept a connection, and read what has arrived on it."""
         try:
             client, address = listener.accept()
         except (BlockingIOError, ConnectionAbortedError):
@@ -124,13 +124,13 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._await(conn)
 
     def finish_request(self, conn: Connection, fs: Any) -> None:
-        """Keep or close a connection; go on at once where the next request is there already."""
+        """Close a connection or wait on it; serve the next request at once if it is there."""
         super().finish_request(conn, fs)
         if conn.received and conn in self.keepalived_conns:
             self.on_client_socket_readable(conn, conn.sock)
 
     def murder_pending(self) -> None:
-        """Refuse what has not arrived in time; looked at once a second."""
+        """Refuse the requests that have not arrived in time; looks once a second."""
         now = time.monotonic()
         if now - self.looked_at < 1:
             return
@@ -139,7 +139,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._refuse(connection, 408)
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """Leave no connection waiting, on the way out, that has sent nothing."""
+        """Close, while the worker ends, the connections on which nothing has arrived."""
         super()._cap_keepalive(deadline)
         for connection in [each for each in self.reading if not each.received]:
             self._drop(connection)
@@ -182,7 +182,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         self._look(connection)
 
     def _look(self, connection: Connection) -> None:
-        """Hand a whole request over, or go on waiting for the rest."""
+        """Pass a whole request to a thread, or go on waiting for the rest."""
         try:
             length = connection.length
         except TooLarge:

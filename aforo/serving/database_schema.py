@@ -54,7 +54,7 @@ class Column:
 
 
 def faults() -> list[str]:
-    """Name what the database lacks, or has otherwise than the models say; nothing when it fits.
+    """Return what the database lacks, or has otherwise than the models say; nothing when it fits.
 
     Migrations that are not applied go first, since they explain the rest.
     """
@@ -76,13 +76,13 @@ def faults() -> list[str]:
 
 
 def sentence(found: list[str]) -> str:
-    """Say what is wrong and what to do, with the first few faults."""
+    """Return what is wrong and what to do, in a sentence with the first few faults."""
     more = f" and {len(found) - 5} more" if len(found) > 5 else ""
     return f"The database is not this version's: {'; '.join(found[:5])}{more}. {WHAT_TO_DO}"
 
 
 def unapplied_migrations() -> list[str]:
-    """Name the migrations that the database lacks, as app.name, in the order of applying."""
+    """Return the migrations that the database lacks, as app.name, in the order of applying."""
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return [f"{migration.app_label}.{migration.name}" for migration, _backwards in plan]

@@ -1,4 +1,4 @@
-"""What is known of work in the background: how long ago it was seen, and whether that is late."""
+"""What is known of background jobs: when each was last seen, and whether that is late."""
 
 from __future__ import annotations
 

@@ -31,17 +31,17 @@ COMMANDS: Final = {
     "sweep": [*_WORKER, "--queues=sweep", "--hostname=sweep@%h"],
     "beat": ["--quiet", "beat", "--loglevel=WARNING", "--pidfile="],
 }
-# A worker gets so long to end the task that it is at; a killed task is taken up again later.
+# How long a worker may take to finish its task; a killed task is taken up again later.
 PATIENCE_SECONDS: Final = 10
 LOOK_EVERY_SECONDS: Final = 1
-# What ends as soon as it is started is started again ever later.
+# A process that ends as soon as it starts is restarted after ever longer waits.
 LONGEST_PAUSE_SECONDS: Final = 60
 SOUND_AFTER_SECONDS: Final = 60
 
 
 @contextmanager
 def beside() -> Iterator[int]:
-    """Run the supervisor while the block runs; give its process id."""
+    """Run the supervisor while the block runs; yield its process id."""
     me = os.getpid()
     supervisor = _start("supervisor")
     try:
@@ -61,7 +61,7 @@ class Child:
         self._start()
 
     def look(self) -> None:
-        """Start it again if it has ended, the sooner the longer it ran."""
+        """Start the process again if it has ended, the sooner the longer it ran."""
         status = self.process.poll()
         now = time.monotonic()
         if status is None or now < self.started_at + self.pause:
@@ -77,7 +77,9 @@ class Child:
 
 
 def supervise(parent: int) -> None:
-    """Keep the processes and the embedded database running until told to end, or left alone."""
+    """Restart the processes and the embedded database when they end, until told to end or left
+    alone.
+    """
     signal.signal(signal.SIGTERM, _leave)
     children = [Child(name) for name in COMMANDS]
     try:
@@ -126,7 +128,7 @@ def _end(processes: list[subprocess.Popen[bytes]], *, patience: int) -> None:
 
 
 def main(name: str, parent: int) -> None:
-    """Be one of the processes; end when the parent has, also when it was killed."""
+    """Run as one of the processes; end when the parent has, also when it was killed."""
     if name == "supervisor":
         supervise(parent)
         return

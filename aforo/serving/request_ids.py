@@ -1,5 +1,5 @@
-"""What every request passes first: it gets an id, its body is read whole, and what the framework
-would answer with a page is answered under `/v1` as a problem.
+"""The first middleware of every request: it sets an id, reads the whole body, and under `/v1`
+replaces the framework's error pages by problems.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class RequestIdMiddleware:
 
 
 class EdgeMiddleware:
-    """Refuse what no view should meet, and answer nothing but problems for failures of the API."""
+    """Refuse malformed requests before any view; answer failures of the API as problems only."""
 
     def __init__(self, get_response: Next) -> None:
         self.get_response = get_response

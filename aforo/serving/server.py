@@ -113,7 +113,7 @@ def _static_files() -> dict[str, bytes]:
 
 
 def _remove_older(root: Path, fresh: Path) -> None:
-    """Leave this version's files and those of the one before."""
+    """Remove all static files but this version's and those of the one before."""
     made = [path for path in root.iterdir() if (path / ".complete").exists() and path != fresh]
     made.sort(key=lambda path: (path / ".complete").stat().st_mtime, reverse=True)
     for path in made[1:]:

@@ -9,7 +9,7 @@ from aforo.ids import new_id
 
 
 class EventType(models.TextChoices):
-    """What other systems are told of."""
+    """What other systems are told about."""
 
     WALLET_TOPPED_UP = "wallet.topped_up", "wallet.topped_up"
     WALLET_LOW_BALANCE = "wallet.low_balance", "wallet.low_balance"

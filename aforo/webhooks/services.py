@@ -13,7 +13,7 @@ from aforo.webhooks.models import OutboxEvent
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something that has happened to a customer; of events that share a `sameness` one is kept."""
+    """What has happened to a customer; of events that share a `sameness` one is kept."""
 
     livemode: bool
     customer_id: str

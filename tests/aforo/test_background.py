@@ -72,7 +72,7 @@ def wait_for(condition: Callable[[], bool], seconds: int) -> bool:
 
 
 def children(pid: int) -> dict[str, int]:
-    """Give the living children of a process, by the name that they were started with."""
+    """Return the living children of a process, by the name that they were started with."""
     try:
         ids = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         named = {
@@ -84,7 +84,7 @@ def children(pid: int) -> dict[str, int]:
 
 
 def are_gone(pids: list[int]) -> bool:
-    """Tell whether no process has one of the ids (a zombie that nobody reaps has ended too)."""
+    """Return whether no process has one of the ids (a zombie that nobody reaps has ended too)."""
     states = [Path(f"/proc/{pid}/stat") for pid in pids]
     return all(not s.exists() or s.read_text().rpartition(")")[2].split()[0] == "Z" for s in states)
 

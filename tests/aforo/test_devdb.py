@@ -56,7 +56,7 @@ def postmaster_of(var: Path) -> int:
 
 @pytest.fixture(scope="module")
 def own_var() -> Iterator[Path]:
-    """The directory of one cluster that the tests below start, stop and kill in turn."""
+    """Create the directory of one cluster that the tests below start, stop and kill in turn."""
     with database.throw_away_directory() as var:
         yield var
 

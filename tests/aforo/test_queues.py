@@ -25,7 +25,7 @@ def broker() -> Iterator[Connection]:
 
 
 def taken(broker: Connection, queue: str) -> list[str]:
-    """Take all that waits in a queue; return the names of the tasks."""
+    """Receive all that waits in a queue; return the names of the tasks."""
     names = []
     waiting = app.amqp.queues[queue](broker)
     while message := waiting.get(no_ack=True):

@@ -51,7 +51,7 @@ def manage(role: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def scratch() -> Iterator[str]:
-    """A database that was migrated by the owner, as the file says."""
+    """Create a database that was migrated by the owner, as the file says."""
     with psycopg.connect(url(database="postgres"), autocommit=True) as server:
         if server.info.parameter_status("is_superuser") != "on":
             pytest.skip("Roles are made by a superuser.")

@@ -162,7 +162,7 @@ def test_graduated_is_continuous_at_every_bound(
 
 @exact
 def from_there_on(tiers: tuple[Tier, ...], used: Decimal) -> tuple[Tier, ...]:
-    """Give the price list that the next unit meets when `used` is already charged.
+    """Return the price list that the next unit meets when `used` is already charged.
 
     Tiers that are used up are gone, the others end `used` sooner, and the fee of the one that is
     in use has been paid. It is written apart from the calculator, to be held against it.

@@ -22,7 +22,7 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the one action."""
+        """Declare the one argument, the action."""
         parser.add_argument("action", choices=["start", "stop", "status", "url", "psql"])
 
     def handle(self, *, action: str, **_options: Any) -> None:

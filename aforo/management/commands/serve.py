@@ -14,7 +14,7 @@ class Command(BaseCommand):
     help = "Serve the API and the admin; loopback only unless --host says otherwise."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take address and size."""
+        """Declare address and size."""
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8000, help="0 takes a free one")
         parser.add_argument("--workers", type=int, default=server.WORKERS, help="processes")
