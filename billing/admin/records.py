@@ -34,6 +34,7 @@ from billing.models import (
     SettlementRunItem,
     Subscription,
     TaxRate,
+    UnbilledUsage,
     UsageEvent,
     UsageReservation,
     UsageRollup,
@@ -141,6 +142,17 @@ class UsageEventAdmin(ReadOnlyAdmin):
     list_select_related = ["book", "metric"]
     search_fields = ["book__key", "key", "metric__code"]
     ordering = ["-id"]
+    show_full_result_count = False
+
+
+@admin.register(UnbilledUsage)
+class UnbilledUsageAdmin(ReadOnlyAdmin):
+    when_empty = "Every event that has arrived is billed to somebody."
+    list_display = ["book", "metric", "event", "reason", "noted_at"]
+    list_filter = ["reason", "book__livemode"]
+    list_select_related = ["book", "metric", "event"]
+    search_fields = ["book__key", "event__key", "metric__code"]
+    ordering = ["-event"]
     show_full_result_count = False
 
 

@@ -29,6 +29,7 @@ from ledger.models import (
     Policy,
     Reopening,
     Seal,
+    SealCopy,
 )
 from ledger.periods import periods
 
@@ -286,6 +287,15 @@ class ClosePackAdmin(ReadOnlyAdmin):
     list_select_related = ["period"]
     ordering = ["-closed_at"]
     inlines = [CloseFileInline]
+
+
+@admin.register(SealCopy)
+class SealCopyAdmin(ReadOnlyAdmin):
+    when_empty = "A seal's copy is kept outside the database right after it is made."
+    list_display = ["number", "livemode", "kept_at"]
+    list_filter = ["livemode"]
+    search_fields = ["=number"]
+    ordering = ["-kept_at"]
 
 
 @admin.register(Seal)

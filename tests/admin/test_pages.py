@@ -268,8 +268,8 @@ def test_the_first_month_is_closed_by_its_form(admin_client: Client) -> None:
     form = reverse("admin:ledger_accountingperiod_close_a_month")
     assert b"No month has been closed" in admin_client.get(months).content
 
-    refused = admin_client.post(form, {"month": "2999-01"})
-    assert b"2999-01 is not over" in refused.content
+    refused = admin_client.post(form, {"month": "2150-01"})
+    assert b"2150-01 is not over" in refused.content
     assert b"YYYY-MM" in admin_client.post(form, {"month": "January"}).content
     assert AccountingPeriod.objects.count() == 0
 

@@ -22,7 +22,7 @@ from billing.jobs import due_work
 from billing.models import Invoice, Settlement, Subscription
 from ledger.models import Book
 from pricing.campaigns import campaigns as pricing_campaigns
-from pricing.models import Campaign
+from pricing.models import Campaign, Offering
 from tests import campaigns, factories
 from tests.concurrency.test_debits import at_once
 from wallets.grants import campaign_grants
@@ -178,6 +178,7 @@ def test_a_document_that_a_kill_left_without_number_gets_it_from_the_sweep(
 def test_numbering_takes_the_book_before_the_counter() -> None:
     """Many number the documents of one customer at once: each has one, and none is used up."""
     prepare("PREPAID")
+    Offering.objects.filter(code="with_fee").update(several_per_customer=True)
     for _ in range(2):
         factories.subscription("cust_1", "with_fee")
     book = Book.objects.get(key="cust_1")
