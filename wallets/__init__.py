@@ -1,0 +1,1 @@
+"""Prepaid credits: wallets, their lots, and everything that moves them."""

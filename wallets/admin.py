@@ -131,7 +131,7 @@ class TopUpAdmin(ReadOnlyAdmin):
 
     @action(description="Ask the gateway about open payments")
     def ask_the_gateway(self, request: HttpRequest, top_ups: QuerySet[TopUp]) -> None:
-        """Conclude what the gateway has an answer for, of the chosen customers."""
+        """Ask the gateway about every waiting top-up of the chosen customers."""
         books = set(top_ups.values_list("book", flat=True))
         answered = sales.resolve_pending(book_ids=books)
         self.message_user(request, f"{answered} payments answered.", messages.SUCCESS)

@@ -1,6 +1,6 @@
-"""What other systems are told of a wallet, written to the outbox in the transaction it happens in.
+"""Notices about wallets, written to the outbox in the transaction of the change.
 
-Who changes balances calls these under the book's lock; each is one statement however long the list.
+Callers hold the book's lock; each function is one statement however long the list.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class BalanceDrop:
-    """What a burn or hold left available in a wallet, and what there was before it."""
+    """The available balance of a wallet before and after a burn or hold."""
 
     book: Book
     wallet: Wallet | UnitWallet
@@ -39,22 +39,22 @@ class DeclinedDebit:
 
 
 def unit_of(wallet: Wallet | UnitWallet) -> dict[str, str]:
-    """Name what a wallet holds."""
+    """Return the currency or the metric of a wallet."""
     if isinstance(wallet, Wallet):
         return {"currency": wallet.currency}
     return {"metric": wallet.metric.code}
 
 
 def tell(book: Book, type: str, payload: Mapping[str, object], at: datetime) -> None:  # noqa: A002
-    """Tell of one thing that happened to a customer."""
+    """Write one notice about a customer."""
     emit([Notice(book.livemode, book.key, type, payload, at)])
 
 
 def balances_fell(falls: Iterable[BalanceDrop]) -> None:
-    """Tell of wallets that a fall took to their low-balance threshold or to nothing.
+    """Write notices of wallets that fell to their low-balance threshold or to zero.
 
-    Only the fall that crosses tells, so a wallet that stays low is told of once until it has risen
-    above the line again.
+    Only the drop that crosses the line writes one, so a wallet that stays low has one notice until
+    it has risen above the line again.
     """
     emit(
         [
@@ -76,7 +76,7 @@ def balances_fell(falls: Iterable[BalanceDrop]) -> None:
 
 
 def debits_declined(declines: Iterable[DeclinedDebit]) -> None:
-    """Tell of refused debits, of each book at most once a minute of its time
+    """Write notices of refused debits, at most one per book and minute of its time
     (docs/decisions.md#d7).
     """
     first: dict[str, Notice] = {}

@@ -1,4 +1,4 @@
-"""What a customer has: now, exactly, and at any past moment, in constant queries."""
+"""Statements of a customer's credits, now and at any past moment, in constant queries."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _OUT = [MovementKind.BURN, MovementKind.EXPIRE, MovementKind.REFUND, MovementKin
 
 
 def statement(*, book: Book, now: datetime, pending: Mapping[str, Decimal]) -> dict[str, object]:
-    """Show everything a customer has now.
+    """Return all credits that a customer has now.
 
-    `pending` is metered usage that is not burned yet, by currency and by metric code: it comes
-    from billing, which alone can price it. Spent lots are not read.
+    `pending` is metered usage that is not burned yet, by currency and by metric code; billing
+    passes it in, which alone can price it. Spent lots are not read.
     """
     lots = list(queries.open_lots([book.pk]).select_related("unit_wallet__metric"))
     shown = _shown(book, lots, now, pending)
@@ -40,7 +40,9 @@ def statement(*, book: Book, now: datetime, pending: Mapping[str, Decimal]) -> d
 
 
 def statement_as_of(*, book: Book, moment: datetime) -> dict[str, object]:
-    """Show what a customer had at a past moment, added up from the movements in effect by then."""
+    """Return what a customer had at a past moment, added up from the movements in effect by
+    then.
+    """
     moved = Movement.objects.filter(book=book, entry__occurred_at__lte=moment)
     sums = moved.values_list("lot").annotate(
         remaining=_sum("quantity", _IN) - _sum("quantity", _OUT),
@@ -48,7 +50,7 @@ def statement_as_of(*, book: Book, moment: datetime) -> dict[str, object]:
         carrying=_sum("carrying", _IN) - _sum("carrying", _OUT),
     )
     then = {lot: counters for lot, *counters in sums.order_by() if counters[0] > 0}
-    # A rollover happens at the expiry that it replaces, so the next one tells the expiry of then.
+    # A rollover happens at the expiry that it replaces, so the next one dates the expiry of then.
     rolls = Movement.objects.filter(
         lot=OuterRef("pk"), kind=MovementKind.ROLLOVER, entry__occurred_at__gt=moment
     ).order_by("entry__occurred_at")
@@ -67,7 +69,7 @@ def statement_as_of(*, book: Book, moment: datetime) -> dict[str, object]:
 
 
 def _frozen(book: Book, moment: datetime) -> dict[UUID | None, datetime]:
-    """Find since when the payments that were contested at a past moment were, by top-up."""
+    """Return since when each payment that was contested at a past moment was, by top-up."""
     disputes = Entry.objects.filter(book=book, event=LedgerEvent.DISPUTE, occurred_at__lte=moment)
     frozen: dict[UUID | None, datetime] = {}
     for document, at in disputes.order_by("sequence").values_list("document", "occurred_at"):
@@ -143,7 +145,7 @@ _RUNNING = """
 
 
 def running_balances(page: Sequence[Movement]) -> dict[UUID, Decimal]:
-    """Give what the whole wallet had after each movement of a page, held parts included.
+    """Return the balance of the whole wallet after each movement of a page, held parts included.
 
     The page lists movements of one book with their entries, the newest first. One query.
     """

@@ -54,7 +54,9 @@ class DebitView(ApiView):
 
     @extend_schema(request=DebitBody, responses=DebitAnswer)
     def post(self, request: Request) -> HttpResponse:
-        """Burn credits in the customer's burn order, or of one kind; name every lot that paid."""
+        """Burn credits in the customer's burn order, or of one kind; the answer lists every lot
+        that paid.
+        """
         body = self.read(DebitBody, request)
         key = required_key(request, body.pop("idempotency_key", None))
         debit = engine.DebitRequest(key=key, **body)
@@ -70,7 +72,7 @@ class DebitsField(JsonField):
     default_error_messages = {"not_a_list": "Debits are a list.", "empty": "Send a debit."}
 
     def to_internal_value(self, data: Any) -> list[Any]:
-        """Count them.
+        """Check that it is a list of 1 to 1,000.
 
         Raises: TooLarge.
         """
@@ -96,7 +98,7 @@ class DebitBatchView(ApiView):
 
     @extend_schema(request=BatchBody, responses=BatchAnswer)
     def post(self, request: Request) -> HttpResponse:
-        """Take 1 to 1,000 debits; each succeeds or fails alone, and the results are in order."""
+        """Run 1 to 1,000 debits; each succeeds or fails alone, and the results are in order."""
         debits = self.read(BatchBody, request)["debits"]
         parsed = [self._read_one(raw) for raw in debits]
         asked = [one for one in parsed if isinstance(one, engine.DebitRequest)]
@@ -111,7 +113,7 @@ class DebitBatchView(ApiView):
         )
 
     def _read_one(self, raw: object) -> engine.DebitRequest | DomainError:
-        """Validate one debit; what is wrong with it is its own answer."""
+        """Validate one debit; a fault is the answer of this debit alone."""
         try:
             body = validate(DebitBody, raw)
         except serializers.ValidationError as error:
@@ -124,7 +126,7 @@ class DebitBatchView(ApiView):
 
 
 def _result(result: engine.Result, request_id: str) -> str:
-    """Show one result of a batch: the single answer or problem, with its status."""
+    """Return one result of a batch: the single answer or problem, with its status."""
     if isinstance(result, DomainError):
         return to_json({"status": result.status, **problems.body(result, request_id)})
     replayed = ',"replayed":true' if result.replayed else ""
@@ -161,7 +163,7 @@ class ReverseView(ApiView):
 
     @extend_schema(request=ReverseBody, responses=ReverseAnswer)
     def post(self, request: Request, debit_id: UUID) -> HttpResponse:
-        """Take a debit back, whole or in part: overage first, then the lots, last burned first."""
+        """Reverse a debit, whole or in part: overage first, then the lots, last burned first."""
         body = self.read(ReverseBody, request)
         key = required_key(request, body.pop("idempotency_key", None))
         return reply(reversals.reverse(livemode=self.livemode, debit_id=debit_id, key=key, **body))

@@ -41,7 +41,7 @@ class GrantBody(MoneyOrUnits):
     currency_required = True
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Goodwill is money given free, so it is of the kind PROMO."""
+        """Check that goodwill, which is money given free, is of the kind PROMO."""
         if attrs["source"] == CreditSource.GOODWILL and (
             attrs["kind"] != CreditKind.PROMO or "amount" not in attrs
         ):
@@ -61,7 +61,7 @@ class GrantView(ApiView):
 
     @extend_schema(request=GrantBody, responses={201: GrantAnswer})
     def post(self, request: Request) -> HttpResponse:
-        """Give promo or bonus credits."""
+        """Grant promo or bonus credits."""
         body = self.read(GrantBody, request)
         resolve_expiry(body, livemode=self.livemode)
         key = required_key(request, body.pop("idempotency_key", None))

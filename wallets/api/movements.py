@@ -43,16 +43,16 @@ class MovementAnswer(serializers.ModelSerializer[Movement]):
         ]  # fmt: skip
 
     def get_wallet_balance_after(self, movement: Movement) -> str:
-        """Give what the whole wallet had after it, held parts included."""
+        """Return the balance of the whole wallet after the movement, held parts included."""
         running: dict[UUID, Decimal] = self.context["running"]
         return money.plain(running[movement.id])
 
     def get_currency(self, movement: Movement) -> str | None:
-        """Name the currency of a money credit."""
+        """Return the currency of a money credit."""
         return movement.lot.currency if movement.lot.unit_wallet is None else None
 
     def get_metric(self, movement: Movement) -> str | None:
-        """Name the metric of a unit credit."""
+        """Return the metric of a unit credit."""
         unit_wallet = movement.lot.unit_wallet
         return None if unit_wallet is None else unit_wallet.metric.code
 
@@ -61,12 +61,12 @@ class NewestInBook(NewestFirst):
     """Newest first by the sequence of the book, then by the position within the entry."""
 
     ordering = ("-sequence", "-position")
-    # Positions are told apart by counting on from the entry: none has more than fit in a column.
+    # Positions count on from the entry, so that they are unique: no entry has more than fit.
     offset_cutoff = 32_767
 
 
 class MovementFilter(filters.FilterSet):
-    # By id alone: a choice among rows would tell those of other customers and modes from none.
+    # By id alone: a choice among rows would reveal those of other customers and modes.
     lot = filters.UUIDFilter(field_name="lot_id")
     entry = filters.UUIDFilter(field_name="entry_id")
 
@@ -84,17 +84,17 @@ class MovementsView(ApiView, generics.ListAPIView[Movement]):
     filterset_class = MovementFilter
 
     def paginate_queryset(self, queryset: QuerySet[Movement]) -> Sequence[Movement] | None:  # type: ignore[override]
-        """Take a page, and run the balances of its wallets up to it."""
+        """Return a page, and compute the running balances of its wallets."""
         page = super().paginate_queryset(queryset)
         self.running = statements.running_balances(page or [])
         return page
 
     def get_serializer_context(self) -> dict[str, Any]:
-        """Hand the running balances over."""
+        """Add the running balances."""
         return {**super().get_serializer_context(), "running": getattr(self, "running", {})}
 
     def get_queryset(self) -> QuerySet[Movement]:
-        """Give the movements of one customer."""
+        """Return the movements of one customer."""
         if getattr(self, "swagger_fake_view", False):
             return Movement.objects.none()
         book = books.get_book(livemode=self.livemode, key=self.kwargs["customer_id"])

@@ -66,7 +66,7 @@ class ReservationRow(MeasuredAnswer):
     ended_at = serializers.DateTimeField(allow_null=True)
 
     def to_representation(self, instance: Reservation) -> dict[str, Any]:
-        """Show a reservation as it is now, timed out at its moment whoever has recorded it."""
+        """Return a reservation as it is now: over at its moment, recorded or not."""
         return reservations.describe_reservation(instance)
 
 
@@ -79,7 +79,7 @@ class ReservationFilter(filters.FilterSet):
         fields = ["customer_id", "status"]
 
     def in_status(self, found: QuerySet[Reservation], _: str, status: str) -> QuerySet[Reservation]:
-        """Go by what a reservation is now, whether or not its end is on record."""
+        """Filter by the status of a reservation now, whether or not its end is recorded."""
         return reservations.in_status(found, status=status, now=timezone.now())
 
 
@@ -89,12 +89,12 @@ class ReservationsView(ApiView, generics.ListAPIView[Reservation]):
     filterset_class = ReservationFilter
 
     def get_queryset(self) -> QuerySet[Reservation]:
-        """Give the reservations of the key's mode."""
+        """Return the reservations of the key's mode."""
         return reservations.reservations(livemode=self.livemode)
 
     @extend_schema(request=ReserveBody, responses={201: ReservationAnswer})
     def post(self, request: Request) -> HttpResponse:
-        """Hold credits on named lots, in the customer's burn order, until captured or voided."""
+        """Reserve credits on named lots, in the customer's burn order, until captured or voided."""
         body = self.read(ReserveBody, request)
         key = required_key(request, body.pop("idempotency_key", None))
         ask = engine.ReserveRequest(key=key, **body)
@@ -143,7 +143,9 @@ class ReservationCaptureView(ApiView):
         return reply(self.take(engine.CaptureRequest(reservation=reservation_id, key=key, **body)))
 
     def take(self, ask: engine.CaptureRequest) -> engine.Result:
-        """Hand it to the engine; the floor above adds what it alone can price."""
+        """Run a capture in the engine; billing overrides this for usage, which it alone can
+        price.
+        """
         return COMBINER.take(ask, livemode=self.livemode)
 
 
@@ -166,11 +168,11 @@ class ReservationVoidView(ApiView):
 
     @extend_schema(request=KeyedBody, responses=VoidAnswer)
     def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
-        """Release what is held."""
+        """Release the held credits."""
         body = self.read(KeyedBody, request)
         key = required_key(request, body.pop("idempotency_key", None))
         return reply(self.take(engine.VoidRequest(reservation=reservation_id, key=key)))
 
     def take(self, ask: engine.VoidRequest) -> engine.Result:
-        """Hand it to the engine; the floor above adds what it alone has held."""
+        """Run a void in the engine; billing overrides this for the usage that it has reserved."""
         return COMBINER.take(ask, livemode=self.livemode)

@@ -1,4 +1,4 @@
-"""What several wallet endpoints take and answer."""
+"""Serializers and fields that several wallet endpoints share."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class MoneyOrUnits(StrictSerializer):
     currency_required = False
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Hold the two forms apart."""
+        """Check that exactly one of the two forms is used."""
         is_money = "amount" in attrs
         if is_money == ("quantity" in attrs):
             raise serializers.ValidationError(
@@ -113,7 +113,7 @@ class IssuedAnswer(MeasuredAnswer):
 
 
 def resolve_expiry(body: dict[str, Any], *, livemode: bool) -> None:
-    """Put the end of the day in the customer's zone where `expires_at` is a day alone.
+    """Replace an `expires_at` that is only a date by the end of that day in the customer's zone.
 
     Raises: UnknownCustomer.
     """
@@ -125,7 +125,7 @@ def resolve_expiry(body: dict[str, Any], *, livemode: bool) -> None:
 
 
 def reply(result: Result) -> HttpResponse:
-    """Send an answer, fresh or replayed, verbatim.
+    """Return the HTTP response of an answer, fresh or replayed, verbatim.
 
     Raises: the refusal, if it is one.
     """

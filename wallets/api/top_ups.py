@@ -41,7 +41,7 @@ class BonusBody(MoneyOrUnits):
     ssp_unit_price = DecimalField(positive=True, required=False)
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Refuse another currency, and a price of money."""
+        """Check that a bonus names neither a currency of its own nor a price of money."""
         if "amount" in attrs and "ssp_unit_price" in attrs:
             raise serializers.ValidationError(
                 {"ssp_unit_price": "Money is worth its amount."}, code="invalid"
@@ -80,7 +80,7 @@ class TopUpAnswer(serializers.ModelSerializer[TopUp]):
         ]  # fmt: skip
 
     def get_bonus(self, top_up: TopUp) -> dict[str, str] | None:
-        """Show what comes with it."""
+        """Return the bonus of the top-up."""
         if top_up.bonus is None:
             return None
         quantity = DecimalField().to_representation(top_up.bonus)
@@ -93,11 +93,11 @@ class TopUpAnswer(serializers.ModelSerializer[TopUp]):
         return shown
 
     def get_automatic(self, top_up: TopUp) -> bool:
-        """Tell a refill from what a client bought."""
+        """Return whether an automatic refill bought it."""
         return top_up.auto_refill_id is not None
 
     def get_lots(self, top_up: TopUp) -> list[dict[str, Any]]:
-        """Show what it bought, as it is now."""
+        """Return the lots that it bought, as they are now."""
         lots = sorted(top_up.lots.all(), key=lambda lot: lot.id)
         return [queries.describe_lot(lot) for lot in lots]
 
@@ -122,7 +122,7 @@ class TopUpsView(ApiView, generics.ListAPIView[TopUp]):
     filterset_class = TopUpFilter
 
     def get_queryset(self) -> QuerySet[TopUp]:
-        """Give the top-ups of the key's mode."""
+        """Return the top-ups of the key's mode."""
         return _shown(TopUp.objects.filter(book__livemode=self.livemode))
 
     @extend_schema(request=TopUpBody, responses={201: IssuedAnswer, 202: IssuedAnswer})
@@ -148,7 +148,7 @@ class TopUpView(ApiView):
 
     @extend_schema(responses=TopUpAnswer)
     def get(self, request: Request, top_up_id: UUID) -> Response:
-        """Show a top-up and its lots."""
+        """Return a top-up and its lots."""
         found = sales.get_top_up(livemode=self.livemode, top_up_id=top_up_id)
         return Response(TopUpAnswer(found).data)
 
@@ -173,7 +173,7 @@ class DisputeView(ApiView):
 
     @extend_schema(request=DisputeBody, responses=DisputeAnswer)
     def post(self, request: Request, top_up_id: UUID) -> HttpResponse:
-        """Follow a dispute: opened freezes the credits, won frees them, lost takes them away."""
+        """Record a dispute: opened freezes the credits, won frees them, lost revokes them."""
         body = self.read(DisputeBody, request)
         key = required_key(request, body.pop("idempotency_key", None))
         return reply(
@@ -215,7 +215,7 @@ class AutoRefillAnswer(serializers.ModelSerializer[AutoRefill]):
         ]  # fmt: skip
 
     def get_enabled(self, rule: AutoRefill) -> bool:
-        """Tell whether it is on: neither switched off by hand nor by failures."""
+        """Return whether it is on: neither switched off by hand nor by failures."""
         return rule.switched_off_at is None
 
 
@@ -229,7 +229,7 @@ class AutoRefillView(ApiView):
 
     @extend_schema(parameters=[AutoRefillQuery], responses=AutoRefillAnswer)
     def get(self, request: Request, customer_id: str) -> Response:
-        """Show when a wallet fills itself, and how its payments went."""
+        """Return the automatic refill of a wallet, and how its payments went."""
         found = refill.get_auto_refill(
             livemode=self.livemode,
             customer_id=customer_id,
@@ -239,7 +239,9 @@ class AutoRefillView(ApiView):
 
     @extend_schema(request=AutoRefillBody, responses=AutoRefillAnswer)
     def put(self, request: Request, customer_id: str) -> Response:
-        """Fill a wallet by itself: at a threshold, at most so often in a day and a month (UTC)."""
+        """Set the automatic refill of a wallet: at a threshold, at most so often in a day and a
+        month (UTC).
+        """
         body = self.read(AutoRefillBody, request)
         refill.set_auto_refill(livemode=self.livemode, customer_id=customer_id, **body)
         found = refill.get_auto_refill(

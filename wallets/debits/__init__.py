@@ -1,0 +1,1 @@
+"""Debits, reservations, captures and voids of credits, and the reversal of debits."""

@@ -1,8 +1,8 @@
 """Concurrent calls that meet in a process go to the engine together.
 
-One caller leads: it takes what waits, runs it as one list, and hands the lead on; the others wait
-for its commit. So a hot wallet gets faster under load. No answer leaves before the commit, and a
-list that fails is run again one by one, so that one request never fails its neighbours.
+One caller leads: it runs the waiting calls as one list and passes the lead on; the others wait for
+its commit. So a hot wallet gets faster under load. No answer leaves before the commit, and a list
+that fails is run again one by one, so that one request never fails its neighbours.
 
 The common lane never waits for a lock: calls of a customer whom others have locked go to a lane of
 their own, whose leader waits, so that nobody else is held up.
@@ -38,7 +38,7 @@ class _Lane:
 
 @dataclass(slots=True, eq=False)
 class _Call:
-    """One caller: its request, and what becomes of it."""
+    """One caller: its request, and its result."""
 
     request: Request
     livemode: bool
@@ -56,7 +56,7 @@ class _Call:
 
     @property
     def whose(self) -> tuple[bool, object]:
-        """Tell calls of different customers apart."""
+        """Return what distinguishes the calls of different customers."""
         asked = self.request
         return self.livemode, asked.customer_id if isinstance(
             asked, CreditRequest
@@ -72,12 +72,12 @@ class Combiner:
         self._own: dict[tuple[bool, object], _Lane] = {}
 
     def take(self, request: Request, *, livemode: bool) -> Result:
-        """Take one request, together with whatever else is waiting.
+        """Execute one request, together with the others that wait.
 
         Inside a transaction of the caller's it goes to the engine alone. Where a cycle of the
         customer is over, the next begins first, in the caller's own thread, and the request is
-        taken again, once. Raises: Busy when the answer is not there in 30 seconds; repeating with
-        the same key is safe.
+        executed again, once. Raises: Busy when the answer is not there in 30 seconds; repeating
+        with the same key is safe.
         """
         if connection.in_atomic_block:
             return take_list([request], livemode=livemode)[0]
@@ -102,7 +102,7 @@ class Combiner:
         return call.result
 
     def _queue(self, call: _Call, lane: _Lane) -> None:
-        """Let a call wait in a lane, and lead it where nobody does. The lock is held."""
+        """Queue a call in a lane, which it leads where nobody does. The caller holds the lock."""
         call.lane, call.leads = lane, not lane.is_led
         lane.waiting.append(call)
         lane.is_led = True
@@ -121,7 +121,9 @@ class Combiner:
         raise Busy("The request waits for others; send it again with the same key.")
 
     def _lead(self, call: _Call) -> None:
-        """Run lists until the own call is done or sent elsewhere, then wake the next leader."""
+        """Run lists until the leader's own call is done or moved to another lane, then wake the
+        next leader.
+        """
         lane = call.lane
         try:
             while not call.is_done and call.lane is lane:
@@ -137,7 +139,7 @@ class Combiner:
                     del self._own[call.whose]
 
     def _take(self, lane: _Lane, livemode: bool) -> list[_Call]:  # noqa: FBT001
-        """Take the next list: what waits for this mode, in order."""
+        """Remove the next list from the queue and return it: the calls of this mode, in order."""
         with self._lock:
             taken = [call for call in lane.waiting if call.livemode == livemode][:MAX_LIST]
             chosen = set(map(id, taken))
@@ -157,7 +159,7 @@ class Combiner:
                 call.woken.set()
 
     def _execute(self, lane: _Lane, calls: Sequence[_Call]) -> None:
-        """Give the calls their results, and those of a locked customer a lane of their own."""
+        """Set the results of the calls; calls of a locked customer move to a lane of their own."""
         results = engine.execute(
             [call.request for call in calls],
             livemode=calls[0].livemode,
@@ -172,7 +174,7 @@ class Combiner:
                 call.result = result
 
     def _run_one_by_one(self, lane: _Lane, calls: Sequence[_Call], error: Exception) -> None:
-        """Find out which call the list failed of; a list of one has its answer already."""
+        """Run each call of a failed list alone, so that only those that fail carry the error."""
         if len(calls) == 1:
             calls[0].failure = error
             return
@@ -184,8 +186,8 @@ class Combiner:
 
 
 def take_list(requests: Sequence[Request], *, livemode: bool) -> list[Result]:
-    """Take a list of requests in one transaction, and those of customers whose cycle is over in a
-    second one, once the next has begun; return what became of each, in order.
+    """Execute a list of requests in one transaction, and those of customers whose cycle is over in
+    a second one, once the next cycle has begun; return the results in order.
 
     Raises: Busy.
     """

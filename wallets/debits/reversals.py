@@ -1,4 +1,4 @@
-"""Take a debit back, to the same lots."""
+"""Reversal of debits, to the same lots."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class OverageInvoiced(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class _Return:
-    """What goes back to one lot; `is_over` where the lot's time is."""
+    """Credits that go back to one lot; `is_over` if the lot has expired."""
 
     lot: CreditLot
     quantity: Decimal
@@ -55,12 +55,11 @@ def reverse(
     amount: Decimal | None = None,
     quantity: Decimal | None = None,
 ) -> Answer:
-    """Take a debit back, whole or in part: its overage first, then its lots, last burned first.
+    """Reverse a debit, whole or in part: its overage first, then its lots, last burned first.
 
-    What returns to a lot whose time is over pays for metered usage of its lifetime; the rest lapses
-    at once, and the answer says so.
-    Raises: UnknownDebit, AlreadyReversed, Invalid (`exceeds_debit`); OverageInvoiced where a
-    settlement has billed the overage, which a credit note corrects.
+    What returns to an expired lot pays for metered usage of its lifetime; the rest lapses at once,
+    and the answer says so. Raises: UnknownDebit, AlreadyReversed, Invalid (`exceeds_debit`);
+    OverageInvoiced where a settlement has billed the overage, which a credit note corrects.
     """
     found = Debit.objects.filter(pk=debit_id, book__livemode=livemode).first()
     if found is None:
@@ -114,7 +113,7 @@ def _wallet_of(debit: Debit) -> Wallet | UnitWallet:
 
 
 def _asked(debit: Debit, amount: Decimal | None, quantity: Decimal | None) -> Decimal:
-    """Give how much is to be taken back; all that is left where nothing is said."""
+    """Return how much is to be reversed; all that is left where the request names no amount."""
     is_money = debit.wallet_id is not None
     name, asked, wrong = (
         ("amount", amount, quantity) if is_money else ("quantity", quantity, amount)
@@ -132,7 +131,7 @@ def _asked(debit: Debit, amount: Decimal | None, quantity: Decimal | None) -> De
 
 
 def _overage_part(debit: Debit, need: Decimal) -> Decimal:
-    """Give how much of a reversal is overage, which goes first.
+    """Return how much of a reversal is overage, which goes first.
 
     Raises: OverageInvoiced.
     """
@@ -143,7 +142,9 @@ def _overage_part(debit: Debit, need: Decimal) -> Decimal:
 
 
 def _put_back(draft: EntryBuilder, debit: Debit, need: Decimal) -> list[_Return]:
-    """Return credits to the lots that gave them, last burned first, after what went back before."""
+    """Return credits to the lots that were burned, last burned first, after what earlier
+    reversals put back.
+    """
     burns = list(
         Movement.objects.filter(entry=debit.entry_id, kind=MovementKind.BURN).order_by("-position")
     )

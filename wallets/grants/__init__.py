@@ -1,0 +1,1 @@
+"""Credits that are not sold: grants, campaign grants, rollover, expiry, opening balances."""

@@ -1,4 +1,4 @@
-"""What campaigns give: to a customer who redeems a code or tops up, or to whole lists at once.
+"""Grants of campaigns: to a customer who redeems a code or tops up, or to whole lists at once.
 
 A campaign gives once per book and cause, never more than it may, and only to its audience. Lock
 order: the books first, by the caller, then the campaign's row until the commit
@@ -45,7 +45,7 @@ class AlreadyGranted(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a list of customers got, and why the others got nothing, by book."""
+    """The grants of a list of customers, and why the others were refused, by book."""
 
     grants: Mapping[int, CampaignGrant]
     refusals: Mapping[int, Conflict]
@@ -59,11 +59,11 @@ def give(
     at: datetime | None = None,
     traits: Mapping[int, Traits] | None = None,
 ) -> Given:
-    """Give customers what a campaign gives for a cause, in a handful of statements.
+    """Grant a campaign's credits to customers for a cause, in a handful of statements.
 
-    The books must be locked, and be in the order in which the budget shall serve them. `at` is
-    when the cause occurred, if not now; `traits` what to hold against the audience, if not what
-    the customers are. A refusal is an answer: it changes nothing, and stops nobody else.
+    The books must be locked, and be in the order in which the budget serves them. `at` is when the
+    cause occurred, if not now; `traits` are compared with the audience, if not the customers'
+    traits of now. A refusal is a result: it changes nothing, and stops nobody else.
     """
     refusals = _refusals(campaign, books, cause, at, traits)
     entitled = [book for book in books if book.pk not in refusals]
@@ -105,7 +105,7 @@ def _refusals(
     at: datetime | None,
     traits: Mapping[int, Traits] | None,
 ) -> dict[int, Conflict]:
-    """Say who gets nothing, and why, before anything is claimed."""
+    """Return who gets nothing, and why, before anything is claimed from the budget."""
     if traits is None:
         traits = traits_of(books)
     had: dict[int, list[str]] = {book.pk: [] for book in books}
@@ -141,7 +141,7 @@ def _refusal(
 
 
 def _wallets(campaign: Campaign, books: Sequence[Book]) -> Mapping[int, Wallet | UnitWallet]:
-    """Give the wallets of locked books that a campaign fills, opened where they are missing."""
+    """Return the wallets of locked books that a campaign fills, opened where they are missing."""
     if campaign.metric is None:
         money_wallets = Wallet.objects.filter(book__in=books, currency=campaign.currency)
         known = set(money_wallets.values_list("book_id", flat=True))
@@ -192,7 +192,7 @@ def _grant(campaign: Campaign, lot: CreditLot, cause: str) -> CampaignGrant:
 
 
 def redeem(*, livemode: bool, customer_id: str, code: str, key: str) -> Answer:
-    """Give a customer what a code promises, once.
+    """Grant the credits of a code to a customer, once.
 
     Raises: UnknownCustomer; Invalid (`unknown_code`); CampaignNotActive, CampaignOver, BudgetSpent,
     LimitReached, NotInAudience, AlreadyGranted.
@@ -230,7 +230,7 @@ def redeem(*, livemode: bool, customer_id: str, code: str, key: str) -> Answer:
 def match_top_up(
     *, book: Book, wallet: Wallet, top_up_id: UUID, amount: Decimal, now: datetime
 ) -> list[CreditLot]:
-    """Make the BONUS lots that running campaigns add to a paid top-up (docs/decisions.md#d39).
+    """Build the BONUS lots that running campaigns add to a paid top-up (docs/decisions.md#d39).
 
     The book must be locked, and the caller issues the lots in the top-up's own entry, with their
     share of what was paid. A match is rounded to the currency, capped per top-up, and cut to what
@@ -258,7 +258,7 @@ def match_top_up(
 
 
 def _matched(campaign: Campaign, amount: Decimal) -> Decimal:
-    """Give the match: 20 % of 100.00 is 20.00, at most `max_per_top_up`."""
+    """Return the match of a top-up: 20 % of 100.00 is 20.00, at most `max_per_top_up`."""
     assert campaign.match_percent is not None, "a top-up campaign has one"
     matched = money.proportion(amount, campaign.match_percent, HUNDRED)
     matched = money.round_amount(matched, campaign.currency)

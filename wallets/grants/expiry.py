@@ -1,4 +1,4 @@
-"""Lapse what has expired, each lot at its own moment."""
+"""Expiry: lots lapse, each at its own moment."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from wallets.models import CreditLot, Reservation, ReservationStatus
 
 
 def expire(*, book: Book, until: datetime) -> int:
-    """Lapse what expired at or before `until`, each lot at its own moment; held parts stay, and
-    disputed lots wait for the end of the dispute.
+    """Lapse the lots that expired at or before `until`, each at its own moment; held parts stay,
+    and disputed lots wait for the end of the dispute.
 
-    The book must be locked. Safe to repeat: a lapsed lot has nothing left. Gives the number of
+    The book must be locked. Safe to repeat: a lapsed lot has nothing left. Return the number of
     lots that lapsed.
     """
     due = CreditLot.objects.filter(
@@ -32,7 +32,7 @@ def expire(*, book: Book, until: datetime) -> int:
             event=LedgerEvent.EXPIRY,
             occurred_at=lot.expires_at,
             document={"lot": str(lot.id), "kind": lot.kind},
-            # It lived up to then, so what lapses at midnight is breakage of the day that ends.
+            # The lot lived up to then, so what lapses at midnight is breakage of the day that ends.
             at_period_end=True,
         )
         draft.expire(lot)
@@ -42,7 +42,7 @@ def expire(*, book: Book, until: datetime) -> int:
 
 
 def is_anything_due(*, book_id: int, until: datetime) -> bool:
-    """Tell whether a book may have a lot to lapse or a reservation to end by `until`."""
+    """Return whether a book may have a lot to lapse or a reservation to end by `until`."""
     lots = CreditLot.objects.filter(
         book=OuterRef("pk"), remaining__gt=0, expires_at__lte=until, frozen_at=None
     )
@@ -53,9 +53,9 @@ def is_anything_due(*, book_id: int, until: datetime) -> bool:
 
 
 def end_lots(*, book: Book, cause: str, at: datetime, lapses: bool = True) -> int:
-    """Let the lots whose cause begins with `cause` live no longer than `at`, when what gave them
-    ends. Held parts lapse when they are released; unless it `lapses`, the rest waits for the usage
-    that it still pays. The book must be locked. Gives their number.
+    """End the lots whose cause begins with `cause` at `at`, when what granted them ends. Held parts
+    lapse when they are released; unless it `lapses`, the rest waits for the usage that it still
+    pays. The book must be locked. Return their number.
     """
     lots = CreditLot.objects.filter(
         Q(expires_at=None) | Q(expires_at__gt=at),
@@ -73,7 +73,7 @@ def end_lots(*, book: Book, cause: str, at: datetime, lapses: bool = True) -> in
             document={"lot": str(lot.id), "kind": lot.kind},
             at_period_end=True,
         )
-        # No lot lives no time at all, also where it was given at this very instant.
+        # Every lot lives at least an instant, even one that was granted at this very moment.
         draft.move_expiry(lot, max(at, lot.effective_at + timedelta(microseconds=1)))
         if lapses and lot.available > 0:
             draft.expire(lot)
@@ -83,7 +83,7 @@ def end_lots(*, book: Book, cause: str, at: datetime, lapses: bool = True) -> in
 
 
 def lapsing_books(*, livemode: bool | None, until: datetime) -> list[int]:
-    """Give the books with something to lapse, those on a test clock left out (they advance)."""
+    """Return the books with something to lapse, those on a test clock left out (they advance)."""
     due = CreditLot.objects.filter(
         remaining__gt=0, expires_at__lte=until, frozen_at=None, book__test_clock=None
     )

@@ -1,4 +1,4 @@
-"""Give credits: by hand, or as a plan says."""
+"""Grants: credits given by hand, or by a plan."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def grant(
     priority: int = 100,
     source: str = CreditSource.MANUAL,
 ) -> Answer:
-    """Give PROMO or BONUS credits: money of a currency, or units of a metric.
+    """Grant PROMO or BONUS credits: money of a currency, or units of a metric.
 
     They hold no consideration, so nothing is posted, except for GOODWILL money, which reduces
     revenue at face (docs/accounting.md#e9).
@@ -118,14 +118,14 @@ def grant(
 
 
 def tell_granted(book: Book, lots: Sequence[CreditLot], at: datetime) -> None:
-    """Tell other systems of granted credits."""
+    """Write the notices of granted credits to the outbox."""
     for lot in lots:
         facts = {"lot": lot.id, "kind": lot.kind, **measured(lot), "expires_at": lot.expires_at}
         outbox.tell(book, EventType.CREDITS_GRANTED, facts, at)
 
 
 def measured(lot: CreditLot) -> dict[str, object]:
-    """Say how much was granted, in money or units."""
+    """Return how much was granted, in money or units."""
     if lot.unit_wallet is None:
         return {"amount": lot.face, "currency": lot.currency}
     return {"metric": lot.unit_wallet.metric.code, "quantity": lot.face}
@@ -134,10 +134,10 @@ def measured(lot: CreditLot) -> dict[str, object]:
 def issue(
     *, book: Book, lots: Sequence[CreditLot], occurred_at: datetime, document: dict[str, object]
 ) -> list[CreditLot]:
-    """Issue granted lots in one entry; what they hold comes out of plan fees paid in advance. The
-    book must be locked.
+    """Issue granted lots in one entry; the consideration they carry comes out of plan fees paid in
+    advance. The book must be locked.
 
-    A lot whose `cause` the book has had before is left out: a grant never comes twice. Gives the
+    A lot whose `cause` the book has had before is left out: a grant never comes twice. Return the
     lots that were issued.
     """
     causes = [lot.cause for lot in lots if lot.cause]

@@ -1,4 +1,4 @@
-"""Bring over the lots of a wallet system that is being replaced (docs/accounting.md#e49)."""
+"""Opening balances: the lots of a wallet system that is being replaced (docs/accounting.md#e49)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class OpeningBalance:
-    """A lot as the old system has it: money of `currency`, or units of `metric` that hold
+    """A lot as the old system has it: money of `currency`, or units of `metric` that carry
     `carrying` of `currency`. `external_id` names it there, once for ever.
     """
 
@@ -44,7 +44,7 @@ class OpeningBalance:
 
 
 def check_opening(balance: OpeningBalance, *, livemode: bool, at: datetime) -> bool:
-    """Hold one balance to what can be brought over; tell whether it was brought over before.
+    """Check one balance; return whether it was imported before.
 
     Raises: UnknownCustomer, Invalid.
     """
@@ -58,7 +58,7 @@ def check_opening(balance: OpeningBalance, *, livemode: bool, at: datetime) -> b
 
 
 def _faults(balance: OpeningBalance, at: datetime) -> list[tuple[str, str]]:
-    """Say what is wrong with a balance by itself."""
+    """Return what is wrong with a balance by itself."""
     checks = [
         ("external_id", 0 < len(balance.external_id) <= 200, "It has 1 to 200 characters."),
         (
@@ -85,15 +85,15 @@ def _faults(balance: OpeningBalance, at: datetime) -> list[tuple[str, str]]:
 
 
 def _fits(value: Decimal) -> bool:
-    """Tell a number that the books can hold."""
+    """Return whether the books can hold a number."""
     is_exact = value.is_finite() and abs(value) < money.BOOKS_LIMIT
     return is_exact and money.to_books(value) == value
 
 
 def _had(book: Book, balance: OpeningBalance) -> CreditLot | None:
-    """Find what was brought over under the same name.
+    """Return the lot that was imported under the same `external_id`.
 
-    Raises: Invalid when it was something else.
+    Raises: Invalid when it differs.
     """
     lot = CreditLot.objects.filter(book=book, cause=balance.cause).first()
     if lot is not None and (lot.kind, lot.face, lot.carrying) != (
@@ -110,10 +110,10 @@ def _had(book: Book, balance: OpeningBalance) -> CreditLot | None:
 def bring_over(
     *, livemode: bool, customer_id: str, balances: Sequence[OpeningBalance], at: datetime
 ) -> int:
-    """Write a customer's opening balances in one entry; give how many were new.
+    """Write a customer's opening balances in one entry; return how many were new.
 
-    Safe to repeat: what has come before, by its external id, is left out.
-    Raises: UnknownCustomer, Invalid.
+    Safe to repeat: what was imported before, by its external id, is left out. Raises:
+    UnknownCustomer, Invalid.
     """
     found = books.get_book(livemode=livemode, key=customer_id)
     book = books.lock_book(book_id=found.pk)

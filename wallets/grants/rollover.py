@@ -1,4 +1,4 @@
-"""Roll lots into the next cycle, as their grants say."""
+"""Rollover: lots move into the next cycle by the rules of their grants."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def roll_over(*, book: Book, cause: str, at: datetime, until: datetime) -> int:
 
 
 def _by_grant(lots: Iterable[CreditLot]) -> list[tuple[Rollover, list[CreditLot]]]:
-    """Gather the lots that may still roll by what granted them: a cause ends with its period. A
-    grant whose rule was changed has one sum a rule.
+    """Group the lots that may still roll by their grant: a cause ends with its period. A grant
+    whose rule was changed has one sum a rule.
     """
     found: dict[tuple[str, str], tuple[Rollover, list[CreditLot]]] = {}
     for lot in lots:
@@ -60,7 +60,9 @@ def _roll(
     at: datetime,
     until: datetime,
 ) -> int:
-    """Roll what one rule lets roll of its lots; return the number of lots that rolled."""
+    """Roll over the lots of one rule, as far as it allows; return the number of lots that
+    rolled.
+    """
     parts = [(lot.held - lot.lapsing, lot.available) for lot in youngest_first]
     shares = rolled_parts(rule, parts)
     rolling = [

@@ -1,0 +1,1 @@
+"""Holds of credits: reservations of credits and of usage, and how they end."""

@@ -1,7 +1,7 @@
-"""Holds of reservations: read, and given back to the lots that they are on.
+"""Holds of reservations: read, and released to the lots that they are on.
 
-A hold ends at its reservation's moment exactly. Whoever changes a book's credits times out what is
-due first, in the same transaction, so no result depends on when a sweep ran.
+A hold ends at its reservation's moment exactly. Whoever changes a book's credits ends due
+reservations first, in the same transaction, so no result depends on when a sweep ran.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Held:
 
     @property
     def open(self) -> Decimal:
-        """What it still holds."""
+        """Return what it still holds."""
         return sum((hold.open for hold, _ in self.holds), ZERO)
 
     def is_due(self, now: datetime) -> bool:
-        """Tell whether it has timed out, be it recorded or not."""
+        """Return whether it has timed out, be it recorded or not."""
         status = self.reservation.status
         return status == ReservationStatus.HELD and self.reservation.expires_at <= now
 
@@ -54,7 +54,7 @@ def read(
     due_by: datetime | None,
     named: Collection[UUID] = (),
 ) -> list[Held]:
-    """Read the reservations of books that are due by a moment, and those that are named.
+    """Return the reservations of books that are due by a moment, and those that are named.
 
     `lots` are all open lots of the books in question; the first to time out comes first.
     """
@@ -78,7 +78,9 @@ def read(
 
 
 def release_rest(draft: EntryBuilder, held: Held) -> Decimal:
-    """Give back what a reservation holds; what goes to lapsed lots awaits `lapse_returned`."""
+    """Release what a reservation holds; what goes to expired lots awaits `lapse_returned`. Return
+    the quantity.
+    """
     given = ZERO
     for hold, lot in held.holds:
         if (quantity := hold.open) > 0:
@@ -90,8 +92,8 @@ def release_rest(draft: EntryBuilder, held: Held) -> Decimal:
 
 
 def lapse_returned(returned: Iterable[Returned]) -> dict[UUID, Decimal]:
-    """Let what came back to lapsed lots pay for usage of their lifetime, and the rest lapse at once
-    (docs/decisions.md#d16, #d26); give what lapsed, by lot.
+    """Pay usage from credits that came back to expired lots, and lapse the rest at once
+    (docs/decisions.md#d16, #d26); return what lapsed, by lot.
 
     The books must be locked, and what brought the credits back written.
     """
@@ -111,7 +113,7 @@ def lapse_returned(returned: Iterable[Returned]) -> dict[UUID, Decimal]:
 def lapse(
     journal: CreditJournal, book: Book, lot: CreditLot, quantity: Decimal, *, at: datetime
 ) -> None:
-    """Let part of a lot whose time is over lapse, in an entry of its own."""
+    """Lapse part of an expired lot, in an entry of its own."""
     draft = journal.entry(
         book=book,
         event=LedgerEvent.EXPIRY,
@@ -135,7 +137,7 @@ def time_out(journal: CreditJournal, held: Held) -> None:
 
 
 def write(changed: Iterable[Held]) -> None:
-    """Write what became of reservations and their holds."""
+    """Write changed reservations and their holds."""
     every = list(changed)
     bulk.update_rows(
         Reservation,
@@ -155,8 +157,8 @@ def write(changed: Iterable[Held]) -> None:
 
 
 def due_by_lot(*, book: Book, lots: Iterable[CreditLot], moment: datetime) -> dict[UUID, Decimal]:
-    """Return, per lot, what only the record still holds at a moment; asked only where something is
-    held.
+    """Return, by lot, what is recorded as held by reservations that are over at a moment; reads
+    nothing where nothing is held.
     """
     if not any(lot.held > 0 for lot in lots):
         return {}
@@ -167,7 +169,7 @@ def due_by_lot(*, book: Book, lots: Iterable[CreditLot], moment: datetime) -> di
 
 
 def timed_out(reservations: Sequence[Reservation], now: datetime) -> dict[UUID, Decimal]:
-    """Give, per lot, what is on record as held by reservations whose time is over."""
+    """Return, by lot, what is recorded as held by reservations whose time is over."""
     free: dict[UUID, Decimal] = {}
     for reservation in reservations:
         if reservation.expires_at <= now:

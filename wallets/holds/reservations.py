@@ -28,7 +28,7 @@ def release_due(*, book: Book, until: datetime) -> int:
     """End the reservations whose time is over at `until`, each at its own moment.
 
     The book must be locked. What is set free pays arrears first, and lapses where its lot has.
-    Gives the number of reservations that ended; repeating ends none twice.
+    Return the number of reservations that ended; repeating ends none twice.
     """
     if not _on_record_as_held(until).filter(book=book).exists():
         return 0
@@ -46,12 +46,14 @@ def release_due(*, book: Book, until: datetime) -> int:
 
 
 def _on_record_as_held(until: datetime | Coalesce) -> QuerySet[Reservation]:
-    """Give the reservations whose time is over at `until` and whose end is not yet written down."""
+    """Return the reservations whose time is over at `until` and whose end is not yet written
+    down.
+    """
     return Reservation.objects.filter(status=ReservationStatus.HELD, expires_at__lte=until)
 
 
 def books_to_release(*, livemode: bool | None, until: datetime) -> list[int]:
-    """Give the books with a reservation that is due, those on a test clock left out."""
+    """Return the books with a reservation that is due, those on a test clock left out."""
     due = _on_record_as_held(until).filter(book__test_clock=None)
     if livemode is not None:
         due = due.filter(book__livemode=livemode)
@@ -59,7 +61,7 @@ def books_to_release(*, livemode: bool | None, until: datetime) -> list[int]:
 
 
 def reservations(*, livemode: bool) -> QuerySet[Reservation]:
-    """Give a mode's reservations, ready to be described."""
+    """Return a mode's reservations, ready to be described."""
     mine = Reservation.objects.filter(book__livemode=livemode)
     return mine.select_related(
         "book__test_clock", "wallet", "unit_wallet__metric"
@@ -67,7 +69,7 @@ def reservations(*, livemode: bool) -> QuerySet[Reservation]:
 
 
 def in_status(found: QuerySet[Reservation], *, status: str, now: datetime) -> QuerySet[Reservation]:
-    """Keep the reservations that are in a status now, by their customer's clock if it has one."""
+    """Filter the reservations that are in a status now, by their customer's clock if it has one."""
     over = _on_record_as_held(Coalesce("book__test_clock__now", Value(now))).values("pk")
     match status:
         case ReservationStatus.HELD:
@@ -78,7 +80,7 @@ def in_status(found: QuerySet[Reservation], *, status: str, now: datetime) -> Qu
 
 
 def get_reservation(*, livemode: bool, reservation_id: UUID) -> Reservation:
-    """Find a reservation.
+    """Return a reservation.
 
     Raises: UnknownReservation.
     """
@@ -97,7 +99,7 @@ def _held(reservation: Reservation) -> tuple[Decimal, Decimal]:
 
 
 def describe_reservation(reservation: Reservation) -> dict[str, object]:
-    """Show a reservation as it is now: over at its moment, whether or not that is on record."""
+    """Return a reservation as it is now: over at its moment, whether or not that is on record."""
     wallet = reservation.wallet or reservation.unit_wallet
     assert wallet is not None, "a reservation is on one wallet"
     status, ended_at = reservation.status, reservation.ended_at

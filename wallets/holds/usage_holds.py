@@ -1,7 +1,7 @@
-"""What the floor above holds for what it alone can price: one reservation on lots of any wallet.
+"""Holds for usage, which only billing can price: one reservation on lots of any wallet.
 
-The floor above chooses the lots; captures release what is held and burn by its price, or sell what
-is held at the price that was reserved.
+Billing chooses the lots; captures release the holds and burn at billing's price, or burn the holds
+at the price that was reserved.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Parts = Sequence[tuple[CreditLot, Decimal]]
 
 @dataclass(frozen=True, slots=True)
 class ReleasedHolds:
-    """What was given back of money and of units, and which of it to lots whose time is over."""
+    """What was released of money and of units, and which of it to expired lots."""
 
     money: Decimal
     units: Decimal
@@ -63,7 +63,7 @@ def hold(
     operation_id: UUID,
     document: Mapping[str, object],
 ) -> Reservation:
-    """Hold parts of lots, of money and of units, that the floor above has chosen for usage to come;
+    """Reserve parts of lots, of money and of units, that billing has chosen for usage to come;
     `overage` is what they leave uncovered of its price. The book must be locked.
     """
     journal = CreditJournal()
@@ -105,8 +105,8 @@ def hold_on(
     now: datetime,
     document: Mapping[str, object],
 ) -> None:
-    """Hold on to the rest of a reservation after a part of it was captured. Of lots that have
-    rolled, `unrolled` keeps the expiry before that. The book must be locked.
+    """Reserve the rest again after a part of a reservation was captured. Of lots that have rolled,
+    `unrolled` keeps the expiry before that. The book must be locked.
     """
     reservation.promised = promised
     reservation.save(update_fields=["promised"])
@@ -132,9 +132,9 @@ def _add_holds(reservation: Reservation, parts: Parts, *, first: int) -> None:
 def let_go(
     *, book: Book, reservation: Reservation, status: ReservationStatus, now: datetime
 ) -> ReleasedHolds:
-    """Give back all that a reservation of the floor above holds; it stays open where `status` says
-    so. The book must be locked. What went to lots whose time is over the caller lets lapse when it
-    has burned what it may (`lapse_returned`).
+    """Release everything that a reservation for usage holds; it stays open where `status` is HELD.
+    The book must be locked. What went to expired lots is lapsed by the caller, after its burns
+    (`lapse_returned`).
     """
     held = _read(book, reservation)
     money, units = (
@@ -167,9 +167,9 @@ def sell(
     now: datetime,
     document: Mapping[str, object],
 ) -> list[Sold]:
-    """Burn so much of what a reservation holds of money (True) and of units (False), each as a
-    debit of its own; what holds do not cover of its price free credits pay, and the rest is
-    overage, as it was promised. The book must be locked. The reservation stays open.
+    """Burn from a reservation's holds the wanted money (True) and units (False), each as a debit of
+    its own; free credits pay what the holds do not cover, and the rest is overage, as promised. The
+    book must be locked. The reservation stays open.
     """
     held = _read(book, reservation)
     sold = []
@@ -228,7 +228,7 @@ def _sell(
 def _free(
     book: Book, wallet: Wallet, need: Decimal, seen: Mapping[UUID, CreditLot], now: datetime
 ) -> list[tuple[CreditLot, Decimal]]:
-    """Find the free credits that pay what was promised beyond the holds."""
+    """Allocate free credits to what was promised beyond the holds."""
     open_lots = queries.open_lots([book.pk]).filter(wallet=wallet)
     lots = {lot.id: seen.get(lot.id, lot) for lot in open_lots}
     kinds = [
@@ -242,7 +242,7 @@ def _free(
 
 
 def _read(book: Book, reservation: Reservation) -> Held:
-    """Read what a reservation holds, on its own row."""
+    """Return the holds of a reservation, attached to the caller's instance."""
     lots = {
         lot.id: lot for lot in queries.open_lots([book.pk]).select_related("unit_wallet__metric")
     }
@@ -256,8 +256,8 @@ def _read(book: Book, reservation: Reservation) -> Held:
 def after_burns(
     returned: Iterable[Returned], *, burned: Mapping[UUID, Decimal], kept: Mapping[UUID, Decimal]
 ) -> tuple[dict[UUID, Decimal], list[Returned]]:
-    """Divide what went back to lots whose time was over and was not `burned` since: what is `kept`
-    held, by lot, and what may lapse now.
+    """Split what went back to expired lots and was not `burned` since: what is `kept` held, by lot,
+    and what may lapse now.
     """
     by_lot: dict[UUID, Returned] = {}
     for each in returned:

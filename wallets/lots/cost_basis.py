@@ -1,5 +1,5 @@
-"""What credits carry of the price paid (docs/accounting.md#m1, #m2): at the sale, and as they are
-used.
+"""Cost basis: the part of the price paid that credits carry (docs/accounting.md#m1, #m2), at the
+sale and as they are used.
 
 Pure.
 """
@@ -48,7 +48,7 @@ def allocate(paid: Decimal, parts: Sequence[PurchasePart]) -> list[Decimal]:
 
 
 def remaining_carrying(*, carrying: Decimal, face: Decimal, remaining: Decimal) -> Decimal:
-    """Give carrying x remaining / face, to the 12 places of the books.
+    """Return carrying x remaining / face, to the 12 places of the books.
 
     It depends on what remains alone, not on the way there, so releases always sum to the lot: 100
     credits that cost 83.33 and lose 20, then 80, release 16.67, then 66.66. The last unit takes

@@ -34,8 +34,8 @@ TERMS = ["expires_at", "rolled", "lapsing_since"]
 
 @dataclass(frozen=True, slots=True)
 class Burn:
-    """What was burned of a lot for one cause: so much face, with its consideration, the tax in it,
-    and the part of it that pays for a period to come.
+    """The burn of a lot for one cause: the face, its consideration, the tax in it, and the part
+    that pays for a period to come.
     """
 
     quantity: Decimal = ZERO
@@ -57,7 +57,7 @@ class Returned:
 
 @dataclass(slots=True)
 class EntryBuilder:
-    """An entry in the making: its lines and the movements it explains."""
+    """An entry before it is written: its lines and the movements it explains."""
 
     journal: CreditJournal
     book: Book
@@ -78,7 +78,7 @@ class EntryBuilder:
         self.journal.changed[lot.id] = lot
 
     def _take(self, lot: CreditLot, kind: MovementKind, quantity: Decimal) -> Decimal:
-        """Lower what remains of a lot; give the consideration that this releases."""
+        """Lower what remains of a lot; return the consideration that this releases."""
         if not ZERO < quantity <= lot.remaining - lot.held:
             raise InvariantBroken(f"{kind} of {quantity} from lot {lot.id} with {lot.remaining}.")
         lot.remaining -= quantity
@@ -94,9 +94,9 @@ class EntryBuilder:
         self._move(lot, MovementKind.GRANT, quantity=lot.face, carrying=lot.carrying)
 
     def _return(self, lot: CreditLot, quantity: Decimal) -> Decimal:
-        """Raise what remains of a lot again; give the consideration that this restores.
+        """Raise what remains of a lot again; return the consideration that this restores.
 
-        Carrying goes with what remains alone, so this restores what the last burns released.
+        Carrying depends on what remains alone, so this restores what the last burns released.
         """
         lot.remaining += quantity
         after = remaining_carrying(carrying=lot.carrying, face=lot.face, remaining=lot.remaining)
@@ -106,17 +106,17 @@ class EntryBuilder:
         return restored
 
     def burn(self, lot: CreditLot, quantity: Decimal, *, tax: Decimal = ZERO) -> Decimal:
-        """Spend part of a lot; its consideration, which it gives, becomes revenue, less the tax
-        that is in it.
+        """Spend part of a lot; return its consideration, which becomes revenue, less the tax
+        in it.
         """
         released = self._take(lot, MovementKind.BURN, quantity)
         self.lines += _posted(lot, Burn(quantity, released, tax))
         return released
 
     def burn_to(self, lot: CreditLot, target: Burn, *, before: Burn) -> Burn:
-        """Bring what one cause burned of a lot from `before` to `target`, up or down.
+        """Change what one cause burned of a lot from `before` to `target`, up or down.
 
-        Posts the difference; gives the burn as it then stands, with the consideration released.
+        Post the difference; return the burn as it then stands, with the consideration released.
         """
         carrying, more = before.carrying, target.quantity - before.quantity
         if more > 0:
@@ -132,21 +132,21 @@ class EntryBuilder:
         return replace(target, carrying=carrying)
 
     def move_expiry(self, lot: CreditLot, expires_at: datetime) -> None:
-        """Let what is left of a lot live longer, or shorter; the entry's document says so."""
+        """Move the expiry of a lot, later or sooner; the entry's document records it."""
         lot.expires_at = expires_at
         self.document[f"new expiry of {lot.id}"] = timestamp(expires_at)
         self.journal.extended[lot.id] = lot
 
     def hold(self, lot: CreditLot, quantity: Decimal) -> None:
-        """Keep part of a lot from being spent otherwise; nothing is posted."""
+        """Reserve part of a lot; nothing is posted."""
         if not ZERO < quantity <= lot.remaining - lot.held:
             raise InvariantBroken(f"A hold of {quantity} on lot {lot.id} with {lot.remaining}.")
         lot.held += quantity
         self._move(lot, MovementKind.HOLD, quantity=quantity, carrying=ZERO)
 
     def release(self, lot: CreditLot, quantity: Decimal) -> Decimal:
-        """Free what was held, that with the sooner expiry first; return how much of it had not
-        rolled with its lot. Whether a lapsed lot may keep it is the caller's rule.
+        """Release held credits, those with the sooner expiry first; return how much of them had not
+        rolled over with the lot. Whether they lapse with an expired lot is the caller's rule.
         """
         if not ZERO < quantity <= lot.held:
             raise InvariantBroken(f"A release of {quantity} on lot {lot.id} that holds {lot.held}.")
@@ -157,8 +157,8 @@ class EntryBuilder:
         return unrolled
 
     def note_return(self, lot: CreditLot, quantity: Decimal, unrolled: Decimal = ZERO) -> None:
-        """Note what came back to a lot whose time is over, or had not rolled with its lot:
-        `holds.lapse_returned` decides on it.
+        """Record what came back to an expired lot, or had not rolled over with its lot;
+        `reservation_holds.lapse_returned` decides on it.
         """
         is_over = lot.expires_at is not None and lot.expires_at <= self.occurred_at
         expired_at = lot.expires_at if is_over else lot.lapsing_since
@@ -169,8 +169,8 @@ class EntryBuilder:
             )
 
     def reverse(self, lot: CreditLot, quantity: Decimal, *, tax: Decimal = ZERO) -> Decimal:
-        """Put back what a burn took, with the consideration that this much more carries, which it
-        gives, and the tax in it.
+        """Restore burned credits; return the consideration that this restores, with the tax
+        in it.
         """
         if not ZERO < quantity <= lot.face - lot.remaining:
             raise InvariantBroken(f"A reversal of {quantity} into lot {lot.id} of {lot.face}.")
@@ -179,7 +179,7 @@ class EntryBuilder:
         return restored
 
     def refund(self, lot: CreditLot, quantity: Decimal, *, paid_from: str) -> Decimal:
-        """Take unspent credits back for money; return the consideration that is repaid."""
+        """Remove unspent credits for repayment; return the consideration that is repaid."""
         released = self._take(lot, MovementKind.REFUND, quantity)
         self.lines += posting_rules.credits_refunded(
             kind=lot.kind,
@@ -206,15 +206,15 @@ class EntryBuilder:
         self.journal.extended[lot.id] = lot
 
     def expire(self, lot: CreditLot, quantity: Decimal | None = None) -> None:
-        """Let everything that is not held lapse, or a part; its consideration becomes breakage."""
+        """Lapse everything that is not held, or a part; its consideration becomes breakage."""
         lapsing = lot.remaining - lot.held if quantity is None else quantity
         released = self._take(lot, MovementKind.EXPIRE, lapsing)
         if released > 0:
             self.journal.lapses.append((self, lot, released))
 
     def revoke(self, lot: CreditLot) -> LotPart:
-        """Take back everything that is not held, because its payment was taken back; give what it
-        held, for the caller's lines.
+        """Revoke everything that is not held, because its payment was taken back; return the
+        consideration, for the caller's lines.
         """
         released = self._take(lot, MovementKind.ADJUST, lot.remaining - lot.held)
         return LotPart(lot.kind, lot.source, released, lot.id)
@@ -238,7 +238,7 @@ def _posted(lot: CreditLot, burn: Burn) -> list[PostingLine]:
 
 
 class CreditJournal:
-    """What one transaction does to credits. The books must be locked by the caller."""
+    """The changes of credits in one transaction. The caller must hold the locks of the books."""
 
     def __init__(self) -> None:
         self.drafts: list[EntryBuilder] = []
@@ -351,7 +351,7 @@ def new_lot(
     rollover: dict[str, object] | None = None,
     top_up_id: UUID | None = None,
 ) -> CreditLot:
-    """Make a lot that is not yet written; `effective_at` defaults to `now`."""
+    """Build a lot that is not yet written; `effective_at` defaults to `now`."""
     return CreditLot(
         book_id=wallet.book_id,
         wallet=wallet if isinstance(wallet, Wallet) else None,

@@ -51,7 +51,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """What a lot should have on 2190."""
+    """The share of a lot on 2190."""
 
     book: int
     lot: UUID
@@ -59,7 +59,7 @@ class _Share:
     accrued: Decimal
 
 
-# What had become of each lot by the end of a day, in carrying amounts; a refund undoes the sale, as
+# The state of each lot at the end of a day, in carrying amounts; a refund undoes the sale, as
 # does a lost dispute (ADJUST).
 _LOTS = """
     SELECT lot.id, lot.book_id, lot.kind, lot.currency,
@@ -112,10 +112,10 @@ def estimate_breakage(*, livemode: bool, until: date) -> list[Estimate]:
 
 @money.exact
 def accrue_breakage(*, livemode: bool, until: date, at: datetime) -> int:
-    """Bring 2190 to the estimates of the end of a day; `at` is the moment just after it.
+    """Adjust 2190 to the estimates of the end of a day; `at` is the moment just after it.
 
-    Safe to repeat and to kill: each lot is brought to its share, books being locked some at a
-    time. Where the method or a rate ended, what was recognised is taken back. Gives the number of
+    Safe to repeat and to kill: each lot is brought to its share, books being locked some at a time.
+    Where the method or a rate ended, what was recognised is taken back. Return the number of
     entries.
     """
     estimates = {e.key: e for e in estimate_breakage(livemode=livemode, until=until)}
@@ -146,7 +146,7 @@ def _shares(
     running: dict[CohortKey, Decimal],
 ) -> list[_Share]:
     """Spread what the cohorts have accrued over the lots of some books, cumulatively, so that the
-    shares of all lots sum to it; `running` remembers how far each cohort has come.
+    shares of all lots sum to it; `running` is how far each cohort has come.
     """
     scope: dict[str, bool | str | date | list[int]] = {**_scope(livemode, until)}
     with connection.cursor() as cursor:
@@ -166,7 +166,7 @@ def _shares(
 
 
 def _up_to(remaining: Decimal, estimate: Estimate) -> Decimal:
-    """Give what falls on the first lots of a cohort, which together have so much left."""
+    """Return the accrual of the first lots of a cohort, of which `remaining` is left together."""
     whole = estimate.cohort.remaining
     return money.proportion(estimate.accrued, min(remaining, whole), whole)
 

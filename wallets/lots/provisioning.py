@@ -14,19 +14,19 @@ from wallets.models import SpendState, UnitWallet, Wallet
 
 
 def money_wallet(*, book: Book, currency: str) -> Wallet:
-    """Give the customer's wallet in a currency, opened if need be. The book must be locked."""
+    """Return the customer's wallet in a currency, opened if need be. The book must be locked."""
     return Wallet.objects.get_or_create(book=book, currency=currency)[0]
 
 
 def unit_wallet(*, book: Book, metric: Metric) -> UnitWallet:
-    """Give the customer's unit wallet of a metric, opened if need be. The book must be locked."""
+    """Return the customer's unit wallet of a metric, opened if need be. The book must be locked."""
     wallet, _ = UnitWallet.objects.get_or_create(book=book, metric=metric)
     wallet.metric = metric
     return wallet
 
 
 def find_metric(*, livemode: bool, code: str) -> Metric:
-    """Find a metric by code.
+    """Return a metric by code.
 
     Raises: Invalid (`unknown_metric`).
     """
@@ -38,7 +38,7 @@ def find_metric(*, livemode: bool, code: str) -> Metric:
 
 @dataclass(frozen=True, slots=True)
 class SpendRules:
-    """How a customer's wallets may be spent, as its oldest live subscription says."""
+    """How a customer's wallets may be spent: the rules of its oldest live subscription."""
 
     billing_mode: str = BillingMode.PREPAID
     burn_order: tuple[str, ...] = (CreditKind.PROMO, CreditKind.BONUS, CreditKind.CASH)
@@ -48,7 +48,7 @@ class SpendRules:
 
 
 def apply_rules(*, wallets: Sequence[Wallet | UnitWallet], rules: SpendRules) -> None:
-    """Write spend rules to wallets; a customer's own overage limit goes before the rules'.
+    """Write spend rules to wallets; a customer's own overage limit overrides that of the rules.
 
     The book must be locked.
     """

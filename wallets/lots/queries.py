@@ -1,4 +1,4 @@
-"""What a customer has: lots, balances and how they are shown."""
+"""Queries: the lots and balances of a customer, and how they are described."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ OPEN_OVERAGE = F("overage") - F("overage_billed") - F("overage_reversed")
 
 
 def open_lots(book_ids: Iterable[int]) -> QuerySet[CreditLot]:
-    """Lots with something left, in the order they were granted."""
+    """Return the lots with something left, in the order they were granted."""
     return CreditLot.objects.filter(book_id__in=list(book_ids), remaining__gt=0).order_by(
         "granted_at", "id"
     )
 
 
 def seen_by_waterfall(lot: CreditLot) -> Lot:
-    """Show the waterfall what it needs of a lot."""
+    """Return a lot as the waterfall sees it."""
     return Lot(
         id=lot.id,
         kind=lot.kind,
@@ -41,7 +41,7 @@ def seen_by_waterfall(lot: CreditLot) -> Lot:
 
 
 def is_alive(lot: CreditLot, moment: datetime) -> bool:
-    """Tell whether a lot can be spent at `moment`: [effective_at, expires_at), swept or not."""
+    """Return whether a lot can be spent at `moment`: [effective_at, expires_at), swept or not."""
     return lot.effective_at <= moment and (lot.expires_at is None or moment < lot.expires_at)
 
 
@@ -76,7 +76,7 @@ def balance_of(wallet: Wallet | UnitWallet, moment: datetime) -> dict[str, objec
 
 
 def describe_lot(lot: CreditLot) -> dict[str, object]:
-    """Show one lot."""
+    """Return one lot."""
     unit_wallet = lot.unit_wallet
     return {
         "lot": lot.id,
@@ -99,7 +99,7 @@ def describe_lot(lot: CreditLot) -> dict[str, object]:
 
 
 def with_open_overage() -> QuerySet[Debit]:
-    """Give the debits with overage that waits for the next settlement (OPEN_OVERAGE)."""
+    """Return the debits with overage that waits for the next settlement (OPEN_OVERAGE)."""
     return Debit.objects.filter(overage__gt=F("overage_billed") + F("overage_reversed"))
 
 
@@ -126,8 +126,8 @@ def overage_of_cycle() -> QuerySet[Debit]:
 
 
 def movement_lines(book_id: int, after: int, until: int) -> dict[int, list[MovementLine]]:
-    """Give the movements of a book's entries as the hash chain saw them, by the entries' sequence:
-    beyond `after`, up to `until`.
+    """Return the movements of a book's entries as the hash chain saw them, by the entries'
+    sequence: beyond `after`, up to `until`.
     """
     lines: dict[int, list[MovementLine]] = defaultdict(list)
     moved = Movement.objects.filter(

@@ -1,4 +1,4 @@
-"""Who gives what: lots, a need and a burn order in; allocations out. Pure.
+"""The credit waterfall: lots, a need and a burn order in; allocations out. Pure.
 
 The order: the kinds as the burn order lists them (a kind that is missing is never burned); inside
 a kind low priority first, then soonest expiry (none last), then oldest grant, then id. Every tie
@@ -32,7 +32,7 @@ class Lot:
     effective_at: datetime
 
     def spendable_at(self, moment: datetime) -> bool:
-        """Tell whether the lot is alive: [effective_at, expires_at)."""
+        """Return whether the lot is alive: [effective_at, expires_at)."""
         return self.effective_at <= moment and (self.expires_at is None or moment < self.expires_at)
 
 
@@ -58,7 +58,7 @@ class Allocated:
 
 
 def in_burn_order(lots: Iterable[Lot], order: Sequence[str]) -> list[Lot]:
-    """Sort lots as they burn, and leave out the kinds that the order does not name."""
+    """Sort lots as they burn, without the kinds that the order does not name."""
     rank = {kind: position for position, kind in enumerate(order)}
     return sorted(
         (lot for lot in lots if lot.kind in rank),
@@ -75,7 +75,7 @@ def in_burn_order(lots: Iterable[Lot], order: Sequence[str]) -> list[Lot]:
 
 @money.exact
 def allocate(lots: Iterable[Lot], need: Decimal, order: Sequence[str]) -> Allocated:
-    """Take `need` from the lots in burn order, each as far as it reaches.
+    """Allocate `need` to the lots in burn order, each as far as it reaches.
 
     Promo 10, bonus 20, cash 100 and a need of 50: promo 10, bonus 20, cash 20, shortfall 0.
     Whether a shortfall refuses or becomes overage is the caller's rule.

@@ -1,4 +1,4 @@
-"""Wallets, lots and everything that can happen to them."""
+"""Models: wallets, lots, top-ups, reservations, operations and campaign grants."""
 
 from wallets.models.campaigns import CampaignGrant
 from wallets.models.lots import CreditLot, CreditSource, Movement, MovementKind

@@ -1,4 +1,4 @@
-"""What campaigns gave: one row a customer and cause, for ever."""
+"""Campaign grants: one row per customer and cause, for ever."""
 
 from __future__ import annotations
 

@@ -142,7 +142,9 @@ class CreditLot(models.Model):
 
     @property
     def available(self) -> Decimal:
-        """What can be spent of it while it lives: nothing that is held, nothing while frozen."""
+        """Return what can be spent of it while it lives: nothing that is held, nothing while
+        frozen.
+        """
         return Decimal(0) if self.frozen_at is not None else self.remaining - self.held
 
 

@@ -1,4 +1,4 @@
-"""What clients asked for: the operation with its key, and the debit."""
+"""Operations with their idempotency keys, and debits."""
 
 from __future__ import annotations
 
@@ -125,5 +125,5 @@ class Debit(models.Model):
 
     @property
     def open_overage(self) -> Decimal:
-        """What waits for the next settlement."""
+        """Return what waits for the next settlement."""
         return self.overage - self.overage_billed - self.overage_reversed

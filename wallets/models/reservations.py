@@ -26,7 +26,7 @@ class ReservationStatus(models.TextChoices):
 
 
 class ReservationKind(models.TextChoices):
-    """What is reserved: credits, or usage to come, which the floor above prices and captures."""
+    """What is reserved: credits, or usage to come, which billing prices and captures."""
 
     CREDITS = "CREDITS"
     USAGE = "USAGE"
@@ -157,5 +157,5 @@ class Hold(models.Model):
 
     @property
     def open(self) -> Decimal:
-        """What is still held."""
+        """Return what is still held."""
         return self.quantity - self.captured - self.released

@@ -1,0 +1,1 @@
+"""Operations under an idempotency key, and their responses."""

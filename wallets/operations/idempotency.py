@@ -77,7 +77,7 @@ class KeyedOperation:
 
 
 def replay(*, book: Book, asked: KeyedOperation) -> Answer | None:
-    """Give the first answer under a key, if there is one. The book must be locked.
+    """Return the first answer under a key, if there is one. The book must be locked.
 
     Raises: KeyReused.
     """

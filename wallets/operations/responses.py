@@ -1,4 +1,4 @@
-"""The answers of operations, as they are sent, stored and replayed verbatim."""
+"""The responses of operations, as they are sent, stored and replayed verbatim."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def answer(status: int, content: object) -> Answer:
 def read_again(
     content: Mapping[str, object], *, wallet: Wallet | UnitWallet, now: datetime
 ) -> dict[str, object]:
-    """Return an answer as it is after what followed from its operation (arrears paid, lapses): the
-    balance, and what the lots that it names have left.
+    """Return an answer as it is after the consequences of its operation (arrears paid, lapses):
+    with the balance, and the balances of the lots in it.
     """
     named = content.get("allocations")
     allocations = named if isinstance(named, list) else []
@@ -48,7 +48,7 @@ def read_again(
 
 
 def allocated(lot: CreditLot, quantity: Decimal) -> dict[str, object]:
-    """Say what one lot gives, and what it has left."""
+    """Return the part that one lot pays, and its balance after it."""
     return {
         "lot": lot.id,
         "kind": lot.kind,
@@ -67,7 +67,9 @@ def debit_answer(
     allocations: Sequence[tuple[Allocation, CreditLot]],
     balance: dict[str, object],
 ) -> dict[str, object]:
-    """Name every lot that paid, what it has left, and what no lot covered."""
+    """Return the answer of a debit: every lot that paid, its balance after it, and what no lot
+    covered.
+    """
     return {
         "id": debit.id,
         "customer_id": book.key,
@@ -84,7 +86,9 @@ def debit_answer(
 def reservation_answer(
     *, held: Held, wallet: Wallet | UnitWallet, book: Book, balance: dict[str, object]
 ) -> dict[str, object]:
-    """Show what is held on which lots, and what is expected to go beyond them."""
+    """Return the answer of a reservation: the holds by lot, and the overage expected beyond
+    them.
+    """
     made = held.reservation
     return {
         "id": made.id,
@@ -111,7 +115,7 @@ def void_answer(
     entry: UUID,
     balance: dict[str, object],
 ) -> dict[str, object]:
-    """Show what was released."""
+    """Return the answer of a void: what was released."""
     made = held.reservation
     return {
         "id": made.id,
@@ -136,7 +140,9 @@ def grant_answer(
     entry: UUID,
     extra: dict[str, object],
 ) -> dict[str, object]:
-    """Show the lots that a grant or top-up issued, after whatever they have paid at once."""
+    """Return the answer of a grant or top-up: the lots it issued, after what they have paid at
+    once.
+    """
     found = CreditLot.objects.select_related("unit_wallet__metric").in_bulk(
         [lot.id for lot in lots]
     )

@@ -50,7 +50,7 @@ _FEES = """
 
 
 def report(scope: ReportScope) -> Report:
-    """Show what is left of every lot at the end of the span, and of plan fees not yet earned.
+    """Return the rest of every lot at the end of the span, and plan fees not yet earned.
 
     The total of what is carried is the balance of accounts 2100, 2110, 2120 and 2130.
     """
@@ -106,7 +106,7 @@ def _buckets(prefix: str, title: str, bounds: Sequence[int], unit: str) -> list[
 
 
 def bucket(days: int, prefix: str, bounds: Sequence[int]) -> str:
-    """Name the bucket that so many days fall into; what is overdue falls into the first."""
+    """Return the bucket that so many days fall into; what is overdue falls into the first."""
     return next(
         (f"{prefix}_{bound}" for bound in bounds if days <= bound),
         f"{prefix}_later",

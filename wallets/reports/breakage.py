@@ -1,4 +1,4 @@
-"""Breakage by cohort: of what was sold in a month, how much was used, refunded, and lapsed."""
+"""Breakage by cohort: how much of a month's sales was used, refunded, and lapsed."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ _COHORTS = """
 
 
 def report(scope: ReportScope) -> Report:
-    """Show each month's sales of credits by kind, up to the end of the span.
+    """Return each month's sales of credits by kind, up to the end of the span.
 
-    Beside what became of them stands the estimate in force at the end of the span, with what it
-    puts on 2190, and, once nothing is outstanding, by how much it was wrong.
+    Beside their use stands the estimate in force at the end of the span, with its amount on 2190,
+    and, once nothing is outstanding, its error.
     """
     return Report(
         name="breakage",

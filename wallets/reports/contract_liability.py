@@ -1,4 +1,6 @@
-"""The contract-liability roll-forward, its closing held against the trial balance and the lots."""
+"""The contract-liability roll-forward, with its closing compared to the trial balance and the
+lots.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,10 @@ ZERO = Decimal(0)
 
 
 def report(scope: ReportScope) -> Report:
-    """Show, for each kind of credit and currency, the way from opening to closing.
+    """Return, for each kind of credit and currency, the movements from opening to closing.
 
-    It foots; the opening is the closing of the span before; what lots carried at the end stands
-    beside the closing, and the difference is shown.
+    It foots; the opening is the closing of the span before; the carrying of the lots at the end
+    stands beside the closing, with the difference.
     """
     made = {column.name: column for column in roll_forward.columns(scope, contract_liability.RULES)}
     made |= {column.name: column for column in _bought(scope)}
@@ -52,7 +54,7 @@ def report(scope: ReportScope) -> Report:
 
 
 def _bought(scope: ReportScope) -> list[Column]:
-    """Make the two columns that top-ups fall into; their bonus part is on account 2110."""
+    """Build the two columns of top-ups; their bonus part is on account 2110."""
 
     def paid(row: Row) -> Drill | None:
         if row["account"] != CASH_CREDITS:

@@ -54,7 +54,7 @@ _FACTS = """
 def fetch(
     template: str, scope: ReportScope, extra: Mapping[str, Any] | None = None
 ) -> list[tuple[Any, ...]]:
-    """Run a statement about movements that gives few rows."""
+    """Run a statement about movements that returns few rows."""
     put = template.replace("{movements}", MOVEMENTS)
     return sums.fetch(put, scope, extra, currency=CURRENCY)
 

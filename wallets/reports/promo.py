@@ -30,7 +30,7 @@ _NAMES = ("grants", "customers", "granted", "used", "taken_back", "lapsed", "out
 
 
 def report(scope: ReportScope) -> Report:
-    """Show, for each campaign or other source, what it gave up to the end of the span.
+    """Return, for each campaign or other source, what it granted up to the end of the span.
 
     Units stand in units and money at face, which is its list price.
     """

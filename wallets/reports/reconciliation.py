@@ -1,7 +1,7 @@
-"""Three ways to hold the books against what they are the books of.
+"""Reconciliation in three ways.
 
-Units: what lots have left is what their movements say. Carrying: what lots carry is what the
-liability accounts say. GL: what was exported is what was posted. A difference is shown and named,
+Units: the rest of each lot is the sum of its movements. Carrying: what lots carry is the balance of
+the liability accounts. GL: what was exported is what was posted. A difference is shown and named,
 never plugged.
 """
 
@@ -27,7 +27,7 @@ from wallets.reports import lots
 
 ZERO = Decimal(0)
 
-# As they stand now: the lots' own counters know no past.
+# As they stand now: the counters on the lots have no history.
 _UNITS = """
     SELECT lot.kind, coalesce(metric.code, lot.currency) AS unit, sum(lot.remaining),
         coalesce(sum(moved.left), 0)
@@ -47,7 +47,7 @@ _UNITS = """
 
 
 def report(scope: ReportScope) -> Report:
-    """Show each check with both sides, their difference and what it means."""
+    """Return each check with both sides, their difference and what it means."""
     return Report(
         name="reconciliation",
         title="Reconciliation, three ways",
@@ -133,7 +133,7 @@ def _carrying(scope: ReportScope) -> Iterator[Row]:
 
 
 def _exported(scope: ReportScope) -> Iterator[Row]:
-    """Hold the exact sums of all batches of a format against the turnover of the same months."""
+    """Compare the exact sums of all batches of a format with the turnover of the same months."""
     exported = _in_batches(scope)
     posted = _turnovers(scope) if exported else {}
     names = trial_balance.chart()
@@ -149,7 +149,7 @@ def _exported(scope: ReportScope) -> Iterator[Row]:
 
 
 def _in_batches(scope: ReportScope) -> dict[str, dict[tuple[str, str], Decimal]]:
-    """Sum what batches of the span's months hold, debit less credit, by format."""
+    """Sum the batches of the span's months, debit less credit, by format."""
     made = ExportBatch.objects.filter(
         livemode=scope.livemode, starts_on__gte=scope.starts_on, starts_on__lt=scope.ends_on
     )

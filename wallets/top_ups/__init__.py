@@ -1,0 +1,1 @@
+"""Credits that are sold: top-ups, payments, refunds, disputes and automatic refill."""

@@ -1,4 +1,4 @@
-"""Payments that the payer contests: freeze what they bought, then give it back or take it away."""
+"""Disputes: payments that the payer contests freeze what they bought, then free or revoke it."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ class WrongDisputeState(Conflict):
 
 
 def dispute(*, livemode: bool, top_up_id: UUID, state: str, key: str) -> Answer:
-    """Follow a dispute of a top-up's payment: opened, then won or lost (docs/decisions.md#d31).
+    """Record a dispute of a top-up's payment: opened, then won or lost (docs/decisions.md#d31).
 
-    Opened: what is free of its lots freezes. Won: it can be spent again. Lost: it is taken away,
-    and what was spent of it is claimed from the customer by the floor above, which suspends.
+    Opened: what is free of its lots freezes. Won: it can be spent again. Lost: it is revoked, and
+    billing claims from the customer what was spent of it, and suspends.
 
     Raises: UnknownTopUp, NotDisputable, WrongDisputeState.
     """
@@ -117,8 +117,8 @@ def _check(bought: TopUp, state: DisputeState) -> None:
 
 
 def _open(bought: TopUp, draft: EntryBuilder, now: datetime) -> Decimal:
-    """Freeze the lots, spent ones too, so that what returns to them is frozen as well; and take no
-    more payments by itself from who contests them.
+    """Freeze the lots, spent ones too, so that what returns to them is frozen as well, and switch
+    off the customer's automatic refills in this currency.
 
     What was refunded before is not contested.
     """
@@ -134,14 +134,14 @@ def _open(bought: TopUp, draft: EntryBuilder, now: datetime) -> Decimal:
 
 
 def _win(bought: TopUp, draft: EntryBuilder, now: datetime) -> Decimal:
-    """Thaw the lots; one that has expired meanwhile lapses with the next sweep."""
+    """Unfreeze the lots; one that has expired meanwhile lapses with the next sweep."""
     CreditLot.objects.filter(top_up=bought).update(frozen_at=None)
     draft.lines += posting_rules.dispute_won(amount=bought.disputed, currency=bought.currency)
     return ZERO
 
 
 def _lose(bought: TopUp, draft: EntryBuilder, now: datetime) -> Decimal:
-    """Take away what is free; return what was earned and stays unpaid.
+    """Revoke what is free; return what was earned and stays unpaid.
 
     What is held counts as spent: captures are honoured, and what is released pays the claim.
     """
@@ -161,7 +161,9 @@ def _lose(bought: TopUp, draft: EntryBuilder, now: datetime) -> Decimal:
 
 
 def _return_to_campaigns(lots: Iterable[CreditLot]) -> None:
-    """Give campaigns back what is taken away unspent of what they added (docs/decisions.md#d39)."""
+    """Return to the campaigns' budgets the part of their bonus that is revoked unspent
+    (docs/decisions.md#d39).
+    """
     free = {lot.id: lot.remaining - lot.held for lot in lots}
     given = CampaignGrant.objects.filter(lot__in=free).order_by("campaign_id")
     for campaign_id, lot_id in given.values_list("campaign_id", "lot_id"):
@@ -172,7 +174,7 @@ _STEPS = {DisputeState.OPENED: _open, DisputeState.WON: _win, DisputeState.LOST:
 
 
 def _claim_order(burn_order: Sequence[str]) -> list[str]:
-    """Order the kinds that pay a claim; those that pay for no usage come last."""
+    """Return the kinds that pay a claim, in order; those that pay for no usage come last."""
     paying = [kind for kind in burn_order if kind in _PAY_CLAIMS]
     return paying + [kind for kind in _PAY_CLAIMS if kind not in paying]
 

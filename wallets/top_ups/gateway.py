@@ -1,7 +1,7 @@
-"""Where payments are taken: the gateway's interface, the sandbox's own, and which one a mode has.
+"""Payment gateways: the interface, the sandbox's own, and which one a mode has.
 
-A gateway is asked with the top-up's id as its key: asking again never takes money twice, it gives
-what became of the first time. That is all that a killed process needs (docs/decisions.md#d10).
+A gateway is asked with the top-up's id as its key: asking again never takes money twice, it returns
+the outcome of the first time. That is all that a killed process needs (docs/decisions.md#d10).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 
 
 class GatewayOutcome(StrEnum):
-    """What a gateway says; a decline is definite, PENDING is to be asked again."""
+    """The outcome of a payment; a decline is definite, PENDING is to be asked again."""
 
     SUCCEEDED = "SUCCEEDED"
     DECLINED = "DECLINED"
@@ -26,7 +26,7 @@ class GatewayOutcome(StrEnum):
 
 
 class GatewayUnreachable(Exception):
-    """No answer came, so that nobody knows what became of the payment: it is to be asked again."""
+    """No answer came, so the outcome of the payment is unknown: it is to be asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +42,24 @@ class GatewayCharge:
 
 
 class Gateway(Protocol):
-    """Takes payments."""
+    """A service that charges payment methods."""
 
     def knows(self, method: str) -> bool:
-        """Tell whether payments by this method are taken here."""
+        """Return whether payments by this method are taken here."""
 
     def charge(self, charge: GatewayCharge, *, now: datetime) -> GatewayOutcome:
-        """Take a payment, or say what became of it. Raises: GatewayUnreachable."""
+        """Charge a payment, or return the outcome of the first attempt. Raises:
+        GatewayUnreachable.
+        """
 
     def answers_at(self, charge: GatewayCharge) -> datetime:
-        """Say from when on it is worth asking what became of a payment."""
+        """Return from when on it is worth asking about a payment."""
 
 
 class SandboxGateway:
-    """Takes no money; what it says depends on the method's name and the customer's time alone."""
+    """A gateway that moves no money; its outcome depends on the method's name and the customer's
+    time alone.
+    """
 
     DELAY = timedelta(minutes=1)
     METHODS = {
@@ -66,16 +70,16 @@ class SandboxGateway:
     }
 
     def knows(self, method: str) -> bool:
-        """Tell whether it is one of the test methods."""
+        """Return whether it is one of the test methods."""
         return method in self.METHODS
 
     def charge(self, charge: GatewayCharge, *, now: datetime) -> GatewayOutcome:
-        """Say what the method's name says, once its delay is over."""
+        """Return the outcome that the method's name stands for, once its delay is over."""
         delay, outcome = self.METHODS[charge.method]
         return outcome if now >= charge.asked_at + delay else GatewayOutcome.PENDING
 
     def answers_at(self, charge: GatewayCharge) -> datetime:
-        """Add the method's delay."""
+        """Return the moment when the method's delay is over."""
         return charge.asked_at + self.METHODS[charge.method][0]
 
 
@@ -83,7 +87,7 @@ SANDBOX = SandboxGateway()
 
 
 def gateway_of(*, livemode: bool) -> Gateway | None:
-    """Give the gateway of a mode; live mode has the one that the settings name, or none."""
+    """Return the gateway of a mode; in live mode the one of the settings, if any."""
     if not livemode:
         return SANDBOX
     if not settings.PAYMENT_GATEWAY:

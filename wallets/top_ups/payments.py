@@ -1,4 +1,4 @@
-"""Deliver credits that were bought, and take their payment through the gateway.
+"""Delivery of the credits that were bought, and their payment through the gateway.
 
 The gateway is never asked inside a transaction: a top-up is committed PENDING, asked for, and
 concluded in a second transaction by whoever comes first (docs/decisions.md#d10).
@@ -81,7 +81,7 @@ class Delivery:
 
 
 def deliver(*, book: Book, top_up: TopUp, now: datetime, paid_into: str) -> Delivery:
-    """Issue what was bought, in one entry, and let arrears be paid first.
+    """Issue what was bought, in one entry, then pay arrears from it.
 
     Running campaigns may add to it. The book must be locked.
     """
@@ -130,7 +130,7 @@ def deliver(*, book: Book, top_up: TopUp, now: datetime, paid_into: str) -> Deli
 
 
 def _bought_lots(*, book: Book, top_up: TopUp, wallet: Wallet, now: datetime) -> list[CreditLot]:
-    """Make the cash lot and the bonus lot of a purchase."""
+    """Build the cash lot and the bonus lot of a purchase."""
     parts: list[tuple[str, Wallet | UnitWallet, Decimal]] = [
         (CreditKind.CASH, wallet, top_up.amount)
     ]
@@ -154,12 +154,12 @@ def _bought_lots(*, book: Book, top_up: TopUp, wallet: Wallet, now: datetime) ->
 
 
 def _allocate(top_up: TopUp, lots: Sequence[CreditLot], *, livemode: bool, now: datetime) -> None:
-    """Spread what was paid over the lots by stand-alone prices, as the policy says
+    """Spread what was paid over the lots by stand-alone prices, by the policy
     (docs/accounting.md#m2).
 
-    Money is worth its face, units what the order says: 100 and 20,000 tokens at .002 for 100.00
-    carry 71.43 and 28.57. What the policy expects to lapse of a bonus lowers its share; a later
-    estimate never changes it.
+    Money is worth its face, units the price in the order: 100 and 20,000 tokens at .002 for 100.00
+    carry 71.43 and 28.57. The part of a bonus that the policy expects to lapse lowers its share; a
+    later estimate never changes it.
     """
     unit_price = top_up.bonus_unit_price or ZERO
     on = entries.day_of(now)
@@ -185,7 +185,7 @@ def _allocate(top_up: TopUp, lots: Sequence[CreditLot], *, livemode: bool, now: 
 
 
 def _expiry(top_up: TopUp, now: datetime) -> datetime | None:
-    """Give when bought credits lapse: the moment asked for, or the terms' days from now.
+    """Return when bought credits lapse: the moment asked for, or the terms' days from now.
 
     A payment that came after that moment still buys the lifetime that was asked for.
     """
@@ -199,7 +199,7 @@ def _expiry(top_up: TopUp, now: datetime) -> datetime | None:
 
 
 def delivered_answer(*, book: Book, top_up: TopUp, delivery: Delivery) -> dict[str, object]:
-    """Show a top-up that has its lots."""
+    """Return the answer of a top-up that has its lots."""
     return grant_answer(
         id=top_up.id,
         book=book,
@@ -211,7 +211,7 @@ def delivered_answer(*, book: Book, top_up: TopUp, delivery: Delivery) -> dict[s
 
 
 def waiting_answer(*, book: Book, top_up: TopUp) -> dict[str, object]:
-    """Show a top-up that waits for its payment."""
+    """Return the answer of a top-up that waits for its payment."""
     return {"id": top_up.id, "customer_id": book.key, **_facts(top_up), "lots": [], "entry": None}
 
 
@@ -220,7 +220,7 @@ def _facts(top_up: TopUp) -> dict[str, object]:
 
 
 def charge_of(top_up: TopUp) -> tuple[Gateway, GatewayCharge]:
-    """Give the gateway of a top-up and what to ask it."""
+    """Return the gateway of a top-up and the charge to send to it."""
     gateway = gateway_of(livemode=top_up.book.livemode)
     if gateway is None:
         raise InvariantBroken("A gateway's top-up waits, and no gateway is configured.")
@@ -235,9 +235,9 @@ def charge_of(top_up: TopUp) -> tuple[Gateway, GatewayCharge]:
 
 
 def conclude(*, top_up: TopUp) -> tuple[TopUp, bool]:
-    """Ask the gateway about a PENDING top-up and write its answer down, once whoever asks.
+    """Ask the gateway about a PENDING top-up and record its outcome, once whoever asks.
 
-    Gives the top-up as it is now, and whether this call concluded it; it stays PENDING while the
+    Return the top-up as it is now, and whether this call concluded it; it stays PENDING while the
     gateway has no answer, and whatever fails, the sweep asks again later and later.
     """
     try:
@@ -274,7 +274,7 @@ def _ask(top_up: TopUp) -> GatewayOutcome:
     except GatewayUnreachable:
         logger.warning("The gateway gave no answer about top-up %s", top_up.pk)
     except Exception:
-        # Whatever broke there, nobody knows what became of the payment.
+        # Whatever broke there, the outcome of the payment is unknown.
         logger.exception("The gateway failed about top-up %s", top_up.pk)
     return GatewayOutcome.PENDING
 
@@ -288,7 +288,7 @@ def _ask_later(top_up: TopUp) -> None:
 
 
 def _succeed(book: Book, top_up: TopUp, now: datetime) -> None:
-    """Deliver what was paid, and keep the answer under the client's key.
+    """Deliver what was paid, and store the answer under the client's key.
 
     Where the key was used elsewhere meanwhile, that answer stays; the payment counts all the same.
     """
@@ -311,7 +311,7 @@ def _succeed(book: Book, top_up: TopUp, now: datetime) -> None:
 
 
 def _fail(book: Book, top_up: TopUp, now: datetime) -> None:
-    """Write a decline down; the client's key is free again, and an automatic refill backs off."""
+    """Record a decline; the client's key is free again, and an automatic refill backs off."""
     top_up.status, top_up.failed_at = TopUpStatus.FAILED, now
     top_up.save(update_fields=["status", "failed_at"])
     rule = top_up.auto_refill

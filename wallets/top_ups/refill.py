@@ -1,4 +1,4 @@
-"""Wallets that fill themselves: at a threshold, within caps, one payment in flight, never a loop.
+"""Automatic refill: at a threshold, within caps, with one payment in flight, never a loop.
 
 Every attempt is a top-up of its own that waits for the gateway like any other; while it waits no
 other is begun. After a failure the next attempt waits, and too many failures switch it off.
@@ -52,7 +52,7 @@ def set_auto_refill(
     max_per_month: int | None = None,
     method: str | None = None,
 ) -> AutoRefill:
-    """Say when a customer's wallet fills itself; earlier failures are forgotten.
+    """Set a customer's automatic refill; earlier failures are forgotten.
 
     A wallet that is low already is filled once this has committed. Raises: UnknownCustomer;
     Invalid (`unknown_payment_method`, `not_payable`, `below_minimum`, `above_maximum`).
@@ -103,7 +103,8 @@ def switch_off(*, rule_id: int) -> None:
 
 
 def get_auto_refill(*, livemode: bool, customer_id: str, currency: str | None) -> AutoRefill:
-    """Find the rule of a customer's wallet; the currency may be left out where there is one only.
+    """Return the refill rule of a customer's wallet; the currency may be left out where there is
+    one only.
 
     Raises: UnknownCustomer, NoAutoRefill, Invalid (`currency_required`).
     """
@@ -119,7 +120,7 @@ def get_auto_refill(*, livemode: bool, customer_id: str, currency: str | None) -
 
 
 def active_books(among: Collection[int] | None = None) -> list[Book]:
-    """Give the books (of some, or all) with a wallet that fills itself."""
+    """Return the books (of some, or all) with an automatic refill."""
     fills_itself = "SELECT book_id FROM wallets_autorefill WHERE switched_off_at IS NULL"
     rest = f"WHERE t.id IN ({fills_itself})"
     if among is None:
@@ -133,7 +134,8 @@ def _rules(book_ids: Collection[int]) -> QuerySet[AutoRefill]:
 
 
 def refill_if_low(book_ids: Collection[int]) -> int:
-    """Fill the wallets of some books that are low and may be filled now; give how many were begun.
+    """Refill the wallets of some books that are low and may be refilled now; return how many
+    refills were begun.
 
     Takes its own locks and asks the gateway, so it is called outside of transactions. At most one
     refill a wallet and call.
@@ -157,7 +159,7 @@ def refill_if_low(book_ids: Collection[int]) -> int:
 
 
 def _begin(rule: AutoRefill) -> TopUp | None:
-    """Commit a waiting top-up, unless another call was faster; judged again under the lock, once
+    """Commit a waiting top-up, unless another call was faster; decided again under the lock, once
     the holds that are due have ended.
     """
     with transaction.atomic():
@@ -186,10 +188,10 @@ def _begin(rule: AutoRefill) -> TopUp | None:
 
 
 def _amount(rule: AutoRefill, owed: Decimal, terms: catalogue.TopUpTerms) -> Decimal:
-    """Return what the rule says, or all that is owed if this is more and may be bought at once,
+    """Return the amount of the rule, or all that is owed if this is more and may be bought at once,
     as an amount that can be paid.
 
-    Who is paused or has left buys no more than what is owed, but the smallest top-up.
+    A customer who is paused or has left buys only what is owed, but at least the smallest top-up.
     """
     currency = rule.wallet.currency
     shortfall = -money.floor_amount(-owed, currency)
@@ -215,8 +217,8 @@ def _is_over(rule: AutoRefill) -> bool:
 
 
 def _may_charge(rule: AutoRefill) -> bool:
-    """Return whether a payment may be taken: from who is paused, suspended or has left only for
-    what is owed.
+    """Return whether a payment may be taken: from a customer who is paused, suspended or has left
+    only for what is owed.
     """
     if rule.wallet.spend_state == SpendState.ACTIVE and not _has_left(rule):
         return True
@@ -239,11 +241,11 @@ def _is_low(rule: AutoRefill, now: datetime) -> bool:
 
 
 def _due_at(rule: AutoRefill, now: datetime) -> datetime | None:
-    """Return when a rule may fill its wallet: `now`, later for a back-off or a cap, or not as it
-    is.
+    """Return when a rule may fill its wallet: `now`, later for a back-off or a cap, or never
+    (None).
 
-    Not while the wallet is above the threshold, nor while a payment is in flight, nor for who is
-    paused, suspended or has left and owes nothing.
+    None while the wallet is above the threshold, nor while a payment is in flight, nor for a
+    customer who is paused, suspended or has left and owes nothing.
     """
     if TopUp.objects.filter(auto_refill=rule, status=TopUpStatus.PENDING).exists():
         return None
@@ -262,7 +264,9 @@ def _midnight(moment: datetime) -> datetime:
 
 
 def _is_full(rule: AutoRefill, since: datetime, until: datetime, cap: int | None) -> bool:
-    """Tell whether the refills from the day of `since` on reach a cap; failed ones do not count."""
+    """Return whether the refills from the day of `since` on reach a cap; failed ones do not
+    count.
+    """
     if cap is None:
         return False
     done = rule.top_ups.filter(created_at__gte=_midnight(since), created_at__lte=until)
@@ -272,8 +276,8 @@ def _is_full(rule: AutoRefill, since: datetime, until: datetime, cap: int | None
 def due_on_clock(
     *, clock_id: UUID, now: datetime
 ) -> list[tuple[datetime, int, tuple[object, ...]]]:
-    """Return when refills, or answers of the gateway, fall due on a test clock, for which book,
-    and what it is: the same until it is done.
+    """Return the refills and gateway answers that fall due on a test clock: the moment, the book,
+    and an identity that is the same until it is done.
     """
     waiting = TopUp.objects.filter(
         book__test_clock=clock_id, status=TopUpStatus.PENDING, channel=TopUpChannel.GATEWAY

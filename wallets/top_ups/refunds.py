@@ -1,4 +1,4 @@
-"""Pay unused cash credits back, and take the bonus back that came with them."""
+"""Refunds: unused cash credits are paid back, and the bonus that came with them is taken back."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ REFUND = "POST /v1/wallets/refunds"
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """What is taken back of one lot, and the consideration that it held."""
+    """The part taken back of one lot, and the consideration that it carried."""
 
     lot: CreditLot
     quantity: Decimal
@@ -47,8 +47,8 @@ class _Taken:
 
 @dataclass(frozen=True, slots=True)
 class _PayOut:
-    """What is paid back of one top-up, what that would be by itself, and the account that the
-    money leaves.
+    """The repayment of one top-up, what it would be by itself, and the account that the money
+    leaves.
     """
 
     top_up: TopUp
@@ -158,7 +158,7 @@ def refund(
 
 
 def _bought(book: Book, now: datetime) -> list[CreditLot]:
-    """List the lots of paid top-ups that are alive, with something free, the newest first.
+    """Return the lots of paid top-ups that are alive, with something free, the newest first.
 
     What the bank took back in a dispute cannot be paid back.
     """
@@ -175,7 +175,7 @@ def _bought(book: Book, now: datetime) -> list[CreditLot]:
 def _cash_parts(
     bought: Iterable[CreditLot], wallet: Wallet, amount: Decimal
 ) -> list[tuple[CreditLot, Decimal]]:
-    """List which cash lots give how much.
+    """Return the cash lots that are refunded, with their parts.
 
     Raises: NotCovered.
     """
@@ -203,7 +203,7 @@ def _taken_before(lots: Iterable[CreditLot]) -> dict[UUID, Decimal]:
 def _bonus_parts(
     bought: Iterable[CreditLot], cash: CreditLot, part: Decimal, *, before: Decimal
 ) -> list[tuple[CreditLot, Decimal]]:
-    """List what is due back of the bonus that came with part of a cash lot, as far as it goes.
+    """Return what is due back of the bonus that came with part of a cash lot, as far as it reaches.
 
     What is due is the growth of one sum, so that many small parts owe what one does.
     """

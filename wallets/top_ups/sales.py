@@ -45,9 +45,9 @@ class UnknownTopUp(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Bonus:
-    """What comes with a top-up: money of its currency, or units of a metric.
+    """The bonus of a top-up: money of its currency, or units of a metric.
 
-    `ssp_unit_price` is what one unit costs alone; the customer's plan says it where this does not.
+    `ssp_unit_price` is what one unit costs alone; without it the customer's plan decides.
     """
 
     amount: Decimal | None = None
@@ -57,7 +57,7 @@ class Bonus:
 
     @property
     def content(self) -> dict[str, object]:
-        """Return what a repeat under the same key has to say again."""
+        """Return what a repeat under the same key must contain again."""
         said: dict[str, object] = {
             "amount": self.amount,
             "metric": self.metric,
@@ -138,7 +138,7 @@ def top_up(
 
 
 def _channel(*, livemode: bool, payment: TopUpPayment | None) -> tuple[str, str]:
-    """Tell how the money comes, and by which method."""
+    """Return the channel of the payment, and its method."""
     gateway = gateway_of(livemode=livemode)
     if not livemode:
         method = "test_ok" if payment is None else payment.method
@@ -154,7 +154,7 @@ def _channel(*, livemode: bool, payment: TopUpPayment | None) -> tuple[str, str]
 
 
 def _ordered(*, book: Book, id: UUID, key: str, order: _Order) -> TopUp:  # noqa: A002
-    """Make the row of an order on the currency's terms of today; it is not yet written.
+    """Build the top-up of an order on the currency's terms of today; it is not yet written.
 
     Raises: Invalid; InProgress when a payment under the key has no answer yet.
     """
@@ -200,8 +200,8 @@ def _check_on_account(terms: catalogue.TopUpTerms) -> None:
 def _bonus(
     *, book: Book, order: _Order, terms: catalogue.TopUpTerms
 ) -> tuple[Decimal | None, Metric | None, Decimal | None]:
-    """Return what comes with an order: what was asked for, else what the slabs say; of units also
-    what one costs alone.
+    """Return the bonus of an order: the one that was asked for, else that of the slabs; of units
+    also the stand-alone price.
 
     Raises: Invalid (`unknown_metric`, `unit_price_required`).
     """
@@ -256,7 +256,7 @@ def _sell_on_account(bought: TopUp) -> dict[str, object]:
 
 
 def pay_on_account(*, book: Book, top_up_id: UUID, now: datetime) -> None:
-    """Note that the invoice of a top-up is paid, and deliver the credits that waited for it.
+    """Record that the invoice of a top-up is paid, and deliver the credits that waited for it.
 
     The book must be locked. What was paid stands on 2220 until then.
     """
@@ -290,7 +290,9 @@ def _through_gateway(*, livemode: bool, key: str, order: _Order) -> Answer:
 
 
 def _open(*, livemode: bool, key: str, order: _Order) -> Answer | tuple[TopUp, bool]:
-    """Replay a key, or find its waiting top-up, or commit a new one; tell if it is a repeat."""
+    """Replay a key, or find its waiting top-up, or commit a new one; return also whether it is a
+    repeat.
+    """
     book_id = books.get_book(livemode=livemode, key=order.customer_id).pk
     asked = idempotency.KeyedOperation(key, TOP_UP, canonical(order.content))
     with transaction.atomic():
@@ -332,14 +334,14 @@ def _waiting() -> QuerySet[TopUp]:
 
 
 def _to_ask(now: datetime) -> QuerySet[TopUp]:
-    """Select what waits no longer, by the customer's time."""
+    """Return the waiting top-ups whose gateway is due to be asked, by the customer's time."""
     by_clock = Q(ask_again_at__lte=F("book__test_clock__now"))
     in_time = Q(book__test_clock=None, ask_again_at__lte=now)
     return _waiting().filter(Q(ask_again_at=None) | by_clock | in_time)
 
 
 def get_top_up(*, livemode: bool, top_up_id: UUID) -> TopUp:
-    """Find a top-up.
+    """Return a top-up.
 
     Raises: UnknownTopUp.
     """

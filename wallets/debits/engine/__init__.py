@@ -65,13 +65,13 @@ def execute(
     wait: bool = True,
     renewed: Collection[int] = (),
 ) -> list[Result]:
-    """Take a list of requests; give an answer or a refusal for each, in order.
+    """Execute a list of requests; return an answer or a refusal for each, in order.
 
     One transaction: locks the books by primary key, commits before it returns (unless the caller
-    holds a transaction open). Without `wait`, whoever asks of a book that others have locked is
-    refused as Busy, and the rest of the list goes on. Whoever asks of a book with a cycle that is
-    over is answered NeedsRenewal and leaves the list, unless the caller has had it `renewed`.
-    Raises: Busy when a lock is not had in time; then nothing happened.
+    holds a transaction open). Without `wait`, a request on a book that others have locked is
+    refused as Busy, and the rest of the list goes on. A request on a book with a cycle that is over
+    is answered NeedsRenewal and leaves the list, unless the caller has `renewed` it. Raises: Busy
+    when a lock cannot be taken in time; then nothing happened.
     """
     asked_of = _books_of(requests, livemode=livemode)
     ids = {book_id for book_id in asked_of if book_id is not None}
@@ -91,8 +91,8 @@ def _take_all(
     *,
     livemode: bool,
 ) -> list[Result]:
-    """Decide requests in order. The list is cut where something follows from a request before the
-    next may be decided, as if each had come alone: what it released pays arrears first.
+    """Decide requests in order. The list is cut where a request has consequences that come before
+    the next, as if each had come alone: released credits pay arrears first.
     """
     locked = {book.pk for book in books.values()}
     results: list[Result] = []
@@ -118,7 +118,9 @@ def _busy() -> Busy:
 
 
 def _books_of(requests: Sequence[Request], *, livemode: bool) -> list[int | None]:
-    """Find the book that each asks of; what does not exist is refused later, one by one."""
+    """Return the book of each request; a customer or reservation that does not exist is refused
+    later, one by one.
+    """
     customers = {request.customer_id for request in requests if isinstance(request, CreditRequest)}
     found: dict[str, int] = {}
     if customers:
@@ -137,7 +139,7 @@ def _books_of(requests: Sequence[Request], *, livemode: bool) -> list[int | None
 
 
 def _take(batch: Batch, request: Request, renewed: Collection[int]) -> Result:
-    """Decide one request; what it changes is written later, with the rest of the list."""
+    """Decide one request; its changes are written later, with the rest of the list."""
     try:
         replayed = batch.replay(request)
         if replayed is None:

@@ -39,20 +39,20 @@ class WalletState:
     before: Decimal | None = None
 
     def note_fall(self) -> None:
-        """Remember what there was before the list took the first of it."""
+        """Record the balance before the list's first burn or hold."""
         if self.before is None:
             self.before = self.available
 
     @property
     def available(self) -> Decimal:
-        """What could be spent now."""
+        """Return what could be spent now."""
         return sum(
             (lot.available for lot in self.lots.values() if queries.is_alive(lot, self.now)), ZERO
         )
 
     @property
     def unit(self) -> dict[str, str]:
-        """Name the currency or the metric."""
+        """Return the currency or the metric."""
         if isinstance(self.wallet, Wallet):
             return {"currency": self.wallet.currency}
         return {"metric": self.wallet.metric.code}
@@ -62,7 +62,7 @@ class WalletState:
         return queries.balance(self.lots.values(), self.now)
 
     def order(self, strategy: str) -> list[str]:
-        """Give the kinds that may pay; POSTPAID has no cash step (docs/decisions.md#d34)."""
+        """Return the kinds that may pay; POSTPAID has no cash step (docs/decisions.md#d34)."""
         kinds = [
             kind
             for kind in self.wallet.burn_order
@@ -79,14 +79,14 @@ class WalletState:
         return waterfall.allocate(alive, need, self.order(strategy))
 
     def promise(self, reservation: Reservation, covered: Decimal) -> None:
-        """Keep the overage that a reservation may still come to, what its holds cover left out."""
+        """Set the overage that a reservation may still come to: what its holds do not cover."""
         before = reservation.promised
         left = reservation.quantity - reservation.captured - covered
         reservation.promised = min(max(left, ZERO), before)
         self.promised += reservation.promised - before
 
     def check_open(self) -> None:
-        """Refuse new spending of a customer who is suspended or paused.
+        """Check that the customer may spend: neither suspended nor paused.
 
         Raises: Suspended, Paused.
         """
@@ -96,11 +96,12 @@ class WalletState:
             raise Paused("The subscription is paused.")
 
     def check_covered(self, outcome: Allocated, strategy: str, *, promised: Decimal = ZERO) -> None:
-        """Refuse what is not covered; only a money waterfall of HYBRID or POSTPAID may overrun.
+        """Check that nothing is left uncovered; only a money waterfall of HYBRID or POSTPAID may
+        overrun.
 
-        What open reservations may still come to counts against the limit like overage. Of that,
-        `promised` is the asking reservation's own: it was accepted then, and is not refused now.
-        Raises: NotCovered (`insufficient_funds` or `overage_limit`).
+        The overage that open reservations promise counts against the limit too. `promised` is the
+        share of the reservation that is being captured: it was accepted then, and is not refused
+        now. Raises: NotCovered (`insufficient_funds` or `overage_limit`).
         """
         if outcome.shortfall <= promised:
             return

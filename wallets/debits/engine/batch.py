@@ -53,7 +53,7 @@ class Latest:
         return Answer(self.operation.status, self.operation.body)
 
     def read_again(self) -> None:
-        """Answer with what is there after all that followed from it."""
+        """Rebuild the stored answer from the balances after all consequences of the operation."""
         wallet, now = self.account.wallet, self.account.now
         self.content = read_again(self.content, wallet=wallet, now=now)
         self.operation.body = answer(self.operation.status, self.content).body
@@ -107,7 +107,9 @@ class Batch:
         return batch
 
     def _read_replays(self, requests: Sequence[Request], asked_of: Sequence[int | None]) -> None:
-        """Look each key up in its own book: every book times every key would read all there is."""
+        """Read the earlier answers, each key in its own book only: every book times every key would
+        read far too much.
+        """
         pairs = [
             (book_id, request.key)
             for book_id, request in zip(asked_of, requests, strict=True)
@@ -173,7 +175,7 @@ class Batch:
                 limited[wallet_id].promised = total
 
     def _read_held(self, named: Sequence[UUID]) -> None:
-        """Read the holds in question, and end those whose time is over."""
+        """Read the named and the due reservations, and end those whose time is over."""
         holding = {lot.book_id for lot in self.lots.values() if lot.held > 0}
         if not self.books or not (named or holding):
             return
@@ -192,7 +194,7 @@ class Batch:
                 self.note(held, released=held.reservation.held)
 
     def note(self, held: Held, *, released: Decimal) -> None:
-        """Note that a reservation was changed, and whether this set credits free."""
+        """Record that a reservation was changed, and whether this released credits."""
         self.changed[held.reservation.id] = held
         if released > 0:
             self.released.add(held.reservation.book_id)
@@ -202,7 +204,7 @@ class Batch:
         return {metric.code: metric for metric in Metric.objects.filter(livemode=self.livemode)}
 
     def book_of(self, request: Request | CreditRequest) -> Book:
-        """Find the customer's book.
+        """Return the customer's book.
 
         Raises: UnknownCustomer, UnknownReservation.
         """
@@ -214,7 +216,7 @@ class Batch:
         return book
 
     def held_by(self, reservation: UUID) -> Held:
-        """Find a reservation.
+        """Return a reservation.
 
         Raises: UnknownReservation.
         """
@@ -224,9 +226,9 @@ class Batch:
         return held
 
     def replay(self, request: Request) -> Answer | None:
-        """Give the first answer to the same request again.
+        """Return the first answer to the same request again.
 
-        Raises: KeyReused when the key was used for something else.
+        Raises: KeyReused when the key was used for another request.
         """
         operation = self.operations.get((self.book_of(request).pk, request.key))
         if operation is None:
@@ -239,7 +241,7 @@ class Batch:
         return Answer(operation.status, operation.body, replayed=True)
 
     def account_for(self, request: CreditRequest) -> WalletState:
-        """Find the wallet that a request means.
+        """Return the account of the wallet that a request means.
 
         Raises: Invalid (`unknown_metric`, `currency_required`).
         """
@@ -252,7 +254,7 @@ class Batch:
         return self._only_account(book)
 
     def _unopened(self, book: Book, code: str) -> WalletState:
-        """Give the empty account of a metric of which the customer never had a unit.
+        """Return the empty account of a metric of which the customer never had a unit.
 
         Raises: Invalid (`unknown_metric`).
         """
@@ -271,7 +273,7 @@ class Batch:
         return candidates[0]
 
     def account_of(self, reservation: Reservation) -> WalletState:
-        """Give the account that a reservation is on."""
+        """Return the account that a reservation is on."""
         is_money = reservation.wallet_id is not None
         return self.wallets[is_money, reservation.wallet_id or reservation.unit_wallet_id or 0]
 
@@ -284,7 +286,7 @@ class Batch:
         status: int,
         body: Mapping[str, object],
     ) -> Answer:
-        """Remember an accepted request's answer under its key, for ever."""
+        """Record an accepted request's answer under its key, for ever."""
         given = answer(status, body)
         operation = Operation(
             id=operation_id,
@@ -303,14 +305,14 @@ class Batch:
 
     @property
     def is_followed(self) -> bool:
-        """Whether something follows from what was done so far before another request may be
-        decided: what was released pays what is owed, or lapses with its lot.
+        """Return whether the changes so far have consequences that come before the next request:
+        released credits pay what is owed, or lapse with their lot.
         """
         return bool(self.journal.returned or self._paying)
 
     @property
     def _paying(self) -> list[int]:
-        """The books in which what was released pays for something."""
+        """Return the books in which released credits pay for something."""
         return sorted(self.released & self._waiting) if self.released else []
 
     @cached_property
@@ -318,22 +320,22 @@ class Batch:
         return port.waiting_for_credits(list(self.by_id))
 
     def follow(self) -> Answer | None:
-        """Write what was done so far with all that follows from it; return the latest answer as it
-        is then. The state is to be read anew after it.
+        """Write the changes so far with their consequences; return the latest answer as it then is.
+        The caller reads the state anew afterwards.
         """
         self._write_changes()
         self._notify()
         return None if self.latest is None else self.latest.answer
 
     def decline(self, request: Request, refusal: DomainError) -> None:
-        """Note that a debit was refused for want of credits."""
+        """Record that a debit was refused for lack of credits."""
         if isinstance(request, DebitRequest) and isinstance(refusal, NotCovered):
             account = self.account_for(request)
             facts = {"code": refusal.code, **account.unit, "asked": request.need, **refusal.extra}
             self.declines.append(DeclinedDebit(account.book, facts, account.now))
 
     def write(self) -> None:
-        """Write what the accepted requests changed, and what others are told of it."""
+        """Write the changes of the accepted requests, then the notices about them."""
         if self.new_operations:
             self._write_changes()
         self._notify()
@@ -349,7 +351,7 @@ class Batch:
             port.credits_fell(books)
 
     def _write_changes(self) -> None:
-        """Write journal, operations and reservations; what was released pays arrears, or lapses."""
+        """Write journal, operations and reservations; released credits pay arrears, or lapse."""
         self.journal.write()
         bulk.insert_models(Debit, self.debits)
         bulk.insert_models(Reservation, self.reservations)
@@ -360,7 +362,7 @@ class Batch:
             port.credits_arrived(self.by_id[book_id])
         if self.latest is not None and self.is_followed:
             self.latest.read_again()
-        # What was released may have paid arrears: an answer is kept as it is after its last effect.
+        # Released credits may have paid arrears: answers are stored as they are after that.
         bulk.insert_models(Operation, self.new_operations)
 
 

@@ -1,4 +1,4 @@
-"""Debits: burn credits now, or what a reservation holds."""
+"""Debits: burn credits now, or those that a reservation holds."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class ReservationClosed(Conflict):
 
 
 class ReservationOfUsage(Conflict):
-    """It is captured by a quantity of usage, which only the floor above can price."""
+    """Such a reservation is captured by a quantity of usage, which only billing can price."""
 
     default_code = "reservation_of_usage"
 
 
 @dataclass(frozen=True, slots=True)
 class Burned:
-    """A debit in the making: what was asked, who paid, and what nobody did."""
+    """A debit before it is written: what was asked for, which lots pay, and what no lot covers."""
 
     quantity: Decimal
     strategy: str
@@ -50,7 +50,7 @@ class Burned:
 
 
 def debit(batch: Batch, request: DebitRequest) -> Answer:
-    """Burn what is asked for from the lots alive now.
+    """Burn the requested credits from the lots alive now.
 
     Raises: Suspended, Paused, NotCovered, Invalid, UnknownCustomer.
     """
@@ -70,11 +70,11 @@ def debit(batch: Batch, request: DebitRequest) -> Answer:
 
 
 def capture(batch: Batch, request: CaptureRequest) -> Answer:
-    """Burn what a reservation holds, in the order frozen when it was made.
+    """Burn the credits that a reservation holds, in the order fixed when it was made.
 
-    It belongs to the moment of the capture. A final one releases the rest.
-    Raises: UnknownReservation, ReservationExpired, ReservationClosed, Invalid
-    (`exceeds_reservation`), NotCovered for what goes beyond the holds.
+    The burn occurs at the moment of the capture. A final one releases the rest. Raises:
+    UnknownReservation, ReservationExpired, ReservationClosed, Invalid (`exceeds_reservation`),
+    NotCovered for what goes beyond the holds.
     """
     held = batch.held_by(request.reservation)
     reservation = held.reservation
@@ -122,8 +122,8 @@ def capture(batch: Batch, request: CaptureRequest) -> Answer:
 def _beyond(
     account: WalletState, held: Held, need: Decimal, from_holds: list[Allocation]
 ) -> Allocated:
-    """Find who pays what goes beyond the holds. What was reserved is honoured whatever became of
-    the customer since; what goes beyond that is a new debit.
+    """Allocate what a capture needs beyond the holds. What was reserved is honoured even if the
+    customer was suspended since; anything more is a new debit.
 
     Raises: Suspended, Paused, NotCovered.
     """
@@ -153,7 +153,7 @@ def check_held(held: Held) -> None:
 
 
 def _captured(request: CaptureRequest, held: Held, account: WalletState) -> Decimal:
-    """Give how much is to be captured; all that is left where nothing is said.
+    """Return how much is to be captured; all that is left where the request names no amount.
 
     Raises: Invalid (`exceeds_reservation`, and where units are called an amount).
     """
@@ -176,7 +176,7 @@ def _captured(request: CaptureRequest, held: Held, account: WalletState) -> Deci
 
 
 def _from_holds(held: Held, need: Decimal) -> list[Allocation]:
-    """Take what is needed from the holds in their order, as far as they reach."""
+    """Allocate a need to the holds in their order, as far as they reach."""
     parts, left = [], need
     for hold, lot in held.holds:
         taken = min(hold.open, left)
@@ -187,7 +187,7 @@ def _from_holds(held: Held, need: Decimal) -> list[Allocation]:
 
 
 def _release_captured(draft: EntryBuilder, held: Held, parts: list[Allocation]) -> None:
-    """Turn the captured holds into free credits, which the same entry burns."""
+    """Release the captured holds, so that the same entry can burn them."""
     taken = {part.lot: part.quantity for part in parts}
     for hold, lot in held.holds:
         quantity = taken.get(lot.id)
@@ -211,7 +211,7 @@ def _record(
     draft: EntryBuilder,
     extra: Mapping[str, object],
 ) -> Answer:
-    """Keep the debit, and its answer under its key."""
+    """Record the debit, and its answer under its key."""
     wallet = account.wallet
     operation_id = new_id()
     made = Debit(
@@ -241,7 +241,7 @@ def _record(
 
 
 def _document(key: str, account: WalletState, burned: Burned) -> dict[str, object]:
-    """Say in the journal what was asked and who paid."""
+    """Return the entry's document: what was asked for, and what is overage."""
     return {
         "key": key,
         "strategy": str(burned.strategy),

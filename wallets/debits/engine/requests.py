@@ -1,4 +1,4 @@
-"""What can be asked of the engine, and the form in which repeats are compared."""
+"""The requests that the engine accepts, and the form in which repeats are compared."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wallets.operations.responses import Answer
 
 Result = Answer | DomainError
 
-# How long a reservation holds when it does not say, and at most, in seconds.
+# The default and the greatest lifetime of a reservation, in seconds.
 DEFAULT_HOLD = 900
 MAX_HOLD = 30 * 24 * 3600
 
@@ -31,7 +31,7 @@ class NeedsRenewal(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class CreditRequest:
-    """So much money (`amount` in `currency`, or in the customer's only one), or so many units
+    """A need of money (`amount` in `currency`, or in the customer's only one) or of units
     (`quantity` of `metric`), in the customer's burn order or of one kind.
     """
 
@@ -47,7 +47,7 @@ class CreditRequest:
 
     @property
     def content(self) -> dict[str, object]:
-        """What was asked, in the form in which repeats are compared."""
+        """Return the request in the form in which repeats are compared."""
         return _content(**_asked(self))
 
     @property
@@ -66,7 +66,7 @@ class DebitRequest(CreditRequest):
 
 @dataclass(frozen=True, slots=True)
 class ReserveRequest(CreditRequest):
-    """Hold credits for at most `expires_in` seconds."""
+    """Reserve credits for at most `expires_in` seconds."""
 
     endpoint: ClassVar[str] = "POST /v1/wallets/reservations"
 
@@ -74,16 +74,16 @@ class ReserveRequest(CreditRequest):
 
     @property
     def content(self) -> dict[str, object]:
-        """What was asked, in the form in which repeats are compared."""
+        """Return the request in the form in which repeats are compared."""
         return _content(**_asked(self), expires_in=self.expires_in)
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureRequest:
-    """Burn what a reservation holds: a part of it, or without `quantity` all that is left.
+    """Burn what a reservation holds: a part of it, or without either all that is left.
 
-    `is_money` says which of the two names the caller used. More than was reserved is debited as
-    usual with `allow_more`; `final` releases the rest.
+    `amount` is of money, `quantity` of units. More than was reserved is debited as usual with
+    `allow_more`; `final` releases the rest.
     """
 
     endpoint: ClassVar[str] = "POST /v1/wallets/reservations/{id}/capture"
@@ -97,7 +97,7 @@ class CaptureRequest:
 
     @property
     def content(self) -> dict[str, object]:
-        """What was asked, in the form in which repeats are compared."""
+        """Return the request in the form in which repeats are compared."""
         return _content(
             reservation=self.reservation,
             amount=self.amount,
@@ -118,7 +118,7 @@ class VoidRequest:
 
     @property
     def content(self) -> dict[str, object]:
-        """What was asked, in the form in which repeats are compared."""
+        """Return the request in the form in which repeats are compared."""
         return _content(reservation=self.reservation)
 
 

@@ -1,4 +1,4 @@
-"""Reservations: hold credits on named lots, and give them back."""
+"""Reservations: hold credits on named lots, and release them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ZERO = Decimal(0)
 
 
 def reserve(batch: Batch, request: ReserveRequest) -> Answer:
-    """Hold what is asked for on the lots alive now; HYBRID and POSTPAID may expect overage.
+    """Reserve the requested credits on the lots alive now; HYBRID and POSTPAID may expect overage.
 
     Raises: Suspended, Paused, NotCovered, Invalid, UnknownCustomer.
     """
@@ -81,7 +81,7 @@ def reserve(batch: Batch, request: ReserveRequest) -> Answer:
 
 
 def void(batch: Batch, request: VoidRequest) -> Answer:
-    """Release what a reservation holds; what returns to a lapsed lot lapses at once.
+    """Release what a reservation holds; what falls back to an expired lot lapses at once.
 
     Raises: UnknownReservation, ReservationExpired, ReservationClosed.
     """
