@@ -1,0 +1,1 @@
+"""The books: accounts, entries, months, seals, reports, and files for the general ledger."""

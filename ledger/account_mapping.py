@@ -43,7 +43,7 @@ class Mapping:
         self.chart_version = _digest(f"{code}|{name}" for code, name in sorted(chart.items()))
 
     def find(self, *, account: str, currency: str, day: date) -> GlAccount | None:
-        """Give the account of the general ledger on a day, if a rule names one."""
+        """Return the account of the general ledger on a day, if a rule names one."""
         for key in ((account, currency), (account, "")):
             for rule in self._rules.get(key, ()):
                 if rule.starts_on <= day and (rule.ends_on is None or day < rule.ends_on):
@@ -51,11 +51,11 @@ class Mapping:
         return None
 
     def own(self, account: str) -> GlAccount:
-        """Give the account of the books itself."""
+        """Return the account of the books itself."""
         return GlAccount(account, self._chart.get(account, "(not in the chart)"))
 
     def check(self, wanted: Iterable[tuple[str, str, date]]) -> None:
-        """Refuse if an account has no rule in its currency on its day.
+        """Check that each account has a rule in its currency on its day.
 
         Raises: UnmappedAccounts, naming each account once.
         """

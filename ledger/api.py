@@ -41,7 +41,7 @@ class EntryAnswer(serializers.ModelSerializer[Entry]):
         ]  # fmt: skip
 
     def get_postings(self, entry: Entry) -> list[dict[str, Any]]:
-        """Show the postings in their order."""
+        """Return the postings in their order."""
         postings = sorted(entry.postings.all(), key=lambda posting: posting.position)
         return [dict(PostingAnswer(posting).data) for posting in postings]
 
@@ -63,7 +63,7 @@ class EntriesView(ApiView, generics.ListAPIView[Entry]):
     pagination_class = NewestRecorded
 
     def get_queryset(self) -> QuerySet[Entry]:
-        """Give the entries of the key's mode."""
+        """Return the entries of the key's mode."""
         mine = Entry.objects.filter(book__livemode=self.livemode)
         return mine.select_related("book").prefetch_related("postings")
 

@@ -3,7 +3,7 @@ on the months that are posted into (docs/decisions.md#d21).
 
 Lock order everywhere: a claimed job row, then books by primary key, then campaign and coupon rows
 by primary key, then the invoice counter. Months are shared by whoever posts, after its books; who
-closes a month holds it alone, and takes no book while doing so.
+closes a month locks it alone, and locks no book while doing so.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _LOCK_NOT_AVAILABLE = "55P03"
 
 @contextmanager
 def _bounded() -> Iterator[None]:
-    """Turn the end of a bounded wait into the domain's word for it."""
+    """Raise Busy when a lock could not be had within the role's lock_timeout."""
     try:
         yield
     except OperationalError as error:
@@ -63,7 +63,7 @@ def lock_books(ids: Collection[int], *, exclusive: bool, wait: bool) -> list[Boo
 
 
 def share_books(ids: Collection[int]) -> None:
-    """Hold off sealing while rows that refer to the books are added (FOR KEY SHARE, in order)."""
+    """Lock books against sealing while rows that refer to them are added (FOR KEY SHARE)."""
     with _bounded(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT id FROM ledger_book WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE", [list(ids)]
@@ -75,7 +75,7 @@ def _month_keys(months: Collection[date]) -> list[int]:
 
 
 def sharing_months(months: Collection[date]) -> tuple[str, list[int | list[int]]]:
-    """Give the statement, with its parameters, that holds off the close of months until the
+    """Return the statement, with its parameters, that locks months against their close until the
     transaction ends; the caller joins it to its own.
     """
     statement = "SELECT pg_advisory_xact_lock_shared(%s, month) FROM unnest(%s::int[]) AS month"
@@ -83,13 +83,15 @@ def sharing_months(months: Collection[date]) -> tuple[str, list[int | list[int]]
 
 
 def lock_month(month: date) -> None:
-    """Wait until nobody posts into a month, and keep it so until the transaction ends."""
+    """Wait until nobody posts into a month, and lock it against postings until the transaction
+    ends.
+    """
     with _bounded(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_MONTHS, *_month_keys([month])])
 
 
 def lock_exports() -> None:
-    """Let one export at a time decide what it takes, until its transaction ends."""
+    """Lock the making of batches and receipts, one transaction at a time, until it ends."""
     with _bounded(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_EXPORTS])
 

@@ -133,7 +133,7 @@ def insert_rows(
     *,
     ignore_conflicts: bool = False,
 ) -> int:
-    """Insert rows in one statement, and give how many were.
+    """Insert rows in one statement; return how many were inserted.
 
     `names` are attribute names (`book_id`). With `ignore_conflicts`, rows that meet a unique
     constraint are passed over. Raises: InvariantBroken for a column, such as an array, that cannot

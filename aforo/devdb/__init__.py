@@ -119,7 +119,7 @@ def needs_database(argv: Sequence[str]) -> bool:
 
 
 def stop() -> bool:
-    """Stop the embedded database; tell whether it was running."""
+    """Stop the embedded database; return whether it was running."""
     found = places.find(var_dir())
     if found is None:
         return False

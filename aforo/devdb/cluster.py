@@ -133,7 +133,7 @@ def _initialise(cluster: Cluster, binaries: Binaries, account: ServerAccount) ->
 
 
 def _try_start(cluster: Cluster, binaries: Binaries, account: ServerAccount, *, fast: bool) -> str:
-    """Start once; give nothing on success, else what the server said this time."""
+    """Start once; return None on success, else what the server logged this time."""
     settings = SETTINGS | {"port": str(cluster.port), "unix_socket_directories": ""}
     if len(f"{cluster.data}/.s.PGSQL.65535.lock") <= SOCKET_PATH_LONGEST:
         settings["unix_socket_directories"] = str(cluster.data)

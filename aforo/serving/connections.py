@@ -1,4 +1,4 @@
-"""Read requests as they arrive, and give them to a thread only once they are whole.
+"""Read requests as they arrive, and pass them to a thread only once they are whole.
 
 A thread that waits for the rest of a request answers nobody else, and a few dozen clients that
 never send theirs would take all of them. Here one loop reads for all connections; what is not

@@ -18,7 +18,7 @@ from ledger.models import Account, Book, Entry, Posting
 
 @admin.display(description="lot")
 def lot_link(posting: Posting) -> str:
-    """Lead to the lot whose consideration moved, named by the end of its id."""
+    """Return a link to the lot whose consideration moved, named by the end of its id."""
     if posting.lot is None:
         return "-"
     return link(
@@ -71,12 +71,12 @@ class BehindFigure(admin.SimpleListFilter):
     def lookups(
         self, request: HttpRequest, model_admin: admin.ModelAdmin[Posting]
     ) -> list[tuple[str, str]]:
-        """Offer the figure that is looked at, none else."""
+        """Return the figure that is looked at as the only choice."""
         figure = request.GET.get(self.parameter_name, "")
         return [(figure, ", ".join(f"{k} {v}" for k, v in parse_qsl(figure)))] if figure else []
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Posting]) -> QuerySet[Posting]:
-        """Narrow to what the figure is made of."""
+        """Narrow the postings to those that the figure is made of."""
         asked = dict(parse_qsl(str(self.value())))
         livemode = asked.pop("mode", "live") == "live"
         return queryset.filter(pk__in=postings_behind(livemode=livemode, asked=asked))
@@ -97,22 +97,22 @@ class PostingAdmin(ReadOnlyAdmin):
 
     @admin.display(description="posted on", ordering="entry__accounting_date")
     def posted_on(self, posting: Posting) -> SafeString:
-        """Show the accounting date, on one line."""
+        """Return the accounting date, on one line."""
         day = posting.entry.accounting_date
         return format_html('<span class="whitespace-nowrap">{}</span>', day.isoformat())
 
     @admin.display(description="customer", ordering="entry__book__key")
     def customer(self, posting: Posting) -> str:
-        """Show whose book it is in."""
+        """Return the customer whose book it is in."""
         return posting.entry.book.key
 
     @admin.display(description="event", ordering="entry__event")
     def event(self, posting: Posting) -> str:
-        """Show what happened."""
+        """Return what happened."""
         return str(posting.entry.get_event_display())
 
     @admin.display(description="entry")
     def entry_link(self, posting: Posting) -> str:
-        """Lead to the entry with all its postings."""
+        """Return a link to the entry with all its postings."""
         url = reverse("admin:ledger_entry_change", args=[posting.entry_id])
         return link(url, f"#{posting.entry.sequence}")

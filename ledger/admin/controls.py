@@ -34,12 +34,12 @@ from ledger.models import (
 from ledger.periods import periods
 
 DECISION = ["proposed_by", "proposed_at", "approved_by", "approved_at"]
-# What of it fits on a list.
+# The part of the decision that fits on a list.
 DECIDED = ["proposed_by", "approved_by", "approved_at"]
 
 
 def acting(request: HttpRequest) -> AbstractBaseUser:
-    """Give who acts; the back office lets nobody in without a name."""
+    """Return the user who acts; nobody gets into the back office anonymously."""
     assert isinstance(request.user, AbstractBaseUser)
     return request.user
 
@@ -51,23 +51,23 @@ class Proposing:
     when_empty = "One person proposes it here; it counts once another one has approved it."
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Leave who and when to the services."""
+        """Return who decided and when, which services alone write."""
         return [] if obj is None else DECISION
 
     def get_exclude(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Leave the decision out until there is something to decide."""
+        """Return the fields of the decision while there is nothing to decide yet."""
         return DECISION if obj is None else []
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse: a proposal that was wrong is followed by another one."""
+        """Return False: a proposal that was wrong is followed by another one."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse: history is kept."""
+        """Return False: history is kept."""
         return False
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
-        """Propose, in the name of who is logged in."""
+        """Propose, in the name of the user."""
         policies.propose(obj, by=acting(request), now=timezone.now())
 
     @action(description="Approve, as the second person")
@@ -121,10 +121,10 @@ class BreakageRateAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
 
 
 class LineFormSet(BaseInlineFormSet[AdjustmentLine, ManualAdjustment, Any]):
-    """The lines of a proposal, held to what its reason may move."""
+    """The lines of a proposal, checked against what its reason may move."""
 
     def clean(self) -> None:
-        """Ask the service that will be asked again."""
+        """Check the lines by the service that will check them again."""
         super().clean()
         if any(self.errors) or not self.instance.reason:
             return
@@ -134,7 +134,7 @@ class LineFormSet(BaseInlineFormSet[AdjustmentLine, ManualAdjustment, Any]):
             raise ValidationError([fault.detail for fault in error.errors]) from error
 
     def amounts(self) -> list[adjustments.Amount]:
-        """Give what was typed in."""
+        """Return what was typed in."""
         filled = [form.cleaned_data for form in self.forms if form.cleaned_data]
         return [
             adjustments.Amount(
@@ -158,11 +158,11 @@ class LineInline(TabularInline):  # type: ignore[misc]
         return lines.select_related("debit", "credit")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Allow with the proposal only."""
+        """Return whether the proposal itself is being added."""
         return obj is None
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse: lines never change."""
+        """Return False: lines never change."""
         return False
 
 
@@ -183,19 +183,19 @@ class ManualAdjustmentAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
     actions = ["approve", "reject"]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Show what became of a proposal once there is one."""
+        """Return the fields, with what became of the proposal once there is one."""
         asked = ["livemode", "book", "reason", "occurred_at", "evidence"]
         return asked if obj is None else [*asked, *self.get_readonly_fields(request, obj)]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Leave the decision to the services."""
+        """Return the fields of the decision, which services alone write."""
         return ["status", *DECISION, "rejected_by", "rejected_at", "entry"]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
-        """Leave saving to `save_related`, which has the lines too."""
+        """Write nothing: `save_related` has the lines too."""
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
-        """Propose the correction with its lines, in the name of who is logged in."""
+        """Propose the correction with its lines, in the name of the user."""
         asked: ManualAdjustment = form.instance
         made = adjustments.propose_adjustment(
             livemode=asked.livemode,
@@ -216,7 +216,7 @@ class ManualAdjustmentAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
         formsets: Any,
         add: bool = False,  # noqa: FBT001, FBT002
     ) -> list[dict[str, object]]:
-        """Say that it was added; the lines are the service's."""
+        """Return that it was added; the service writes the lines."""
         return [{"added": {}}]
 
     @action(description="Approve and post, as the second person")
@@ -231,7 +231,7 @@ class ManualAdjustmentAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
 
     @action(description="Reject")
     def reject(self, request: HttpRequest, proposals: QuerySet[ManualAdjustment]) -> None:
-        """Turn each chosen correction down."""
+        """Reject each chosen correction."""
         now = timezone.now()
         for each in proposals:
             do = partial(
@@ -253,7 +253,7 @@ class ReopeningAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
     ordering = ["-proposed_at"]
 
     def formfield_for_foreignkey(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
-        """Offer the months that are closed."""
+        """Return the field, with the closed months to choose from."""
         if db_field.name == "period":
             kwargs["queryset"] = AccountingPeriod.objects.filter(status=PeriodStatus.CLOSED)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)

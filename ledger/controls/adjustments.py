@@ -25,7 +25,7 @@ class UnknownAdjustment(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Amount:
-    """A line to be: an amount moved from one account to another."""
+    """An amount to be moved from one account to another."""
 
     debit: str
     credit: str
@@ -34,7 +34,7 @@ class Amount:
 
 
 def check_lines(*, reason: str, lines: Sequence[Amount]) -> None:
-    """Hold lines to what their reason may move.
+    """Check that the reason of a correction allows its lines.
 
     Credits and receivables are corrected through their lots and documents, never here.
     Raises: Invalid.
@@ -146,7 +146,7 @@ def approve_adjustment(
 def reject_adjustment(
     *, adjustment_id: UUID, by: AbstractBaseUser, now: datetime
 ) -> ManualAdjustment:
-    """Turn a correction down; who proposed it may take it back so.
+    """Reject a correction; the proposer may withdraw it in this way too.
 
     Raises: UnknownAdjustment; Decided.
     """

@@ -28,7 +28,7 @@ class Cohort:
 
 @money.exact
 def earned(cohort: Cohort, *, percent: Decimal, unclaimed_percent: Decimal = ZERO) -> Decimal:
-    """Give the breakage earned to date, with what has lapsed in it.
+    """Return the breakage earned to date, with what has lapsed in it.
 
     min(redeemed / expected redemption x expected breakage, what can still break), where expected
     breakage is `percent` of what was sold: 1,000 sold, 10 %, 540 used -> 60. What has lapsed has
@@ -40,5 +40,5 @@ def earned(cohort: Cohort, *, percent: Decimal, unclaimed_percent: Decimal = ZER
 
 
 def accrued(cohort: Cohort, *, percent: Decimal, unclaimed_percent: Decimal = ZERO) -> Decimal:
-    """Give what of it stands on 2190: earned, but not yet lapsed; never more than remains."""
+    """Return what of it stands on 2190: earned, but not yet lapsed; never more than remains."""
     return earned(cohort, percent=percent, unclaimed_percent=unclaimed_percent) - cohort.lapsed

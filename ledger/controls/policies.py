@@ -24,7 +24,7 @@ class Decided(Conflict):
 
 
 def check_second_person(proposal: FourEyes, by: AbstractBaseUser) -> None:
-    """Refuse who proposed it; the database does so too.
+    """Check that somebody other than the proposer decides; the database does so too.
 
     Raises: SamePerson.
     """
@@ -33,7 +33,7 @@ def check_second_person(proposal: FourEyes, by: AbstractBaseUser) -> None:
 
 
 def propose(proposal: Decision, *, by: AbstractBaseUser, now: datetime) -> Decision:
-    """Write a policy or a rate down; it is in force once another person approves it."""
+    """Write a policy or a rate; it is in force once another person approves it."""
     proposal.proposed_by_id, proposal.proposed_at = by.pk, now
     proposal.save(force_insert=True)
     return proposal
@@ -41,7 +41,7 @@ def propose(proposal: Decision, *, by: AbstractBaseUser, now: datetime) -> Decis
 
 @transaction.atomic
 def approve(proposal: Decision, *, by: AbstractBaseUser, now: datetime) -> Decision:
-    """Put a policy or a rate into force.
+    """Approve a policy or a rate, which is in force from then on.
 
     Raises: SamePerson; Decided when it was approved before.
     """
@@ -54,7 +54,7 @@ def approve(proposal: Decision, *, by: AbstractBaseUser, now: datetime) -> Decis
 
 
 def policy(*, livemode: bool, on: date) -> Policy:
-    """Give the policy in force on a day; without one, the defaults."""
+    """Return the policy in force on a day; without one, the defaults."""
     approved = Policy.objects.filter(
         livemode=livemode, starts_on__lte=on, approved_at__isnull=False
     )
@@ -64,7 +64,7 @@ def policy(*, livemode: bool, on: date) -> Policy:
 def breakage_rate(
     *, livemode: bool, kind: str, currency: str, sold_on: date, on: date
 ) -> BreakageRate | None:
-    """Give the rate in force on a day for what was sold in a month, if there is one."""
+    """Return the rate in force on a day for what was sold in a month, if there is one."""
     found = BreakageRate.objects.filter(
         Q(sold_from=None) | Q(sold_from__lte=sold_on),
         Q(sold_until=None) | Q(sold_until__gt=sold_on),

@@ -16,7 +16,7 @@ ZERO = Decimal(0)
 
 
 def accrued_breakage(lots: Collection[UUID], *, until: date | None = None) -> dict[UUID, Decimal]:
-    """Give, per lot, the breakage recognised so far, or by a day; lots without any are absent."""
+    """Return, per lot, the breakage recognised so far, or by a day; lots without any are absent."""
     balance = Sum(Case(When(debit=EXPECTED_BREAKAGE, then=F("amount")), default=-F("amount")))
     postings = Posting.objects.all()
     if until is not None:

@@ -1,0 +1,1 @@
+"""Append entries to books, find them, and prove that none was changed."""

@@ -37,7 +37,7 @@ def ensure_chart() -> None:
 
 
 def _can_be_stored(key: str) -> bool:
-    """Tell text from what only JSON can carry: NUL, and halves of a surrogate pair."""
+    """Return whether text has neither NUL nor a lone surrogate, which only JSON can carry."""
     return "\x00" not in key and not any("\ud800" <= character <= "\udfff" for character in key)
 
 
@@ -89,7 +89,7 @@ def open_book(*, livemode: bool, key: str, test_clock: TestClock | None = None) 
 
 
 def company_book(*, livemode: bool) -> Book:
-    """Give the company's own book of a mode, opened if need be."""
+    """Return the company's own book of a mode, opened if need be."""
     return Book.objects.get_or_create(livemode=livemode, key=COMPANY)[0]
 
 
@@ -113,7 +113,7 @@ def lock_book(*, book_id: int, exclusive: bool = False) -> Book:
 
 
 def share_books(*, ids: Collection[int]) -> None:
-    """Hold off the sealing of cycles of these books until the caller's transaction ends.
+    """Lock books against the sealing of their cycles until the caller's transaction ends.
 
     Raises: Busy after the role's lock_timeout.
     """

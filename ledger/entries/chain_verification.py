@@ -18,7 +18,7 @@ CHUNK = 2_000
 
 # What a seal says of a book: sequence, hash and the name of the seal.
 Sealed = tuple[int, str, str]
-# The movements of a book's entries by sequence: beyond the first number, up to the second.
+# The movements of a book's entries by sequence, after the first number and up to the second.
 MovementsOf = Callable[[int, int, int], Mapping[int, Sequence[MovementLine]]]
 
 
@@ -70,7 +70,7 @@ def verify_chain(
 ) -> ChainReport:
     """Prove a book's chain from its first entry to its head, in chunks.
 
-    `movements` gives the movements of entries, which the wallets keep; `sealed` what the seals say
+    `movements` reads the movements of entries, which the wallets keep; `sealed` what the seals say
     of the book, in order; `progress` is told how many entries more were proved. Read it inside one
     REPEATABLE READ snapshot. Finds what was edited, inserted, deleted, reordered or cut off, and
     accounts outside the chart, to which no constraint holds the postings (docs/decisions.md#d7); by
@@ -91,7 +91,7 @@ def verify_chain(
 
 
 class _Seals:
-    """What the seals say of a book, held against its entries as they pass."""
+    """Compares what the seals say of a book with its entries as they pass."""
 
     def __init__(self, book: str, sealed: Iterable[Sealed]) -> None:
         self.book, self.sealed = book, iter(sealed)
@@ -99,7 +99,7 @@ class _Seals:
         self.proved = 0
 
     def fault(self, link: _Link) -> BadEntry | None:
-        """Name what was rewritten between two seals, when the later one is passed."""
+        """Return what was rewritten between two seals, when the later one is passed."""
         if self.next is None or self.next[0] != link.sequence:
             return None
         sequence, hashed, name = self.next
@@ -111,7 +111,7 @@ class _Seals:
         return None
 
     def rest(self, last: _Link) -> BadEntry | None:
-        """Name what was cut off together with the head, but had been sealed."""
+        """Return what was cut off together with the head, but had been sealed."""
         if self.next is None:
             return None
         reason = f"the tail was cut off: {self.next[2]} has entry {self.next[0]}"
@@ -125,7 +125,7 @@ def _fault(
     lines: Sequence[PostingLine],
     movements: Sequence[MovementLine],
 ) -> str | None:
-    """Say what is wrong with an entry that should follow `last`."""
+    """Return what is wrong with an entry that should follow `last`."""
     if stored.sequence != last.sequence + 1:
         return f"sequence {last.sequence + 1} is missing"
     if stored.sequence > book.sequence:
@@ -141,7 +141,7 @@ def _fault(
 
 
 def _account_fault(chart: Collection[str], lines: Sequence[PostingLine]) -> str | None:
-    """Name an account that was posted to and is not in the chart."""
+    """Return an account that was posted to and is not in the chart."""
     for line in lines:
         for code in (line.debit, line.credit):
             if code not in chart:
@@ -150,7 +150,7 @@ def _account_fault(chart: Collection[str], lines: Sequence[PostingLine]) -> str 
 
 
 def _head_fault(book: Book, last: _Link) -> BadEntry | None:
-    """Hold the last entry against the head that the book keeps."""
+    """Compare the last entry with the head that the book keeps."""
     if last.sequence < book.sequence:
         missing = f"{book.key}#{last.sequence + 1}"
         reason = f"the tail was cut off: entries {last.sequence + 1} to {book.sequence} are missing"
@@ -181,7 +181,7 @@ def _content(
 def _with_parts(
     book: Book, movements: MovementsOf, progress: Callable[[int], None]
 ) -> Iterator[tuple[Stored, Sequence[PostingLine], Sequence[MovementLine]]]:
-    """Give a book's entries in sequence with their postings and movements, in bounded memory."""
+    """Read a book's entries in sequence with their postings and movements, in bounded memory."""
     last = 0
     entries = Entry.objects.filter(book=book).order_by("sequence").values_list(*Stored._fields)
     while page := [Stored(*row) for row in entries.filter(sequence__gt=last)[:CHUNK]]:
@@ -195,7 +195,7 @@ def _with_parts(
 
 
 def _lines(book: Book, after: int, until: int) -> dict[int, list[PostingLine]]:
-    """Give the postings of a book's entries by their sequence."""
+    """Read the postings of a book's entries by their sequence."""
     lines: dict[int, list[PostingLine]] = defaultdict(list)
     postings = Posting.objects.filter(
         entry__book=book, entry__sequence__gt=after, entry__sequence__lte=until

@@ -64,7 +64,7 @@ class _State:
 def append(drafts: Sequence[EntryDraft]) -> list[Entry]:
     """Append entries to their books, in order, in four statements however many they are.
 
-    The books must be locked by the caller in this transaction. Gives each entry the next sequence
+    The books must be locked by the caller in this transaction. Each entry gets the next sequence
     of its book, a `recorded_at` after the one before, its accounting date and its hash. The head
     is read from the database, so a book object that outlived a rolled-back savepoint is no
     danger; the objects of the drafts are brought up to date. Raises: InvariantBroken for accounts
@@ -126,7 +126,7 @@ def _dated(drafts: Sequence[EntryDraft]) -> tuple[_State, list[date]]:
 
 
 def day_of(moment: datetime) -> date:
-    """Give the day of a moment in the entity's zone, which decides the period
+    """Return the day of a moment in the entity's zone, which decides the period
     (docs/decisions.md#d21).
     """
     return moment.astimezone(ZoneInfo(settings.ENTITY_TIMEZONE)).date()
@@ -137,7 +137,7 @@ def _month(day: date) -> date:
 
 
 def _open_day(day: date, closed: Sequence[tuple[date | None, date]]) -> date:
-    """Give the day, or the first open one after it; `closed` is in order."""
+    """Return the day, or the first open one after it; `closed` is in order."""
     for starts_on, ends_on in closed:
         if (starts_on is None or starts_on <= day) and day < ends_on:
             day = ends_on

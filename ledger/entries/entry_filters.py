@@ -55,7 +55,7 @@ class EntryFilter(filters.FilterSet):
     to = TimeFilter(field_name="occurred_at", lookup_expr="lt")
 
     def _of_postings(self, entries: QuerySet[Entry], name: str, value: object) -> QuerySet[Entry]:
-        """Leave it: these are asked of one posting, all together."""
+        """Return the entries unchanged: these filters apply to one posting, all together."""
         return entries
 
     def _taxed(self, entries: QuerySet[Entry], name: str, value: str) -> QuerySet[Entry]:
@@ -65,7 +65,7 @@ class EntryFilter(filters.FilterSet):
         return entries.filter(Q(document__tax_code=value) | is_among)
 
     def filter_queryset(self, queryset: QuerySet[Entry]) -> QuerySet[Entry]:
-        """Narrow the entries, then to those with a posting that is all that was asked."""
+        """Narrow the entries, then to those of which one posting meets all its filters."""
         entries: QuerySet[Entry] = super().filter_queryset(queryset)
         asked = self.form.cleaned_data
         if not any(asked.get(name) for name in OF_POSTINGS):
@@ -75,7 +75,7 @@ class EntryFilter(filters.FilterSet):
 
 
 def posting_condition(asked: Mapping[str, Any]) -> Q:
-    """Give the condition on a posting."""
+    """Return the condition on a posting."""
     condition = _sides(_listed(asked.get("account")), _listed(asked.get("counter")))
     for name in ("debit", "credit"):
         if asked.get(name):
@@ -92,7 +92,7 @@ def _listed(text: str | None) -> list[str]:
 
 
 def _sides(accounts: list[str], counters: list[str]) -> Q:
-    """Ask for an account on one side, and the counter on the other."""
+    """Return the condition that an account is on one side, and the counter on the other."""
     if not accounts and not counters:
         return Q()
     found = Q()
@@ -107,7 +107,7 @@ def _sides(accounts: list[str], counters: list[str]) -> Q:
 
 
 def postings_behind(*, livemode: bool, asked: Mapping[str, str]) -> QuerySet[Posting]:
-    """Give the postings that a figure is the sum of; none if the question makes no sense."""
+    """Return the postings that a figure is the sum of; none if the query makes no sense."""
     entries = EntryFilter(dict(asked), queryset=Entry.objects.filter(book__livemode=livemode))
     if not entries.form.is_valid():
         return Posting.objects.none()

@@ -67,7 +67,9 @@ def _number(value: Decimal) -> str:
 
 
 def _is_text(value: object) -> bool:
-    """Tell a document of strings, in lists and objects, from one that JSON may write otherwise."""
+    """Return whether a document has only strings, in lists and objects: JSON may write others in
+    two ways.
+    """
     match value:
         case str():
             return True

@@ -1,4 +1,4 @@
-"""Make a numbered batch of what no batch of its format holds yet, and give its files again.
+"""Make numbered batches of the entries that no batch of their format has yet, and read their files.
 
 Which entries those are is decided in one statement: of each book, everything of the month after
 the last batch's end. Sequences have no gaps and are committed in order, so nothing slips between
@@ -92,7 +92,7 @@ _COUNT = """
 
 @transaction.atomic
 def export(wanted: Wanted, *, now: datetime, by: str, lots_of: LotsOf) -> ExportBatch:
-    """Make the next batch; one at a time.
+    """Create the next batch; one at a time.
 
     Raises: NothingToExport; UnmappedAccounts, when an account has no place in the general ledger.
     """
@@ -137,7 +137,7 @@ def _check_clearing(wanted: Wanted) -> None:
 
 
 def _take(batch: ExportBatch, wanted: Wanted) -> int:
-    """Decide which entries the batch holds; give how many."""
+    """Choose the entries of the batch; return how many."""
     asked = _asked(batch, wanted)
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, asked)
@@ -223,7 +223,7 @@ class _Names:
         self._source = "AF" if batch.livemode else "AFT"
 
     def check(self, made: list[SummaryJournal]) -> None:
-        """Refuse accounts that have no place in the general ledger; the French chart has one."""
+        """Check that each account has a place in the general ledger; the French chart has one."""
         if self._batch.format == ExportFormat.FEC:
             return
         self._rules.check(
@@ -234,7 +234,9 @@ class _Names:
         )
 
     def named(self, journal: SummaryJournal, number: int) -> Named:
-        """Name a journal's accounts and give it its id, at most 21 characters up to batch 999."""
+        """Return the journal with its accounts in the general ledger and its id, at most 21
+        characters up to batch 999.
+        """
         made_on = self._batch.created_at.astimezone(ZoneInfo(settings.ENTITY_TIMEZONE)).date()
         return Named(
             id=f"{self._source}-{journal.day:%Y%m%d}-{journal.currency}-{self._batch.number}",
@@ -251,7 +253,7 @@ class _Names:
         )
 
     def _account(self, journal: SummaryJournal, account: str) -> tuple[str, str, str]:
-        """Give code and name in the general ledger, and the name in the books."""
+        """Return code and name in the general ledger, and the name in the books."""
         if account == CLEARING:
             return self._batch.clearing, self._batch.clearing, "Receivables and cash, net"
         own = self._rules.own(account)
@@ -263,7 +265,7 @@ class _Names:
 
 
 def latest(wanted: Wanted) -> ExportBatch | None:
-    """Give the last batch of a month in a format."""
+    """Return the last batch of a month in a format."""
     made = ExportBatch.objects.filter(
         livemode=wanted.livemode, format=wanted.format, starts_on=wanted.starts_on
     )
@@ -271,7 +273,7 @@ def latest(wanted: Wanted) -> ExportBatch | None:
 
 
 def numbered(wanted: Wanted, *, number: int) -> ExportBatch:
-    """Give a batch by its number.
+    """Return a batch by its number.
 
     Raises: UnknownBatch.
     """
@@ -285,7 +287,9 @@ def numbered(wanted: Wanted, *, number: int) -> ExportBatch:
 
 
 def sidecar(batch: ExportBatch) -> dict[str, Any]:
-    """Give what a batch's file is held against: counts, totals, ranges, versions, hash."""
+    """Return the facts that a batch's file is checked against: counts, totals, ranges, versions,
+    hash.
+    """
     ranges = ExportRange.objects.filter(batch=batch).select_related("book").order_by("book__key")
     return {
         "entity": settings.ENTITY_NAME,
@@ -312,7 +316,7 @@ def sidecar(batch: ExportBatch) -> dict[str, Any]:
 
 
 def file_name(batch: ExportBatch) -> str:
-    """Name a batch's file; the French one as the law says."""
+    """Return the name of a batch's file; the French one as the law says."""
     suffix = target_of(batch).suffix
     if batch.format == ExportFormat.FEC and settings.ENTITY_REGISTRATION:
         return f"{settings.ENTITY_REGISTRATION}FEC{batch.starts_on:%Y%m%d}.{suffix}"
@@ -321,12 +325,12 @@ def file_name(batch: ExportBatch) -> str:
 
 
 def target_of(batch: ExportBatch) -> ExportTarget:
-    """Give a batch's format."""
+    """Return a batch's format."""
     return generic.TARGET if batch.format == ExportFormat.GENERIC else TARGETS[batch.format]
 
 
 def files(batch: ExportBatch) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """Give a batch's files, byte by byte as they were made, with their names."""
+    """Read a batch's files, byte by byte as they were made, with their names."""
     name = file_name(batch)
     count = storage.files_of(batch)
     stem, _, suffix = name.rpartition(".")

@@ -17,7 +17,7 @@ from aforo import money
 from aforo.errors import InvariantBroken
 
 ZERO = Decimal(0)
-# What stands for receivables and cash where the accounting system books them itself.
+# The account in place of receivables and cash where the accounting system books them itself.
 CLEARING = "clearing"
 BOOKED_ELSEWHERE = frozenset({"1000", "1010", "1020", "1100"})
 
@@ -55,14 +55,14 @@ class SummaryJournal:
 
 
 def residue_key(each: Sums) -> str:
-    """Name a residue."""
+    """Return the name of a residue."""
     return f"{each.debit}>{each.credit}|{each.currency}"
 
 
 def summarise(
     sums: Iterable[Sums], carried: Mapping[str, Decimal]
 ) -> tuple[list[SummaryJournal], Residues]:
-    """Round sums, in order of day and currency, into journals; give what stays unexported.
+    """Round sums, in order of day and currency, into journals; return what stays unexported too.
 
     0.004 a day is 0.00, 0.01, 0.00, 0.01, 0.01: after five days the 0.02 that the books have.
     """
@@ -82,7 +82,7 @@ def summarise(
 
 
 def _grown(sums: Sums, residues: Residues) -> Decimal:
-    """Return by how much a pair's rounded sum grows, and keep what that leaves."""
+    """Return by how much a pair's rounded sum grows, and write down what that leaves."""
     key = residue_key(sums)
     due = sums.amount + residues.get(key, ZERO)
     # After half a cent was rounded up, the sum waits until the books have caught up with it.
@@ -106,7 +106,7 @@ def _lines(debited: Mapping[str, Decimal], credited: Mapping[str, Decimal]) -> l
 
 
 def check(journal: SummaryJournal) -> None:
-    """Refuse a journal that does not balance, or has a line of nothing or of both sides.
+    """Check that a journal balances, and that each line has an amount on exactly one side.
 
     Raises: InvariantBroken.
     """
@@ -118,7 +118,7 @@ def check(journal: SummaryJournal) -> None:
 
 
 def without_receivables_and_cash(sums: Iterable[Sums]) -> list[Sums]:
-    """Let one clearing account stand for receivables and cash.
+    """Replace receivables and cash by one clearing account.
 
     Payments of invoices, which move only between them, fall away.
     """

@@ -40,7 +40,7 @@ class Receipt:
 
 
 def find_batch(*, livemode: bool, form: str, number: int) -> ExportBatch:
-    """Give a batch by the number that its mode and format know it by.
+    """Find a batch by the number that its mode and format know it by.
 
     Raises: UnknownBatch.
     """
@@ -71,7 +71,7 @@ def read(text: str) -> list[Receipt]:
 
 
 def of_import(target_id: str) -> Receipt:
-    """Make the receipt of a whole import.
+    """Create the receipt of a whole import.
 
     Raises: Invalid.
     """
@@ -90,7 +90,7 @@ def _bad(line: int, code: str, detail: str) -> Invalid:
 
 @transaction.atomic
 def record(batch: ExportBatch, receipts: Sequence[Receipt], *, now: datetime, by: str) -> int:
-    """Keep what is not kept already, all of it or nothing; give how much was new.
+    """Write the receipts that are new, all of them or nothing; return how many.
 
     Raises: Invalid (`unknown_journal`) for what is not in the batch; ReceiptDiffers.
     """
@@ -122,7 +122,7 @@ def record(batch: ExportBatch, receipts: Sequence[Receipt], *, now: datetime, by
 
 
 def _check_known(batch: ExportBatch, journals: Collection[str]) -> None:
-    """Refuse journals that the batch does not hold."""
+    """Check that every journal is in the batch."""
     generic = batch.format == ExportFormat.GENERIC
     known = _entries(batch, journals) if generic else set(batch.journal_ids)
     unknown = sorted(set(journals) - known)
@@ -132,7 +132,7 @@ def _check_known(batch: ExportBatch, journals: Collection[str]) -> None:
 
 
 def _entries(batch: ExportBatch, journals: Collection[str]) -> set[str]:
-    """Give which of these are entries of a generic batch."""
+    """Return which of these are entries of a generic batch."""
     ids = []
     for journal in journals:
         try:
@@ -153,7 +153,7 @@ def _entries(batch: ExportBatch, journals: Collection[str]) -> set[str]:
 
 
 def _check_free(batch: ExportBatch, fresh: dict[str, str]) -> None:
-    """Refuse an id of theirs that stands for two journals."""
+    """Check that no id of theirs stands for two journals."""
     named = {journal: target_id for journal, target_id in fresh.items() if journal}
     owners = dict(
         ExportReceipt.objects.filter(

@@ -1,4 +1,4 @@
-"""Keep a batch's files in compressed pieces, hash them as they are written, and give them again."""
+"""Write a batch's files in compressed pieces, hash them on the way, and read them again."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class File:
         self._file, self._position = 0, 0
 
     def cut(self) -> None:
-        """Begin a file."""
+        """Begin the next file."""
         self._flush()
         self._file += 1
 
@@ -44,7 +44,7 @@ class File:
             self._flush()
 
     def close(self) -> None:
-        """Keep what is left, and tell the batch its hash."""
+        """Write what is left, and set the batch's hash."""
         self._flush()
         self._batch.sha256 = self._hash.hexdigest()
 
@@ -67,7 +67,7 @@ def files_of(batch: ExportBatch) -> int:
 
 
 def content(batch: ExportBatch, *, file: int) -> Iterator[bytes]:
-    """Give one file, piece by piece, as it was made."""
+    """Read one file, piece by piece, as it was made."""
     parts = batch.parts.filter(file=file).order_by("position")
     for content in parts.values_list("content", flat=True).iterator(chunk_size=1):
         yield zlib.decompress(bytes(content))

@@ -65,7 +65,7 @@ class ManualAdjustment(FourEyes):
 
     @property
     def status(self) -> str:
-        """Say how far it has come."""
+        """Return how far it has come."""
         if self.rejected_at is not None:
             return "REJECTED"
         return "POSTED" if self.is_approved else "PROPOSED"

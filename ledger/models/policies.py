@@ -40,7 +40,7 @@ class FourEyes(models.Model):
 
     @property
     def is_approved(self) -> bool:
-        """Tell whether a second person agreed."""
+        """Return whether a second person agreed."""
         return self.approved_at is not None
 
 

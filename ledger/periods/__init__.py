@@ -1,0 +1,1 @@
+"""Months: close them, freeze what they add up to, open them again."""

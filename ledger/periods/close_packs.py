@@ -1,7 +1,8 @@
-"""What a closed month's entries add up to, kept with its pack, and held against them again.
+"""The sums of a closed month's entries, stored with its pack, and compared with the postings later.
 
-It is written with the month locked, once, so nothing is hot: no posting touches it. Reports take it
-in place of the postings, which cannot change while the month is closed (`reports.totals.sums`).
+They are written once, while the month is locked; no posting touches them, so nothing is hot.
+Reports read them in place of the postings, which cannot change while the month is closed
+(`reports.totals.sums`).
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class PackReport:
 
 
 def freeze(*, period: AccountingPeriod, by: str, now: datetime) -> ClosePack:
-    """Begin the pack of a month, which the caller has locked, with what its entries add up to."""
+    """Create the pack of a month, which the caller has locked, with the sums of its entries."""
     with connection.cursor() as cursor:
         cursor.execute(_COUNTED, _span(period))
         entries, first, last = cursor.fetchall()[0]
@@ -71,8 +72,8 @@ def freeze(*, period: AccountingPeriod, by: str, now: datetime) -> ClosePack:
 
 
 def verify_packs(*, livemode: bool) -> PackReport:
-    """Hold what each closed month was frozen with against its postings, month by month, inside one
-    REPEATABLE READ snapshot of the caller's.
+    """Compare each closed month's pack with its postings, month by month, inside one REPEATABLE
+    READ snapshot of the caller's.
 
     A pack from before its month was reopened is history, and is left alone.
     """
@@ -95,7 +96,7 @@ def _span(period: AccountingPeriod) -> dict[str, Any]:
 
 
 def _fault(period: AccountingPeriod) -> str | None:
-    """Say what differs between a closed month's last pack and its postings."""
+    """Return what differs between a closed month's last pack and its postings."""
     pack = period.packs.order_by("-number").first()
     if pack is None:
         return "it has no pack"

@@ -34,7 +34,7 @@ class PeriodNotClosed(Conflict):
 
 
 def month_after(month: date) -> date:
-    """Give the first day of the next month."""
+    """Return the first day of the next month."""
     return date(month.year + month.month // 12, month.month % 12 + 1, 1)
 
 
@@ -104,7 +104,7 @@ def sha256(content: str) -> str:
 def propose_reopening(
     *, period: AccountingPeriod, reason: str, by: AbstractBaseUser, now: datetime
 ) -> Reopening:
-    """Ask for a closed month to be opened again.
+    """Propose that a closed month be opened again.
 
     Raises: PeriodNotClosed.
     """

@@ -2,7 +2,8 @@
 
 Amounts are exact and never negative; an amount of zero makes no line, so an unbundled promo, which
 holds no consideration, is recorded without postings (docs/accounting.md#p5). Holds, releases,
-rollovers and arrears are memo: they have no recipe. `rules` lists the account pairs of each event.
+rollovers and arrears are memo: they have no rule. `allowed_pairs` lists the account pairs of each
+event.
 """
 
 from ledger.posting_rules.credits import (

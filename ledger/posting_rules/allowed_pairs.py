@@ -113,7 +113,7 @@ RULES: Final[dict[str, Pairs]] = {
 
 
 def check(event: str, lines: Iterable[PostingLine]) -> None:
-    """Refuse a line that the event never makes.
+    """Check that an event may move the accounts of its lines.
 
     Raises: InvariantBroken.
     """

@@ -79,7 +79,7 @@ def fee_earned(*, amount: Decimal, currency: str) -> list[PostingLine]:
 
 
 def fee_earned_to_date(*, fee: Decimal, days: int, of_days: int) -> Decimal:
-    """Give how much of a fee is earned after so many days of its period, cumulatively.
+    """Return how much of a fee is earned after so many days of its period, cumulatively.
 
     Differences of this always sum to the fee, because the last day takes the rounding: 90 over 30
     days is 60 after 20.
@@ -104,7 +104,7 @@ def payment_received(
 
 
 def surplus_applied(*, amount: Decimal, currency: str) -> list[PostingLine]:
-    """Pay an invoice from what was paid too much before."""
+    """Post the payment of an invoice from what was paid too much before."""
     return some(PostingLine(UNAPPLIED_PAYMENTS, RECEIVABLE, amount, currency))
 
 
@@ -134,21 +134,21 @@ def credit_note(
 
 
 def credit_owed(*, amount: Decimal, currency: str) -> list[PostingLine]:
-    """Owe a customer what usage that came late made cheaper of what was invoiced, net: the tax goes
-    back with the document that uses it.
+    """Post what is owed to a customer because late usage made cheaper what was invoiced, net: the
+    tax goes back with the document that uses it.
     """
     return some(PostingLine(OVERAGE_REVENUE, REFUND_LIABILITY, amount, currency))
 
 
 def owed_credit_used(*, amount: Decimal, currency: str) -> list[PostingLine]:
-    """Let what is owed to a customer pay for what is unbilled."""
+    """Post what is owed to a customer as paying for what is unbilled."""
     return some(PostingLine(REFUND_LIABILITY, UNBILLED, amount, currency))
 
 
 def owed_credit_paid_out(
     *, net: Decimal, tax: Decimal, currency: str, given_to: str
 ) -> list[PostingLine]:
-    """Pay out, by credit note, what is owed to a customer and no document used."""
+    """Post the pay-out, by credit note, of what is owed to a customer and no document used."""
     return some(
         PostingLine(REFUND_LIABILITY, given_to, net, currency),
         PostingLine(TAX_PAYABLE, given_to, tax, currency),

@@ -1,4 +1,4 @@
-"""What every recipe is made of: the accounts, a posting to be, and the parts of lots. Pure."""
+"""The parts of every posting rule: the accounts, a posting to be, and the parts of lots. Pure."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class LotPart:
 
 
 def some(*lines: PostingLine) -> list[PostingLine]:
-    """Drop the lines of nothing; refuse the impossible."""
+    """Return the lines that move something; an amount below zero raises."""
     if any(line.amount < 0 for line in lines):
         raise InvariantBroken(f"A posting below zero: {lines}.")
     return [line for line in lines if line.amount > 0]
@@ -87,7 +87,7 @@ def signed(
 
 
 def liability(*, kind: str, source: str) -> str:
-    """Give the account that carries what a lot still owes the customer."""
+    """Return the account that carries what a lot still owes the customer."""
     match kind, source:
         case "PROMO", "GOODWILL":
             return GOODWILL_CREDITS
@@ -100,12 +100,12 @@ def liability(*, kind: str, source: str) -> str:
 
 
 def revenue(*, kind: str) -> str:
-    """Give the revenue account of a burn."""
+    """Return the revenue account of a burn."""
     return BONUS_REVENUE if kind == "BONUS" else CASH_REVENUE
 
 
 def breakage(*, kind: str, source: str) -> str:
-    """Give the account that a lapse goes to; goodwill that lapses was no price reduction."""
+    """Return the account that a lapse goes to; goodwill that lapses was no price reduction."""
     match liability(kind=kind, source=source):
         case "2130":
             return GOODWILL
@@ -115,7 +115,7 @@ def breakage(*, kind: str, source: str) -> str:
 
 
 def discount(*, kind: str, source: str) -> str:
-    """Give the contra-revenue account of what a lot pays without consideration."""
+    """Return the contra-revenue account of what a lot pays without consideration."""
     if source == "GOODWILL":
         return GOODWILL
     return BONUS_DISCOUNT if kind == "BONUS" else PROMO_DISCOUNT
@@ -134,7 +134,7 @@ def given_up(parts: Iterable[LotPart], *, credit: str, currency: str) -> list[Po
 
 
 def mirrored(lines: Sequence[PostingLine]) -> list[PostingLine]:
-    """Exchange the sides of each line."""
+    """Return the lines with their sides exchanged."""
     return [replace(line, debit=line.credit, credit=line.debit) for line in lines]
 
 

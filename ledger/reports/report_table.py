@@ -14,7 +14,7 @@ from enum import StrEnum
 
 Value = str | Decimal | int | date | datetime | None
 Row = Mapping[str, Value]
-# The filter of the entries behind a figure, as `GET /v1/ledger/entries` and the admin take it.
+# The filter of the entries behind a figure, as `GET /v1/ledger/entries` and the admin read it.
 Drill = Mapping[str, str]
 
 
@@ -110,7 +110,7 @@ class Covered:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What identifies a report and lets another run be held against it.
+    """What identifies a report and makes another run comparable with it.
 
     `sha256` is of the rows as CSV, whatever the format, so that the same rows have the same hash.
     """
@@ -128,7 +128,7 @@ class Header:
 
 
 def text_column(name: str, title: str) -> Column:
-    """Make a column of text."""
+    """Return a column of text."""
     return Column(name, title)
 
 
@@ -140,5 +140,5 @@ def amount_column(
     total: bool = True,
     kept: bool = False,
 ) -> Column:
-    """Make a column of money."""
+    """Return a column of money."""
     return Column(name, title, ColumnKind.AMOUNT, total, drill, kept)

@@ -1,0 +1,1 @@
+"""Daily seals over all books, their copies outside the database, and their proof."""

@@ -1,7 +1,7 @@
 """The copies of the seals, kept in a directory outside the database (SEALS_DIR).
 
-It belongs where who can write the database cannot: the proof of the seals is as good as that. A
-copy is written in one step and never over another one.
+The directory belongs where people who can write to the database cannot write: the proof of the
+seals is worth no more than that. A copy is written in one step and never over another one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def numbers_after(*, livemode: bool, number: int) -> list[int]:
 
 
 def keep(*, livemode: bool, number: int, text: str) -> None:
-    """Write a copy to disk, complete or not at all; one that is there already must say the same.
+    """Write a copy to disk, complete or not at all; one that is there already must be the same.
 
     The seals of the mode must be locked. Raises: CopyDiffers.
     """
@@ -65,7 +65,7 @@ def keep(*, livemode: bool, number: int, text: str) -> None:
 
 
 def _sync(directory: Path) -> None:
-    """Bring a directory's list of names to disk."""
+    """Write a directory's list of names to disk."""
     handle = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(handle)

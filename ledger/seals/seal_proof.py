@@ -67,7 +67,7 @@ def verify_seals(*, livemode: bool) -> SealReport:
 
 
 def _removed(livemode: bool, last: Seal | None) -> BadEntry | None:  # noqa: FBT001
-    """Name the first copy whose seal is gone; one that was made meanwhile is there."""
+    """Return the first copy whose seal is gone; one that was made meanwhile is there."""
     number = 0 if last is None else last.number
     for later in seal_copies.numbers_after(livemode=livemode, number=number):
         if not Seal.objects.filter(livemode=livemode, number=later).exists():

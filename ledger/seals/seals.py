@@ -41,7 +41,7 @@ _HEADS = """
 
 
 def seal_if_due(*, livemode: bool, now: datetime) -> Seal | None:
-    """Seal the books of a mode unless that was done today; nothing to seal gives none.
+    """Seal the books of a mode unless that was done today; None if there is nothing to seal.
 
     A copy that is missing because a process was killed is written in any case.
     """
@@ -65,7 +65,7 @@ def seal(*, livemode: bool, now: datetime) -> Seal:
 
 
 def seal_after_restore(*, livemode: bool, now: datetime, reason: str) -> Seal:
-    """Go on sealing a database that was restored to before its last seals.
+    """Seal again a database that was restored to before its last seals.
 
     The seal takes the number after the last copy, and names each seal that was lost with the hash
     of its copy, and the reason, inside its own hash: nobody can go on in silence. What the lost
@@ -81,7 +81,7 @@ def seal_after_restore(*, livemode: bool, now: datetime, reason: str) -> Seal:
 
 
 def _seal(*, livemode: bool, now: datetime, daily: bool, reason: str = "") -> Seal | None:
-    """Make a seal, commit it, and write its copy; one process of a mode at a time."""
+    """Create a seal, commit it, and write its copy; one process of a mode at a time."""
     with transaction.atomic(durable=True):
         locks.lock_seals(livemode=livemode)
         last = _last(livemode)
@@ -193,7 +193,7 @@ def text_of(made: Seal) -> str:
 
 
 def sealed_heads(book: Book) -> Iterator[tuple[int, str, str]]:
-    """Give what the seals say of a book: sequence, hash and which seal."""
+    """Read what the seals say of a book: sequence, hash and which seal."""
     found = SealedHead.objects.filter(book=book).order_by("sequence").select_related("seal")
     for head in found.iterator():
         yield head.sequence, head.hash, f"seal {head.seal.number} of {head.seal.sealed_at:%Y-%m-%d}"

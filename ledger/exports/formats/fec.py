@@ -52,7 +52,7 @@ def write(journal: Named) -> list[list[str]]:
 
 
 def _one_line(text: str) -> str:
-    """Take out what separates fields and lines."""
+    """Remove what separates fields and lines."""
     return " ".join(text.split())
 
 

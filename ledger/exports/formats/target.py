@@ -57,5 +57,5 @@ class ExportTarget:
 
 
 def amount(value: Decimal, currency: str) -> str:
-    """Write an amount in the currency's decimals, without separators; nothing is empty."""
+    """Write an amount in the currency's decimals, without separators; zero is an empty cell."""
     return money.amount_text(value, currency) if value else ""

@@ -1,0 +1,1 @@
+"""Reports that list single postings, entries or corrections."""

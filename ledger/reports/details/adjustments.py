@@ -43,7 +43,7 @@ _REGISTER = """
 
 
 def report(scope: ReportScope) -> Report:
-    """Show every line of every correction of the span, posted, waiting or rejected."""
+    """Report every line of every correction of the span, posted, waiting or rejected."""
     return Report(
         name="manual-adjustments",
         title="Manual adjustments, register",

@@ -66,7 +66,7 @@ _KINDS = {
     "posted_at": ColumnKind.MOMENT,
     "effective_date": ColumnKind.DATE,
 }
-# What of it is for people; the rest is for machines, and in the files.
+# The columns for people; the rest is for machines, and in the files.
 _FOR_THE_EYE = {
     "effective_date", "customer_id", "ledger_seq", "event_type", "account_code", "account_name",
     "debit", "credit", "currency", "credit_type", "units", "product", "invoice_id", "tax_code",
@@ -94,7 +94,7 @@ _REVERSALS = """
 
 
 def detail(scope: ReportScope, *, lots_of: LotsOf) -> Report:
-    """Show every posting of the span, as two lines, in the order of recording."""
+    """Report every posting of the span, as two lines, in the order of recording."""
     return Report(
         name="journal-detail",
         title="Journal, every line",
@@ -106,7 +106,7 @@ def detail(scope: ReportScope, *, lots_of: LotsOf) -> Report:
 
 
 def generic_columns() -> list[Column]:
-    """Give the columns of the generic CSV."""
+    """Return the columns of the generic CSV."""
     return [
         Column(
             name,
@@ -156,7 +156,7 @@ def generic_rows(
     joined: str = "",
     extra: dict[str, Any] | None = None,
 ) -> Iterator[Row]:
-    """Give the lines of the generic CSV; `joined` narrows the entries further, for the exports."""
+    """Read the lines of the generic CSV; `joined` narrows the entries further, for the exports."""
     rules = account_mapping.read()
     template = LINES.replace("{joined}", joined)
     stream = (_Posting(*_parsed(row)) for row in sums.stream(template, scope, extra))
@@ -168,18 +168,18 @@ def generic_rows(
 
 
 def _parsed(row: tuple[Any, ...]) -> list[Any]:
-    """Read the document, which a plain cursor gives as text."""
+    """Parse the document, which a plain cursor returns as text."""
     return [*row[:5], json.loads(row[5]), *row[6:]]
 
 
 def _reversals(entries: Collection[UUID], scope: ReportScope) -> dict[str, str]:
-    """Give which of a scope's entries reverse others, by the reversed one's id."""
+    """Return which of a scope's entries reverse others, by the reversed one's id."""
     asked = {"entries": [str(entry) for entry in entries]}
     return dict(sums.fetch(_REVERSALS, replace(scope, currency=None), asked))
 
 
 def _batched(stream: Iterator[_Posting]) -> Iterator[list[_Posting]]:
-    """Cut a stream into chunks, never inside an entry."""
+    """Split a stream into chunks, never inside an entry."""
     batch: list[_Posting] = []
     for posting in stream:
         if len(batch) >= sums.CHUNK and posting.entry != batch[-1].entry:
@@ -220,7 +220,7 @@ def _entry_lines(
 
 
 def _functional(currency: str, debit: Decimal | None, credit: Decimal | None) -> dict[str, Value]:
-    """Give the same amounts as the entity's own where they are in its currency, else nothing: the
+    """Return the same amounts as the entity's own where they are in its currency, else nothing: the
     books translate no currency into another.
     """
     if currency != settings.ENTITY_CURRENCY:
@@ -234,7 +234,7 @@ def _functional(currency: str, debit: Decimal | None, credit: Decimal | None) ->
 
 
 def _common(posting: _Posting, facts: Mapping[tuple[UUID, UUID], LotFacts]) -> dict[str, Value]:
-    """Give what both lines of a posting share; what the books do not keep stays empty."""
+    """Return what both lines of a posting share; what the books do not keep stays empty."""
     said = {name: str(value) for name, value in posting.document.items() if value is not None}
     lot = None if posting.lot is None else facts.get((posting.entry, posting.lot))
     metric = "" if lot is None else lot.metric
@@ -283,7 +283,7 @@ _SUMMARY = """
 
 
 def summary(scope: ReportScope) -> Report:
-    """Show, for each month, account and currency, both sides and how many entries made them."""
+    """Report, for each month, account and currency, both sides and how many entries made them."""
 
     def drill(row: Row) -> dict[str, str]:
         starts_on = date.fromisoformat(f"{row['period']}-01")

@@ -59,7 +59,7 @@ _WHY = ("by hand", "recorded late", "round", "thin reason", "seldom pair")
 
 
 def report(scope: ReportScope) -> Report:
-    """Show each posting that a test picks, with the tests that do."""
+    """Report each posting that a test picks, with the tests that do."""
     return Report(
         name="journal-tests",
         title="Journal-entry tests",

@@ -44,8 +44,8 @@ _LATE_USAGE = """
 
 
 def report(scope: ReportScope) -> Report:
-    """Show, for each such item, when it happened, when it was recorded and where it was posted: of
-    late usage, the end of its cycle, and the net that a later one took for it.
+    """Report, for each such item, when it happened, when it was recorded and where it was posted:
+    of late usage, the end of its cycle, and the net that a later one took for it.
 
     They explain the differences between a month's activity and its books.
     """

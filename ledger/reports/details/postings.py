@@ -12,7 +12,7 @@ from ledger.reports.report_table import Column, ColumnKind, Row, amount_column, 
 
 
 def posting_columns(*more: Column) -> list[Column]:
-    """Give the columns of a posting, `more` after its event."""
+    """Return the columns of a posting, `more` after its event."""
     return [
         Column("entry", "Entry", ColumnKind.TEXT, in_files_only=True),
         text_column("customer_id", "Customer"),
@@ -30,8 +30,8 @@ def posting_columns(*more: Column) -> list[Column]:
 
 
 def posting_row(found: Sequence[Any], **more: str) -> Row:
-    """Name what was read: id, customer, sequence, event, the three times, accounts, amount and
-    currency.
+    """Return what was read as a row: id, customer, sequence, event, the three times, accounts,
+    amount and currency.
     """
     names = (
         "entry", "customer_id", "sequence", "event", "occurred_at", "recorded_at",
@@ -42,6 +42,6 @@ def posting_row(found: Sequence[Any], **more: str) -> Row:
 
 
 def _drill(row: Row) -> dict[str, str]:
-    """Lead to the posting; what has no accounts of its own leads to its whole entry."""
+    """Return the filter of the posting, or of its whole entry where it names no accounts."""
     pair = {side: str(row[side]) for side in ("debit", "credit") if row[side]}
     return {"entry": str(row["entry"]), **pair}

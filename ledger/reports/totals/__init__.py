@@ -1,0 +1,1 @@
+"""Reports that are sums of postings: balances, roll-forwards, revenue, tax."""

@@ -102,7 +102,7 @@ def lines(scope: ReportScope) -> list[LiabilityLine]:
 
 
 def _allocated(account: str, move: Moved, lines: dict[tuple[str, str], RollForwardLine]) -> bool:
-    """Show a bonus that was bought as paid with the cash credits, then allocated to the bonus.
+    """Add a bonus that was bought as paid with the cash credits, then allocated to the bonus.
 
     100.00 for 100 + 20 credits: cash 100.00 less 16.67, bonus 16.67 (docs/accounting.md#m2).
     """

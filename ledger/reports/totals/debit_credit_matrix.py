@@ -22,7 +22,7 @@ ZERO = Decimal(0)
 
 
 def report(scope: ReportScope) -> Report:
-    """Show a row for each debited account, and a column for each credited one."""
+    """Report a row for each debited account, and a column for each credited one."""
     moves = [move for move in sums.moved(scope) if move.postings]
     credited = sorted({move.credit for move in moves})
     cells: dict[tuple[str, str], dict[str, Decimal]] = defaultdict(dict)

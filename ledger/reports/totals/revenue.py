@@ -24,7 +24,7 @@ _EARNED = """
 
 
 def report(scope: ReportScope) -> Report:
-    """Show gross revenue, what reduces it, and net, for each income account and customer."""
+    """Report gross revenue, what reduces it, and net, for each income account and customer."""
 
     def drill(row: Row) -> dict[str, str]:
         return {

@@ -31,7 +31,7 @@ class Rule:
     own: str = ""
 
     def takes(self, account: str, event: str, other: str) -> bool:
-        """Say whether a movement of an account belongs here."""
+        """Return whether a movement of an account belongs here."""
         return (
             self.is_for(account)
             and (not self.events or event in self.events)
@@ -39,7 +39,7 @@ class Rule:
         )
 
     def is_for(self, account: str) -> bool:
-        """Say whether the rule is for an account: for its own alone, or for all."""
+        """Return whether the rule is for an account: for its own alone, or for all."""
         return self.own in ("", account)
 
 
@@ -50,7 +50,7 @@ def rule(
     others: Sequence[str] = (),
     own: str = "",
 ) -> Rule:
-    """Make a rule; of one column's rules, no more than one is for an account and not `own`."""
+    """Return a rule; of one column's rules, no more than one is for an account and not `own`."""
     return Rule(column, title, frozenset(event.value for event in events), tuple(others), own)
 
 
@@ -81,7 +81,7 @@ def roll(
     """Fold movements into a line for each account and currency.
 
     `accounts` gives the sign of a credit on each account (1 for a liability, -1 for an asset).
-    `split` may take a movement of its own way, and says whether it did.
+    `split` may book a movement differently, and returns whether it did.
     """
     lines: dict[tuple[str, str], RollForwardLine] = {}
     for move in found:
@@ -102,12 +102,12 @@ def roll(
 
 
 def which(rules: Sequence[Rule], account: str, event: str, other: str) -> Rule:
-    """Give the first rule that takes a movement."""
+    """Return the first rule that takes a movement."""
     return next((found for found in rules if found.takes(account, event, other)), OTHER)
 
 
 def columns(scope: ReportScope, rules: Sequence[Rule]) -> list[Column]:
-    """Make the columns of a roll-forward, each with its way to the entries behind it."""
+    """Return the columns of a roll-forward, each with its way to the entries behind it."""
 
     def whole(span: Drill) -> Callable[[Row], Drill]:
         return lambda row: {
@@ -138,7 +138,7 @@ def columns(scope: ReportScope, rules: Sequence[Rule]) -> list[Column]:
 
 
 def row(line: RollForwardLine, rules: Sequence[Rule]) -> dict[str, Decimal | str]:
-    """Write a line as a row."""
+    """Return a line as a row."""
     names = {each.column for each in rules} | {OTHER.column}
     return {
         "account": line.account,

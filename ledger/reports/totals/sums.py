@@ -1,7 +1,7 @@
 """The sums that reports are folded from: one statement, one pass over the postings.
 
 Months that are closed are not added up again: their postings cannot change any more, and the pack
-of their close says what they were. `manage.py verify_ledger` holds it against them.
+of their close says what they were. `manage.py verify_ledger` compares the two.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from ledger.reports.report_table import Covered, ReportScope
 ZERO = Decimal(0)
 CHUNK = 2_000
 
-# What statements are put together from, in the place of these words in braces.
+# The parts that replace these words in braces in a statement.
 PARTS = {
     "{postings}": """
         ledger_posting p
         JOIN ledger_entry e ON e.id = p.entry_id
         JOIN ledger_book b ON b.id = e.book_id
     """,
-    # Both sides of a posting, as seen from the account: a credit adds, a debit takes.
+    # Both sides of a posting, as seen from the account: a credit adds, a debit subtracts.
     "{sides}": """
         CROSS JOIN LATERAL (VALUES
             (p.credit_id, p.debit_id, p.amount), (p.debit_id, p.credit_id, -p.amount)
@@ -100,7 +100,7 @@ class Moved:
 
 
 def conditions(scope: ReportScope) -> str:
-    """Write the conditions on entries `e` and books `b` that a scope asks for."""
+    """Return the conditions on entries `e` and books `b` that a scope asks for."""
     found = ["b.livemode = %(livemode)s", "e.accounting_date < %(ends_on)s"]
     if scope.customer_id is not None:
         found.append("b.key = %(customer_id)s")
@@ -110,7 +110,7 @@ def conditions(scope: ReportScope) -> str:
 
 
 def parameters(scope: ReportScope, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Give the parameters of a scope's conditions, and of what else a statement asks."""
+    """Return the parameters of a scope's conditions, and of what else a statement asks."""
     return {
         "livemode": scope.livemode,
         "starts_on": scope.starts_on,
@@ -123,7 +123,9 @@ def parameters(scope: ReportScope, extra: Mapping[str, Any] | None = None) -> di
 
 
 def statement(template: str, scope: ReportScope, *, currency: str) -> str:
-    """Put a scope into a statement; `currency` is the column that the scope's currency is of."""
+    """Return a statement with a scope's conditions; `currency` is the column that holds its
+    currency.
+    """
     where = conditions(scope)
     if scope.currency is not None:
         where += f" AND {currency} = %(currency)s"
@@ -139,7 +141,7 @@ def fetch(
     *,
     currency: str = "p.currency",
 ) -> list[tuple[Any, ...]]:
-    """Run a statement that gives few rows."""
+    """Run a statement that returns few rows."""
     with connection.cursor() as cursor:
         cursor.execute(statement(template, scope, currency=currency), parameters(scope, extra))
         return list(cursor.fetchall())
@@ -189,7 +191,7 @@ def frozen(scope: ReportScope) -> Frozen:
 
 
 def _answers(pack: ClosePack, scope: ReportScope) -> bool:
-    """Tell whether a scope sees all that a pack froze, as part of its opening or of its span."""
+    """Return whether a scope sees all that a pack froze, as part of its opening or of its span."""
     month, until = pack.period, scope.recorded_until
     is_split = month.starts_on < scope.starts_on < month.ends_on
     is_known = until is None or pack.last_recorded_at is None or pack.last_recorded_at <= until
@@ -197,7 +199,7 @@ def _answers(pack: ClosePack, scope: ReportScope) -> bool:
 
 
 def moved_statement(scope: ReportScope) -> tuple[str, dict[str, Any]]:
-    """Give the statement behind `moved`, with its parameters."""
+    """Return the statement behind `moved`, with its parameters."""
     return statement(_MOVED, scope, currency="p.currency"), parameters(scope, _unfrozen(scope))
 
 
@@ -209,7 +211,7 @@ def moved(scope: ReportScope) -> Sequence[Moved]:
 
 
 def covered(scope: ReportScope) -> Covered:
-    """Say which entries a scope sees; sequences only where they are of one book."""
+    """Return which entries a scope sees; sequences only where they are of one book."""
     asked = parameters(scope, _unfrozen(scope))
     with connection.cursor() as cursor:
         cursor.execute(_COVERED.replace("{entries}", conditions(scope)), asked)

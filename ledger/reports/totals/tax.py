@@ -44,7 +44,7 @@ _EARNED = ["2120", "4000", "4010", "4020", "4030", "4040"]
 
 
 def report(scope: ReportScope) -> Report:
-    """Show each jurisdiction and rate with its base and its tax; by hand means remitted, mostly."""
+    """Report each jurisdiction and rate with base and tax; by hand means remitted, mostly."""
     return Report(
         name="tax",
         title="Tax by jurisdiction",

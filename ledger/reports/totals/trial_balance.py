@@ -43,8 +43,8 @@ def chart() -> dict[str, Account]:
 
 
 def account_of(accounts: dict[str, Account], code: str) -> Account:
-    """Give an account; one that is missing from the chart is shown as such, so that both sides of
-    every sum still agree. The proof of the books names the entry.
+    """Return an account; one that is missing from the chart is shown as such, so that both sides of
+    every sum still agree. Verification names the entry.
     """
     return accounts.get(code) or Account(code=code, name="(not in the chart)", normal=Side.DEBIT)
 
@@ -80,7 +80,7 @@ def trial_balance(
 
 
 def report(scope: ReportScope) -> Report:
-    """Show every account's opening, turnover and closing, each balance on its normal side.
+    """Report every account's opening, turnover and closing, each balance on its normal side.
 
     In the totals, the debits equal the credits, and so do the balances by side.
     """

@@ -33,7 +33,7 @@ ORDER = ["accrued", "rounding", "invoiced", "adjusted"]
 
 
 def report(scope: ReportScope) -> Report:
-    """Show opening, accrued, invoiced, adjusted and closing by currency; closing is 1200."""
+    """Report opening, accrued, invoiced, adjusted and closing by currency; closing is 1200."""
     lines = roll_forward.roll(sums.moved(scope), accounts={posting_rules.UNBILLED: -1}, rules=RULES)
     found = {column.name: column for column in roll_forward.columns(scope, RULES)}
     return Report(

@@ -1,7 +1,7 @@
 """Write any report: CSV, XLSX, JSON, or a table for the console.
 
-Each format passes the rows through once and gives the header, with the same hash whatever the
-format. Files are deterministic: the same rows and run time make the same bytes.
+Each format reads the rows once and returns the header, with the same hash whatever the format.
+Files are deterministic: the same rows and run time make the same bytes.
 """
 
 from ledger.reports.writing.csvfile import write_csv

@@ -33,7 +33,7 @@ def write_json(report: Report, file: BinaryIO, *, run_at: datetime) -> Header:
 
 
 def drills(row: Row, columns: Sequence[Column]) -> dict[str, str]:
-    """Give the query of the entries behind each figure that has one."""
+    """Return the query of the entries behind each figure that has one."""
     found = {column.name: column.drill(row) for column in columns if column.drill is not None}
     return {name: urlencode(drill) for name, drill in found.items() if drill}
 

@@ -18,8 +18,8 @@ _NUMBERS = {ColumnKind.AMOUNT, ColumnKind.QUANTITY, ColumnKind.COUNT}
 
 
 def print_table(report: Report, console: Console, *, run_at: datetime) -> Header:
-    """Print a report with its header; columns of nothing, and rows beyond the first thousand, are
-    left out, and said to be.
+    """Print a report with its header, but no empty columns and no rows beyond the first thousand; a
+    line names what is left out.
     """
     tally = Tally(report)
     passing = tally.cells()
@@ -58,7 +58,7 @@ def _say_what_is_missing(columns: Sequence[Column], kept: list[int], console: Co
 
 
 def missing(columns: Sequence[Column], kept: list[int]) -> tuple[list[str], list[str]]:
-    """Name the columns that were left out: those with nothing in them, those for files only."""
+    """Return the titles of the columns that were left out: empty ones, and those for files only."""
     left = [column for number, column in enumerate(columns) if number not in kept]
     return (
         [column.title for column in left if not column.in_files_only],
@@ -67,7 +67,7 @@ def missing(columns: Sequence[Column], kept: list[int]) -> tuple[list[str], list
 
 
 def kept_columns(columns: Sequence[Column], shown: Sequence[Sequence[str]]) -> list[int]:
-    """Give the numbers of the columns for the eye that have something in them, or are kept."""
+    """Return the numbers of the columns for the eye that have something in them, or are kept."""
     return [
         number
         for number, column in enumerate(columns)
@@ -77,7 +77,7 @@ def kept_columns(columns: Sequence[Column], shown: Sequence[Sequence[str]]) -> l
 
 
 def is_nothing(cell: str) -> bool:
-    """Say whether a cell is empty or a zero."""
+    """Return whether a cell is empty or a zero."""
     return not cell.strip("-0.")
 
 

@@ -1,4 +1,4 @@
-"""Pass a report's rows through, and know in the end what the header has to say of them."""
+"""Count, sum and hash a report's rows as they pass, for its header."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Tally:
         self._hash.update(csv_line([column.name for column in report.columns]))
 
     def cells(self) -> Iterator[tuple[Row, list[str]]]:
-        """Give each row with its cells as text."""
+        """Return each row with its cells as text."""
         for row in self.report.rows:
             cells = [cell(row, column) for column in self.report.columns]
             self.take(row, csv_line(cells))
@@ -51,7 +51,7 @@ class Tally:
                 sums_of[name] = sums_of.get(name, ZERO) + value
 
     def header(self, *, run_at: datetime) -> Header:
-        """Say what has passed."""
+        """Return the header of what has passed."""
         report = self.report
         return Header(
             name=report.name,
