@@ -21,6 +21,7 @@ class BillingConfig(AppConfig):
         port.when_asked_who_waits(arrears.waiting)
         port.before_money_leaves(unbilled_usage.pay_first)
         port.when_asked_what_is_owed(arrears.owed)
+        port.when_asked_usage_overage(unbilled_usage.overage)
         port.when_asked_when_service_ended(arrears.service_ended_at)
         port.when_asked_unit_price(advance_fees.unit_price)
         port.when_sold_on_account(on_account.invoice_top_up)

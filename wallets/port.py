@@ -1,11 +1,11 @@
 """What the floor above does when credits come or go.
 
 Wallets call nothing above them; billing registers here, when it starts, its payment of arrears
-(in the same transaction, under the same lock), who waits for credits and what is owed, its refills
-(once the burn has committed), what is to be paid before credits are paid back, its invoices for
-credits sold on account, its claims for credits lost in a dispute, the usage that is paid by credits
-which come back to a lapsed lot, and the renewal of customers whose cycle is over (before an
-operation, in transactions of its own).
+(in the same transaction, under the same lock), who waits for credits, what is owed and what usage
+has run up, its refills (once the burn has committed), what is to be paid before credits are paid
+back, its invoices for credits sold on account, its claims for credits lost in a dispute, the usage
+that is paid by credits which come back to a lapsed lot, and the renewal of customers whose cycle is
+over (before an operation, in transactions of its own).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _on_falls: list[Callable[[Collection[int]], None]] = []
 _awaiting: list[Callable[[Collection[int]], set[int]]] = []
 _on_leaving: list[Callable[[Book], None]] = []
 _owed: list[Callable[[Book, str], Decimal]] = []
+_overages: list[Callable[[Book, str], Decimal]] = []
 _unit_prices: list[Callable[[Book, str, Metric], Decimal | None]] = []
 _ended: list[Callable[[Book, str], datetime | None]] = []
 _on_sales: list[Callable[[Book, TopUp], str]] = []
@@ -91,6 +92,16 @@ def when_asked_what_is_owed(tell: Callable[[Book, str], Decimal]) -> None:
 def owed(book: Book, currency: str) -> Decimal:
     """Ask the floor above what a customer owes in a currency."""
     return sum((tell(book, currency) for tell in _owed), Decimal(0))
+
+
+def when_asked_usage_overage(tell: Callable[[Book, str], Decimal]) -> None:
+    """Register who knows what usage has run up beyond credits; the book is locked then."""
+    _overages.append(tell)
+
+
+def usage_overage(book: Book, currency: str) -> Decimal:
+    """Ask the floor above what usage of the open cycles leaves to be invoiced so far."""
+    return sum((tell(book, currency) for tell in _overages), Decimal(0))
 
 
 def when_asked_unit_price(tell: Callable[[Book, str, Metric], Decimal | None]) -> None:

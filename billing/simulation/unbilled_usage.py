@@ -38,6 +38,25 @@ def pending(*, book: Book, now: datetime) -> dict[str, Decimal]:
     return {code: max(quantity, ZERO) for code, quantity in taken.items()}
 
 
+def overage(book: Book, currency: str) -> Decimal:
+    """Return what usage of the open cycles leaves to be invoiced so far, tax included, as usage in
+    real time counts it against the overage limit. The book must be locked.
+    """
+    now = now_for(book)
+    until = now + usage_burn.MICROSECOND
+    open_now = (
+        usage_burn.forecast(
+            book=book,
+            subscription=subscription,
+            until=until,
+            pays=usage_burn.payers(subscription, now),
+        )
+        for subscription in usage_burn.open_cycles(book=book, at=until)
+        if subscription.version.plan.currency == currency and subscription.current_ends_at > now
+    )
+    return sum((draft.to_invoice for draft in open_now), ZERO)
+
+
 def pay_first(book: Book) -> None:
     """Burn what was metered so far, then pay what is owed, from the credits there are.
 

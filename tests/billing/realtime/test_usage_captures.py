@@ -361,6 +361,41 @@ class TestOverageLimit:
         assert factories.body(actions.capture(money))["overage"] == "4"
         assert verification.verify().ok
 
+    @pytest.mark.parametrize("how", ["in real time", "metered"])
+    def test_what_usage_has_run_up_counts_for_credits(
+        self, api: APIClient, book: Book, how: str
+    ) -> None:
+        """6.00 of usage, 4.00 left of the limit: 4.01 are refused in every way, 4.00 are not."""
+        if how == "metered":
+            meter_for("cust_1", 3_000, START)
+        else:
+            use(api, 3_000, "u1")
+        before = factories.everything()
+
+        assert factories.refusal(factories.debit("cust_1", "4.01")).code == "overage_limit"
+        assert factories.refusal(actions.reserve("4.01")).code == "overage_limit"
+        assert use(api, 2_010, "u2").json()["code"] == "overage_limit"
+        assert factories.everything() == before
+        held = actions.held("1")
+        assert factories.body(factories.debit("cust_1", "3"))["overage"] == "3"
+        assert factories.refusal(factories.debit("cust_1", "0.01", "d2")).code == "overage_limit"
+        assert factories.body(actions.capture(held))["overage"] == "1"
+        advance(book, FEBRUARY)
+        # A new cycle has the whole limit again.
+        assert factories.body(factories.debit("cust_1", "10", "d3"))["overage"] == "10"
+        assert verification.verify().ok
+
+    def test_a_list_is_held_to_it_as_one(self, api: APIClient) -> None:
+        use(api, 3_000, "u1")
+        asked = [
+            {"customer_id": "cust_1", "amount": "3", "idempotency_key": key} for key in ("a", "b")
+        ]
+
+        answers = api.post("/v1/wallets/debits/batch", {"debits": asked}).json()
+
+        assert [debit.overage for debit in Debit.objects.all()] == [3], answers
+        assert verification.verify().ok
+
     def test_between_parts_the_rest_stays_promised(self, api: APIClient) -> None:
         held = reserve(api, 5_000).json()["id"]
 

@@ -11,6 +11,7 @@ from aforo import money
 from aforo.errors import Conflict, NotCovered
 from ledger.models import Book
 from pricing.models import BillingMode, CreditKind
+from wallets import port
 from wallets.lots import queries, waterfall
 from wallets.lots.waterfall import Allocated
 from wallets.models import BurnStrategy, CreditLot, Reservation, SpendState, UnitWallet, Wallet
@@ -99,9 +100,10 @@ class WalletState:
         """Check that nothing is left uncovered; only a money waterfall of HYBRID or POSTPAID may
         overrun.
 
-        The overage that open reservations promise counts against the limit too. `promised` is the
-        share of the reservation that is being captured: it was accepted then, and is not refused
-        now. Raises: NotCovered (`insufficient_funds` or `overage_limit`).
+        The overage that open reservations promise counts against the limit too, and so does usage
+        of the open cycles that no credit covers. `promised` is the share of the reservation that is
+        being captured: it was accepted then, and is not refused now.
+        Raises: NotCovered (`insufficient_funds` or `overage_limit`).
         """
         if outcome.shortfall <= promised:
             return
@@ -114,12 +116,16 @@ class WalletState:
             raise NotCovered(f"{facts['available']} of {need} is available.", extra=facts)
         limit = self.wallet.overage_limit
         run_up = self.open_overage + self.promised - promised + outcome.shortfall
-        if limit is not None and run_up > limit:
+        if limit is not None and run_up + self._usage_overage() > limit:
             raise NotCovered(
                 f"The overage would pass the limit of {money.plain(limit)}.",
                 code="overage_limit",
                 extra=facts,
             )
+
+    def _usage_overage(self) -> Decimal:
+        assert isinstance(self.wallet, Wallet), "units have no overage"
+        return port.usage_overage(self.book, self.wallet.currency)
 
     def _may_overrun(self, strategy: str) -> bool:
         return (
