@@ -1,4 +1,4 @@
-"""What other floors read of the catalogue."""
+"""Queries of the catalogue for wallets and billing."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PricedCharge:
 
 
 def current_version(plan: RatePlan) -> RatePlanVersion:
-    """Give the latest published version of a plan.
+    """Return the latest published version of a plan.
 
     Raises: NotPublished.
     """
@@ -70,12 +70,12 @@ def find_offering(*, livemode: bool, code: str, pointer: str = "/offering") -> O
 
 
 def charges_of(version: RatePlanVersion) -> tuple[PricedCharge, ...]:
-    """Give a version's charges in their order."""
+    """Return a version's charges in their order."""
     return _priced(version).charges
 
 
 def metrics_of(version: RatePlanVersion) -> tuple[Metric, ...]:
-    """Give the metrics that a version prices, the oldest first."""
+    """Return the metrics that a version prices, the oldest first."""
     return _priced(version).metrics
 
 
@@ -86,8 +86,8 @@ class _Priced:
 
 
 def _priced(version: RatePlanVersion) -> _Priced:
-    """Read what a version prices; the database keeps a published one as it is, so a process reads
-    that once. Of a draft, what its instance has fetched before is taken.
+    """Read what a version prices; a published one never changes, so a process reads it once. Of a
+    draft, what its instance has fetched before is reused.
     """
     if version.published_at is not None:
         return _published(version.pk, version.published_at)
@@ -130,7 +130,7 @@ def _as_priced(found: Iterable[Charge]) -> _Priced:
 
 
 def known_metrics(*, livemode: bool, codes: Collection[str]) -> dict[str, Metric]:
-    """Give those of the named metrics that a mode has, by code."""
+    """Return those of the named metrics that a mode has, by code."""
     storable = [code for code in codes if "\x00" not in code]
     found = Metric.objects.filter(livemode=livemode, code__in=storable)
     return {metric.code: metric for metric in found}
@@ -147,11 +147,11 @@ class TopUpTerms:
     slabs: tuple[tuple[Decimal, Decimal], ...] = ()
 
     def bonus_for(self, amount: Decimal) -> Decimal | None:
-        """Give what comes with a top-up: with (100, 20), 20 for 100 and more, else nothing."""
+        """Return what comes with a top-up: with (100, 20), 20 for 100 and more, else nothing."""
         return next((bonus for start, bonus in self.slabs if start <= amount), None)
 
     def check(self, amount: Decimal) -> None:
-        """Hold an amount against the bounds, both of which may be bought.
+        """Check an amount against the bounds, both of which may be bought.
 
         Raises: Invalid (`below_minimum`, `above_maximum`).
         """
@@ -164,7 +164,7 @@ class TopUpTerms:
 
 
 def top_up_terms(*, livemode: bool, currency: str) -> TopUpTerms:
-    """Give the terms on which credits of a currency are sold."""
+    """Return the terms on which credits of a currency are sold."""
     rule = TopUpRule.objects.filter(livemode=livemode, currency=currency).first()
     if rule is None:
         return TopUpTerms()

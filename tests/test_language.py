@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 # Where the language is settled; a folder is added once it is clean.
-SETTLED = ("aforo", "ledger", "tests/aforo", "tests/ledger")
+SETTLED = ("aforo", "ledger", "pricing", "tests/aforo", "tests/ledger", "tests/pricing")
 # Words that say what a sentence does instead of what the code does: Return, Check, Write, Read ...
 BANNED = frozenset(
     [

@@ -46,7 +46,7 @@ HELP = {
 
 
 def _with_mode(metric: object) -> str:
-    """Show a metric with its mode, because each mode has its own."""
+    """Return a metric's name with its mode, because each mode has its own."""
     assert isinstance(metric, Metric), "the field offers metrics"
     return f"{metric.code} ({'live' if metric.livemode else 'sandbox'})"
 
@@ -74,27 +74,27 @@ class CampaignForm(forms.ModelForm[Campaign]):
             self.fields["priority"].required = False
 
     def clean_code(self) -> str:
-        """Keep to codes that fit into an address."""
+        """Check that the code fits into an address."""
         code = str(self.cleaned_data["code"])
         SOUND_CODE(code)
         return code
 
     def clean_currency(self) -> str:
-        """Take currencies that can be sold in."""
+        """Check that the currency can be sold in."""
         return currency_of(self.cleaned_data["currency"])
 
     def clean_audience_list(self) -> list[str]:
-        """Take one entry a line, or several with commas."""
+        """Read one entry a line, or several with commas."""
         text = self.cleaned_data["audience_list"].replace(",", "\n")
         return [entry.strip() for entry in text.splitlines() if entry.strip()]
 
     def clean_priority(self) -> int:
-        """Take the usual priority where none is given."""
+        """Return the priority; 100, the usual one, where none is entered."""
         priority: int | None = self.cleaned_data["priority"]
         return 100 if priority is None else priority
 
     def clean(self) -> dict[str, Any]:
-        """Hold the terms together, by the service that the API calls."""
+        """Check the terms by the service that the API calls."""
         cleaned = super().clean() or {}
         if self.errors:
             return cleaned
@@ -117,7 +117,9 @@ class CampaignForm(forms.ModelForm[Campaign]):
         return cleaned | columns
 
     def _post_clean(self) -> None:
-        """Leave terms that do not hold together to the service, whose sentences name a field."""
+        """Skip the model's validation once the service has found faults: its sentences name a
+        field.
+        """
         if not self.errors:
             super()._post_clean()  # type: ignore[misc]
 
@@ -165,7 +167,7 @@ class CampaignPages(ModelAdmin):  # type: ignore[misc]
     ]
 
     def get_fieldsets(self, request: HttpRequest, obj: Campaign | None = None) -> list[Any]:
-        """Show of a campaign that is only read what it promises, plainly, and no empty fields."""
+        """Return the fieldsets; of a campaign that is only read, without empty fields."""
         fieldsets = super().get_fieldsets(request, obj)
         if obj is None or self.has_change_permission(request, obj):
             return list(fieldsets)
@@ -176,35 +178,35 @@ class CampaignPages(ModelAdmin):  # type: ignore[misc]
         return [(title, {"fields": names}) for title, names in said if names]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Campaign | None = None) -> list[str]:
-        """Keep code and mode for ever."""
+        """Return code and mode, which never change."""
         fixed = [] if obj is None else ["code", "livemode"]
         return [*self.readonly_fields, *fixed]
 
     def has_change_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
-        """Allow on drafts."""
+        """Return whether the campaign is a draft."""
         is_draft = obj is None or obj.status == CampaignStatus.DRAFT
         return is_draft and super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
-        """Refuse: a campaign is ended, and what it gave is kept."""
+        """Return False: a campaign is ended, and what it gave is kept."""
         return False
 
     def gives(self, campaign: Campaign) -> str:
-        """Say what one grant is."""
+        """Return what one grant is."""
         if campaign.trigger == CampaignTrigger.TOP_UP:
             assert campaign.match_percent is not None, "a top-up campaign has one"
             return f"{plain(campaign.match_percent)} % in {campaign.currency}"
         return f"{plain(campaign.each)} {campaign.unit}"
 
     def budget_used(self, campaign: Campaign) -> SafeString | str:
-        """Show what was given of the budget."""
+        """Return how much of the budget is used, as a bar."""
         given = f"{plain(campaign.spent)} {campaign.unit}"
         if campaign.budget is None:
             return f"{given}, no limit"
         return bar(campaign.spent, campaign.budget, f"{given} of {plain(campaign.budget)}")
 
     def grants_given(self, campaign: Campaign) -> SafeString | str:
-        """Show how many grants were given of how many."""
+        """Return how many of the grants were made, as a bar."""
         if campaign.max_grants is None:
             return f"{campaign.grants}, no limit"
         text = f"{campaign.grants} of {campaign.max_grants}"
@@ -221,7 +223,7 @@ def _says(campaign: Campaign, name: str) -> bool:
 
 
 def bar(done: object, whole: object, text: str) -> SafeString:
-    """Show a part of a whole as a bar with its figures beside it."""
+    """Return a part of a whole as a bar with its figures beside it."""
     return format_html(
         '<progress value="{}" max="{}" aria-label="{}"></progress> {}', done, whole, text, text
     )

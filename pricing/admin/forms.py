@@ -29,7 +29,7 @@ SOUND_CODE = RegexValidator(codes.CODE_PATTERN, "Letters, digits and . _ : - onl
 
 
 def show(form: forms.BaseForm, error: Invalid, *, field: str = "") -> None:
-    """Put the faults beside the fields that their pointers begin with, or beside `field`."""
+    """Add the faults to the fields that their pointers begin with, or to `field`."""
     for fault in error.errors:
         name = field or fault.pointer.strip("/").partition("/")[0]
         inside = fault.pointer.strip("/") != name
@@ -43,7 +43,7 @@ class MetricForm(forms.ModelForm[Metric]):
         fields = ["livemode", "code", "name", "aggregation", "property", "filters"]
 
     def clean(self) -> dict[str, Any]:
-        """Hold what is measured against itself; a priced metric has no such fields."""
+        """Check what is measured; a priced metric has no such fields."""
         cleaned = super().clean() or {}
         if {"aggregation", "property", "filters"} <= cleaned.keys():
             try:
@@ -57,12 +57,12 @@ class MetricForm(forms.ModelForm[Metric]):
         return cleaned
 
     def clean_code(self) -> str:
-        """Keep to codes that fit into an address."""
+        """Check that the code fits into an address."""
         return _sound_code(self)
 
 
 def _rules(filters: object) -> list[Any]:
-    """Take the filters as a list; an empty field is an empty one."""
+    """Return the filters as a list; an empty field is an empty one."""
     if filters in (None, ""):
         return []
     if not isinstance(filters, list):
@@ -83,11 +83,11 @@ class RatePlanForm(forms.ModelForm[RatePlan]):
         fields = ["livemode", "code", "name", "currency"]
 
     def clean_code(self) -> str:
-        """Keep to codes that fit into an address."""
+        """Check that the code fits into an address."""
         return _sound_code(self)
 
     def clean_currency(self) -> str:
-        """Take currencies that can be sold in."""
+        """Check that the currency can be sold in."""
         return currency_of(self.cleaned_data["currency"])
 
 
@@ -106,7 +106,7 @@ class VersionForm(forms.ModelForm[RatePlanVersion]):
         ]  # fmt: skip
 
     def clean(self) -> dict[str, Any]:
-        """Hold the plan-level terms against each other."""
+        """Check the plan-level terms against each other."""
         cleaned = super().clean() or {}
         if self.errors:
             return cleaned
@@ -150,7 +150,7 @@ class ChargeForm(forms.ModelForm[Charge]):
         return cleaned
 
     def clean_code(self) -> str:
-        """Keep to codes that fit into an address."""
+        """Check that the code fits into an address."""
         return _sound_code(self)
 
 
@@ -163,7 +163,7 @@ class GrantForm(forms.ModelForm[GrantTemplate]):
         ]  # fmt: skip
 
     def clean(self) -> dict[str, Any]:
-        """Read the rollover rule, and hold that there is one expiry."""
+        """Read the rollover rule, and check that there is one expiry."""
         cleaned = super().clean() or {}
         if cleaned.get("rollover"):
             try:
@@ -175,7 +175,7 @@ class GrantForm(forms.ModelForm[GrantTemplate]):
         return cleaned
 
     def clean_expires_after_days(self) -> int | None:
-        """Refuse a credit that has lapsed before it begins."""
+        """Check that a credit does not lapse before it begins."""
         days: int | None = self.cleaned_data["expires_after_days"]
         if days == 0:
             raise forms.ValidationError("At least one day; leave it empty for no expiry.")
@@ -191,7 +191,7 @@ class OfferingForm(forms.ModelForm[Offering]):
         ]  # fmt: skip
 
     def clean(self) -> dict[str, Any]:
-        """Sell a plan in its own mode, and only once it is published."""
+        """Check that the plan is of the same mode, and published."""
         cleaned = super().clean() or {}
         numbers = ("interval_count", "trial_days", "overage_limit")
         try:
@@ -211,7 +211,7 @@ class OfferingForm(forms.ModelForm[Offering]):
         return cleaned
 
     def clean_code(self) -> str:
-        """Keep to codes that fit into an address."""
+        """Check that the code fits into an address."""
         return _sound_code(self)
 
 
@@ -224,7 +224,7 @@ class CouponForm(forms.ModelForm[Coupon]):
         ]  # fmt: skip
 
     def clean(self) -> dict[str, Any]:
-        """Hold the terms against each other."""
+        """Check the terms against each other."""
         cleaned = super().clean() or {}
         if not self.errors:
             try:
@@ -240,9 +240,9 @@ class CouponForm(forms.ModelForm[Coupon]):
         return cleaned
 
     def clean_code(self) -> str:
-        """Keep to codes that fit into an address."""
+        """Check that the code fits into an address."""
         return _sound_code(self)
 
     def clean_currency(self) -> str:
-        """Take currencies that can be sold in."""
+        """Check that the currency can be sold in."""
         return currency_of(self.cleaned_data["currency"])

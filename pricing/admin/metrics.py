@@ -19,7 +19,7 @@ class MetricAdmin(ModelAdmin):  # type: ignore[misc]
     ordering = ["code"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Metric | None = None) -> list[str]:
-        """Keep code and mode for ever, and what a priced metric measures."""
+        """Return code and mode, which never change, and what a priced metric measures."""
         if obj is None:
             return []
         measure = ["aggregation", "property", "filters"] if obj.charges.exists() else []

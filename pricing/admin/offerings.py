@@ -24,7 +24,7 @@ class OfferingAdmin(ModelAdmin):  # type: ignore[misc]
     actions = ["activate", "archive"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Offering | None = None) -> list[str]:
-        """Keep what subscriptions were sold."""
+        """Return what subscriptions were sold, which never changes."""
         if obj is None:
             return []
         return ["livemode", "code", "plan", "billing_mode", "interval", "interval_count", "status"]
@@ -56,7 +56,7 @@ class OfferingAdmin(ModelAdmin):  # type: ignore[misc]
 
 @admin.register(Coupon)
 class CouponAdmin(ModelAdmin):  # type: ignore[misc]
-    """Coupons are made here or through the API; what was promised is not edited."""
+    """Coupons are created here or through the API; what was promised is not edited."""
 
     form = CouponForm
     list_display = ["code", "type", "value", "currency", "duration", "redemptions", "livemode"]
@@ -66,9 +66,9 @@ class CouponAdmin(ModelAdmin):  # type: ignore[misc]
     readonly_fields = ["redemptions"]
 
     def has_change_permission(self, request: HttpRequest, obj: Coupon | None = None) -> bool:
-        """Refuse: subscriptions carry it."""
+        """Return False: subscriptions carry it."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Coupon | None = None) -> bool:
-        """Refuse: subscriptions carry it."""
+        """Return False: subscriptions carry it."""
         return False

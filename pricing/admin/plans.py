@@ -34,20 +34,20 @@ def _version_of(obj: object) -> RatePlanVersion | None:
 
 
 class DraftOnly:
-    """Editable while the version is a draft, by those who were given the permission."""
+    """Editable while the version is a draft, by those who have the permission."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Allow on drafts."""
+        """Return whether the version is a draft that the user may change."""
         allowed: bool = super().has_add_permission(request, obj)  # type: ignore[misc]
         return allowed and self._is_draft(obj)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Allow on drafts."""
+        """Return whether the version is a draft that the user may change."""
         allowed: bool = super().has_change_permission(request, obj)  # type: ignore[misc]
         return allowed and self._is_draft(obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Allow on drafts."""
+        """Return whether the version is a draft that the user may change."""
         allowed: bool = super().has_delete_permission(request, obj)  # type: ignore[misc]
         return allowed and self._is_draft(obj)
 
@@ -60,7 +60,7 @@ class OwnModeInline(DraftOnly, TabularInline):  # type: ignore[misc]
     """Parts of a version that name a metric: those of the plan's own mode."""
 
     def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
-        """Offer the metrics of the plan's mode only."""
+        """Return the formset, with the metrics of the plan's mode to choose from."""
         formset = super().get_formset(request, obj, **kwargs)
         version = _version_of(obj)
         choice = formset.form.base_fields.get("metric")
@@ -121,7 +121,7 @@ class RatePlanAdmin(Reporting, ModelAdmin):  # type: ignore[misc]
     actions = ["begin_draft", "publish_draft"]
 
     def get_readonly_fields(self, request: HttpRequest, obj: RatePlan | None = None) -> list[str]:
-        """Keep what its prices are written in."""
+        """Return mode, code and currency of the plan, on which its prices rest."""
         return [] if obj is None else ["livemode", "code", "currency"]
 
     def save_related(
@@ -167,7 +167,7 @@ class RatePlanVersionAdmin(DraftOnly, Reporting, ModelAdmin):  # type: ignore[mi
     actions = ["retire"]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Versions begin by the action of the plan."""
+        """Return False: versions begin by the action of the plan."""
         return False
 
     @action(description="Retire: off the list, subscriptions keep it")
@@ -198,5 +198,5 @@ class ChargeAdmin(DraftOnly, ModelAdmin):  # type: ignore[misc]
     inlines = [FeedInline]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Charges are added on their version's page."""
+        """Return False: charges are added on their version's page."""
         return False

@@ -22,11 +22,11 @@ class TopUpRuleForm(forms.ModelForm[TopUpRule]):
         ]  # fmt: skip
 
     def clean_currency(self) -> str:
-        """Take currencies that can be sold in."""
+        """Check that the currency can be sold in."""
         return currency_of(self.cleaned_data["currency"])
 
     def clean(self) -> dict[str, Any]:
-        """Hold the bounds against each other."""
+        """Check the bounds against each other."""
         cleaned = super().clean() or {}
         minimum, maximum = cleaned.get("minimum"), cleaned.get("maximum")
         currency = cleaned.get("currency")
@@ -68,5 +68,5 @@ class TopUpRuleAdmin(ModelAdmin):  # type: ignore[misc]
     inlines = [BonusSlabInline]
 
     def get_readonly_fields(self, request: HttpRequest, obj: TopUpRule | None = None) -> list[str]:
-        """Keep what the rule is for."""
+        """Return what the rule is for, which never changes."""
         return [] if obj is None else ["livemode", "currency"]

@@ -33,6 +33,6 @@ class CatalogList(ApiView, generics.ListAPIView[Any]):
     model: ClassVar[Any] = None
 
     def get_queryset(self) -> QuerySet[Any]:
-        """Give what the mode of the key may see."""
+        """Return what the mode of the key may see."""
         queryset: QuerySet[Any] = self.model.objects.filter(livemode=self.livemode)
         return queryset

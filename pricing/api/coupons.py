@@ -46,7 +46,7 @@ class CouponsView(CatalogList):
 
     @extend_schema(request=CouponBody, responses={201: CouponAnswer})
     def post(self, request: Request) -> HttpResponse:
-        """Make a coupon."""
+        """Create a coupon."""
         body = self.read(CouponBody, request)
         return once(
             request,
@@ -62,5 +62,5 @@ class CouponView(ApiView):
 
     @extend_schema(responses=CouponAnswer)
     def get(self, request: Request, code: str) -> Response:
-        """Show a coupon and how often it was redeemed."""
+        """Return a coupon and how often it was redeemed."""
         return Response(CouponAnswer(coupons.get_coupon(livemode=self.livemode, code=code)).data)

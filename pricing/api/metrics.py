@@ -73,7 +73,7 @@ class MetricView(ApiView):
 
     @extend_schema(responses=MetricAnswer)
     def get(self, request: Request, code: str) -> Response:
-        """Show a metric."""
+        """Return a metric."""
         return Response(MetricAnswer(metrics.get_metric(livemode=self.livemode, code=code)).data)
 
     @extend_schema(request=MetricChange, responses=MetricAnswer)

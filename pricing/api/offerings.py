@@ -90,7 +90,7 @@ class OfferingView(ApiView):
 
     @extend_schema(responses=OfferingAnswer)
     def get(self, request: Request, code: str) -> Response:
-        """Show an offering."""
+        """Return an offering."""
         offering = offerings.get_offering(livemode=self.livemode, code=code)
         return Response(OfferingAnswer(offering).data)
 

@@ -82,11 +82,11 @@ _CAP = {
 
 @extend_schema_field({"type": "object", "additionalProperties": {"oneOf": [_CAP, _QUANTITY]}})
 class CapsField(MapField):
-    """Hard caps by metric: a quantity, or what happens beyond it too; read with the wording."""
+    """Hard caps by metric: a quantity, or what happens beyond it too; read with the version."""
 
 
 class WordingChange(StrictSerializer):
-    """Members of a version's wording; what is left out stays as it is."""
+    """Members of what a version says; what is left out stays as it is."""
 
     burn_order = serializers.ListField(
         child=serializers.ChoiceField(choices=CreditKind.choices), max_length=10, required=False
@@ -102,12 +102,12 @@ class WordingChange(StrictSerializer):
 
 
 class VersionBody(WordingChange):
-    """A whole wording, or nothing at all: the latest version's once more."""
+    """A whole version, or nothing at all: a copy of the latest version."""
 
     default_error_messages = {"required": "Give the charges, or an empty body for a copy."}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Refuse half a wording."""
+        """Check that the version is whole or absent."""
         if attrs and "charges" not in attrs:
             message = str(self.error_messages["required"])
             raise serializers.ValidationError({"charges": [message]}, "required")
@@ -122,7 +122,7 @@ class RatePlanBody(WordingChange):
 
 
 class VersionAnswer(serializers.ModelSerializer[RatePlanVersion]):
-    """A version of a rate plan, in the words in which it was sent."""
+    """A version of a rate plan, in the form in which it was sent."""
 
     code = serializers.CharField(source="plan.code")
     name = serializers.CharField(source="plan.name")
@@ -143,7 +143,7 @@ class VersionAnswer(serializers.ModelSerializer[RatePlanVersion]):
         ]  # fmt: skip
 
     def get_charges(self, version: RatePlanVersion) -> list[dict[str, Any]]:
-        """Show the charges."""
+        """Return the charges."""
         return [
             {
                 "code": charge.code,
@@ -159,7 +159,7 @@ class VersionAnswer(serializers.ModelSerializer[RatePlanVersion]):
         ]
 
     def get_grants(self, version: RatePlanVersion) -> list[dict[str, Any]]:
-        """Show the grants."""
+        """Return the grants."""
         return [
             {
                 "code": grant.code,
@@ -187,7 +187,7 @@ class RatePlanAnswer(serializers.ModelSerializer[RatePlan]):
 
 
 def wording_of(body: dict[str, Any]) -> version_spec.VersionSpec:
-    """Take the wording of a version out of a body."""
+    """Return what a body says of a version."""
     names = [
         "charges", "grants", "burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours",
         "lapse_grace_hours", "late_usage",
@@ -224,7 +224,7 @@ class RatePlanView(ApiView):
 
     @extend_schema(responses=VersionAnswer)
     def get(self, request: Request, code: str) -> Response:
-        """Show the latest version of a rate plan."""
+        """Return the latest version of a rate plan."""
         plan = plans.get_rate_plan(livemode=self.livemode, code=code)
         version = plan.versions.select_related("plan").order_by("-number").first()
         return Response(VersionAnswer(version).data)
@@ -251,7 +251,7 @@ class VersionsView(CatalogList):
     filterset_fields = ["status"]
 
     def get_queryset(self) -> QuerySet[Any]:
-        """Give the versions of one plan."""
+        """Return the versions of one plan."""
         if getattr(self, "swagger_fake_view", False):
             return RatePlanVersion.objects.none()
         plan = plans.get_rate_plan(livemode=self.livemode, code=self.kwargs["code"])
@@ -281,7 +281,7 @@ class VersionView(ApiView):
 
     @extend_schema(responses=VersionAnswer)
     def get(self, request: Request, code: str, number: int) -> Response:
-        """Show one version."""
+        """Return one version."""
         version = plans.get_version(livemode=self.livemode, code=code, number=number)
         return Response(VersionAnswer(version).data)
 
@@ -291,7 +291,7 @@ class RetireView(ApiView):
 
     @extend_schema(request=None, responses=VersionAnswer)
     def post(self, request: Request, code: str, number: int) -> HttpResponse:
-        """Take a published version off the list; its subscriptions keep it."""
+        """Retire a published version; its subscriptions keep it."""
         self.read(NothingBody, request)
         return once(
             request,
@@ -310,7 +310,7 @@ class PublishView(ApiView):
 
     @extend_schema(request=None, responses=VersionAnswer)
     def post(self, request: Request, code: str) -> HttpResponse:
-        """Freeze the draft for ever."""
+        """Publish the draft, which never changes again."""
         self.read(NothingBody, request)
         return once(
             request,
@@ -351,7 +351,7 @@ class DiffView(ApiView):
         responses=ChangeAnswer(many=True),
     )
     def get(self, request: Request, code: str) -> Response:
-        """Show what changed between two versions."""
+        """Return what changed between two versions."""
         asked = self.asked(request)
         before, after = (
             plans.get_version(livemode=self.livemode, code=code, number=number)

@@ -1,4 +1,4 @@
-"""`/v1/pricing/preview`: a thin face on the calculators."""
+"""`/v1/pricing/preview`: what the calculators say of a quantity."""
 
 from __future__ import annotations
 

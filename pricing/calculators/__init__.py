@@ -1,4 +1,5 @@
-"""From terms and usage to an exact charge with its steps; one file and one function a model.
+"""Price usage by terms: an exact charge with its steps; one file and one function per pricing
+model.
 
 Everything here is exact: nothing is rounded, and what could not be exact is refused.
 """
@@ -54,13 +55,13 @@ def _exact_or_refused(
 
 
 def allowance(terms: Terms, quantity: Decimal) -> Decimal:
-    """Give how much of `quantity` the included quantity covers."""
+    """Return how much of `quantity` the included quantity covers."""
     return min(quantity, included_quantity(terms))
 
 
 @_exact_or_refused
 def charge(terms: Terms, usage: Usage) -> ExactCharge:
-    """Price billable usage, from which the allowance has been taken already.
+    """Price billable usage, from which the allowance has been subtracted already.
 
     Raises: ChargeOutOfRange.
     """
@@ -83,7 +84,7 @@ def charge(terms: Terms, usage: Usage) -> ExactCharge:
 
 @_exact_or_refused
 def preview(terms: Terms, usage: Usage) -> ExactCharge:
-    """Price whole usage: take the allowance off once, with a step that says so, then charge.
+    """Price whole usage: subtract the allowance once, in a step of its own, then charge.
 
     Raises: ChargeOutOfRange.
     """

@@ -1,0 +1,1 @@
+"""Campaigns: what they promise, their life, and what they may still give."""

@@ -1,4 +1,4 @@
-"""What a campaign promises: held together once, every inconsistent field named by its pointer."""
+"""What a campaign promises: validated as a whole, every inconsistent field named by its pointer."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RESERVED = {"redeem"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignTerms:
-    """What a campaign promises, in the words of the API; metrics are named by their codes.
+    """What a campaign promises, in the form of the API; metrics are named by their codes.
 
     `kind` left empty is BONUS for a top-up match and PROMO otherwise; `redemption_code` left empty
     is the campaign's own code.
@@ -63,7 +63,7 @@ Rule = tuple[bool, str, str, str]
 
 
 def terms_of(campaign: Campaign) -> CampaignTerms:
-    """Give what a campaign promises, in the words in which it would be sent."""
+    """Return what a campaign promises, in the form in which it would be sent."""
     return CampaignTerms(
         **{name: getattr(campaign, name) for name in PLAIN},
         kind=campaign.kind,
@@ -78,7 +78,7 @@ def terms_of(campaign: Campaign) -> CampaignTerms:
 def read(
     *, livemode: bool, code: str, terms: CampaignTerms, campaign_id: int | None = None
 ) -> dict[str, Any]:
-    """Hold terms together, and give the columns of a campaign that promises them.
+    """Validate terms, and return the columns of a campaign that promises them.
 
     `campaign_id` is the campaign that is changed. Raises: Invalid, naming every fault.
     """
@@ -122,7 +122,7 @@ def _given(terms: CampaignTerms, *names: str) -> list[str]:
 
 
 def _reward(terms: CampaignTerms, kind: str) -> list[Rule]:
-    """Say what is wrong about what one grant is."""
+    """Return what is wrong with what one grant is."""
     if terms.trigger == CampaignTrigger.TOP_UP:
         empty = "A top-up campaign gives a percentage of what was paid: leave this empty."
         return [
@@ -169,7 +169,7 @@ def _units(terms: CampaignTerms) -> list[Rule]:
 
 
 def _numbers(terms: CampaignTerms) -> list[Rule]:
-    """Say what is wrong about bounds and numbers."""
+    """Return what is wrong with bounds and numbers."""
     one = terms.quantity if terms.amount is None else terms.amount
     above_zero = (
         "amount", "quantity", "match_percent", "max_per_top_up", "milestone_quantity", "budget",
@@ -203,7 +203,7 @@ def _numbers(terms: CampaignTerms) -> list[Rule]:
 
 
 def _trigger(terms: CampaignTerms) -> list[Rule]:
-    """Say which fields of a trigger are missing, or belong to another one."""
+    """Return which fields of a trigger are missing, or belong to another one."""
     milestone = ("milestone_metric", "milestone_quantity")
     if terms.trigger == CampaignTrigger.MILESTONE:
         missing = [name for name in milestone if name not in _given(terms, *milestone)]
@@ -219,7 +219,7 @@ def _trigger(terms: CampaignTerms) -> list[Rule]:
 
 
 def _window(terms: CampaignTerms) -> list[Rule]:
-    """Say what is wrong about times: the window, and the end of what is given in it."""
+    """Return what is wrong with times: the window, and the end of what is given in it."""
     starts, ends, lapses = terms.starts_at, terms.ends_at, terms.expires_at
     return [
         (
@@ -272,7 +272,7 @@ def _is_taken(livemode: bool, redemption_code: str, campaign_id: int | None) -> 
 
 
 def _audience(livemode: bool, terms: CampaignTerms) -> list[FieldError]:  # noqa: FBT001
-    """Say what is wrong about the list of whom it is for."""
+    """Return what is wrong with the list of whom it is for."""
     here, entries = "/audience_list", list(terms.audience_list)
     if terms.audience == CampaignAudience.ALL:
         detail = "A campaign for all customers has no list."

@@ -55,7 +55,7 @@ RESERVED = frozenset({"redeem"})
 
 
 def create_campaign(*, livemode: bool, code: str, terms: CampaignTerms) -> Campaign:
-    """Draft a campaign.
+    """Create a campaign as a draft.
 
     Raises: CodeTaken; Invalid with a pointer for every fault of the terms.
     """
@@ -101,7 +101,7 @@ def update_campaign(*, livemode: bool, code: str, changes: Mapping[str, Any]) ->
 def check_campaign(
     *, livemode: bool, code: str, terms: CampaignTerms, campaign_id: int | None = None
 ) -> dict[str, Any]:
-    """Hold terms together, and give the columns of a campaign that promises them.
+    """Validate terms, and return the columns of a campaign that promises them.
 
     Raises: Invalid, naming every fault.
     """
@@ -133,14 +133,14 @@ def find_redeemable(*, livemode: bool, code: str) -> Campaign:
 
 
 def running_campaigns(*, livemode: bool, trigger: str) -> list[Campaign]:
-    """Give the campaigns that may give for a trigger, in the order in which they are locked."""
+    """Return the campaigns that may give for a trigger, in the order in which they are locked."""
     running = _with_metrics().filter(livemode=livemode, trigger=trigger, status__in=RUNNING)
     return list(running.order_by("pk"))
 
 
 def hold_in_order(campaigns: Sequence[Campaign]) -> None:
-    """Take the rows of several campaigns, by primary key, before anything is claimed of the first;
-    a single one is taken by its claim. They are held until the end of the transaction.
+    """Lock the rows of several campaigns, by primary key, before anything is claimed of the first;
+    a single one is locked by its claim. They stay locked until the end of the transaction.
     """
     if len(campaigns) > 1:
         for campaign in sorted(campaigns, key=lambda each: each.pk):
@@ -152,7 +152,7 @@ def _with_metrics() -> QuerySet[Campaign]:
 
 
 def _hold(campaign: Campaign) -> Campaign:
-    """Take the campaign's row until the end of the transaction, by an update that changes nothing.
+    """Lock the campaign's row until the end of the transaction, by an update that changes nothing.
 
     Whoever comes second waits, and reads what the first has left.
     """
@@ -162,9 +162,9 @@ def _hold(campaign: Campaign) -> Campaign:
 
 @transaction.atomic
 def activate_campaign(*, livemode: bool, code: str, now: datetime) -> Campaign:
-    """Let a draft or paused campaign give: at once, or SCHEDULED until its window opens.
+    """Activate a draft or paused campaign: at once, or SCHEDULED until its window opens.
 
-    Its terms are held together once more. Activating it again changes nothing.
+    Its terms are validated once more. Activating it again changes nothing.
     Raises: UnknownCampaign, CampaignOver, Invalid.
     """
     campaign = _hold(get_campaign(livemode=livemode, code=code))
@@ -191,7 +191,7 @@ def activate_campaign(*, livemode: bool, code: str, now: datetime) -> Campaign:
 
 @transaction.atomic
 def pause_campaign(*, livemode: bool, code: str) -> Campaign:
-    """Let a campaign give nothing until it is activated again.
+    """Pause a campaign: it gives nothing until it is activated again.
 
     Raises: UnknownCampaign; CampaignNotActive for a draft, CampaignOver for an ended one.
     """
@@ -222,7 +222,7 @@ def _set_status(campaign: Campaign, status: CampaignStatus) -> Campaign:
 def follow_windows(*, now: datetime) -> int:
     """End the campaigns whose window is over and start those whose window has opened.
 
-    Gives how many changed. Safe to repeat.
+    Returns how many changed. Safe to repeat.
     """
     over = Q(ends_at__lte=now) | Q(expires_at__lte=now)
     live = Campaign.objects.exclude(status__in=[CampaignStatus.DRAFT, CampaignStatus.ENDED])
@@ -232,7 +232,7 @@ def follow_windows(*, now: datetime) -> int:
 
 
 def refusal_of(campaign: Campaign, moment: datetime) -> Conflict | None:
-    """Say why a campaign gives nothing at a moment, if state or window forbid it."""
+    """Return why a campaign gives nothing at a moment, if state or window forbid it."""
     if campaign.status == CampaignStatus.ENDED or campaign.is_over_at(moment):
         return CampaignOver(f"The campaign {campaign.code} is over.")
     if campaign.status not in RUNNING:
@@ -244,7 +244,7 @@ def refusal_of(campaign: Campaign, moment: datetime) -> Conflict | None:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """What was taken of a campaign: so many grants, so much in all; `short` says why not all."""
+    """What was claimed of a campaign: so many grants, so much in all; `short` says why not all."""
 
     grants: int
     quantity: Decimal
@@ -253,9 +253,9 @@ class Claimed:
 
 @money.exact
 def claim(*, campaign: Campaign, each: Decimal, grants: int = 1, clip: bool = False) -> Claimed:
-    """Take grants of `each` from what a campaign may still give, in the caller's transaction.
+    """Reserve grants of `each` from what a campaign may still give, in the caller's transaction.
 
-    Gives as many whole grants as are left, or with `clip` one grant cut to what is left. The books
+    Claims as many whole grants as are left, or with `clip` one grant cut to what is left. The books
     must be locked before (docs/decisions.md#d1); the campaign's row stays locked until the commit,
     so that concurrent claims never pass budget or number.
 
@@ -284,7 +284,7 @@ def _take(rows: QuerySet[Campaign], claimed: Claimed) -> bool:
 
 
 def _what_is_left(campaign: Campaign, each: Decimal, grants: int, *, clip: bool) -> Claimed:
-    """Cut a claim to what a campaign, whose row is held, may still give."""
+    """Reduce a claim to what a campaign, whose row is locked, may still give."""
     if campaign.status == CampaignStatus.ENDED:
         raise CampaignOver(f"The campaign {campaign.code} is over.")
     if campaign.status not in RUNNING:

@@ -97,7 +97,7 @@ def _scalar(value: object) -> str:
 
 
 def _text(value: object) -> str:
-    """Give a text that the database can hold and a person can read, else nothing."""
+    """Return a text that the database can store and a person can read, else nothing."""
     if isinstance(value, str) and len(value) <= TEXT_MAX and "\x00" not in value:
         return value
     return ""

@@ -1,4 +1,4 @@
-"""Define metrics; one that is priced keeps what it measures."""
+"""Create and change metrics; one that is priced keeps what it measures."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def create_metric(
     property: str = "",  # noqa: A002
     filters: Sequence[Mapping[str, Any]] = (),
 ) -> Metric:
-    """Define what is measured. COUNT counts events, SUM without a property sums quantities.
+    """Create a metric. COUNT counts events, SUM without a property sums quantities.
 
     Raises: CodeTaken; Invalid when an aggregation needs a property, or a filter makes no sense.
     """
@@ -55,7 +55,7 @@ def check_measure(
     property: str,  # noqa: A002
     filters: Sequence[Mapping[str, Any]],
 ) -> list[dict[str, Any]]:
-    """Hold what a metric measures against itself; give the filters as they are kept.
+    """Check what a metric measures; return the filters as they are stored.
 
     Raises: Invalid.
     """

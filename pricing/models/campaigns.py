@@ -184,22 +184,22 @@ class Campaign(models.Model):
 
     @property
     def unit(self) -> str:
-        """Name what a grant and the budget are counted in: a currency, or a metric's code."""
+        """Return what a grant and the budget are counted in: a currency, or a metric's code."""
         return self.currency if self.metric is None else self.metric.code
 
     @property
     def each(self) -> Decimal:
-        """Give the face of one grant, money or units; a match has none of its own."""
+        """Return the face of one grant, money or units; a match has none of its own."""
         face = self.amount if self.quantity is None else self.quantity
         assert face is not None, "only a match has no face"
         return face
 
     def has_begun_at(self, moment: datetime) -> bool:
-        """Tell whether the window, [starts_at, ends_at), has opened, swept or not."""
+        """Return whether the window, [starts_at, ends_at), has opened, swept or not."""
         return self.starts_at is None or self.starts_at <= moment
 
     def is_over_at(self, moment: datetime) -> bool:
-        """Tell whether the window has closed, or what is given would have lapsed."""
+        """Return whether the window has closed, or what is given would have lapsed."""
         ends = [end for end in (self.ends_at, self.expires_at) if end is not None]
         return any(end <= moment for end in ends)
 
@@ -210,7 +210,7 @@ class Campaign(models.Model):
         return self.expires_at
 
     def wants(self, *, key: str, tags: frozenset[str], offerings: frozenset[str]) -> bool:
-        """Tell whether a customer is of the audience."""
+        """Return whether a customer is of the audience."""
         match self.audience:
             case CampaignAudience.OFFERINGS:
                 return not offerings.isdisjoint(self.audience_list)

@@ -46,7 +46,7 @@ class Metric(models.Model):
 
 
 class CreditKind(models.TextChoices):
-    """What a credit is: given, come with a purchase, or bought."""
+    """What a credit is: granted, granted with a purchase, or bought."""
 
     PROMO = "PROMO"
     BONUS = "BONUS"
@@ -59,7 +59,7 @@ def default_burn_order() -> list[str]:
 
 
 class RatePlan(models.Model):
-    """A price list in one currency; what it says stands in its versions."""
+    """A price list in one currency; its versions have the prices."""
 
     livemode = models.BooleanField()
     code = models.CharField(max_length=64)
@@ -90,7 +90,7 @@ class LateUsagePolicy(models.TextChoices):
 
 
 class RatePlanVersion(models.Model):
-    """One wording of a rate plan: edited while DRAFT, frozen for ever once PUBLISHED."""
+    """One version of a rate plan: edited while DRAFT, never changed once PUBLISHED."""
 
     plan = models.ForeignKey(RatePlan, on_delete=models.PROTECT, related_name="versions")
     number = models.PositiveIntegerField()
@@ -350,7 +350,7 @@ class Coupon(models.Model):
         return self.code
 
     def counts_in(self, paid_cycle: int) -> bool:
-        """Tell whether it takes something off the paid cycle of that number, from 0."""
+        """Return whether the paid cycle of that number, from 0, is discounted."""
         match self.duration:
             case CouponDuration.ONCE:
                 return paid_cycle == 0

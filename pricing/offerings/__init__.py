@@ -1,0 +1,1 @@
+"""What is sold: offerings of a plan, and coupons."""

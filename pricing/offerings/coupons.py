@@ -1,4 +1,4 @@
-"""Coupons: made once, redeemed by subscriptions, never more often than they allow."""
+"""Coupons: created once, redeemed by subscriptions, never more often than they allow."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def create_coupon(
     cycles: int | None = None,
     max_redemptions: int | None = None,
 ) -> Coupon:
-    """Make a coupon: a percentage, or a fixed amount of one currency.
+    """Create a coupon: a percentage, or a fixed amount of one currency.
 
     Raises: CodeTaken; Invalid, naming every field that does not go with the others.
     """
@@ -60,7 +60,7 @@ def check_coupon(
     duration: str,
     cycles: int | None,
 ) -> None:
-    """Hold the terms of a coupon against each other.
+    """Check the terms of a coupon against each other.
 
     Raises: Invalid, naming every field that does not go with the others.
     """

@@ -18,7 +18,7 @@ class UnknownOffering(NotFound):
     default_code = "unknown_offering"
 
 
-# Ten years: longer than anything that is sold, and far from what a date can bear.
+# Ten years: longer than anything that is sold, and far from the last date there is.
 MOST_TRIAL_DAYS = 3_660
 MOST_INTERVALS = 366
 
@@ -58,7 +58,7 @@ def create_offering(
     gives_again: bool = False,
     status: str = OfferingStatus.ACTIVE,
 ) -> Offering:
-    """Sell a plan in a billing mode, at an interval.
+    """Create an offering: a plan sold in a billing mode, at an interval.
 
     Raises: CodeTaken; Invalid (`unknown_rate_plan`); NotPublished for an active one.
     """

@@ -1,0 +1,1 @@
+"""Rate plans: their versions, drafts and differences."""

@@ -1,4 +1,4 @@
-"""Codes: what names things in the catalogue, and what goes wrong with them."""
+"""Codes: the names of things in the catalogue, and which of them can be."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ class CodeTaken(Conflict):
 
 
 def can_exist(code: str) -> bool:
-    """Tell whether the database could hold the code; what it cannot hold is simply unknown."""
+    """Return whether the database could store the code; one that it cannot is simply unknown."""
     return len(code) <= CODE_MAX and "\x00" not in code

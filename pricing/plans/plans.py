@@ -51,7 +51,7 @@ def create_rate_plan(
 
 
 def check_wording(*, plan: RatePlan, wording: wordings.VersionSpec) -> None:
-    """Hold a wording against itself and the metrics of the plan's mode.
+    """Validate what a version says, against itself and the metrics of the plan's mode.
 
     Raises: Invalid, naming every fault.
     """
@@ -89,7 +89,7 @@ def get_version(*, livemode: bool, code: str, number: int | None) -> RatePlanVer
 def create_version(
     *, livemode: bool, code: str, wording: wordings.VersionSpec | None = None
 ) -> RatePlanVersion:
-    """Begin the next draft of a plan; without a wording it says what the latest version says.
+    """Create the next draft of a plan; without content, a copy of the latest version.
 
     Raises: UnknownRatePlan, DraftExists, Invalid.
     """
@@ -98,7 +98,7 @@ def create_version(
 
 @transaction.atomic
 def begin_draft(*, plan: RatePlan, wording: wordings.VersionSpec | None = None) -> RatePlanVersion:
-    """Begin the next draft; without a wording a copy of the latest version, or an empty one.
+    """Create the next draft; without content a copy of the latest version, or an empty one.
 
     Raises: DraftExists, Invalid.
     """
@@ -128,7 +128,7 @@ def update_draft(*, livemode: bool, code: str, changes: Mapping[str, Any]) -> Ra
 
 
 def _hold_draft(plan: RatePlan) -> RatePlanVersion:
-    """Take the draft's row until the end of the transaction, by an update that changes nothing.
+    """Lock the draft's row until the end of the transaction, by an update that changes nothing.
 
     Whoever comes second waits, and finds out whether there is still a draft.
     Raises: NoDraft.
@@ -141,9 +141,9 @@ def _hold_draft(plan: RatePlan) -> RatePlanVersion:
 
 @transaction.atomic
 def publish(*, livemode: bool, code: str, now: datetime) -> RatePlanVersion:
-    """Freeze the draft for ever; new subscriptions take it from now on.
+    """Publish the draft, which never changes again; new subscriptions get it from now on.
 
-    Its wording is read once more: it may have been typed in part by part.
+    It is validated once more: it may have been typed in part by part.
     Raises: UnknownRatePlan, NoDraft; Invalid when it is not sound, or says nothing.
     """
     draft = _hold_draft(get_rate_plan(livemode=livemode, code=code))
@@ -159,7 +159,7 @@ def publish(*, livemode: bool, code: str, now: datetime) -> RatePlanVersion:
 
 
 def _check_mode(draft: RatePlanVersion) -> None:
-    """Hold that live prices count live metrics only, whatever shares their code elsewhere."""
+    """Check that live prices count live metrics only, whatever shares their code elsewhere."""
     feeding = Metric.objects.filter(feeds__charge__version=draft)
     granted = Metric.objects.filter(pk__in=draft.grants.values("metric"))
     for pointer, metrics in (("/charges", feeding), ("/grants", granted)):
@@ -171,7 +171,7 @@ def _check_mode(draft: RatePlanVersion) -> None:
 
 @transaction.atomic
 def retire(*, livemode: bool, code: str, number: int) -> RatePlanVersion:
-    """Take a published version off the list; subscriptions that pin it keep it.
+    """Retire a published version; subscriptions that pin it keep it.
 
     Raises: UnknownRatePlan, NotPublished; OnSale when an active offering would have none left.
     """

@@ -54,7 +54,7 @@ class VersionSpec:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The charges with their feeds, the grants and the caps that a sound wording makes."""
+    """The charges with their feeds, the grants and the caps of a valid version."""
 
     charges: list[tuple[Charge, list[tuple[Metric, Decimal]]]]
     grants: list[GrantTemplate]
@@ -62,7 +62,7 @@ class Parts:
 
 
 def read(plan: RatePlan, wording: VersionSpec) -> Parts:
-    """Read a wording as a whole.
+    """Validate what a version says, as a whole.
 
     Raises: Invalid, naming every fault by its pointer into the request.
     """
@@ -85,7 +85,8 @@ def read(plan: RatePlan, wording: VersionSpec) -> Parts:
 
 
 def write(draft: RatePlanVersion, wording: VersionSpec) -> RatePlanVersion:
-    """Make a draft, whose row the caller's transaction holds, say this and nothing else.
+    """Write what a version says into a draft, whose row the caller's transaction has locked, in
+    place of all it said.
 
     Raises: Invalid, naming every fault; nothing is changed.
     """
@@ -120,7 +121,7 @@ def write(draft: RatePlanVersion, wording: VersionSpec) -> RatePlanVersion:
 
 
 def of(version: RatePlanVersion) -> VersionSpec:
-    """Give what a version says, in the words in which it would be sent."""
+    """Return what a version says, in the form in which it would be sent."""
     charges = version.charges.prefetch_related("feeds__metric").order_by("position", "pk")
     grants = version.grants.select_related("metric").order_by("position", "pk")
     return VersionSpec(
@@ -137,7 +138,7 @@ def of(version: RatePlanVersion) -> VersionSpec:
 
 
 def _named(wording: VersionSpec) -> set[str]:
-    """Name every metric that a wording speaks of."""
+    """Return every metric that a version names."""
     parts = [*wording.charges, *wording.grants]
     single = [str(part["metric"]) for part in parts if part.get("metric")]
     several = [feed["metric"] for charge in wording.charges for feed in charge.get("metrics", ())]
@@ -293,7 +294,7 @@ def _sent_feeds(here: str, raw: Mapping[str, Any]) -> list[tuple[str, str, Decim
 
 
 def _hold_price(pointer: str, value: Decimal | None, faults: list[FieldError]) -> None:
-    """Hold a number against what a column of unit prices can keep."""
+    """Check that a column of unit prices can store a number."""
     if value is None:
         return
     try:

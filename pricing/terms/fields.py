@@ -1,7 +1,7 @@
 """Reads the fields of one JSON object, noting every fault instead of stopping at the first.
 
-A field that is missing or faulty is answered with a stand-in; whoever reads must look at the list
-of faults before using anything.
+A field that is missing or faulty is replaced by a stand-in; callers must look at the list of faults
+before they use anything.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 from aforo.errors import FieldError
 from aforo.money import BOOKS_PLACES, ZERO, plain
 
-# A decimal as people and JSON write it. Python's own constructor would also take "1_000", " 1 ",
+# A decimal as people and JSON write it. Python's own constructor would also accept "1_000", " 1 ",
 # "NaN" and the digits of other scripts.
 _DECIMAL: Final = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,2})?")
 _TEXT_LENGTH_MAX: Final = 64
@@ -73,7 +73,7 @@ def _number(value: object) -> Decimal:
 
 
 def _bounded(number: Decimal, limits: Limits) -> Decimal:
-    """Refuse what the column could not hold, and drop trailing zeros.
+    """Check that the column can store a number, and drop trailing zeros.
 
     Looks at digits only: arithmetic on a number of any size could round or exhaust the memory.
     """
@@ -109,11 +109,11 @@ class Fields:
                 self.fault(str(given), "unknown_field", f"is not one of {', '.join(known)}")
 
     def at(self, name: str) -> str:
-        """Give the pointer of a field (RFC 6901: `~` and `/` inside a name are escaped)."""
+        """Return the pointer of a field (RFC 6901: `~` and `/` inside a name are escaped)."""
         return f"{self.pointer}/{name.replace('~', '~0').replace('/', '~1')}"
 
     def fault(self, name: str, code: str, detail: str) -> None:
-        """Note a fault; `detail` goes on where the field's name ends.
+        """Add a fault; `detail` goes on where the field's name ends.
 
         Where there is no object at all, that is the only fault, not each field missing from it.
         """
@@ -124,7 +124,7 @@ class Fields:
         return all(fault.pointer != self.at(name) for fault in self.faults)
 
     def has(self, name: str) -> bool:
-        """Say whether a field is given; null is the same as leaving it out."""
+        """Return whether a field is present; null is the same as leaving it out."""
         return self._data.get(name) is not None
 
     def value(self, name: str) -> object:
@@ -137,7 +137,7 @@ class Fields:
         return True
 
     def optional_decimal(self, name: str, limits: Limits) -> Decimal | None:
-        """Read a number that may be left out; a faulty one is noted and answered as left out."""
+        """Read a number that may be left out; a faulty one is noted and read as left out."""
         if not self.has(name):
             return None
         try:

@@ -1,4 +1,4 @@
-"""From JSON to terms: each inconsistent field is found once, here, and named by its pointer."""
+"""Parse JSON to terms: each inconsistent field is found once, here, and named by its pointer."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def _tiers(fields: Fields) -> tuple[Tier, ...]:
 
 
 def _check_bounds(rows: list[Fields], tiers: tuple[Tier, ...]) -> None:
-    """Note every bound that does not lie above the one before, and any end but one open end."""
+    """Check that every bound lies above the one before, and that only the last tier is open."""
     lower = ZERO
     for index, (row, tier) in enumerate(zip(rows, tiers, strict=True), start=1):
         is_last = index == len(tiers)

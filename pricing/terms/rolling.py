@@ -13,7 +13,7 @@ from pricing.terms.shapes import Rollover, RolloverMode
 
 
 def rolled_quantity(rule: Rollover, remaining: Decimal) -> Decimal:
-    """Give how much of what remains rolls on; never more than there is.
+    """Return how much of what remains rolls on; never more than there is.
 
     CAPPED: below `minimum` nothing, else at most `maximum`. PERCENT of 100.5 at 50 is 50.25.
     """
@@ -54,7 +54,7 @@ def rolled_parts(
 def rolled_generations(
     rule: Rollover, *, own: Decimal, rolled: Sequence[Decimal], used: Decimal
 ) -> list[Decimal]:
-    """Give what the next cycle takes over, by how often it has rolled: once first.
+    """Return what the next cycle takes over, by how often it has rolled: once first.
 
     `own` is this cycle's quantity, `rolled` what came into it in the same order. What has rolled
     most often is used first. What has rolled as often as the rule allows ends here; the rule

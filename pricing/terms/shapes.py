@@ -116,7 +116,7 @@ Terms = PerUnit | FlatRate | Volume | Graduated | IncludedQuota | Percentage
 
 
 def included_quantity(terms: Terms) -> Decimal:
-    """Give the quantity that costs nothing in each period; zero where the model knows none."""
+    """Return the quantity that costs nothing in each period; zero where the model has none."""
     match terms:
         case PerUnit() | Volume() | Graduated() | IncludedQuota():
             return terms.included_quantity

@@ -1,4 +1,4 @@
-"""From terms back to JSON, one spelling for one meaning.
+"""Write terms as JSON, one spelling for one meaning.
 
 Decimals are plain strings; what is left at its default is left out. `parse` reads it back to equal
 terms, so two versions of a plan differ exactly where their JSON does.
@@ -30,7 +30,7 @@ Json = dict[str, object]
 
 
 def model_of(terms: Terms) -> PricingModel:
-    """Name the pricing model that the terms belong to."""
+    """Return the pricing model that the terms belong to."""
     match terms:
         case PerUnit():
             return PricingModel.PER_UNIT
