@@ -1,0 +1,1 @@
+"""Billing: customers, subscriptions, usage, settlement and invoices, over wallets and prices."""

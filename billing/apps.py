@@ -6,7 +6,7 @@ class BillingConfig(AppConfig):
     verbose_name = "Billing"
 
     def ready(self) -> None:
-        """Answer what happens to credits; tell campaigns who the customers are."""
+        """Register billing's answers at the wallets' port."""
         from billing.campaigns import audiences
         from billing.cycle_end import renewal
         from billing.invoicing import on_account

@@ -1,5 +1,5 @@
-"""Due work customer by customer: one that fails or is locked is named and passed over, and the
-others go on.
+"""Due work customer by customer: one that fails or is locked is recorded and passed over, and the
+others are served.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ U = TypeVar("U")
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Whose due work failed at which step, and why; no customer where a whole step failed."""
+    """The failure of a customer's due work at a step, and its reason; no customer where a whole
+    step failed.
+    """
 
     customer_id: str
     step: str
@@ -35,13 +37,13 @@ class Failure:
         return f"{self.customer_id or 'all customers'}{mode}, {self.step}: {self.reason}"
 
     def describe(self) -> dict[str, str]:
-        """Show it, as the answers and results of jobs do."""
+        """Return the failure as answers and task results contain it."""
         return {"customer_id": self.customer_id, "step": self.step, "reason": self.reason}
 
 
 def reason_of(error: Exception) -> str:
-    """Write the reason of a failure in one line: what is unexpected is in the log with its trace,
-    and only its kind is shown.
+    """Return the reason of a failure in one line; of an unexpected error only the class, because
+    the log has its traceback.
     """
     match error:
         case Busy() | OperationalError():
@@ -73,14 +75,16 @@ class Isolation:
     def each(
         self, step: str, find: Callable[[], Iterable[int]], do: Callable[[int], int | None]
     ) -> int:
-        """Do a step for every book that `find` names, each alone; return the sum of it."""
+        """Run a step for every book that `find` returns, each alone; return the sum of the
+        results.
+        """
         done = 0
         for book_id in self.whole(step, lambda: tuple(find()), ()):
             done += self.one(step, book_id, do)
         return done
 
     def one(self, step: str, book_id: int, do: Callable[[int], int | None]) -> int:
-        """Do a step for one book, unless it was busy before; return what was done."""
+        """Run a step for one book, unless it was busy before; return its result."""
         if book_id in self.busy:
             return 0
         try:
@@ -90,7 +94,7 @@ class Isolation:
             return 0
 
     def whole(self, step: str, do: Callable[[], T], otherwise: U) -> T | U:
-        """Do a step that is nobody's in particular; return `otherwise` when it fails."""
+        """Run a step that is not of one book; return `otherwise` when it fails."""
         try:
             return do()
         except Exception as error:
@@ -98,7 +102,7 @@ class Isolation:
             return otherwise
 
     def note(self, step: str, error: Exception, book_id: int | None = None) -> None:
-        """Write down and log what failed, so that the next one can be served."""
+        """Record and log a failure, so that the next book can be served."""
         drop_lost_connection()
         self.failed |= set() if book_id is None else {book_id}
         key, livemode = _whose(book_id)
@@ -112,7 +116,7 @@ class Isolation:
 
 
 def _whose(book_id: int | None) -> tuple[str, bool | None]:
-    """Find a book's key and mode; where not even that can be read, show its number."""
+    """Return a book's key and mode; its number where not even those can be read."""
     if book_id is None:
         return "", None
     try:

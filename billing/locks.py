@@ -1,5 +1,5 @@
 """Locks of billing beyond the books: the invoice counter (last of all), the scope of runs, the
-claims of workers on the items of a run, and tallies while they are counted, without any book.
+claims of workers on the items of a run, and rollups while they are counted, without any book.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PREFIXES = {Document.INVOICE: ("TEST-", "INV-"), Document.STATEMENT: ("TEST-STM
 
 
 def next_number(*, livemode: bool, document: Document = Document.INVOICE) -> str:
-    """Take the next number of a mode's documents: the counter is locked last and briefly
+    """Return the next number of a mode's documents: the counter is locked last and briefly
     (docs/decisions.md#d1).
     """
     every = InvoiceSeries.objects.filter(livemode=livemode, document=document)
@@ -45,7 +45,7 @@ def next_number(*, livemode: bool, document: Document = Document.INVOICE) -> str
 
 
 def lock_run_scopes(*, livemode: bool) -> None:
-    """Let only one transaction at a time decide whether a run of this mode may start."""
+    """Lock the decision whether a run of this mode may start, for one transaction at a time."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_RUN_SCOPE, int(livemode)])
 
@@ -59,10 +59,10 @@ def claim_run_item(
     item_id: int | None = None,
     after: int = 0,
 ) -> SettlementRunItem | None:
-    """Claim an item of a run that nobody is at, in a transaction of its own; None if there is none.
+    """Claim a free item of a run, in a transaction of its own; None if there is none.
 
-    A claim from before `free_before` belongs to a worker that is taken to be dead. `after` is
-    where the caller has come to, so that claiming does not read what is done again and again.
+    A claim from before `free_before` belongs to a worker that is presumed dead. `after` is the last
+    item that the caller has seen, so that claiming does not read finished items again and again.
     """
     free = Q(status=RunItemStatus.PENDING) | Q(
         status=RunItemStatus.CLAIMED, claimed_at__lt=free_before
@@ -86,6 +86,8 @@ def claim_run_item(
 
 
 def lock_uncounted(*, tally_id: int) -> UsageRollup | None:
-    """Wait for whoever counts a tally; None when it is counted."""
+    """Lock a rollup that is not counted yet, waiting for whoever counts it; None when it is
+    counted.
+    """
     waiting = UsageRollup.objects.filter(pk=tally_id, events=None)
     return waiting.select_for_update(no_key=True).first()

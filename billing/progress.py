@@ -16,14 +16,14 @@ class Progress:
         self._worked = set[tuple[UUID, int, datetime]]()
 
     def on_cycle(self, over: Subscription) -> None:
-        """Note that an open cycle that is over is worked on.
+        """Record that an open cycle that is over is worked on.
 
         Raises: InvariantBroken when it was before, and is as it was.
         """
         self._note(over.pk, over.cycle, over.current_ends_at)
 
     def on_settlement(self, due: Settlement) -> None:
-        """Note that a cycle that waits for its settlement is worked on.
+        """Record that a cycle that waits for its settlement is worked on.
 
         Raises: InvariantBroken when it was before.
         """

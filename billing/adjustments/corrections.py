@@ -1,4 +1,4 @@
-"""Correct a settled cycle: give back what was charged too much, or charge what was forgotten
+"""Corrections of settled cycles: return what was charged too much, or charge what was forgotten
 (docs/decisions.md#d36). The settlement and its documents stay as they were issued.
 """
 
@@ -63,7 +63,7 @@ class InvoiceInDraft(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A line: so much more, or below zero less, before tax."""
+    """A line of a correction, before tax: above zero charges more, below zero less."""
 
     description: str
     amount: Decimal
@@ -80,7 +80,7 @@ class Correction:
 
 @dataclass(slots=True)
 class _Work:
-    """An adjustment in the making; its amounts are above zero where somebody pays more."""
+    """An adjustment before it is written; its amounts are above zero where somebody pays more."""
 
     book: Book
     settlement: Settlement
@@ -165,7 +165,7 @@ def adjust_settlement(
 
 
 def _asked(settlement: Settlement, lines: Sequence[Correction]) -> Decimal:
-    """Give the sum of the lines.
+    """Return the sum of the lines.
 
     Raises: NotSettled, Invalid.
     """
@@ -190,7 +190,7 @@ def _asked(settlement: Settlement, lines: Sequence[Correction]) -> Decimal:
 
 
 def _give_back(work: _Work) -> None:
-    """Give back what was charged too much.
+    """Return what was charged too much.
 
     Raises: InvoiceInDraft, Invalid (`exceeds_settlement`).
     """
@@ -214,7 +214,7 @@ def _give_back(work: _Work) -> None:
 
 
 def _check_final(settlement: Settlement) -> None:
-    """Refuse a settlement whose invoice may still change.
+    """Check that the invoice of a settlement can no longer change.
 
     Raises: InvoiceInDraft.
     """
@@ -248,8 +248,8 @@ def _credit(work: _Work, invoice: Invoice, share: PayerShare) -> None:
 
 
 def _return(work: _Work, burn: CycleBurn, share: PayerShare) -> None:
-    """Return credits to the lot that gave them: a lapsed one that was paid for lives on, for our
-    own overcharge is never breakage (docs/decisions.md#d33).
+    """Return credits to the lot that paid: a lapsed one that was bought lives on, because our own
+    overcharge is never breakage (docs/decisions.md#d33).
     """
     lot = cycle_burns.take_back(work.entry, burn, quantity=share.gross, tax=share.tax)
     if lot.carrying > 0 and lot.expires_at is not None and lot.expires_at <= work.now:
@@ -268,7 +268,7 @@ def _forgive(work: _Work, share: PayerShare) -> None:
 
 
 def _charge(work: _Work, lines: Sequence[Correction]) -> None:
-    """Charge more: stages Tax and Route say who pays, as at the cycle's end."""
+    """Charge more: the stages Tax and Route decide who pays, as at the cycle's end."""
     settlement, made = work.settlement, work.made
     draft = _priced(work, lines)
     payers = {payer.lot: payer for payer in draft.payers if payer.lot is not None}
@@ -316,7 +316,7 @@ def _priced(work: _Work, lines: Sequence[Correction]) -> Calculation:
 
 
 def _owe(work: _Work, draft: Calculation) -> None:
-    """Add to the arrears what PREPAID credits do not cover, which suspends."""
+    """Add what PREPAID credits do not cover to the arrears, which suspends the customer."""
     settlement = work.settlement
     settlement.arrears += draft.arrears
     settlement.arrears_tax += sum((p.tax for p in draft.payers if p.kind == bearers.ARREARS), ZERO)

@@ -1,4 +1,6 @@
-"""Campaigns on their way: activated, paused, ended and run by actions, with how far they are."""
+"""Campaigns in the back office: activated, paused, ended and run by actions, with their
+progress.
+"""
 
 from __future__ import annotations
 
@@ -32,18 +34,18 @@ class CampaignAdmin(CampaignPages):
     readonly_fields = [*CampaignPages.readonly_fields, "progress", "given"]
 
     def get_fieldsets(self, request: HttpRequest, obj: Campaign | None = None) -> list[Any]:
-        """Show first what a campaign has given, once there is one."""
+        """Return the fields, with what a campaign has granted first, once it exists."""
         shown = ["status", "budget_used", "grants_given", "progress", "given"]
         so_far = [] if obj is None else [("So far", {"fields": shown})]
         return [*so_far, *super().get_fieldsets(request, obj)]
 
     def progress(self, campaign: Campaign) -> SafeString | str:
-        """Show how far its newest run over everybody is."""
+        """Return the progress of its newest run over everybody."""
         run = campaign_runs.latest_run(campaign)
         return "No run over everybody." if run is None else run_progress(run)
 
     def given(self, campaign: Campaign) -> SafeString:
-        """Lead to its grants."""
+        """Return a link to its grants."""
         url = reverse("admin:wallets_campaigngrant_changelist")
         return format_html(
             '<a href="{}?campaign__id__exact={}" class="text-primary-600">Show the grants</a>',
@@ -82,7 +84,7 @@ class CampaignAdmin(CampaignPages):
             self._report(request, campaign, partial(_run, campaign))
 
     def _report(self, request: HttpRequest, campaign: Campaign, do: Callable[[], Campaign]) -> None:
-        """Call a service, and show its answer or its refusal."""
+        """Call a service, and report its result or its refusal."""
         try:
             changed = do()
         except DomainError as error:
@@ -107,7 +109,7 @@ def _run(campaign: Campaign) -> Campaign:
 
 
 def run_progress(run: CampaignRun) -> SafeString:
-    """Show how many customers a run has done, and how many of them got something."""
+    """Return how many customers a run has done, and how many of them were granted something."""
     text = (
         f"{run.status.lower()}: {run.done} of {run.total} customers, "
         f"{run.granted} granted, {run.skipped} skipped"
@@ -124,7 +126,7 @@ class CampaignRunAdmin(ReadOnlyAdmin):
     ordering = ["-created_at"]
 
     def progress(self, run: CampaignRun) -> SafeString:
-        """Show how far it is."""
+        """Return the progress of the run."""
         return run_progress(run)
 
 

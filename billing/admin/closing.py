@@ -1,4 +1,4 @@
-"""The months of the books: closed here, since closing looks over everything."""
+"""Accounting periods in the back office, and their closing, which needs every app."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ledger.models import AccountingPeriod, ClosePack, PeriodStatus
 
 
 class CloseForm(Form):
-    """Which month is to be closed."""
+    """The month that is to be closed."""
 
     month = forms.CharField(
         help_text="It is swept, brought up to its end, sealed and tied out; it stays open, and says"
@@ -49,7 +49,7 @@ class PeriodAdmin(ReadOnlyAdmin):
 
     @page_action(description="Close a month", url_path="close", permission="act")
     def close_a_month(self, request: HttpRequest) -> HttpResponse:
-        """Ask for the month, the next one at first, and close it."""
+        """Render the form with the next month, and close the month that is sent."""
         form = CloseForm(request.POST or None, initial={"month": _next_month()})
         if request.method == "POST" and form.is_valid():
             try:
@@ -89,7 +89,7 @@ class PeriodAdmin(ReadOnlyAdmin):
 
 
 def _next_month() -> str:
-    """Give the first month on record that is open; before any is, last month."""
+    """Return the first month on record that is open; before any is, last month."""
     waiting = (
         AccountingPeriod.objects.exclude(status=PeriodStatus.CLOSED).order_by("starts_on").first()
     )

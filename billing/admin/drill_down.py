@@ -1,7 +1,6 @@
-"""A credit's way through the back office: from an entry to what it was for, and back.
+"""Drill-down in the back office: from an entry to its document, and back.
 
-The pages of entries and lots are registered anew here, where everything that entries are for is
-known.
+The pages of entries and lots are registered anew here, where every document is known.
 """
 
 from __future__ import annotations
@@ -34,18 +33,18 @@ _PAGES = {
 
 
 def postings_url(*, livemode: bool, **asked: str) -> str:
-    """Return the address of the postings that a question picks out (see `entry_filters`)."""
+    """Return the address of the postings that a filter selects (see `entry_filters`)."""
     figure = urlencode({"mode": "live" if livemode else "sandbox", **asked})
     return f"{reverse('admin:ledger_posting_changelist')}?{urlencode({'figure': figure})}"
 
 
 def found_url(model: str, text: str) -> str:
-    """Give the address of the rows of a list that a search finds."""
+    """Return the address of a list with a search."""
     return f"{reverse(f'admin:{model}_changelist')}?{urlencode({'q': text})}"
 
 
 def led_to(document: dict[str, Any]) -> list[tuple[str, str]]:
-    """Give where an entry's document leads: addresses with their names."""
+    """Return the pages that an entry's document refers to: addresses with their titles."""
     found = [
         (reverse(f"admin:{model}_change", args=[document[name]]), title)
         for name, (title, model) in _PAGES.items()
@@ -73,14 +72,14 @@ admin.site.unregister(Entry)
 
 @admin.register(Entry)
 class TrailedEntryAdmin(EntryAdmin):
-    """The entry of the books, with the credits it moved and what it was for."""
+    """The entry of the books, with the credits it moved and the documents it belongs to."""
 
     inlines = [*EntryAdmin.inlines, MovedInline]
     readonly_fields = ["leads_to"]
 
     @admin.display(description="was for")
     def leads_to(self, entry: Entry) -> SafeString | str:
-        """Lead to what the document names."""
+        """Return links to what the entry's document names."""
         return format_html_join(
             ", ", "{}", ((link(url, title),) for url, title in led_to(entry.document))
         )
@@ -91,13 +90,13 @@ admin.site.unregister(CreditLot)
 
 @admin.register(CreditLot)
 class TrailedLotAdmin(CreditLotAdmin):
-    """The lot, with the way to its postings and to the cycles that it paid for."""
+    """The lot, with links to its postings and to the cycles that it paid for."""
 
     readonly_fields = ["leads_to"]
 
     @admin.display(description="leads to")
     def leads_to(self, lot: CreditLot) -> SafeString:
-        """Lead to what the lot moved in the books, and to the cycles that burned of it."""
+        """Return links to the lot's postings, and to the cycles that burned it."""
         ways = [
             (postings_url(livemode=lot.book.livemode, lot=str(lot.pk)), "its postings"),
             (found_url("billing_cycleburn", str(lot.pk)), "the cycles it paid for"),

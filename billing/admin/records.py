@@ -66,7 +66,7 @@ class CustomerForm(forms.ModelForm[Customer]):
         self.initial["tags"] = "\n".join(self.instance.tags)
 
     def clean_tags(self) -> list[str]:
-        """Take one tag a line."""
+        """Return the tags, one a line."""
         return [tag.strip() for tag in self.cleaned_data["tags"].splitlines() if tag.strip()]
 
     def clean(self) -> dict[str, Any]:
@@ -94,15 +94,15 @@ class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
     actions = ["settle_due"]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Refuse: a customer is made with its book."""
+        """Return False: a customer is created with its book."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Customer | None = None) -> bool:
-        """Refuse: history is kept."""
+        """Return False: history is kept."""
         return False
 
     def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:  # noqa: FBT001
-        """Change what was changed through the service."""
+        """Write the changed fields through the service."""
         customers.update_customer(
             livemode=obj.book.livemode,
             customer_id=obj.book.key,
@@ -173,19 +173,19 @@ class CycleBurnAdmin(ReadOnlyAdmin):
     list_select_related = ["lot", "subscription__customer__book"]
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
-        """Let a settlement ask for its own."""
+        """Allow the filters of a settlement's links."""
         return lookup in {"subscription__id__exact", "cycle"} or super().lookup_allowed(
             lookup, value, request
         )
 
     @admin.display(description="customer")
     def customer(self, burn: CycleBurn) -> str:
-        """Show whose it is."""
+        """Return the customer's id."""
         return burn.subscription.customer.book.key
 
     @admin.display(description="settlement")
     def settlement(self, burn: CycleBurn) -> SafeString:
-        """Lead to the cycle's settlement, if it has been settled."""
+        """Return a link to the cycle's settlement, if it has been settled."""
         url = reverse("admin:billing_settlement_changelist")
         asked = urlencode({"q": burn.subscription_id})
         return link(f"{url}?{asked}", "Show")
@@ -310,7 +310,7 @@ class InvoiceAdmin(ReadOnlyAdmin):
 
     @admin.display(description="leads to")
     def leads_to(self, invoice: Invoice) -> SafeString | str:
-        """Lead to what the books have of it."""
+        """Return a link to the invoice's postings."""
         if not invoice.number:
             return "-"
         asked = {"customer_id": invoice.customer.book.key, "invoice": invoice.number}
@@ -375,9 +375,9 @@ class TaxRateAdmin(ModelAdmin):  # type: ignore[misc]
         obj.pk = tax_rates.create_tax_rate(**form.cleaned_data, now=timezone.now()).pk
 
     def has_change_permission(self, request: HttpRequest, obj: TaxRate | None = None) -> bool:
-        """Refuse: a new rate starts at a date."""
+        """Return False: a new rate starts at a date."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: TaxRate | None = None) -> bool:
-        """Refuse: history is kept."""
+        """Return False: history is kept."""
         return False

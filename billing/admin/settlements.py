@@ -1,4 +1,4 @@
-"""Settlements in the back office, and what corrects them."""
+"""Settlements in the back office, and their corrections."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class AdjustForm(Form):
         self.fields["key"].widget = forms.HiddenInput()
 
     def lines(self) -> list[corrections.Correction]:
-        """Give what was typed in."""
+        """Return the line that was typed in."""
         data = self.cleaned_data
         return [corrections.Correction(data["description"], data["amount"])]
 
@@ -68,7 +68,7 @@ class SettlementAdmin(ReadOnlyAdmin):
 
     @admin.display(description="totals")
     def total(self, settlement: Settlement) -> SafeString | str:
-        """Show what the cycle came to, and who pays."""
+        """Return the totals of the cycle, and who pays."""
         if not settlement.totals:
             return "-"
         return table(
@@ -77,13 +77,13 @@ class SettlementAdmin(ReadOnlyAdmin):
 
     @admin.display(description="stages")
     def trace(self, settlement: Settlement) -> SafeString | str:
-        """Show the ten stages, each with its reasons."""
+        """Return the ten stages, each with its reasons."""
         shown = pages.stages(settlement.stages)
         return table(shown["headers"], shown["rows"]) if shown["rows"] else "-"
 
     @admin.display(description="leads to")
     def leads_to(self, settlement: Settlement) -> SafeString:
-        """Lead to the invoice, and to what the cycle burned of each lot."""
+        """Return links to the invoice, and to what the cycle burned of each lot."""
         burns = reverse("admin:billing_cycleburn_changelist")
         asked = {"subscription__id__exact": settlement.subscription_id, "cycle": settlement.cycle}
         ways = [(f"{burns}?{urlencode(asked)}", "the lots that paid")]
@@ -99,7 +99,7 @@ class SettlementAdmin(ReadOnlyAdmin):
 
     @page_action(description="Adjust", url_path="adjust")
     def adjust(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Correct a settled cycle, in the name of who is logged in."""
+        """Correct a settled cycle, in the name of the user."""
         settled = found(Settlement.objects.select_related("book"), object_id)
         if not request.user.has_perm("billing.add_settlementadjustment"):
             raise PermissionDenied
@@ -118,7 +118,7 @@ class SettlementAdmin(ReadOnlyAdmin):
         return render(request, "adminui/ask.html", context)
 
     def _adjusted(self, request: HttpRequest, settled: Settlement, form: AdjustForm) -> bool:
-        """Call the service; tell whether it accepted, else the form says why not."""
+        """Call the service; return whether it accepted, else add the reason to the form."""
         try:
             corrections.adjust_settlement(
                 livemode=settled.book.livemode,

@@ -1,4 +1,6 @@
-"""Plans on trial: what a version would charge for typed-in usage, or would have charged."""
+"""The simulator in the back office: what a version charges for typed-in usage, or would have
+charged.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,7 @@ class PreviewForm(Form):
         self.fields = {**{name: dress(field) for name, field in asked.items()}, **self.fields}
 
     def usage(self) -> dict[str, Any]:
-        """Give the quantities that were typed in, by metric code."""
+        """Return the quantities that were typed in, by metric code."""
         return {
             str(self.fields[name].label): value
             for name, value in self.cleaned_data.items()
@@ -57,7 +59,7 @@ class PreviewForm(Form):
 
 
 class BacktestForm(Form):
-    """Which settled cycles a version is held against."""
+    """The settled cycles that a version is compared with."""
 
     starts_on = forms.DateField(label="From", help_text="Cycles that end after this day begins,")
     ends_on = forms.DateField(label="To", help_text="and no later than this day begins (UTC).")
@@ -80,7 +82,7 @@ class BacktestForm(Form):
         choice.choices = [("", "Every offering of the plan"), *names]
 
     def asked(self) -> dict[str, Any]:
-        """Give what `backtest.start` takes."""
+        """Return the arguments of `backtest.start`."""
         data = self.cleaned_data
         return {
             "starts_at": datetime.combine(data["starts_on"], time(tzinfo=UTC)),
@@ -126,7 +128,7 @@ class TriedVersionAdmin(RatePlanVersionAdmin):
 
     @page_action(description="Backtest", url_path="backtest")
     def backtest(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Ask what settled cycles would have cost, and lead to the answer."""
+        """Start a backtest, and redirect to its page."""
         version = _version(object_id)
         if not request.user.has_perm("billing.add_backtest"):
             raise PermissionDenied
@@ -163,7 +165,7 @@ class BacktestAdmin(ReadOnlyAdmin):
     ordering = ["-created_at"]
 
     def get_urls(self) -> list[Any]:
-        """Add the rows as a file."""
+        """Add the address of the rows as a file."""
         rows = self.admin_site.admin_view(self.rows)
         return [
             path("<str:pk>/cycles.csv", rows, name="billing_backtest_csv"),
@@ -173,7 +175,7 @@ class BacktestAdmin(ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        """Show what a backtest found, or how far it is."""
+        """Render the result of a backtest, or its progress."""
         if request.method != "GET" or not self.has_view_permission(request):
             raise PermissionDenied
         asked = found(Backtest.objects.select_related("version__plan", "offering"), object_id)

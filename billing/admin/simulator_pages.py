@@ -24,7 +24,7 @@ def _table(headers: list[str], rows: Iterable[list[Any]]) -> Table:
 
 
 def _amount(text: object, currency: str) -> str:
-    """Write an amount with thousands apart: 1,234.50, and what is finer than cents in full."""
+    """Return an amount with thousands separated: 1,234.50; one finer than cents in full."""
     value = Decimal(str(text))
     cents = money.round_amount(value, currency)
     return f"{cents:,}" if cents == value else f"{plain(value)}"
@@ -35,7 +35,9 @@ def _rounded(text: object, currency: str) -> str:
 
 
 def preview(shown: Mapping[str, Any], currency: str) -> dict[str, Any]:
-    """Lay a preview out: what is owed and who pays, then every stage with its reasons."""
+    """Return the tables of a preview: what is owed and who pays, then every stage with its
+    reasons.
+    """
     totals = shown["totals"]
     wallet = sum((Decimal(paid) for paid in totals["from_wallet"].values()), Decimal(0))
     left = Decimal(totals["to_invoice"]) + Decimal(totals["arrears"])
@@ -62,7 +64,7 @@ def preview(shown: Mapping[str, Any], currency: str) -> dict[str, Any]:
 
 
 def who_pays(totals: Mapping[str, Any], currency: str) -> list[list[str]]:
-    """Give the rows from the subtotal to who pays."""
+    """Return the rows from the subtotal to who pays."""
     steps = ("subtotal", "discount", "tax", "total")
     payers = [("From " + kind.lower(), paid) for kind, paid in totals["from_wallet"].items()]
     payers += [("To the invoice", totals["to_invoice"]), ("Arrears", totals["arrears"])]
@@ -72,7 +74,7 @@ def who_pays(totals: Mapping[str, Any], currency: str) -> list[list[str]]:
 
 
 def stages(trace: Iterable[Mapping[str, Any]]) -> Table:
-    """Lay the trace of the ten stages out, a stage a row."""
+    """Return the table of the ten stages' trace, a stage a row."""
     return _table(
         ["Stage", "In", "Out", "Why"],
         (
@@ -92,7 +94,9 @@ def _lines(texts: Iterable[str]) -> SafeString:
 
 
 def backtest(found: Backtest) -> dict[str, Any]:
-    """Lay a backtest out: the question, the revenue, the months, and who wins or loses."""
+    """Return the tables of a backtest: the question, the revenue, the months, and who wins or
+    loses.
+    """
     plan, summary = found.version.plan, found.summary
     who = "all customers of the plan"
     if found.offering is not None:

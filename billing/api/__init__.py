@@ -1,1 +1,3 @@
-"""`/v1` of billing: customers, subscriptions, usage, settlements, invoices, clocks, proofs."""
+"""`/v1` of billing: customers, subscriptions, usage, settlements, invoices, clocks,
+verification.
+"""

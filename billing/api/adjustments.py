@@ -63,8 +63,8 @@ class AdjustView(ApiView):
 
     @extend_schema(request=AdjustBody, responses={201: AdjustAnswer})
     def post(self, request: Request, settlement_id: UUID) -> HttpResponse:
-        """Correct a settled cycle: lines below zero give back, above zero charge more. Amounts in
-        the answer have the sign of the correction.
+        """Correct a settled cycle: lines below zero return money, above zero charge more. Amounts
+        in the answer have the sign of the correction.
         """
         body = self.read(AdjustBody, request)
         key = required_key(request, body.get("idempotency_key"))

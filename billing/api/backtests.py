@@ -38,7 +38,7 @@ class BacktestBody(StrictSerializer):
     with_credits = serializers.BooleanField(required=False)
 
     def get_fields(self) -> Fields:
-        """Add the member whose name Python keeps for itself."""
+        """Add the member `from`, which is a reserved word in Python."""
         return {**super().get_fields(), "from": TimeField()}
 
 
@@ -58,11 +58,11 @@ class BacktestAnswer(serializers.Serializer[Any]):
     finished_at = serializers.DateTimeField(allow_null=True)
 
     def get_fields(self) -> Fields:
-        """Add the member whose name Python keeps for itself."""
+        """Add the member `from`, which is a reserved word in Python."""
         return {**super().get_fields(), "from": serializers.DateTimeField()}
 
     def to_representation(self, instance: Backtest) -> dict[str, Any]:
-        """Show it as the command does."""
+        """Return a backtest as the command prints it."""
         return backtest.describe(instance)
 
 
@@ -109,7 +109,7 @@ class BacktestsView(ApiView, generics.ListAPIView[Backtest]):
     filterset_fields = ["status"]
 
     def get_queryset(self) -> QuerySet[Backtest]:
-        """Give the backtests of the key's mode."""
+        """Return the backtests of the key's mode."""
         mine = Backtest.objects.filter(livemode=self.livemode)
         return mine.select_related("version__plan", "offering")
 
@@ -119,7 +119,7 @@ class BacktestView(ApiView):
 
     @extend_schema(responses=BacktestAnswer)
     def get(self, request: Request, backtest_id: UUID) -> Response:
-        """Show how far a backtest is, and once it is done what it found."""
+        """Return the progress of a backtest, and once it is done its result."""
         found = backtest.get_backtest(livemode=self.livemode, backtest_id=backtest_id)
         return Response(backtest.describe(found))
 
@@ -140,7 +140,7 @@ class CycleAnswer(serializers.Serializer[Any]):
     error = serializers.CharField(allow_null=True)
 
     def to_representation(self, instance: BacktestCycle) -> dict[str, Any]:
-        """Show one row."""
+        """Return one row."""
         return backtest.describe_cycle(instance)
 
 
@@ -152,7 +152,7 @@ class BacktestCyclesView(ApiView, generics.ListAPIView[BacktestCycle]):
     pagination_class = ByCustomer
 
     def get_queryset(self) -> QuerySet[BacktestCycle]:
-        """Give the rows of a backtest of the key's mode."""
+        """Return the rows of a backtest of the key's mode."""
         if getattr(self, "swagger_fake_view", False):
             return BacktestCycle.objects.none()
         found = backtest.get_backtest(

@@ -1,4 +1,4 @@
-"""What looks over everything: a customer's wallets, test clocks, the proof of the books."""
+"""Endpoints over all of the books: a customer's wallets, test clocks, verification."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ class StatementView(ApiView):
 
     @extend_schema(parameters=[StatementQuery], responses=StatementAnswer)
     def get(self, request: Request, customer_id: str) -> Response:
-        """Show a customer's wallets, lots, and the metered usage they have yet to pay.
+        """Return a customer's wallets, lots, and the metered usage they have yet to pay.
 
-        With `as_of`, what they were at that moment.
+        With `as_of`, as they were at that moment.
         """
         asked = self.asked(request)
         book = books.get_book(livemode=self.livemode, key=customer_id)
@@ -101,9 +101,9 @@ class LimitsView(ApiView):
 
     @extend_schema(request=LimitsBody, responses=LimitsAnswer)
     def patch(self, request: Request, customer_id: str) -> Response:
-        """Set a customer's own limits on a wallet; null takes one away, what is left out stays.
+        """Set a customer's own limits on a wallet; null removes one, what is left out stays.
 
-        The answer shows the overage limit that counts: the customer's own, else the offering's.
+        The answer has the overage limit in force: the customer's own, else the offering's.
         """
         body = self.read(LimitsBody, request)
         currency = body.pop("currency")
@@ -147,7 +147,7 @@ class ClocksView(ApiView):
 
     @extend_schema(request=ClockBody, responses={201: ClockAnswer})
     def post(self, request: Request) -> HttpResponse:
-        """Make a test clock."""
+        """Create a test clock."""
         body = self.read(ClockBody, request)
         return once(
             request,
@@ -163,9 +163,10 @@ class AdvanceView(ApiView):
 
     @extend_schema(request=ClockBody, responses={200: AdvanceAnswer, 202: AdvanceAnswer})
     def post(self, request: Request, clock_id: UUID) -> Response:
-        """Advance a clock: what would have happened happens; 202 when there is more to do.
+        """Advance a clock: everything that falls due on the way is done; 202 when there is more to
+        do.
 
-        `failures` names the customers whose due work failed; the others have come along.
+        `failures` lists the customers whose due work failed; the others have advanced.
         """
         body = self.read(ClockBody, request)
         advanced = test_clocks.advance(clock_id=clock_id, livemode=self.livemode, to=body["now"])
@@ -198,7 +199,7 @@ class VerifyView(ApiView):
 
     @extend_schema(parameters=[VerifyQuery], responses=ProofAnswer)
     def get(self, request: Request) -> Response:
-        """Prove the books: chains, lots, movements, liability accounts."""
+        """Verify the books: chains, lots, movements, liability accounts."""
         customer_id = self.asked(request).get("customer_id")
         found = verification.verify(livemode=self.livemode, customer_id=customer_id)
         answer: dict[str, object] = {

@@ -1,4 +1,4 @@
-"""`/v1/campaigns`: drafted, activated, redeemed, and what they have given."""
+"""`/v1/campaigns`: drafted, activated, redeemed, and what they have granted."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ COUNT_MAX = 2_147_483_647
 
 
 class CampaignChange(StrictSerializer):
-    """Members of what a campaign promises; what is left out of a change stays as it is.
+    """The terms of a campaign; what is left out of a change stays as it is.
 
-    One grant is an `amount` of a `currency`, or a `quantity` of a `metric`. TOP_UP gives
+    One grant is an `amount` of a `currency`, or a `quantity` of a `metric`. TOP_UP grants
     `match_percent` of what was paid, in its `currency`. `budget` is in the grant's own money or
     units. `redemption_code` defaults to the campaign's code.
     """
@@ -87,7 +87,9 @@ class CampaignBody(CampaignChange):
 
 
 def _read_campaign(body: dict[str, Any]) -> dict[str, Any]:
-    """Put the end of the day in the company's own zone where `expires_at` is a day alone."""
+    """Replace an `expires_at` that is only a date by the end of that day in the company's own
+    zone.
+    """
     if "expires_at" in body:
         zone = ZoneInfo(settings.ENTITY_TIMEZONE)
         body["expires_at"] = ExpiryField.moment_of(body["expires_at"], zone)
@@ -125,7 +127,7 @@ class CampaignsView(CatalogList):
     filterset_fields = ["status", "trigger"]
 
     def get_queryset(self) -> QuerySet[Any]:
-        """Read the metrics with them."""
+        """Return the campaigns with their metrics."""
         return super().get_queryset().select_related("metric", "milestone_metric")
 
     @extend_schema(request=CampaignBody, responses={201: CampaignAnswer})
@@ -156,14 +158,14 @@ class CampaignView(ApiView):
 
     @extend_schema(responses=CampaignAnswer)
     def get(self, request: Request, code: str) -> Response:
-        """Show a campaign, and what it has spent."""
+        """Return a campaign, and what it has granted of its budget."""
         return Response(
             CampaignAnswer(campaigns.get_campaign(livemode=self.livemode, code=code)).data
         )
 
     @extend_schema(request=CampaignChange, responses=CampaignAnswer)
     def patch(self, request: Request, code: str) -> Response:
-        """Replace members of what a draft promises; those left out stay."""
+        """Replace terms of a draft; those left out stay."""
         body = _read_campaign(self.read(CampaignChange, request))
         changed = campaigns.update_campaign(livemode=self.livemode, code=code, changes=body)
         return Response(CampaignAnswer(changed).data)
@@ -177,7 +179,7 @@ class CampaignMove(ApiView):
     def move(
         self, request: Request, code: str, step: str, make: Callable[[], object]
     ) -> HttpResponse:
-        """Take the step, once per key."""
+        """Run the step, once per key."""
         self.read(NothingBody, request)
         return once(
             request,
@@ -192,7 +194,7 @@ class CampaignMove(ApiView):
 class ActivateView(CampaignMove):
     @extend_schema(request=None, responses=CampaignAnswer)
     def post(self, request: Request, code: str) -> HttpResponse:
-        """Let a campaign give; one for everybody begins its run in the background."""
+        """Activate a campaign; one for everybody begins its run in the background."""
 
         def make() -> object:
             campaign, run = campaign_runs.activate(
@@ -208,7 +210,7 @@ class ActivateView(CampaignMove):
 class CampaignPauseView(CampaignMove):
     @extend_schema(request=None, responses=CampaignAnswer)
     def post(self, request: Request, code: str) -> HttpResponse:
-        """Let a campaign give nothing until it is activated again."""
+        """Pause a campaign: it grants nothing until it is activated again."""
 
         def make() -> object:
             return CampaignAnswer(campaigns.pause_campaign(livemode=self.livemode, code=code)).data
@@ -219,7 +221,7 @@ class CampaignPauseView(CampaignMove):
 class EndView(CampaignMove):
     @extend_schema(request=None, responses=CampaignAnswer)
     def post(self, request: Request, code: str) -> HttpResponse:
-        """End a campaign for good; what it gave stays with the customers."""
+        """End a campaign for good; what it granted stays with the customers."""
 
         def make() -> object:
             return CampaignAnswer(campaigns.end_campaign(livemode=self.livemode, code=code)).data
@@ -238,14 +240,14 @@ class CampaignRunAnswer(serializers.ModelSerializer[CampaignRun]):
         ]  # fmt: skip
 
     def get_passed_over(self, run: CampaignRun) -> list[str]:
-        """Name the customers who could not be served; another run reaches them."""
+        """Return the customers who could not be served; another run reaches them."""
         return campaign_runs.passed_over(run)
 
 
 class CampaignRunView(CampaignMove):
     @extend_schema(request=None, responses=CampaignRunAnswer)
     def post(self, request: Request, code: str) -> HttpResponse:
-        """Give to everybody who matches by now and has not had it, in the background."""
+        """Run a campaign for everybody who matches by now and has not had it, in the background."""
 
         def make() -> object:
             run = campaign_runs.begin_run(campaigns.get_campaign(livemode=self.livemode, code=code))
@@ -256,7 +258,7 @@ class CampaignRunView(CampaignMove):
 
 
 class ProgressAnswer(serializers.Serializer[Any]):
-    """What a campaign has given of what it may give; `run` is its newest one over everybody."""
+    """What a campaign has granted of its budget; `run` is its newest one over everybody."""
 
     code = serializers.CharField()
     status = serializers.CharField()
@@ -269,7 +271,7 @@ class ProgressAnswer(serializers.Serializer[Any]):
 
     @extend_schema_field(CampaignRunAnswer(allow_null=True))
     def get_run(self, campaign: Campaign) -> dict[str, Any] | None:
-        """Show the newest run, if there was one."""
+        """Return the newest run, if there was one."""
         run = campaign_runs.latest_run(campaign)
         return None if run is None else dict(CampaignRunAnswer(run).data)
 
@@ -279,7 +281,7 @@ class ProgressView(ApiView):
 
     @extend_schema(responses=ProgressAnswer)
     def get(self, request: Request, code: str) -> Response:
-        """Show how far a campaign is."""
+        """Return the progress of a campaign."""
         return Response(
             ProgressAnswer(campaigns.get_campaign(livemode=self.livemode, code=code)).data
         )
@@ -309,14 +311,14 @@ class GrantFilter(filters.FilterSet):
 
 
 class GrantsView(ApiView, generics.ListAPIView[CampaignGrant]):
-    """What a campaign has given, to whom and for what, newest first."""
+    """The grants of a campaign, with customer and cause, newest first."""
 
     scope = ApiScope.CATALOG
     serializer_class = CampaignGrantAnswer
     filterset_class = GrantFilter
 
     def get_queryset(self) -> QuerySet[CampaignGrant]:
-        """Give the grants of one campaign."""
+        """Return the grants of one campaign."""
         if getattr(self, "swagger_fake_view", False):
             return CampaignGrant.objects.none()
         campaign = campaigns.get_campaign(livemode=self.livemode, code=self.kwargs["code"])
@@ -339,7 +341,7 @@ class RedeemView(ApiView):
 
     @extend_schema(request=RedeemBody, responses={201: RedeemedAnswer})
     def post(self, request: Request) -> HttpResponse:
-        """Redeem a code: the customer gets what its campaign promises, once.
+        """Redeem a code: the customer is granted the campaign's credits, once.
 
         Refused with 409, and nothing changed: `campaign_not_active`, `campaign_over`,
         `budget_spent`, `limit_reached`, `not_in_audience`, `already_granted`.

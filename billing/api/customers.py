@@ -82,7 +82,7 @@ class PinnedAnswer(serializers.Serializer[Any]):
 
 
 def granted(subscriptions: Collection[Subscription]) -> dict[str, list[CreditLot]]:
-    """Return the credits that subscriptions have issued by their ids, the newest first, at most a
+    """Return the lots that each subscription has issued, by its id, the newest first, at most a
     hundred of each.
     """
     # A grant's cause is "plan:", the subscription's id of 36 characters, and what it was for.
@@ -117,7 +117,7 @@ class SubscriptionList(serializers.ListSerializer[Subscription]):
     """Subscriptions, with what belongs to them read for all of them at once."""
 
     def to_representation(self, data: Any) -> Any:
-        """Read wallets and credits before they are shown one by one."""
+        """Read wallets and lots of all subscriptions at once, then render each."""
         prefetch_related_objects(
             data,
             Prefetch("customer__book__wallets", Wallet.objects.order_by("pk")),
@@ -150,7 +150,7 @@ class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
         ]  # fmt: skip
 
     def get_wallets(self, subscription: Subscription) -> list[dict[str, Any]]:
-        """Name the wallets that the plan speaks of."""
+        """Return the wallets of the customer."""
         book = subscription.customer.book
         return [
             *({"currency": wallet.currency} for wallet in sorted(book.wallets.all(), key=_pk)),
@@ -161,7 +161,7 @@ class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
         ]
 
     def get_grants(self, subscription: Subscription) -> list[dict[str, Any]]:
-        """Show the credits that it has issued, newest first, at most a hundred."""
+        """Return the credits that it has issued, newest first, at most a hundred."""
         read: list[CreditLot] | None = getattr(subscription, "granted", None)
         lots = granted([subscription])[str(subscription.pk)] if read is None else read
         return [queries.describe_lot(lot) for lot in lots]
@@ -173,7 +173,7 @@ class CustomersView(ApiView, generics.ListAPIView[Customer]):
     filterset_fields = ["country"]
 
     def get_queryset(self) -> QuerySet[Customer]:
-        """Give the customers of the key's mode."""
+        """Return the customers of the key's mode."""
         return Customer.objects.filter(book__livemode=self.livemode).select_related("book")
 
     @extend_schema(request=CustomerBody, responses={201: CustomerAnswer})
@@ -202,7 +202,7 @@ class CustomerView(ApiView):
 
     @extend_schema(responses=CustomerAnswer)
     def get(self, request: Request, customer_id: str) -> Response:
-        """Show a customer."""
+        """Return a customer."""
         found = customers.get_customer(livemode=self.livemode, customer_id=customer_id)
         return Response(CustomerAnswer(found).data)
 
@@ -230,7 +230,7 @@ class SubscriptionsView(ApiView, generics.ListAPIView[Subscription]):
     filterset_class = SubscriptionFilter
 
     def get_queryset(self) -> QuerySet[Subscription]:
-        """Give the subscriptions of the key's mode."""
+        """Return the subscriptions of the key's mode."""
         mine = Subscription.objects.filter(customer__book__livemode=self.livemode)
         return mine.select_related("customer__book", "offering", "version__plan", "coupon")
 
@@ -254,7 +254,7 @@ class SubscriptionView(ApiView):
 
     @extend_schema(responses=SubscriptionAnswer)
     def get(self, request: Request, subscription_id: UUID) -> Response:
-        """Show a subscription."""
+        """Return a subscription."""
         found = subscribing.get_subscription(
             livemode=self.livemode, subscription_id=subscription_id
         )
@@ -294,7 +294,9 @@ class SubscriptionPauseView(ApiView):
 
     @extend_schema(request=NothingBody, responses=SubscriptionAnswer)
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
-        """Settle the open cycle up to now and begin no other until it is resumed."""
+        """Pause a subscription: settle the open cycle up to now and begin no other until it is
+        resumed.
+        """
         self.read(NothingBody, request)
         changes.count_ahead(livemode=self.livemode, subscription_id=subscription_id)
         return once(
@@ -316,7 +318,7 @@ class ResumeView(ApiView):
 
     @extend_schema(request=NothingBody, responses=SubscriptionAnswer)
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
-        """Let a paused subscription go on from now; its anniversaries stay."""
+        """Resume a paused subscription from now; its anniversaries stay."""
         self.read(NothingBody, request)
         return once(
             request,

@@ -59,7 +59,7 @@ class MoveAnswer(serializers.Serializer[Any]):
     changes = serializers.ListField(child=serializers.DictField())
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        """Add the member whose name Python keeps for itself."""
+        """Add the member `from`, which is a reserved word in Python."""
         return {**super().get_fields(), "from": serializers.DictField()}
 
 
@@ -68,7 +68,9 @@ class MigrateView(ApiView):
 
     @extend_schema(request=MigrateBody, responses=MoveAnswer)
     def post(self, request: Request, subscription_id: UUID) -> Response:
-        """Preview a move now: what both sides owe, which credits stay and come, what changes."""
+        """Preview a change of plan now: what both sides owe, which credits stay and are added, what
+        changes.
+        """
         body = self.read(MigrateBody, request)
         subscription = subscribing.get_subscription(
             livemode=self.livemode, subscription_id=subscription_id

@@ -49,7 +49,7 @@ class ReportsView(ApiView):
 
     @extend_schema(operation_id="ledger_reports_list", responses=ReportsAnswer)
     def get(self, request: Request) -> Response:
-        """List the reports."""
+        """Return the list of reports."""
         data = [
             {"name": offered.name, "title": offered.title, "says": offered.says}
             for offered in reports.CATALOGUE

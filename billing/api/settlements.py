@@ -49,7 +49,9 @@ class RunsView(ApiView):
 
     @extend_schema(request=RunBody, responses={202: RunEnvelope})
     def post(self, request: Request) -> HttpResponse:
-        """Settle what is due, for one customer or all; 409 while such a run is under way."""
+        """Settle what is due, for one customer or all; 409 while an overlapping run is under
+        way.
+        """
         body = self.read(RunBody, request)
 
         def make() -> dict[str, object]:
@@ -77,7 +79,7 @@ class RunView(ApiView):
 
     @extend_schema(responses=RunAnswer)
     def get(self, request: Request, run_id: UUID) -> Response:
-        """Show how far a run is."""
+        """Return the progress of a run."""
         return Response(runs.describe(runs.get_run(livemode=self.livemode, run_id=run_id)))
 
 
@@ -103,12 +105,12 @@ class SettlementAnswer(serializers.ModelSerializer[Settlement]):
         ]  # fmt: skip
 
     def get_invoice(self, found: Settlement) -> str | None:
-        """Name the invoice, if the cycle has one."""
+        """Return the number of the cycle's invoice, if it has one."""
         invoice = getattr(found, "invoice", None)
         return None if invoice is None else invoice.number or str(invoice.pk)
 
     def get_arrears_open(self, found: Settlement) -> str:
-        """Give what is still owed of the arrears."""
+        """Return what is still owed of the arrears."""
         return DecimalField().to_representation(found.arrears - found.arrears_paid)
 
 
@@ -127,7 +129,7 @@ class SettlementsView(ApiView, generics.ListAPIView[Settlement]):
     filterset_class = SettlementFilter
 
     def get_queryset(self) -> QuerySet[Settlement]:
-        """Give the settlements of the key's mode."""
+        """Return the settlements of the key's mode."""
         mine = Settlement.objects.filter(book__livemode=self.livemode)
         return mine.select_related("book", "invoice")
 
@@ -137,7 +139,7 @@ class SettlementView(ApiView):
 
     @extend_schema(responses=SettlementAnswer)
     def get(self, request: Request, settlement_id: UUID) -> Response:
-        """Show a settlement with its ten stages and its totals."""
+        """Return a settlement with its ten stages and its totals."""
         found = cycle_settlement.get_settlement(livemode=self.livemode, settlement_id=settlement_id)
         return Response(SettlementAnswer(found).data)
 
@@ -187,7 +189,7 @@ class InvoiceAnswer(serializers.ModelSerializer[Invoice]):
         )
 
     def get_lines(self, invoice: Invoice) -> list[dict[str, Any]]:
-        """Show the lines in their order."""
+        """Return the lines in their order."""
         lines = sorted(invoice.lines.all(), key=lambda line: line.position)
         return [dict(LineAnswer(line).data) for line in lines]
 
@@ -206,7 +208,7 @@ class InvoicesView(ApiView, generics.ListAPIView[Invoice]):
     filterset_class = InvoiceFilter
 
     def get_queryset(self) -> QuerySet[Invoice]:
-        """Give the invoices of the key's mode."""
+        """Return the invoices of the key's mode."""
         mine = Invoice.objects.filter(livemode=self.livemode)
         return mine.select_related("customer__book__test_clock").prefetch_related("lines")
 
@@ -216,7 +218,7 @@ class InvoiceView(ApiView):
 
     @extend_schema(responses=InvoiceAnswer)
     def get(self, request: Request, reference: str) -> Response:
-        """Show an invoice, by id or number."""
+        """Return an invoice, by id or number."""
         found = invoices.get_invoice(livemode=self.livemode, reference=reference)
         return Response(InvoiceAnswer(found).data)
 
@@ -278,7 +280,7 @@ class TaxRatesView(ApiView, generics.ListAPIView[TaxRate]):
     filterset_fields = ["country"]
 
     def get_queryset(self) -> QuerySet[TaxRate]:
-        """Give the rates of the key's mode."""
+        """Return the rates of the key's mode."""
         return TaxRate.objects.filter(livemode=self.livemode)
 
     @extend_schema(request=TaxRateBody, responses={201: TaxRateAnswer})

@@ -36,9 +36,9 @@ STAGES: tuple[Callable[[Calculation], Calculation], ...] = (
 
 @money.exact
 def run(draft: Calculation) -> Calculation:
-    """Run the pure stages in order, exactly, checking after each what must hold.
+    """Run the pure stages in order, exactly, checking the invariants after each.
 
-    The bill, the preview and the tests all come from here. Raises: InvariantBroken.
+    Settlement, preview and tests all call it. Raises: InvariantBroken.
     """
     for stage in STAGES:
         draft = stage(draft)
@@ -47,10 +47,10 @@ def run(draft: Calculation) -> Calculation:
 
 
 def to_date(draft: Calculation) -> Calculation:
-    """Leave only what metered usage owes on the way to a cycle's end.
+    """Return the calculation with only what metered usage owes before a cycle's end.
 
-    Fees, the minimum spend and the overage of debits fall due at the end; a charge that nothing
-    was metered for has nothing to pay yet.
+    Fees, the minimum spend and the overage of debits fall due at the end; a charge without metered
+    usage owes nothing yet.
     """
     metered = tuple(
         charge
@@ -62,5 +62,5 @@ def to_date(draft: Calculation) -> Calculation:
 
 
 def without_minimum(draft: Calculation) -> Calculation:
-    """Leave the minimum spend out: it falls due at a cycle's end, not on the way there."""
+    """Return the calculation without the minimum spend, which falls due at a cycle's end only."""
     return replace(draft, minimum_spend=None)

@@ -13,12 +13,12 @@ from billing.calculation.stages.rate import ADVANCE
 
 
 def charged_ahead(charges: Sequence[ChargeTerms]) -> tuple[ChargeTerms, ...]:
-    """Give the charges that are billed in advance."""
+    """Return the charges that are billed in advance."""
     return tuple(charge for charge in charges if charge.timing == ADVANCE)
 
 
 def of_cycle(loaded: Calculation, ahead: Sequence[ChargeTerms]) -> Calculation:
-    """Make what the settlement of a cycle owes: its arrears by the time served, and the fees
+    """Return what the settlement of a cycle owes: its arrears by the time served, and the fees
     `ahead` of the next cycle, which is a whole one.
     """
     scaled = proration.prorate(loaded)
@@ -27,7 +27,7 @@ def of_cycle(loaded: Calculation, ahead: Sequence[ChargeTerms]) -> Calculation:
 
 
 def of_opening(loaded: Calculation) -> Calculation:
-    """Make what an opening owes: the fees in advance, by the time that is left of the cycle."""
+    """Return what an opening owes: the fees in advance, by the time that is left of the cycle."""
     scaled = proration.prorate(loaded)
     return replace(
         scaled,

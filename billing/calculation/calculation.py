@@ -1,6 +1,7 @@
-"""What travels through the ten stages: what was read, and what each stage has found. Pure.
+"""The state that travels through the ten stages: what was read, and what each stage has found.
+Pure.
 
-Frozen: a stage gives a new draft. Amounts are exact until Commit; from there on the document of a
+Frozen: a stage returns a new one. Amounts are exact until Commit; from there on the document of a
 HYBRID or POSTPAID cycle is rounded to the currency, a PREPAID one keeps the 12 places of the books
 (docs/decisions.md#d11).
 """
@@ -60,7 +61,7 @@ class Tax:
 
 @dataclass(frozen=True, slots=True)
 class Taxed:
-    """What is taxed by one rate, and what it owes."""
+    """The net amount taxed by one rate, and its tax."""
 
     rate: Tax
     net: Decimal
@@ -108,7 +109,7 @@ class Consideration:
     remaining: Decimal
 
     def released_by(self, quantity: Decimal) -> Decimal:
-        """Give the part that burning `quantity` releases."""
+        """Return the part that burning `quantity` releases."""
         before, after = (
             remaining_carrying(carrying=self.carrying, face=self.face, remaining=remaining)
             for remaining in (self.remaining, self.remaining - quantity)
@@ -118,9 +119,9 @@ class Consideration:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What one charge is asked to price: used, of which included, of which paid in units.
+    """The quantity that one charge prices: used, of which included, of which paid in units.
 
-    `weighted` says how much of what was used comes from each metric.
+    `weighted` is the part of each metric in what was used.
     """
 
     charge: ChargeTerms
@@ -170,7 +171,7 @@ class Payer:
 
 @dataclass(frozen=True, slots=True)
 class StageTrace:
-    """What a stage was given, what it gave, and why."""
+    """A stage's inputs, its results, and the reasons."""
 
     stage: int
     title: str
@@ -181,7 +182,7 @@ class StageTrace:
 
 @dataclass(frozen=True, slots=True)
 class Calculation:
-    """A cycle on its way to being settled."""
+    """A cycle that is being priced and settled."""
 
     # What load read.
     currency: str
@@ -239,11 +240,11 @@ class Calculation:
 
     @property
     def is_rounded(self) -> bool:
-        """Tell whether the document is rounded to the currency."""
+        """Return whether the document is rounded to the currency."""
         return self.billing_mode != "PREPAID"
 
     def may_pay(self, order: Sequence[str]) -> tuple[str, ...]:
-        """Give the kinds of a burn order that pay here: POSTPAID has no cash step
+        """Return the kinds of a burn order that pay here: POSTPAID has no cash step
         (docs/decisions.md#d34).
         """
         is_postpaid = self.billing_mode == "POSTPAID"
@@ -251,17 +252,17 @@ class Calculation:
 
     @property
     def in_advance(self) -> Decimal:
-        """What the lines hold for the cycle to come."""
+        """Return the amount of the lines for the next cycle."""
         return sum((line.amount for line in self.lines if line.in_advance), ZERO)
 
     @property
     def adjusted(self) -> Decimal:
-        """What the lines hold for settled cycles."""
+        """Return the amount of the lines for settled cycles."""
         return sum((line.amount for line in self.lines if line.adjusts is not None), ZERO)
 
     @property
     def credited(self) -> Decimal:
-        """What credits owed for settled cycles take off the subtotal."""
+        """Return how much the credits owed for settled cycles lower the subtotal."""
         return -sum((line.amount for line in self.lines if line.credit is not None), ZERO)
 
     @property
@@ -277,7 +278,7 @@ def traced(
     found: Mapping[str, Decimal],
     notes: list[str],
 ) -> Calculation:
-    """Leave a stage's trace behind, in readable numbers."""
+    """Return the calculation with a stage's trace added, in readable numbers."""
     trace = StageTrace(
         stage=len(draft.trace) + 1,
         title=title,

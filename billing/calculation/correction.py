@@ -1,4 +1,4 @@
-"""Who gets back what a settled cycle was charged too much: what is open first, then what was paid
+"""How an overcharge of a settled cycle is returned: what is open first, then what was paid
 (docs/decisions.md#d36). Pure.
 """
 
@@ -13,9 +13,9 @@ from aforo.money import floor_amount, proportion, round_amount
 
 @dataclass(frozen=True, slots=True)
 class Borne:
-    """What somebody still bears of a cycle: `gross`, which is `net` and tax.
+    """The part of a cycle that a payer still bears: `gross`, which is `net` and tax.
 
-    An invoice, named by its `currency`, gives back what its currency can pay.
+    An invoice, marked by its `currency`, returns only what its currency can pay.
     """
 
     source: object
@@ -26,7 +26,7 @@ class Borne:
 
 @dataclass(frozen=True, slots=True)
 class PayerShare:
-    """What goes back to one of them."""
+    """The part that goes back to one payer."""
 
     source: object
     gross: Decimal
@@ -38,8 +38,8 @@ class PayerShare:
 
 
 def give_back(bearers: Iterable[Borne], net: Decimal) -> tuple[list[PayerShare], Decimal]:
-    """Spread a correction over those who bear the cycle, in turn, each with its own tax; give the
-    shares, and what nobody bears.
+    """Spread a correction over the payers of the cycle, in turn, each with its own tax; return the
+    shares, and the rest that nobody bears.
     """
     shares, left = [], net
     for borne in bearers:
@@ -53,7 +53,7 @@ def give_back(bearers: Iterable[Borne], net: Decimal) -> tuple[list[PayerShare],
 def _gross(borne: Borne, net: Decimal) -> Decimal:
     """Return a part of the net with the tax in it; the last part takes what is left of it.
 
-    What an invoice gives back can be paid, and is never less than its net.
+    What an invoice returns can be paid, and is never less than its net.
     """
     if net == borne.net:
         return borne.gross

@@ -14,10 +14,10 @@ from wallets.lots.waterfall import Allocation, in_burn_order
 
 
 def promo_part(draft: Calculation, net: Decimal) -> Decimal:
-    """Give how much of the net amount promo money pays, which is then not taxed.
+    """Return how much of the net amount promo money pays, which is then not taxed.
 
-    What burns before promo pays gross, so it takes divide(what it has, 1 + rate) of the net: of
-    100 at 10 %, 33 cash take 30, and promo may pay up to 70. Where several rates apply, it takes
+    Kinds that burn before promo pay gross, so they take divide(what it has, 1 + rate) of the net:
+    of 100 at 10 %, 33 cash take 30, and promo may pay up to 70. Where several rates apply, it takes
     the same part of each.
     """
     tax = unrounded(draft)
@@ -35,7 +35,7 @@ def promo_part(draft: Calculation, net: Decimal) -> Decimal:
 
 
 def _in_turn(draft: Calculation) -> list[tuple[str, Decimal]]:
-    """List kind and capacity of what money can pay, in the order in which it pays."""
+    """Return kind and capacity of the money credits, in the order in which they pay."""
     offers = [(kept.kind, kept.quantity) for kept in draft.kept_money]
     order = draft.may_pay(draft.money_order)
     return offers + [(lot.kind, lot.available) for lot in in_burn_order(draft.money_lots, order)]
@@ -62,7 +62,7 @@ def burns(draft: Calculation, total: Decimal) -> tuple[Allocation, ...]:
 
 
 def by_kind(burned: tuple[Allocation, ...]) -> dict[str, Decimal]:
-    """Sum burns by kind, every kind named."""
+    """Return the sum of burns by kind, every kind included."""
     return {
         kind: sum((burn.quantity for burn in burned if burn.kind == kind), ZERO)
         for kind in ("PROMO", "BONUS", "CASH")
@@ -70,7 +70,7 @@ def by_kind(burned: tuple[Allocation, ...]) -> dict[str, Decimal]:
 
 
 def payers(draft: Calculation) -> tuple[Payer, ...]:
-    """Say what each payer's part holds of net and tax: promo none, the others the same share.
+    """Return the net and tax in each payer's part: promo none, the others the same share.
 
     The share is the growth of a running sum, so the parts sum to the tax and none exceeds its
     payer's gross.
@@ -96,8 +96,8 @@ def payers(draft: Calculation) -> tuple[Payer, ...]:
 def share_of(draft: Calculation, payer: Payer, amount: Decimal) -> Decimal:
     """Return a payer's share of a part of the subtotal, after its share of the discount.
 
-    Every payer carries the same share of usage, fees and commitment, and so does what the customer
-    was owed and used here, which the subtotal no longer shows.
+    Every payer carries the same share of usage, fees and commitment, and so do the credits owed
+    that were used here, which the subtotal no longer includes.
     """
     if amount <= 0:
         return ZERO

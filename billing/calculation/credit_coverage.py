@@ -1,4 +1,4 @@
-"""Let credits pay: first what lots paid before they lapsed, then lots in burn order. Pure."""
+"""Coverage by credits: first what lots paid before they lapsed, then lots in burn order. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from wallets.lots.waterfall import Allocated, Allocation, Lot, allocate
 def pay(
     kept: Sequence[Allocation], lots: Iterable[Lot], need: Decimal, order: Sequence[str]
 ) -> Allocated:
-    """Cover `need` by what was kept, as far as it is needed, then by the lots in burn order.
+    """Cover `need` by the kept allocations, as far as needed, then by the lots in burn order.
 
     Lots offer what this cycle burned of them before as available again, so the outcome is what the
     whole cycle takes, whenever and however often parts of it were burned on the way.

@@ -1,4 +1,4 @@
-"""What must hold after every stage: a wrong bill stops here instead of shipping. Pure."""
+"""The invariants after every stage: a wrong bill stops here. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LAST_PLACE = Decimal("0.000000000001")
 
 
 def check(draft: Calculation) -> None:
-    """Hold a draft against the invariants that its stages have reached.
+    """Check the invariants of the stages that a calculation has passed.
 
     Raises: InvariantBroken, naming the stage and the rule.
     """

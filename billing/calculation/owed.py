@@ -1,6 +1,4 @@
-"""What a customer is owed for settled cycles that late usage made cheaper lowers later documents.
-Pure.
-"""
+"""Credits owed for settled cycles that late usage made cheaper, used on later documents. Pure."""
 
 from __future__ import annotations
 
@@ -15,10 +13,10 @@ _BOOKS_PLACES = 12
 
 
 def use_credits(draft: Calculation) -> Calculation:
-    """Lower the net by what is owed, the oldest first; what is not used is kept.
+    """Lower the net by the credits owed, the oldest first; what is not used is kept.
 
-    Each credit takes back the tax of its own cycle's rate, so neither the net nor its tax falls
-    below zero.
+    Each credit returns the tax of its own cycle's rate, so neither the net nor its tax falls below
+    zero.
     """
     for owed in draft.credits_owed:
         used = _usable(draft, owed)

@@ -1,4 +1,4 @@
-"""A settled draft as the API and the invoice page show it. Pure."""
+"""A calculation as the API and the invoice page present it. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from billing.calculation.calculation import Calculation, Tax
 
 
 def facts(draft: Calculation, *, product: str) -> dict[str, object]:
-    """Give what an entry says of a draft beside its figures: the plan, and which tax is in it."""
+    """Return an entry's facts beside its figures: the plan, and the tax in it."""
     rate = main_rate(draft)
     if rate is None:
         return {"product": product}
@@ -24,7 +24,7 @@ def facts(draft: Calculation, *, product: str) -> dict[str, object]:
 
 
 def several(taxed: Sequence[Mapping[str, str]]) -> dict[str, list[dict[str, str]]]:
-    """Return what an entry says where a document carries more than one rate: the parts of each."""
+    """Return the parts of each rate, where a document has more than one."""
     if len(taxed) < 2:
         return {}
     names = {"name": "tax_code", "percent": "tax_percent"}
@@ -32,7 +32,7 @@ def several(taxed: Sequence[Mapping[str, str]]) -> dict[str, list[dict[str, str]
 
 
 def taxes(draft: Calculation) -> list[dict[str, str]]:
-    """Return what each rate taxes, and its tax."""
+    """Return each rate with its net and its tax."""
     return [
         {**_rate(part.rate), "net": plain(part.net), "tax": plain(part.amount)}
         for part in draft.taxes
@@ -40,7 +40,7 @@ def taxes(draft: Calculation) -> list[dict[str, str]]:
 
 
 def main_rate(draft: Calculation) -> Tax | None:
-    """Return the rate of the document's own period, else the first one that it carries."""
+    """Return the rate of the document's own period, else the first one in it."""
     if draft.tax_rate is not None or not draft.taxes:
         return draft.tax_rate
     return draft.taxes[0].rate
@@ -55,7 +55,7 @@ def _rate(rate: Tax) -> dict[str, str]:
 
 
 def totals(draft: Calculation) -> dict[str, object]:
-    """Give the totals: who pays what."""
+    """Return the totals: who pays what."""
     rate = main_rate(draft)
     due = [payer for payer in draft.payers if payer.kind in {"INVOICE", "ARREARS"}]
     return {
@@ -83,7 +83,7 @@ def totals(draft: Calculation) -> dict[str, object]:
 
 
 def stages(draft: Calculation) -> list[Mapping[str, object]]:
-    """Give the trace, stage by stage."""
+    """Return the trace, stage by stage."""
     return [
         {
             "stage": trace.stage,

@@ -1,4 +1,4 @@
-"""A part of a period, by time: one formula for a shorter first cycle and both sides of a migration.
+"""Proration by time: one formula for a shorter first cycle and both sides of a change of plan.
 
 Scaled are fees, tier bounds, included quantity, minimum and maximum (docs/decisions.md#d37). Prices
 per unit, block and event and percentages stay, because usage brings its own time with it. Pure.
@@ -41,19 +41,20 @@ class PeriodShare:
         return self.served == self.of_full
 
     def of(self, amount: Decimal) -> Decimal:
-        """Give this share of an amount, at the 12 places of the books: 10 of 31 days of 31 are 10.
+        """Return this share of an amount, at the 12 places of the books: 10 of 31 days of 31 are
+        10.
 
-        The whole is given back as it is.
+        The whole is returned as it is.
         """
         return amount if self.is_whole else proportion(amount, self.served, self.of_full)
 
     def of_optional(self, amount: Decimal | None) -> Decimal | None:
-        """Give this share of a bound, where there is one."""
+        """Return this share of a bound, where there is one."""
         return None if amount is None else self.of(amount)
 
 
 def share_of(part: Period, full: Period) -> PeriodShare:
-    """Give the share that a part has of a full period."""
+    """Return the share that a part has of a full period."""
     return PeriodShare(_length(part), _length(full))
 
 
@@ -62,9 +63,10 @@ def _length(period: Period) -> Decimal:
 
 
 def prorate(draft: Calculation) -> Calculation:
-    """Scale what a cycle that serves only a part of its period owes; a full cycle stays as it is.
+    """Scale what a cycle owes that serves only a part of its period; a full cycle stays as it is.
 
-    Terms lose no included quantity here: stage Rollover scales that, and `terms` would do so twice.
+    The included quantity is not scaled here: stage Rollover does that, and `terms` would do it
+    twice.
     """
     share = PeriodShare(draft.served, draft.of_full)
     if share.is_whole:
@@ -78,12 +80,12 @@ def prorate(draft: Calculation) -> Calculation:
 
 
 def charges(priced: Sequence[ChargeTerms], share: PeriodShare) -> tuple[ChargeTerms, ...]:
-    """Scale the terms of charges whole, with what they include, to be shown."""
+    """Scale the terms of charges with their included quantity, to present them."""
     return tuple(replace(charge, terms=terms(charge.terms, share)) for charge in priced)
 
 
 def terms(whole: Terms, share: PeriodShare) -> Terms:
-    """Scale terms to a share of their period, with what they include."""
+    """Scale terms to a share of their period, with their included quantity."""
     priced = _prices(whole, share)
     match priced:
         case PerUnit() | Volume() | Graduated() | IncludedQuota():
@@ -117,9 +119,10 @@ def _tier(tier: Tier, share: PeriodShare) -> Tier:
 
 
 def stub_grant(*, new: Decimal, largest: Decimal, remaining: PeriodShare, places: int) -> Decimal:
-    """Give what a move in mid-period adds to a grant: (new - largest) x the time that is left.
+    """Return what a change of plan in mid-period adds to a grant: (new - largest) x the time that
+    is left.
 
-    `largest` is the largest quantity granted in the period, so that moving to and fro gains
+    `largest` is the largest quantity granted in the period, so that moving back and forth gains
     nothing. Cut to `places`: 10,000 to 20,000 at a third left gives 3,333 (docs/decisions.md#d37).
     """
     return floor(remaining.of(max(ZERO, new - largest)), places)

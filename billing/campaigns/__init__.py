@@ -1,0 +1,1 @@
+"""Campaigns at work: their audiences, runs over everybody, milestones, and new subscribers."""

@@ -1,4 +1,4 @@
-"""Whom a campaign is for: answered for customers at hand, and asked of all of them."""
+"""Audiences of campaigns: the traits of given customers, and everybody whom a campaign is for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wallets.audience import Traits
 
 
 def traits_of(books: Sequence[Book]) -> Mapping[int, Traits]:
-    """Give the tags, live offerings and zones of customers, in two queries."""
+    """Return the tags, live offerings and zones of customers, in two queries."""
     ids = [book.pk for book in books]
     offerings: dict[int, set[str]] = {}
     live = Subscription.objects.filter(customer__in=ids, status__in=LIVE)
@@ -28,7 +28,7 @@ def traits_of(books: Sequence[Book]) -> Mapping[int, Traits]:
 
 
 def audience_of(campaign: Campaign) -> QuerySet[Book]:
-    """Give the books of everybody whom a campaign is for."""
+    """Return the books of everybody whom a campaign is for."""
     books = Book.objects.filter(livemode=campaign.livemode, customer__isnull=False)
     match campaign.audience:
         case CampaignAudience.TAGS:

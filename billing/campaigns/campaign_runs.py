@@ -1,6 +1,6 @@
-"""EVERYBODY campaigns: a job over all customers who match, chunk by chunk, safe to kill and repeat.
+"""EVERYBODY campaigns: a job over all matching customers, chunk by chunk, safe to kill and repeat.
 
-Two executors of one run do no harm: one has the lease, and each chunk moves the run on only from
+Two workers on one run do no harm: one has the lease, and each chunk advances the run only from
 where it was read. Lock order of a chunk: the run's row, the books, the campaign
 (docs/decisions.md#d1).
 """
@@ -50,7 +50,7 @@ def activate(*, livemode: bool, code: str, now: datetime) -> tuple[Campaign, Cam
 
 
 def begin_run(campaign: Campaign) -> CampaignRun:
-    """Give the campaign's unfinished run, begun if there is none; `execute` does the work.
+    """Return the campaign's unfinished run, created if there is none; `execute` does the work.
 
     Raises: Invalid for a campaign of another trigger; CampaignNotActive, CampaignOver.
     """
@@ -67,7 +67,7 @@ def begin_run(campaign: Campaign) -> CampaignRun:
 
 
 def _silent(done: int, total: int) -> None:
-    """Tell nobody."""
+    """Report no progress."""
 
 
 def execute(
@@ -77,15 +77,15 @@ def execute(
     progress: Progress = _silent,
     alone: Isolation | None = None,
 ) -> CampaignRun:
-    """Give to everybody whom a run has not reached yet, committing chunk by chunk.
+    """Grant to everybody whom a run has not reached yet, committing chunk by chunk.
 
-    A customer who fails or is locked is passed over, tried once more at the end, and then listed
-    on the run; another run of the campaign reaches who was left out.
+    A customer who fails or is locked is passed over, tried once more at the end, and then listed on
+    the run; another run of the campaign reaches those.
 
-    Does nothing while another process is at it. Killed anywhere, the next call goes on; repeated,
-    nobody gets anything twice. Stops where the campaign is paused, and ends where it is over or
-    has nothing left. `clock` gives the real now, for the lease; `progress` is told how many
-    customers of how many are done.
+    Does nothing while another process works on it. Killed anywhere, the next call continues;
+    repeated, nobody is granted anything twice. Stops where the campaign is paused, and ends where
+    it is over or its budget is spent. `clock` returns the real now, for the lease; `progress` is
+    called with the customers done, and all of them.
     """
     now = clock()
     unfinished = CampaignRun.objects.filter(pk=run_id).exclude(status=RunStatus.DONE)
@@ -101,7 +101,7 @@ def execute(
 
 
 def _chunk(run_id: UUID, clock: Clock, progress: Progress, alone: Isolation) -> bool:
-    """Serve the next customers; return whether there may be more to do."""
+    """Grant to the next chunk of customers; return whether there may be more to do."""
     run = CampaignRun.objects.select_related("campaign__metric").get(pk=run_id)
     campaign = run.campaign
     if campaign.status == CampaignStatus.PAUSED:
@@ -126,8 +126,8 @@ def _chunk(run_id: UUID, clock: Clock, progress: Progress, alone: Isolation) -> 
 
 @transaction.atomic
 def _serve(run: CampaignRun, ids: Sequence[int], clock: Clock) -> bool | None:
-    """Give to some customers together; return whether to go on: not where another process has
-    moved the run on, and None where the campaign has nothing left to give.
+    """Grant to some customers together; return whether to continue: False where another process has
+    advanced the run, and None where the campaign's budget is spent.
     """
     here = CampaignRun.objects.filter(pk=run.pk, last_book=run.last_book)
     if not here.exclude(status=RunStatus.DONE).update(last_book=ids[-1]):
@@ -155,7 +155,7 @@ def _give(campaign: Campaign, ids: Sequence[int]) -> campaign_grants.Given:
 def _one_by_one(
     run: CampaignRun, ids: Sequence[int], clock: Clock, alone: Isolation
 ) -> bool | None:
-    """Find out who of some customers fails, pass over those, and give to the others."""
+    """Grant to some customers one by one, and pass over those who fail."""
     for book_id in ids:
         try:
             goes_on = _serve(run, [book_id], clock)
@@ -180,7 +180,9 @@ def _pass_over(run: CampaignRun, book_id: int, clock: Clock) -> int:
 
 
 def _try_again(run: CampaignRun, alone: Isolation) -> None:
-    """Give to those who were passed over, each in a transaction; who fails again stays listed."""
+    """Grant to those who were passed over, each in a transaction; whoever fails again stays
+    listed.
+    """
     if run.campaign.status != CampaignStatus.ACTIVE:
         return
     for book_id in run.passed_over:
@@ -197,7 +199,7 @@ def _try_again(run: CampaignRun, alone: Isolation) -> None:
 
 
 def _finish(run: CampaignRun, *, left_out: int, now: datetime) -> None:
-    """End a run; whom it has not reached gets nothing any more."""
+    """End a run; customers whom it has not reached are counted as skipped."""
     CampaignRun.objects.filter(pk=run.pk, last_book=run.last_book).exclude(
         status=RunStatus.DONE
     ).update(
@@ -221,9 +223,10 @@ def run_everybody(
 
 
 def resume(*, now: datetime, clock: Clock, alone: Isolation) -> int:
-    """Begin the runs of campaigns whose window has opened, and go on with those that stopped.
+    """Begin the runs of campaigns whose window has opened, and resume those that stopped.
 
-    Return the number of customers who got something. One that fails does not stop the others.
+    Return the number of customers who were granted something. One that fails does not stop the
+    others.
     """
     active = Campaign.objects.filter(
         trigger=CampaignTrigger.EVERYBODY, status=CampaignStatus.ACTIVE
@@ -243,11 +246,11 @@ def resume(*, now: datetime, clock: Clock, alone: Isolation) -> int:
 
 
 def passed_over(run: CampaignRun) -> list[str]:
-    """Name the customers whom a run could not serve."""
+    """Return the customers whom a run could not serve."""
     books = Book.objects.filter(pk__in=run.passed_over).order_by("pk")
     return list(books.values_list("key", flat=True))
 
 
 def latest_run(campaign: Campaign) -> CampaignRun | None:
-    """Give a campaign's newest run, if it has had one."""
+    """Return a campaign's newest run, if it has had one."""
     return CampaignRun.objects.filter(campaign=campaign).order_by("-pk").first()

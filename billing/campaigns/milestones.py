@@ -1,7 +1,8 @@
-"""Usage milestones: whoever uses so much in a calendar month of its zone gets a grant, once.
+"""Usage milestones: a customer who uses a quantity in a calendar month of its zone is granted
+credits, once.
 
-Nothing is done while usage comes in. The sweep looks at the events that came since it looked last,
-which their ids tell (they ascend with time), and adds up the month of those customers only.
+Ingest does nothing for it. The sweep reads the events since its last look, found by their ids,
+which ascend with time, and adds up the month of those customers only.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ LAST_INSTANT = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A customer of whom new usage was seen, and the instants between which it counts."""
+    """A customer with new usage, and the first and last instant at which it counts."""
 
     book_id: int
     first: datetime
@@ -45,10 +46,10 @@ class Candidate:
 
 
 def check(*, now: datetime, alone: Isolation) -> int:
-    """Look at the usage that came since the last look; return the number of grants.
+    """Check the usage since the last check; return the number of grants.
 
-    Safe to repeat and to kill. Customers on a test clock are looked at too, by their own month.
-    Who is passed over is looked at again the next time, as long as its month may count.
+    Safe to repeat and to kill. Customers on a test clock are checked too, by their own month. A
+    customer who is passed over is checked again the next time, as long as its month may count.
     """
     granted = 0
     for campaign in _running():
@@ -68,7 +69,7 @@ def check(*, now: datetime, alone: Isolation) -> int:
 
 
 def check_clock(*, clock: TestClock, alone: Isolation) -> int:
-    """Look at the usage of the customers of a test clock, before it moves on."""
+    """Check the usage of the customers of a test clock, before the clock moves."""
     recent = UsageEvent.objects.filter(book__test_clock=clock.pk, counted_at__gte=clock.now - REACH)
     return sum(
         _check(campaign, recent.filter(metric=campaign.milestone_metric), alone)[0]
@@ -88,7 +89,9 @@ def _running() -> list[Campaign]:
 
 
 def _first_id(moment: datetime) -> UUID:
-    """Give the least id that can have been made at a moment (RFC 9562: 48 bits of milliseconds)."""
+    """Return the least id that can have been made at a moment (RFC 9562: 48 bits of
+    milliseconds).
+    """
     milliseconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
     return UUID(int=milliseconds << 80)
 
@@ -96,8 +99,8 @@ def _first_id(moment: datetime) -> UUID:
 def _check(
     campaign: Campaign, recent: QuerySet[UsageEvent], alone: Isolation
 ) -> tuple[int, list[int]]:
-    """Give the grants of a campaign that events have earned; return their number, and the books
-    that were passed over.
+    """Grant what events have earned of a campaign; return the number of grants, and the books that
+    were passed over.
     """
     seen = (
         recent.order_by().values("book").annotate(first=Min("counted_at"), last=Max("counted_at"))
@@ -139,7 +142,7 @@ def _check_customer(campaign: Campaign, candidate: Candidate) -> int:
 
 
 def _months(candidate: Candidate, zone: ZoneInfo) -> Iterator[Period]:
-    """Give the calendar months that new usage counts in, the latest two at most."""
+    """Return the calendar months in which new usage counts, at most the latest two."""
     last = candidate.last.astimezone(zone)
     anchor = datetime(last.year, last.month, 1)  # noqa: DTZ001 (a wall time)
     for index in (-1, 0):
@@ -149,7 +152,7 @@ def _months(candidate: Candidate, zone: ZoneInfo) -> Iterator[Period]:
 
 
 def _inside(campaign: Campaign, month: Period) -> Period | None:
-    """Give the part of a month that lies in the campaign's window."""
+    """Return the part of a month that lies in the campaign's window."""
     starts_at = max(month.starts_at, campaign.starts_at or month.starts_at)
     ends_at = min(month.ends_at, campaign.ends_at or month.ends_at)
     return Period(starts_at, ends_at) if starts_at < ends_at else None

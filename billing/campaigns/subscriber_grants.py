@@ -1,4 +1,4 @@
-"""What campaigns give when a subscription starts."""
+"""Campaign grants for new subscriptions."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from wallets.grants import campaign_grants
 
 
 def give_to_subscriber(*, book: Book, subscription: Subscription) -> None:
-    """Give what running campaigns promise for a subscription that starts. The book must be locked.
+    """Grant the credits of running campaigns for a subscription that starts. The book must be
+    locked.
 
-    An audience of offerings means the one subscribed to. A campaign that gives nothing never stops
-    the subscription, and repeating this gives nothing twice.
+    An audience of offerings means the one subscribed to. A campaign that refuses never stops the
+    subscription, and repeating this grants nothing twice.
     """
     mine = Traits(
         tags=frozenset(subscription.customer.tags),

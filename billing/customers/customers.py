@@ -33,7 +33,7 @@ def _check_id(customer_id: str) -> None:
 
 
 def check_personal(**given: object) -> None:
-    """Check personal data, of which any part may be given.
+    """Check personal data, of which any part may be passed.
 
     Raises: Invalid, naming each fault.
     """
@@ -61,7 +61,7 @@ def _faults(name: str, value: object) -> Iterator[tuple[str, str]]:
 
 @cache
 def _zones() -> frozenset[str]:
-    """Name the time zones that both this process and the database know.
+    """Return the time zones that both this process and the database know.
 
     Either may have newer time zone data than the other.
     """
@@ -84,7 +84,7 @@ def create_customer(
     tags: Sequence[str] = (),
     test_clock: UUID | None = None,
 ) -> Customer:
-    """Open a customer and its book.
+    """Create a customer and its book.
 
     Raises: BookExists, ClockIsSandbox, UnknownTestClock, Invalid.
     """
@@ -131,7 +131,7 @@ def update_customer(*, livemode: bool, customer_id: str, changes: dict[str, obje
 
 
 def get_customer(*, livemode: bool, customer_id: str) -> Customer:
-    """Find a customer.
+    """Return a customer.
 
     Raises: UnknownCustomer.
     """
@@ -140,5 +140,5 @@ def get_customer(*, livemode: bool, customer_id: str) -> Customer:
 
 
 def zone_of(customer: Customer) -> ZoneInfo:
-    """Give the zone that decides the customer's period bounds."""
+    """Return the time zone of the customer's period bounds."""
     return ZoneInfo(customer.timezone)

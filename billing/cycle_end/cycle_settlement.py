@@ -1,11 +1,12 @@
-"""Settle cycles: seal, read, run the ten stages, open the next cycle; each cycle exactly once.
+"""Settlement of cycles: seal, read, run the ten stages, open the next cycle; each cycle exactly
+once.
 
-A cycle is sealed in a short transaction of its own under the exclusive lock (see `sealing`). Its
-usage, immutable from then on, is added up without a lock, and so is what arrived late or has to be
-burned before a lot lapses. The stages run under the book's lock, together with everything they
-change: burns, invoice, entries, the next cycle and its credits.
-Killed between the two, the next call goes on from the sealed cycle. A plan's grace, or a request
-that may not wait, opens the next cycle first (see `next_cycle`); then only the rest is done here.
+A cycle is sealed in a short transaction of its own under the exclusive lock (see `cycle_sealing`).
+Its usage, immutable from then on, is added up without a lock, and so is usage that arrived late or
+is burned before a lot lapses. The stages run under the book's lock, together with everything they
+change: burns, invoice, entries, the next cycle and its credits. Killed between the two, the next
+call continues from the sealed cycle. Where the plan has a grace, or a request may not wait, the
+next cycle is opened first (see `next_cycle`); then only the rest is done here.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class UnknownSettlement(NotFound):
 
 
 def first_over(*, book_id: int, until: datetime) -> Subscription | None:
-    """Return the open cycle of a customer that is over by a moment and ended first, if any."""
+    """Return the subscription whose open cycle is over by a moment and ended first, if any."""
     ended = Subscription.objects.filter(
         customer=book_id, status__in=states.RUNNING, current_ends_at__lte=until
     ).select_related("version")
@@ -72,8 +73,8 @@ def settle_book(
     """Settle every cycle of one customer that is due at `until`, and begin the cycles that follow
     those that are over, in the order in which this falls due.
 
-    Commits cycle by cycle, each under the run's name; repeating changes nothing. After each one,
-    `goes_on` may stop it. Return the number of cycles settled.
+    Commits cycle by cycle, each under the run's name; repeating changes nothing. After each cycle,
+    `goes_on` may stop the loop. Return the number of cycles settled.
 
     Raises: InvariantBroken when a cycle that was worked on is due as before.
     """
@@ -124,8 +125,8 @@ def settle_cycle(
     """Settle a subscription's open cycle, which is over, and begin the next; return whether this
     call did it.
 
-    For a caller who holds the book already, `is_locked`, it goes on from the cycle's tallies; else
-    all its events are added up, without the lock.
+    With `is_locked`, for a caller who holds the book's lock, usage is read from the cycle's
+    rollups; else all its events are added up, without the lock.
     """
     settlement = cycle_sealing.seal(subscription, now)
     return settlement is not None and _settle(
@@ -137,7 +138,7 @@ def settle_waiting(
     *, settlement: Settlement, now: datetime, run_id: UUID | None = None, is_locked: bool = False
 ) -> bool:
     """Settle a cycle behind the open one, as `settle_cycle` does: from the lots that lived through
-    it, not from what the next cycle's plan gave.
+    it, not from the grants of the next cycle.
     """
     cycle_sealing.close_usage(settlement)
     return _settle(settlement, now=now, run_id=run_id, is_locked=is_locked)
@@ -199,7 +200,7 @@ def _write(
     rerated: Sequence[rerating.Rerated],
     now: datetime,
 ) -> None:
-    """Write a settled cycle, what late usage took with it, and its invoice."""
+    """Write a settled cycle, the burns of late usage, and its invoice."""
     current = settlement.subscription
     settlement_writing.settle(
         book=book,
@@ -228,8 +229,9 @@ def _priced(
     usage: Mapping[str, MetricUsage],
     rerated: Sequence[rerating.Rerated],
 ) -> Calculation:
-    """Run the stages. What PREPAID credits do not cover with the fees of the next cycle is settled
-    without them: a period that is not served makes no arrears (docs/decisions.md#d28).
+    """Run the stages. Where PREPAID credits do not cover the fees of the next cycle too, the cycle
+    is settled without those fees: a period that is not served makes no arrears
+    (docs/decisions.md#d28).
     """
     loaded = load.load(
         book=book,
@@ -272,7 +274,7 @@ def end(
     counted: usage_burn.Counted = usage_burn.NOTHING,
 ) -> None:
     """Cancel a subscription that has no cycle to settle: its plan's credits lapse, the fees it paid
-    in advance are earned, and the customer is as without it (docs/decisions.md#d18).
+    in advance are earned, and the customer's wallets are as without it (docs/decisions.md#d18).
 
     The book must be locked.
     """
@@ -288,7 +290,7 @@ def end(
 
 
 def _set_state(book: Book, current: Subscription, draft: Calculation) -> None:
-    """Suspend for arrears or for fees that are not covered; a cycle that is paid lifts it.
+    """Suspend for arrears or for fees that are not covered; a paid cycle lifts the suspension.
 
     A shortfall of the minimum spend is owed, but it does not suspend (docs/decisions.md#d17).
     """
@@ -304,7 +306,9 @@ def _set_state(book: Book, current: Subscription, draft: Calculation) -> None:
 
 
 def _read_again(sealed: Subscription) -> Subscription:
-    """Read a subscription under the lock; what it refers to was read when it was sealed."""
+    """Return a subscription read under the lock, with the related rows that were read at
+    sealing.
+    """
     fresh = Subscription.objects.get(pk=sealed.pk)
     for name in ("customer", "offering", "version"):
         if getattr(fresh, f"{name}_id") == getattr(sealed, f"{name}_id"):
@@ -315,8 +319,8 @@ def _read_again(sealed: Subscription) -> Subscription:
 def _catch_up(
     book: Book, subscription: Subscription, settlement: Settlement, counted: usage_burn.Counted
 ) -> None:
-    """Do what waited for a cycle behind the open one, or for the last one: lapses, and credits held
-    back for arrears; what late usage left owed when nothing follows.
+    """Do what waited for the settlement of a cycle behind the open one, or of the last one: lapses,
+    credits held back for arrears, and, when no cycle follows, credits owed for late usage.
     """
     if subscription.status == SubscriptionStatus.CANCELLED:
         late_credits.pay_out(book=book, subscription_id=subscription.pk, at=settlement.ends_at)
@@ -329,7 +333,7 @@ def _catch_up(
 def _go_on(
     book: Book, subscription: Subscription, settlement: Settlement, counted: usage_burn.Counted
 ) -> None:
-    """Do what is due after Settle: the next cycle, fees earned, rollover, lapses, its credits."""
+    """Do what follows stage Settle: the next cycle, fees earned, rollover, lapses, its credits."""
     if next_cycle.ends_with(subscription, settlement.ends_at):
         _stop(book, subscription, settlement.ends_at, counted)
         return
@@ -347,7 +351,7 @@ def _go_on(
 
 
 def get_settlement(*, livemode: bool, settlement_id: UUID) -> Settlement:
-    """Find a settlement.
+    """Return a settlement.
 
     Raises: UnknownSettlement.
     """

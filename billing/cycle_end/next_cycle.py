@@ -1,5 +1,5 @@
-"""The next cycle begins when its predecessor ends, settled or not, so that a customer is never
-without the plan's credits; what ended is settled later, from the lots that lived through it.
+"""The next cycle: it begins when its predecessor ends, settled or not, so that a customer is never
+without the plan's credits; the old cycle is settled later, from the lots that lived through it.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def ends_with(current: Subscription, ends_at: datetime) -> bool:
 
 
 def begin(*, subscription: Subscription, now: datetime) -> bool:
-    """Begin the cycle after the open one, which is over, and leave that to be settled later; return
-    whether this call did it.
+    """Begin the cycle after the open one, which is over and is settled later; return whether this
+    call did it.
 
-    What was received of the old cycle is burned first where something depends on what it leaves:
-    lots or included quantity that roll, and fees in advance. With grace, usage received by the
+    The old cycle's usage received so far is burned first where something depends on what it leaves:
+    lots or included quantity that roll over, and fees in advance. With grace, usage received by the
     cycle's end counts there, so that it does not matter when this runs. Takes its own locks.
     """
     is_closed = subscription.version.grace_hours == 0
@@ -74,7 +74,7 @@ def begin(*, subscription: Subscription, now: datetime) -> bool:
 
 
 def _leaves_something(ended: Subscription) -> bool:
-    """Return whether the next cycle begins with what its predecessor's usage leaves."""
+    """Return whether the next cycle depends on what its predecessor's usage leaves."""
     at = ended.current_ends_at
     if ends_with(ended, at):
         return False
@@ -100,8 +100,8 @@ def _leaves_something(ended: Subscription) -> bool:
 def _burn(
     book: Book, current: Subscription, settlement: Settlement, counted: usage_burn.Counted
 ) -> None:
-    """Burn what the old cycle used from the lots that lived through it, those that lapsed within it
-    first, and note what of its included quantity rolls on.
+    """Burn the old cycle's usage from the lots that lived through it, those that lapsed within it
+    first, and record which included quantity rolls over.
     """
     at = settlement.ends_at
     if expiry.is_anything_due(book_id=book.pk, until=at):
@@ -130,7 +130,9 @@ def _burn(
 
 
 def _follow(book: Book, current: Subscription, *, at: datetime, now: datetime) -> None:
-    """Open the next cycle: lots roll into it, its fees in advance are billed, its credits come."""
+    """Open the next cycle: lots roll into it, its fees in advance are billed, its credits are
+    issued.
+    """
     cycles.open_next_cycle(current)
     _begin_paid(book, current, is_paid=_pay_ahead(book, current, at=at, now=now))
     advance_fees.recognise_fees(book=book, until=at)
@@ -144,7 +146,9 @@ def _follow(book: Book, current: Subscription, *, at: datetime, now: datetime) -
 
 
 def _begin_paid(book: Book, current: Subscription, *, is_paid: bool) -> None:
-    """Suspend for fees that are not covered; once they are, what waited for them runs again."""
+    """Suspend for fees that are not covered; once they are, a subscription that waited for them
+    runs again.
+    """
     if not is_paid and current.status == SubscriptionStatus.ACTIVE:
         current.status = SubscriptionStatus.SUSPENDED
     elif is_paid and current.is_fee_due and not spend_rules.owes(current):
@@ -158,7 +162,7 @@ def _pay_ahead(book: Book, current: Subscription, *, at: datetime, now: datetime
     """Bill the fees in advance of the cycle that begins, from the lots that pay for the one before
     it, as its settlement would; return whether they are paid or on an invoice.
 
-    Who is suspended for what it used is not served, and pays nothing ahead.
+    A customer who is suspended for its usage is not served, and pays nothing ahead.
     """
     has_fees = current.version.charges.filter(timing=ChargeTiming.ADVANCE).exists()
     is_owing = current.status == SubscriptionStatus.SUSPENDED and not current.is_fee_due
@@ -175,8 +179,8 @@ def _pay_ahead(book: Book, current: Subscription, *, at: datetime, now: datetime
 
 
 def _end(book: Book, current: Subscription, *, at: datetime) -> None:
-    """End a subscription whose last cycle waits to be settled: from now on the customer is as
-    without it, and its credits pay for that cycle only.
+    """End a subscription whose last cycle waits to be settled: from now on the customer's wallets
+    are as without it, and its credits pay for that cycle only.
     """
     current.cancelled_at = at
     current.save(update_fields=["cancelled_at"])
@@ -186,8 +190,8 @@ def _end(book: Book, current: Subscription, *, at: datetime) -> None:
 
 
 def rolled_on(*, came: Mapping[str, list[Decimal]], draft: Calculation) -> dict[str, list[Decimal]]:
-    """Return what of each charge's included quantity the next cycle takes over, of its own and of
-    what `came` into this one.
+    """Return the included quantity that rolls into the next cycle, by charge: of the cycle's own
+    and of what `came` into it.
     """
     taken = {}
     for demand in draft.demands:

@@ -1,5 +1,5 @@
-"""First comes renewal: whoever asks something of a customer whose cycle is over has the next cycle
-begun before, so that between a cycle's end and the sweep nobody is without the plan's credits.
+"""Renewal on demand: a request for a customer whose cycle is over begins the next cycle first, so
+that between a cycle's end and the sweep nobody is without the plan's credits.
 
 No gateway is asked. A small cycle without grace is settled on the spot; else the next one begins,
 and the old one is left to the sweep.
@@ -37,7 +37,7 @@ def check(book: Book) -> None:
 
 
 def first(act: Callable[[], Answer]) -> Answer:
-    """Do what is asked; where a cycle turns out to be over, renew, and do it once more.
+    """Run an operation; where a cycle turns out to be over, renew, and run it once more.
 
     Raises: NeedsRenewal where that did not help, and whatever `act` raises.
     """
@@ -61,7 +61,7 @@ def renew_if_due(*, book: Book) -> None:
 
 def renew_book(book_id: int) -> None:
     """Begin every cycle of a customer that follows one which is over now, in transactions of its
-    own; who comes second finds it done.
+    own; a second caller finds it done.
     """
     now = now_for(Book.objects.select_related("test_clock").get(pk=book_id))
     progress = Progress()
@@ -76,7 +76,7 @@ def renew_book(book_id: int) -> None:
 
 def _settle_before(book_id: int, until: datetime, now: datetime) -> None:
     """Settle the cycles that fell due before the one that is over, in order, while they are small:
-    so the books are the same whoever comes first.
+    so that the books do not depend on who comes first.
     """
     progress = Progress()
     while due := waiting_cycles.first_due(book_id=book_id, until=until):

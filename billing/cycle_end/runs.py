@@ -1,7 +1,7 @@
-"""Settlement runs: all that is due in a mode or for one customer, one run of a scope at a time.
+"""Settlement runs: everything due in a mode or for one customer, one run of a scope at a time.
 
-A run is a list of customers. Any number of workers work it off by claiming items, each customer
-committing cycle by cycle, so that a worker that is killed costs its lease and nothing else.
+A run is a list of customers. Any number of workers share it by claiming items, each customer
+committing cycle by cycle, so that a killed worker costs only its lease.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def _end(run: SettlementRun, now: datetime, *, abandoned: bool = False) -> None:
 
 
 def due_books(*, run: SettlementRun) -> QuerySet[Book]:
-    """Return the books with a cycle that is over, or one behind it whose grace is, customers on a
-    test clock judged by their clock.
+    """Return the books with a cycle that is over, or a waiting one whose grace is over; for
+    customers on a test clock by their clock.
     """
     over = Subscription.objects.filter(status__in=states.RUNNING).filter(
         Q(current_ends_at__lte=run.as_of, customer__book__test_clock=None)
@@ -125,13 +125,13 @@ def due_books(*, run: SettlementRun) -> QuerySet[Book]:
 
 
 def is_anything_due(*, livemode: bool, as_of: datetime) -> bool:
-    """Tell whether a run would find a cycle that is over, so that idle minutes leave no runs."""
+    """Return whether a run would find a cycle that is over, so that idle minutes create no runs."""
     return due_books(run=SettlementRun(livemode=livemode, as_of=as_of)).exists()
 
 
 @transaction.atomic
 def plan(*, run_id: UUID, clock: cycle_settlement.Clock) -> None:
-    """List a queued run's customers, once; whoever comes second changes nothing."""
+    """Create a queued run's items, one a customer, once; a second call changes nothing."""
     claimed = SettlementRun.objects.filter(pk=run_id, status=RunStatus.QUEUED).update(
         status=RunStatus.RUNNING, heartbeat_at=clock()
     )
@@ -146,11 +146,11 @@ def plan(*, run_id: UUID, clock: cycle_settlement.Clock) -> None:
 def execute(
     *, run_id: UUID, clock: cycle_settlement.Clock, progress: Progress = lambda: None
 ) -> SettlementRun:
-    """Work a run off, alone or beside any number of others who do the same.
+    """Execute a run, alone or beside any number of other workers.
 
     A customer that fails is listed with its reason and does not stop the others. Killed anywhere,
-    the next call goes on. `clock` gives the real now, for the leases; `progress` is called after
-    each customer.
+    the next call continues. `clock` returns the real now, for the leases; `progress` is called
+    after each customer.
     """
     plan(run_id=run_id, clock=clock)
     after = 0
@@ -175,12 +175,12 @@ def _unfinished(run_id: UUID) -> QuerySet[SettlementRunItem]:
 
 
 def unfinished_items(*, run_id: UUID) -> list[int]:
-    """Give the items of a run that are not done yet, for a task each."""
+    """Return the items of a run that are not done yet, for a task each."""
     return list(_unfinished(run_id).order_by("pk").values_list("pk", flat=True))
 
 
 def settle_item(*, item_id: int, clock: cycle_settlement.Clock) -> bool:
-    """Settle one customer of a run unless somebody is at it; who does the last one ends the run.
+    """Settle one customer of a run unless another worker has claimed it; the last one ends the run.
 
     Return whether it has more cycles than are settled at a time, so that it has to be called again.
     """
@@ -196,14 +196,18 @@ def settle_item(*, item_id: int, clock: cycle_settlement.Clock) -> bool:
 
 
 class _Claim:
-    """A claim on a customer of a run: renewed after each cycle, and given back after so many."""
+    """A claim on a customer of a run: renewed after each cycle, and released after a number of
+    cycles.
+    """
 
     def __init__(self, item: SettlementRunItem, clock: cycle_settlement.Clock) -> None:
         self.item, self.clock = item, clock
         self.cycles = 0
 
     def goes_on(self) -> bool:
-        """Renew the lease; return whether it is still ours and another cycle may be settled."""
+        """Renew the lease; return whether the claim is still ours and another cycle may be
+        settled.
+        """
         self.cycles += 1
         now = self.clock()
         is_ours = self.mine().update(claimed_at=now)
@@ -216,7 +220,9 @@ class _Claim:
         return self.cycles >= CYCLES_PER_CLAIM
 
     def mine(self) -> QuerySet[SettlementRunItem]:
-        """Select the item while the claim is ours: after its lease another worker may have it."""
+        """Return the item as a queryset, empty once another worker has claimed it after the
+        lease.
+        """
         return SettlementRunItem.objects.filter(
             pk=self.item.pk, status=RunItemStatus.CLAIMED, claimed_at=self.item.claimed_at
         )
@@ -265,7 +271,7 @@ def count(run_id: UUID) -> tuple[int, int]:
 
 
 def finish(*, run_id: UUID, clock: cycle_settlement.Clock) -> SettlementRun:
-    """End a run whose customers are all done, and give it with its figures as they are."""
+    """End a run whose customers are all done; return it with its current figures."""
     run = SettlementRun.objects.select_related("book").get(pk=run_id)
     if run.status == RunStatus.RUNNING and not _unfinished(run_id).exists():
         _end(run, clock())
@@ -273,7 +279,7 @@ def finish(*, run_id: UUID, clock: cycle_settlement.Clock) -> SettlementRun:
 
 
 def _tally(run: SettlementRun) -> SettlementRun:
-    """Count a run's figures from its rows, so that a worker that died takes none with it."""
+    """Set a run's figures, counted from its rows, so that a dead worker loses none."""
     if run.status == RunStatus.RUNNING:
         failed = run.items.filter(status=RunItemStatus.FAILED).order_by("pk")
         run.settled, run.failed = run.settlements.count(), failed.count()
@@ -285,7 +291,7 @@ def _tally(run: SettlementRun) -> SettlementRun:
 
 
 def failures_of(run: SettlementRun) -> list[Failure]:
-    """Return whom a run could not settle, and why."""
+    """Return the customers whom a run could not settle, and why."""
     return [
         Failure(failure["customer_id"], STEP, failure["reason"], run.livemode)
         for failure in run.failures
@@ -293,19 +299,19 @@ def failures_of(run: SettlementRun) -> list[Failure]:
 
 
 def stale_runs(*, now: datetime) -> list[UUID]:
-    """Give the runs that nobody has worked on for a lease: a message was lost, or a worker died."""
+    """Return the runs without a heartbeat for a lease: a message was lost, or a worker died."""
     living = SettlementRun.objects.exclude(status=RunStatus.DONE)
     stale = living.filter(heartbeat_at__lt=now - LEASE).order_by("created_at")
     return list(stale.values_list("pk", flat=True))
 
 
 def is_over(*, run_id: UUID) -> bool:
-    """Tell whether a run has ended."""
+    """Return whether a run has ended."""
     return SettlementRun.objects.filter(pk=run_id, status=RunStatus.DONE).exists()
 
 
 def get_run(*, livemode: bool, run_id: UUID) -> SettlementRun:
-    """Find a run, with its figures as they are.
+    """Return a run with its current figures.
 
     Raises: UnknownRun.
     """
@@ -316,7 +322,7 @@ def get_run(*, livemode: bool, run_id: UUID) -> SettlementRun:
 
 
 def describe(run: SettlementRun) -> dict[str, object]:
-    """Show a run."""
+    """Return a run."""
     return {
         "id": run.pk,
         "status": run.status,

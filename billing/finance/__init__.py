@@ -1,0 +1,1 @@
+"""Finance: month close, verification of the books, reports, and their pages."""

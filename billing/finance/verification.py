@@ -1,4 +1,6 @@
-"""Prove the books: chains, lots against movements and liability accounts, cycles' burns."""
+"""Verification of the books: chains, lots against movements and liability accounts, cycles'
+burns.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from wallets.lots import queries
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """How much was proved, the first row that does not hold, and what has to be known besides."""
+    """How much was verified, the first row that fails, and notes."""
 
     books: int = 0
     entries: int = 0
@@ -34,7 +36,7 @@ class Proof:
     notes: tuple[str, ...] = ()
 
     def joined(self, other: Proof) -> Proof:
-        """Add what was proved next."""
+        """Return the sum with what was verified next."""
         return Proof(
             self.books + other.books,
             self.entries + other.entries,
@@ -139,10 +141,10 @@ def verify(
     customer_id: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Proof:
-    """Prove the seals, then every book of a mode, or one customer's books alone, each in one
-    snapshot, then what closed months were frozen with, in bounded memory.
+    """Verify the seals, then every book of a mode, or one customer's books alone, each in one
+    snapshot, then the packs of closed months, in bounded memory.
 
-    `progress` is told how many entries of how many are done. Raises: UnknownCustomer.
+    `progress` is called with the entries done, and all of them. Raises: UnknownCustomer.
     """
     books = Book.objects.order_by("pk")
     if livemode is not None:
@@ -169,7 +171,7 @@ def verify(
 
 
 def _prove_seals(livemode: bool | None) -> Proof:  # noqa: FBT001
-    """Prove the seals of a mode, or of both."""
+    """Verify the seals of a mode, or of both."""
     proof = Proof()
     for mode in (True, False) if livemode is None else (livemode,):
         if proof.first_bad is None:
@@ -180,7 +182,7 @@ def _prove_seals(livemode: bool | None) -> Proof:  # noqa: FBT001
 
 
 def _prove_months() -> Proof:
-    """Prove the packs of closed months; the sandbox closes none."""
+    """Verify the packs of closed months; the sandbox closes none."""
     with transaction.atomic():
         _take_snapshot()
         report = close_packs.verify_packs(livemode=True)
@@ -213,7 +215,7 @@ def _prove_book(book_id: int, advance: Callable[[int], None]) -> Proof:
 
 
 def _take_snapshot() -> None:
-    """See one state of the book, unless the caller's transaction has begun to read already."""
+    """Begin a snapshot of the book, unless the caller's transaction has begun to read already."""
     if len(connection.savepoint_ids) == 0:
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -222,7 +224,7 @@ def _take_snapshot() -> None:
 
 
 def _check_lots(book_id: int) -> Iterator[tuple[str, str | None]]:
-    """Give each lot with what is wrong about it, if anything."""
+    """Return each lot with its fault, if any."""
     with connection.cursor() as cursor:
         cursor.execute(_LOTS_AGAINST_MOVEMENTS, [book_id, book_id])
         moved = cursor.fetchall()
@@ -239,7 +241,7 @@ def _check_lots(book_id: int) -> Iterator[tuple[str, str | None]]:
 
 
 def _check_burns(book_id: int) -> Iterator[tuple[str, str | None]]:
-    """Give what each cycle burned of each lot with what is wrong about it, if anything."""
+    """Return each burn of a cycle with its fault, if any."""
     with connection.cursor() as cursor:
         cursor.execute(_BURNS_AGAINST_MOVEMENTS, [book_id, book_id])
         burns = cursor.fetchall()
@@ -249,7 +251,7 @@ def _check_burns(book_id: int) -> Iterator[tuple[str, str | None]]:
 
 
 def _check_refunds(book_id: int) -> Iterator[tuple[str, str | None]]:
-    """Give each refunded top-up with what is wrong about its pay-outs, if anything."""
+    """Return each refunded top-up with the fault of its repayments, if any."""
     with connection.cursor() as cursor:
         cursor.execute(_REFUNDS_AGAINST_MOVEMENTS, [book_id])
         refunds = cursor.fetchall()

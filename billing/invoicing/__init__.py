@@ -1,0 +1,1 @@
+"""Invoices: drafting, numbering, payments, and tax rates."""

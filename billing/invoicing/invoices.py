@@ -88,7 +88,7 @@ def draft_invoice(
 
 
 def finalize(*, invoice_id: UUID, now: datetime) -> Invoice:
-    """Give an invoice its number and post it; one with nothing due is PAID at once. Repeatable.
+    """Assign an invoice its number and post it; one with nothing due is PAID at once. Repeatable.
 
     The book is locked first, the counter of the series last and briefly, so that numbering never
     holds up the settlement of others (docs/decisions.md#d1).
@@ -110,7 +110,7 @@ def _finalize(book_id: int, invoice_id: UUID, now: datetime) -> Invoice:
 
 
 def posted(invoice: Invoice) -> list[posting_rules.PostingLine]:
-    """Give what issuing an invoice of usage posts: its net was unbilled before."""
+    """Return what issuing an invoice of usage posts: its net was unbilled before."""
     net = invoice.amount_due - invoice.due_tax
     return posting_rules.invoice_issued(net=net, tax=invoice.due_tax, currency=invoice.currency)
 
@@ -118,7 +118,7 @@ def posted(invoice: Invoice) -> list[posting_rules.PostingLine]:
 def issue(
     *, book: Book, invoice: Invoice, lines: Sequence[posting_rules.PostingLine], now: datetime
 ) -> None:
-    """Give a draft its number and post what it changes. The book must be locked."""
+    """Assign a draft its number and post what it changes. The book must be locked."""
     invoice.number = locks.next_number(livemode=invoice.livemode)
     invoice.status = InvoiceStatus.OPEN if invoice.amount_due > 0 else InvoiceStatus.PAID
     invoice.issued_at = now
@@ -142,7 +142,7 @@ def issue(
 
 
 def _facts(invoice: Invoice) -> dict[str, object]:
-    """Give what the entry says beside its figures: the plan, and which tax is in it."""
+    """Return the entry's facts beside its figures: the plan, and the tax in it."""
     adjustment = invoice.adjustment
     settlement = invoice.settlement if adjustment is None else adjustment.settlement
     if settlement is None:
@@ -162,7 +162,7 @@ def _facts(invoice: Invoice) -> dict[str, object]:
 
 
 def finalize_drafts(*, book_id: int, now: datetime) -> int:
-    """Finalize what a killed run left in draft; give how many."""
+    """Finalize the drafts that a killed run left; return their number."""
     drafts = Invoice.objects.filter(customer=book_id, status=InvoiceStatus.DRAFT)
     ids = list(drafts.order_by("created_at", "pk").values_list("pk", flat=True))
     for invoice_id in ids:
@@ -171,7 +171,7 @@ def finalize_drafts(*, book_id: int, now: datetime) -> int:
 
 
 def get_invoice(*, livemode: bool, reference: str) -> Invoice:
-    """Find an invoice by its id or its number.
+    """Return an invoice by its id or its number.
 
     Raises: UnknownInvoice.
     """

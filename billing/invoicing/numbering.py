@@ -1,5 +1,5 @@
-"""Documents get their numbers last: the counters are everybody's, and are locked after books,
-coupons and campaigns, statements before invoices.
+"""Numbering of documents, which comes last: the counters are shared by all, and are locked after
+books, coupons and campaigns, statements before invoices.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _WAITING = _Waiting()
 
 @contextmanager
 def at_the_end() -> Iterator[None]:
-    """Write the numbers of what the block bills when it ends, in its transaction; an inner block
-    leaves that to the outer one. Nothing else may be locked after it.
+    """Assign the numbers of the documents of a block when it ends, in its transaction; an inner
+    block leaves that to the outer one. Nothing else may be locked after it.
     """
     if _WAITING.books is not None:
         yield
@@ -43,8 +43,8 @@ def at_the_end() -> Iterator[None]:
 
 
 def later(*, book_id: int, now: datetime) -> None:
-    """Write the number of what a customer was billed at the end of the block, or else once this has
-    committed, where nobody knows what is locked after it; the sweep repeats what is lost.
+    """Assign the numbers of a customer's documents at the end of the `at_the_end` block, or,
+    outside of one, once this has committed; the sweep repeats what is lost.
     """
     if _WAITING.books is not None:
         _WAITING.books[book_id] = now
@@ -55,14 +55,18 @@ def later(*, book_id: int, now: datetime) -> None:
 
 
 def number(*, book_id: int, now: datetime) -> int:
-    """Write the numbers of all that a customer was billed; return how many there were."""
+    """Assign the numbers of all of a customer's documents that wait for one; return how many there
+    were.
+    """
     return statement_numbers.number_statements(book_id=book_id) + invoices.finalize_drafts(
         book_id=book_id, now=now
     )
 
 
 def unnumbered_books() -> list[int]:
-    """Return the books with a document that was billed and not numbered: a process was killed."""
+    """Return the books with a document that was billed but not numbered, because a process was
+    killed.
+    """
     waiting = Settlement.objects.filter(
         billing_mode=BillingMode.PREPAID, status=SettlementStatus.SETTLED, statement_number=None
     )

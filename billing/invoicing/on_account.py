@@ -9,7 +9,7 @@ from wallets.models import TopUp
 
 
 def invoice_top_up(book: Book, top_up: TopUp) -> str:
-    """Invoice credits sold on account; give the number. The book must be locked.
+    """Invoice credits sold on account; return the number. The book must be locked.
 
     The invoice itself posts nothing: credits that are there at once have posted the receivable,
     and credits that are held back are owed to nobody yet (docs/accounting.md#e3 and #e4).

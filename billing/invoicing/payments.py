@@ -31,8 +31,8 @@ class NotOpen(Conflict):
 def pay(*, livemode: bool, invoice: str, amount: Decimal, reference: str, key: str) -> Answer:
     """Record money received for an open invoice, named by its id or number.
 
-    Paid in full it is PAID, and credits sold on account are delivered; what goes beyond it is
-    unapplied (2220). Raises: UnknownInvoice, NotOpen, Invalid (`not_payable`).
+    Paid in full it is PAID, and credits sold on account are delivered; an overpayment is unapplied
+    (2220). Raises: UnknownInvoice, NotOpen, Invalid (`not_payable`).
     """
     found = get_invoice(livemode=livemode, reference=invoice)
     payable.check(amount, found.currency, pointer="/amount")
@@ -112,7 +112,7 @@ def _receive(
 
 
 def _close(book: Book, invoice: Invoice, payment: InvoicePayment) -> None:
-    """Do what a paid invoice brings with it."""
+    """Deliver what a paid invoice bought, and write the notice."""
     now = payment.received_at
     if invoice.top_up_id is not None:
         sales.pay_on_account(book=book, top_up_id=invoice.top_up_id, now=now)

@@ -1,5 +1,5 @@
-"""Numbers of PREPAID settlements, which are documents of their own: without gaps, given in a short
-transaction after Settle, so that numbering never holds up the settlement of others.
+"""Numbers of PREPAID settlements, which are documents of their own: without gaps, assigned in a
+short transaction after Settle, so that numbering never holds up the settlement of others.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from pricing.models import BillingMode
 
 
 def number_statements(*, book_id: int) -> int:
-    """Give each settled PREPAID cycle of a customer its number, once; tell how many there were."""
+    """Assign a number to each settled PREPAID cycle of a customer, once; return how many there
+    were.
+    """
     waiting = Settlement.objects.filter(
         book=book_id,
         billing_mode=BillingMode.PREPAID,
@@ -30,9 +32,9 @@ def number_statements(*, book_id: int) -> int:
 
 @transaction.atomic
 def _number(book_id: int, settlement_id: UUID) -> None:
-    """Take a number, unless somebody has meanwhile; then none is used up.
+    """Assign a number to a settlement, unless it was numbered meanwhile; then no number is used up.
 
-    The book comes first: who holds it may have changed the settlement, and ask for the counter.
+    The book is locked first: its holder may have changed the settlement, and ask for the counter.
     """
     book = books.lock_book(book_id=book_id)
     waiting = Settlement.objects.filter(pk=settlement_id, statement_number=None)

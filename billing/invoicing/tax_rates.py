@@ -17,7 +17,7 @@ class RateExists(Conflict):
 
 
 def check_tax_rate(*, country: str, percent: Decimal) -> None:
-    """Check where a rate applies and how high it is.
+    """Check the jurisdiction and the percentage of a rate.
 
     Raises: Invalid.
     """

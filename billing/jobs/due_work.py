@@ -1,4 +1,4 @@
-"""The sweep: everything that is due, once, step by step and each customer alone."""
+"""The sweep: everything that is due, step by step and each customer alone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from wallets.top_ups import sales
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a sweep did, and whom it had to pass over."""
+    """The results of a sweep, and the customers it passed over."""
 
     paid: int
     runs: tuple[SettlementRun, ...]
@@ -51,7 +51,7 @@ class Swept:
         ]
 
     def describe(self) -> dict[str, object]:
-        """Show it as the result of a task."""
+        """Return the sweep as the result of a task."""
         return {
             "paid": self.paid,
             "settled": self.settled,
@@ -70,9 +70,9 @@ def sweep(
 ) -> Swept:
     """Do what is due in both modes, in the order of the steps below. Safe to repeat.
 
-    Each customer is served alone: one who fails or is locked is named and passed over. Customers
-    on a test clock wait for their clock. Runs that were left are taken up again; where one is
-    under way, settlement is left to it. `carry_out` executes a run; here without it.
+    Each customer is served alone: one who fails or is locked is recorded and passed over. Customers
+    on a test clock wait for their clock. Abandoned runs are resumed; where one is under way,
+    settlement is left to it. `carry_out` executes a run; without it, this process does.
     """
     alone = Isolation()
     paid = alone.each(
@@ -117,7 +117,7 @@ def sweep(
 
 
 def _settle(alone: Isolation, now: datetime, carry_out: CarryOut) -> list[SettlementRun]:
-    """Take up the runs that were left, then start one in each mode where something is due."""
+    """Resume abandoned runs, then start one in each mode where something is due."""
     left = alone.whole("settlement", lambda: runs.stale_runs(now=now), ())
     started = [alone.whole("settlement", partial(carry_out, run_id), None) for run_id in left]
     started += [
@@ -149,7 +149,7 @@ def settle(
     clock: cycle_settlement.Clock,
     progress: Callable[[UUID], None] = lambda run_id: None,
 ) -> SettlementRun:
-    """Start a run and execute it here; `progress` is told of each customer that is done.
+    """Start a run and execute it here; `progress` is called after each customer.
 
     Raises: AlreadyRunning, Invalid, UnknownCustomer.
     """
@@ -159,7 +159,7 @@ def settle(
 
 def expire(*, until: datetime) -> tuple[int, list[Failure]]:
     """End reservations and lapse what expired by `until`, customer by customer; return the number
-    of lots that lapsed, and whom it had to pass over.
+    of lots that lapsed, and the customers passed over.
     """
     alone = Isolation()
     return _expire(alone, until=until), alone.failures
@@ -180,8 +180,8 @@ def _expire(alone: Isolation, *, until: datetime) -> int:
 
 
 def refill() -> tuple[int, list[Failure]]:
-    """Fill the wallets that are low and fill themselves; return how many refills were begun, and
-    whom it had to pass over.
+    """Refill the wallets that are low and have an automatic refill; return how many refills were
+    begun, and the customers passed over.
 
     Customers on a test clock wait for their clock.
     """

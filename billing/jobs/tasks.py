@@ -1,4 +1,4 @@
-"""Background work. Tasks carry only ids; each body is a service with a command beside it.
+"""Background work. Tasks contain only ids; each body is a service with a command beside it.
 
 Their names are written out: schedules in databases and messages on their way know them, wherever
 this file is.
@@ -32,25 +32,25 @@ LOOK_EVERY_SECONDS = 5
 
 
 class RunTask(Task):  # type: ignore[type-arg]
-    """A task of a run: it waits among its like, and shows that a worker for them lives when one
-    takes it up.
+    """A task of a run, in the queue of runs; starting one records that a worker for them is
+    alive.
     """
 
     queue = "runs"
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
-        """Note that a worker lives."""
+        """Record that a worker is alive."""
         workers.note_alive(now=timezone.now())
 
 
 @shared_task(name="billing.tasks.show_life", base=RunTask, expires=60)
 def show_life() -> None:
-    """Show that a worker for runs lives, also where there are none; sent every minute."""
+    """Record that a worker for runs is alive, also while there are no runs; sent every minute."""
 
 
 @shared_task(name="billing.tasks.execute_run", base=RunTask)
 def execute_run(run_id: str) -> None:
-    """List the customers of a run and hand them out, a task each."""
+    """Plan a run and send a task for each of its customers."""
     _fan_out(UUID(run_id))
 
 
@@ -64,10 +64,10 @@ def settle_item(item_id: int) -> None:
 
 @shared_task(name="billing.tasks.sweep", expires=60)
 def sweep() -> dict[str, object]:
-    """Do everything that is due, once; runs are handed out among the workers.
+    """Do everything that is due, once; runs are shared among the workers.
 
-    The result names whom it had to pass over, as the log does. A message that was not taken up
-    before the next is sent has nothing to add to it.
+    The result lists the customers passed over, as the log does. A message that is not consumed
+    before the next one is sent expires.
     """
     swept = due_work.sweep(now=timezone.now(), clock=timezone.now, carry_out=_fan_out)
     workers.note_swept(now=timezone.now())
@@ -76,26 +76,26 @@ def sweep() -> dict[str, object]:
 
 @shared_task(name="billing.tasks.run_campaign", base=RunTask)
 def run_campaign(run_id: str) -> None:
-    """Give to everybody whom a campaign's run has not reached yet."""
+    """Grant to everybody whom a campaign's run has not reached yet."""
     campaign_runs.execute(run_id=UUID(run_id), clock=timezone.now)
 
 
 @shared_task(name="billing.tasks.execute_backtest", base=RunTask)
 def execute_backtest(backtest_id: str) -> None:
-    """Price what a backtest asks about."""
+    """Execute a backtest."""
     backtest.execute(backtest_id=UUID(backtest_id), clock=timezone.now)
 
 
 @shared_task(name="billing.tasks.refill_books")
 def refill_books(book_ids: list[int]) -> None:
-    """Fill the wallets of some customers that are low and fill themselves."""
+    """Refill the wallets of some customers that are low and have an automatic refill."""
     wallet_refill.refill_if_low(book_ids)
 
 
 def refill(book_ids: Collection[int]) -> None:
-    """Fill what is low: at once where the sandbox's gateway answers, else without a caller waiting.
+    """Refill low wallets: at once in the sandbox, else in the background.
 
-    Lost on the way, it is done by the sweep.
+    The sweep repeats what is lost.
     """
     books = wallet_refill.active_books(among=book_ids)
     if sandbox := [book.pk for book in books if not book.livemode]:
@@ -105,11 +105,11 @@ def refill(book_ids: Collection[int]) -> None:
 
 
 def hand_over(run_id: UUID, task: Callable[[str], None] = execute_run) -> None:
-    """Let a worker execute a run once the caller's transaction has committed.
+    """Send a run to a worker once the caller's transaction has committed.
 
-    Where no worker has shown life for 90 seconds, or none can be told, this process does it, in
-    a thread. The run is a row that is committed by then, so whatever fails here, the sweep or the
-    next caller takes it up.
+    Where no worker has been alive for 90 seconds, or none can be reached, this process executes it,
+    in a thread. The run is committed by then, so whatever fails here, the sweep or the next caller
+    resumes it.
     """
     if task is execute_run:
         after_commit(f"handing over the run {run_id}", lambda: _start_run(run_id))
@@ -118,7 +118,7 @@ def hand_over(run_id: UUID, task: Callable[[str], None] = execute_run) -> None:
 
 
 def _fan_out(run_id: UUID) -> SettlementRun:
-    """Plan a run and make a task of each customer that is not done; nobody waits for them."""
+    """Plan a run and send a task for each customer that is not done, without waiting for them."""
     runs.plan(run_id=run_id, clock=timezone.now)
     for item_id in runs.unfinished_items(run_id=run_id):
         settle_item.delay(item_id)
@@ -126,7 +126,7 @@ def _fan_out(run_id: UUID) -> SettlementRun:
 
 
 def _send(task: Callable[[Any], None], argument: object) -> None:
-    """Give a task to the workers, or do it here, in a thread, where there are none."""
+    """Send a task to the workers, or run it here, in a thread, where there are none."""
     if not _told_workers(task, argument):
         _in_thread(task, argument)
 
@@ -139,7 +139,7 @@ def _start_run(run_id: UUID) -> None:
 
 
 def _told_workers(task: Callable[[Any], None], argument: object) -> bool:
-    """Send a task where workers live; return whether the message is on its way."""
+    """Send a task if workers are alive; return whether it was sent."""
     if not workers.are_alive(now=timezone.now()):
         return False
     try:
@@ -158,7 +158,7 @@ def _execute_here(run_id: UUID) -> None:
 
 
 def _stand_by(run_id: UUID) -> None:
-    """Take a run over as soon as there is no worker that could; end when the run has."""
+    """Execute a run as soon as no worker is alive; return when the run has ended."""
     while not runs.is_over(run_id=run_id):
         if not workers.are_alive(now=timezone.now()):
             _execute_here(run_id)
@@ -169,7 +169,7 @@ def _stand_by(run_id: UUID) -> None:
 
 
 def _in_thread(work: Callable[[Any], None], argument: object) -> None:
-    """Do work in a thread that no exit waits for: what it leaves is for the next sweep."""
+    """Run work in a daemon thread: what it leaves at exit is for the next sweep."""
 
     def inside() -> None:
         try:

@@ -1,4 +1,4 @@
-"""Advance a test clock: what would have happened happens, in order, instant by instant."""
+"""Test clocks: advancing one does what falls due on the way, in order, instant by instant."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ClockBusy(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Advanced:
-    """How far a clock has come, and whose due work failed on the way."""
+    """The position of a clock, and the customers whose due work failed on the way."""
 
     clock: TestClock
     done: bool
@@ -61,9 +61,9 @@ def advance(
 ) -> Advanced:
     """Move a clock to `to`, doing what is due at each instant on the way, in order.
 
-    Commits per instant and moves `now` only as far as it has come, so it can be killed and
-    repeated. A customer whose due work fails is named and left behind, and the clock moves on with
-    the others; the next advance tries it again. A customer who is busy stops it where it is, not
+    Commits per instant and moves `now` only as far as the work is done, so it can be killed and
+    repeated. A customer whose due work fails is recorded and left behind, and the clock continues
+    with the others; the next advance tries it again. A customer who is busy stops it there, not
     done, so that a repeat misses nothing.
 
     Raises: UnknownTestClock; Invalid when `to` lies behind; ClockBusy while another advance of the
@@ -89,7 +89,7 @@ def advance(
 
 
 def _reach(clock: TestClock, to: datetime, alone: Isolation, is_late: Callable[[], bool]) -> bool:
-    """Do what is due up to `to`, then let the clock be there; return whether it came so far."""
+    """Do what is due up to `to`, then set the clock to it; return whether it got that far."""
     worked = set[Due]()
     while due := _next_due(clock.pk, to, alone):
         if stuck := worked.intersection(due):
@@ -107,7 +107,9 @@ def _reach(clock: TestClock, to: datetime, alone: Isolation, is_late: Callable[[
 
 
 def _leave_behind(stuck: Iterable[Due], alone: Isolation) -> None:
-    """Name the customers whose due work was done and is due as before: it would be for ever."""
+    """Record the customers whose due work was done but is due as before, as it would be for
+    ever.
+    """
     for due in sorted(stuck, key=lambda one: one.book_id):
         if due.book_id not in alone.failed:
             detail = f"What is due at {due.at.isoformat()} stays due: {due.what[0]}."
@@ -115,7 +117,7 @@ def _leave_behind(stuck: Iterable[Due], alone: Isolation) -> None:
 
 
 def _next_due(clock_id: UUID, to: datetime, alone: Isolation) -> list[Due]:
-    """Find what is due first up to `to`, for the customers who are not left behind."""
+    """Return what is due first up to `to`, for the customers who are not left behind."""
     due = [
         one
         for one in _everything_due(clock_id, to)
@@ -152,7 +154,7 @@ def _everything_due(clock_id: UUID, to: datetime) -> Iterator[Due]:
 def _lots(
     clock_id: UUID, to: datetime, graces: Mapping[int, timedelta]
 ) -> Iterator[tuple[datetime, Due]]:
-    """Return the expiries of lots, and what falls due with each, after its grace."""
+    """Return the expiries of lots, and the due work of each, after its grace."""
     lapsing = CreditLot.objects.filter(
         book__test_clock=clock_id, remaining__gt=F("held"), expires_at__lte=to, frozen_at=None
     ).values_list("book_id", "expires_at")
@@ -163,7 +165,7 @@ def _lots(
 
 
 def _holds(clock_id: UUID, to: datetime) -> Iterator[tuple[datetime, Due]]:
-    """Return the expiries of holds, and what falls due with each."""
+    """Return the expiries of holds, and the due work of each."""
     held = Reservation.objects.filter(
         book__test_clock=clock_id, status=ReservationStatus.HELD, expires_at__lte=to
     ).values_list("book_id", "expires_at", "pk")
@@ -172,7 +174,7 @@ def _holds(clock_id: UUID, to: datetime) -> Iterator[tuple[datetime, Due]]:
 
 
 def _run_due(clock_id: UUID, instant: datetime, alone: Isolation) -> None:
-    """Let time reach an instant, then do what is due there for every customer of the clock, each
+    """Move the clock to an instant, then do what is due there for every customer of the clock, each
     alone.
 
     Killed on the way, the next advance finds what is still due.
@@ -197,7 +199,7 @@ def _run_due(clock_id: UUID, instant: datetime, alone: Isolation) -> None:
 
 
 def _burn_prepaid(clock_id: UUID, alone: Isolation) -> None:
-    """Burn what PREPAID customers metered up to the clock's new now, as the sweep would."""
+    """Burn the metered usage of PREPAID customers up to the clock's new now, as the sweep would."""
     prepaid = Subscription.objects.filter(
         customer__book__test_clock=clock_id,
         billing_mode=BillingMode.PREPAID,

@@ -1,4 +1,4 @@
-"""Whether the workers for runs live, and sweeps get done: their tasks say so."""
+"""Heartbeats of the workers for runs, and of the sweep, written by their tasks."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _EVERY = timedelta(seconds=10)
 
 
 def note_alive(*, now: datetime) -> None:
-    """Note that a worker for runs lives."""
+    """Record that a worker for runs is alive."""
     WorkerHeartbeat.objects.get_or_create(pk=1, defaults={"seen_at": now})
     WorkerHeartbeat.objects.filter(seen_at__lt=now - _EVERY).update(seen_at=now)
 
 
 def note_swept(*, now: datetime) -> None:
-    """Note that a sweep came to its end."""
+    """Record that a sweep came to its end."""
     WorkerHeartbeat.objects.update_or_create(
         pk=1, defaults={"swept_at": now}, create_defaults={"seen_at": now, "swept_at": now}
     )
 
 
 def are_alive(*, now: datetime) -> bool:
-    """Return whether any worker for runs has shown life in the last 90 seconds."""
+    """Return whether any worker for runs was alive in the last 90 seconds."""
     return WorkerHeartbeat.objects.filter(seen_at__gt=now - SILENCE).exists()
 
 

@@ -1,0 +1,1 @@
+"""The life of a subscription: subscribing, cancelling, pausing and resuming."""

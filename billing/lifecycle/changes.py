@@ -1,4 +1,4 @@
-"""How a subscription ends, pauses and goes on (docs/decisions.md#d18)."""
+"""Changes of a subscription: cancel, pause and resume (docs/decisions.md#d18)."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class When(StrEnum):
 
 
 class NotInState(Conflict):
-    """The subscription is not in a state in which this can be done."""
+    """The subscription's state does not allow this."""
 
 
 def count_ahead(*, livemode: bool, subscription_id: UUID) -> None:
-    """Tally an open cycle that is to be cut short, before its book is locked for that, once the
-    cycle that follows one which is over has begun.
+    """Renew a customer if a cycle is over, then update the rollups of an open cycle that is to be
+    cut short, before its book is locked for that.
     """
     found = Subscription.objects.filter(pk=subscription_id, customer__book__livemode=livemode)
     for subscription in found.select_related("customer__book__test_clock"):
@@ -46,8 +46,8 @@ def cancel(*, livemode: bool, subscription_id: UUID, at: str) -> Subscription:
     """End a subscription now, or with its open cycle; what the last cycle owes is settled by time,
     after the plan's grace for usage that is still on its way.
 
-    Credits of the plan cannot be spent from then on, bought ones stay. Nothing is paid back. One
-    that is paused ends by a cycle that serves no time, which bills what came late in the pause.
+    Credits of the plan cannot be spent from then on, bought ones stay. Nothing is paid back. A
+    paused one ends by a cycle that serves no time, which bills usage that came late in the pause.
 
     Raises: UnknownSubscription; NotInState (`already_cancelled`, `cycle_not_settled`).
     """
@@ -87,11 +87,11 @@ def pause(*, livemode: bool, subscription_id: UUID) -> Subscription:
 @transaction.atomic
 @numbering.at_the_end()
 def resume(*, livemode: bool, subscription_id: UUID) -> Subscription:
-    """Let a paused subscription go on, from now to the end of its period; anniversaries stay.
+    """Resume a paused subscription, from now to the end of its period; anniversaries stay.
 
-    In the period that it was paused in, fees and credits have been billed and given; a later one
-    asks for its fees, by the time that is left, and gives its credits. PREPAID credits that do not
-    cover what is owed leave it SUSPENDED. One that was to end meanwhile ends now.
+    In the period of the pause, fees have been billed and credits issued; a later period bills its
+    fees, by the time that is left, and issues its credits. PREPAID credits that do not cover what
+    is owed leave it SUSPENDED. One that was to end meanwhile ends now.
 
     Raises: UnknownSubscription; NotInState (`not_paused`).
     """
@@ -117,7 +117,7 @@ def resume(*, livemode: bool, subscription_id: UUID) -> Subscription:
 
 
 def _locked(livemode: bool, subscription_id: UUID) -> Subscription:  # noqa: FBT001
-    """Read a subscription under its book's exclusive lock."""
+    """Return a subscription, read under its book's exclusive lock."""
     found = subscribing.get_subscription(livemode=livemode, subscription_id=subscription_id)
     book: Book = books.lock_book(book_id=found.customer_id, exclusive=True)
     found.refresh_from_db()
@@ -126,8 +126,8 @@ def _locked(livemode: bool, subscription_id: UUID) -> Subscription:  # noqa: FBT
 
 
 def _end_now(found: Subscription, now: datetime) -> None:
-    """Cut the open cycle short and settle it, or with a grace let it wait for that: the customer is
-    as without the subscription from now on.
+    """Cut the open cycle short and settle it, or with a grace leave it to be settled later: the
+    customer's wallets are as without the subscription from now on.
     """
     if found.version.grace_hours == 0:
         _settle_behind(found, now)
@@ -147,13 +147,15 @@ def end_paused(book: Book, found: Subscription, now: datetime) -> None:
 
 
 def _settle_behind(found: Subscription, now: datetime) -> None:
-    """Settle the cycles behind the one that is to be cut short: they ended first."""
+    """Settle the cycles that wait behind the one that is to be cut short, because they ended
+    first.
+    """
     for each in waiting_cycles.settlements(book_id=found.customer_id).filter(subscription=found):
         cycle_settlement.settle_waiting(settlement=each, now=now, is_locked=True)
 
 
 def _cut_short(found: Subscription, now: datetime) -> datetime:
-    """Let the open cycle end now; return that moment. One that began at this very instant serves no
+    """End the open cycle now; return that moment. One that began at this very instant serves no
     time, and owes what was used in it.
 
     Raises: NotInState while a cycle that is over waits to be settled.

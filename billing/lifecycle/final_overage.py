@@ -1,7 +1,8 @@
-"""Overage to which a promise comes after the last subscription of its currency has ended.
+"""Final overage: what a reservation promised and captures after the last subscription of its
+currency has ended.
 
 No cycle is left to bill it: the subscription that ended last is followed by a cycle that serves no
-time, as one that was paused is when it ends. Credits that came meanwhile pay first.
+time, as a paused one is when it ends. Credits that came meanwhile pay first.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from wallets.models import Debit
 
 
 def due_books(*, clock_id: UUID | None = None) -> list[int]:
-    """Return the books with overage that nobody else will bill, of a test clock or of none."""
+    """Return the books with overage that no cycle will bill, of a test clock or of none."""
     due = _due().filter(book__test_clock=clock_id)
     return sorted(set(due.values_list("book_id", flat=True)))
 
@@ -41,7 +42,9 @@ def bill(*, book_id: int) -> int:
 
 
 def _bill(book: Book, currency: str) -> None:
-    """Follow the subscription that ended last; when it ended stays as it was."""
+    """Bill the overage by a cycle after the subscription that ended last, whose end stays as it
+    was.
+    """
     ended = _overrunning().filter(customer=book.pk, version__plan__currency=currency)
     last = ended.select_related("customer__book", "version__plan", "offering").latest(
         "cancelled_at", "pk"
@@ -58,12 +61,12 @@ def _bill(book: Book, currency: str) -> None:
 
 
 def _overrunning() -> QuerySet[Subscription]:
-    """Select the subscriptions whose customers could run into overage."""
+    """Return the subscriptions whose customers may run into overage."""
     return Subscription.objects.exclude(billing_mode=BillingMode.PREPAID)
 
 
 def _due() -> QuerySet[Debit]:
-    """Select the debits whose overage waits, where no subscription is left whose cycles take it."""
+    """Return the debits with open overage, where no subscription is left whose cycles bill it."""
     mine = {"customer": OuterRef("book"), "version__plan__currency": OuterRef("wallet__currency")}
     unsettled = Settlement.objects.filter(
         book=OuterRef("book"),

@@ -1,4 +1,4 @@
-"""Subscriptions: provision the wallets, set their rules, issue the plan's credits."""
+"""Subscribing: provision the wallets, set their rules, issue the plan's credits."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class UnknownSubscription(NotFound):
 
 
 def get_subscription(*, livemode: bool, subscription_id: UUID) -> Subscription:
-    """Find a subscription with what its answer shows.
+    """Return a subscription with the related rows of its answer.
 
     Raises: UnknownSubscription.
     """
@@ -69,11 +69,11 @@ def subscribe(
     anchor_day: int | None = None,
     coupon: str | None = None,
 ) -> Subscription:
-    """Start a subscription: one transaction provisions the wallets and issues the plan's credits.
+    """Create a subscription: one transaction provisions the wallets and issues the plan's credits.
 
-    It pins the plan's current published version. `starts_at` may lie in the past, but usage that
-    an earlier subscription has settled is not counted again; `anchor_day` makes months begin on
-    that day of the customer's zone, the first one being shorter.
+    It pins the plan's current published version. `starts_at` may lie in the past, but usage that an
+    earlier subscription has settled is not counted again; with `anchor_day`, months begin on that
+    day in the customer's zone, and the first one is shorter.
 
     Raises: UnknownCustomer, Invalid, OfferingNotSold, MetricAlreadySubscribed, AlreadySubscribed,
     NotPublished, CouponSpent.
@@ -120,7 +120,7 @@ def subscribe(
 
 
 def _check_backdating(sold: Offering, start: datetime, now: datetime) -> None:
-    """Refuse a start so long ago that more cycles would be over than may be entered afterwards.
+    """Check that a start is not so long ago that more cycles would be over than may be backdated.
 
     Raises: Invalid (`too_early`).
     """
@@ -132,10 +132,10 @@ def _check_backdating(sold: Offering, start: datetime, now: datetime) -> None:
 
 
 def _unsettled_from(book: Book, version_id: int, start: datetime) -> datetime:
-    """Return from where a subscription that starts counts usage: what a settled cycle has counted
-    of its metrics stays there.
+    """Return from when on a new subscription counts usage: usage of its metrics that a settled
+    cycle has counted stays there.
 
-    Raises: Invalid where usage on both sides of what is settled would be meant.
+    Raises: Invalid where usage on both sides of settled cycles would count.
     """
     settled = Settlement.objects.filter(
         book=book,
@@ -153,9 +153,9 @@ def _unsettled_from(book: Book, version_id: int, start: datetime) -> datetime:
 
 
 def check_metrics_free(book: Book, version_id: int, *, leaving: Subscription | None = None) -> None:
-    """Hold that two live subscriptions never charge the same metric (docs/decisions.md#d5).
+    """Check that two live subscriptions never charge the same metric (docs/decisions.md#d5).
 
-    `leaving` is one that gives its metrics up. Raises: MetricAlreadySubscribed.
+    `leaving` is a subscription that releases its metrics. Raises: MetricAlreadySubscribed.
     """
     mine = Metric.objects.filter(charges__version=version_id)
     live = Subscription.objects.filter(
@@ -170,7 +170,7 @@ def check_metrics_free(book: Book, version_id: int, *, leaving: Subscription | N
 
 
 def _provision(book: Book, subscription: Subscription) -> None:
-    """Open the wallets that the plan speaks of: its currency's, and one a metric."""
+    """Create the wallets of the plan: one in its currency, and one a metric."""
     version = subscription.version
     wallet = provisioning.money_wallet(book=book, currency=version.plan.currency)
     if not Wallet.objects.filter(book=book, preferred_at__isnull=False).exists():

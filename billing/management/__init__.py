@@ -1,0 +1,1 @@
+"""The commands of billing, and what they share."""

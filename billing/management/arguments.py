@@ -1,4 +1,4 @@
-"""Arguments that several commands take."""
+"""Arguments that several commands share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aforo import periods
 
 
 def moment(text: str) -> datetime:
-    """Read an ISO 8601 moment; without an offset it is UTC."""
+    """Parse an ISO 8601 moment; without an offset it is UTC."""
     try:
         value = datetime.fromisoformat(text)
     except ValueError as error:
@@ -19,7 +19,7 @@ def moment(text: str) -> datetime:
 
 
 def day(text: str) -> date:
-    """Read an ISO 8601 day."""
+    """Parse an ISO 8601 day."""
     try:
         value = date.fromisoformat(text)
     except ValueError as error:

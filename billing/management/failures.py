@@ -1,4 +1,4 @@
-"""How commands tell whom they had to pass over: a line each, then an exit status that is not 0."""
+"""How commands report the customers passed over: a line each, then an exit status that is not 0."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""PREPAID customers: arrears, and reactivation once credits arrive."""

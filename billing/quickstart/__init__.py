@@ -1,0 +1,1 @@
+"""The quickstart: accounts and keys, and the demonstration."""

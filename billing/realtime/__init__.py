@@ -1,0 +1,1 @@
+"""Usage in real time: debits, reservations and captures at the marginal price."""

@@ -1,0 +1,1 @@
+"""Settling a cycle: seal, load, burn, rate late usage again, and write."""

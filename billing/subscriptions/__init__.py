@@ -1,0 +1,1 @@
+"""Subscriptions: cycles, plan credits, fees in advance, spend rules and limits."""

@@ -1,0 +1,1 @@
+"""Metered usage: ingest, files, aggregates, rollups, windows, and usage never billed."""

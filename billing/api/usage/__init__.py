@@ -1,0 +1,1 @@
+"""Endpoints of usage: ingest, windows, real-time debits and reservations."""

@@ -1,4 +1,4 @@
-"""`/v1/ingest`: metered usage from the clients of either generation."""
+"""`/v1/ingest`: metered usage, for current and older clients."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class IngestAnswer(serializers.Serializer[Any]):
 
 
 def _events(data: object) -> list[object]:
-    """Take the events out of a batch body.
+    """Return the events of a batch body.
 
     Raises: Invalid, TooLarge.
     """
@@ -117,21 +117,21 @@ class IngestBatchView(ApiView):
 
     @extend_schema(request=EventBatchBody, responses={202: IngestAnswer})
     def post(self, request: Request) -> Response:
-        """Take 1 to 1,000 events; each is accepted, counted as a duplicate or refused alone."""
+        """Ingest 1 to 1,000 events; each is accepted, counted as a duplicate or refused alone."""
         return self.take(_events(request.data))
 
     def store(self, events: list[object], read: Reader = read_event) -> ingest.IngestOutcome:
-        """Store what can be stored."""
+        """Store the events that are valid and new."""
         return ingest.ingest(
             livemode=self.livemode, events=events, received_at=timezone.now(), read=read
         )
 
     def take(self, events: list[object], read: Reader = read_event) -> Response:
-        """Ingest and answer."""
+        """Ingest events and return the response."""
         return self.answer(self.store(events, read))
 
     def answer(self, outcome: ingest.IngestOutcome) -> Response:
-        """Show what became of a batch."""
+        """Return the response of a batch."""
         return Response(
             {
                 "success": True,
@@ -150,14 +150,14 @@ class IngestBatchView(ApiView):
 class IngestView(IngestBatchView):
     @extend_schema(request=EventBody, responses={202: IngestAnswer})
     def post(self, request: Request) -> Response:
-        """Take one event."""
+        """Ingest one event."""
         return self.take([request.data])
 
 
 class IngestEventsView(IngestBatchView):
     @extend_schema(request=EventBatchBody, responses={202: IngestAnswer})
     def post(self, request: Request) -> Response:
-        """Take one event, or a batch."""
+        """Ingest one event, or a batch."""
         is_batch = isinstance(request.data, Mapping) and "events" in request.data
         return self.take(_events(request.data) if is_batch else [request.data])
 
@@ -173,7 +173,7 @@ class CloudEventsView(IngestBatchView):
         responses={202: IngestAnswer},
     )
     def post(self, request: Request) -> Response:
-        """Take one CloudEvent 1.0, or a batch of at most 1,000, in JSON.
+        """Ingest one CloudEvent 1.0, or a batch of at most 1,000, in JSON.
 
         Without one of the two content types, an array is a batch, and with `ce-` headers the body
         is the data of one event. One that is refused is answered 422; in a batch, each fails alone.
@@ -230,12 +230,12 @@ class UnbilledFilter(filters.FilterSet):
 
 
 class UnbilledView(ApiView, generics.ListAPIView[UnbilledUsage]):
-    """Usage that was accepted and that nobody is billed for, newest first, with the reason."""
+    """Usage that was accepted but is never billed, newest first, with the reason."""
 
     scope = ApiScope.USAGE
     serializer_class = UnbilledAnswer
     filterset_class = UnbilledFilter
 
     def get_queryset(self) -> QuerySet[UnbilledUsage]:
-        """Give what the mode of the key may see."""
+        """Return the unbilled usage of the key's mode."""
         return unbilled.unbilled(livemode=self.livemode).select_related("book", "metric", "event")

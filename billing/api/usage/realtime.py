@@ -34,12 +34,12 @@ class UsageQuantityField(DecimalField):
 
 @extend_schema_field({"type": "object", "additionalProperties": {}})
 class PropertiesField(serializers.Field[dict[str, object], Any, Any, Any]):
-    """Properties of the client's own, in the form in which metered events keep theirs."""
+    """Properties of the client's own, in the form in which metered events store theirs."""
 
     default_error_messages = {"not_a_dict": "Properties are an object."}
 
     def to_internal_value(self, data: Any) -> dict[str, object]:
-        """Bring them into the form that is stored."""
+        """Convert the properties to the stored form."""
         if not isinstance(data, dict):
             self.fail("not_a_dict")
         try:
@@ -128,7 +128,7 @@ class UsageReserveView(ApiView):
 
     @extend_schema(request=UsageReserveBody, responses={201: UsageReservationAnswer})
     def post(self, request: Request) -> HttpResponse:
-        """Hold what usage would cost; capture it at `/v1/wallets/reservations/{id}/capture`."""
+        """Reserve what usage would cost; capture it at `/v1/wallets/reservations/{id}/capture`."""
         body = self.read(UsageReserveBody, request)
         key = required_key(request, body.pop("idempotency_key", None))
         return reply(

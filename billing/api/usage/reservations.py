@@ -1,6 +1,6 @@
 """`/v1/wallets/reservations` and `/v1/usage/reservations`: the same objects, under one id each.
 
-Among the wallets' are all of them, those of usage too, which are the only ones among the usage's.
+The first lists all reservations, the second only those of usage.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class AnyReservationRow(reservations.ReservationRow):
     kind = serializers.CharField(help_text="CREDITS, or USAGE that is captured by its quantity.")
 
     def to_representation(self, instance: Reservation) -> dict[str, Any]:
-        """Show a reservation as it is now, and the usage it is for."""
+        """Return a reservation as it is now, and the usage it is for."""
         return usage_reservations.describe(instance)
 
 
@@ -39,7 +39,7 @@ class ReservationsView(reservations.ReservationsView):
     serializer_class = AnyReservationRow
 
     def get_queryset(self) -> QuerySet[Reservation]:
-        """Give the reservations of the key's mode, with the usage that they are for."""
+        """Return the reservations of the key's mode, with the usage that they are for."""
         return super().get_queryset().select_related("usage__metric")
 
 
@@ -48,7 +48,7 @@ class ReservationView(ApiView):
 
     @extend_schema(responses=AnyReservationRow)
     def get(self, request: Request, reservation_id: UUID) -> Response:
-        """Show a reservation."""
+        """Return a reservation."""
         found = wallet_reservations.get_reservation(
             livemode=self.livemode, reservation_id=reservation_id
         )
@@ -56,17 +56,17 @@ class ReservationView(ApiView):
 
 
 class CaptureView(reservations.ReservationCaptureView):
-    """Captures what the wallets hold, and usage, which has to be priced."""
+    """Captures reservations of credits, and of usage, which has to be priced."""
 
     def take(self, ask: engine.CaptureRequest) -> engine.Result:
-        """Price reserved usage; leave the rest to the engine."""
+        """Capture reserved usage at its price; leave the rest to the engine."""
         if usage_reservations.is_usage(livemode=self.livemode, reservation_id=ask.reservation):
             return usage_captures.capture_usage(livemode=self.livemode, request=ask)
         return super().take(ask)
 
 
 class VoidView(reservations.ReservationVoidView):
-    """Releases what the wallets hold, for usage too."""
+    """Voids reservations of credits, and of usage."""
 
     def take(self, ask: engine.VoidRequest) -> engine.Result:
         """Release reserved usage; leave the rest to the engine."""
@@ -81,7 +81,7 @@ class UsageReservationsView(ApiView, generics.ListAPIView[Reservation]):
     filterset_class = reservations.ReservationFilter
 
     def get_queryset(self) -> QuerySet[Reservation]:
-        """Give the usage reservations of the key's mode."""
+        """Return the usage reservations of the key's mode."""
         return usage_reservations.reservations(livemode=self.livemode)
 
 
@@ -90,7 +90,7 @@ class UsageReservationView(ApiView):
 
     @extend_schema(responses=AnyReservationRow)
     def get(self, request: Request, reservation_id: UUID) -> Response:
-        """Show a usage reservation."""
+        """Return a usage reservation."""
         found = usage_reservations.get(livemode=self.livemode, reservation_id=reservation_id)
         return Response(usage_reservations.describe(found))
 
@@ -99,7 +99,7 @@ class UsageCaptureView(reservations.ReservationCaptureView):
     scope = ApiScope.USAGE
 
     def take(self, ask: engine.CaptureRequest) -> engine.Result:
-        """Price reserved usage."""
+        """Capture reserved usage at its price."""
         return usage_captures.capture_usage(livemode=self.livemode, request=ask)
 
 

@@ -1,4 +1,4 @@
-"""`GET /v1/usage`: what a customer used, by metric and window."""
+"""`GET /v1/usage`: a customer's usage, by metric and window."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class UsageView(ApiView):
 
     @extend_schema(parameters=[UsageQuery], responses=UsageAnswer)
     def get(self, request: Request) -> Response:
-        """Add up metered usage as each metric says, by the time at which it occurred.
+        """Aggregate metered usage by each metric's definition, by the time at which it occurred.
 
         The last 30 days without `from` and `to`. Windows without usage are left out; `next` goes
         on where an answer would hold more than 1,000 rows.

@@ -1,4 +1,4 @@
-"""Stage 3."""
+"""Stage 3 aggregates usage per charge."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _NONE = MetricUsage(ZERO, 0)
 
 
 def aggregate(draft: Calculation) -> Calculation:
-    """Add up what each charge is asked to price: its metrics, weighted.
+    """Add up the quantity that each charge prices: its metrics, weighted.
 
     Needs: charges, usage. Gives: a demand per charge. Keeps: everything else.
     A metric's aggregate below zero (a SUM of negative properties) counts as zero.

@@ -1,4 +1,4 @@
-"""Stage 4."""
+"""Stage 4 applies included quantities and unit credits."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Burns = Mapping[str, tuple[Allocation, ...]]
 
 
 def allowance(draft: Calculation) -> Calculation:
-    """Take off what is included, then what unit credits pay, before anything has a price.
+    """Deduct the included quantity, then what unit credits pay, before anything is priced.
 
     Needs: demands, quotas, unit_lots, unit_orders, kept_units. Gives: demands with `included` and
     `from_units`; unit_burns. Keeps: used = included + from_units + billable, per charge.
@@ -58,7 +58,9 @@ def units_needed(demands: Iterable[Demand], metric: str) -> Decimal:
 
 
 def _open(demand: Demand, metric: str) -> Decimal:
-    """Give what the included quantity, eaten in the feeds' order, leaves of a metric, weighted."""
+    """Return the weighted rest of a metric after the included quantity, used up in the feeds'
+    order.
+    """
     left = demand.included
     for fed_by, weighted in demand.weighted.items():
         if fed_by == metric:
@@ -68,7 +70,7 @@ def _open(demand: Demand, metric: str) -> Decimal:
 
 
 def _units_open(demand: Demand, metric: str) -> Decimal:
-    """Give the units of a metric that credits may still pay; a fee or a percentage has none."""
+    """Return the units of a metric that credits may still pay; a fee or a percentage has none."""
     if isinstance(demand.charge.terms, FlatRate | Percentage):
         return ZERO
     weight = dict(demand.charge.feeds).get(metric)
@@ -76,10 +78,10 @@ def _units_open(demand: Demand, metric: str) -> Decimal:
 
 
 def _paid_in_units(demand: Demand, burns: Burns) -> Decimal:
-    """Give the weighted quantity that unit credits pay.
+    """Return the weighted quantity that unit credits pay.
 
-    Units that reach for all of a metric leave nothing behind: 28 / 3 is 9.333333333333, and three
-    times that would leave a trace of a unit that starts a block or owes a tier's flat fee.
+    Units that cover all of a metric leave no rest: 28 / 3 is 9.333333333333, and three times that
+    would leave a fraction of a unit that starts a block or owes a tier's flat fee.
     """
     weights = dict(demand.charge.feeds)
     paid = ZERO

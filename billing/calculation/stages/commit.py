@@ -1,4 +1,4 @@
-"""Stage 6."""
+"""Stage 6 applies the plan's minimum and maximum spend."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from billing.calculation.calculation import CalculatedLine, Calculation, traced
 
 
 def commit(draft: Calculation) -> Calculation:
-    """Bring the subtotal up to the plan's minimum spend, or down to its maximum; then round it.
+    """Raise the subtotal to the plan's minimum spend, or lower it to its maximum; then round it.
 
     Fees of the cycle to come, and late usage of settled ones, are no part of what this cycle
     spends.
@@ -64,9 +64,7 @@ def _late_lines(draft: Calculation) -> list[CalculatedLine]:
 
 
 def _paid_in_units(draft: Calculation) -> Decimal:
-    """Give what the burned unit lots had cost: it counts toward a minimum
-    (docs/decisions.md#d35).
-    """
+    """Return what the burned unit lots cost: it counts toward a minimum (docs/decisions.md#d35)."""
     return sum(
         (
             draft.considerations[burn.lot].released_by(burn.quantity)

@@ -1,4 +1,4 @@
-"""Stage 7."""
+"""Stage 7 takes the coupon off, and uses credits owed to the customer."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from billing.calculation.owed import use_credits
 
 
 def discount(draft: Calculation) -> Calculation:
-    """Take the coupon off, never more than the subtotal; late usage of settled cycles has had the
-    coupon of its own cycle. Then use what the customer is owed for such cycles.
+    """Subtract the coupon, never more than the subtotal; late usage of settled cycles has had the
+    coupon of its own cycle. Then use the credits owed for such cycles.
 
     Needs: subtotal, coupon, credits_owed. Gives: discount, a DISCOUNT line; the subtotal less what
     credits take, each with a line. Keeps: 0 <= discount <= subtotal.

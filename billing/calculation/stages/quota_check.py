@@ -1,4 +1,4 @@
-"""Stage 1."""
+"""Stage 1 checks usage against the plan's caps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pricing.terms import Beyond
 
 
 def quota_check(draft: Calculation) -> Calculation:
-    """Hold usage against the hard caps of the plan.
+    """Compare usage with the hard caps of the plan.
 
     Needs: caps, usage. Gives: a note for each cap that was passed; usage cut to the cap where the
     plan refuses what is beyond it. Keeps: usage beyond a PRICED cap, and the count of events.

@@ -1,4 +1,4 @@
-"""Stage 5."""
+"""Stage 5 prices what is billable."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ADVANCE = "ADVANCE"
 
 
 def rate(draft: Calculation) -> Calculation:
-    """Price what is left by each charge's model, with the steps that explain it.
+    """Price the billable quantity by each charge's model, with the steps that explain it.
 
     Needs: demands. Gives: lines, subtotal, exact. Keeps: the lines sum to the subtotal.
     """

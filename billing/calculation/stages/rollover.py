@@ -1,4 +1,4 @@
-"""Stage 2."""
+"""Stage 2 determines the included quantity of each charge."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pricing.terms import included_quantity
 
 
 def rollover(draft: Calculation) -> Calculation:
-    """Say what each charge includes this cycle: its own quantity by time, and what rolled in.
+    """Set the included quantity of each charge: its own by time, and what rolled in.
 
     Needs: charges, served, of_full, included_for, rolled_in. Gives: quotas per charge. Keeps:
     everything else.

@@ -1,4 +1,4 @@
-"""Stage 9."""
+"""Stage 9 decides who pays."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from billing.calculation.stages.tax import described, taxes_on
 
 
 def route(draft: Calculation) -> Calculation:
-    """Let money credits pay in burn order, and send the rest where the billing mode says.
+    """Pay from money credits in burn order, and route the rest to the invoice or the arrears by the
+    billing mode.
 
     Needs: subtotal, discount, tax, overages, money_lots, kept_money, money_order. Gives:
     money_burns, payers, from_wallet, to_invoice, arrears, the TAX, OVERAGE and final ROUNDING
@@ -53,7 +54,7 @@ def route(draft: Calculation) -> Calculation:
 
 
 def _billed(draft: Calculation, taxable: Decimal) -> Calculation:
-    """Tax a part of the net, total it all up, and let the lots pay."""
+    """Tax a part of the net, add up the total, and allocate it to the lots."""
     taxes = taxes_on(draft, taxable)
     tax = sum((part.amount for part in taxes), ZERO)
     total = draft.subtotal - draft.discount + tax + draft.overage

@@ -1,4 +1,4 @@
-"""Stage 8."""
+"""Stage 8 taxes the net amount."""
 
 from __future__ import annotations
 
@@ -55,13 +55,14 @@ def unrounded(draft: Calculation) -> Decimal:
 
 
 def described(part: Taxed) -> str:
-    """Name a rate and what it taxes, where a document shows several."""
+    """Return the label of a rate with the net that it taxes, where a document has several."""
     return f"{part.rate.name}, {plain(part.rate.percent)} % of {plain(part.net)}"
 
 
 def rate_of(draft: Calculation, line: CalculatedLine) -> Tax | None:
     """Return the rate at the tax point of a line: the first instant of the period that a fee in
-    advance is for, else the last one of its cycle, which for late usage is the cycle of its own.
+    advance is for, else the last one of its cycle, which for late usage is the cycle in which it
+    occurred.
     """
     if line.adjusts is not None:
         rates = {late.settlement: late.tax_rate for late in draft.late}
@@ -71,8 +72,8 @@ def rate_of(draft: Calculation, line: CalculatedLine) -> Tax | None:
 
 
 def _nets(draft: Calculation) -> dict[Tax | None, Decimal]:
-    """Sum the net by rate, the cycle's own first; the discount is spread over the lines that it was
-    taken off.
+    """Sum the net by rate, the cycle's own first; the discount is spread over the lines that it
+    applies to.
     """
     nets, discounted = {draft.tax_rate: ZERO}, {draft.tax_rate: draft.subtotal - draft.adjusted}
     for line in draft.lines:
@@ -92,7 +93,7 @@ def _nets(draft: Calculation) -> dict[Tax | None, Decimal]:
 
 
 def _not_below_zero(taxes: Sequence[Taxed]) -> Sequence[Taxed]:
-    """Let the last places that rounding by rate may leave below zero go to the greatest tax."""
+    """Move the last places that rounding by rate may leave below zero to the greatest tax."""
     short = -sum((part.amount for part in taxes), ZERO)
     if short <= 0:
         return taxes

@@ -1,4 +1,4 @@
-"""Close a month: finish what belongs into it, tie the books out, then lock it with its pack.
+"""Closing of a month: finish what belongs to it, tie the books out, then lock it with its pack.
 
 In this order: the sweep; each open cycle brought up to the month's end (credits burned, what they
 do not cover accrued); expected breakage; a seal; the tie-outs; the lock. Every step is safe to
@@ -46,13 +46,13 @@ class NotReady(Conflict):
 
 
 def end_of(month: date) -> datetime:
-    """Give the moment at which a month is over, in the entity's zone."""
+    """Return the moment at which a month is over, in the entity's zone."""
     zone = ZoneInfo(settings.ENTITY_TIMEZONE)
     return datetime.combine(periods.month_after(month), time(), tzinfo=zone)
 
 
 def close_period(*, month: date, by: str, now: datetime, clock: Clock) -> ClosePack:
-    """Close a month of the live books; give the pack that was frozen.
+    """Close a month of the live books; return the close pack.
 
     Raises: NotReady with what is unsettled or does not tie; PeriodNotOver, PeriodClosed,
     OutOfOrder; AlreadyRunning while a settlement run lives; Busy while somebody posts.
@@ -76,7 +76,7 @@ def close_period(*, month: date, by: str, now: datetime, clock: Clock) -> CloseP
 
 
 def refuse_passed_over(swept: due_work.Swept) -> None:
-    """Refuse while a live customer's due work fails that belongs into the month.
+    """Check that no due work of the month failed for a live customer.
 
     Raises: NotReady.
     """
@@ -93,7 +93,7 @@ def refuse_passed_over(swept: due_work.Swept) -> None:
 
 
 def refuse_unsettled(*, until: datetime) -> None:
-    """Refuse while a cycle that ended in the month is not settled.
+    """Check that every cycle that ended in the month is settled.
 
     Raises: NotReady.
     """
@@ -116,7 +116,7 @@ def refuse_unsettled(*, until: datetime) -> None:
 
 
 def check_ties(found: Sequence[TieOut]) -> None:
-    """Refuse where the books differ from what they stand for; a difference is never plugged.
+    """Check that the books tie; a difference is never plugged.
 
     Raises: NotReady.
     """
@@ -131,7 +131,9 @@ def check_ties(found: Sequence[TieOut]) -> None:
 
 
 def _files(*, month: date, last_day: date, by: str, now: datetime) -> dict[str, str]:
-    """Write the pack: the reports of the month, the tie-outs, and who closed it when."""
+    """Return the files of the pack: the reports of the month, the tie-outs, and who closed it
+    when.
+    """
     scope = reports.scope_of(livemode=True, now=now, period=f"{month:%Y-%m}")
     files = {}
     for name in PACK:

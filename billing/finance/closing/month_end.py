@@ -1,4 +1,4 @@
-"""Bring every open cycle up to a month's end: what credits cover is burned, the rest accrued."""
+"""Month end of open cycles: usage that credits cover is burned, the rest is accrued."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from pricing.models import BillingMode
 
 
 def bring_up_to(*, until: datetime) -> int:
-    """Bring every live customer's open cycles up to a month's end, customer by customer."""
+    """Burn and accrue the usage of every live customer's open cycles up to a month's end; return
+    the number of customers.
+    """
     open_cycles = Subscription.objects.filter(
         customer__book__livemode=True, current_starts_at__lt=until
     ).exclude(status=SubscriptionStatus.CANCELLED)
@@ -55,8 +57,8 @@ STEPS: Sequence[Callable[[Book, datetime, Counted], object]] = (
 
 @money.exact
 def accrue(*, book: Book, subscription: Subscription, draft: Calculation, until: datetime) -> None:
-    """Accrue what an open cycle will invoice of usage up to a month's end, net of tax, and take it
-    back at the start of the next month, when it is accrued anew or settled.
+    """Accrue the usage up to a month's end that an open cycle will invoice, net of tax, and reverse
+    it at the start of the next month, when it is accrued anew or settled.
 
     Repeated, it posts the difference to what is accrued already. The book must be locked.
     """

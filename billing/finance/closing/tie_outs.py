@@ -1,4 +1,4 @@
-"""The books against what they stand for: both sides of the trial balance, lots, open documents."""
+"""Tie-outs of the books: both sides of the trial balance, lots, open documents."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from wallets.models import TopUpStatus
 
 @dataclass(frozen=True, slots=True)
 class TieOut:
-    """A figure of the books and the one it has to equal."""
+    """A figure of the books and the figure that it must equal."""
 
     name: str
     currency: str
@@ -48,7 +48,9 @@ _LOTS = """
 
 
 def of_day(*, livemode: bool, until: date) -> list[TieOut]:
-    """Tie the books at the end of a day: debits = credits, and lots = what is owed for them."""
+    """Return the tie-outs at the end of a day: debits = credits, and lots = what is owed for
+    them.
+    """
     rows = trial_balance(livemode=livemode, as_of=until)
     currencies = sorted({row.currency for row in rows})
     ties = [
@@ -69,7 +71,9 @@ def of_day(*, livemode: bool, until: date) -> list[TieOut]:
 
 
 def of_now(*, livemode: bool) -> list[TieOut]:
-    """Tie the books as they stand: unbilled and receivable = the documents that are open."""
+    """Return the tie-outs as the books stand now: unbilled and receivable = the documents that are
+    open.
+    """
     rows = trial_balance(livemode=livemode)
     return [
         *_ties(
@@ -99,7 +103,7 @@ def _ties(name: str, books: Mapping[str, Decimal], other: Mapping[str, Decimal])
 
 
 def _unbilled(livemode: bool) -> dict[str, Decimal]:  # noqa: FBT001
-    """Sum the net of what was settled and whose invoice is a draft."""
+    """Return the net of settlements whose invoice is a draft, by currency."""
     drafts = Invoice.objects.filter(
         livemode=livemode, status=InvoiceStatus.DRAFT, settlement__isnull=False
     )
@@ -111,7 +115,9 @@ def _unbilled(livemode: bool) -> dict[str, Decimal]:  # noqa: FBT001
 
 
 def _receivable(livemode: bool) -> dict[str, Decimal]:  # noqa: FBT001
-    """Sum what issued invoices are still owed; credits that wait for their payment owe nothing."""
+    """Return what is still owed on issued invoices, by currency; invoices of credits that wait for
+    their payment are left out.
+    """
     held_back = Q(top_up__status=TopUpStatus.PENDING)
     issued = Invoice.objects.filter(livemode=livemode, status=InvoiceStatus.OPEN).exclude(held_back)
     rows = (

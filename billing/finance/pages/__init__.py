@@ -1,1 +1,1 @@
-"""The pages of the back office that are no model's: reports and exports."""
+"""The pages of the back office without a model of their own: reports and exports."""

@@ -1,4 +1,6 @@
-"""Exports in the back office: make the next batch of a month, and take any batch's files again."""
+"""Exports in the back office: make the next batch of a month, and download any batch's files
+again.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ class ExportForm(forms.Form):
 
 
 def export_list(request: HttpRequest) -> HttpResponse:
-    """Show the batches and the form of the next one; make it when the form is sent."""
+    """Render the batches and the form of the next one; make it when the form is sent."""
     if not request.user.has_perm("ledger.view_exportbatch"):
         raise PermissionDenied
     form = ExportForm(request.POST or None, initial={"mode": "live"})
@@ -58,7 +60,7 @@ def export_list(request: HttpRequest) -> HttpResponse:
 
 
 def _export(request: HttpRequest, form: ExportForm) -> bool:
-    """Make the batch; say what came of it."""
+    """Make the batch and report the result; return whether it was made."""
     given = form.cleaned_data
     try:
         starts_on, ends_on = reports.read_month(given["period"])
@@ -80,7 +82,7 @@ def _export(request: HttpRequest, form: ExportForm) -> bool:
 
 
 class ReceiptForm(forms.Form):
-    """What the accounting system called a batch, or its journals."""
+    """The ids that the accounting system has for a batch, or its journals."""
 
     lines = forms.CharField(
         label="Their ids",
@@ -90,7 +92,7 @@ class ReceiptForm(forms.Form):
 
 
 def export_receipts(request: HttpRequest, batch_id: int) -> HttpResponse:
-    """Show what the accounting system called a batch's journals, and take more of it."""
+    """Render the ids that the accounting system has for a batch's journals, and record more."""
     if not request.user.has_perm("ledger.view_exportbatch"):
         raise PermissionDenied
     batch = get_object_or_404(ExportBatch, pk=batch_id)
@@ -114,7 +116,7 @@ def export_receipts(request: HttpRequest, batch_id: int) -> HttpResponse:
 
 
 def _receive(request: HttpRequest, batch: ExportBatch, lines: str) -> bool:
-    """Keep receipts; say what came of it."""
+    """Record receipts and report the result; return whether they were accepted."""
     try:
         new = receipts.record(
             batch, receipts.read(lines), now=timezone.now(), by=request.user.get_username()
@@ -134,7 +136,7 @@ def _sidecar_name(batch: ExportBatch) -> str:
 
 
 def export_file(request: HttpRequest, batch_id: int, name: str) -> StreamingHttpResponse:
-    """Give a file of a batch as it was made, or the JSON beside it."""
+    """Return a file of a batch as it was made, or the JSON beside it."""
     if not request.user.has_perm("ledger.view_exportbatch"):
         raise PermissionDenied
     batch = get_object_or_404(ExportBatch, pk=batch_id)

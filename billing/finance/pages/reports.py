@@ -34,7 +34,7 @@ MODES = [("live", "Live"), ("sandbox", "Sandbox")]
 
 
 class ReportRequest(forms.Form):
-    """What a report is asked for."""
+    """The parameters of a report."""
 
     mode = forms.ChoiceField(choices=MODES)
     period = forms.CharField(required=False, label="Month")
@@ -46,7 +46,7 @@ class ReportRequest(forms.Form):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A figure as it is shown, exact in its tip, with the way to what it is made of."""
+    """A figure as it is displayed, exact in its tooltip, with a link to its parts."""
 
     text: str
     exact: str
@@ -60,14 +60,14 @@ def _check(request: HttpRequest) -> None:
 
 
 def report_list(request: HttpRequest) -> HttpResponse:
-    """Show every report that there is."""
+    """Render the list of reports."""
     _check(request)
     context = {**admin.site.each_context(request), "title": "Reports", "reports": reports.CATALOGUE}
     return render(request, "reports/list.html", context)
 
 
 def report_page(request: HttpRequest, name: str) -> HttpResponse | FileResponse:
-    """Show a report, or give it as a file with `format`."""
+    """Render a report, or with `format` return it as a file."""
     _check(request)
     try:
         offered = reports.find(name)
@@ -94,7 +94,7 @@ def report_page(request: HttpRequest, name: str) -> HttpResponse | FileResponse:
 
 
 def _usual_mode() -> str:
-    """Begin with the live books once there are any."""
+    """Return the mode that a report begins with: live once the live books are used."""
     used = Book.objects.filter(livemode=True, sequence__gt=0).exists()
     return "live" if used else "sandbox"
 
@@ -125,7 +125,7 @@ def _download(
 
 
 def _shown(offered: reports.ReportEntry, scope: ReportScope, now: datetime) -> dict[str, Any]:
-    """Read all of a report for its header, and keep its first rows."""
+    """Read all of a report for its header; return it with its first rows."""
     with reports.snapshot():
         report = offered.make(scope)
         tally = Tally(report)
@@ -163,7 +163,7 @@ def _cells(row: Row, columns: Sequence[Column], scope: ReportScope) -> Iterator[
 
 
 def _readable(value: object, exact: str, currency: str) -> str:
-    """Write a figure for the eye: rounded to the cent, with thousands apart; nothing is a dash."""
+    """Return a readable figure: rounded to the cent, with thousands separated; zero as a dash."""
     match value:
         case Decimal() if value == 0:
             return "-"

@@ -1,4 +1,4 @@
-"""Every report by its name, and how one is asked for; the top floor sees all of them."""
+"""The catalogue of reports, and the parameters of one; billing is the app that sees all of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class UnknownReport(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class ReportEntry:
-    """A report that can be asked for."""
+    """A report in the catalogue."""
 
     name: str
     title: str
@@ -117,7 +117,7 @@ NAMES = tuple(offered.name for offered in CATALOGUE)
 
 
 def find(name: str) -> ReportEntry:
-    """Find a report.
+    """Return a report.
 
     Raises: UnknownReport.
     """
@@ -137,7 +137,8 @@ def scope_of(
     currency: str | None = None,
     customer_id: str | None = None,
 ) -> ReportScope:
-    """Read what is asked for: a month, or a month up to a day; without either, this month to date.
+    """Return the scope of a month, or of a month up to a day; without either, of this month to
+    date.
 
     Raises: Invalid, naming the parameter; UnknownCustomer.
     """
@@ -167,7 +168,7 @@ def scope_of(
 
 
 def read_month(text: str) -> tuple[date, date]:
-    """Read YYYY-MM; give the month's bounds, half open.
+    """Parse YYYY-MM; return the month's bounds, half open.
 
     Raises: Invalid.
     """

@@ -1,4 +1,4 @@
-"""What invoices are still owed, by how long they are overdue; the total is account 1100."""
+"""Open invoices by how long they are overdue; the total is account 1100."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _OWED = """
 
 
 def report(scope: ReportScope) -> Report:
-    """Show each open invoice at the end of the span in the bucket of its days overdue."""
+    """Return each open invoice at the end of the span in the bucket of its days overdue."""
 
     def drill(row: Row) -> dict[str, str]:
         return {
@@ -84,7 +84,7 @@ def _rows(scope: ReportScope) -> Iterator[Row]:
 
 
 def _bucket(due: datetime | None, as_of: date) -> str:
-    """Name the bucket of a due date; what has none is not due."""
+    """Return the bucket of a due date; without one nothing is due."""
     if due is None:
         return "current"
     overdue = (as_of - due.astimezone(ZoneInfo(settings.ENTITY_TIMEZONE)).date()).days

@@ -1,4 +1,4 @@
-"""Write a report into a file of its own, from one state of the books."""
+"""Reports written to files, each from one state of the books."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def write_to(
 def spooled(
     *, make: Callable[[ReportScope], Report], scope: ReportScope, form: str, run_at: datetime
 ) -> tuple[BinaryIO, Header]:
-    """Write a report to a temporary file, and give it from its beginning."""
+    """Write a report to a temporary file; return it, rewound, with its header."""
     file = cast("BinaryIO", SpooledTemporaryFile(max_size=IN_MEMORY))  # noqa: SIM115
     header = write_to(file, make=make, scope=scope, form=form, run_at=run_at)
     file.seek(0)
@@ -48,6 +48,6 @@ def spooled(
 
 
 def file_name(header: Header, form: str) -> str:
-    """Name a report's file after what is in it."""
+    """Return the name of a report's file, from its header."""
     facts = writing.header_facts(header)
     return f"{header.name}-{facts['mode']}-{facts['from']}-{facts['to']}.{form}"

@@ -27,7 +27,7 @@ class Command(BaseCommand):
     help = "Price a version against the usage of settled cycles, beside what was really billed."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
-        """Take --version for a plan's version; Django's own is given by `manage.py version`."""
+        """Allow --version for a plan's version; Django's own is printed by `manage.py version`."""
         return super().create_parser(prog_name, subcommand, conflict_handler="resolve", **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         parser.add_argument("--resume", type=UUID, help="Go on with a backtest that was killed.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Start or resume a backtest, execute it here, print what it found."""
+        """Start or resume a backtest, execute it here, print its result."""
         try:
             asked = self._asked(options)
         except DomainError as error:
@@ -72,7 +72,7 @@ class Command(BaseCommand):
         self.stdout.write(shown.get())
 
     def _asked(self, options: dict[str, Any]) -> Backtest:
-        """Read what is asked.
+        """Return the backtest of the options, created or to be resumed.
 
         Raises: DomainError, CommandError.
         """
@@ -96,7 +96,7 @@ class Command(BaseCommand):
 
 
 def _show(console: Console, done: Backtest) -> None:
-    """Print the months, who wins and loses, and how the changes are spread."""
+    """Print the months, the winners and losers, and the distribution of the changes."""
     currency, found = done.version.plan.currency, done.summary
     console.print(f"{done.version}, {currency}, before money credits")
     months = Table(box=box.SIMPLE_HEAD)

@@ -15,7 +15,7 @@ from billing.finance import closing
 
 
 def month(text: str) -> date:
-    """Read YYYY-MM."""
+    """Parse YYYY-MM."""
     try:
         return date.fromisoformat(f"{text}-01")
     except ValueError as error:

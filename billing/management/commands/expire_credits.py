@@ -1,4 +1,4 @@
-"""`manage.py expire_credits`: post what has expired."""
+"""`manage.py expire_credits`: lapse what has expired."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Command(BaseCommand):
         parser.add_argument("--as-of", type=moment, help="Up to this moment; now without it.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Lapse."""
+        """Lapse the expired lots and print their number."""
         now = timezone.now()
         lapsed, failures = due_work.expire(until=min(options["as_of"] or now, now))
         self.stdout.write(f"{lapsed} lots lapsed")

@@ -1,4 +1,4 @@
-"""`manage.py export_journal`: what is new in a month, as a file for the general ledger."""
+"""`manage.py export_journal`: the new entries of a month, as a file for the general ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`manage.py import_balances`: bring over the lots of a wallet system that is being replaced."""
+"""`manage.py import_balances`: import the lots of a wallet system that is being replaced."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHOWN_FAULTS = 20
 
 
 def expected(text: str) -> tuple[str, Decimal]:
-    """Read CURRENCY=AMOUNT, a total of the old report."""
+    """Parse CURRENCY=AMOUNT, a total of the old report."""
     currency, _, amount = text.partition("=")
     try:
         return currency, Decimal(amount)
@@ -59,7 +59,7 @@ class Command(BaseCommand):
         parser.add_argument("--at", type=moment, help="When they take effect; now without it.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Check the file, tie it to the old report, write it customer by customer."""
+        """Check the file, tie it to the old report, import it customer by customer."""
         livemode, now = options["mode"] == "live", timezone.now()
         at: datetime = min(options["at"] or now, now)
         path: Path = options["file"]
@@ -76,7 +76,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{written} lots brought over, {had} were there before")
 
     def _check(self, path: Path, *, livemode: bool, at: datetime) -> int:
-        """Check every line before any is written; give how many have come before."""
+        """Check every line before any is written; return how many were imported before."""
         had, faults, seen = 0, list[str](), set[str]()
         try:
             for number, balance in enumerate(_read(path), start=2):
@@ -97,7 +97,7 @@ class Command(BaseCommand):
         return had
 
     def _tie(self, path: Path, report: dict[str, Decimal]) -> None:
-        """Show the totals, and hold them against those of the old report."""
+        """Print the totals, and compare them with those of the old report."""
         by_currency: dict[str, Decimal] = {}
         for (kind, unit), (quantity, carrying) in sorted(
             opening_balances.totals(_read(path)).items()
@@ -146,7 +146,7 @@ def _balance(row: dict[str, str]) -> OpeningBalance:
 
 
 def _moment(text: str) -> datetime | None:
-    """Read a moment; what argparse would name is for the line to name here."""
+    """Parse a moment. Raises: ValueError, so that the caller reports the line."""
     try:
         return moment(text) if text else None
     except argparse.ArgumentTypeError as error:

@@ -1,4 +1,4 @@
-"""`manage.py ingest_usage`: take a file of metered events."""
+"""`manage.py ingest_usage`: ingest a file of metered events."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, file: Path, mode: str, restart: bool, **options: Any) -> None:
-        """Take the file; rejects are listed beside it."""
+        """Ingest the file; rejects are listed beside it."""
         console = Console(file=sys.stderr)
         columns = [
             TextColumn("{task.description}"),

@@ -1,4 +1,4 @@
-"""`manage.py preview_migration`: what moving every subscription of an offering would do."""
+"""`manage.py preview_migration`: preview a change of plan for every subscription of an offering."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHUNK = 200
 
 class Writable(Protocol):
     def write(self, text: str, /) -> object:
-        """Take a piece of text."""
+        """Write a piece of text."""
 
 
 class Command(BaseCommand):
@@ -62,7 +62,7 @@ class Command(BaseCommand):
             self.stderr.write(f"  {code}: {count}")
 
     def _write(self, file: Writable, rows: Iterable[Mapping[str, Any]]) -> Counter[str]:
-        """Write the rows as they come; give how many move, and how many do not for which reason."""
+        """Write the rows as they come; return how many move, and how many do not, by reason."""
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         counts: Counter[str] = Counter()

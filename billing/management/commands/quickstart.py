@@ -1,4 +1,4 @@
-"""`manage.py quickstart`: the whole set-up, the main job on demo usage, and then it serves."""
+"""`manage.py quickstart`: set everything up, run the main job on demo usage, then serve."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, port: int, no_serve: bool, existing: bool, **options: Any) -> None:
-        """Set up, show, serve."""
+        """Set up, print the demonstration, serve."""
         console = Console(highlight=False, width=110)
         with _only_one():
             is_ours = accounts.is_ours()
@@ -63,7 +63,7 @@ class Command(BaseCommand):
 
 @contextmanager
 def _only_one() -> Iterator[None]:
-    """Keep a second quickstart from setting up at the same time."""
+    """Lock the set-up against a second quickstart. Raises: CommandError."""
     settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
     with (settings.VAR_DIR / "quickstart.lock").open("w") as lock:
         try:
@@ -127,7 +127,7 @@ def _show_stages(console: Console, shown: demo.Shown) -> None:
 
 
 def _lot_id(note: str) -> str:
-    """Find the id that only a program needs, to leave it out of the table."""
+    """Return the id in a note, which the table leaves out."""
     return next((f" {word}" for word in note.split() if word.count("-") == 4), "\0")
 
 

@@ -1,4 +1,4 @@
-"""`manage.py record_receipts`: what the accounting system called what it took from a batch."""
+"""`manage.py record_receipts`: record the ids that the accounting system has for a batch."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Command(BaseCommand):
         given.add_argument("file", nargs="?", type=Path, help="Their ids of its journals.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Read the ids, keep them, and say how many were new."""
+        """Read and record the ids, and print how many were new."""
         try:
             batch = receipts.find_batch(
                 livemode=options["mode"] == "live",

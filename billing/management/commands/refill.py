@@ -1,4 +1,4 @@
-"""`manage.py refill`: fill the wallets that fill themselves."""
+"""`manage.py refill`: refill the wallets that are low and have an automatic refill."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("--customer", help="The id of one customer; all of them without it.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Refill."""
+        """Refill the low wallets and print how many refills were begun."""
         key, failures = options["customer"], list[Failure]()
         if key is None:
             begun, failures = due_work.refill()

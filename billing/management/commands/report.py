@@ -1,4 +1,4 @@
-"""`manage.py report NAME`: what the books say, as a table, CSV, XLSX or JSON."""
+"""`manage.py report NAME`: a report of the books as a table, CSV, XLSX or JSON."""
 
 from __future__ import annotations
 

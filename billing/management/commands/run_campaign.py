@@ -1,4 +1,4 @@
-"""`manage.py run_campaign`: give what an EVERYBODY campaign promises to everybody who matches."""
+"""`manage.py run_campaign`: grant an EVERYBODY campaign's credits to everybody who matches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("--mode", choices=["live", "sandbox"], default="live")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Run it here."""
+        """Execute the run here and print its result."""
         try:
             run = campaign_runs.run_everybody(
                 livemode=options["mode"] == "live",

@@ -1,4 +1,4 @@
-"""`manage.py seal`: seal the books now, or go on after the database was restored."""
+"""`manage.py seal`: seal the books now, or continue after the database was restored."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Command(BaseCommand):
         parser.add_argument("--reason", default="", help="Why, for who proves the books later.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Seal."""
+        """Seal the books and print the seal."""
         livemode, now = options["mode"] == "live", timezone.now()
         try:
             if options["after_restore"]:

@@ -83,7 +83,7 @@ class Command(BaseCommand):
 
 @contextmanager
 def _bar() -> Iterator[Callable[[UUID], None]]:
-    """Show how far a run is, counted at most twice a second."""
+    """Render a progress bar; yield the function that updates it, at most twice a second."""
     console = Console(file=sys.stderr)
     columns = [
         TextColumn("Settling"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),

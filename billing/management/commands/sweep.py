@@ -1,4 +1,4 @@
-"""`manage.py sweep`: everything that is due, once."""
+"""`manage.py sweep`: do everything that is due, once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Command(BaseCommand):
     help = "Do everything that is due, once: payments, settlement, lapses, refills. Safe to repeat."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Sweep."""
+        """Sweep once and print the results."""
         swept = due_work.sweep(now=timezone.now(), clock=timezone.now)
         self.stdout.write(
             f"{swept.paid} payments answered, {swept.settled} cycles settled, "

@@ -1,4 +1,4 @@
-"""`manage.py verify_ledger`: prove the books, or name the first bad row."""
+"""`manage.py verify_ledger`: verify the books, or report the first bad row."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("--customer", help="Only this customer's books, in both modes.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Prove the books."""
+        """Verify the books and print how much was verified."""
         console = Console(file=sys.stderr)
         with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("Verifying entries", total=None)
