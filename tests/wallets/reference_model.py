@@ -73,6 +73,8 @@ class Hold:
     ends: datetime
     status: str = "HELD"
     captured: Fraction = Fraction(0)
+    # The overage that it may still come to, accepted when it was made.
+    promised: Fraction = Fraction(0)
 
     @property
     def open(self) -> Fraction:
@@ -113,6 +115,8 @@ class Plan:
 class Customer:
     now: datetime
     invoices: bool = False
+    limit: Fraction | None = None
+    paused: bool = False
     plan: Plan | None = None
     lots: list[Lot] = field(default_factory=list)
     holds: list[Hold] = field(default_factory=list)
@@ -148,15 +152,18 @@ class Customer:
     # Credits out.
 
     def debit(self, wallet: str, need: Fraction, strategy: str) -> Debit:
+        self._must_not_be_paused(wallet)
         parts, overage = self._find(wallet, need, self._kinds(strategy), strategy == "WATERFALL")
         return self._burn(wallet, need, parts, overage)
 
     def reserve(self, wallet: str, need: Fraction, strategy: str, seconds: int) -> Hold:
         kinds = self._kinds(strategy)
-        parts, _ = self._find(wallet, need, kinds, strategy == "WATERFALL")
+        self._must_not_be_paused(wallet)
+        parts, short = self._find(wallet, need, kinds, strategy == "WATERFALL")
         for lot, part in parts:
             lot.held += part
-        hold = Hold(wallet, need, kinds, parts, self.now + timedelta(seconds=seconds))
+        ends = self.now + timedelta(seconds=seconds)
+        hold = Hold(wallet, need, kinds, parts, ends, promised=short)
         self.holds.append(hold)
         return hold
 
@@ -170,11 +177,17 @@ class Customer:
             raise Refused("exceeds_reservation")
         taken = self._first_of(hold.parts, need)
         rest = need - sum((part for _, part in taken), Fraction(0))
-        beyond, overage = self._find(hold.wallet, rest, hold.kinds, hold.kinds == ORDER)
+        if rest > 0 and need > hold.asked - hold.captured:
+            self._must_not_be_paused(hold.wallet)
+        beyond, overage = self._find(
+            hold.wallet, rest, hold.kinds, hold.kinds == ORDER, hold.promised
+        )
         for lot, part in taken:
             self._let_go(lot, part)
         hold.parts = self._without(hold.parts, need)
         hold.captured += need
+        uncovered = max(hold.asked - hold.captured - hold.open, Fraction(0))
+        hold.promised = min(hold.promised, uncovered)
         debit = self._burn(hold.wallet, need, taken + beyond, overage)
         if final:
             self._end(hold, "CAPTURED")
@@ -389,16 +402,30 @@ class Customer:
         return ORDER if strategy == "WATERFALL" else [strategy]
 
     def _find(
-        self, wallet: str, need: Fraction, kinds: list[str], waterfall: bool
+        self,
+        wallet: str,
+        need: Fraction,
+        kinds: list[str],
+        waterfall: bool,
+        own: Fraction = Fraction(0),
     ) -> tuple[list[tuple[Lot, Fraction]], Fraction]:
+        """What was promised to the asker, `own`, is honoured whatever the rules are now."""
         alive = [lot for lot in self.lots if lot.wallet == wallet and lot.lives(self.now)]
         alive.sort(key=lambda lot: (lot.dies is None, lot.dies or lot.granted, lot.granted))
         queue = [(lot, lot.free) for kind in kinds for lot in alive if lot.kind == kind]
         parts = self._first_of(queue, need)
         short = need - sum((part for _, part in parts), Fraction(0))
-        if short > 0 and not (self.invoices and waterfall and wallet == "USD"):
+        if short > own and not (self.invoices and waterfall and wallet == "USD"):
             raise Refused("insufficient_funds")
+        if short > own and self.limit is not None and self._run_up() - own + short > self.limit:
+            raise Refused("overage_limit")
         return parts, short
+
+    def _run_up(self) -> Fraction:
+        """Sum the overage of debits, less what was taken back of it, and what holds promise."""
+        debits = (max(debit.overage - debit.back, Fraction(0)) for debit in self.debits)
+        holds = (hold.promised for hold in self.holds if hold.status == "HELD")
+        return sum((*debits, *holds), Fraction(0))
 
     def _first_of(
         self, queue: list[tuple[Lot, Fraction]], need: Fraction
@@ -430,6 +457,10 @@ class Customer:
         debit = Debit(wallet, need, overage, parts)
         self.debits.append(debit)
         return debit
+
+    def _must_not_be_paused(self, wallet: str) -> None:
+        if self.paused and wallet == "USD":
+            raise Refused("paused")
 
     def _must_be_open(self, hold: Hold) -> None:
         if hold.status == "EXPIRED":

@@ -116,7 +116,29 @@ class Credits(RuleBasedStateMachine):
             self.model.start_cycle()
         else:
             self.buy(Decimal(20), Decimal(4), None)
-            actions.rules(self.book, billing_mode="HYBRID")
+            self.write_rules()
+
+    def write_rules(self) -> None:
+        """Write the rules of a customer without a plan of its own, as a subscription would."""
+        limit = self.model.limit
+        actions.rules(
+            self.book,
+            billing_mode="HYBRID" if self.model.invoices else "PREPAID",
+            overage_limit=None if limit is None else Decimal(limit.numerator),
+            spend_state="PAUSED" if self.model.paused else "ACTIVE",
+        )
+
+    @precondition(lambda self: self.model.plan is None)
+    @rule(
+        invoices=st.sampled_from([True, True, False]),
+        limit=st.sampled_from([None, None, 0, 10, 40]),
+        paused=st.sampled_from([False, False, True]),
+    )
+    def change_rules(self, invoices: bool, limit: int | None, paused: bool) -> None:
+        """Pause, go on, end, begin, raise or lower the limit: what was promised before stays so."""
+        self.model.invoices, self.model.paused = invoices, paused
+        self.model.limit = None if limit is None else Fraction(limit)
+        self.write_rules()
 
     # Credits in.
 
@@ -255,9 +277,9 @@ class Credits(RuleBasedStateMachine):
             if answer is not None:
                 body, owed = answer
                 assert Fraction(body["owed"]) == owed
-            if self.model.invoices:
+            if self.model.plan is None:
                 # A claim has the rules written anew, of a customer without a subscription.
-                actions.rules(self.book, billing_mode="HYBRID")
+                self.write_rules()
 
     def dispute(
         self, number: int, state: str, ask: Callable[[], object]
