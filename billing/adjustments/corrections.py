@@ -293,7 +293,7 @@ def _charge(work: _Work, lines: Sequence[Correction]) -> None:
         invoices.issue(
             book=work.book, invoice=invoice, lines=invoices.posted(invoice), now=work.now
         )
-    port.credits_fell([work.book.pk])
+    port.billing().credits_fell([work.book.pk])
 
 
 def _priced(work: _Work, lines: Sequence[Correction]) -> Calculation:

@@ -10,18 +10,20 @@ from billing.models import Customer, Subscription
 from billing.subscriptions.states import LIVE
 from ledger.models import Book
 from pricing.models import Campaign, CampaignAudience
-from wallets.audience import Traits
+from wallets.port import Traits
 
 
 def traits_of(books: Sequence[Book]) -> Mapping[int, Traits]:
-    """Return the tags, live offerings and zones of customers, in two queries."""
+    """Return the tags, live offerings and zones of customers, by their book's primary key, in two
+    queries; a book without a customer has no traits.
+    """
     ids = [book.pk for book in books]
     offerings: dict[int, set[str]] = {}
     live = Subscription.objects.filter(customer__in=ids, status__in=LIVE)
     for book_id, offering in live.values_list("customer", "offering__code"):
         offerings.setdefault(book_id, set()).add(offering)
     tagged = Customer.objects.filter(book__in=ids).values_list("book", "tags", "timezone")
-    return {
+    return {book_id: Traits() for book_id in ids} | {
         book_id: Traits(frozenset(tags), frozenset(offerings.get(book_id, ())), zone)
         for book_id, tags, zone in tagged
     }

@@ -6,8 +6,8 @@ from billing.models import Subscription
 from ledger.models import Book
 from pricing.campaigns import campaigns
 from pricing.models import CampaignTrigger
-from wallets.audience import Traits
 from wallets.grants import campaign_grants
+from wallets.port import Traits
 
 
 def give_to_subscriber(*, book: Book, subscription: Subscription) -> None:

@@ -7,9 +7,11 @@ and the old one is left to the sweep.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 
+from aforo.errors import Busy
 from aforo.sandbox.services import now_for
 from billing.cycle_end import cycle_settlement, next_cycle
 from billing.models import Subscription, UsageEvent
@@ -18,10 +20,11 @@ from billing.settlement import waiting_cycles
 from billing.usage import rollups
 from ledger.models import Book
 from pricing import catalogue
-from wallets import port
 from wallets.debits.engine import NeedsRenewal
 from wallets.models import Wallet
 from wallets.operations.responses import Answer
+
+logger = logging.getLogger(__name__)
 
 # So many events are added up while somebody waits for an answer.
 FEW = 1_000
@@ -44,7 +47,7 @@ def first(act: Callable[[], Answer]) -> Answer:
     try:
         return act()
     except NeedsRenewal as needed:
-        port.renew(needed.book_id)
+        renew(needed.book_id)
         return act()
 
 
@@ -56,7 +59,20 @@ def renew_if_due(*, book: Book) -> None:
     try:
         check(book)
     except NeedsRenewal as needed:
-        port.renew(needed.book_id)
+        renew(needed.book_id)
+
+
+def renew(book_id: int) -> None:
+    """Renew a customer for somebody who goes on with the credits there are, should that fail.
+
+    Raises: Busy, when the customer's lock was not had in time.
+    """
+    try:
+        renew_book(book_id)
+    except Busy:
+        raise
+    except Exception:
+        logger.exception("Renewing the book %s failed", book_id)
 
 
 def renew_book(book_id: int) -> None:

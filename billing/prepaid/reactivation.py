@@ -60,7 +60,7 @@ def burn_prepaid(*, book_id: int) -> None:
                 spend_rules.set_status(
                     book=book, subscription=subscription, status=SubscriptionStatus.SUSPENDED
                 )
-        port.credits_fell([book.pk])
+        port.billing().credits_fell([book.pk])
 
 
 def reactivate(*, book: Book) -> None:

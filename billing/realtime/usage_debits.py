@@ -221,7 +221,7 @@ def charge(
     )
     if entry.movements or entry.lines:
         journal.write()
-    port.credits_fell([book.pk])
+    port.billing().credits_fell([book.pk])
     overage = max(after.to_invoice - before.to_invoice, ZERO)
     written = entry.id if entry.movements or entry.lines else None
     return Charged(event, subscription, changes, overage, written)

@@ -14,7 +14,7 @@ from aforo.api.idempotency import respond
 from aforo.errors import DomainError
 from ledger.entries import books
 from pricing.models import CreditKind
-from wallets import audience
+from wallets import port
 from wallets.debits.engine import Result
 
 
@@ -120,7 +120,7 @@ def resolve_expiry(body: dict[str, Any], *, livemode: bool) -> None:
     read = body.get("expires_at")
     if isinstance(read, date) and not isinstance(read, datetime):
         book = books.get_book(livemode=livemode, key=body["customer_id"])
-        zone = ZoneInfo(audience.traits_of([book])[book.pk].zone)
+        zone = ZoneInfo(port.billing().traits_of([book])[book.pk].zone)
         body["expires_at"] = ExpiryField.moment_of(read, zone)
 
 

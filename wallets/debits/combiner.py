@@ -83,7 +83,7 @@ class Combiner:
             return take_list([request], livemode=livemode)[0]
         result = self._take_once(_Call(request, livemode, self._common))
         if isinstance(result, NeedsRenewal):
-            port.renew(result.book_id)
+            port.billing().renew(result.book_id)
             renewed = (result.book_id,)
             result = self._take_once(_Call(request, livemode, self._common, renewed))
         return result
@@ -197,7 +197,7 @@ def take_list(requests: Sequence[Request], *, livemode: bool) -> list[Result]:
     if not needed:
         return results
     for book_id in sorted(needed):
-        port.renew(book_id)
+        port.billing().renew(book_id)
     taken = engine.execute([requests[n] for n in again], livemode=livemode, renewed=needed)
     for n, result in zip(again, taken, strict=True):
         results[n] = result

@@ -90,7 +90,7 @@ def reverse(
         debit.overage_reversed += overage
         debit.save(update_fields=["reversed", "overage_reversed"])
         lapsed = sum(reservation_holds.lapse_returned(journal.returned).values(), ZERO)
-        port.credits_arrived(book)
+        port.billing().credits_arrived(book)
         return {
             **_body(operation_id, book, debit, need, overage, returned, draft),
             "lapsed": lapsed,

@@ -22,12 +22,12 @@ from ledger.models import Book, LedgerEvent
 from pricing.campaigns import campaigns
 from pricing.models import Campaign, CampaignTrigger
 from wallets import port
-from wallets.audience import Traits, traits_of
 from wallets.grants.grants import measured, tell_granted
 from wallets.lots.credit_journal import CreditJournal, lot_document, new_lot
 from wallets.models import CampaignGrant, CreditLot, CreditSource, MovementKind, UnitWallet, Wallet
 from wallets.operations import idempotency
 from wallets.operations.responses import Answer, grant_answer
+from wallets.port import Traits
 
 REDEEM = "POST /v1/campaigns/redeem"
 CODE_CAUSE = "code"
@@ -76,7 +76,7 @@ def give(
     served, rest = entitled[: claimed.grants], entitled[claimed.grants :]
     assert not rest or claimed.short is not None, "a claim that falls short says why"
     wallets = _wallets(campaign, served)
-    theirs = traits_of(served) if campaign.expires_after_days is not None else {}
+    theirs = port.billing().traits_of(served) if campaign.expires_after_days is not None else {}
     journal, grants = CreditJournal(), {}
     for book in served:
         now = now_for(book)
@@ -93,7 +93,7 @@ def give(
     for book in served:
         lot = grants[book.pk].lot
         tell_granted(book, [lot], lot.granted_at)
-        port.credits_arrived(book)
+        port.billing().credits_arrived(book)
     left_out = {book.pk: claimed.short for book in rest if claimed.short is not None}
     return Given(grants, refusals | left_out)
 
@@ -107,7 +107,7 @@ def _refusals(
 ) -> dict[int, Conflict]:
     """Return who gets nothing, and why, before anything is claimed from the budget."""
     if traits is None:
-        traits = traits_of(books)
+        traits = port.billing().traits_of(books)
     had: dict[int, list[str]] = {book.pk: [] for book in books}
     given = CampaignGrant.objects.filter(campaign=campaign, book__in=books)
     for book_id, earlier in given.values_list("book_id", "cause"):
@@ -250,7 +250,9 @@ def match_top_up(
             claimed = campaigns.claim(campaign=campaign, each=quantity, clip=True)
         except Conflict:
             continue
-        lapses_at = campaign.lapses_at(now, ZoneInfo(traits_of([book])[book.pk].zone))
+        lapses_at = campaign.lapses_at(
+            now, ZoneInfo(port.billing().traits_of([book])[book.pk].zone)
+        )
         lot = _lot(campaign, wallet, cause, claimed.quantity, now, lapses_at, top_up_id)
         _grant(campaign, lot, cause).save(force_insert=True)
         lots.append(lot)

@@ -61,7 +61,7 @@ def grant(
             )
         journal.write()
         tell_granted(book, [lot], now)
-        port.credits_arrived(book)
+        port.billing().credits_arrived(book)
         wallet = lot.wallet or lot.unit_wallet
         assert wallet is not None, "a lot has one wallet"
         return grant_answer(

@@ -99,7 +99,7 @@ def lapse_returned(returned: Iterable[Returned]) -> dict[UUID, Decimal]:
     """
     lapsed: dict[UUID, Decimal] = {}
     for each in returned:
-        is_over = port.credits_returned(each.book, each.expired_at, each.at)
+        is_over = port.billing().credits_returned(each.book, each.expired_at, each.at)
         lot = CreditLot.objects.get(pk=each.lot)
         rest = min(each.quantity, lot.available)
         if is_over and rest > 0:

@@ -41,7 +41,7 @@ def release_due(*, book: Book, until: datetime) -> int:
     journal.write()
     reservation_holds.write(due)
     reservation_holds.lapse_returned(journal.returned)
-    port.credits_arrived(book)
+    port.billing().credits_arrived(book)
     return len(due)
 
 

@@ -82,9 +82,9 @@ def dispute(*, livemode: bool, top_up_id: UUID, state: str, key: str) -> Answer:
         facts = {"top_up": bought.id, "state": state, "disputed": bought.disputed}
         outbox.tell(book, EventType.TOP_UP_DISPUTED, facts, now)
         if owed > 0:
-            port.credits_lost(book, bought, owed)
+            port.billing().credits_lost(book, bought, owed)
         elif state == DisputeState.WON:
-            port.credits_arrived(book)
+            port.billing().credits_arrived(book)
         lots = CreditLot.objects.filter(top_up=bought).select_related("unit_wallet__metric")
         return {
             "id": bought.id,

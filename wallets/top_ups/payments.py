@@ -28,7 +28,6 @@ from ledger.entries import books, entries
 from ledger.models import BonusAllocation, Book, LedgerEvent
 from pricing.models import CreditKind
 from wallets import outbox, port
-from wallets.audience import traits_of
 from wallets.grants import campaign_grants
 from wallets.holds.reservations import release_due
 from wallets.lots import provisioning
@@ -125,7 +124,7 @@ def deliver(*, book: Book, top_up: TopUp, now: datetime, paid_into: str) -> Deli
         },
         now,
     )
-    port.credits_arrived(book)
+    port.billing().credits_arrived(book)
     return Delivery(wallet, lots, draft.id)
 
 
@@ -193,7 +192,7 @@ def _expiry(top_up: TopUp, now: datetime) -> datetime | None:
         lifetime = top_up.expires_at - top_up.created_at
         return top_up.expires_at if top_up.expires_at > now else now + lifetime
     if top_up.lifetime_days is not None:
-        zone = ZoneInfo(traits_of([top_up.book])[top_up.book_id].zone)
+        zone = ZoneInfo(port.billing().traits_of([top_up.book])[top_up.book_id].zone)
         return days_after(now, top_up.lifetime_days, zone)
     return None
 

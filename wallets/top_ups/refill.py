@@ -76,10 +76,10 @@ def set_auto_refill(
                 "failures": 0,
                 "next_attempt_at": None,
                 "switched_off_at": None if enabled else now_for(book),
-                "set_after": port.service_ended_at(book, currency),
+                "set_after": port.billing().service_ended_at(book, currency),
             },
         )
-        port.credits_fell([book.pk])
+        port.billing().credits_fell([book.pk])
         return rule
 
 
@@ -145,7 +145,7 @@ def refill_if_low(book_ids: Collection[int]) -> int:
         now = now_for(rule.book)
         if rule.wallet.renews_at is not None and rule.wallet.renews_at <= now:
             # The credits of the next cycle come before a card is charged.
-            port.renew(rule.book_id)
+            port.billing().renew(rule.book_id)
         if _is_low(rule, now) and _is_over(rule):
             switch_off(rule_id=rule.pk)
             continue
@@ -171,7 +171,7 @@ def _begin(rule: AutoRefill) -> TopUp | None:
             return None
         currency = current.wallet.currency
         terms = catalogue.top_up_terms(livemode=book.livemode, currency=currency)
-        amount = _amount(current, port.owed(book, currency), terms)
+        amount = _amount(current, port.billing().owed(book, currency), terms)
         return TopUp.objects.create(
             id=new_id(),
             book=book,
@@ -203,7 +203,7 @@ def _amount(rule: AutoRefill, owed: Decimal, terms: catalogue.TopUpTerms) -> Dec
 
 def _has_left(rule: AutoRefill) -> bool:
     """Return whether the customer's last subscription has ended since this was set."""
-    ended_at = port.service_ended_at(rule.book, rule.wallet.currency)
+    ended_at = port.billing().service_ended_at(rule.book, rule.wallet.currency)
     return ended_at is not None and ended_at != rule.set_after
 
 
@@ -213,7 +213,7 @@ def _is_idle(rule: AutoRefill) -> bool:
 
 def _is_over(rule: AutoRefill) -> bool:
     """Return whether a rule has nothing to do any more: service has ended, and nothing is owed."""
-    return _has_left(rule) and port.owed(rule.book, rule.wallet.currency) == 0
+    return _has_left(rule) and port.billing().owed(rule.book, rule.wallet.currency) == 0
 
 
 def _may_charge(rule: AutoRefill) -> bool:
@@ -222,7 +222,7 @@ def _may_charge(rule: AutoRefill) -> bool:
     """
     if rule.wallet.spend_state == SpendState.ACTIVE and not _has_left(rule):
         return True
-    return port.owed(rule.book, rule.wallet.currency) > 0
+    return port.billing().owed(rule.book, rule.wallet.currency) > 0
 
 
 def _is_low(rule: AutoRefill, now: datetime) -> bool:

@@ -81,7 +81,7 @@ def refund(
     """
 
     def make(book: Book, operation_id: UUID) -> dict[str, object]:
-        port.money_leaves(book)
+        port.billing().money_leaves(book)
         now = now_for(book)
         wallet = provisioning.money_wallet(book=book, currency=currency)
         bought = _bought(book, now)

@@ -210,7 +210,7 @@ def _bonus(
     if order.bonus.metric is None:
         return order.bonus.amount, None, None
     metric = provisioning.find_metric(livemode=book.livemode, code=order.bonus.metric)
-    price = order.bonus.ssp_unit_price or port.unit_price(book, order.currency, metric)
+    price = order.bonus.ssp_unit_price or port.billing().unit_price(book, order.currency, metric)
     if price is None:
         # Units that carry nothing could be used up, and all of the payment refunded.
         detail = f"Say what one unit of {metric.code} costs alone; no plan of theirs does."
@@ -252,7 +252,7 @@ def _sell_on_account(bought: TopUp) -> dict[str, object]:
         )
         shown = payments.delivered_answer(book=book, top_up=bought, delivery=delivery)
     # The invoice's number comes last, because its counter is everybody's (docs/decisions.md#d1).
-    return {**shown, "invoice": port.sold_on_account(book, bought)}
+    return {**shown, "invoice": port.billing().sold_on_account(book, bought)}
 
 
 def pay_on_account(*, book: Book, top_up_id: UUID, now: datetime) -> None:

@@ -125,7 +125,7 @@ class WalletState:
 
     def _usage_overage(self) -> Decimal:
         assert isinstance(self.wallet, Wallet), "units have no overage"
-        return port.usage_overage(self.book, self.wallet.currency)
+        return port.billing().usage_overage(self.book, self.wallet.currency)
 
     def _may_overrun(self, strategy: str) -> bool:
         return (

@@ -317,7 +317,7 @@ class Batch:
 
     @cached_property
     def _waiting(self) -> set[int]:
-        return port.waiting_for_credits(list(self.by_id))
+        return port.billing().waiting_for_credits(list(self.by_id))
 
     def follow(self) -> Answer | None:
         """Write the changes so far with their consequences; return the latest answer as it then is.
@@ -348,7 +348,7 @@ class Batch:
         )
         books = {a.book.pk for a in fallen} | {decline.book.pk for decline in self.declines}
         if books:
-            port.credits_fell(books)
+            port.billing().credits_fell(books)
 
     def _write_changes(self) -> None:
         """Write journal, operations and reservations; released credits pay arrears, or lapse."""
@@ -359,7 +359,7 @@ class Batch:
         reservation_holds.write(self.changed.values())
         reservation_holds.lapse_returned(self.journal.returned)
         for book_id in self._paying:
-            port.credits_arrived(self.by_id[book_id])
+            port.billing().credits_arrived(self.by_id[book_id])
         if self.latest is not None and self.is_followed:
             self.latest.read_again()
         # Released credits may have paid arrears: answers are stored as they are after that.

@@ -1,0 +1,65 @@
+"""What wallets ask of billing, each answered by one of its services (`wallets.port` says what)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+
+from aforo.database.after_commit import after_commit
+from billing.campaigns import audiences
+from billing.cycle_end import renewal
+from billing.invoicing import on_account
+from billing.jobs import tasks
+from billing.prepaid import arrears
+from billing.settlement import usage_burn
+from billing.simulation import unbilled_usage
+from billing.subscriptions import advance_fees
+from ledger.models import Book
+from pricing.models import Metric
+from wallets.models import TopUp
+from wallets.port import Traits
+
+
+class Billing:
+    """Billing, as the wallets see it."""
+
+    def traits_of(self, books: Sequence[Book]) -> Mapping[int, Traits]:
+        return audiences.traits_of(books)
+
+    def credits_arrived(self, book: Book) -> None:
+        arrears.pay_arrears(book)
+
+    def waiting_for_credits(self, book_ids: Collection[int]) -> set[int]:
+        return arrears.waiting(book_ids)
+
+    def credits_fell(self, book_ids: Collection[int]) -> None:
+        after_commit("the refill after a fall of credits", partial(tasks.refill, book_ids))
+
+    def money_leaves(self, book: Book) -> None:
+        unbilled_usage.pay_first(book)
+
+    def credits_returned(self, book: Book, expired_at: datetime, at: datetime) -> bool:
+        return usage_burn.pay_with_returned(book, expired_at, at)
+
+    def credits_lost(self, book: Book, top_up: TopUp, owed: Decimal) -> None:
+        arrears.claim_lost_credits(book, top_up, owed)
+
+    def owed(self, book: Book, currency: str) -> Decimal:
+        return arrears.owed(book, currency)
+
+    def usage_overage(self, book: Book, currency: str) -> Decimal:
+        return unbilled_usage.overage(book, currency)
+
+    def service_ended_at(self, book: Book, currency: str) -> datetime | None:
+        return arrears.service_ended_at(book, currency)
+
+    def unit_price(self, book: Book, currency: str, metric: Metric) -> Decimal | None:
+        return advance_fees.unit_price(book, currency, metric)
+
+    def sold_on_account(self, book: Book, top_up: TopUp) -> str:
+        return on_account.invoice_top_up(book, top_up)
+
+    def renew(self, book_id: int) -> None:
+        renewal.renew(book_id)
