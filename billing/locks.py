@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Q
 
+from aforo.database import advisory_locks
 from billing.models import (
     Document,
     InvoiceSeries,
@@ -19,8 +20,6 @@ from billing.models import (
     UsageRollup,
 )
 
-# The class of the advisory locks on run scopes; books use one-key locks, so they never meet.
-_RUN_SCOPE = 7_001
 # In the sandbox, and in live mode.
 _PREFIXES = {Document.INVOICE: ("TEST-", "INV-"), Document.STATEMENT: ("TEST-STM-", "STM-")}
 
@@ -47,7 +46,9 @@ def next_number(*, livemode: bool, document: Document = Document.INVOICE) -> str
 def lock_run_scopes(*, livemode: bool) -> None:
     """Lock the decision whether a run of this mode may start, for one transaction at a time."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_RUN_SCOPE, int(livemode)])
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s, %s)", [advisory_locks.RUN_SCOPES, int(livemode)]
+        )
 
 
 @transaction.atomic

@@ -15,14 +15,10 @@ from datetime import date
 from django.db import OperationalError, connection, models
 from django.db.transaction import TransactionManagementError
 
-from aforo.database import bulk
+from aforo.database import advisory_locks, bulk
 from aforo.errors import Busy
 from ledger.models import Book
 
-# Advisory locks on two integers never meet those on one, which are the books' primary keys.
-_MONTHS = 1
-_EXPORTS = 7
-_SEALS = 2
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
@@ -79,7 +75,7 @@ def sharing_months(months: Collection[date]) -> tuple[str, list[int | list[int]]
     transaction ends; the caller joins it to its own.
     """
     statement = "SELECT pg_advisory_xact_lock_shared(%s, month) FROM unnest(%s::int[]) AS month"
-    return statement, [_MONTHS, _month_keys(months)]
+    return statement, [advisory_locks.MONTHS, _month_keys(months)]
 
 
 def lock_month(month: date) -> None:
@@ -87,16 +83,20 @@ def lock_month(month: date) -> None:
     ends.
     """
     with _bounded(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_MONTHS, *_month_keys([month])])
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s, %s)", [advisory_locks.MONTHS, *_month_keys([month])]
+        )
 
 
 def lock_exports() -> None:
     """Lock the making of batches and receipts, one transaction at a time, until it ends."""
     with _bounded(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [_EXPORTS])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s, 0)", [advisory_locks.EXPORTS])
 
 
 def lock_seals(*, livemode: bool) -> None:
     """Wait until nobody seals the books of a mode; takes no book and waits for none."""
     with _bounded(), connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_SEALS, int(livemode)])
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(%s, %s)", [advisory_locks.SEALS, int(livemode)]
+        )
