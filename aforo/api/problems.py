@@ -15,7 +15,7 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from aforo import errors
+from aforo import errors, pointers
 from aforo.api.renderers import to_json
 from aforo.errors import DomainError, FieldError
 
@@ -59,8 +59,7 @@ def _pointers(detail: object, pointer: str = "") -> Iterator[FieldError]:
 
 
 def _escape(name: object) -> str:
-    """Escape a member name for a JSON pointer (RFC 6901, section 3)."""
-    return str(name)[:_POINTER_LENGTH].replace("~", "~0").replace("/", "~1")
+    return pointers.escape(str(name)[:_POINTER_LENGTH])
 
 
 class _Translated(DomainError):

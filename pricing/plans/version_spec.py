@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from aforo import pointers
 from aforo.errors import FieldError, Invalid
 from pricing import catalogue
 from pricing.models import (
@@ -204,16 +205,13 @@ def _read_caps(
         faults += [FieldError(f"/caps{e.pointer}", e.code, e.detail) for e in error.errors]
         return {}
     faults += [
-        FieldError(f"/caps/{_escape(code)}", "unknown_metric", f"There is no metric {code}.")
+        FieldError(
+            f"/caps/{pointers.escape(code)}", "unknown_metric", f"There is no metric {code}."
+        )
         for code in caps
         if code not in metrics
     ]
     return caps
-
-
-def _escape(name: str) -> str:
-    """Escape a member name for a JSON pointer (RFC 6901, section 3)."""
-    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _repeated(name: str, codes: Sequence[str]) -> list[FieldError]:
