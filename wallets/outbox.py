@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from aforo.money import ZERO
 from aforo.webhooks.models import EventType
 from aforo.webhooks.services import Notice, emit
 from ledger.models import Book
 from wallets.models import UnitWallet, Wallet
-
-ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +37,6 @@ class DeclinedDebit:
     at: datetime
 
 
-def unit_of(wallet: Wallet | UnitWallet) -> dict[str, str]:
-    """Return the currency or the metric of a wallet."""
-    if isinstance(wallet, Wallet):
-        return {"currency": wallet.currency}
-    return {"metric": wallet.metric.code}
-
-
 def tell(book: Book, type: str, payload: Mapping[str, object], at: datetime) -> None:  # noqa: A002
     """Write one notice about a customer."""
     emit([Notice(book.livemode, book.key, type, payload, at)])
@@ -62,7 +54,7 @@ def balances_fell(falls: Iterable[BalanceDrop]) -> None:
                 fall.book.livemode,
                 fall.book.key,
                 type_,
-                {**unit_of(fall.wallet), "available": fall.after, "threshold": line},
+                {**fall.wallet.unit, "available": fall.after, "threshold": line},
                 fall.at,
             )
             for fall in falls

@@ -11,12 +11,12 @@ from django.db import connection
 from django.db.models import OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 
+from aforo.money import ZERO
 from ledger.models import Book, Entry, LedgerEvent
 from wallets.holds import reservation_holds
 from wallets.lots import queries
 from wallets.models import CreditLot, DisputeState, Movement, MovementKind, UnitWallet, Wallet
 
-ZERO = Decimal(0)
 _IN = [MovementKind.GRANT, MovementKind.REVERSE]
 _OUT = [MovementKind.BURN, MovementKind.EXPIRE, MovementKind.REFUND, MovementKind.ADJUST]
 

@@ -10,7 +10,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from aforo import money
-from aforo.money import plain
+from aforo.money import ZERO, plain
 from billing.models import Backtest
 
 Table = dict[str, Any]
@@ -39,7 +39,7 @@ def preview(shown: Mapping[str, Any], currency: str) -> dict[str, Any]:
     reasons.
     """
     totals = shown["totals"]
-    wallet = sum((Decimal(paid) for paid in totals["from_wallet"].values()), Decimal(0))
+    wallet = sum((Decimal(paid) for paid in totals["from_wallet"].values()), ZERO)
     left = Decimal(totals["to_invoice"]) + Decimal(totals["arrears"])
     return {
         "cards": [

@@ -17,6 +17,7 @@ from ledger.entries import chain_verification
 from ledger.entries.chain_verification import BadEntry
 from ledger.models import Book
 from ledger.periods import close_packs
+from ledger.posting_rules import LOT_LIABILITIES
 from ledger.seals import seal_proof
 from ledger.seals import seals as ledger_seals
 from wallets.lots import queries
@@ -80,8 +81,8 @@ _COUNTERS = ("face", "carrying", "remaining", "held", "carrying_remaining")
 # The liability of each lot, as posted, against what the lot still carries.
 _LOTS_AGAINST_LIABILITIES = """
     SELECT lot.id, lot.carrying_remaining, coalesce(sum(
-        CASE WHEN p.credit_id IN ('2100', '2110', '2130') THEN p.amount ELSE 0 END
-        - CASE WHEN p.debit_id IN ('2100', '2110', '2130') THEN p.amount ELSE 0 END), 0)
+        CASE WHEN p.credit_id = ANY(%s) THEN p.amount ELSE 0 END
+        - CASE WHEN p.debit_id = ANY(%s) THEN p.amount ELSE 0 END), 0)
     FROM wallets_creditlot lot
     LEFT JOIN ledger_posting p
         JOIN ledger_entry e ON e.id = p.entry_id AND e.book_id = %s
@@ -228,7 +229,8 @@ def _check_lots(book_id: int) -> Iterator[tuple[str, str | None]]:
     with connection.cursor() as cursor:
         cursor.execute(_LOTS_AGAINST_MOVEMENTS, [book_id, book_id])
         moved = cursor.fetchall()
-        cursor.execute(_LOTS_AGAINST_LIABILITIES, [book_id, book_id])
+        owed_on = list(LOT_LIABILITIES)
+        cursor.execute(_LOTS_AGAINST_LIABILITIES, [owed_on, owed_on, book_id, book_id])
         posted = {lot_id: (carried, owed) for lot_id, carried, owed in cursor.fetchall()}
     for lot_id, astray, counters, by_moves in moved:
         fault = _difference(_COUNTERS, counters, by_moves)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
 
 from aforo import money
 from aforo.errors import NotFound
+from aforo.money import ZERO
 from billing import locks
 from billing.calculation import presentation
 from billing.calculation.calculation import Calculation
@@ -27,7 +27,6 @@ from ledger.entries import books, entries
 from ledger.models import Book, LedgerEvent
 
 DUE_AFTER = timedelta(days=30)
-ZERO = Decimal(0)
 
 
 class UnknownInvoice(NotFound):

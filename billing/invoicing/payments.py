@@ -7,6 +7,7 @@ from uuid import UUID
 
 from aforo import payable
 from aforo.errors import Conflict
+from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from aforo.webhooks.models import EventType
 from billing.invoicing.invoices import get_invoice
@@ -20,7 +21,6 @@ from wallets.operations import idempotency
 from wallets.operations.responses import Answer
 from wallets.top_ups import sales
 
-ZERO = Decimal(0)
 PAY = "POST /v1/invoices/pay"
 
 

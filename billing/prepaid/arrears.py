@@ -9,6 +9,7 @@ from decimal import Decimal
 from django.db.models import F, Q, Sum
 from django.db.models.functions import Coalesce
 
+from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from billing.models import Claim, Settlement, Subscription, SubscriptionStatus
 from billing.prepaid import reactivation
@@ -90,7 +91,7 @@ def owed(book: Book, currency: str) -> Decimal:
         settled.aggregate(total=Sum(short))["total"],
         claimed.aggregate(total=Sum(F("amount") - F("paid")))["total"],
     )
-    return sum((one for one in sums if one is not None), Decimal(0))
+    return sum((one for one in sums if one is not None), ZERO)
 
 
 def _pay_claims(book: Book) -> bool:

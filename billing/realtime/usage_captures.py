@@ -14,6 +14,7 @@ from uuid import UUID
 
 from aforo import money
 from aforo.errors import FieldError, Invalid
+from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from billing.cycle_end import renewal
 from billing.models import Subscription, SubscriptionStatus, UsageReservation
@@ -28,8 +29,6 @@ from wallets.lots import provisioning, queries
 from wallets.models import CreditLot, ReservationStatus
 from wallets.operations import idempotency
 from wallets.operations.responses import Answer, allocated
-
-ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +209,7 @@ def _shown(
         "amount": captured.amount,
         "currency": wallet.currency,
         "allocations": [
-            {**allocated(fresh[lot.id], part), **usage_debits.unit_of(fresh[lot.id])}
+            {**allocated(fresh[lot.id], part), **fresh[lot.id].unit}
             for lot, part in captured.allocations
         ],
         "overage": captured.overage,

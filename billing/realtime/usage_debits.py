@@ -19,6 +19,7 @@ from django.db import IntegrityError, transaction
 from aforo import money
 from aforo.api.renderers import timestamp
 from aforo.errors import Conflict, FieldError, Invalid, NotCovered
+from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from billing.calculation import presentation
 from billing.calculation.calculation import Calculation
@@ -40,7 +41,6 @@ from wallets.models import CreditLot, Wallet
 from wallets.operations import idempotency
 from wallets.operations.responses import Answer, allocated
 
-ZERO = Decimal(0)
 DEBIT = "POST /v1/usage/debit"
 FUTURE_TOLERANCE = timedelta(minutes=5)
 MICROSECOND = timedelta(microseconds=1)
@@ -378,7 +378,7 @@ def describe(book: Book, metric: Metric, charged: Charged) -> dict[str, object]:
         "amount": charged.amount,
         "currency": currency,
         "allocations": [
-            {**allocated(change.lot, change.quantity), **unit_of(change.lot)}
+            {**allocated(change.lot, change.quantity), **change.lot.unit}
             for change in charged.changes
         ],
         "overage": charged.overage,
@@ -388,10 +388,3 @@ def describe(book: Book, metric: Metric, charged: Charged) -> dict[str, object]:
         "usage_event": charged.event.pk,
         "occurred_at": charged.event.occurred_at,
     }
-
-
-def unit_of(lot: CreditLot) -> dict[str, str]:
-    """Name the currency or the metric of a lot."""
-    if lot.unit_wallet is None:
-        return {"currency": lot.currency}
-    return {"metric": lot.unit_wallet.metric.code}

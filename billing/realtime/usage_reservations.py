@@ -16,6 +16,7 @@ from django.db.models import QuerySet
 
 from aforo import money
 from aforo.errors import FieldError, Invalid
+from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from billing.cycle_end import renewal
 from billing.models import Subscription, UsageReservation
@@ -28,17 +29,16 @@ from pricing.models import Metric
 from wallets.debits.engine import (
     ReservationClosed,
     ReservationExpired,
-    UnknownReservation,
     VoidRequest,
 )
 from wallets.holds import reservation_holds, usage_holds
 from wallets.holds import reservations as wallet_reservations
+from wallets.holds.reservations import UnknownReservation
 from wallets.lots import provisioning, queries
 from wallets.models import CreditLot, Hold, Reservation, ReservationKind, ReservationStatus
 from wallets.operations import idempotency
 from wallets.operations.responses import Answer, allocated
 
-ZERO = Decimal(0)
 RESERVE = "POST /v1/usage/reserve"
 
 

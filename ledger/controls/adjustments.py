@@ -13,6 +13,7 @@ from django.db import transaction
 
 from aforo import money
 from aforo.errors import FieldError, Invalid, NotFound
+from aforo.money import ZERO
 from ledger.controls import policies
 from ledger.entries import books, entries
 from ledger.models import AdjustmentLine, Book, LedgerEvent, ManualAdjustment, Reason
@@ -174,7 +175,7 @@ def _check_limit(proposal: ManualAdjustment, lines: Sequence[PostingLine], now: 
     if proposal.reason != Reason.UNEXPLAINED:
         return
     policy = policies.policy(livemode=proposal.livemode, on=entries.day_of(now))
-    if sum((line.amount for line in lines), Decimal(0)) > policy.unexplained_limit:
+    if sum((line.amount for line in lines), ZERO) > policy.unexplained_limit:
         limit = money.plain(policy.unexplained_limit)
         detail = f"Unexplained differences above {limit} are investigated, not posted."
         raise Invalid([FieldError("/lines", "above_limit", detail)])

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from aforo import money
+from aforo.money import ZERO
 
-ZERO = Decimal(0)
 HUNDRED = Decimal(100)
 
 

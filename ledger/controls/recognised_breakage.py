@@ -12,8 +12,6 @@ from django.db.models import Case, F, Q, Sum, When
 from ledger.models import Posting
 from ledger.posting_rules.parts import EXPECTED_BREAKAGE
 
-ZERO = Decimal(0)
-
 
 def accrued_breakage(lots: Collection[UUID], *, until: date | None = None) -> dict[UUID, Decimal]:
     """Return, per lot, the breakage recognised so far, or by a day; lots without any are absent."""

@@ -20,6 +20,7 @@ from django.db.models import Sum
 
 from aforo import money
 from aforo.errors import Conflict, FieldError, Invalid, NotFound
+from aforo.money import ZERO
 from ledger import account_mapping, locks
 from ledger.chart import VARIANTS
 from ledger.exports import generic, journals, storage
@@ -30,8 +31,6 @@ from ledger.models import ExportBatch, ExportFormat, ExportRange
 from ledger.reports.details.journal import LotsOf
 from ledger.reports.report_table import ReportScope
 from ledger.reports.totals import sums as posted
-
-ZERO = Decimal(0)
 
 
 class NothingToExport(Conflict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from aforo import money
+from aforo.money import ZERO
 from ledger.exports import storage
 from ledger.exports.formats import ExportTarget
 from ledger.models import ExportBatch
@@ -12,7 +13,6 @@ from ledger.reports.details.journal import GENERIC, LotsOf, generic_columns, gen
 from ledger.reports.report_table import ReportScope
 from ledger.reports.writing.tally import cell
 
-ZERO = Decimal(0)
 TARGET = ExportTarget(GENERIC, lambda journal: [])
 
 

@@ -15,11 +15,13 @@ from itertools import groupby
 
 from aforo import money
 from aforo.errors import InvariantBroken
+from aforo.money import ZERO
+from ledger.posting_rules import parts
+from ledger.posting_rules.parts import BANK, DISPUTED, RECEIVABLE
 
-ZERO = Decimal(0)
 # The account in place of receivables and cash where the accounting system books them itself.
 CLEARING = "clearing"
-BOOKED_ELSEWHERE = frozenset({"1000", "1010", "1020", "1100"})
+BOOKED_ELSEWHERE = frozenset({BANK, parts.CLEARING, DISPUTED, RECEIVABLE})
 
 # Of a pair of accounts and a currency: what is in the books and not yet in any file.
 Residues = dict[str, Decimal]

@@ -16,6 +16,7 @@ from django.db.models.fields.json import KT
 
 from aforo.ids import new_id
 from aforo.sandbox.models import TestClock
+from ledger.posting_rules.parts import EXPECTED_BREAKAGE
 
 
 class Book(models.Model):
@@ -167,7 +168,7 @@ class Posting(models.Model):
             # Few lots have breakage recognised before they lapse; those are looked up by lot.
             models.Index(
                 fields=["lot"],
-                condition=Q(debit="2190") | Q(credit="2190"),
+                condition=Q(debit=EXPECTED_BREAKAGE) | Q(credit=EXPECTED_BREAKAGE),
                 name="ledger_posting_breakage",
             )
         ]

@@ -13,12 +13,53 @@ from itertools import product
 from typing import Final
 
 from aforo.errors import InvariantBroken
-from ledger.posting_rules.parts import LOT_LIABILITIES, PostingLine
+from ledger.posting_rules.parts import (
+    BANK,
+    BONUS_BREAKAGE,
+    BONUS_CREDITS,
+    BONUS_DISCOUNT,
+    BONUS_REVENUE,
+    CASH_BREAKAGE,
+    CASH_CREDITS,
+    CASH_REVENUE,
+    CLEARING,
+    COMMITMENT_REVENUE,
+    CREDIT_LOSSES,
+    CREDIT_NOTES,
+    CUSTOMER_CREDIT,
+    DISPUTE_FEES,
+    DISPUTE_LOSSES,
+    DISPUTED,
+    EXPECTED_BREAKAGE,
+    FEE_REVENUE,
+    GOODWILL,
+    GOODWILL_CREDITS,
+    LOSS_ALLOWANCE,
+    LOT_LIABILITIES,
+    OPENING_EQUITY,
+    OVERAGE_REVENUE,
+    PLAN_FEES,
+    PROCESSING_FEES,
+    PROMO_DISCOUNT,
+    PROMO_REVENUE,
+    REALISED_FX,
+    RECEIVABLE,
+    RECOVERIES,
+    REFUND_LIABILITY,
+    REFUNDS,
+    ROUNDING,
+    TAX_PAYABLE,
+    UNAPPLIED_PAYMENTS,
+    UNBILLED,
+    UNCLAIMED_PROPERTY,
+    UNREALISED_FX,
+    PostingLine,
+)
 
 Pairs = frozenset[tuple[str, str]]
 
 NOTHING: Final[Pairs] = frozenset()
-CONTROL: Final = frozenset({"1100", "1200", *LOT_LIABILITIES, "2190"})
+CONTROL: Final = frozenset({RECEIVABLE, UNBILLED, *LOT_LIABILITIES, EXPECTED_BREAKAGE})
 
 
 def _pairs(debited: Iterable[str], credited: Iterable[str]) -> Pairs:
@@ -29,49 +70,82 @@ def _mirror(pairs: Pairs) -> Pairs:
     return frozenset((credit, debit) for debit, credit in pairs)
 
 
-_MONEY = ("1000", "1010")
+_MONEY = (BANK, CLEARING)
 _BURN: Pairs = frozenset(
-    {("2100", "4000"), ("2110", "4010"), ("2130", "4000")}
-    | _pairs(LOT_LIABILITIES, ("2120", "2300"))
-    | _pairs(("4900", "4901", "4930"), ("2300",))
+    {(CASH_CREDITS, CASH_REVENUE), (BONUS_CREDITS, BONUS_REVENUE), (GOODWILL_CREDITS, CASH_REVENUE)}
+    | _pairs(LOT_LIABILITIES, (PLAN_FEES, TAX_PAYABLE))
+    | _pairs((PROMO_DISCOUNT, BONUS_DISCOUNT, GOODWILL), (TAX_PAYABLE,))
 )
 _LAPSE: Pairs = frozenset(
-    {("2100", "4200"), ("2110", "4210"), ("2130", "4930")}
-    | _pairs(("2100", "2110"), ("2190", "2400"))
+    {(CASH_CREDITS, CASH_BREAKAGE), (BONUS_CREDITS, BONUS_BREAKAGE), (GOODWILL_CREDITS, GOODWILL)}
+    | _pairs((CASH_CREDITS, BONUS_CREDITS), (EXPECTED_BREAKAGE, UNCLAIMED_PROPERTY))
 )
 _UNCOVERED: Pairs = frozenset(
-    _pairs(("1200",), ("4020", "4030", "4040", "2120", "7900")) | {("7900", "1200")}
+    _pairs((UNBILLED,), (OVERAGE_REVENUE, FEE_REVENUE, COMMITMENT_REVENUE, PLAN_FEES, ROUNDING))
+    | {(ROUNDING, UNBILLED)}
 )
-_USAGE = frozenset({("1200", "4020"), ("4020", "1200")})
-_FEE = frozenset({("2120", "4030"), ("4030", "2120")})
-_INVOICE = _pairs(("1100",), ("1200", "2120", "2300"))
-_NOTE = _pairs((*LOT_LIABILITIES, "2120", "4910", "2300"), ("1100", "2200", "2210", *_MONEY))
-_APPLIED = _pairs(("2210", "2220"), ("1100",))
+_USAGE = frozenset({(UNBILLED, OVERAGE_REVENUE), (OVERAGE_REVENUE, UNBILLED)})
+_FEE = frozenset({(PLAN_FEES, FEE_REVENUE), (FEE_REVENUE, PLAN_FEES)})
+_INVOICE = _pairs((RECEIVABLE,), (UNBILLED, PLAN_FEES, TAX_PAYABLE))
+_NOTE = _pairs(
+    (*LOT_LIABILITIES, PLAN_FEES, CREDIT_NOTES, TAX_PAYABLE),
+    (RECEIVABLE, REFUND_LIABILITY, CUSTOMER_CREDIT, *_MONEY),
+)
+_APPLIED = _pairs((CUSTOMER_CREDIT, UNAPPLIED_PAYMENTS), (RECEIVABLE,))
 _BURNED = _BURN | _USAGE
 
-_REVENUE = ("4000", "4010", "4020", "4030", "4040", "4100", "4200", "4210")
-_CONTRA = ("4900", "4901", "4910", "4920", "4930", "4940")
-_OWED = ("2120", "2200", "2210", "2220", "2300", "2400")
+_REVENUE = (
+    CASH_REVENUE,
+    BONUS_REVENUE,
+    OVERAGE_REVENUE,
+    FEE_REVENUE,
+    COMMITMENT_REVENUE,
+    PROMO_REVENUE,
+    CASH_BREAKAGE,
+    BONUS_BREAKAGE,
+)
+_CONTRA = (PROMO_DISCOUNT, BONUS_DISCOUNT, CREDIT_NOTES, REFUNDS, GOODWILL, DISPUTE_LOSSES)
+_OWED = (
+    PLAN_FEES,
+    REFUND_LIABILITY,
+    CUSTOMER_CREDIT,
+    UNAPPLIED_PAYMENTS,
+    TAX_PAYABLE,
+    UNCLAIMED_PROPERTY,
+)
 
 # What a correction by hand may move, by its reason.
 MANUAL: Final[dict[str, Pairs]] = {
     "BILLING_ERROR": _pairs((*_REVENUE, *_CONTRA, *_OWED), (*_REVENUE, *_CONTRA, *_OWED)),
-    "PROCESSOR": _pairs(("6100", "6300", "1000"), ("1010",))
-    | _pairs(("1010",), ("1000", "6100", "6300")),
-    "REMITTANCE": _pairs(("2200", "2210", "2220", "2300", "2400"), _MONEY),
-    "CREDIT_LOSS": frozenset({("6200", "1150"), ("1150", "6200"), ("1150", "6210")})
-    | _pairs(_MONEY, ("6210", "1150")),
-    "EXCHANGE": _pairs(("7100", "7110"), (*_MONEY, *_OWED))
-    | _pairs((*_MONEY, *_OWED), ("7100", "7110")),
-    "MIGRATION": _pairs(("3900",), (*_MONEY, "1150", *_OWED))
-    | _pairs((*_MONEY, "1150", *_OWED), ("3900",)),
-    "UNEXPLAINED": _pairs(("7900",), (*_MONEY, *_OWED)) | _pairs((*_MONEY, *_OWED), ("7900",)),
+    "PROCESSOR": _pairs((PROCESSING_FEES, DISPUTE_FEES, BANK), (CLEARING,))
+    | _pairs((CLEARING,), (BANK, PROCESSING_FEES, DISPUTE_FEES)),
+    "REMITTANCE": _pairs(
+        (REFUND_LIABILITY, CUSTOMER_CREDIT, UNAPPLIED_PAYMENTS, TAX_PAYABLE, UNCLAIMED_PROPERTY),
+        _MONEY,
+    ),
+    "CREDIT_LOSS": frozenset(
+        {
+            (CREDIT_LOSSES, LOSS_ALLOWANCE),
+            (LOSS_ALLOWANCE, CREDIT_LOSSES),
+            (LOSS_ALLOWANCE, RECOVERIES),
+        }
+    )
+    | _pairs(_MONEY, (RECOVERIES, LOSS_ALLOWANCE)),
+    "EXCHANGE": _pairs((REALISED_FX, UNREALISED_FX), (*_MONEY, *_OWED))
+    | _pairs((*_MONEY, *_OWED), (REALISED_FX, UNREALISED_FX)),
+    "MIGRATION": _pairs((OPENING_EQUITY,), (*_MONEY, LOSS_ALLOWANCE, *_OWED))
+    | _pairs((*_MONEY, LOSS_ALLOWANCE, *_OWED), (OPENING_EQUITY,)),
+    "UNEXPLAINED": _pairs((ROUNDING,), (*_MONEY, *_OWED)) | _pairs((*_MONEY, *_OWED), (ROUNDING,)),
 }
 
 RULES: Final[dict[str, Pairs]] = {
-    "GRANT": frozenset({("4930", "2130"), ("2120", "2100"), ("2120", "2110")}),
-    # From 2220 where credits on account were held back until their invoice was paid.
-    "TOP_UP": _pairs((*_MONEY, "1100", "2220"), ("2100", "2110", "2300")),
+    "GRANT": frozenset(
+        {(GOODWILL, GOODWILL_CREDITS), (PLAN_FEES, CASH_CREDITS), (PLAN_FEES, BONUS_CREDITS)}
+    ),
+    # From unapplied payments where credits on account were held back until their invoice was paid.
+    "TOP_UP": _pairs(
+        (*_MONEY, RECEIVABLE, UNAPPLIED_PAYMENTS), (CASH_CREDITS, BONUS_CREDITS, TAX_PAYABLE)
+    ),
     "DEBIT": _BURNED,
     "HOLD": NOTHING,
     # What is released, captured or returned after its lot expired lapses at once.
@@ -80,18 +154,18 @@ RULES: Final[dict[str, Pairs]] = {
     "REVERSAL": _mirror(_BURNED) | _LAPSE,
     "EXPIRY": _LAPSE,
     "ROLLOVER": NOTHING,
-    "REFUND": _pairs((*LOT_LIABILITIES, "4920"), (*_MONEY, "2200"))
-    | _pairs(_MONEY, ("7900",))
-    | _pairs(("7900",), _MONEY),
-    "DISPUTE": _pairs((*LOT_LIABILITIES, "4940", "7900"), ("1020",))
-    | {("1020", "7900"), ("1020", "1010"), ("1010", "1020"), ("6300", "1010")},
+    "REFUND": _pairs((*LOT_LIABILITIES, REFUNDS), (*_MONEY, REFUND_LIABILITY))
+    | _pairs(_MONEY, (ROUNDING,))
+    | _pairs((ROUNDING,), _MONEY),
+    "DISPUTE": _pairs((*LOT_LIABILITIES, DISPUTE_LOSSES, ROUNDING), (DISPUTED,))
+    | {(DISPUTED, ROUNDING), (DISPUTED, CLEARING), (CLEARING, DISPUTED), (DISPUTE_FEES, CLEARING)},
     "ADJUSTMENT": _BURN
     | _mirror(_BURN)
     | _UNCOVERED
     | _mirror(_UNCOVERED)
     | _NOTE
     | _LAPSE
-    | {("4020", "2200")},
+    | {(OVERAGE_REVENUE, REFUND_LIABILITY)},
     "USAGE_BURNED": _BURN | _mirror(_BURN),
     "SETTLEMENT": _BURN
     | _mirror(_BURN)
@@ -99,16 +173,20 @@ RULES: Final[dict[str, Pairs]] = {
     | _mirror(_UNCOVERED)
     | _LAPSE
     | _FEE
-    | {("2200", "1200")},
+    | {(REFUND_LIABILITY, UNBILLED)},
     "USAGE_ACCRUED": _USAGE,
     "FEE_RECOGNISED": _FEE,
-    "BREAKAGE_ACCRUED": _pairs(("2190",), ("4200", "4210")) | _pairs(("4200", "4210"), ("2190",)),
+    "BREAKAGE_ACCRUED": _pairs((EXPECTED_BREAKAGE,), (CASH_BREAKAGE, BONUS_BREAKAGE))
+    | _pairs((CASH_BREAKAGE, BONUS_BREAKAGE), (EXPECTED_BREAKAGE,)),
     "INVOICE": _INVOICE | _APPLIED | _USAGE,
-    "PAYMENT": _pairs(_MONEY, ("1100", "2220")) | _APPLIED,
-    "CREDIT_NOTE": _NOTE | _mirror(_INVOICE) | _APPLIED | _pairs(("2200",), ("1100", "2210")),
-    "WRITE_OFF": _pairs((*LOT_LIABILITIES, "2120", "1150", "2300"), ("1100",)),
+    "PAYMENT": _pairs(_MONEY, (RECEIVABLE, UNAPPLIED_PAYMENTS)) | _APPLIED,
+    "CREDIT_NOTE": _NOTE
+    | _mirror(_INVOICE)
+    | _APPLIED
+    | _pairs((REFUND_LIABILITY,), (RECEIVABLE, CUSTOMER_CREDIT)),
+    "WRITE_OFF": _pairs((*LOT_LIABILITIES, PLAN_FEES, LOSS_ALLOWANCE, TAX_PAYABLE), (RECEIVABLE,)),
     "MANUAL": frozenset().union(*MANUAL.values()),
-    "OPENING_BALANCE": _pairs(("3900",), LOT_LIABILITIES),
+    "OPENING_BALANCE": _pairs((OPENING_EQUITY,), LOT_LIABILITIES),
 }
 
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from aforo.errors import InvariantBroken
+from aforo.money import ZERO
 from ledger.posting_rules.parts import (
     CLEARING,
     DISPUTE_FEES,
@@ -23,7 +24,6 @@ from ledger.posting_rules.parts import (
     ROUNDING,
     TAX_PAYABLE,
     UNCLAIMED_PROPERTY,
-    ZERO,
     LotPart,
     PostingLine,
     breakage,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from aforo import money
+from aforo.money import ZERO
 from ledger.posting_rules.parts import (
     BANK,
     COMMITMENT_REVENUE,
@@ -25,7 +26,6 @@ from ledger.posting_rules.parts import (
     TAX_PAYABLE,
     UNAPPLIED_PAYMENTS,
     UNBILLED,
-    ZERO,
     LotPart,
     PostingLine,
     given_up,

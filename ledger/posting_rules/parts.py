@@ -9,8 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from aforo.errors import InvariantBroken
-
-ZERO: Final = Decimal(0)
+from aforo.money import ZERO
 
 BANK = "1000"
 CLEARING = "1010"
@@ -34,6 +33,7 @@ BONUS_REVENUE = "4010"
 OVERAGE_REVENUE = "4020"
 FEE_REVENUE = "4030"
 COMMITMENT_REVENUE = "4040"
+PROMO_REVENUE = "4100"
 CASH_BREAKAGE = "4200"
 BONUS_BREAKAGE = "4210"
 PROMO_DISCOUNT = "4900"
@@ -42,7 +42,12 @@ CREDIT_NOTES = "4910"
 REFUNDS = "4920"
 GOODWILL = "4930"
 DISPUTE_LOSSES = "4940"
+PROCESSING_FEES = "6100"
+CREDIT_LOSSES = "6200"
+RECOVERIES = "6210"
 DISPUTE_FEES = "6300"
+REALISED_FX = "7100"
+UNREALISED_FX = "7110"
 ROUNDING = "7900"
 
 # What lots carry is owed on these, so together they equal the lots at any moment.
@@ -106,11 +111,11 @@ def revenue(*, kind: str) -> str:
 
 def breakage(*, kind: str, source: str) -> str:
     """Return the account that a lapse goes to; goodwill that lapses was no price reduction."""
-    match liability(kind=kind, source=source):
-        case "2130":
-            return GOODWILL
-        case "2110":
-            return BONUS_BREAKAGE
+    account = liability(kind=kind, source=source)
+    if account == GOODWILL_CREDITS:
+        return GOODWILL
+    if account == BONUS_CREDITS:
+        return BONUS_BREAKAGE
     return CASH_BREAKAGE
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
+from aforo import pointers
 from aforo.errors import FieldError
 from aforo.money import BOOKS_PLACES, ZERO, plain
 
@@ -109,8 +110,8 @@ class Fields:
                 self.fault(str(given), "unknown_field", f"is not one of {', '.join(known)}")
 
     def at(self, name: str) -> str:
-        """Return the pointer of a field (RFC 6901: `~` and `/` inside a name are escaped)."""
-        return f"{self.pointer}/{name.replace('~', '~0').replace('/', '~1')}"
+        """Return the pointer of a field."""
+        return f"{self.pointer}/{pointers.escape(name)}"
 
     def fault(self, name: str, code: str, detail: str) -> None:
         """Add a fault; `detail` goes on where the field's name ends.

@@ -49,12 +49,11 @@ class MovementAnswer(serializers.ModelSerializer[Movement]):
 
     def get_currency(self, movement: Movement) -> str | None:
         """Return the currency of a money credit."""
-        return movement.lot.currency if movement.lot.unit_wallet is None else None
+        return movement.lot.unit.get("currency")
 
     def get_metric(self, movement: Movement) -> str | None:
         """Return the metric of a unit credit."""
-        unit_wallet = movement.lot.unit_wallet
-        return None if unit_wallet is None else unit_wallet.metric.code
+        return movement.lot.unit.get("metric")
 
 
 class NewestInBook(NewestFirst):

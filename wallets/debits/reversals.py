@@ -9,6 +9,7 @@ from uuid import UUID
 
 from aforo import money
 from aforo.errors import Conflict, FieldError, Invalid, NotFound
+from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from ledger.models import Book, LedgerEvent
 from wallets import port
@@ -20,7 +21,6 @@ from wallets.models import CreditLot, Debit, Movement, MovementKind, UnitWallet,
 from wallets.operations import idempotency
 from wallets.operations.responses import Answer
 
-ZERO = Decimal(0)
 REVERSE = "POST /v1/wallets/debits/{id}/reverse"
 
 

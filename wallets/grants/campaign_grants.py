@@ -22,7 +22,8 @@ from ledger.models import Book, LedgerEvent
 from pricing.campaigns import campaigns
 from pricing.models import Campaign, CampaignTrigger
 from wallets import port
-from wallets.grants.grants import measured, tell_granted
+from wallets.grants.grants import tell_granted
+from wallets.lots import queries
 from wallets.lots.credit_journal import CreditJournal, lot_document, new_lot
 from wallets.models import CampaignGrant, CreditLot, CreditSource, MovementKind, UnitWallet, Wallet
 from wallets.operations import idempotency
@@ -213,7 +214,7 @@ def redeem(*, livemode: bool, customer_id: str, code: str, key: str) -> Answer:
             wallet=wallet,
             lots=[lot],
             entry=entry,
-            extra={"campaign": campaign.code, "kind": lot.kind, **measured(lot)},
+            extra={"campaign": campaign.code, "kind": lot.kind, **queries.measured(lot, lot.face)},
         )
 
     return idempotency.once(

@@ -7,18 +7,18 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from aforo.webhooks.models import EventType
 from ledger import posting_rules
 from ledger.models import Book, LedgerEvent
 from wallets import outbox, port
-from wallets.lots import provisioning
+from wallets.lots import provisioning, queries
 from wallets.lots.credit_journal import CreditJournal, lot_document, new_lot
 from wallets.models import CreditLot, CreditSource, UnitWallet, Wallet
 from wallets.operations import idempotency
 from wallets.operations.responses import Answer, grant_answer
 
-ZERO = Decimal(0)
 GRANT = "POST /v1/wallets/grants"
 
 
@@ -70,7 +70,7 @@ def grant(
             wallet=wallet,
             lots=[lot],
             entry=draft.id,
-            extra=measured(lot) | {"kind": lot.kind, "reason": reason},
+            extra=queries.measured(lot, lot.face) | {"kind": lot.kind, "reason": reason},
         )
 
     def _granted_lot(book: Book, now: datetime) -> CreditLot:
@@ -120,15 +120,13 @@ def grant(
 def tell_granted(book: Book, lots: Sequence[CreditLot], at: datetime) -> None:
     """Write the notices of granted credits to the outbox."""
     for lot in lots:
-        facts = {"lot": lot.id, "kind": lot.kind, **measured(lot), "expires_at": lot.expires_at}
+        facts = {
+            "lot": lot.id,
+            "kind": lot.kind,
+            **queries.measured(lot, lot.face),
+            "expires_at": lot.expires_at,
+        }
         outbox.tell(book, EventType.CREDITS_GRANTED, facts, at)
-
-
-def measured(lot: CreditLot) -> dict[str, object]:
-    """Return how much was granted, in money or units."""
-    if lot.unit_wallet is None:
-        return {"amount": lot.face, "currency": lot.currency}
-    return {"metric": lot.unit_wallet.metric.code, "quantity": lot.face}
 
 
 def issue(

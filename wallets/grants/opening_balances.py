@@ -11,6 +11,7 @@ from django.db import transaction
 
 from aforo import money
 from aforo.errors import FieldError, Invalid
+from aforo.money import ZERO
 from ledger import posting_rules
 from ledger.entries import books
 from ledger.models import Book, LedgerEvent
@@ -18,8 +19,6 @@ from pricing.models import CreditKind
 from wallets.lots import provisioning
 from wallets.lots.credit_journal import CreditJournal, lot_document, new_lot
 from wallets.models import CreditLot, CreditSource, UnitWallet, Wallet
-
-ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,12 @@ from uuid import UUID
 from django.db.models import Q
 
 from aforo.database import bulk
+from aforo.money import ZERO
 from ledger.models import Book, LedgerEvent
 from wallets import port
 from wallets.lots.credit_journal import CreditJournal, EntryBuilder, Returned
 from wallets.models import CreditLot, Hold, Reservation, ReservationStatus
 
-ZERO = Decimal(0)
 RESERVED = ["captured", "promised", "status", "ended_at"]
 
 

@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 
 from aforo.errors import NotFound
+from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from ledger.models import Book
 from wallets import port
@@ -92,7 +93,7 @@ def get_reservation(*, livemode: bool, reservation_id: UUID) -> Reservation:
 
 def _held(reservation: Reservation) -> tuple[Decimal, Decimal]:
     """Sum what a reservation has on record as held: of money, and of units."""
-    of_units = {True: queries.ZERO, False: queries.ZERO}
+    of_units = {True: ZERO, False: ZERO}
     for hold in reservation.holds.all():
         of_units[hold.lot.wallet_id is None] += hold.open
     return of_units[False], of_units[True]
@@ -107,7 +108,7 @@ def describe_reservation(reservation: Reservation) -> dict[str, object]:
     is_due = reservation.expires_at <= now_for(reservation.book)
     if status == ReservationStatus.HELD and is_due:
         status, ended_at = ReservationStatus.EXPIRED, reservation.expires_at
-        held = held_units = queries.ZERO
+        held = held_units = ZERO
     return {
         "id": reservation.id,
         "customer_id": reservation.book.key,

@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from aforo.money import ZERO
 from ledger.models import Book, LedgerEvent
 from pricing.models import BillingMode, CreditKind
 from wallets.holds import reservation_holds
@@ -30,7 +31,6 @@ from wallets.models import (
     Wallet,
 )
 
-ZERO = Decimal(0)
 Parts = Sequence[tuple[CreditLot, Decimal]]
 
 

@@ -12,8 +12,7 @@ from decimal import Decimal
 
 from aforo import money
 from aforo.errors import InvariantBroken
-
-ZERO = Decimal(0)
+from aforo.money import ZERO
 
 
 @dataclass(frozen=True, slots=True)

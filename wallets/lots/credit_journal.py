@@ -17,6 +17,7 @@ from aforo.api.renderers import timestamp
 from aforo.database import bulk
 from aforo.errors import InvariantBroken
 from aforo.ids import new_id
+from aforo.money import ZERO
 from ledger import posting_rules
 from ledger.controls import policies, recognised_breakage
 from ledger.entries import entries as ledger_entries
@@ -27,7 +28,6 @@ from pricing.models import CreditKind
 from wallets.lots.cost_basis import remaining_carrying
 from wallets.models import CreditLot, Movement, MovementKind, UnitWallet, Wallet
 
-ZERO = Decimal(0)
 COUNTERS = ["remaining", "held", "carrying_remaining", "lapsing"]
 TERMS = ["expires_at", "rolled", "lapsing_since"]
 

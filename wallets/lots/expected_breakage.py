@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from aforo import money
+from aforo.money import ZERO
 from ledger import posting_rules
 from ledger.controls import breakage, policies, recognised_breakage
 from ledger.controls.breakage import Cohort
@@ -26,7 +27,6 @@ from ledger.entries import books as ledger_books
 from ledger.entries import entries
 from ledger.models import BreakageMethod, LedgerEvent
 
-ZERO = Decimal(0)
 BOOKS_AT_ONCE = 100
 
 

@@ -11,12 +11,12 @@ from uuid import UUID
 from django.db.models import F, Q, QuerySet, Sum
 
 from aforo import money
+from aforo.money import ZERO
 from ledger.entries.hash_chain import MovementLine
 from pricing.models import CreditKind
 from wallets.lots.waterfall import Lot
 from wallets.models import CreditLot, Debit, Movement, MovementKind, Reservation, UnitWallet, Wallet
 
-ZERO = Decimal(0)
 OPEN_OVERAGE = F("overage") - F("overage_billed") - F("overage_reversed")
 
 
@@ -77,14 +77,9 @@ def balance_of(wallet: Wallet | UnitWallet, moment: datetime) -> dict[str, objec
 
 def describe_lot(lot: CreditLot) -> dict[str, object]:
     """Return one lot."""
-    unit_wallet = lot.unit_wallet
     return {
         "lot": lot.id,
-        **(
-            {"currency": lot.currency}
-            if unit_wallet is None
-            else {"metric": unit_wallet.metric.code}
-        ),
+        **lot.unit,
         "kind": lot.kind,
         "source": lot.source,
         "granted": lot.face,
@@ -139,7 +134,7 @@ def movement_lines(book_id: int, after: int, until: int) -> dict[int, list[Movem
     return lines
 
 
-def measured(wallet: Wallet | UnitWallet, quantity: Decimal) -> dict[str, object]:
-    if isinstance(wallet, Wallet):
-        return {"amount": quantity, "currency": wallet.currency}
-    return {"metric": wallet.metric.code, "quantity": quantity}
+def measured(of: Wallet | UnitWallet | CreditLot, quantity: Decimal) -> dict[str, object]:
+    """Return so much of what a wallet or lot is in, money or units, as answers show it."""
+    unit = of.unit
+    return {"amount": quantity, **unit} if "currency" in unit else {**unit, "quantity": quantity}

@@ -15,8 +15,7 @@ from uuid import UUID
 
 from aforo import money
 from aforo.errors import InvariantBroken
-
-ZERO = Decimal(0)
+from aforo.money import ZERO
 
 
 @dataclass(frozen=True, slots=True)

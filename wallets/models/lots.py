@@ -17,6 +17,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from aforo.ids import new_id
+from aforo.money import ZERO
 from ledger.models import Book, Entry
 from pricing.models import CreditKind
 from wallets.models.top_ups import TopUp
@@ -141,11 +142,16 @@ class CreditLot(models.Model):
         return f"{self.kind} {self.face.normalize():f}"
 
     @property
+    def unit(self) -> dict[str, str]:
+        """Return the currency or the metric, as its wallet does."""
+        return {"currency": self.currency} if self.unit_wallet is None else self.unit_wallet.unit
+
+    @property
     def available(self) -> Decimal:
         """Return what can be spent of it while it lives: nothing that is held, nothing while
         frozen.
         """
-        return Decimal(0) if self.frozen_at is not None else self.remaining - self.held
+        return ZERO if self.frozen_at is not None else self.remaining - self.held
 
 
 class MovementKind(models.TextChoices):

@@ -85,6 +85,11 @@ class Wallet(SpendRuleFields):
     def __str__(self) -> str:
         return f"{self.book.key} {self.currency}"
 
+    @property
+    def unit(self) -> dict[str, str]:
+        """Return the currency, as answers show it."""
+        return {"currency": self.currency}
+
 
 class UnitWallet(SpendRuleFields):
     """A customer's unit credits for one metric."""
@@ -103,3 +108,8 @@ class UnitWallet(SpendRuleFields):
 
     def __str__(self) -> str:
         return f"{self.book.key} {self.metric.code}"
+
+    @property
+    def unit(self) -> dict[str, str]:
+        """Return the metric, as answers show it."""
+        return {"metric": self.metric.code}

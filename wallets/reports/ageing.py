@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
+from aforo.money import ZERO
 from ledger import posting_rules
 from ledger.reports.report_table import (
     Column,
@@ -23,7 +24,6 @@ from ledger.reports.report_table import (
 from ledger.reports.totals import contract_liability, sums
 from wallets.reports import lots
 
-ZERO = Decimal(0)
 # The last day that a bucket takes; beyond them "later".
 AGES = (30, 90, 180, 365)
 EXPIRIES = (30, 90, 365)
@@ -43,7 +43,7 @@ _LOTS = """
 _FEES = """
     SELECT b.key, p.currency, sum(side.amount)
     FROM {postings} {sides}
-    WHERE {scope} AND side.account = '2120'
+    WHERE {scope} AND side.account = %(fees)s
     GROUP BY b.key, p.currency HAVING sum(side.amount) <> 0
     ORDER BY b.key, p.currency
 """
@@ -142,7 +142,7 @@ def _rows(scope: ReportScope) -> Iterator[Row]:
             age: held,
             expiry: held,
         }
-    for key, currency, owed in sums.stream(_FEES, scope):
+    for key, currency, owed in sums.stream(_FEES, scope, {"fees": posting_rules.PLAN_FEES}):
         yield {
             **_nothing(),
             "account": posting_rules.PLAN_FEES,

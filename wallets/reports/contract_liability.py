@@ -5,8 +5,8 @@ lots.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 
+from aforo.money import ZERO
 from ledger.models import LedgerEvent
 from ledger.posting_rules.parts import BONUS_CREDITS, CASH_CREDITS, EXPECTED_BREAKAGE, PLAN_FEES
 from ledger.reports.report_table import (
@@ -20,8 +20,6 @@ from ledger.reports.report_table import (
 )
 from ledger.reports.totals import contract_liability, roll_forward
 from wallets.reports import lots
-
-ZERO = Decimal(0)
 
 
 def report(scope: ReportScope) -> Report:

@@ -10,12 +10,12 @@ from uuid import UUID
 
 from django.db import connection
 
+from aforo.money import ZERO
 from ledger import posting_rules
 from ledger.reports.details.journal import LotFacts
 from ledger.reports.report_table import ReportScope
 from ledger.reports.totals import sums
 
-ZERO = Decimal(0)
 # The column that a scope's currency is of, in statements about movements.
 CURRENCY = "lot.currency"
 

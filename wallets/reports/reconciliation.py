@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
+from aforo.money import ZERO
 from ledger.models import ExportBatch, ExportFormat
 from ledger.posting_rules.parts import LOT_LIABILITIES
 from ledger.reports.report_table import (
@@ -24,8 +25,6 @@ from ledger.reports.report_table import (
 )
 from ledger.reports.totals import sums, trial_balance
 from wallets.reports import lots
-
-ZERO = Decimal(0)
 
 # As they stand now: the counters on the lots have no history.
 _UNITS = """

@@ -11,6 +11,7 @@ from django.db.models import F
 
 from aforo import money
 from aforo.errors import Conflict
+from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from aforo.webhooks.models import EventType
 from ledger import posting_rules
@@ -34,7 +35,6 @@ from wallets.operations.responses import Answer
 from wallets.top_ups.sales import get_top_up
 
 DISPUTE = "POST /v1/wallets/top-ups/dispute"
-ZERO = Decimal(0)
 _PAY_CLAIMS = (CreditKind.BONUS, CreditKind.CASH)
 # Which state a dispute may come from.
 _BEFORE = {

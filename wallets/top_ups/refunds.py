@@ -12,6 +12,7 @@ from django.db.models import Sum
 
 from aforo import money
 from aforo.errors import FieldError, Invalid, NotCovered
+from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from ledger import posting_rules
 from ledger.models import Book, LedgerEvent
@@ -32,7 +33,6 @@ from wallets.operations import idempotency
 from wallets.operations.responses import Answer
 from wallets.top_ups.payments import PAID_INTO
 
-ZERO = Decimal(0)
 REFUND = "POST /v1/wallets/refunds"
 
 

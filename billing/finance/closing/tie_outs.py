@@ -31,11 +31,9 @@ class TieOut:
         return self.books - self.other
 
 
-# What lots carried at the end of a day, by the account that owes it (see `recipes.liability`).
+# What lots carried at the end of a day, by what decides on the account that owes it.
 _LOTS = """
-    SELECT CASE WHEN lot.kind = 'BONUS' THEN '2110'
-            WHEN lot.kind = 'PROMO' AND lot.source = 'GOODWILL' THEN '2130' ELSE '2100' END,
-        lot.currency,
+    SELECT lot.kind, lot.source, lot.currency,
         sum(CASE WHEN m.kind IN ('GRANT', 'REVERSE') THEN m.carrying
             WHEN m.kind IN ('HOLD', 'RELEASE', 'ROLLOVER') THEN 0 ELSE -m.carrying END)
     FROM wallets_movement m
@@ -43,7 +41,7 @@ _LOTS = """
     JOIN ledger_entry e ON e.id = m.entry_id AND e.accounting_date <= %s
     JOIN ledger_book b ON b.id = e.book_id AND b.livemode = %s
     WHERE m.carrying <> 0
-    GROUP BY 1, 2
+    GROUP BY 1, 2, 3
 """
 
 
@@ -64,7 +62,10 @@ def of_day(*, livemode: bool, until: date) -> list[TieOut]:
     ]
     with connection.cursor() as cursor:
         cursor.execute(_LOTS, [until, livemode])
-        lots = {(account, currency): carried for account, currency, carried in cursor.fetchall()}
+        lots: dict[tuple[str, str], Decimal] = {}
+        for kind, source, currency, carried in cursor.fetchall():
+            key = posting_rules.liability(kind=kind, source=source), currency
+            lots[key] = lots.get(key, ZERO) + carried
     for account in posting_rules.LOT_LIABILITIES:
         ties += _ties(f"{account} = lots", _balances(rows, account), _of(lots, account))
     return ties

@@ -33,7 +33,7 @@ _OWED = """
     FROM {postings} {sides}
     LEFT JOIN billing_invoice invoice
         ON invoice.livemode = b.livemode AND invoice.number = e.document->>'invoice'
-    WHERE {scope} AND side.account = '1100'
+    WHERE {scope} AND side.account = %(receivable)s
     GROUP BY 1, 2, 3, 4, 5 HAVING sum(side.amount) <> 0
     ORDER BY 1, 2, 3
 """
@@ -70,7 +70,9 @@ def report(scope: ReportScope) -> Report:
 
 def _rows(scope: ReportScope) -> Iterator[Row]:
     as_of = scope.ends_on - timedelta(days=1)
-    for customer, invoice, currency, issued, due, owed in sums.stream(_OWED, scope):
+    for customer, invoice, currency, issued, due, owed in sums.stream(
+        _OWED, scope, {"receivable": RECEIVABLE}
+    ):
         yield {
             **dict.fromkeys(BUCKETS, ZERO),
             "customer_id": customer,

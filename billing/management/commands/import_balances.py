@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from aforo import money
 from aforo.errors import DomainError
+from aforo.money import ZERO
 from billing.management.arguments import moment
 from wallets.grants import opening_balances
 from wallets.grants.opening_balances import OpeningBalance
@@ -106,10 +107,10 @@ class Command(BaseCommand):
                 f"{kind} {unit}: quantity {money.plain(quantity)}, carrying {money.plain(carrying)}"
             )
         for balance in _read(path):
-            before = by_currency.get(balance.currency, Decimal(0))
+            before = by_currency.get(balance.currency, ZERO)
             by_currency[balance.currency] = before + balance.carrying
         for currency, amount in report.items():
-            here = by_currency.get(currency, Decimal(0))
+            here = by_currency.get(currency, ZERO)
             if here != amount:
                 raise CommandError(
                     f"{currency}: the file carries {money.plain(here)}, the old report says "

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from ledger.exports.formats.target import ExportTarget, Named, amount
+from ledger.posting_rules.parts import RECEIVABLE
 
 COLUMNS = (
     "JournalNo", "JournalDate", "AccountName", "Debits", "Credits", "Description", "Name",
     "Currency", "Location", "Class",
 )  # fmt: skip
 # A line on receivables is refused without a customer; one stands for all of them.
-RECEIVABLE, CUSTOMERS = "1100", "Prepaid credit customers"
+CUSTOMERS = "Prepaid credit customers"
 
 
 def write(journal: Named) -> list[list[str]]:

@@ -34,8 +34,6 @@ from ledger.reports.report_table import (
 from ledger.reports.totals import sums
 from ledger.reports.totals.trial_balance import account_of, chart
 
-ZERO = Decimal(0)
-
 
 @dataclass(frozen=True, slots=True)
 class LotFacts:

@@ -9,20 +9,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from aforo.money import ZERO
 from ledger.models import LedgerEvent
 from ledger.posting_rules.parts import (
     BONUS_CREDITS,
     CASH_CREDITS,
     EXPECTED_BREAKAGE,
+    GOODWILL,
     GOODWILL_CREDITS,
     PLAN_FEES,
+    TAX_PAYABLE,
+    UNCLAIMED_PROPERTY,
 )
 from ledger.reports.report_table import ReportScope
 from ledger.reports.totals import roll_forward, sums
 from ledger.reports.totals.roll_forward import RollForwardLine, rule
 from ledger.reports.totals.sums import Moved
 
-ZERO = Decimal(0)
 # The sign of a credit is 1 on all of them: 2190 is a debit balance that lowers what is owed.
 ACCOUNTS = {
     CASH_CREDITS: "Cash credits",
@@ -48,14 +51,14 @@ RULES = [
     rule("top_ups", "Top-ups", [LedgerEvent.TOP_UP]),
     rule("granted", "Granted", [LedgerEvent.GRANT]),
     rule("breakage", "Breakage accrued", [LedgerEvent.BREAKAGE_ACCRUED]),
-    rule("expired", "Expired", others=["2100", "2110"], own=EXPECTED_BREAKAGE),
-    rule("expired", "Expired", _LAPSING, ["42", "2190", "2400", "493"]),
+    rule("expired", "Expired", others=[CASH_CREDITS, BONUS_CREDITS], own=EXPECTED_BREAKAGE),
+    rule("expired", "Expired", _LAPSING, ["42", EXPECTED_BREAKAGE, UNCLAIMED_PROPERTY, GOODWILL]),
     rule("refunds", "Refunds and disputes", [LedgerEvent.REFUND, LedgerEvent.DISPUTE]),
     rule("credit_notes", "Credit notes", [LedgerEvent.CREDIT_NOTE, LedgerEvent.WRITE_OFF]),
     rule("migrated", "Migrated", [LedgerEvent.OPENING_BALANCE]),
     rule("manual", "Corrections", [LedgerEvent.MANUAL, LedgerEvent.ADJUSTMENT]),
     rule("billed", "Fees billed", [LedgerEvent.INVOICE, LedgerEvent.SETTLEMENT], ["1"]),
-    rule("tax", "Tax in it", _SPENT, ["2300"]),
+    rule("tax", "Tax in it", _SPENT, [TAX_PAYABLE]),
     rule("usage", "Usage and fees earned", _SPENT, ["40", "41"]),
     rule("reclass", "Reclassified", _SPENT, ["21"]),
 ]

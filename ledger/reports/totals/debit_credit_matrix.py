@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 
+from aforo.money import ZERO
 from ledger.reports.report_table import (
     Column,
     Drill,
@@ -17,8 +18,6 @@ from ledger.reports.report_table import (
 )
 from ledger.reports.totals import sums
 from ledger.reports.totals.trial_balance import account_of, chart
-
-ZERO = Decimal(0)
 
 
 def report(scope: ReportScope) -> Report:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 
+from aforo.money import ZERO
 from ledger.models import Side
 from ledger.reports.report_table import Report, ReportScope, Row, amount_column, text_column
 from ledger.reports.totals import sums
 from ledger.reports.totals.trial_balance import account_of, chart
-
-ZERO = Decimal(0)
 
 _EARNED = """
     SELECT side.account, b.key, p.currency, sum(side.amount)

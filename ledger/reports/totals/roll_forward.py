@@ -11,11 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from aforo.money import ZERO
 from ledger.models import LedgerEvent
 from ledger.reports.report_table import Column, Drill, ReportScope, Row, amount_column
 from ledger.reports.totals.sums import Moved
-
-ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

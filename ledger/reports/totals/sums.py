@@ -18,7 +18,6 @@ from django.db.models import OuterRef, Subquery
 from ledger.models import ClosePack, PeriodStatus
 from ledger.reports.report_table import Covered, ReportScope
 
-ZERO = Decimal(0)
 CHUNK = 2_000
 
 # The parts that replace these words in braces in a statement.

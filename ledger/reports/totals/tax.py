@@ -6,7 +6,17 @@ from collections.abc import Callable, Iterator
 
 from aforo.money import to_books
 from ledger.models import LedgerEvent
-from ledger.posting_rules.parts import TAX_PAYABLE
+from ledger.posting_rules.parts import (
+    BONUS_REVENUE,
+    CASH_REVENUE,
+    COMMITMENT_REVENUE,
+    FEE_REVENUE,
+    OVERAGE_REVENUE,
+    PLAN_FEES,
+    RECEIVABLE,
+    TAX_PAYABLE,
+    UNBILLED,
+)
 from ledger.reports.report_table import Drill, Report, ReportScope, Row, amount_column, text_column
 from ledger.reports.totals import sums
 
@@ -15,11 +25,11 @@ from ledger.reports.totals import sums
 _TAXED = """
     SELECT part.jurisdiction, part.tax_code, part.tax_percent, p.currency,
         coalesce(sum(p.amount * part.of_net) FILTER (WHERE e.document ? 'tax_code' AND (
-            (p.debit_id <> '1200' AND p.credit_id = ANY(%(earned)s))
-            OR (p.debit_id = '1100' AND p.credit_id = '1200'))), 0)
+            (p.debit_id <> %(unbilled)s AND p.credit_id = ANY(%(earned)s))
+            OR (p.debit_id = %(receivable)s AND p.credit_id = %(unbilled)s))), 0)
         - coalesce(sum(p.amount * part.of_net) FILTER (WHERE e.document ? 'tax_code' AND (
-            (p.credit_id <> '1200' AND p.debit_id = ANY(%(earned)s))
-            OR (p.credit_id = '1100' AND p.debit_id = '1200'))), 0),
+            (p.credit_id <> %(unbilled)s AND p.debit_id = ANY(%(earned)s))
+            OR (p.credit_id = %(receivable)s AND p.debit_id = %(unbilled)s))), 0),
         coalesce(sum(p.amount * part.of_tax)
             FILTER (WHERE p.credit_id = %(tax)s AND e.event <> %(hand)s), 0),
         coalesce(sum(p.amount * part.of_tax)
@@ -40,7 +50,9 @@ _TAXED = """
         AND (%(tax)s IN (p.debit_id, p.credit_id) OR e.document ? 'tax_code')
     GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 """
-_EARNED = ["2120", "4000", "4010", "4020", "4030", "4040"]
+_EARNED = [
+    PLAN_FEES, CASH_REVENUE, BONUS_REVENUE, OVERAGE_REVENUE, FEE_REVENUE, COMMITMENT_REVENUE,
+]  # fmt: skip
 
 
 def report(scope: ReportScope) -> Report:
@@ -90,7 +102,13 @@ def _drill(scope: ReportScope, side: str, *, by_hand: bool = False) -> Callable[
 
 
 def _rows(scope: ReportScope) -> Iterator[Row]:
-    asked = {"tax": TAX_PAYABLE, "hand": LedgerEvent.MANUAL.value, "earned": _EARNED}
+    asked = {
+        "tax": TAX_PAYABLE,
+        "unbilled": UNBILLED,
+        "receivable": RECEIVABLE,
+        "hand": LedgerEvent.MANUAL.value,
+        "earned": _EARNED,
+    }
     for jurisdiction, code, percent, currency, *figures in sums.fetch(_TAXED, scope, asked):
         if any(figures):
             base, charged, taken_back, by_hand = map(to_books, figures)

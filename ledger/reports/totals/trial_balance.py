@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 
+from aforo.money import ZERO
 from ledger.models import Account, Side
 from ledger.reports.report_table import Drill, Report, ReportScope, Row, amount_column, text_column
 from ledger.reports.totals import sums
 from ledger.reports.totals.sums import Moved
-
-ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ RULES = [
             LedgerEvent.SETTLEMENT, LedgerEvent.USAGE_ACCRUED, LedgerEvent.DEBIT,
             LedgerEvent.CAPTURE, LedgerEvent.INVOICE,
         ],
-        ["4", "2120"],
+        ["4", posting_rules.PLAN_FEES],
     ),
     rule(
         "adjusted",

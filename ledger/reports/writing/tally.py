@@ -13,10 +13,10 @@ from decimal import Decimal
 from django.conf import settings
 
 from aforo import money
+from aforo.money import ZERO
 from ledger.reports.report_table import Column, ColumnKind, Header, Report, Row, Value
 from ledger.reports.totals import sums
 
-ZERO = Decimal(0)
 # What a spreadsheet would take for the beginning of a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 

@@ -20,7 +20,7 @@ from aforo.errors import Busy, DomainError
 from ledger.entries import books as ledger_books
 from ledger.models import Book
 from wallets.debits.engine.accounts import Paused, Suspended
-from wallets.debits.engine.batch import Batch, UnknownReservation
+from wallets.debits.engine.batch import Batch
 from wallets.debits.engine.debiting import ReservationClosed, ReservationExpired, capture, debit
 from wallets.debits.engine.requests import (
     DEFAULT_HOLD,
@@ -51,7 +51,6 @@ __all__ = [
     "ReserveRequest",
     "Result",
     "Suspended",
-    "UnknownReservation",
     "VoidRequest",
     "execute",
 ]

@@ -9,14 +9,13 @@ from uuid import UUID
 
 from aforo import money
 from aforo.errors import Conflict, NotCovered
+from aforo.money import ZERO
 from ledger.models import Book
 from pricing.models import BillingMode, CreditKind
 from wallets import port
 from wallets.lots import queries, waterfall
 from wallets.lots.waterfall import Allocated
 from wallets.models import BurnStrategy, CreditLot, Reservation, SpendState, UnitWallet, Wallet
-
-ZERO = Decimal(0)
 
 
 class Suspended(Conflict):
@@ -50,13 +49,6 @@ class WalletState:
         return sum(
             (lot.available for lot in self.lots.values() if queries.is_alive(lot, self.now)), ZERO
         )
-
-    @property
-    def unit(self) -> dict[str, str]:
-        """Return the currency or the metric."""
-        if isinstance(self.wallet, Wallet):
-            return {"currency": self.wallet.currency}
-        return {"metric": self.wallet.metric.code}
 
     @property
     def balance(self) -> dict[str, object]:

@@ -17,7 +17,8 @@ from django.db.models import Sum
 
 from aforo.api.idempotency import check_same
 from aforo.database import bulk
-from aforo.errors import DomainError, FieldError, Invalid, NotCovered, NotFound
+from aforo.errors import DomainError, FieldError, Invalid, NotCovered
+from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from ledger.entries import books as ledger_books
 from ledger.models import Book
@@ -27,17 +28,12 @@ from wallets.debits.engine.accounts import WalletState
 from wallets.debits.engine.requests import CreditRequest, DebitRequest, Request
 from wallets.holds import reservation_holds
 from wallets.holds.reservation_holds import Held
+from wallets.holds.reservations import UnknownReservation
 from wallets.lots import queries
 from wallets.lots.credit_journal import CreditJournal
 from wallets.models import CreditLot, Debit, Hold, Operation, Reservation, UnitWallet, Wallet
 from wallets.operations.responses import Answer, answer, read_again
 from wallets.outbox import BalanceDrop, DeclinedDebit
-
-ZERO = Decimal(0)
-
-
-class UnknownReservation(NotFound):
-    default_code = "unknown_reservation"
 
 
 @dataclass(slots=True)
@@ -331,7 +327,12 @@ class Batch:
         """Record that a debit was refused for lack of credits."""
         if isinstance(request, DebitRequest) and isinstance(refusal, NotCovered):
             account = self.account_for(request)
-            facts = {"code": refusal.code, **account.unit, "asked": request.need, **refusal.extra}
+            facts = {
+                "code": refusal.code,
+                **account.wallet.unit,
+                "asked": request.need,
+                **refusal.extra,
+            }
             self.declines.append(DeclinedDebit(account.book, facts, account.now))
 
     def write(self) -> None:

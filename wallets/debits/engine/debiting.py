@@ -10,6 +10,7 @@ from uuid import UUID
 from aforo import money
 from aforo.errors import Conflict, FieldError, Invalid
 from aforo.ids import new_id
+from aforo.money import ZERO
 from ledger.models import LedgerEvent
 from wallets.debits.engine.accounts import WalletState
 from wallets.debits.engine.batch import Batch
@@ -20,8 +21,6 @@ from wallets.lots.credit_journal import EntryBuilder
 from wallets.lots.waterfall import Allocated, Allocation
 from wallets.models import Debit, ReservationKind, ReservationStatus, UnitWallet, Wallet
 from wallets.operations.responses import Answer, debit_answer
-
-ZERO = Decimal(0)
 
 
 class ReservationExpired(Conflict):
@@ -247,5 +246,5 @@ def _document(key: str, account: WalletState, burned: Burned) -> dict[str, objec
         "strategy": str(burned.strategy),
         "quantity": money.plain(burned.quantity),
         "overage": money.plain(burned.overage),
-        **account.unit,
+        **account.wallet.unit,
     }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from decimal import Decimal
 
 from aforo import money
 from aforo.ids import new_id
+from aforo.money import ZERO
 from ledger.models import LedgerEvent
 from wallets.debits.engine.batch import Batch
 from wallets.debits.engine.debiting import check_held
@@ -15,8 +15,6 @@ from wallets.holds import reservation_holds
 from wallets.holds.reservation_holds import Held
 from wallets.models import Hold, Reservation, ReservationStatus, UnitWallet, Wallet
 from wallets.operations.responses import Answer, reservation_answer, void_answer
-
-ZERO = Decimal(0)
 
 
 def reserve(batch: Batch, request: ReserveRequest) -> Answer:
@@ -40,7 +38,7 @@ def reserve(batch: Batch, request: ReserveRequest) -> Answer:
             "strategy": str(request.strategy),
             "quantity": money.plain(request.need),
             "overage_expected": money.plain(outcome.shortfall),
-            **account.unit,
+            **account.wallet.unit,
         },
     )
     made = Reservation(
