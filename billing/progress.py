@@ -1,4 +1,6 @@
-"""Loops over due work end: what was worked on may not be due again as it was."""
+"""Progress of loops over due work, so that they end: what was worked on may not be due again
+unchanged.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from billing.models import Settlement, Subscription
 
 
 class Progress:
-    """Remembers what one loop has worked on."""
+    """The work that one loop has done."""
 
     def __init__(self) -> None:
         self._worked = set[tuple[UUID, int, datetime]]()
@@ -18,7 +20,7 @@ class Progress:
     def on_cycle(self, over: Subscription) -> None:
         """Record that an open cycle that is over is worked on.
 
-        Raises: InvariantBroken when it was before, and is as it was.
+        Raises: InvariantBroken when it was before, and is unchanged.
         """
         self._note(over.pk, over.cycle, over.current_ends_at)
 

@@ -14,10 +14,10 @@ from ledger.models import Entry
 
 
 class SettlementAdjustment(models.Model):
-    """What a settled cycle was charged more, or (below zero) less, than its totals say.
+    """The correction of a settled cycle: charged more, or (below zero) less, than its totals.
 
-    Who paid, or got back: an invoice (`receivable`), the customer's credit (2210), the arrears, or
-    `wallet`, the money lots. The settlement and its documents stay as they were issued.
+    The payers, or receivers: an invoice (`receivable`), the customer's credit (2210), the arrears,
+    or `wallet`, the money lots. The settlement and its documents stay as they were issued.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -57,11 +57,11 @@ class SettlementAdjustment(models.Model):
 
 
 class LateCredit(models.Model):
-    """What usage that came late made cheaper of a settled cycle that had been invoiced, net of tax.
+    """The net amount by which late usage made a settled and invoiced cycle cheaper.
 
     Owed to the customer from the moment it is found: later documents use it, each as far as it
-    reaches, and what is left when the subscription ends is paid out by credit note. Its tax goes
-    back with either, at the cycle's own rate.
+    reaches, and what is left when the subscription ends is paid out by credit note. Its tax is
+    returned with either, at the cycle's own rate.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -101,5 +101,5 @@ class LateCredit(models.Model):
 
     @property
     def open(self) -> Decimal:
-        """What no document has used yet."""
+        """Return the part that no document has used yet."""
         return self.amount - self.used - self.paid_out

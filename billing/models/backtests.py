@@ -1,4 +1,4 @@
-"""Backtests: a version of a plan priced against settled cycles, beside what was really paid."""
+"""Backtests: a version of a plan priced against settled cycles, compared with what was paid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pricing.models import Offering, RatePlanVersion
 
 
 class Backtest(models.Model):
-    """One question: what settled cycles would have cost on a version.
+    """The question what settled cycles would have cost on a version, and its answer.
 
     Guarantee: it writes nothing but its own rows; books, credits and invoices are only read.
     """
@@ -55,7 +55,7 @@ class Backtest(models.Model):
 
 
 class BacktestCycle(models.Model):
-    """One settled cycle: what it was billed, and what the version would have billed.
+    """One settled cycle: the billed total, and the total that the version would have billed.
 
     Both are totals before money credits: subtotal less discount plus tax.
     """

@@ -1,4 +1,4 @@
-"""How far campaigns have come: over all customers, and over the usage that was metered."""
+"""Progress of campaigns: over all customers, and over metered usage."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pricing.models import Campaign
 
 
 class CampaignRun(models.Model):
-    """An EVERYBODY campaign on its way through the customers who match, in primary-key order.
+    """A run of an EVERYBODY campaign over the matching customers, in primary-key order.
 
     Guarantees: a campaign has one unfinished run; `last_book` and the counters move together with
-    the grants of a chunk, in one transaction, so a killed run goes on where it stopped.
+    the grants of a chunk, in one transaction, so a killed run continues where it stopped.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -53,7 +53,7 @@ class CampaignRun(models.Model):
 
 
 class MilestoneWatch(models.Model):
-    """Up to when the usage that a MILESTONE campaign counts has been looked at."""
+    """The moment up to which the usage of a MILESTONE campaign has been checked."""
 
     campaign = models.OneToOneField(
         Campaign, on_delete=models.PROTECT, primary_key=True, related_name="watch"

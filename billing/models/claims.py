@@ -1,4 +1,4 @@
-"""What customers owe outside of any settlement."""
+"""Claims: debts of customers outside of any settlement."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from wallets.models import TopUp
 
 
 class Claim(models.Model):
-    """Credits that were spent, and whose payment a lost dispute took back.
+    """A debt for credits that were spent and whose payment a lost dispute took back.
 
     Arrears like those of a settlement: an open claim suspends the customer, and the next credits
     pay it first.

@@ -1,4 +1,4 @@
-"""Who is billed, and for what: personal data stays here, outside the journals."""
+"""Customers and their subscriptions; personal data stays here, outside the journals."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ class Subscription(models.Model):
     """A customer's contract on one published version of a rate plan.
 
     Guarantees: the ends of periods are computed from the anchor, a wall time, and the period's
-    number, never chained. Usage counts in the open cycle from `counted_from` on, in that of no
-    other one; what counts before `usage_closed_through` can no longer change a settled cycle.
+    number, never chained. Usage counts in the open cycle from `counted_from` on, and in no other
+    one; what counts before `usage_closed_through` can no longer change a settled cycle.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -144,8 +144,9 @@ class Subscription(models.Model):
 
 
 class OnceGiven(models.Model):
-    """What an offering gives a customer once: its trial, or a once-only grant by its code. Whoever
-    subscribes again to the same offering does not get it again, unless the offering says so.
+    """A benefit that an offering gives a customer once: its trial, or a once-only grant by its
+    code. A second subscription of the same offering does not bring it again, unless the offering
+    allows that.
     """
 
     customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="+")

@@ -31,7 +31,7 @@ class InvoiceStatus(models.TextChoices):
 
 
 class Document(models.TextChoices):
-    """What is numbered without gaps."""
+    """The types of documents that are numbered without gaps."""
 
     INVOICE = "INVOICE", "Invoice"
     STATEMENT = "STATEMENT", "Statement of a PREPAID settlement"
@@ -56,11 +56,11 @@ class InvoiceSeries(models.Model):
 
 
 class Invoice(models.Model):
-    """What a customer owes for one settled cycle, for what a correction added to it, or for credits
-    bought on account.
+    """The document of what a customer owes for one settled cycle, for a correction that added to
+    it, or for credits bought on account.
 
-    total = from_wallet + amount_due. Corrections leave that as it was issued: what they gave back
-    of the open part is `credited`, and of the paid part `returned`, to the customer's credit.
+    total = from_wallet + amount_due. Corrections leave that as it was issued: what they lower of
+    the open part is `credited`, and of the paid part `returned`, to the customer's credit.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -157,7 +157,7 @@ class Invoice(models.Model):
 
     @property
     def open(self) -> Decimal:
-        """What is still to be paid."""
+        """Return what is still to be paid."""
         return self.amount_due - self.credited - self.paid
 
 
@@ -197,7 +197,7 @@ class InvoiceLine(models.Model):
 
 
 class InvoicePayment(models.Model):
-    """Money received for an invoice; what goes beyond the invoice is unapplied (2220)."""
+    """Money received for an invoice; an overpayment is unapplied (2220)."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     invoice = models.ForeignKey(Invoice, on_delete=models.PROTECT, related_name="payments")

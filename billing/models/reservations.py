@@ -11,11 +11,11 @@ from wallets.models import Reservation
 
 
 class UsageReservation(models.Model):
-    """What a reservation of the wallets was made for: so much usage of a metric, captured with the
-    real quantity, whole or in parts.
+    """The usage that a reservation of the wallets was made for: a quantity of a metric, captured
+    with the real quantity, whole or in parts.
 
-    It is one object with that reservation, under one id: what is held, until when and how it ended
-    is there.
+    It is one object with that reservation, under one id: the holds, the expiry and the end are
+    there.
     """
 
     reservation = models.OneToOneField(

@@ -32,13 +32,12 @@ class Settlement(models.Model):
 
     A plan with fees in advance has an OPENING before its first cycle's, where a cycle began before
     the last was settled, and after a renewal that credits did not cover in time; each bills the
-    fees of the cycle that it begins.
-    A cycle that a pause or a cancellation cuts short ends at that instant and takes the usage of
-    this very instant that had come by then: `counted_until` is a microsecond later, and whatever
-    comes from then on counts later. No two cycles that charge a metric count the same usage.
-    `rolled_on` is the included quantity that the next cycle takes over, by charge and by how often
-    it has rolled. `stages` is the trace of the ten stages and `totals` their result, as the API
-    shows them.
+    fees of the cycle that it begins. A cycle that a pause or a cancellation cuts short ends at that
+    instant and takes the usage of this very instant that had come by then: `counted_until` is a
+    microsecond later, and whatever comes from then on counts later. No two cycles that charge a
+    metric count the same usage. `rolled_on` is the included quantity that rolls into the next
+    cycle, by charge and by how often it has rolled. `stages` is the trace of the ten stages and
+    `totals` their result, as the API shows them.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -146,14 +145,13 @@ class Settlement(models.Model):
 
 
 class CycleBurn(models.Model):
-    """What a cycle's metered usage and fees have burned of one lot, so far or, settled, for good.
+    """The burn of one lot by a cycle's metered usage and fees: so far, or once settled, for good.
 
-    A running sum of the movements whose entries name the cycle or its settlement (so `carrying`
-    may end a last place below zero, where the lot's rounding fell to another burn): a burn before
-    a lot lapses begins it, settlement brings it to what the whole cycle owes; what usage that came
-    later took is the part of it that is `late`. What real-time usage
-    took (`kept`) keeps its payer: it pays first when the cycle is priced again
-    (docs/decisions.md#d33).
+    A running sum of the movements whose entries name the cycle or its settlement (so `carrying` may
+    end a last place below zero, where the lot's rounding fell to another burn): a burn before a lot
+    lapses begins it, settlement adjusts it to what the whole cycle owes; `late` is the part that
+    later usage burned. What real-time usage burned (`kept`) keeps its payer: it pays first when the
+    cycle is priced again (docs/decisions.md#d33).
     """
 
     subscription = models.ForeignKey(
@@ -254,7 +252,7 @@ class RunStatus(models.TextChoices):
 class SettlementRun(models.Model):
     """A run over everything due in one mode, or over one customer.
 
-    Guarantee: runs whose scopes overlap never run at once; the second one is refused.
+    Guarantee: runs with overlapping scopes never run at once; the second one is refused.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -296,8 +294,8 @@ class RunItemStatus(models.TextChoices):
 class SettlementRunItem(models.Model):
     """One customer of a run. Any number of workers share a run by claiming its items.
 
-    Guarantee: a claim outlives its worker by a lease at most; what two workers might then both do
-    is done once, because each cycle is.
+    Guarantee: a claim outlives its worker by a lease at most; if two workers then do the same, it
+    has one effect, because each cycle is settled once.
     """
 
     run = models.ForeignKey(
@@ -337,7 +335,7 @@ class SettlementRunItem(models.Model):
 
 
 class WorkerHeartbeat(models.Model):
-    """When a background worker last took up a task, and when a sweep was last done; one row."""
+    """When a background worker last started a task, and when a sweep last finished; one row."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
     seen_at = models.DateTimeField()

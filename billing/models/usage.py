@@ -17,7 +17,7 @@ class UsageEvent(models.Model):
     `counted_at` is the instant at which it counts toward a cycle: `occurred_at`, or for usage that
     arrived after its cycle was sealed, the first instant of the cycle open then. It is set once,
     under the book's lock, so each event belongs to exactly one cycle. Reserved usage that is
-    captured while no cycle runs is sold by itself: it counts toward none.
+    captured while no cycle runs is sold by itself, and counts toward none.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -67,19 +67,19 @@ class UsageEvent(models.Model):
 
     @property
     def is_late(self) -> bool:
-        """Tell whether it arrived after its cycle was sealed."""
+        """Return whether it arrived after its cycle was sealed."""
         return self.counted_at is not None and self.counted_at > self.occurred_at
 
 
 class UsageRollup(models.Model):
-    """What the events of an open cycle that counted before a moment add up to, so that nobody adds
-    them up again under the lock.
+    """The sum of the events of an open cycle that counted before a moment, so that they are not
+    added up again under the lock.
 
-    Guarantee: it holds the events that count in [starts_at, through) except those that are `behind`
-    it or a later one; whatever comes after its row was written, under the book's exclusive lock, is
-    marked so, and the set never changes. Keys of one book grow in the order of time. It is a
-    memory: without it the same figures are added up from the events. `deciding` is the event that
-    MAX and LATEST found, `total` the sum of the other aggregations; null until counted.
+    Guarantee: it contains the events that count in [starts_at, through) except those that are
+    `behind` it or a later one; whatever comes after its row was written, under the book's exclusive
+    lock, is marked as behind, and the set never changes. Keys of one book grow in the order of
+    time. It is a cache: without it the same figures are added up from the events. `deciding` is the
+    event that MAX and LATEST found, `total` the sum of the other aggregations; null until counted.
     """
 
     book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -117,7 +117,7 @@ class UsageRollup(models.Model):
 
 
 class UnbilledReason(models.TextChoices):
-    """Why an event that was accepted is never billed."""
+    """The reason why an accepted event is never billed."""
 
     NO_SUBSCRIPTION = "no_subscription", "Nothing that the customer subscribed to charges it then."
     PAUSED = "paused", "The subscription was paused."
@@ -127,7 +127,7 @@ class UnbilledReason(models.TextChoices):
 
 
 class UnbilledUsage(models.Model):
-    """An event that nobody will be billed for, as was known when it arrived. Append-only."""
+    """An event that will never be billed, as known when it arrived. Append-only."""
 
     event = models.OneToOneField(
         UsageEvent, on_delete=models.PROTECT, primary_key=True, related_name="unbilled"

@@ -1,4 +1,4 @@
-"""What customers owe, and that the next credits pay it first: settlements' arrears, then claims."""
+"""Arrears: the next credits pay what a customer owes first, settlements' arrears, then claims."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from wallets.top_ups import disputes
 
 
 def claim_lost_credits(book: Book, top_up: TopUp, owed: Decimal) -> None:
-    """Claim what a lost dispute leaves unpaid, pay it from what there is, else suspend.
+    """Claim what a lost dispute leaves unpaid, pay it from the customer's credits, else suspend.
 
     The book is locked; runs in the transaction of the dispute.
     """
@@ -40,7 +40,8 @@ def claim_lost_credits(book: Book, top_up: TopUp, owed: Decimal) -> None:
 
 
 def pay_arrears(book: Book) -> None:
-    """Pay what is owed, oldest first, from the credits there are now; paid up, lift suspensions.
+    """Pay what is owed, oldest first, from the credits alive now; once all is paid, lift
+    suspensions.
 
     The book is locked; runs in the transaction of the grant or top-up that brought the credits.
     """
@@ -56,7 +57,7 @@ def pay_arrears(book: Book) -> None:
 
 
 def waiting(book_ids: Collection[int]) -> set[int]:
-    """Return the books of which the next credits pay what is owed, or let a subscription go on."""
+    """Return the books in which the next credits pay arrears, or reactivate a subscription."""
     short = Settlement.objects.filter(book__in=book_ids, arrears__gt=F("arrears_paid"))
     claimed = Claim.objects.filter(book__in=book_ids, amount__gt=F("paid"))
     idle = Subscription.objects.filter(
@@ -72,7 +73,9 @@ def waiting(book_ids: Collection[int]) -> set[int]:
 
 
 def service_ended_at(book: Book, currency: str) -> datetime | None:
-    """Return when the last subscription in a currency ended, if there was one and none is left."""
+    """Return when the last subscription in a currency ended, None while one is live, or where there
+    never was one.
+    """
     mine = Subscription.objects.filter(customer=book.pk, version__plan__currency=currency)
     ended = Q(status=SubscriptionStatus.CANCELLED) | Q(cancel_at__lte=now_for(book))
     if mine.exclude(ended).exists():
@@ -83,7 +86,7 @@ def service_ended_at(book: Book, currency: str) -> datetime | None:
 
 
 def owed(book: Book, currency: str) -> Decimal:
-    """Sum what the next credits of a currency have to pay."""
+    """Return what the next credits of a currency have to pay."""
     short = F("arrears") - F("arrears_paid")
     settled = Settlement.objects.filter(book=book, currency=currency, arrears__gt=F("arrears_paid"))
     claimed = Claim.objects.filter(book=book, currency=currency, amount__gt=F("paid"))
@@ -95,7 +98,7 @@ def owed(book: Book, currency: str) -> Decimal:
 
 
 def _pay_claims(book: Book) -> bool:
-    """Pay open claims; tell whether there were any."""
+    """Pay open claims; return whether there were any."""
     claims = Claim.objects.filter(book=book, amount__gt=F("paid")).order_by("created_at", "pk")
     found = list(claims)
     for claim in found:

@@ -1,4 +1,6 @@
-"""PREPAID customers pay for metered usage within minutes, and are suspended when they cannot."""
+"""Burns of PREPAID customers: they pay for metered usage within minutes, and are suspended when
+they cannot.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,10 @@ EVERY = timedelta(minutes=5)
 
 
 def due_books(*, now: datetime) -> list[int]:
-    """Return the books of PREPAID customers with usage that came since it was last burned, or that
-    lay ahead then, at most every five minutes; those on a test clock follow their clock.
+    """Return the books of PREPAID customers with usage received since their last burn, or dated
+    after it, at most every five minutes; those on a test clock follow their clock.
 
-    Usage that comes late counts before the last burn, so the moment it was received decides.
+    Late usage counts before the last burn, so the moment of receipt decides.
     """
     fed = UsageEvent.objects.filter(
         Q(received_at__gte=OuterRef("burned_through"))
@@ -44,7 +46,7 @@ def due_books(*, now: datetime) -> list[int]:
 def burn_prepaid(*, book_id: int) -> None:
     """Burn what a PREPAID customer metered up to now; suspend what its credits do not cover.
 
-    A refill that this brings about lifts the suspension again when it arrives.
+    A refill that this causes lifts the suspension again when it arrives.
     """
     rollup_upkeep.keep_up_book(book_id=book_id)
     counted = usage_burn.count_for_lapse(book_id=book_id)
@@ -64,10 +66,10 @@ def burn_prepaid(*, book_id: int) -> None:
 
 
 def reactivate(*, book: Book) -> None:
-    """Start what waits for credits, and lift each suspension whose arrears are paid, whose open
-    usage is covered now and whose fees in advance are.
+    """Start subscriptions that wait for credits, and lift each suspension whose arrears are paid
+    and whose open usage and fees in advance are covered now.
 
-    The credits of the period that were held back are issued. The book must be locked.
+    Credits of the period that were held back are issued. The book must be locked.
     """
     now = now_for(book)
     waiting = Subscription.objects.filter(
@@ -84,7 +86,7 @@ def reactivate(*, book: Book) -> None:
 
 
 def _go_on(book: Book, subscription: Subscription, now: datetime) -> None:
-    """Let a subscription run from now, once the fees in advance that it waits for are paid."""
+    """Activate a subscription from now, once the fees in advance that it waits for are paid."""
     if subscription.status == SubscriptionStatus.CREATED:
         cycles.begin_at(subscription=subscription, now=now)
         advance_billing.start_if_paid(book=book, subscription=subscription, now=now)

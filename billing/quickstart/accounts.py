@@ -1,7 +1,7 @@
-"""What quickstart may make of accounts and keys, and where it keeps them.
+"""Accounts and keys of quickstart, and the file that they are stored in.
 
-Guarantees: no account that exists is changed; no live key is made in a database that quickstart did
-not make, nor a second one where it has made one.
+Guarantees: no account that exists is changed; no live key is created in a database that quickstart
+did not create, nor a second one where it did.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NAME = "Quickstart"
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What is shown at the end: the sandbox's key, and of the others what is known of them."""
+    """The credentials printed at the end: the sandbox's key, and what is known of the others."""
 
     sandbox_key: str
     live_key: str
@@ -35,8 +35,8 @@ class Credentials:
 
 
 def is_ours() -> bool:
-    """Return whether quickstart may do as it likes: an embedded or empty database, or one that
-    knows the key that is kept here.
+    """Return whether the database belongs to quickstart: embedded, empty, or one that knows the
+    stored key.
     """
     if not os.environ.get("DATABASE_URL") or not connection.introspection.table_names():
         return True
@@ -48,7 +48,9 @@ def is_ours() -> bool:
 
 
 def credentials(*, is_ours: bool, now: datetime) -> Credentials:
-    """Find the keys and the admin, or make what is missing; kept in var/quickstart.env (0600)."""
+    """Return the keys and the admin, creating what is missing; stored in var/quickstart.env
+    (0600).
+    """
     kept = _kept()
     shown = {False: _key(kept, livemode=False, now=now), True: ""}
     if is_ours:
@@ -74,7 +76,7 @@ def _key(kept: dict[str, str], *, livemode: bool, now: datetime) -> str:
 
 
 def _live_key(kept: dict[str, str], now: datetime) -> str:
-    """Find the live key, or make the first one; a lost or revoked one is not replaced unasked."""
+    """Return the live key, or create the first one; a lost or revoked one is not replaced."""
     secret = kept.get(KEYS[True], "")
     if secret and access.recognise(secret=secret, now=now) is not None:
         return secret
@@ -84,7 +86,9 @@ def _live_key(kept: dict[str, str], now: datetime) -> str:
 
 
 def _admin(kept: dict[str, str], *, is_ours: bool) -> str:
-    """Find the admin, or make the first account; say the password where it is still the one."""
+    """Return the admin's name, created if it is the first account, with the password while that is
+    unchanged.
+    """
     users = get_user_model()._default_manager
     found = users.filter(username=ADMIN).first()
     if found is None and is_ours and not users.exists():

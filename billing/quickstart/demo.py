@@ -1,6 +1,6 @@
 """The demonstration of quickstart: an AI product, its customer, and a month on a test clock.
 
-Every step calls the services that the API calls; repeating it changes nothing that exists.
+Every step calls the same services as the API; repeating it changes nothing that exists.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ DEBITS = [(3, "4"), (9, "12.50"), (17, "20")]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What quickstart prints."""
+    """The objects that quickstart prints."""
 
     debits: list[Answer]
     settlement: Settlement
@@ -112,8 +112,8 @@ class Shown:
 
 
 def run(modes: Sequence[bool] = (False, True)) -> Shown:
-    """Set the demonstration up where it is missing, and read what it shows; the catalogue is the
-    one of both modes, or of the sandbox alone.
+    """Create the demonstration where it is missing, and return what it shows; the catalogue is
+    created in both modes, or in the sandbox alone.
     """
     _catalogue(modes)
     book = _customer()
@@ -156,7 +156,9 @@ def _catalogue(modes: Sequence[bool]) -> None:
 
 
 def _customer() -> Book:
-    """Open the demo customer on a test clock, and the landing page's customer in real time."""
+    """Return the book of the demo customer on a test clock; create it and the landing page's
+    customer in real time if need be.
+    """
     if not Customer.objects.filter(book__livemode=False, book__key=CUSTOMER).exists():
         clock = sandbox.create_clock(livemode=False, now=STARTS_AT)
         customers.create_customer(
@@ -177,7 +179,7 @@ def _customer() -> Book:
 
 
 def _month(book: Book) -> list[Answer]:
-    """Live through September: a top-up with a bonus, debits, metered usage, the month's end."""
+    """Run September: a top-up with a bonus, debits, metered usage, the month's end."""
     sales.top_up(
         livemode=False,
         customer_id=CUSTOMER,
@@ -220,7 +222,7 @@ def _events() -> list[object]:
 
 
 def _advance(book: Book, to: datetime) -> None:
-    """Move the demo's clock forward; where it has been there before, nothing happens."""
+    """Advance the demo's clock, unless it was there before."""
     clock_id: UUID | None = book.test_clock_id
     assert clock_id is not None, "the demo lives on a clock"
     if sandbox.get_clock(clock_id).now < to:

@@ -1,7 +1,7 @@
-"""Usage that was reserved is captured with what it came to.
+"""Captures of reserved usage, with its real quantity.
 
 A capture is charged to the cycle that runs at its moment. Where none runs, because the subscription
-was paused or has ended, what was reserved is honoured all the same: it is sold by itself, at the
+was paused or has ended, the reservation is honoured all the same: it is sold by itself, at the
 price that was reserved.
 """
 
@@ -33,7 +33,7 @@ from wallets.operations.responses import Answer, allocated
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """What a capture came to: who paid, what no credit covered, and what stays held."""
+    """The result of a capture: which lots paid, what no credit covered, and what stays held."""
 
     event: UUID
     amount: Decimal
@@ -44,12 +44,11 @@ class Captured:
 
 @money.exact
 def capture_usage(*, livemode: bool, request: CaptureRequest) -> Answer:
-    """Charge the real quantity and release what is held for it, in one transaction.
+    """Charge the real quantity and release its holds, in one transaction.
 
-    Held lots pay even where their time is over. What is not used is released, or held on unless
-    the capture is `final`.
-    Raises: UnknownReservation, ReservationExpired, ReservationClosed; Invalid
-    (`exceeds_reservation` unless `allow_more`); NotCovered; beyond what was reserved also
+    Held lots pay even where their time is over. What is not used is released if the capture is
+    `final`, else it stays held. Raises: UnknownReservation, ReservationExpired, ReservationClosed;
+    Invalid (`exceeds_reservation` unless `allow_more`); NotCovered; beyond what was reserved also
     NoSubscription, Suspended, Paused.
     """
     found = usage_reservations.find(livemode, request.reservation)
@@ -84,7 +83,7 @@ def capture_usage(*, livemode: bool, request: CaptureRequest) -> Answer:
 
 
 def _running(book: Book, made: UsageReservation) -> Subscription | None:
-    """Find the subscription whose running cycle a capture belongs to, if there is one."""
+    """Return the subscription whose running cycle a capture belongs to, if there is one."""
     try:
         found = usage_debits.subscription_for(book, made.metric)
     except usage_debits.NoSubscription:
@@ -100,7 +99,7 @@ def _charge(
     quantity: Decimal,
     event_key: str,
 ) -> Captured:
-    """Charge the usage to the running cycle, from the lots that were held for it and the others."""
+    """Charge the usage to the running cycle, from the lots held for it and from the others."""
     now, reservation, document = now_for(book), made.reservation, _document(request, made)
     held, promised = held_by(reservation), reservation.promised
     # What was metered may not take the credits that are held for this.
@@ -146,7 +145,8 @@ def _charge(
 def _sell(
     book: Book, made: UsageReservation, request: CaptureRequest, quantity: Decimal, event_key: str
 ) -> Captured:
-    """Sell what was reserved by itself, at the price of then: no cycle runs to which it belongs.
+    """Sell reserved usage by itself, at the reserved price, because no cycle runs to which it
+    belongs.
 
     Units go first; the rest of the quantity costs its share of the money that was reserved for it.
     """
@@ -195,7 +195,9 @@ def _document(request: CaptureRequest, made: UsageReservation) -> dict[str, obje
 def _shown(
     book: Book, made: UsageReservation, quantity: Decimal, captured: Captured
 ) -> dict[str, object]:
-    """Show a capture as things stand after it, arrears paid by what it released included."""
+    """Return the answer of a capture, as things stand after the credits that it released paid
+    arrears.
+    """
     reservation = made.reservation
     wallet = reservation.wallet
     assert wallet is not None, "usage is reserved on a money wallet"
@@ -229,8 +231,8 @@ def _shown(
 
 
 def _kept(held: Mapping[UUID, Decimal], charged: Charged) -> list[tuple[CreditLot, Decimal]]:
-    """Return what stays held after a part was captured: as much as was held less what it burned,
-    and nothing that is spent.
+    """Return the holds that stay after a part was captured: what was held less what it burned, and
+    nothing that is spent.
     """
     burned = {change.lot.id: change.quantity for change in charged.changes}
     fresh = lots_of({*held, *burned})
@@ -250,7 +252,7 @@ def _kept(held: Mapping[UUID, Decimal], charged: Charged) -> list[tuple[CreditLo
 
 
 def _asked(request: CaptureRequest, made: UsageReservation) -> Decimal:
-    """Return the real quantity; all that is left where nothing is said.
+    """Return the real quantity; all that is left where the request names none.
 
     Raises: Invalid.
     """

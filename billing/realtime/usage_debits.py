@@ -1,9 +1,9 @@
 """Usage in real time: recorded, priced by the settlement's own stages and paid before it is served.
 
 Before a real-time debit, credits pay for what was metered so far. Then it records the event and
-brings what they have paid for the open cycle to what the cycle now owes, so its price is the
-marginal one at this point of the cycle, discount and tax included; it never gives back within the
-cycle. What it burned keeps its payer; settlement nets it (docs/decisions.md#d17, #d33).
+adjusts the burns of the open cycle to what the cycle now owes, so its price is the marginal one at
+this point of the cycle, discount and tax included; it never returns credits within the cycle. What
+it burned keeps its payer; settlement nets it (docs/decisions.md#d17, #d33).
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class NoSubscription(Conflict):
 
 
 class KeyMetered(Invalid):
-    """The key names an event that was metered."""
+    """The key belongs to an event that was metered."""
 
 
 @dataclass(frozen=True, slots=True)
 class UsageRequest:
-    """So much usage of a metric, now or a moment ago."""
+    """A quantity of usage of a metric, now or a moment ago."""
 
     customer_id: str
     metric: str
@@ -67,7 +67,7 @@ class UsageRequest:
 
     @property
     def content(self) -> dict[str, object]:
-        """What was asked, in the form in which repeats are compared."""
+        """Return the request in the form in which repeats are compared."""
         return {
             "customer_id": self.customer_id,
             "metric": self.metric,
@@ -79,7 +79,7 @@ class UsageRequest:
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """What usage cost: who paid, what no credit covered, and the entry that says so, if any."""
+    """The cost of usage: which lots paid, what no credit covered, and the entry, if any."""
 
     event: UsageEvent
     subscription: Subscription
@@ -89,14 +89,14 @@ class Charged:
 
     @property
     def amount(self) -> Decimal:
-        """The gross price: money burned and overage; units are no money."""
+        """Return the gross price: money burned and overage; units are no money."""
         money_changes = (c.quantity for c in self.changes if c.lot.unit_wallet_id is None)
         return sum(money_changes, ZERO) + self.overage
 
 
 @money.exact
 def debit_usage(*, livemode: bool, ask: UsageRequest) -> Answer:
-    """Record usage and pay for it at once: units first, then money.
+    """Record usage and pay it at once: units first, then money.
 
     Raises: UnknownCustomer; Invalid (`unknown_metric`, `in_the_future`, `period_settled`,
     `key_reused` for the key of a metered event); NoSubscription; NeedsRenewal; Suspended, Paused;
@@ -133,7 +133,7 @@ def debit_usage(*, livemode: bool, ask: UsageRequest) -> Answer:
 
 
 def subscription_for(book: Book, metric: Metric) -> Subscription:
-    """Find the live subscription that prices a metric.
+    """Return the live subscription that prices a metric.
 
     Raises: NoSubscription; NeedsRenewal when a cycle of the customer is over.
     """
@@ -150,7 +150,7 @@ def subscription_for(book: Book, metric: Metric) -> Subscription:
 
 
 def check_open(subscription: Subscription) -> None:
-    """Refuse new usage of a customer who is suspended or paused.
+    """Check that the subscription takes new usage: neither suspended nor paused.
 
     Raises: Suspended, Paused.
     """
@@ -161,8 +161,8 @@ def check_open(subscription: Subscription) -> None:
 
 
 def caught_up(*, book: Book, subscription: Subscription) -> Calculation:
-    """Let credits pay for what was metered up to now, so that a debit takes the price of its own
-    usage alone; give what the cycle then owes. The book must be locked.
+    """Burn what was metered up to now, so that a debit has the price of its own usage alone; return
+    the calculation of what the cycle then owes. The book must be locked.
     """
     now = now_for(book)
     burned = usage_burn.burn_through(book=book, until=now)
@@ -184,10 +184,10 @@ def charge(
     also_pays: Callable[[CreditLot], bool] = lambda lot: False,
     promised: Decimal = ZERO,
 ) -> Charged:
-    """Record the event and bring the cycle's burns from what it owed `before` to what it then owes.
-    The book must be locked.
+    """Record the event and adjust the cycle's burns from what it owed `before` to what it then
+    owes. The book must be locked.
 
-    The lots alive now pay, and those that `also_pays` names. Overage that was `promised` to a
+    The lots alive now pay, and those that `also_pays` selects. Overage that was `promised` to a
     reservation is not refused.
     """
     now = now_for(book)
@@ -315,7 +315,8 @@ def _write(event: UsageEvent) -> UsageEvent:
 
 
 def _check_cap(subscription: Subscription, metric: Metric) -> None:
-    """Refuse what passes a cap beyond which the plan refuses usage; stages bill none of that.
+    """Check that usage passes no cap beyond which the plan refuses it; the stages bill none of
+    that.
 
     Raises: NotCovered (`quota_exceeded`).
     """
@@ -336,8 +337,8 @@ def _check_cap(subscription: Subscription, metric: Metric) -> None:
 
 
 def _check_covered(book: Book, before: Calculation, after: Calculation, promised: Decimal) -> None:
-    """Refuse what PREPAID credits do not cover of this usage, and too much overage, that which open
-    reservations may still come to included.
+    """Check that PREPAID credits cover this usage, and that overage, including that promised to
+    open reservations, is within the limit.
 
     Raises: NotCovered.
     """
@@ -366,7 +367,9 @@ def _check_covered(book: Book, before: Calculation, after: Calculation, promised
 
 
 def describe(book: Book, metric: Metric, charged: Charged) -> dict[str, object]:
-    """Name every lot that paid, units and money, what it cost, and what no credit covered."""
+    """Return the answer of a usage debit: every lot that paid, units and money, the price, and what
+    no credit covered.
+    """
     currency = charged.subscription.version.plan.currency
     wallet = provisioning.money_wallet(book=book, currency=currency)
     units = provisioning.unit_wallet(book=book, metric=metric)

@@ -1,7 +1,7 @@
-"""Usage reserved before it is served: held at the marginal price of that moment.
+"""Reservations of usage before it is served, at the marginal price of that moment.
 
-A usage reservation is one object with one id, that of the wallets' reservation which holds its
-credits. It is captured by `usage_captures`.
+A usage reservation is one object with one id, that of the wallets' reservation with its holds. It
+is captured by `usage_captures`.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ RESERVE = "POST /v1/usage/reserve"
 
 @money.exact
 def reserve_usage(*, livemode: bool, ask: UsageRequest, expires_in: int) -> Answer:
-    """Hold the units and the money that so much usage would burn now, for `expires_in` seconds.
+    """Reserve the units and the money that the usage would burn now, for `expires_in` seconds.
 
-    Raises: what `realtime.debit_usage` raises; Invalid for a time other than now.
+    Raises: what `usage_debits.debit_usage` raises; Invalid for a time other than now.
     """
     if ask.occurred_at is not None:
         detail = "A reservation is for usage to come; it is dated when it is captured."
@@ -96,7 +96,9 @@ def reserve_usage(*, livemode: bool, ask: UsageRequest, expires_in: int) -> Answ
 def _what_it_would_cost(
     book: Book, subscription: Subscription, metric: Metric, ask: UsageRequest
 ) -> Charged:
-    """Charge the usage and take all of it back: any other way could come to another price."""
+    """Return what the usage would cost: it is charged and rolled back, because any other way could
+    come to another price.
+    """
     before = usage_debits.caught_up(book=book, subscription=subscription)
     undo = transaction.savepoint()
     charged = usage_debits.charge(
@@ -146,7 +148,7 @@ def reservations(*, livemode: bool) -> QuerySet[Reservation]:
 
 
 def get(*, livemode: bool, reservation_id: UUID) -> Reservation:
-    """Find a reservation of usage.
+    """Return a reservation of usage.
 
     Raises: UnknownReservation.
     """
@@ -157,7 +159,7 @@ def get(*, livemode: bool, reservation_id: UUID) -> Reservation:
 
 
 def describe(reservation: Reservation) -> dict[str, object]:
-    """Show a reservation as it is now, with the usage that it is for."""
+    """Return a reservation as it is now, with the usage that it is for."""
     shown = wallet_reservations.describe_reservation(reservation) | {"kind": reservation.kind}
     if reservation.kind != ReservationKind.USAGE:
         return shown
@@ -173,7 +175,7 @@ def is_usage(*, livemode: bool, reservation_id: UUID) -> bool:
 
 
 def void_usage(*, livemode: bool, request: VoidRequest) -> Answer:
-    """Release what is held for usage.
+    """Release the holds of a reservation of usage.
 
     Raises: UnknownReservation, ReservationExpired, ReservationClosed.
     """
@@ -233,7 +235,7 @@ def find(livemode: bool, reservation_id: UUID) -> UsageReservation:  # noqa: FBT
 
 
 def read_open(reservation_id: UUID, book: Book) -> UsageReservation:
-    """Read a reservation under its book's lock; it has to be open.
+    """Return an open reservation, read under its book's lock.
 
     Raises: ReservationExpired, ReservationClosed.
     """
@@ -250,7 +252,7 @@ def read_open(reservation_id: UUID, book: Book) -> UsageReservation:
 
 
 def held_by(reservation: Reservation) -> dict[UUID, Decimal]:
-    """Return what is held of each lot, in the order that was frozen when it was reserved."""
+    """Return what is held of each lot, in the order fixed by the reservation."""
     held: dict[UUID, Decimal] = {}
     for hold in Hold.objects.filter(reservation=reservation.pk).order_by("position"):
         if hold.open > 0:

@@ -1,4 +1,6 @@
-"""Openings: the fees in advance of a cycle, billed when it begins (docs/decisions.md#d28)."""
+"""Advance billing: an opening bills the fees in advance of a cycle when it begins
+(docs/decisions.md#d28).
+"""
 
 from __future__ import annotations
 
@@ -39,11 +41,11 @@ def open_cycle(
     pays: Callable[[CreditLot], bool] | None = None,
 ) -> bool:
     """Bill the fees in advance for `part` of the open cycle's `full` period, through the ten
-    stages; tell whether they are paid or on an invoice.
+    stages; return whether they are paid or on an invoice.
 
-    The lots alive now pay, or those that `pays` names; PREPAID credits that do not cover them
-    change nothing. The document is numbered last, so that nobody waits for the counter who holds
-    what another needs. The book must be locked.
+    The lots alive now pay, or those that `pays` selects; PREPAID credits that do not cover them
+    change nothing. The document is numbered last, so that no one waits for the counter while
+    holding a lock that another needs. The book must be locked.
     """
     if not subscription.version.charges.filter(timing=ChargeTiming.ADVANCE).exists():
         return True
@@ -84,7 +86,8 @@ def open_cycle(
 
 
 def start_if_paid(*, book: Book, subscription: Subscription, now: datetime) -> bool:
-    """Bill the fees in advance of the open cycle, and issue its credits; tell whether it runs.
+    """Bill the fees in advance of the open cycle, and issue its credits; return whether the
+    subscription runs.
 
     PREPAID credits that do not cover the fees leave it waiting: CREATED before its first cycle,
     SUSPENDED later, with nothing owed (docs/decisions.md#d28). The book must be locked.

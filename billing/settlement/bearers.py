@@ -1,6 +1,6 @@
-"""Who bears what a settled cycle was charged, and how each of them is asked for less.
+"""The payers who bear a settled cycle, and how each of their shares is lowered.
 
-Nothing is posted here; each caller's entry says why. The book must be locked.
+Nothing is posted here; each caller's entry has the reason. The book must be locked.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ ARREARS = "ARREARS"
 
 
 def bearers_of(settlement: Settlement) -> list[Borne]:
-    """List who bears a cycle: arrears, invoices with the open ones first, then money lots, the last
-    burned first.
+    """Return who bears a cycle: arrears, invoices with the open ones first, then money lots, the
+    last burned first.
     """
     found = []
     owed = settlement.arrears - settlement.arrears_paid
@@ -46,7 +46,7 @@ def invoices_of(settlement: Settlement) -> list[Invoice]:
 
 
 def _invoiced(settlement: Settlement) -> Iterator[Borne]:
-    """List what invoices still bear; what is owed for late usage is theirs no longer."""
+    """Return what invoices still bear, without what is owed for late usage."""
     owed = sum(
         (each.amount - each.paid_out for each in LateCredit.objects.filter(settlement=settlement)),
         ZERO,
@@ -64,15 +64,15 @@ def _invoiced(settlement: Settlement) -> Iterator[Borne]:
 
 
 def forgive(settlement: Settlement, share: PayerShare) -> None:
-    """Ask for less of what is open; nothing was posted for it yet."""
+    """Lower the open arrears; nothing was posted for them yet."""
     settlement.arrears -= share.gross
     settlement.arrears_tax -= share.tax
     settlement.save(update_fields=["arrears", "arrears_tax"])
 
 
 def lower(invoice: Invoice, gross: Decimal) -> tuple[Decimal, Decimal]:
-    """Lower what is open of an invoice, then what was paid of it, which the customer gets back;
-    return both parts.
+    """Lower what is open of an invoice, then what was paid of it, which is returned to the
+    customer; return both parts.
     """
     credited = min(gross, invoice.open)
     returned = min(gross - credited, invoice.paid - invoice.returned)

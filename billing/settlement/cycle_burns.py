@@ -1,6 +1,6 @@
-"""What credits have paid for a cycle, lot by lot, and how it is brought to what a draft says.
+"""Burns of a cycle, lot by lot, and their adjustment to a calculation.
 
-Each call posts only the difference to what stands, up or down, so that a cycle whose usage was
+Each call posts only the difference to the burns so far, up or down, so that a cycle whose usage was
 burned in ten parts ends with the same burns and postings as one that was settled at once.
 """
 
@@ -23,7 +23,7 @@ from wallets.models import CreditLot
 
 
 def by_lot(*, settlement: Settlement) -> dict[UUID, CycleBurn]:
-    """Give what a cycle has burned so far, by lot, in the order in which lots first paid.
+    """Return what a cycle has burned so far, by lot, in the order in which lots first paid.
 
     The settlement need not be saved: while the cycle is open, it stands in for the one to come.
     """
@@ -34,7 +34,7 @@ def by_lot(*, settlement: Settlement) -> dict[UUID, CycleBurn]:
 
 
 def targets(draft: Calculation) -> dict[UUID, Burn]:
-    """Say what the whole cycle takes of each lot, with the tax and the advance that it pays."""
+    """Return the burn of each lot by the whole cycle, with the tax and the advance fee in it."""
     found: dict[UUID, Burn] = {}
     units = [burn for burned in draft.unit_burns.values() for burn in burned]
     for burn in (*units, *draft.money_burns):
@@ -52,7 +52,7 @@ def targets(draft: Calculation) -> dict[UUID, Burn]:
 
 @dataclass(frozen=True, slots=True)
 class BurnChange:
-    """What bringing a cycle up to date took of a lot (below zero: gave back)."""
+    """How much an adjustment burned of a lot (below zero: returned to it)."""
 
     lot: CreditLot
     quantity: Decimal
@@ -68,11 +68,13 @@ def bring_to(
     keep: bool = False,
     spares_kept: bool = True,
 ) -> list[BurnChange]:
-    """Burn, or give back, what parts a cycle from what its draft takes. The book must be locked.
+    """Burn or return the difference between a cycle's burns so far and its calculation. The book
+    must be locked.
 
-    A lot that `may_lower` refuses keeps what it paid even where the draft takes less of it.
-    `given_back` is told of each lot that got something back. With `keep`, what is burned now keeps
-    its payer for the rest of the cycle, below which only a call without `spares_kept` lowers it.
+    The burn of a lot that `may_lower` refuses stays even where the calculation burns less of it.
+    `given_back` is called with each lot that credits returned to. With `keep`, what is burned now
+    keeps its payer for the rest of the cycle, below which only a call without `spares_kept` lowers
+    it.
     """
     before = by_lot(settlement=settlement)
     after = targets(draft)
@@ -107,8 +109,8 @@ def burn_more(
     burned: Mapping[UUID, Burn],
     is_late: bool = False,
 ) -> None:
-    """Burn what a settled cycle still owes, or owes more, and keep who paid it; what usage that
-    came late takes is kept apart. The book must be locked.
+    """Burn what a settled cycle still owes, or owes more, and record who paid it; burns of late
+    usage are recorded apart. The book must be locked.
     """
     rows, before = [], by_lot(settlement=settlement)
     for lot_id, more in burned.items():
@@ -131,7 +133,7 @@ def take_back(
 ) -> CreditLot:
     """Return part of what a settled cycle burned of a lot, with the tax in it, to that lot.
 
-    Fees in advance go on being earned by day. The book must be locked.
+    Fees in advance are still earned by day. The book must be locked.
     """
     lot = CreditLot.objects.select_related("unit_wallet__metric").get(pk=row.lot_id)
     restored = entry.reverse(lot, quantity, tax=tax)
@@ -168,10 +170,10 @@ def _write(rows: Sequence[CycleBurn]) -> None:
 
 
 def return_to_lapsed(entry: EntryDraft, lot: CreditLot, *, ends_at: datetime) -> None:
-    """Decide on what came back to a lot that had lapsed within the cycle.
+    """Extend or lapse what came back to a lot that had lapsed within the cycle.
 
-    A paid lot lives on until `ends_at`, for our own overcharge is never breakage; what was given
-    for nothing lapses at once (docs/decisions.md#d16, #d33).
+    A paid lot lives on until `ends_at`, because our own overcharge is never breakage; free credits
+    lapse at once (docs/decisions.md#d16, #d33).
     """
     if lot.carrying > 0:
         entry.move_expiry(lot, ends_at)

@@ -1,4 +1,4 @@
-"""The end of a cycle: it is sealed, so that its usage, immutable from then on, can be added up."""
+"""Sealing of a cycle at its end, so that its usage, immutable from then on, can be added up."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What customers are owed because late usage made settled cycles cheaper: noted when it is found,
-kept until documents use it, and paid out when the subscription ends.
+"""Late credits: owed because late usage made settled cycles cheaper; recorded when found, used by
+later documents, and paid out when the subscription ends.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def owe(
     at: datetime,
     entry_id: UUID,
 ) -> None:
-    """Note what an entry has posted as owed for a cycle."""
+    """Record the credit that an entry has posted as owed for a cycle."""
     rate = tax_rate and {
         "name": tax_rate.name,
         "percent": plain(tax_rate.percent),
@@ -47,7 +47,7 @@ def owe(
 
 
 def owed(subscription_id: UUID) -> tuple[CreditOwed, ...]:
-    """Return what the next document of a subscription may use, the oldest first."""
+    """Return the credits that the next document of a subscription may use, the oldest first."""
     return tuple(
         CreditOwed(
             credit.pk,
@@ -61,7 +61,7 @@ def owed(subscription_id: UUID) -> tuple[CreditOwed, ...]:
 
 
 def pay_out(*, book: Book, subscription_id: UUID, at: datetime) -> None:
-    """Pay out by credit note what no document of a subscription that ends has used: what is open of
+    """Pay out by credit note what no document of an ending subscription has used: the open part of
     the cycle's own invoice is lowered first, the rest is the customer's credit.
 
     What is less than the currency can pay stays. The book must be locked.

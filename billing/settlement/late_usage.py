@@ -1,4 +1,4 @@
-"""Which settled cycles usage has arrived for since, and what they then add up to."""
+"""Late usage: the settled cycles for which usage has arrived since, and their new sums."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pricing.models import LateUsagePolicy as Policy
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """A settled cycle's usage as it was settled, and with what has arrived since."""
+    """A settled cycle's usage as it was settled, and with the usage that arrived since."""
 
     cycle: Settlement
     settled: Mapping[str, MetricUsage]
@@ -27,10 +27,10 @@ class Late:
 
 
 def read_late(*, settlement: Settlement, received_by: datetime | None = None) -> list[Late]:
-    """Add up again the settled cycles for which usage had arrived by a cycle's end, or was received
-    by a moment where one is named.
+    """Return the usage of the settled cycles for which more had arrived by a cycle's end, or was
+    received by a given moment.
 
-    Where the plan bills late usage with the next cycle, only what arrived in a pause is asked for:
+    Where the plan bills late usage with the next cycle, only usage that arrived in a pause is read:
     no cycle was open to bill it. What is sealed stays as it is, so this takes no lock.
     """
     if settlement.cycle == 0:
@@ -62,8 +62,8 @@ def read_late(*, settlement: Settlement, received_by: datetime | None = None) ->
 
 
 def _openings(settlement: Settlement, settled: Sequence[Settlement]) -> list[datetime]:
-    """Return the instants at which usage counts that comes late: where a cycle ended, and where it
-    or the next one after a pause began.
+    """Return the instants at which late usage counts: where a cycle ended, and where it or the next
+    one after a pause began.
     """
     ends = {cycle.counted_until for cycle in settled}
     starts = {settlement.counted_from, *(cycle.counted_from for cycle in settled)}
@@ -72,7 +72,7 @@ def _openings(settlement: Settlement, settled: Sequence[Settlement]) -> list[dat
 
 
 def _late_usage(settlement: Settlement, openings: Sequence[datetime]) -> list[datetime]:
-    """Return when usage occurred that arrived after its cycle was settled."""
+    """Return the times of usage that arrived after its cycle was settled."""
     late = UsageEvent.objects.filter(
         book=settlement.book_id,
         metric__in=catalogue.metrics_of(settlement.subscription.version),
@@ -85,7 +85,9 @@ def _late_usage(settlement: Settlement, openings: Sequence[datetime]) -> list[da
 def _usage(
     cycle: Settlement, openings: Sequence[datetime], received_by: datetime | None = None
 ) -> dict[str, MetricUsage]:
-    """Add up what counted in a settled cycle, and what came later and counts at some instants."""
+    """Return the usage that counted in a settled cycle, with late usage that counts at some
+    instants.
+    """
     limit = cycle.ends_at + unbilled.LIMIT
     return {
         metric.code: usages.aggregate(

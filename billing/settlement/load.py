@@ -1,4 +1,4 @@
-"""Before the ten stages: all the reading under the book's lock (for usage see `usage`)."""
+"""Load, before the ten stages: all reading under the book's lock (for usage see `aggregates`)."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def load(
     until: datetime | None = None,
     pays: Callable[[CreditLot], bool] | None = None,
 ) -> Calculation:
-    """Read everything else a cycle needs. The book must be locked.
+    """Read everything but usage that a cycle needs. The book must be locked.
 
     `full_period` is the period from bound to bound, of which a first cycle may serve a part.
 
     A cycle is paid by lots that lived at its end or lapse exactly then: unit lots and grants
-    effective before it, and any top-up, also a later one (docs/decisions.md#d34). A cycle still on
-    its way, priced at `until`, is paid by the lots that `pays` names. Either way a lot that paid
-    for this cycle and has lapsed since then keeps what it paid, and the others offer theirs again.
+    effective before it, and any top-up, also a later one (docs/decisions.md#d34). An open cycle,
+    priced at `until`, is paid by the lots that `pays` selects. Either way the burns of a lot that
+    paid for this cycle and has lapsed since stay, and those of the others are offered again.
     """
     draft = without_credits(
         subscription=subscription,
@@ -98,8 +98,8 @@ def without_credits(
     full_period: Period,
     until: datetime,
 ) -> Calculation:
-    """Read what a cycle owes by its version, coupon and tax, before credits and what came of other
-    cycles.
+    """Read what a cycle owes by its version, coupon and tax, before credits and adjustments of
+    other cycles.
     """
     version = subscription.version
     trial = settlement.period_number < 0
@@ -143,7 +143,7 @@ def _keeps_included(subscription: Subscription, settlement: Settlement) -> bool:
 
 
 def charge_terms(charges: Sequence[catalogue.PricedCharge]) -> tuple[ChargeTerms, ...]:
-    """Give a version's charges as the stages read them."""
+    """Return a version's charges as the stages read them."""
     return tuple(
         ChargeTerms(
             code=charge.code,
@@ -165,10 +165,10 @@ def with_credits(
     burned: Mapping[UUID, CycleBurn] = MappingProxyType({}),
     lapsed: Iterable[CreditLot] = (),
 ) -> Calculation:
-    """Offer lots of a book to a draft: money of its currency, and units of every metric.
+    """Add the lots of a book to a calculation: money of its currency, and units of every metric.
 
     What the cycle has `burned` of them is offered again; what it burned of `lapsed` ones, or by
-    real-time usage, is kept, in the order in which it was burned first.
+    real-time usage, is kept, in the order of the first burns.
     """
     units = UnitWallet.objects.filter(book=book).select_related("metric")
     codes = {wallet.pk: wallet.metric.code for wallet in units}
@@ -208,7 +208,7 @@ def with_credits(
 
 
 def rolled_generations(subscription: Subscription, cycle: int) -> dict[str, list[Decimal]]:
-    """Give the included quantity that rolled into a cycle, by charge and by how often it has."""
+    """Return the included quantity that rolled into a cycle, by charge and by how often it has."""
     last = (
         cycle
         and Settlement.objects.filter(
@@ -224,9 +224,9 @@ def rolled_generations(subscription: Subscription, cycle: int) -> dict[str, list
 
 
 def _coupon(subscription: Subscription, settlement: Settlement) -> CouponTerms | None:
-    """Return the coupon of a document, if it still takes something off: it counts periods, however
-    many parts a pause makes of one. The first document is an opening, or a trial's end, where fees
-    are billed in advance.
+    """Return the coupon of a document, if it still applies: it counts periods, however many parts a
+    pause makes of one. The first document is an opening, or a trial's end, where fees are billed in
+    advance.
     """
     found = subscription.coupon
     if found is None:
@@ -247,7 +247,9 @@ def _coupon(subscription: Subscription, settlement: Settlement) -> CouponTerms |
 def _taken_before(
     subscription: Subscription, settlement: Settlement, number: int, ahead: int
 ) -> Decimal:
-    """Return what a coupon of a fixed amount took off the parts of a period billed before."""
+    """Return how much a coupon of a fixed amount has taken off the parts of a period billed
+    before.
+    """
     of_period = Q(kind=SettlementKind.CYCLE, period_number=number - ahead)
     if ahead:
         of_period |= Q(kind=SettlementKind.OPENING, period_number=number)
@@ -267,14 +269,14 @@ def _taken_before(
 
 
 def as_discount(coupon: pricing_models.Coupon) -> CouponTerms:
-    """Give a coupon as stage Discount reads it."""
+    """Return a coupon in the form of stage Discount."""
     if coupon.type == CouponType.PERCENT:
         return CouponTerms(coupon.code, percent=coupon.value)
     return CouponTerms(coupon.code, amount=coupon.value)
 
 
 def pays_for_cycle(lot: CreditLot, ends_at: datetime) -> bool:
-    """Tell whether a lot pays for a cycle when it is settled (docs/decisions.md#d34)."""
+    """Return whether a lot pays for a cycle when it is settled (docs/decisions.md#d34)."""
     if lot.expires_at is not None and lot.expires_at < ends_at:
         return False
     # What a campaign added to a top-up counts with it.
@@ -285,7 +287,7 @@ def pays_for_cycle(lot: CreditLot, ends_at: datetime) -> bool:
 
 
 def _overages(wallet: Wallet, ends_at: datetime) -> tuple[Overage, ...]:
-    """Give the overage of wallet debits up to the cycle's end that no settlement has taken."""
+    """Return the overage of wallet debits up to the cycle's end that no settlement has billed."""
     open_debits = queries.with_open_overage().filter(wallet=wallet, occurred_at__lt=ends_at)
     return tuple(Overage(d.id, d.open_overage) for d in open_debits.order_by("occurred_at", "id"))
 
@@ -301,13 +303,13 @@ def tax_point(settlement: Settlement, until: datetime | None = None) -> datetime
 
 
 def _next_starts_at(settlement: Settlement) -> datetime:
-    """Return when the period begins that a document's fees in advance are for."""
+    """Return the start of the period of a document's fees in advance."""
     is_opening = settlement.kind == SettlementKind.OPENING
     return settlement.starts_at if is_opening else settlement.ends_at
 
 
 def tax_rate_of(customer: Customer, at: datetime) -> Tax | None:
-    """Give the rate in force at a moment: the region's before the country's, the latest first."""
+    """Return the rate in force at a moment: the region's before the country's, the latest first."""
     if not customer.country:
         return None
     rates = TaxRate.objects.filter(

@@ -1,9 +1,9 @@
-"""Settled cycles for which usage arrived late are rated again, by their own terms.
+"""Rerating: settled cycles for which usage arrived late are rated again, by their own terms.
 
 What a cycle owes more is a line of the next document; the unit credits of its time that are still
-alive pay for it first. What it owes less goes back when it is found: open arrears are lowered, lots
-get back what they paid, and what was invoiced is owed to the customer until a document uses it or
-the subscription ends.
+alive pay for it first. What it owes less is returned when it is found: open arrears are lowered,
+credits return to their lots, and what was invoiced is owed to the customer until a document uses it
+or the subscription ends.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ Burns = Mapping[UUID, CycleBurn]
 
 @dataclass(frozen=True, slots=True)
 class Rerated:
-    """A settled cycle, what it owes more or less by what has arrived, net, as far as nothing has
-    taken it yet, and which unit lots then pay more or less.
+    """A settled cycle, the net change by usage that arrived since and is not billed yet, and the
+    change of its unit lots' burns.
     """
 
     cycle: Settlement
@@ -65,13 +65,13 @@ class Rerated:
 
 @dataclass(slots=True)
 class _Units:
-    """The unit lots that may pay, and what is free of each, less what has been taken of it."""
+    """The unit lots that may pay, and the free part of each, less what was allocated."""
 
     lots: Sequence[CreditLot]
     free: dict[UUID, Decimal]
 
     def of(self, metric: str, cycle: Settlement) -> list[Lot]:
-        """Show the waterfall the lots of a metric that lived in a cycle."""
+        """Return the lots of a metric that lived in a cycle, as the waterfall sees them."""
         return [
             replace(queries.seen_by_waterfall(lot), available=self.free[lot.id])
             for lot in self.lots
@@ -83,7 +83,7 @@ def begin(
     *, book: Book, found: Sequence[Late], settlement: Settlement, lives_until: datetime
 ) -> list[Rerated]:
     """Rate again, the oldest first, the cycles for which usage had arrived before `settlement`'s
-    cycle was sealed, and give back what they owe less; paid lots that have lapsed get it until
+    cycle was sealed, and return what they owe less; paid lots that have lapsed live on until
     `lives_until`. The book must be locked.
     """
     if not found:
@@ -113,8 +113,8 @@ def _rerate(book: Book, late: Late, units: _Units) -> Rerated:
 
 
 def _loaded(book: Book, cycle: Settlement, usage: Usage, burned: Burns) -> Calculation:
-    """Load a settled cycle: unit credits pay what they paid, and what rolled on is no longer
-    included; money is not asked.
+    """Load a settled cycle: unit credits pay what they paid, and included quantity that rolled over
+    is left out; money credits are not loaded.
     """
     draft = load.without_credits(
         subscription=cycle.subscription,
@@ -134,7 +134,7 @@ def _loaded(book: Book, cycle: Settlement, usage: Usage, burned: Burns) -> Calcu
 
 
 def _as_settled(burned: Burns) -> dict[UUID, CycleBurn]:
-    """Return what a cycle had burned when it was settled, without what came of late usage."""
+    """Return what a cycle had burned when it was settled, without late usage."""
     found = {}
     for lot, row in burned.items():
         before = copy.copy(row)
@@ -150,7 +150,8 @@ def _net(draft: Calculation) -> Decimal:
 def _more_units(
     cycle: Settlement, settled: Calculation, arrived: Calculation, burned: Burns, units: _Units
 ) -> dict[str, tuple[Allocation, ...]]:
-    """Let the unit lots of a cycle's time pay for what has arrived, and take it off what is free.
+    """Allocate usage that has arrived to the unit lots of the cycle's time, and lower their free
+    part.
 
     They pay for no more than came late: what was billed in time stays billed.
     """
@@ -173,7 +174,7 @@ def _more_units(
 
 
 def _unit_changes(arrived: Calculation, burned: Burns) -> dict[UUID, Decimal]:
-    """Return what parts the unit lots' burns from what they should be."""
+    """Return the difference between the unit lots' burns and what they should be."""
     target: dict[UUID, Decimal] = {}
     for burns in arrived.unit_burns.values():
         for burn in burns:
@@ -189,8 +190,8 @@ def _unit_changes(arrived: Calculation, burned: Burns) -> dict[UUID, Decimal]:
 
 
 def _alive_units(book: Book, settlement: Settlement, at: datetime) -> _Units:
-    """Find the unit lots that are alive at a moment, or lapse exactly then. What the open cycle's
-    own metered usage has burned of them on the way is free again: older usage comes first.
+    """Return the unit lots that are alive at a moment, or lapse exactly then. What the open cycle's
+    own metered usage has burned of them so far is free again: older usage comes first.
     """
     burned = cycle_burns.by_lot(settlement=settlement)
     lots = CreditLot.objects.filter(
@@ -216,8 +217,8 @@ def _metric_of(lot: CreditLot) -> str:
 def before_lapse(
     *, book: Book, cycle: Settlement, at: datetime, received_by: datetime
 ) -> list[Rerated]:
-    """Rate again the settled cycles before an open one, and keep what the unit lots that lapse at a
-    moment then pay of the usage received in time for that. Writes nothing; the book must be locked.
+    """Rate again the settled cycles before an open one, and return what the unit lots that lapse at
+    a moment pay of the usage received in time for that. Writes nothing; the book must be locked.
     """
     lapsing = CreditLot.objects.filter(
         book=book, unit_wallet__isnull=False, expires_at=at, remaining__gt=F("held")
@@ -232,7 +233,7 @@ def before_lapse(
 
 
 def less_taken(draft: Calculation, rerated: Iterable[Rerated]) -> Calculation:
-    """Take from the unit lots that a draft is offered what goes to late usage."""
+    """Lower the unit lots offered to a calculation by what goes to late usage."""
     taken: dict[UUID, Decimal] = {}
     for each in rerated:
         for lot, change in each.units.items():
@@ -252,7 +253,7 @@ def offered(
     draft: Calculation, *, rerated: Sequence[Rerated], settlement: Settlement
 ) -> Calculation:
     """Add to the next document what settled cycles owe more and what the customer is owed for them,
-    and take from the lots it is offered what goes to late usage.
+    and lower its lots by what goes to late usage.
     """
     return replace(
         less_taken(draft, rerated),
@@ -308,7 +309,7 @@ def _give_back(book: Book, rerated: Rerated, at: datetime, lives_until: datetime
 
 
 def _money_back(entry: EntryDraft, rerated: Rerated, lives_until: datetime) -> Decimal:
-    """Give money back to those who bear the cycle; return what the customer is owed for the rest,
+    """Lower the shares of those who bear the cycle; return what the customer is owed for the rest,
     which was invoiced.
     """
     cycle = rerated.cycle
@@ -335,7 +336,7 @@ def _return(
 
 
 def burn_units(*, book: Book, rerated: Iterable[Rerated], at: datetime) -> None:
-    """Burn the unit credits that pay for late usage, once the next cycle has taken its own. The
+    """Burn the unit credits that pay for late usage, once the next cycle has burned its own. The
     book must be locked.
     """
     journal = CreditJournal()

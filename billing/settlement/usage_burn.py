@@ -1,10 +1,10 @@
-"""Credits pay for usage of their lifetime: metered usage is burned before a lot lapses, and for
+"""Burns of metered usage: credits pay for the usage of their lifetime, before a lot lapses, and for
 PREPAID every few minutes (docs/decisions.md#d16, #d26).
 
 The open cycle is priced up to a moment by the settlement's own stages, as if nothing had been
-burned of it yet, and what credits then pay is brought to that. Only lots that have lapsed keep what
-they paid. So what a cycle ends with depends on usage, lots and their lapses, never on how often or
-how late this ran.
+burned yet, and the burns are adjusted to the result. Only burns of lots that have lapsed stay. So
+the final burns of a cycle depend on usage, lots and their lapses, never on how often or how late
+this ran.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ A_MOMENT = timedelta(minutes=1)
 
 
 class CyclePart(NamedTuple):
-    """What counts in an open cycle before a moment, as far as it was received by another."""
+    """The usage that counts in an open cycle before a moment and was received by another."""
 
     subscription: UUID
     counted_from: datetime
@@ -66,12 +66,12 @@ def _add_up(subscription: Subscription, part: CyclePart) -> Usage:
 
 
 def count_ahead(*, book_id: int, limit: datetime, month_end: datetime | None = None) -> Counted:
-    """Add up, before the book is locked, what lapsing through `limit`, and a close at `month_end`,
-    will ask for.
+    """Add up, before the book is locked, the usage that lapsing through `limit`, and a close at
+    `month_end`, will need.
 
-    A lapse counts what was received before a moment that is past: once nothing is on its way, for
-    which the book is locked an instant, that stays as it is. At a month's end, what comes after
-    this is as if it came after the close.
+    A lapse counts usage received before a past moment: once no ingest is in flight, for which the
+    book is locked an instant, that does not change. At a month's end, usage that comes after this
+    counts as if it came after the close.
     """
     book, parts = Book(pk=book_id), {}
     for moment in _expiries(book, limit):
@@ -90,7 +90,7 @@ def count_ahead(*, book_id: int, limit: datetime, month_end: datetime | None = N
 
 
 def count_for_lapse(*, book_id: int, until: datetime | None = None) -> Counted:
-    """Add up, before the book is locked, what `lapse` up to `until` or now will ask for."""
+    """Add up, before the book is locked, the usage that `lapse` up to `until` or now will need."""
     book = Book.objects.select_related("test_clock").get(pk=book_id)
     until = until or now_for(book)
     if not expiry.is_anything_due(book_id=book_id, until=until):
@@ -100,8 +100,8 @@ def count_for_lapse(*, book_id: int, until: datetime | None = None) -> Counted:
 
 
 def _part(subscription: Subscription, until: datetime, received_by: datetime | None) -> CyclePart:
-    """Name what counts up to a moment. While time stands at the instant at which a cycle began,
-    what comes counts a little later: it is there at this instant too.
+    """Return the part of a cycle that counts up to a moment. While time stands at the instant at
+    which a cycle began, new usage counts a microsecond later: it is included at this instant too.
     """
     until = min(until, cycles.counted_until(subscription))
     counted = max(until, subscription.counted_from + MICROSECOND)
@@ -110,7 +110,7 @@ def _part(subscription: Subscription, until: datetime, received_by: datetime | N
 
 def open_cycles(*, book: Book, at: datetime) -> list[Subscription]:
     """Return the live subscriptions whose open cycle began before a moment, the oldest first, after
-    the cycles behind those that wait to be settled.
+    the waiting cycles behind them.
     """
     live = Subscription.objects.filter(
         customer=book.pk, status__in=states.RUNNING, current_starts_at__lt=at
@@ -120,8 +120,8 @@ def open_cycles(*, book: Book, at: datetime) -> list[Subscription]:
 
 
 def payers(subscription: Subscription, at: datetime) -> Callable[[CreditLot], bool]:
-    """Name the lots that pay for a cycle at a moment: those alive then, but for a cycle that is
-    over those that lived through it.
+    """Return the test for lots that pay for a cycle at a moment: those alive then, or for a cycle
+    that is over those that lived through it.
     """
     ends_at = subscription.current_ends_at
     if ends_at > at:
@@ -139,11 +139,11 @@ def forecast(
     counted: Counted = NOTHING,
     late: Sequence[rerating.Rerated] = (),
 ) -> Calculation:
-    """Price the metered usage of an open cycle up to a moment, and let the lots pay it, less what
-    goes to `late` usage of settled ones.
+    """Price the metered usage of an open cycle up to a moment, paid by the lots, less what goes to
+    `late` usage of settled ones.
 
     Fees and the minimum spend are left out: they fall due at the cycle's end. What is not `counted`
-    is added up here: from a tally, or for a lapse, which names `received_by`, event by event.
+    is added up here: from a rollup, or for a lapse, which sets `received_by`, event by event.
     """
     cycle = stand_in(subscription)
     part = _part(subscription, until, received_by)
@@ -161,7 +161,7 @@ def forecast(
 
 
 def stand_in(subscription: Subscription) -> Settlement:
-    """Stand in for the settlement that the open cycle will have; never saved."""
+    """Return an unsaved stand-in for the settlement of the open cycle."""
     return Settlement(
         subscription=subscription,
         book_id=subscription.customer_id,
@@ -178,11 +178,11 @@ def burn_through(
     *, book: Book, until: datetime, counted: Counted = NOTHING
 ) -> list[tuple[Subscription, Calculation]]:
     """Lapse what is due, then burn the metered usage of every open cycle up to `until` from the
-    lots alive then; give each open cycle with its draft, whose `to_invoice` or `arrears` is what
-    credits do not cover.
+    lots alive then; return each open cycle with its calculation, whose `to_invoice` or `arrears` is
+    what credits do not cover.
 
-    The book must be locked. At the customer's now, credits get back what they no longer owe;
-    for an earlier moment (a month's end) nothing is taken back, because later usage has been paid.
+    The book must be locked. At the customer's now, burns that are no longer owed are returned; for
+    an earlier moment (a month's end) they are not, because later usage has been paid.
     """
     lapse(book=book, until=until, counted=counted)
     is_now = until >= now_for(book)
@@ -206,10 +206,10 @@ def burn_through(
 
 def lapse(*, book: Book, until: datetime, counted: Counted = NOTHING) -> int:
     """End the holds that timed out, and lapse what expired, lapse grace included, by `until`, each
-    lot after it has paid for the usage of its lifetime; give the number of lots. The book must be
+    lot after it has paid for the usage of its lifetime; return the number of lots. The book must be
     locked.
 
-    An unsettled cycle that ends at or before an expiry holds it back, because the lot still pays
+    An unsettled cycle that ends at or before an expiry delays the lapse, because the lot still pays
     for that cycle (docs/decisions.md#d16).
     """
     if not expiry.is_anything_due(book_id=book.pk, until=until):
@@ -222,7 +222,7 @@ def lapse(*, book: Book, until: datetime, counted: Counted = NOTHING) -> int:
 
 
 def count_ended(*, subscription: Subscription, is_closed: bool) -> Counted:
-    """Add up, before the book is locked, what `burn_ended` will ask for."""
+    """Add up, before the book is locked, the usage that `burn_ended` will need."""
     part = _ended(subscription, is_closed=is_closed)
     return {part: _add_up(subscription, part)}
 
@@ -232,8 +232,8 @@ def burn_ended(
 ) -> Calculation:
     """Burn the metered usage of an open cycle that is over from the lots that lived through it.
 
-    Where late usage may still come, what was received by the end counts, whenever this runs. The
-    book must be locked.
+    Where late usage may still come, usage received by the end counts, whenever this runs. The book
+    must be locked.
     """
     ends_at = subscription.current_ends_at
     return _burn(
@@ -261,7 +261,7 @@ def _held_back(book: Book, until: datetime) -> datetime:
 def lapse_through(*, book: Book, limit: datetime, counted: Counted = NOTHING) -> int:
     """Lapse what expired at or before `limit`, grace or not, each lot at its own moment.
 
-    Counted is usage received no later than the expiry plus the grace, whenever this runs.
+    Usage counts that was received no later than the expiry plus the grace, whenever this runs.
     """
     lapsed = 0
     grace = lapse_grace(book=book)
@@ -290,9 +290,9 @@ def lapse_through(*, book: Book, limit: datetime, counted: Counted = NOTHING) ->
 
 
 def pay_with_returned(book: Book, expired_at: datetime, at: datetime) -> bool:
-    """Let what came back at a moment to lots that had expired pay for the usage of their lifetime;
-    tell whether the rest lapses now: not while an unsettled cycle that ended before they expired
-    may still take it. What others had paid of that usage goes back to them.
+    """Pay the usage of their lifetime from credits that came back to expired lots; return whether
+    the rest lapses now: not while an unsettled cycle that ended before they expired may still burn
+    it. What other lots had paid of that usage returns to them.
 
     The book is locked; runs in the transaction of the release or reversal.
     """
@@ -332,14 +332,16 @@ def _expiries(book: Book, limit: datetime) -> list[datetime]:
 
 
 def lapse_grace(*, book: Book) -> timedelta:
-    """Give how long after an expiry usage may still arrive: the longest of the live plans."""
+    """Return how long after an expiry usage may still arrive: the longest grace of the live
+    plans.
+    """
     live = Subscription.objects.filter(customer=book.pk, status__in=states.LIVE)
     hours = live.aggregate(longest=Max("version__lapse_grace_hours"))["longest"]
     return timedelta(hours=hours or 0)
 
 
 def _lived_until(moment: datetime) -> Callable[[CreditLot], bool]:
-    """Name the lots granted before a moment that live at it or lapse exactly then."""
+    """Return the test for lots granted before a moment that live at it or lapse exactly then."""
     return lambda lot: (
         lot.effective_at < moment and (lot.expires_at is None or lot.expires_at >= moment)
     )

@@ -1,8 +1,8 @@
-"""Cycles that are over and wait to be settled behind the one that is open.
+"""Waiting cycles: over, and to be settled behind the one that is open.
 
 The next cycle opens the moment its predecessor ends, so that no customer is without credits; late
-usage, or much usage, lets the settlement come later. Until then whatever prices open cycles prices
-these too.
+usage, or much usage, lets the settlement come later. Until then, code that prices open cycles
+prices these too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from billing.models import (
 
 
 def settlements(*, book_id: int | None = None) -> QuerySet[Settlement]:
-    """Select the cycles of a customer, or of all, that are over, not settled and not open."""
+    """Return the cycles of a customer, or of all, that are over, not settled and not open."""
     found = Settlement.objects.filter(
         Q(cycle__lt=F("subscription__cycle"))
         | Q(subscription__status=SubscriptionStatus.CANCELLED),
@@ -39,7 +39,7 @@ def settlements(*, book_id: int | None = None) -> QuerySet[Settlement]:
 
 def behind(*, book_id: int, before: datetime) -> list[Subscription]:
     """Return a customer's subscriptions as they were in each waiting cycle that began before a
-    moment, the first to end first. Not to be saved as they are.
+    moment, the first to end first. They must not be saved.
     """
     waiting = settlements(book_id=book_id).filter(starts_at__lt=before)
     return [rewound(each) for each in waiting]

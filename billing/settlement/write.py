@@ -1,4 +1,6 @@
-"""Stage 10, the only one that writes: burns, entry, what is due, and the settlement itself."""
+"""Stage 10, Settle, the only one that writes: burns, entry, what is due, and the settlement
+itself.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ def settle(
     locked.
 
     Needs: payers, burns. Gives: movements, postings, the settlement with its trace, the fees in
-    advance of `next_period`. Keeps: what the cycle burned, before and now, is what Route said, lot
+    advance of `next_period`. Keeps: the burns of the cycle, before and now, are those of Route, lot
     by lot. What returns to a paid lot that has lapsed lives on to the end of `next_period`.
     """
     is_cycle = settlement.kind == SettlementKind.CYCLE
@@ -92,7 +94,7 @@ def settle(
 def _burn(
     entry: EntryDraft, settlement: Settlement, draft: Calculation, next_ends_at: datetime
 ) -> None:
-    """Burn units, then money with the tax that each payer's part holds, net of what was burned."""
+    """Burn units, then money with the tax that each payer's part holds, net of earlier burns."""
 
     def given_back(lot: CreditLot) -> None:
         if lot.expires_at is not None and lot.expires_at < settlement.ends_at:
@@ -110,7 +112,7 @@ def _burn(
 
 def accrue(entry: EntryDraft, draft: Calculation) -> None:
     """Post what goes to the invoice as unbilled, with its share of fees, commitment and rounding;
-    and what the customer was owed and used here, which is as good as paid.
+    and the credits owed to the customer that were used here, which count as paid.
 
     Arrears post nothing until they are paid: collection is not probable.
     """
@@ -148,7 +150,7 @@ def _fees(draft: Calculation) -> Decimal:
 
 
 def _keep_fee(entry: EntryDraft, settlement: Settlement, period: Period) -> None:
-    """Keep what was posted in advance of a period, to be earned by its days."""
+    """Record the fee that was posted in advance of a period, to be earned by its days."""
     owed = sum(
         (line.amount for line in entry.lines if line.credit == posting_rules.PLAN_FEES), ZERO
     )
@@ -169,7 +171,7 @@ def _keep_fee(entry: EntryDraft, settlement: Settlement, period: Period) -> None
 
 
 def _finished(draft: Calculation, entry: EntryDraft) -> Calculation:
-    """Add the tenth stage's own trace."""
+    """Add the trace of the tenth stage."""
     trace = StageTrace(
         stage=10,
         title="Settle",
@@ -188,7 +190,7 @@ def _finished(draft: Calculation, entry: EntryDraft) -> Calculation:
 
 @money.exact
 def pay_arrears(*, book: Book, settlement: Settlement, now: datetime) -> Decimal:
-    """Pay a settlement's arrears from the money credits alive now; give how much was paid.
+    """Pay a settlement's arrears from the money credits alive now; return how much was paid.
 
     An ordinary burn, in burn order. The book must be locked.
     """
@@ -229,7 +231,7 @@ def pay_arrears(*, book: Book, settlement: Settlement, now: datetime) -> Decimal
 
 
 def _late(draft: Calculation) -> dict[str, list[dict[str, str]]]:
-    """Name the settled cycles whose usage came late, and what each owes more for it."""
+    """Return the settled cycles whose usage came late, and what each owes more."""
     lines = [line for line in draft.lines if line.adjusts is not None and line.credit is None]
     if not lines:
         return {}
@@ -248,7 +250,7 @@ def _late(draft: Calculation) -> dict[str, list[dict[str, str]]]:
 
 
 def open_tax(settlement: Settlement) -> Decimal:
-    """Give the tax in what is still owed of the arrears."""
+    """Return the tax in the open arrears."""
     if settlement.arrears == 0:
         raise InvariantBroken("There are no arrears to pay.")
     owed = settlement.arrears - settlement.arrears_paid

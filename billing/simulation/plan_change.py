@@ -1,8 +1,9 @@
-"""What moving subscriptions to another offering or version would do; nothing is written.
+"""Preview of a change of plan: moving subscriptions to another offering or version; nothing is
+written.
 
 A move at T settles [start, T) on the old version and opens [T, end) on the new one, the anchor
 kept; both sides are prorated by time (docs/decisions.md#d37). Credits keep their terms, and the new
-plan adds what it grants more, for the time that is left.
+plan grants its excess over the old one, for the time that is left.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class MoveNotOffered(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class PlanTarget:
-    """Where subscriptions would go."""
+    """The offering and version that subscriptions would move to."""
 
     offering: Offering
     version: RatePlanVersion
@@ -61,7 +62,7 @@ class PlanTarget:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """Credits that a move grants on top, in the terms of the new plan."""
+    """Credits that a move would grant, on the terms of the new plan."""
 
     template: GrantTemplate
     quantity: Decimal
@@ -90,7 +91,7 @@ def target_of(
     version: int | None = None,
     pointer: str = "/offering",
 ) -> PlanTarget:
-    """Read where to go: a version of the offering's plan, else the one that is sold now.
+    """Return the target of a move: a version of the offering's plan, else the one that is sold now.
 
     A draft version may be named, because nothing is moved.
     Raises: Invalid for an archived offering, UnknownRatePlan, NotPublished.
@@ -107,7 +108,7 @@ def target_of(
 def target_from(
     *, livemode: bool, offering: Offering, to_offering: str | None, to_version: int | None
 ) -> PlanTarget:
-    """Read where all subscriptions of an offering would go: another one, or another version.
+    """Return the target of all subscriptions of an offering: another one, or another version.
 
     Raises: Invalid when neither is named or the offering is unknown, UnknownRatePlan, NotPublished.
     """
@@ -195,7 +196,7 @@ def _spent(subscription: Subscription, closing: Calculation) -> dict[UUID, Decim
 
 
 def _cycle(subscription: Subscription, part: Period) -> Settlement:
-    """Stand in for the settlement of a part of a cycle; never saved."""
+    """Return an unsaved stand-in for the settlement of a part of a cycle."""
     return Settlement(
         subscription=subscription,
         book_id=subscription.customer_id,
@@ -215,7 +216,7 @@ def _timed(draft: Calculation, part: Period, full: Period) -> Calculation:
 
 
 def _moved(subscription: Subscription, target: PlanTarget, now: datetime) -> Subscription:
-    """Picture the subscription after the move; a trial that runs goes on to its end."""
+    """Return a copy of the subscription after the move; a running trial continues to its end."""
     moved = copy.copy(subscription)
     moved.offering, moved.version = target.offering, target.version
     moved.billing_mode = target.offering.billing_mode
@@ -231,7 +232,9 @@ def _is_trial(subscription: Subscription) -> bool:
 
 
 def _full_period(moved: Subscription, now: datetime) -> Period:
-    """Give the period of the new interval that now lies in, from the anchor that is kept."""
+    """Return the period of the new interval that contains now, from the anchor, which does not
+    change.
+    """
     if _is_trial(moved):
         return cycles.full_period(moved)
     interval, count = Interval(moved.offering.interval), moved.offering.interval_count
@@ -242,7 +245,7 @@ def _full_period(moved: Subscription, now: datetime) -> Period:
 
 
 def _rest(moved: Subscription) -> PeriodShare:
-    """Give the share of the new period that is left."""
+    """Return the share of the new period that is left."""
     part = Period(moved.current_starts_at, moved.current_ends_at)
     return proration.share_of(part, _full_period(moved, moved.current_starts_at))
 
@@ -250,9 +253,9 @@ def _rest(moved: Subscription) -> PeriodShare:
 def _opening(
     moved: Subscription, spent: Mapping[UUID, Decimal], added: Sequence[Added]
 ) -> Calculation:
-    """Run the rest of the period on the new version as if nothing more were used.
+    """Price the rest of the period on the new version as if nothing more were used.
 
-    What it then owes is its fees and its minimum; its credits are what closing leaves, and more.
+    It owes its fees and its minimum; its credits are what closing leaves, and those added.
     """
     part = Period(moved.current_starts_at, moved.current_ends_at)
     full = _full_period(moved, part.starts_at)
@@ -283,9 +286,9 @@ def _new_money(added: Sequence[Added], moved: Subscription) -> tuple[Lot, ...]:
 def _added(
     subscription: Subscription, moved: Subscription, version: RatePlanVersion
 ) -> Iterator[Added]:
-    """Give the stub grants: what the new plan grants every cycle beyond what was granted in this.
+    """Return the stub grants: what the new plan grants every cycle beyond the grants of this one.
 
-    Grants of one kind and metric are taken together. Once-only grants are for new subscriptions.
+    Grants of one kind and metric count together. Once-only grants are for new subscriptions.
     """
     granted = _granted(subscription)
     templates = GrantTemplate.objects.filter(
@@ -322,7 +325,7 @@ def _granted(subscription: Subscription) -> dict[tuple[str, int | None], Decimal
 
 
 def movable(*, livemode: bool, offering: Offering) -> QuerySet[Subscription]:
-    """Give the subscriptions of an offering that are not cancelled, oldest first by id."""
+    """Return the subscriptions of an offering that are not cancelled, oldest first by id."""
     found = Subscription.objects.filter(customer__book__livemode=livemode, offering=offering)
     return (
         found.exclude(status=SubscriptionStatus.CANCELLED)

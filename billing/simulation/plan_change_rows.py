@@ -1,4 +1,4 @@
-"""How a previewed move is shown: whole, or in short as one row of many."""
+"""The presentation of a previewed change of plan: whole, or in short as one row of many."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from wallets.models import CreditLot
 
 
 def describe(move: Move) -> dict[str, object]:
-    """Show a move whole: both sides, the credits, and what the plans say differently."""
+    """Return a move in full: both sides, the credits, and the differences of the plans."""
     before, after = move.subscription.version, move.target.version
     return {
         "subscription": move.subscription.pk,
@@ -46,7 +46,7 @@ def describe(move: Move) -> dict[str, object]:
 
 
 def changes(before: RatePlanVersion, after: RatePlanVersion) -> list[dict[str, str | None]]:
-    """Show what two versions say differently."""
+    """Return the differences of two versions."""
     return [
         {"field": change.field, "before": change.before, "after": change.after}
         for change in version_diff.diff(before, after)
@@ -54,7 +54,7 @@ def changes(before: RatePlanVersion, after: RatePlanVersion) -> list[dict[str, s
 
 
 def changes_for(moving: Iterable[Subscription], target: PlanTarget) -> list[dict[str, object]]:
-    """Show what changes for those who come from each version, the oldest version first."""
+    """Return the changes for subscriptions of each version, the oldest version first."""
     versions = {each.version_id: each.version for each in moving}
     return [
         {
@@ -84,7 +84,7 @@ def _side(draft: Calculation) -> dict[str, object]:
 
 
 def _charges(opening: Calculation, version: RatePlanVersion) -> list[dict[str, object]]:
-    """Show the terms of the rest of the period, with what they include."""
+    """Return the terms of the rest of the period, with their included quantity."""
     share = PeriodShare(opening.served, opening.of_full)
     whole = load.charge_terms(catalogue.charges_of(version))
     return [
@@ -116,7 +116,7 @@ def _describe_added(added: Added, move: Move) -> dict[str, object]:
 
 
 def row(subscription: Subscription, target: PlanTarget) -> Mapping[str, object]:
-    """Preview one of many: the figures in short, or why it cannot move."""
+    """Return one row of many: the figures in short, or why the subscription cannot move."""
     named: dict[str, object] = {
         "subscription": subscription.pk,
         "customer_id": subscription.customer.book.key,

@@ -1,4 +1,6 @@
-"""What a customer would pay: any version of a plan, typed-in usage, the settlement's stages."""
+"""Preview of what a customer would pay: any version of a plan, typed-in usage, the settlement's
+stages.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,7 @@ def _draft(
 
 
 def _for_customer(draft: Calculation, customer: Customer) -> Calculation:
-    """Offer the credits that a customer has now, and apply its tax."""
+    """Add the credits that a customer has now, and its tax."""
     book = customer.book
     now = now_for(book)
     alive = [lot for lot in queries.open_lots([book.pk]) if queries.is_alive(lot, now)]

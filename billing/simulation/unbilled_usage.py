@@ -14,7 +14,7 @@ from wallets.models import CreditLot
 
 
 def pending(*, book: Book, now: datetime) -> dict[str, Decimal]:
-    """Give what burning the open cycles would take now: units by metric code, money by currency.
+    """Return what burning the open cycles would take now: units by metric code, money by currency.
 
     Reads without a lock: it is a forecast, and nothing rests on it.
     """
@@ -58,10 +58,10 @@ def overage(book: Book, currency: str) -> Decimal:
 
 
 def pay_first(book: Book) -> None:
-    """Burn what was metered so far, then pay what is owed, from the credits there are.
+    """Burn what was metered so far, then pay what is owed, from the customer's credits.
 
-    The book is locked; runs in the transaction that pays credits back, so that what a customer has
-    used is not paid out.
+    The book is locked; runs in the transaction of a refund, so that what a customer has used is not
+    paid out.
     """
     usage_burn.burn_through(book=book, until=now_for(book))
     arrears.pay_arrears(book)

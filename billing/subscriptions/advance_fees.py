@@ -25,9 +25,9 @@ INSTANT = timedelta(microseconds=1)
 
 
 def recognise_fees(*, book: Book, until: datetime) -> int:
-    """Earn what the days up to `until` have served, cumulatively; the last day takes the rest.
+    """Recognise the fees of the days up to `until`, cumulatively; the last day takes the rest.
 
-    The book must be locked. Repeating posts nothing twice. Gives the number of fees that moved.
+    The book must be locked. Repeating posts nothing twice. Return the number of fees that moved.
     """
     fees = (
         AdvanceFee.objects.filter(book=book, recognised__lt=F("amount"), starts_at__lt=until)
@@ -65,13 +65,13 @@ def recognise_fees(*, book: Book, until: datetime) -> int:
 
 
 def recognise_due(*, book_id: int, until: datetime) -> int:
-    """Earn what the days up to `until` have served a customer, in a transaction of its own."""
+    """Recognise a customer's fees of the days up to `until`, in a transaction of its own."""
     with transaction.atomic():
         return recognise_fees(book=books.lock_book(book_id=book_id), until=until)
 
 
 def due_books(*, now: datetime) -> list[int]:
-    """Give the books with a fee of which another day has passed, those on a test clock left out."""
+    """Return the books with another day of a fee to recognise, those on a test clock left out."""
     fees = AdvanceFee.objects.filter(
         recognised__lt=F("amount"), recognised_through__lte=now - DAY, book__test_clock=None
     )
@@ -81,8 +81,8 @@ def due_books(*, now: datetime) -> list[int]:
 def shares(
     *, subscription: Subscription, granted: Sequence[tuple[GrantTemplate, Decimal]]
 ) -> list[Decimal]:
-    """Return what each grant of the open cycle, given with its quantity, holds of the cycle's fees
-    in advance, by stand-alone selling price, never more than that price (docs/decisions.md#d29).
+    """Return the part of the cycle's fees in advance that each grant of the open cycle carries, by
+    stand-alone selling price, never more than that price (docs/decisions.md#d29).
 
     100 for 100 cash and 20,000 tokens at .002: 71.43 and 28.57. Without a fee, and for promo or
     units without a price, nothing.
@@ -108,7 +108,7 @@ def _selling_price(template: GrantTemplate, quantity: Decimal) -> Decimal:
 
 def unit_price(book: Book, currency: str, metric: Metric) -> Decimal | None:
     """Return what one unit of a metric costs a customer alone by the oldest live subscription that
-    says it: as the plan states it of the units that it gives, else as it charges for one.
+    has a price: the plan's stated price of the units that it grants, else its charge for one.
     """
     live = Subscription.objects.filter(
         customer=book.pk, version__plan__currency=currency, cancelled_at=None
@@ -134,7 +134,7 @@ def _charged(subscription: Subscription, metric: Metric) -> Decimal | None:
 
 
 def give_up(*, subscription: Subscription, amount: Decimal) -> None:
-    """Take what became the consideration of credits out of the fee: it is earned as they burn."""
+    """Lower the fee by what became the consideration of credits: it is earned as they burn."""
     if amount > 0:
         AdvanceFee.objects.filter(subscription=subscription, cycle=subscription.cycle).update(
             amount=F("amount") - amount
@@ -142,7 +142,7 @@ def give_up(*, subscription: Subscription, amount: Decimal) -> None:
 
 
 def end_fees(*, book: Book, subscription: Subscription, at: datetime) -> None:
-    """Earn the rest of what was paid in advance: the subscription has ended, and nothing is paid
+    """Recognise the rest of the fees in advance: the subscription has ended, and nothing is paid
     back. The book must be locked.
     """
     AdvanceFee.objects.filter(subscription=subscription, ends_at__gt=at, starts_at__lte=at).update(

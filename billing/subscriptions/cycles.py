@@ -27,7 +27,9 @@ _BOUNDS = [
 
 @dataclass(frozen=True, slots=True)
 class Upcoming:
-    """The cycle after the open one: what it serves, of which whole period, and where that lies."""
+    """The cycle after the open one: the time it serves, the whole period of which, its index and
+    zone.
+    """
 
     part: Period
     full: Period
@@ -40,8 +42,8 @@ def set_first_period(
 ) -> None:
     """Set anchor and first period; a trial is a period of its own, which comes before the anchor.
 
-    A trial ends at the wall time at which it began. What lies between its end and an anchor day is
-    a short cycle, as it is between a start and an anchor day.
+    A trial ends at the wall time at which it began. The time between its end and an anchor day is a
+    short cycle, as it is between a start and an anchor day.
     """
     start = subscription.starts_at
     subscription.timezone = subscription.customer.timezone
@@ -67,7 +69,7 @@ def set_first_period(
 
 
 def _begin(subscription: Subscription, start: datetime) -> None:
-    """Open the period that a paid start lies in: a whole one, unless it began before on a day that
+    """Open the period that contains a paid start: a whole one, unless it began before on a day that
     was chosen.
     """
     subscription.anchor_index = _index_at(subscription, start)
@@ -82,7 +84,7 @@ def _open(subscription: Subscription, full: Period, *, start: datetime | None = 
 
 
 def bound_of(subscription: Subscription, index: int, timezone: str | None = None) -> datetime:
-    """Return the anchor plus so many intervals, in the zone of the open cycle or another."""
+    """Return the anchor plus `index` intervals, in the zone of the open cycle or another."""
     offering = subscription.offering
     return periods.bound(
         datetime.combine(subscription.anchor_date, subscription.anchor_time),
@@ -96,7 +98,7 @@ def bound_of(subscription: Subscription, index: int, timezone: str | None = None
 def _index_at(
     subscription: Subscription, moment: datetime, *, least: int = 0, timezone: str | None = None
 ) -> int:
-    """Return the number of the period that a moment lies in, at least `least`."""
+    """Return the number of the period that contains a moment, at least `least`."""
     offering = subscription.offering
     anchor = datetime.combine(subscription.anchor_date, subscription.anchor_time)
     zone = ZoneInfo(timezone or subscription.timezone)
@@ -107,7 +109,7 @@ def _index_at(
 def _period_start(
     subscription: Subscription, start: datetime, index: int | None = None
 ) -> datetime:
-    """Return where the whole period begins that the first paid cycle starts in.
+    """Return the start of the whole period that contains the first paid cycle.
 
     The first from the anchor begins with the cycle itself: the anchor is where that starts.
     """
@@ -136,8 +138,9 @@ def upcoming(subscription: Subscription) -> Upcoming:
 
 
 def counted_until(subscription: Subscription) -> datetime:
-    """Return up to where usage counts in the open cycle: one that is cut short takes what has come
-    of the very instant of the cut, and what follows takes what comes later.
+    """Return the moment before which usage counts in the open cycle: one that is cut short includes
+    usage of the very instant of the cut that has come so far; the next cycle counts what comes
+    later.
     """
     end = max(subscription.current_ends_at, subscription.counted_from)
     is_cut = subscription.current_ends_at < subscription.full_ends_at
@@ -159,7 +162,7 @@ def open_next_cycle(subscription: Subscription) -> None:
 
 
 def begin_at(*, subscription: Subscription, now: datetime) -> None:
-    """Let a subscription that waited for credits start now; an anchor day is kept."""
+    """Start a subscription that waited for credits now; an anchor day is kept."""
     if subscription.anchor_index == 0:
         subscription.timezone = subscription.customer.timezone
         anchor = periods.wall(now, ZoneInfo(subscription.timezone))
@@ -176,7 +179,7 @@ def begin_at(*, subscription: Subscription, now: datetime) -> None:
 
 
 def pause_cycle(*, subscription: Subscription, at: datetime) -> None:
-    """Follow a cycle that a pause cut short by one that waits in the same period."""
+    """Open a waiting cycle in the same period, after one that a pause cut short."""
     subscription.cycle += 1
     subscription.current_starts_at = at
     subscription.current_ends_at = subscription.full_ends_at
@@ -186,8 +189,8 @@ def pause_cycle(*, subscription: Subscription, at: datetime) -> None:
 
 
 def resume_cycle(*, subscription: Subscription, now: datetime) -> bool:
-    """Let the waiting cycle run from now to its period's end; return whether the period is another
-    than the one that was paused. What was metered meanwhile belongs to no cycle.
+    """Start the waiting cycle, from now to its period's end; return whether the period is another
+    than that of the pause. What was metered meanwhile belongs to no cycle.
     """
     is_other = subscription.full_ends_at <= now
     if is_other:

@@ -1,5 +1,5 @@
-"""What a customer has once of an offering: one live subscription of it at a time, its trial and its
-once-only grants, unless the offering says otherwise.
+"""Once-only benefits of an offering: one live subscription at a time, its trial and its once-only
+grants, unless the offering allows more.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ class AlreadySubscribed(Conflict):
 
 
 def grant(code: str) -> str:
-    """Name a once-only grant among the benefits of an offering."""
+    """Return the name of a once-only grant among the benefits of an offering."""
     return f"grant:{code}"
 
 
 def has_had(*, customer: Customer, offering: Offering, benefit: str) -> bool:
-    """Return whether a customer may not have a benefit any more. The book must be locked."""
+    """Return whether a customer has had a benefit that is granted only once. The book must be
+    locked.
+    """
     if offering.gives_again:
         return False
     had = OnceGiven.objects.filter(customer=customer, offering=offering, benefit=benefit)
@@ -32,8 +34,8 @@ def has_had(*, customer: Customer, offering: Offering, benefit: str) -> bool:
 
 
 def take(*, subscription: Subscription, benefits: Collection[str]) -> set[str]:
-    """Remember that a subscription brings benefits of its offering; return those that it may bring.
-    The book must be locked. Repeating it gives the same.
+    """Record that a subscription claims benefits of its offering; return those that it may have.
+    The book must be locked. Repeating it returns the same.
     """
     if not benefits:
         return set()

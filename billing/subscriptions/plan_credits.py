@@ -1,4 +1,4 @@
-"""TODO-DOC."""
+"""Credits of a plan: issued in each cycle, in proportion to the time that it serves."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from wallets.models import CreditLot, CreditSource, UnitWallet, Wallet
 
 
 def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) -> None:
-    """Issue what the plan gives in the open cycle: once-only grants in the first, unless the
-    customer had them of this offering before, the rest in each whose period was not over when the
-    customer subscribed.
+    """Issue the plan's grants of the open cycle: once-only grants in the first, unless the customer
+    had them of this offering before, the rest in each whose period was not over when the customer
+    subscribed.
 
     Unique per (subscription, grant, period), so repeating it issues nothing twice.
     """
@@ -77,15 +77,17 @@ def _served_share(subscription: Subscription) -> PeriodShare:
 
 
 def granted_quantity(template: GrantTemplate, share: PeriodShare, currency: str) -> Decimal:
-    """Return what a plan grants in a cycle: what it gives in each, by the time that it serves."""
+    """Return what a plan grants in a cycle: its quantity, in proportion to the time that the cycle
+    serves.
+    """
     if template.recurrence == GrantRecurrence.ONCE or share.is_whole:
         return template.quantity
     return money.floor(share.of(template.quantity), grant_places(template, currency))
 
 
 def grant_places(template: GrantTemplate, currency: str) -> int:
-    """Return to which place a part of a grant is cut: money to the currency's, units to the
-    decimals that the plan writes them with.
+    """Return the decimal places to which a part of a grant is cut: those of the currency, or for
+    units those of the plan's quantity.
     """
     if template.metric_id is None:
         return money.exponent(currency)
@@ -94,14 +96,14 @@ def grant_places(template: GrantTemplate, currency: str) -> int:
 
 
 def grant_period(subscription: Subscription) -> int:
-    """Return the number of the period in which a plan grants each thing once, the trial's being 0;
-    a cycle that goes on after a pause is of the same one.
+    """Return the number of the period in which each grant is issued once; a trial's is 0, and a
+    cycle that continues after a pause has the same one.
     """
     return subscription.period_number + (0 if subscription.trial_ends_at is None else 1)
 
 
 def plan_cause(subscription: Subscription) -> str:
-    """Give what the causes of a subscription's plan lots begin with."""
+    """Return the prefix of the causes of a subscription's plan lots."""
     return f"plan:{subscription.pk}:"
 
 
@@ -139,7 +141,7 @@ def _plan_lot(
 
 
 def expiry_of(template: GrantTemplate, subscription: Subscription, at: datetime) -> datetime | None:
-    """Give when credits that a plan issues at a moment lapse, if they do."""
+    """Return when credits that a plan issues at a moment lapse, if they do."""
     if template.expires_after_days is not None:
         return periods.days_after(at, template.expires_after_days, zone_of(subscription.customer))
     return subscription.current_ends_at if template.expires_at_cycle_end else None

@@ -1,4 +1,4 @@
-"""A customer's own limits on a wallet: when it counts as low, and how far it may be overdrawn."""
+"""A customer's own limits on a wallet: its low-balance threshold and its overage limit."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ COLUMNS = {"low_balance_threshold": "low_balance_threshold", "overage_limit": "o
 def set_limits(
     *, livemode: bool, customer_id: str, currency: str, limits: Mapping[str, Decimal | None]
 ) -> Wallet:
-    """Set the named ones of `low_balance_threshold` and `overage_limit`; None takes one away.
+    """Set the named ones of `low_balance_threshold` and `overage_limit`; None removes one.
 
-    The own overage limit goes before the offering's (docs/decisions.md#d18), which counts again
+    The own overage limit overrides the offering's (docs/decisions.md#d18), which counts again
     without it. Raises: UnknownCustomer.
     """
     book_id = books.get_book(livemode=livemode, key=customer_id).pk

@@ -1,4 +1,4 @@
-"""TODO-DOC."""
+"""Spend rules: how the wallets of a customer may be spent, by its live subscriptions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SPEND_STATE = {
 def refresh_rules(*, book: Book) -> None:
     """Write the spend rules of every wallet from the oldest live subscription that it serves.
 
-    A wallet that none serves is PREPAID with the default burn order; an open claim suspends all of
+    A wallet that serves none is PREPAID with the default burn order; an open claim suspends all of
     them. The book must be locked.
     """
     live = list(
@@ -71,7 +71,7 @@ def set_status(*, book: Book, subscription: Subscription, status: SubscriptionSt
 
 
 def owes(subscription: Subscription) -> bool:
-    """Tell whether arrears of a settled cycle, or a claim on the customer, are open."""
+    """Return whether arrears of a settled cycle, or a claim on the customer, are open."""
     arrears = Settlement.objects.filter(subscription=subscription, arrears__gt=F("arrears_paid"))
     claims = Claim.objects.filter(book=subscription.customer_id, amount__gt=F("paid"))
     return arrears.exists() or claims.exists()

@@ -1,4 +1,4 @@
-"""TODO-DOC."""
+"""Groups of subscription states."""
 
 from __future__ import annotations
 

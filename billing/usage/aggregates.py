@@ -1,4 +1,4 @@
-"""Add up the metered usage of a cycle, in SQL; the sealed set is immutable, so it takes no lock."""
+"""Aggregation of metered usage, in SQL; a sealed set is immutable, so it takes no lock."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _OPERATORS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
 def read_usage(*, settlement: Settlement) -> dict[str, MetricUsage]:
-    """Add up a sealed cycle, metric by metric, in SQL."""
+    """Return the usage of a sealed cycle, metric by metric."""
     return read_part(
         subscription=settlement.subscription,
         starts_at=settlement.starts_at,
@@ -60,8 +60,8 @@ def read_part(
     counted: Period,
     received_by: datetime | None = None,
 ) -> dict[str, MetricUsage]:
-    """Add up what counts in a period of a cycle that began at `starts_at`, received by a moment
-    where one is named.
+    """Return the usage that counts in a period of a cycle that began at `starts_at`; with
+    `received_by`, only usage received by then.
 
     Usage of settled cycles that arrived late is left out, unless the plan bills it as usage of
     the next cycle (docs/decisions.md#d35).
@@ -86,7 +86,7 @@ def read_metric(
     counted: Period,
     received_by: datetime | None = None,
 ) -> MetricUsage:
-    """Add up one metric as `read_part` does."""
+    """Return the usage of one metric, as `read_part` does."""
     is_rerated = subscription.version.late_usage == LateUsagePolicy.RERATE
     return aggregate(
         book_id=subscription.customer_id,
@@ -109,11 +109,12 @@ def aggregate(
     on_time: datetime | None = None,
     also: Sequence[datetime] = (),
 ) -> MetricUsage:
-    """Aggregate the events of a metric that count in [starts_at, ends_at) as the metric says.
+    """Aggregate the events of a metric that count in [starts_at, ends_at) by the metric's
+    definition.
 
-    With `received_by`, what arrived later is left out, and with `occurred`, what occurred outside;
-    but what counts before `on_time` was there at the instant at which the period ended. What counts
-    at one of the instants `also` is added.
+    With `received_by`, later arrivals are left out, and with `occurred`, events that occurred
+    outside; but events that count before `on_time` were there when the period ended. Events that
+    count at one of the instants `also` are added.
     """
     formula = formula_of(metric, received_by=received_by, occurred=occurred, on_time=on_time)
     expression, named = formula.select(metric.aggregation)
@@ -164,7 +165,9 @@ def aggregate_windows(
 
 
 def numbers_read(metric: Metric) -> set[str]:
-    """Name the properties that a metric reads as numbers: its own and those its filters compare."""
+    """Return the properties that a metric reads as numbers: its own and those its filters
+    compare.
+    """
     compared = {str(rule["property"]) for rule in metric.filters if rule["op"] in _OPERATORS}
     own = {metric.property} if metric.property and metric.aggregation not in TEXTUAL else set()
     return compared | own
@@ -172,7 +175,9 @@ def numbers_read(metric: Metric) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """How a metric reads its events, in SQL: value and text of one, and which of them take part."""
+    """A metric's definition in SQL: value and text of an event, and the condition for events to
+    count.
+    """
 
     value: str
     text: str
@@ -181,7 +186,7 @@ class Formula:
     parameters: list[Parameter]
 
     def select(self, aggregation: str) -> tuple[str, list[str]]:
-        """Write an aggregate of these events, with the parameters that it takes."""
+        """Return the SQL of an aggregate of these events, with its parameters."""
         template = _AGGREGATES[Aggregation(aggregation)]
         takes = self.named if "{" in template else []
         expression = template.format(value=self.value, text=self.text)
@@ -195,8 +200,8 @@ def formula_of(
     occurred: Period | None = None,
     on_time: datetime | None = None,
 ) -> Formula:
-    """Read a metric's definition; with `received_by`, what arrived later takes no part, and with
-    `occurred`, what occurred outside, unless it counts before `on_time`.
+    """Return a metric's formula; with `received_by`, without later arrivals, and with `occurred`,
+    without events that occurred outside, unless they count before `on_time`.
     """
     where, parameters = _where(metric)
     if received_by is not None:
@@ -217,7 +222,7 @@ def formula_of(
 
 
 def _where(metric: Metric) -> tuple[str, list[Parameter]]:
-    """Turn the metric's property filters into conditions and their parameters."""
+    """Return the conditions of the metric's property filters, with their parameters."""
     conditions, parameters = "", list[Parameter]()
     for rule in metric.filters:
         condition, given = _condition(rule)

@@ -52,7 +52,9 @@ class BadEvent(Exception):
 
 
 class MeteredEvent(NamedTuple):
-    """A well-formed event, not yet held against the catalogue; without a time it is of now."""
+    """A well-formed event, not yet checked against the catalogue; without a time it occurred
+    now.
+    """
 
     number: int
     customer: str
@@ -115,8 +117,8 @@ def read_cloud_event(number: int, raw: object) -> MeteredEvent:
 
 
 def from_headers(headers: Mapping[str, str], data: object) -> dict[str, object] | None:
-    """Put a CloudEvent in binary mode, its attributes in `ce-` headers and its data in the body,
-    into the structured form; None when there are no such headers.
+    """Return a CloudEvent of binary mode, with attributes in `ce-` headers and data in the body, in
+    structured form; None when there are no such headers.
     """
     found: dict[str, object] = {
         name.lower().removeprefix("ce-"): unquote(value)
@@ -127,8 +129,8 @@ def from_headers(headers: Mapping[str, str], data: object) -> dict[str, object] 
 
 
 def _cloud_key(raw: Mapping[str, object]) -> str:
-    """Join source and id with a space, which no source can contain (RFC 3986), or hash the pair
-    where that is too long for a key.
+    """Return source and id joined by a space, which no source can contain (RFC 3986), or the hash
+    of the pair where that is too long for a key.
     """
     source = _text(raw, "source", 10_000)
     if _SPACE.search(source):
@@ -140,9 +142,9 @@ def _cloud_key(raw: Mapping[str, object]) -> str:
 
 
 def kept(members: Mapping[str, object]) -> dict[str, object]:
-    """Bring the properties of an event into the form that is stored.
+    """Return the properties of an event in the stored form.
 
-    Raises: BadEvent for what jsonb cannot hold, and for what is out of all proportion.
+    Raises: BadEvent for what jsonb cannot hold, and for too many or too deep members.
     """
     if is_deeper(members, MAX_DEPTH):
         raise BadEvent("too_deep", f"Properties are nested at most {MAX_DEPTH} levels deep.")
@@ -159,7 +161,7 @@ def kept(members: Mapping[str, object]) -> dict[str, object]:
 def check_numbers(properties: Mapping[str, object], names: Collection[str]) -> None:
     """Check that the properties that are read as numbers can be added up exactly.
 
-    What is no number at all is not refused: it is kept, and never counted. Raises: BadEvent.
+    What is no number at all is not refused: it is stored, and never counted. Raises: BadEvent.
     """
     for name in names:
         value = property_of(properties, name)
@@ -181,7 +183,7 @@ def is_number(value: object) -> bool:
 
 
 def _count(members: object) -> int:
-    """Count members and items at every level."""
+    """Return the number of members and items at every level."""
     if not isinstance(members, dict | list):
         return 0
     inner = members.values() if isinstance(members, dict) else members

@@ -1,7 +1,7 @@
 """Files of metered events, NDJSON or CSV, of any size, in bounded memory.
 
-A file is taken in batches. After each one its checkpoint says how far the file has come, so a
-killed run goes on there; what it had stored beyond that counts as duplicates.
+A file is ingested in batches. After each one a checkpoint records the position, so a killed run
+continues there; what it had stored beyond that counts as duplicates.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class FileInUse(Conflict):
 
 @dataclass(slots=True)
 class Checkpoint:
-    """How far a file has come: the next byte, what was counted, and how long its rejects are."""
+    """The position in a file: the next byte, the counts, and the length of its rejects."""
 
     offset: int = 0
     line: int = 0
@@ -65,12 +65,14 @@ class Record(NamedTuple):
 
 
 def rejects_path(path: Path, *, livemode: bool) -> Path:
-    """Say where the refused lines of a file are listed, a JSON object with line and reason each."""
+    """Return the path of a file's rejects, one JSON object with line and reason for each refused
+    line.
+    """
     return path.with_name(f"{path.name}.{'live' if livemode else 'sandbox'}.rejects")
 
 
 def checkpoint_path(path: Path, *, livemode: bool) -> Path:
-    """Say where the checkpoint of a file is."""
+    """Return the path of a file's checkpoint."""
     return path.with_name(f"{path.name}.{'live' if livemode else 'sandbox'}.progress")
 
 
@@ -83,7 +85,7 @@ def ingest_file(
     restart: bool = False,
     progress: Callable[[Checkpoint], None] = lambda _: None,
 ) -> Checkpoint:
-    """Take a file from where its checkpoint stands, or with `restart` from its beginning.
+    """Ingest a file from its checkpoint, or with `restart` from its beginning.
 
     Safe to kill and to repeat: keys deduplicate what a lost checkpoint would count twice.
     Raises: UnreadableFile, FileInUse, OSError; Busy after lock_timeout.
@@ -139,7 +141,7 @@ def _read(number: int, content: object) -> MeteredEvent:
 
 @contextmanager
 def _rejects(path: Path) -> Iterator[BinaryIO]:
-    """Open the list of rejects, which is also the lock on the file beside it.
+    """Open and lock the list of rejects, which also guards the file beside it.
 
     Raises: FileInUse.
     """
@@ -152,14 +154,16 @@ def _rejects(path: Path) -> Iterator[BinaryIO]:
 
 
 def _digest(file: BinaryIO, offset: int) -> str:
-    """Hash the bytes before `offset`, to know the file again also when it has grown."""
+    """Return the hash of the bytes before `offset`, which identifies the file even when it has
+    grown.
+    """
     start = max(0, offset - _REMEMBERED)
     file.seek(start)
     return hashlib.sha256(file.read(offset - start)).hexdigest()
 
 
 def _resume(file: BinaryIO, kept_at: Path) -> Checkpoint:
-    """Read the checkpoint; a file that is another one by now starts at its beginning."""
+    """Return the checkpoint; a file that has been replaced starts at its beginning."""
     try:
         at = Checkpoint(**json.loads(kept_at.read_text()))
     except (FileNotFoundError, ValueError, TypeError):
@@ -177,7 +181,7 @@ def _keep(at: Checkpoint, path: Path, kept_at: Path) -> None:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """Give the lines from where the file stands; of one that is too long only the beginning."""
+    """Return the lines from the current position; of one that is too long only the beginning."""
     while line := file.readline(MAX_LINE + 1):
         rest = line
         while len(rest) > MAX_LINE and not rest.endswith(b"\n"):
@@ -204,7 +208,7 @@ def _text(file: BinaryIO) -> Iterator[str]:
 
 
 def _csv(file: BinaryIO, at: Checkpoint) -> Iterator[Record]:
-    """Give the rows under the header; a quoted cell may hold line ends.
+    """Return the rows under the header; a quoted cell may hold line ends.
 
     Raises: UnreadableFile for a header that lacks a column.
     """
@@ -229,7 +233,7 @@ def _csv(file: BinaryIO, at: Checkpoint) -> Iterator[Record]:
 
 
 def _header(names: Sequence[str]) -> list[str]:
-    """Read the columns' names; customer_id and its like are taken for customerId."""
+    """Return the columns' names; customer_id and the like are read as customerId."""
     header = []
     for name in (given.removeprefix("\ufeff").strip() for given in names):
         camel = re.sub(r"_([a-z])", lambda match: match[1].upper(), name)
@@ -242,7 +246,7 @@ def _header(names: Sequence[str]) -> list[str]:
 
 
 def _in_utc(written: str) -> str:
-    """Write a time without a zone as UTC: a table has one convention, spreadsheets write none."""
+    """Return a time without a zone as UTC, because spreadsheets write none."""
     try:
         moment = datetime.fromisoformat(written)
     except ValueError:
@@ -251,7 +255,7 @@ def _in_utc(written: str) -> str:
 
 
 def _cells(header: Sequence[str], row: Sequence[str]) -> object:
-    """Make an event of a row: empty cells are absent, without the column quantity is 1."""
+    """Return the event of a row: empty cells are absent, without the column quantity is 1."""
     if len(row) != len(header):
         return BadEvent("unreadable", f"The row has {len(row)} cells, the header {len(header)}.")
     cells: dict[str, object] = {

@@ -1,4 +1,4 @@
-"""Metered usage in: validated event by event, deduplicated for ever, inserted as a set.
+"""Ingest of metered usage: validated event by event, deduplicated for ever, inserted as a set.
 
 One bad event never fails its batch, and a repeated (customer, key) is counted, not billed.
 """
@@ -45,7 +45,7 @@ _COLUMNS = [
 
 @dataclass(slots=True)
 class IngestOutcome:
-    """What became of a batch."""
+    """The result of a batch."""
 
     accepted: int = 0
     duplicates: int = 0
@@ -54,7 +54,7 @@ class IngestOutcome:
     unbilled: list[dict[str, object]] = field(default_factory=list)
 
     def refuse(self, index: int, error: BadEvent) -> None:
-        """Note that one event was refused."""
+        """Record that one event was refused."""
         self.errors.append({"index": index, "message": str(error), "error": error.code})
 
     @property
@@ -70,10 +70,10 @@ def ingest(
     received_at: datetime,
     read: Reader = read_event,
 ) -> IngestOutcome:
-    """Take a batch of at most 1,000 events as they were sent, each read by `read`.
+    """Ingest a batch of at most 1,000 events as they were sent, each read by `read`.
 
-    One transaction, in constant statements: it holds off the sealing of cycles
-    (docs/decisions.md#d13) before it decides which events are late.
+    One transaction, in constant statements: it delays the sealing of cycles (docs/decisions.md#d13)
+    before it decides which events are late.
     """
     outcome = IngestOutcome()
     wellformed = []
@@ -145,10 +145,10 @@ class _Measured(NamedTuple):
 
 
 class _Cycles:
-    """Which subscription charges a metric of a book, from when, and how far it is sealed.
+    """The subscriptions that charge the metrics of books, from when, and how far each is sealed.
 
-    One that was cancelled counted what had come of that very instant; what comes later of it counts
-    after that, for whoever follows.
+    A cancelled one counted usage of its last instant that had come by then; what comes later counts
+    after it, for the next subscription.
     """
 
     def __init__(self, book_ids: Sequence[int]) -> None:
@@ -171,8 +171,8 @@ class _Cycles:
 
     @cached_property
     def _waiting(self) -> dict[tuple[int, int], tuple[datetime, datetime, datetime]]:
-        """Read which cancelled subscriptions still wait for usage of their time, and what of that
-        is sealed.
+        """Return the cancelled subscriptions that still wait for usage of their time, and how far
+        each is sealed.
         """
         rows = Subscription.objects.filter(
             customer__in=self.book_ids,
@@ -203,7 +203,7 @@ class _Cycles:
 
 
 class _Rows:
-    """Turns well-formed events into rows, or says what the catalogue has against them."""
+    """The builder of rows from well-formed events, which checks them against the catalogue."""
 
     def __init__(
         self,
@@ -222,7 +222,7 @@ class _Rows:
         self.received_at = received_at
 
     def make(self, event: MeteredEvent) -> tuple[list[object], unbilled.Arrived]:
-        """Make the row of an event; return with it what decides whether it is billed.
+        """Return the row of an event, with the facts that decide whether it is billed.
 
         Raises: BadEvent.
         """

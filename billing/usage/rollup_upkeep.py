@@ -1,8 +1,8 @@
-"""Keeps the tallies of open cycles near to now, so that what is priced under a book's lock adds up
-only what came lately.
+"""Upkeep of the rollups of open cycles, so that pricing under a book's lock adds up only recent
+usage.
 
-The lock is held for the moment in which a tally's row is written, which fixes what it holds; the
-adding up runs without it. Who comes meanwhile waits beside the book, and adds nothing up again.
+The lock is held only while a rollup's row is written, which fixes its set; the sum is computed
+without it. A second caller waits without the book's lock, and computes nothing again.
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ _GROWN = f"""
 
 
 def keep_up(*, livemode: bool, customer_id: str) -> None:
-    """Keep up a customer's tallies; an unknown customer has none."""
+    """Update a customer's rollups; an unknown customer has none."""
     book = books.find_books(livemode=livemode, keys=[customer_id]).get(customer_id)
     if book is not None:
         keep_up_book(book_id=book.pk)
 
 
 def keep_up_book(*, book_id: int) -> None:
-    """Tally the metrics of a book's open cycles of which many events came since their last tally.
+    """Write rollups for the metrics of a book's open cycles with many events since their last one.
 
-    Called before the book is locked: it locks it exclusively for a moment.
+    To be called before the book is locked: this locks it exclusively for a moment.
     """
     if grown := _grown(book_id):
         _write_rows(book_id, grown)
@@ -78,7 +78,9 @@ def _grown(book_id: int) -> list[tuple[object, int]]:
 
 @transaction.atomic
 def _write_rows(book_id: int, grown: list[tuple[object, int]]) -> None:
-    """Fix what the next tallies hold: under this lock no event is on its way."""
+    """Write the rows of the next rollups, which fixes their sets: under this lock no event is in
+    flight.
+    """
     now = now_for(books.lock_book(book_id=book_id, exclusive=True))
     cycles = Subscription.objects.in_bulk({subscription for subscription, _ in grown})
     last = rollups.marks(book_ids=[book_id])
@@ -100,7 +102,9 @@ def _is_begun(last: UsageRollup | None) -> bool:
 
 
 def _through(cycle: Subscription, last: UsageRollup | None, now: datetime) -> datetime:
-    """Let tallies never go back, also where the clocks of two machines differ."""
+    """Return the moment that the next rollup reaches: never an earlier one, even where the clocks
+    of two machines differ.
+    """
     through = max(min(now, cycle.current_ends_at), cycle.counted_from)
     return through if last is None else max(through, last.through)
 

@@ -1,7 +1,7 @@
-"""What an open cycle has used so far: its tallies, and the events that they do not hold. So a price
-in the middle of a cycle costs what was metered lately, not the whole cycle.
+"""Usage so far of an open cycle: its rollups, and the events that they do not contain. So pricing
+in the middle of a cycle reads recent events, not the whole cycle.
 
-P95 and UNIQUE cannot go on from a tally: they are found among all events each time.
+P95 and UNIQUE cannot continue from a rollup: they are computed from all events each time.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _DECIDED = """
 
 
 def latest(*, subscription: Subscription) -> dict[int, UsageRollup]:
-    """Give the latest counted tally of the open cycle, by metric."""
+    """Return the latest counted rollup of the open cycle, by metric."""
     tallies = UsageRollup.objects.filter(
         book=subscription.customer_id,
         subscription=subscription.pk,
@@ -60,22 +60,24 @@ def latest(*, subscription: Subscription) -> dict[int, UsageRollup]:
 
 
 def marks(*, book_ids: Collection[int]) -> dict[tuple[int, int], UsageRollup]:
-    """Give the last tally by book and metric, counted or not: an event that counts before its end
-    is marked as behind it. The books must be locked, or shared.
+    """Return the last rollup by book and metric, counted or not: an event that counts before its
+    end is marked as behind it. The books must be locked, or shared.
     """
     tallies = UsageRollup.objects.filter(book__in=book_ids).order_by("pk")
     return {(tally.book_id, tally.metric_id): tally for tally in tallies}
 
 
 def behind(mark: UsageRollup | None, counted_at: datetime) -> int | None:
-    """Give the tally that an event which comes now is behind."""
+    """Return the rollup that an event which comes now is behind."""
     return mark.pk if mark is not None and counted_at < mark.through else None
 
 
 def usage_so_far(
     *, subscription: Subscription, until: datetime, only: Metric | None = None
 ) -> dict[str, MetricUsage]:
-    """Add up what counts in the open cycle before a moment: the figures of `usage.read_part`."""
+    """Return the usage that counts in the open cycle before a moment: the figures of
+    `aggregates.read_part`.
+    """
     kept = latest(subscription=subscription)
     asked = catalogue.metrics_of(subscription.version) if only is None else [only]
     return {
@@ -98,7 +100,9 @@ def _go_on(
 
 
 def count_unread(*, subscription: Subscription, metric: Metric, at_most: int) -> int:
-    """Count the events of a metric that `usage_so_far` reads up to the cycle's end, or a limit."""
+    """Return the number of events of a metric that `usage_so_far` reads up to the cycle's end, at
+    most a limit.
+    """
     kept = latest(subscription=subscription).get(metric.pk)
     since, ends_at = subscription.counted_from, subscription.current_ends_at
     events = Q(counted_at__gte=since if kept is None else kept.through, counted_at__lt=ends_at)
@@ -109,7 +113,7 @@ def count_unread(*, subscription: Subscription, metric: Metric, at_most: int) ->
 
 
 def count(*, tally: UsageRollup, metric: Metric) -> None:
-    """Count what a tally holds, going on from the one before it, which is then forgotten.
+    """Compute the sum of a rollup, continuing from the one before it, which is then deleted.
 
     Its set never changes, so this takes no lock on the book.
     """
@@ -146,8 +150,9 @@ def _add_up(
     kept: UsageRollup | None,
     before: int | None = None,
 ) -> tuple[Decimal, Decimal, int, UUID | None]:
-    """Give quantity, sum, number of events and deciding event of a tally and what it does not hold;
-    with `before`, without what came after the tally of that key was written.
+    """Return quantity, sum, number of events and deciding event of a rollup and the events that it
+    does not contain; with `before`, without events that came after the rollup of that key was
+    written.
     """
     starts_at = subscription.counted_from
     is_rerated = subscription.version.late_usage == LateUsagePolicy.RERATE
@@ -182,7 +187,7 @@ def _events(
     kept: UsageRollup | None,
     before: int | None,
 ) -> tuple[str, list[Any]]:
-    """Select the events that a tally does not hold, and the one that decided it."""
+    """Return the SQL for the events that a rollup does not contain, and the one that decided it."""
     whose: list[Any] = [book_id, metric.pk]
     limit = "" if before is None else " AND (behind IS NULL OR behind < %s)"
     limited: list[Any] = [] if before is None else [before]

@@ -1,7 +1,7 @@
-"""Usage that is accepted and kept, and that nobody pays for: why, said as it arrives and listed.
+"""Unbilled usage: accepted and stored, but never paid for, with the reason as known when it
+arrives.
 
-It goes by what is known then. A subscription that is made later and begins earlier takes such usage
-up, which is why the list leaves that out again.
+A backdated subscription created later may take such usage up, so the list leaves that out again.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Arrived:
 
 
 class _Charging(NamedTuple):
-    """A subscription that charges a metric, as far as it decides what is billed."""
+    """A subscription that charges a metric, with the facts that decide what is billed."""
 
     starts_at: datetime
     cancelled_at: datetime | None
@@ -57,7 +57,9 @@ class _Charging(NamedTuple):
 
 
 class Reasons:
-    """Finds why events of some books are never billed; the books are shared, or locked."""
+    """The reasons why events of some books are never billed; the books are locked, at least
+    shared.
+    """
 
     def __init__(self, book_ids: Sequence[int]) -> None:
         self.book_ids = book_ids
@@ -88,7 +90,7 @@ class Reasons:
 
     @cached_property
     def _cycles(self) -> dict[int, list[Period]]:
-        """Read the settled cycles; asked only where usage is older than late usage may be."""
+        """Return the settled cycles; read only where usage is older than late usage may be."""
         found = defaultdict(list)
         rows = Settlement.objects.filter(book__in=self.book_ids, kind=SettlementKind.CYCLE)
         for book_id, starts_at, ends_at in rows.values_list("book", "starts_at", "ends_at"):
@@ -118,7 +120,7 @@ class Reasons:
         return UnbilledReason.TOO_OLD if by.is_rerated and self._is_too_old(event) else None
 
     def _is_too_old(self, event: Arrived) -> bool:
-        """Return whether an event came so long after its cycle that it is not rated again."""
+        """Return whether an event came too long after its cycle to be rated again."""
         if event.received_at <= event.occurred_at + LIMIT:
             return False
         return event.counted_at > event.occurred_at and not any(
@@ -140,9 +142,9 @@ def _unreadable(event: Arrived) -> UnbilledReason | None:
 
 
 def note(reasons: Mapping[UUID | str, UnbilledReason]) -> set[str]:
-    """Write down which of the events that were stored are not billed; return their ids.
+    """Write which of the stored events are not billed; return their ids.
 
-    An event that is not there was a duplicate, and is not written down.
+    An event that is not stored was a duplicate, and is not written.
     """
     if not reasons:
         return set()

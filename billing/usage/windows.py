@@ -1,4 +1,4 @@
-"""Metered usage as a customer reads it: by hour or day of the customer's zone, or in one sum."""
+"""Usage windows, as a customer reads them: by hour or day of the customer's zone, or in one sum."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_ROWS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What a metric adds up to in [starts_at, ends_at)."""
+    """The aggregate of a metric in [starts_at, ends_at)."""
 
     metric: str
     starts_at: datetime
@@ -56,11 +56,12 @@ def read_windows(
     ends_at: datetime | None = None,
     group_by: Group | None = None,
 ) -> Windows:
-    """Add up what occurred in [starts_at, ends_at) or the 30 days up to the customer's now.
+    """Aggregate the usage that occurred in [starts_at, ends_at), or in the 30 days up to the
+    customer's now.
 
-    Without `group_by` the whole of it is one window. Windows without events are left out, and so
-    are metrics, unless one is asked for in one sum. Raises: UnknownCustomer; Invalid for bounds
-    that are none and for an unknown metric.
+    Without `group_by` the whole span is one window. Windows without events are left out, and so are
+    metrics, unless one is asked for in one sum. Raises: UnknownCustomer; Invalid for wrong bounds
+    and for an unknown metric.
     """
     book = books.get_book(livemode=livemode, key=customer_id)
     ends_at = ends_at or now_for(book)
@@ -81,7 +82,7 @@ def read_windows(
 def _metrics(
     book: Book, code: str | None, starts_at: datetime, ends_at: datetime
 ) -> Sequence[Metric]:
-    """Give the metric that is asked for, else those with any usage.
+    """Return the requested metric, else those with any usage.
 
     Raises: Invalid.
     """
@@ -105,7 +106,7 @@ def _metrics(
 def _bounds(
     starts_at: datetime, ends_at: datetime, zone: ZoneInfo, group_by: Group | None
 ) -> Iterator[datetime]:
-    """Give the bounds of the windows: the first and the last are cut where the answer is."""
+    """Return the bounds of the windows: the first and the last are cut to the span."""
     yield starts_at
     if group_by is not None:
         hour = starts_at.astimezone(zone).replace(minute=0, second=0, microsecond=0)

@@ -60,7 +60,7 @@ def export_list(request: HttpRequest) -> HttpResponse:
 
 
 def _export(request: HttpRequest, form: ExportForm) -> bool:
-    """Make the batch and report the result; return whether it was made."""
+    """Create the batch and report the result; return whether it was made."""
     given = form.cleaned_data
     try:
         starts_on, ends_on = reports.read_month(given["period"])

@@ -39,7 +39,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Make a batch, or find it, and write its files."""
+        """Create or find a batch, and write its files."""
         try:
             batch = self._batch(options)
             self._write(batch, options["out"])

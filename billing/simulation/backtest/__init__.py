@@ -1,7 +1,7 @@
 """Backtests: a version priced against the real past usage of settled cycles, as settlement would.
 
-Usage is what the cycles were sealed with, coupons and tax are what they had, credits are what they
-found, with the plan's own credits exchanged for those that the version grants.
+Usage is what the cycles were sealed with, coupons, tax and credits are those of the cycles, with
+the plan's own credits replaced by those that the version grants.
 """
 
 from billing.simulation.backtest.jobs import UnknownBacktest, describe, execute, get_backtest, start

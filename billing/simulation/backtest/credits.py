@@ -1,8 +1,8 @@
-"""The credits that a cycle would have found: those that lived then, and the version's own.
+"""Credits of a backtest: the lots that a cycle had, and those that the version would have granted.
 
-What a cycle found of a lot is what its settlement left of it, what the cycle burned, and what of it
-lapsed within the cycle. What the version would have burned more, or less, of it in the cycles
-before is taken off, or added. A prepaid customer is taken to pay its arrears: nobody is suspended.
+What a cycle had of a lot is what its settlement left of it, what the cycle burned, and what lapsed
+within it. What the version would have burned more, or less, in earlier cycles is subtracted, or
+added. A prepaid customer is assumed to pay its arrears: nobody is suspended.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _FOUND = """
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a cycle could burn of a lot, and what it burned."""
+    """The quantity of a lot that a cycle could burn, and what it burned."""
 
     lot: CreditLot
     available: Decimal
@@ -68,9 +68,9 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class OfferedLot:
-    """What a cycle can burn of a lot; `metric` is empty for money.
+    """The quantity of a lot that is offered to a cycle; `metric` is empty for money.
 
-    One that is not alive any more when the cycle is settled pays for the usage of its lifetime.
+    A lot that is not alive any more when the cycle is settled pays for the usage of its lifetime.
     """
 
     lot: Lot
@@ -92,7 +92,7 @@ class PlanLot:
 
 @dataclass(slots=True)
 class Credits:
-    """The credits of one book on their way through its cycles; money only where asked for."""
+    """The credits of one book through its cycles; money credits only where `with_money` is set."""
 
     version: RatePlanVersion
     templates: Sequence[GrantTemplate]
@@ -119,7 +119,7 @@ class Credits:
         return sorted(whole.values(), key=lambda each: (each.lot.granted_at, each.lot.id))
 
     def open_with(self, settlement: Settlement, found: Iterable[Found]) -> list[OfferedLot]:
-        """Give what fees in advance find when a cycle begins, before its grants."""
+        """Return the lots that fees in advance can burn when a cycle begins, before its grants."""
         at = settlement.starts_at
         self.begun.setdefault(settlement.subscription_id, at)
         really = (each for each in found if queries.is_alive(each.lot, at))
@@ -131,7 +131,7 @@ class Credits:
         return [each for each in offered if each.metric or self.with_money]
 
     def offer(self, settlement: Settlement, found: Iterable[Found]) -> list[OfferedLot]:
-        """Give what a cycle would have found, oldest first."""
+        """Return the lots that a cycle would have had, oldest first."""
         subscription, ends_at = settlement.subscription, settlement.counted_until
         self.begun.setdefault(subscription.pk, settlement.starts_at)
         self._grant(subscription, settlement)
@@ -157,7 +157,9 @@ class Credits:
         )
 
     def take(self, run: Calculation, found: Iterable[Found], *, really: bool = True) -> None:
-        """Remember what a run would have burned of the lots; `really` if they were burned by it."""
+        """Record what a run would have burned of the lots; `really` if the cycle itself burned
+        them.
+        """
         burned = burns_of(run)
         for each in found:
             if self.with_money or each.lot.unit_wallet_id is not None:
@@ -165,7 +167,7 @@ class Credits:
                 self.more[each.lot.id] -= each.burned if really else ZERO
 
     def end(self, run: Calculation, settlement: Settlement) -> None:
-        """Let the version's lots lapse or roll at a cycle's end, less what it burned of them."""
+        """Lapse or roll over the version's lots at a cycle's end, less what it burned of them."""
         burned = burns_of(run)
         left = [
             _with(mine, mine.lot.available - burned.get(mine.lot.id, ZERO))
@@ -174,7 +176,7 @@ class Credits:
         self.granted[settlement.subscription_id] = _after(left, settlement.ends_at)
 
     def _is_replaced(self, lot: CreditLot) -> bool:
-        """Tell whether the plan granted a lot in a cycle in which the version grants its own."""
+        """Return whether the plan granted a lot in a cycle in which the version grants its own."""
         if lot.source != CreditSource.PLAN:
             return False
         return any(
@@ -183,7 +185,7 @@ class Credits:
         )
 
     def _grant(self, subscription: Subscription, settlement: Settlement) -> None:
-        """Grant what the version gives in a cycle, and let what rolled live on to its end."""
+        """Add the version's grants of a cycle, and extend the lots that rolled to its end."""
         at, ends_at = settlement.starts_at, settlement.full_ends_at
         mine = [
             replace(each, lot=replace(each.lot, expires_at=ends_at)) if each.rolled else each
@@ -218,7 +220,7 @@ class Credits:
 
 
 def burns_of(run: Calculation) -> dict[UUID, Decimal]:
-    """Give what a run burns of each lot."""
+    """Return what a run burns of each lot."""
     burns = [*run.money_burns, *(b for burned in run.unit_burns.values() for b in burned)]
     return {burn.lot: burn.quantity for burn in burns}
 
@@ -232,8 +234,8 @@ def _with(mine: PlanLot, available: Decimal) -> PlanLot:
 
 
 def _after(lots: Iterable[PlanLot], ends_at: datetime) -> list[PlanLot]:
-    """Return what is left of lots for the next cycle: all of those that live, and what rolls of
-    those that lapse as the cycle ends, grant by grant.
+    """Return the lots for the next cycle: all that live on, and of those that lapse as the cycle
+    ends the part that rolls over, grant by grant.
     """
     kept: list[PlanLot] = []
     lapsing: dict[str, list[PlanLot]] = {}
@@ -248,7 +250,9 @@ def _after(lots: Iterable[PlanLot], ends_at: datetime) -> list[PlanLot]:
 
 
 def _rolled(of_grant: Sequence[PlanLot]) -> list[PlanLot]:
-    """Return what rolls of one grant's lots; the template's rule holds for their sum."""
+    """Return the part of one grant's lots that rolls over; the template's rule applies to their
+    sum.
+    """
     template = of_grant[0].template
     if template.rollover is None:
         return []
@@ -264,7 +268,7 @@ def _rolled(of_grant: Sequence[PlanLot]) -> list[PlanLot]:
 
 
 def found_by(settlements: Sequence[Settlement]) -> Mapping[UUID, list[Found]]:
-    """Read the lots that settled cycles found, in two queries for all of them."""
+    """Return the lots that settled cycles had, in two queries for all of them."""
     with connection.cursor() as cursor:
         cursor.execute(_FOUND, [[settlement.pk for settlement in settlements]])
         rows = cursor.fetchall()

@@ -37,11 +37,11 @@ def start(
     customers: Sequence[str] = (),
     with_credits: bool = False,
 ) -> Backtest:
-    """Put a question down; `execute` answers it.
+    """Create a backtest; `execute` runs it.
 
-    Asked of the cycles of all customers of an offering, or of those named, or of every offering of
-    the plan; of those that ended in (starts_at, ends_at].
-    Raises: Invalid for an empty window, an unknown offering or customer, or another currency.
+    It covers the cycles that ended in (starts_at, ends_at], of all customers of an offering, or of
+    the given ones, or of every offering of the plan. Raises: Invalid for an empty window, an
+    unknown offering or customer, or another currency.
     """
     if ends_at <= starts_at:
         raise Invalid([FieldError("/to", "before_from", "It must be later than from.")])
@@ -81,7 +81,7 @@ def _check(version: RatePlanVersion, offering: Offering | None, customers: Seque
 
 
 def settlements_of(backtest: Backtest) -> QuerySet[Settlement]:
-    """Give the settled cycles that a backtest asks about."""
+    """Return the settled cycles that a backtest covers."""
     found = Settlement.objects.filter(
         book__livemode=backtest.livemode,
         status=SettlementStatus.SETTLED,
@@ -101,11 +101,11 @@ def settlements_of(backtest: Backtest) -> QuerySet[Settlement]:
 def execute(
     *, backtest_id: UUID, clock: Clock, progress: Callable[[Backtest], None] | None = None
 ) -> Backtest:
-    """Price every cycle in question, chunk by chunk, each committed with its rows.
+    """Price every cycle of a backtest, chunk by chunk, each committed with its rows.
 
-    One that lives is left alone. Killed anywhere, the next call goes on after the last customer
-    that has rows. A cycle that
-    cannot be priced is listed with its reason. `clock` gives the real now.
+    A backtest that another worker executes is left alone. Killed anywhere, the next call continues
+    after the last customer that has rows. A cycle that cannot be priced is listed with its reason.
+    `clock` returns the real now.
     """
     now = clock()
     abandoned = Q(status=RunStatus.RUNNING, heartbeat_at__lt=now - LEASE)
@@ -129,7 +129,7 @@ def execute(
 
 
 def _next_books(backtest: Backtest, asked: QuerySet[Settlement]) -> list[int]:
-    """Give the next customers, in the order of their books."""
+    """Return the next customers, in the order of their books."""
     last = backtest.cycles.order_by("-book").values_list("book", flat=True).first()
     books = asked.order_by("book").values_list("book", flat=True).distinct()
     return list(books.filter(book__gt=last or 0)[:CHUNK])
@@ -167,12 +167,12 @@ def _price(
 
 
 def get(backtest_id: UUID) -> Backtest:
-    """Read a backtest with the version that it prices."""
+    """Return a backtest with the version that it prices."""
     return Backtest.objects.select_related("version__plan", "offering").get(pk=backtest_id)
 
 
 def get_backtest(*, livemode: bool, backtest_id: UUID) -> Backtest:
-    """Find a backtest.
+    """Return a backtest.
 
     Raises: UnknownBacktest.
     """
@@ -184,7 +184,7 @@ def get_backtest(*, livemode: bool, backtest_id: UUID) -> Backtest:
 
 
 def describe(backtest: Backtest) -> dict[str, object]:
-    """Show a backtest: the question, how far it is, and the answer."""
+    """Return a backtest as the API describes it: the question, the progress, and the answer."""
     plan = backtest.version.plan
     return {
         "id": backtest.pk,

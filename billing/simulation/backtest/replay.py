@@ -1,4 +1,4 @@
-"""Price settled cycles on another version, by the stages that settled them. Reads only."""
+"""Replay: settled cycles priced on another version, by the stages that settled them. Reads only."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _replay_one(
 
 
 def _summed(values: Sequence[object]) -> object:
-    """Add amounts written as text, or mappings of them."""
+    """Return the sum of amounts written as text, or of mappings of them."""
     first = values[0]
     if isinstance(first, Mapping):
         parts = [value for value in values if isinstance(value, Mapping)]
@@ -125,7 +125,7 @@ def _summed(values: Sequence[object]) -> object:
 
 
 def _pictured(version: RatePlanVersion, settlement: Settlement) -> Settlement:
-    """Picture a settled cycle as if its subscription had been on the version."""
+    """Return a copy of a settled cycle as if its subscription had been on the version."""
     pictured = copy.copy(settlement)
     pictured.subscription = copy.copy(settlement.subscription)
     pictured.subscription.version = version
@@ -147,7 +147,9 @@ def _first_fees(cycle: Settlement, mine: Credits, found: Sequence[Found]) -> lis
 def _open(
     opening: Settlement, mine: Credits, found: Sequence[Found], *, really: bool = True
 ) -> Calculation:
-    """Bill fees in advance from the credits that lived when the cycle began (see `openings`)."""
+    """Bill fees in advance from the credits that lived when the cycle began (see
+    `advance_billing`).
+    """
     offered = mine.open_with(opening, found)
     draft = _load(opening, {}, offered)
     run = calculation.run(advance.of_opening(_with(draft, offered, _ids(offered), {})))
@@ -214,7 +216,7 @@ def _ids(offered: Iterable[OfferedLot]) -> set[UUID]:
 
 
 def _lapses(offered: Iterable[OfferedLot]) -> list[datetime]:
-    """Give the moments at which lots lapse before the cycle is settled."""
+    """Return the moments at which lots lapse before the cycle is settled."""
     gone = (each.lot.expires_at for each in offered if not each.is_alive)
     return sorted({moment for moment in gone if moment is not None})
 
@@ -226,7 +228,7 @@ def _burned_by(
     offered: Sequence[OfferedLot],
     kept: Mapping[UUID, Decimal],
 ) -> dict[UUID, Decimal]:
-    """Give what the lots that lapse at a moment have paid until then (see `burning`)."""
+    """Return what the lots that lapse at a moment have paid until then (see `usage_burn`)."""
     grace = timedelta(hours=cycle.subscription.version.lapse_grace_hours)
     usage = usages.read_part(
         subscription=cycle.subscription,
@@ -252,7 +254,7 @@ def _with(
     alive: Collection[UUID],
     kept: Mapping[UUID, Decimal],
 ) -> Calculation:
-    """Offer the lots that are alive, and keep what the others have paid."""
+    """Add the lots that are alive to a calculation, with what the others have paid as kept."""
     lots: defaultdict[str, list[Lot]] = defaultdict(list)
     paid: defaultdict[str, list[Allocation]] = defaultdict(list)
     for each in offered:
@@ -274,7 +276,7 @@ def _with(
 
 
 def _figures(stages: Iterable[Mapping[str, object]], totals: Mapping[str, object]) -> Json:
-    """Read a run's totals before money credits: promo money lowers the tax only afterwards."""
+    """Return a run's totals before money credits: promo money lowers the tax only afterwards."""
     (tax,) = [stage["out"] for stage in stages if stage["title"] == "Tax"]
     assert isinstance(tax, Mapping), "a stage's trace names what it found"
     net = Decimal(str(totals["subtotal"])) - Decimal(str(totals["discount"]))

@@ -1,4 +1,4 @@
-"""What a backtest found, added up in SQL: totals, months, winners and losers, the distribution."""
+"""Results of a backtest, added up in SQL: totals, months, winners and losers, the distribution."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ _DECILES = """
 
 
 def cycles(backtest: Backtest) -> QuerySet[BacktestCycle]:
-    """Give the rows, by customer and time."""
+    """Return the rows, by customer and time."""
     rows = BacktestCycle.objects.filter(backtest=backtest)
     return rows.select_related("book", "settlement").order_by("pk")
 
 
 def customers(backtest: Backtest) -> Any:
-    """Give one row a customer: cycles, paid, priced, delta; a queryset of dictionaries."""
+    """Return one row a customer: cycles, paid, priced, delta; a queryset of dictionaries."""
     rows = BacktestCycle.objects.filter(backtest=backtest, priced__isnull=False)
     return rows.values(customer_id=F("book__key")).annotate(
         cycle_count=Count("pk"),
@@ -70,7 +70,7 @@ def customers(backtest: Backtest) -> Any:
 
 
 def csv_lines(backtest: Backtest) -> Iterator[str]:
-    """Write every row as a line of CSV, a thousand rows at a time from the database."""
+    """Return every row as a line of CSV, a thousand rows at a time from the database."""
     line = csv.writer(_Line())
     yield line.writerow(COLUMNS)
     for row in cycles(backtest).iterator(chunk_size=1_000):
@@ -90,15 +90,15 @@ def csv_lines(backtest: Backtest) -> Iterator[str]:
 
 
 class _Line:
-    """Gives a written line back to whoever wrote it, instead of keeping it."""
+    """A file whose `write` returns the line instead of storing it."""
 
     def write(self, text: str) -> str:
-        """Give the text back."""
+        """Return the text."""
         return text
 
 
 def describe_cycle(row: BacktestCycle) -> dict[str, object]:
-    """Show one row."""
+    """Return one row."""
     settlement = row.settlement
     return {
         "customer_id": row.book.key,
@@ -114,7 +114,7 @@ def describe_cycle(row: BacktestCycle) -> dict[str, object]:
 
 
 def summarise(backtest: Backtest) -> dict[str, object]:
-    """Add the rows up; decimals as plain text."""
+    """Return the sums of the rows; decimals as plain text."""
     rows = BacktestCycle.objects.filter(backtest=backtest)
     good = rows.filter(priced__isnull=False)
     whole = good.aggregate(
@@ -143,7 +143,7 @@ def summarise(backtest: Backtest) -> dict[str, object]:
 
 
 def _compared(sums: Mapping[str, Any]) -> dict[str, object]:
-    """Show both sides of a sum and their difference, also in percent."""
+    """Return both sides of the sums and their difference, also in percent."""
     paid, priced = Decimal(sums["paid"]), Decimal(sums["priced"])
     percent = None if paid == 0 else plain(proportion(priced - paid, Decimal(100), paid))
     return {
@@ -169,7 +169,7 @@ def _shown(found: Any) -> list[dict[str, object]]:
 
 
 def _distribution(backtest: Backtest) -> list[dict[str, object]]:
-    """Count the customers whose total changes, by how much it does, in percent.
+    """Return the number of customers by the change of their total, in percent.
 
     `under` and `from` of None mean without end. Customers who paid nothing have no percentage.
     """
@@ -189,7 +189,7 @@ def _distribution(backtest: Backtest) -> list[dict[str, object]]:
 
 
 def _deciles(backtest: Backtest) -> list[str]:
-    """Give the smallest difference of a customer, the nine deciles, and the largest."""
+    """Return the smallest difference of a customer, the nine deciles, and the largest."""
     with connection.cursor() as cursor:
         cursor.execute(_DECILES, [backtest.pk])
         (found,) = cursor.fetchone()
