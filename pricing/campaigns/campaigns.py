@@ -50,18 +50,11 @@ class LimitReached(Conflict):
     default_code = "limit_reached"
 
 
-# The address beside a campaign's own.
-RESERVED = frozenset({"redeem"})
-
-
 def create_campaign(*, livemode: bool, code: str, terms: CampaignTerms) -> Campaign:
     """Create a campaign as a draft.
 
     Raises: CodeTaken; Invalid with a pointer for every fault of the terms.
     """
-    if code in RESERVED:
-        detail = f"{code} is an address of the API, so no campaign can be called so."
-        raise Invalid([FieldError("/code", "reserved_code", detail)])
     columns = campaign_terms.read(livemode=livemode, code=code, terms=terms)
     try:
         with transaction.atomic():
