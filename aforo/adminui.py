@@ -38,11 +38,11 @@ __all__ = [
     "TabularInline",
     "Textarea",
     "action",
-    "dress",
     "found",
     "link",
     "page_action",
-    "plainly",
+    "plain_column",
+    "set_theme_widget",
     "table",
 ]
 
@@ -80,7 +80,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> SafeStrin
     return mark_safe(render_to_string("unfold/components/table.html", shown))  # noqa: S308
 
 
-def dress(field: forms.Field) -> forms.Field:
+def set_theme_widget(field: forms.Field) -> forms.Field:
     """Set the theme's widget on a form's field, and return the field."""
     match field:
         case forms.BooleanField():
@@ -103,7 +103,7 @@ class Form(forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for field in self.fields.values():
-            dress(field)
+            set_theme_widget(field)
 
 
 def found(rows: models.QuerySet[M], object_id: object) -> M:
@@ -115,7 +115,7 @@ def found(rows: models.QuerySet[M], object_id: object) -> M:
 
 
 @cache
-def plainly(model: type[models.Model], name: Any) -> Any:
+def plain_column(model: type[models.Model], name: Any) -> Any:
     """Return a column that shows a decimal of the books as 12.5, not with twelve places, and the
     mode by its name; other fields are returned unchanged.
     """
@@ -167,13 +167,13 @@ class _Edited(_ModelAdmin):  # type: ignore[misc]
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """Return the columns, with decimals written plainly."""
-        return [plainly(self.model, name) for name in super().get_list_display(request)]
+        return [plain_column(self.model, name) for name in super().get_list_display(request)]
 
     def get_fields(self, request: HttpRequest, obj: models.Model | None = None) -> list[Any]:
         """Return the fields, with decimals written plainly where they are read-only."""
         fields: list[Any] = super().get_fields(request, obj)
         is_shown = obj is not None and not self.has_change_permission(request, obj)
-        return [plainly(self.model, name) for name in fields] if is_shown else fields
+        return [plain_column(self.model, name) for name in fields] if is_shown else fields
 
     def _filter_actions_by_permissions(
         self, request: HttpRequest, actions: Sequence[tuple[Any, ...]]
@@ -259,7 +259,7 @@ class ReadOnlyInline(TabularInline):  # type: ignore[misc]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Return the fields, with decimals written plainly."""
-        return [plainly(self.model, name) for name in super().get_fields(request, obj)]
+        return [plain_column(self.model, name) for name in super().get_fields(request, obj)]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Return the read-only fields, with the columns that are written plainly."""

@@ -40,7 +40,7 @@ from billing.models import (
     UsageRollup,
     WorkerHeartbeat,
 )
-from pricing.admin.forms import show
+from pricing.admin.forms import add_faults
 
 
 class SubscriptionInline(ReadOnlyInline):
@@ -75,7 +75,7 @@ class CustomerForm(forms.ModelForm[Customer]):
         try:
             customers.check_personal(**cleaned)
         except Invalid as error:
-            show(self, error)
+            add_faults(self, error)
         return cleaned
 
 
@@ -357,7 +357,7 @@ class TaxRateForm(forms.ModelForm[TaxRate]):
             try:
                 tax_rates.check_tax_rate(country=cleaned["country"], percent=cleaned["percent"])
             except Invalid as error:
-                show(self, error)
+                add_faults(self, error)
         return cleaned
 
 

@@ -16,7 +16,7 @@ from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils import timezone
 
-from aforo.adminui import Form, ReadOnlyAdmin, dress, found, page_action
+from aforo.adminui import Form, ReadOnlyAdmin, found, page_action, set_theme_widget
 from aforo.errors import DomainError
 from billing.admin import simulator_pages as pages
 from billing.jobs import tasks
@@ -47,7 +47,10 @@ class PreviewForm(Form):
             )
             for metric in metrics
         }
-        self.fields = {**{name: dress(field) for name, field in asked.items()}, **self.fields}
+        self.fields = {
+            **{name: set_theme_widget(field) for name, field in asked.items()},
+            **self.fields,
+        }
 
     def usage(self) -> dict[str, Any]:
         """Return the quantities that were typed in, by metric code."""

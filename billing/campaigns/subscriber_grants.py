@@ -25,7 +25,7 @@ def give_to_subscriber(*, book: Book, subscription: Subscription) -> None:
         livemode=book.livemode, trigger=CampaignTrigger.SUBSCRIPTION
     )
     # What one gives may start another subscription, which asks for all of them again.
-    campaigns.hold_in_order(running)
+    campaigns.lock_in_order(running)
     for campaign in running:
         campaign_grants.give(
             campaign=campaign,

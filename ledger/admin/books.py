@@ -62,7 +62,7 @@ class AccountAdmin(ReadOnlyAdmin):
     ordering = ["code"]
 
 
-class BehindFigure(admin.SimpleListFilter):
+class FigureFilter(admin.SimpleListFilter):
     """The postings that a report's figure is the sum of; reports link to it."""
 
     title = "figure of a report"
@@ -89,7 +89,7 @@ class PostingAdmin(ReadOnlyAdmin):
         "entry_link",
     ]  # fmt: skip
     list_display_links = None
-    list_filter = [BehindFigure, "currency", "debit", "credit"]
+    list_filter = [FigureFilter, "currency", "debit", "credit"]
     list_select_related = ["entry__book", "debit", "credit"]
     search_fields = ["entry__book__key"]
     ordering = ["-id"]

@@ -38,13 +38,13 @@ DECISION = ["proposed_by", "proposed_at", "approved_by", "approved_at"]
 DECIDED = ["proposed_by", "approved_by", "approved_at"]
 
 
-def acting(request: HttpRequest) -> AbstractBaseUser:
+def acting_user(request: HttpRequest) -> AbstractBaseUser:
     """Return the user who acts; nobody gets into the back office anonymously."""
     assert isinstance(request.user, AbstractBaseUser)
     return request.user
 
 
-class Proposing:
+class ProposalAdmin:
     """Rows that one person proposes here and another approves; changed by nothing else."""
 
     actions = ["approve"]
@@ -68,14 +68,14 @@ class Proposing:
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
         """Propose, in the name of the user."""
-        policies.propose(obj, by=acting(request), now=timezone.now())
+        policies.propose(obj, by=acting_user(request), now=timezone.now())
 
     @action(description="Approve, as the second person")
     def approve(self, request: HttpRequest, proposals: QuerySet[Any]) -> None:
         """Approve each chosen proposal."""
         now = timezone.now()
         for proposal in proposals:
-            do = partial(policies.approve, proposal, by=acting(request), now=now)
+            do = partial(policies.approve, proposal, by=acting_user(request), now=now)
             self.tell(request, str(proposal), "approved", do)
 
     def tell(
@@ -91,7 +91,7 @@ class Proposing:
 
 
 @admin.register(Policy)
-class PolicyAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
+class PolicyAdmin(ProposalAdmin, ModelAdmin):  # type: ignore[misc]
     when_empty = (
         "Until one is approved, breakage is taken at expiry and bonuses carry their share by "
         "stand-alone price."
@@ -106,7 +106,7 @@ class PolicyAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
 
 
 @admin.register(BreakageRate)
-class BreakageRateAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
+class BreakageRateAdmin(ProposalAdmin, ModelAdmin):  # type: ignore[misc]
     when_empty = (
         "Expected breakage is accrued at each close once a rate is proposed here and approved"
         " by another person."
@@ -167,7 +167,7 @@ class LineInline(TabularInline):  # type: ignore[misc]
 
 
 @admin.register(ManualAdjustment)
-class ManualAdjustmentAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
+class ManualAdjustmentAdmin(ProposalAdmin, ModelAdmin):  # type: ignore[misc]
     """The register: who asked, who approved, why, on what evidence, and the entry."""
 
     when_empty = (
@@ -203,7 +203,7 @@ class ManualAdjustmentAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
             occurred_at=asked.occurred_at,
             evidence=asked.evidence,
             lines=formsets[0].amounts(),
-            by=acting(request),
+            by=acting_user(request),
             now=timezone.now(),
             customer_id=None if asked.book is None else asked.book.key,
         )
@@ -225,7 +225,10 @@ class ManualAdjustmentAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
         now = timezone.now()
         for each in proposals:
             do = partial(
-                adjustments.approve_adjustment, adjustment_id=each.pk, by=acting(request), now=now
+                adjustments.approve_adjustment,
+                adjustment_id=each.pk,
+                by=acting_user(request),
+                now=now,
             )
             self.tell(request, str(each), "posted", do)
 
@@ -235,13 +238,16 @@ class ManualAdjustmentAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
         now = timezone.now()
         for each in proposals:
             do = partial(
-                adjustments.reject_adjustment, adjustment_id=each.pk, by=acting(request), now=now
+                adjustments.reject_adjustment,
+                adjustment_id=each.pk,
+                by=acting_user(request),
+                now=now,
             )
             self.tell(request, str(each), "rejected", do)
 
 
 @admin.register(Reopening)
-class ReopeningAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
+class ReopeningAdmin(ProposalAdmin, ModelAdmin):  # type: ignore[misc]
     """Why closed months were opened again; the evidence is the reason."""
 
     when_empty = (
@@ -263,7 +269,9 @@ class ReopeningAdmin(Proposing, ModelAdmin):  # type: ignore[misc]
         """Open the month of each chosen proposal."""
         now = timezone.now()
         for each in proposals:
-            do = partial(periods.approve_reopening, reopening=each, by=acting(request), now=now)
+            do = partial(
+                periods.approve_reopening, reopening=each, by=acting_user(request), now=now
+            )
             self.tell(request, str(each.period), "open again", do)
 
 

@@ -24,8 +24,8 @@ from aforo.money import ZERO
 from ledger import account_mapping, locks
 from ledger.chart import VARIANTS
 from ledger.exports import generic, journals, storage
-from ledger.exports.formats import TARGETS, ExportTarget, Named
-from ledger.exports.formats.target import NamedLine
+from ledger.exports.formats import TARGETS, ExportTarget, MappedJournal
+from ledger.exports.formats.target import MappedLine
 from ledger.exports.journals import CLEARING, SummaryJournal, Sums
 from ledger.models import ExportBatch, ExportFormat, ExportRange
 from ledger.reports.details.journal import LotsOf
@@ -42,7 +42,7 @@ class UnknownBatch(NotFound):
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ExportRequest:
     """What is to be exported: a month of a mode in a format.
 
     With `clearing`, an account of the general ledger, lines on receivables and cash are left out,
@@ -90,7 +90,7 @@ _COUNT = """
 
 
 @transaction.atomic
-def export(wanted: Wanted, *, now: datetime, by: str, lots_of: LotsOf) -> ExportBatch:
+def export(wanted: ExportRequest, *, now: datetime, by: str, lots_of: LotsOf) -> ExportBatch:
     """Create the next batch; one at a time.
 
     Raises: NothingToExport; UnmappedAccounts, when an account has no place in the general ledger.
@@ -129,13 +129,13 @@ def export(wanted: Wanted, *, now: datetime, by: str, lots_of: LotsOf) -> Export
     return batch
 
 
-def _check_clearing(wanted: Wanted) -> None:
+def _check_clearing(wanted: ExportRequest) -> None:
     if wanted.clearing and wanted.format == ExportFormat.GENERIC:
         detail = "The generic file holds every line; leave lines out of an import file."
         raise Invalid([FieldError("/clearing", "not_for_generic", detail)])
 
 
-def _take(batch: ExportBatch, wanted: Wanted) -> int:
+def _take(batch: ExportBatch, wanted: ExportRequest) -> int:
     """Choose the entries of the batch; return how many."""
     asked = _asked(batch, wanted)
     with connection.cursor() as cursor:
@@ -145,15 +145,15 @@ def _take(batch: ExportBatch, wanted: Wanted) -> int:
     return count
 
 
-def _asked(batch: ExportBatch, wanted: Wanted) -> dict[str, Any]:
+def _asked(batch: ExportBatch, wanted: ExportRequest) -> dict[str, Any]:
     return posted.parameters(_scope(wanted), {"batch": batch.pk, "format": wanted.format})
 
 
-def _scope(wanted: Wanted) -> ReportScope:
+def _scope(wanted: ExportRequest) -> ReportScope:
     return ReportScope(livemode=wanted.livemode, starts_on=wanted.starts_on, ends_on=wanted.ends_on)
 
 
-def _sums(batch: ExportBatch, wanted: Wanted) -> list[Sums]:
+def _sums(batch: ExportBatch, wanted: ExportRequest) -> list[Sums]:
     template = _SUMS.replace("{batch}", OF_BATCH)
     return [Sums(*row) for row in posted.fetch(template, _scope(wanted), {"batch": batch.pk})]
 
@@ -176,7 +176,7 @@ def _write_journals(
         found = journals.without_receivables_and_cash(found)
     carried = {key: Decimal(text) for key, text in batch.residues.items()}
     made, residues = journals.summarise(found, carried)
-    names = _Names(batch, rules)
+    names = _AccountNames(batch, rules)
     names.check(made)
     named = [
         names.named(journal, number) for number, journal in enumerate(made, start=first_number)
@@ -214,7 +214,7 @@ def _totals(made: list[SummaryJournal]) -> dict[str, dict[str, str]]:
     }
 
 
-class _Names:
+class _AccountNames:
     """The accounts of the general ledger, and the ids, of a batch's journals."""
 
     def __init__(self, batch: ExportBatch, rules: account_mapping.Mapping) -> None:
@@ -232,19 +232,19 @@ class _Names:
             if line.account != CLEARING
         )
 
-    def named(self, journal: SummaryJournal, number: int) -> Named:
+    def named(self, journal: SummaryJournal, number: int) -> MappedJournal:
         """Return the journal with its accounts in the general ledger and its id, at most 21
         characters up to batch 999.
         """
         made_on = self._batch.created_at.astimezone(ZoneInfo(settings.ENTITY_TIMEZONE)).date()
-        return Named(
+        return MappedJournal(
             id=f"{self._source}-{journal.day:%Y%m%d}-{journal.currency}-{self._batch.number}",
             number=number,
             day=journal.day,
             currency=journal.currency,
             made_on=made_on,
             lines=tuple(
-                NamedLine(
+                MappedLine(
                     line.account, *self._account(journal, line.account), line.debit, line.credit
                 )
                 for line in journal.lines
@@ -263,7 +263,7 @@ class _Names:
         return code, name, own.name
 
 
-def latest(wanted: Wanted) -> ExportBatch | None:
+def latest_batch(wanted: ExportRequest) -> ExportBatch | None:
     """Return the last batch of a month in a format."""
     made = ExportBatch.objects.filter(
         livemode=wanted.livemode, format=wanted.format, starts_on=wanted.starts_on
@@ -271,7 +271,7 @@ def latest(wanted: Wanted) -> ExportBatch | None:
     return made.order_by("-number").first()
 
 
-def numbered(wanted: Wanted, *, number: int) -> ExportBatch:
+def get_batch(wanted: ExportRequest, *, number: int) -> ExportBatch:
     """Return a batch by its number.
 
     Raises: UnknownBatch.

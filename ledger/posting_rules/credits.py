@@ -31,9 +31,9 @@ from ledger.posting_rules.parts import (
     given_up,
     liability,
     mirrored,
+    nonzero_lines,
     revenue,
     signed,
-    some,
 )
 
 
@@ -41,7 +41,7 @@ def goodwill_granted(*, face: Decimal, currency: str, lot: UUID) -> list[Posting
     """Post goodwill, which reduces revenue when it is given (ASC 606-10-32-25;
     docs/accounting.md#e9).
     """
-    return some(PostingLine(GOODWILL, GOODWILL_CREDITS, face, currency, lot))
+    return nonzero_lines(PostingLine(GOODWILL, GOODWILL_CREDITS, face, currency, lot))
 
 
 def credits_sold(
@@ -54,19 +54,19 @@ def credits_sold(
     credits with its period (docs/decisions.md#d29) comes from 2120.
     """
     account = liability(kind=kind, source=source)
-    return some(PostingLine(paid_into, account, carrying, currency, lot))
+    return nonzero_lines(PostingLine(paid_into, account, carrying, currency, lot))
 
 
 def sale_taxed(*, tax: Decimal, currency: str, paid_into: str) -> list[PostingLine]:
     """Post tax that is due at sale: owed, and never revenue (docs/accounting.md#e1)."""
-    return some(PostingLine(paid_into, TAX_PAYABLE, tax, currency))
+    return nonzero_lines(PostingLine(paid_into, TAX_PAYABLE, tax, currency))
 
 
 def opening_balance(
     *, kind: str, source: str, carrying: Decimal, currency: str, lot: UUID
 ) -> list[PostingLine]:
     """Post a lot of the system that is being replaced (docs/accounting.md#e49)."""
-    return some(
+    return nonzero_lines(
         PostingLine(OPENING_EQUITY, liability(kind=kind, source=source), carrying, currency, lot)
     )
 
@@ -92,7 +92,7 @@ def burn(
     account = liability(kind=kind, source=source)
     held = min(tax, carrying)
     deferred = min(advance_fee, carrying - held)
-    return some(
+    return nonzero_lines(
         PostingLine(account, revenue(kind=kind), carrying - held - deferred, currency, lot),
         PostingLine(account, PLAN_FEES, deferred, currency, lot),
         PostingLine(account, TAX_PAYABLE, held, currency, lot),
@@ -120,7 +120,7 @@ def expiry(
     if unclaimed + accrued > carrying:
         raise InvariantBroken(f"Lot {lot} lapses with less than was accrued and is unclaimed.")
     gain = carrying - unclaimed - accrued
-    return some(
+    return nonzero_lines(
         PostingLine(account, UNCLAIMED_PROPERTY, unclaimed, currency, lot),
         PostingLine(account, EXPECTED_BREAKAGE, accrued, currency, lot),
         PostingLine(account, breakage(kind=kind, source=source), gain, currency, lot),
@@ -167,7 +167,7 @@ def earned_refunded(
     """Post what is paid back beyond the lots, which reduces revenue already earned
     (docs/accounting.md#e27).
     """
-    return some(PostingLine(REFUNDS, paid_from, amount, currency))
+    return nonzero_lines(PostingLine(REFUNDS, paid_from, amount, currency))
 
 
 def refund_rounded(*, residue: Decimal, currency: str, paid_from: str) -> list[PostingLine]:
@@ -179,7 +179,7 @@ def refund_rounded(*, residue: Decimal, currency: str, paid_from: str) -> list[P
 
 def dispute_opened(*, amount: Decimal, currency: str) -> list[PostingLine]:
     """Post what the processor holds back of what was paid (docs/accounting.md#e32)."""
-    return some(PostingLine(DISPUTED, CLEARING, amount, currency))
+    return nonzero_lines(PostingLine(DISPUTED, CLEARING, amount, currency))
 
 
 def dispute_won(*, amount: Decimal, currency: str) -> list[PostingLine]:
@@ -203,7 +203,7 @@ def dispute_lost(
     return [
         *given_up(unused, credit=DISPUTED, currency=currency),
         *signed(ROUNDING, DISPUTED, kept, currency),
-        *some(
+        *nonzero_lines(
             PostingLine(DISPUTE_LOSSES, DISPUTED, earned, currency),
             PostingLine(DISPUTE_FEES, CLEARING, fee, currency),
         ),

@@ -29,8 +29,8 @@ from ledger.posting_rules.parts import (
     LotPart,
     PostingLine,
     given_up,
+    nonzero_lines,
     signed,
-    some,
 )
 
 
@@ -48,7 +48,7 @@ def usage_uncovered(
 
     The tax is payable with the invoice, so it is no part of this.
     """
-    return some(
+    return nonzero_lines(
         PostingLine(UNBILLED, OVERAGE_REVENUE, net - fees - commitment - advance_fees, currency),
         PostingLine(UNBILLED, FEE_REVENUE, fees, currency),
         PostingLine(UNBILLED, COMMITMENT_REVENUE, commitment, currency),
@@ -67,7 +67,7 @@ def invoice_issued(*, net: Decimal, tax: Decimal, currency: str) -> list[Posting
     """Post an invoice: unbilled becomes a receivable, and the tax is owed
     (docs/accounting.md#e34).
     """
-    return some(
+    return nonzero_lines(
         PostingLine(RECEIVABLE, UNBILLED, net, currency),
         PostingLine(RECEIVABLE, TAX_PAYABLE, tax, currency),
     )
@@ -75,7 +75,7 @@ def invoice_issued(*, net: Decimal, tax: Decimal, currency: str) -> list[Posting
 
 def fee_earned(*, amount: Decimal, currency: str) -> list[PostingLine]:
     """Post what is earned of a fee paid in advance, by day (docs/accounting.md#e36)."""
-    return some(PostingLine(PLAN_FEES, FEE_REVENUE, amount, currency))
+    return nonzero_lines(PostingLine(PLAN_FEES, FEE_REVENUE, amount, currency))
 
 
 def fee_earned_to_date(*, fee: Decimal, days: int, of_days: int) -> Decimal:
@@ -97,7 +97,7 @@ def payment_received(
 
     `amount` is what the invoice takes; `surplus` came on top.
     """
-    return some(
+    return nonzero_lines(
         PostingLine(paid_into, RECEIVABLE, amount, currency),
         PostingLine(paid_into, UNAPPLIED_PAYMENTS, surplus, currency),
     )
@@ -105,7 +105,7 @@ def payment_received(
 
 def surplus_applied(*, amount: Decimal, currency: str) -> list[PostingLine]:
     """Post the payment of an invoice from what was paid too much before."""
-    return some(PostingLine(UNAPPLIED_PAYMENTS, RECEIVABLE, amount, currency))
+    return nonzero_lines(PostingLine(UNAPPLIED_PAYMENTS, RECEIVABLE, amount, currency))
 
 
 def credit_note(
@@ -125,7 +125,7 @@ def credit_note(
     """
     return [
         *given_up(unused, credit=given_to, currency=currency),
-        *some(
+        *nonzero_lines(
             PostingLine(PLAN_FEES, given_to, unearned_fees, currency),
             PostingLine(CREDIT_NOTES, given_to, earned, currency),
             PostingLine(TAX_PAYABLE, given_to, tax, currency),
@@ -137,19 +137,19 @@ def credit_owed(*, amount: Decimal, currency: str) -> list[PostingLine]:
     """Post what is owed to a customer because late usage made cheaper what was invoiced, net: the
     tax goes back with the document that uses it.
     """
-    return some(PostingLine(OVERAGE_REVENUE, REFUND_LIABILITY, amount, currency))
+    return nonzero_lines(PostingLine(OVERAGE_REVENUE, REFUND_LIABILITY, amount, currency))
 
 
 def owed_credit_used(*, amount: Decimal, currency: str) -> list[PostingLine]:
     """Post what is owed to a customer as paying for what is unbilled."""
-    return some(PostingLine(REFUND_LIABILITY, UNBILLED, amount, currency))
+    return nonzero_lines(PostingLine(REFUND_LIABILITY, UNBILLED, amount, currency))
 
 
 def owed_credit_paid_out(
     *, net: Decimal, tax: Decimal, currency: str, given_to: str
 ) -> list[PostingLine]:
     """Post the pay-out, by credit note, of what is owed to a customer and no document used."""
-    return some(
+    return nonzero_lines(
         PostingLine(REFUND_LIABILITY, given_to, net, currency),
         PostingLine(TAX_PAYABLE, given_to, tax, currency),
     )
@@ -157,7 +157,7 @@ def owed_credit_paid_out(
 
 def customer_credit_applied(*, amount: Decimal, currency: str) -> list[PostingLine]:
     """Post the credit of a note as paying a later invoice (docs/accounting.md#e31)."""
-    return some(PostingLine(CUSTOMER_CREDIT, RECEIVABLE, amount, currency))
+    return nonzero_lines(PostingLine(CUSTOMER_CREDIT, RECEIVABLE, amount, currency))
 
 
 def write_off(
@@ -173,7 +173,7 @@ def write_off(
     """
     return [
         *given_up(unused, credit=RECEIVABLE, currency=currency),
-        *some(
+        *nonzero_lines(
             PostingLine(PLAN_FEES, RECEIVABLE, unearned_fees, currency),
             PostingLine(LOSS_ALLOWANCE, RECEIVABLE, earned, currency),
             PostingLine(TAX_PAYABLE, RECEIVABLE, tax, currency),

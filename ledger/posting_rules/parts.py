@@ -75,7 +75,7 @@ class LotPart:
     lot: UUID
 
 
-def some(*lines: PostingLine) -> list[PostingLine]:
+def nonzero_lines(*lines: PostingLine) -> list[PostingLine]:
     """Return the lines that move something; an amount below zero raises."""
     if any(line.amount < 0 for line in lines):
         raise InvariantBroken(f"A posting below zero: {lines}.")
@@ -88,7 +88,7 @@ def signed(
     """Post an amount, or its mirror where it is below zero."""
     if amount < 0:
         debit, credit = credit, debit
-    return some(PostingLine(debit, credit, abs(amount), currency, lot))
+    return nonzero_lines(PostingLine(debit, credit, abs(amount), currency, lot))
 
 
 def liability(*, kind: str, source: str) -> str:
@@ -128,7 +128,7 @@ def discount(*, kind: str, source: str) -> str:
 
 def given_up(parts: Iterable[LotPart], *, credit: str, currency: str) -> list[PostingLine]:
     """Debit each lot's liability for its part."""
-    return some(
+    return nonzero_lines(
         *(
             PostingLine(
                 liability(kind=p.kind, source=p.source), credit, p.carrying, currency, p.lot

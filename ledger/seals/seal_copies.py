@@ -27,7 +27,7 @@ def _mode(livemode: bool) -> str:  # noqa: FBT001
     return "live" if livemode else "sandbox"
 
 
-def read(*, livemode: bool, number: int) -> str | None:
+def read_copy(*, livemode: bool, number: int) -> str | None:
     """Read a copy; None where there is none."""
     try:
         return path_of(livemode=livemode, number=number).read_text(encoding="utf-8")
@@ -42,13 +42,13 @@ def numbers_after(*, livemode: bool, number: int) -> list[int]:
     return sorted(int(name) for name in names if name.isdigit() and int(name) > number)
 
 
-def keep(*, livemode: bool, number: int, text: str) -> None:
+def write_copy(*, livemode: bool, number: int, text: str) -> None:
     """Write a copy to disk, complete or not at all; one that is there already must be the same.
 
     The seals of the mode must be locked. Raises: CopyDiffers.
     """
     path = path_of(livemode=livemode, number=number)
-    kept = read(livemode=livemode, number=number)
+    kept = read_copy(livemode=livemode, number=number)
     if kept is None:
         path.parent.mkdir(parents=True, exist_ok=True)
         # What a process that was killed left of this is written anew.

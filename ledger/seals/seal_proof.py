@@ -102,7 +102,7 @@ def _fault(made: Seal, last: Seal | None) -> BadEntry | None:
 def _fault_of_lost(made: Seal) -> BadEntry | None:
     """Compare the seals that it says were lost with their copies."""
     for lost in made.lost:
-        text = seal_copies.read(livemode=made.livemode, number=lost["number"])
+        text = seal_copies.read_copy(livemode=made.livemode, number=lost["number"])
         if text is None or merkle.seal_hash(text) != lost["hash"]:
             reason = f"lost by a restore, its copy is gone or is not what seal {made.number} says"
             return _bad(made.livemode, lost["number"], reason)
@@ -112,7 +112,7 @@ def _fault_of_lost(made: Seal) -> BadEntry | None:
 def _fault_of_itself(made: Seal, prev_hash: str) -> BadEntry | None:
     text = text_of(made)
     path = seal_copies.path_of(livemode=made.livemode, number=made.number)
-    kept = seal_copies.read(livemode=made.livemode, number=made.number)
+    kept = seal_copies.read_copy(livemode=made.livemode, number=made.number)
     reason = ""
     if made.prev_hash != prev_hash:
         reason = "it does not follow the seal before it"

@@ -113,7 +113,7 @@ def _has_copy(made: Seal) -> bool:
 def _keep(made: Seal, now: datetime) -> None:
     """Write the copy of a committed seal, unless that was done. The seals must be locked."""
     if not _has_copy(made):
-        seal_copies.keep(livemode=made.livemode, number=made.number, text=text_of(made))
+        seal_copies.write_copy(livemode=made.livemode, number=made.number, text=text_of(made))
         SealCopy.objects.create(livemode=made.livemode, number=made.number, kept_at=now)
 
 
@@ -160,7 +160,7 @@ def _check_lost(livemode: bool, lost: list[int], reason: str) -> None:  # noqa: 
 
 
 def _hash_of_copy(livemode: bool, number: int) -> str:  # noqa: FBT001
-    text = seal_copies.read(livemode=livemode, number=number)
+    text = seal_copies.read_copy(livemode=livemode, number=number)
     assert text is not None, "it was listed a moment ago"
     return merkle.seal_hash(text)
 

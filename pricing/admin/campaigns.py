@@ -10,10 +10,10 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from aforo.adminui import ModelAdmin, Textarea, plainly
+from aforo.adminui import ModelAdmin, Textarea, plain_column
 from aforo.errors import Invalid
 from aforo.money import plain
-from pricing.admin.forms import SOUND_CODE, currency_of, show
+from pricing.admin.forms import SOUND_CODE, add_faults, currency_of
 from pricing.campaigns import campaign_terms, campaigns
 from pricing.models import Campaign, CampaignStatus, CampaignTrigger, Metric
 
@@ -112,7 +112,7 @@ class CampaignForm(forms.ModelForm[Campaign]):
                 campaign_id=self.instance.pk,
             )
         except Invalid as error:
-            show(self, error)
+            add_faults(self, error)
             return cleaned
         return cleaned | columns
 
@@ -172,7 +172,7 @@ class CampaignPages(ModelAdmin):  # type: ignore[misc]
         if obj is None or self.has_change_permission(request, obj):
             return list(fieldsets)
         said = [
-            (title, [plainly(Campaign, name) for name in _names(group) if _says(obj, name)])
+            (title, [plain_column(Campaign, name) for name in _names(group) if _says(obj, name)])
             for title, group in fieldsets
         ]
         return [(title, {"fields": names}) for title, names in said if names]

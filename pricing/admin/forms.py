@@ -28,7 +28,7 @@ from pricing.terms import caps_to_json, parse, parse_caps, parse_rollover, rollo
 SOUND_CODE = RegexValidator(codes.CODE_PATTERN, "Letters, digits and . _ : - only.")
 
 
-def show(form: forms.BaseForm, error: Invalid, *, field: str = "") -> None:
+def add_faults(form: forms.BaseForm, error: Invalid, *, field: str = "") -> None:
     """Add the faults to the fields that their pointers begin with, or to `field`."""
     for fault in error.errors:
         name = field or fault.pointer.strip("/").partition("/")[0]
@@ -53,7 +53,7 @@ class MetricForm(forms.ModelForm[Metric]):
                     filters=_rules(cleaned["filters"]),
                 )
             except Invalid as error:
-                show(self, error)
+                add_faults(self, error)
         return cleaned
 
     def clean_code(self) -> str:
@@ -113,11 +113,11 @@ class VersionForm(forms.ModelForm[RatePlanVersion]):
         try:
             caps = parse_caps(cleaned.get("caps") or {})
         except Invalid as error:
-            show(self, error, field="caps")
+            add_faults(self, error, field="caps")
             return cleaned
         cleaned["caps"] = caps_to_json(caps)
         try:
-            plans.check_wording(
+            plans.check_version_spec(
                 plan=self.instance.plan,
                 wording=version_spec.VersionSpec(
                     charges=(),
@@ -128,7 +128,7 @@ class VersionForm(forms.ModelForm[RatePlanVersion]):
                 ),
             )
         except Invalid as error:
-            show(self, error)
+            add_faults(self, error)
         return cleaned
 
 
@@ -146,7 +146,7 @@ class ChargeForm(forms.ModelForm[Charge]):
             try:
                 cleaned["terms"] = dict(to_json(parse(cleaned["model"], cleaned["terms"])))
             except Invalid as error:
-                show(self, error, field="terms")
+                add_faults(self, error, field="terms")
         return cleaned
 
     def clean_code(self) -> str:
@@ -169,7 +169,7 @@ class GrantForm(forms.ModelForm[GrantTemplate]):
             try:
                 cleaned["rollover"] = dict(rollover_to_json(parse_rollover(cleaned["rollover"])))
             except Invalid as error:
-                show(self, error, field="rollover")
+                add_faults(self, error, field="rollover")
         if cleaned.get("expires_after_days") and cleaned.get("expires_at_cycle_end"):
             self.add_error("expires_after_days", "After days or at the cycle's end, not both.")
         return cleaned
@@ -197,7 +197,7 @@ class OfferingForm(forms.ModelForm[Offering]):
         try:
             offerings.check_offering(**{name: cleaned[name] for name in numbers if name in cleaned})
         except Invalid as error:
-            show(self, error)
+            add_faults(self, error)
         plan: RatePlan | None = cleaned.get("plan")
         if plan is None:
             return cleaned
@@ -236,7 +236,7 @@ class CouponForm(forms.ModelForm[Coupon]):
                     cycles=cleaned["cycles"],
                 )
             except Invalid as error:
-                show(self, error)
+                add_faults(self, error)
         return cleaned
 
     def clean_code(self) -> str:

@@ -85,7 +85,7 @@ class CapsField(MapField):
     """Hard caps by metric: a quantity, or what happens beyond it too; read with the version."""
 
 
-class WordingChange(StrictSerializer):
+class VersionChange(StrictSerializer):
     """Members of what a version says; what is left out stays as it is."""
 
     burn_order = serializers.ListField(
@@ -101,7 +101,7 @@ class WordingChange(StrictSerializer):
     grants = serializers.ListField(child=GrantTermsBody(), max_length=100, required=False)
 
 
-class VersionBody(WordingChange):
+class VersionBody(VersionChange):
     """A whole version, or nothing at all: a copy of the latest version."""
 
     default_error_messages = {"required": "Give the charges, or an empty body for a copy."}
@@ -114,7 +114,7 @@ class VersionBody(WordingChange):
         return attrs
 
 
-class RatePlanBody(WordingChange):
+class RatePlanBody(VersionChange):
     charges = serializers.ListField(child=ChargeBody(), max_length=500)
     code = CodeField()
     name = serializers.CharField(max_length=200)
@@ -186,7 +186,7 @@ class RatePlanAnswer(serializers.ModelSerializer[RatePlan]):
         fields = ["code", "name", "currency", "created_at"]
 
 
-def wording_of(body: dict[str, Any]) -> version_spec.VersionSpec:
+def version_spec_of(body: dict[str, Any]) -> version_spec.VersionSpec:
     """Return what a body says of a version."""
     names = [
         "charges", "grants", "burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours",
@@ -205,7 +205,7 @@ class RatePlansView(CatalogList):
         """Create a rate plan with its first draft."""
         body = self.read(RatePlanBody, request)
         content = dict(body)
-        wording = wording_of(body)
+        wording = version_spec_of(body)
         return once(
             request,
             livemode=self.livemode,
@@ -229,10 +229,10 @@ class RatePlanView(ApiView):
         version = plan.versions.select_related("plan").order_by("-number").first()
         return Response(VersionAnswer(version).data)
 
-    @extend_schema(request=WordingChange, responses=VersionAnswer)
+    @extend_schema(request=VersionChange, responses=VersionAnswer)
     def patch(self, request: Request, code: str) -> Response:
         """Replace members of what the draft says; those left out stay."""
-        body = self.read(WordingChange, request)
+        body = self.read(VersionChange, request)
         draft = plans.update_draft(livemode=self.livemode, code=code, changes=body)
         return Response(VersionAnswer(draft).data)
 
@@ -262,7 +262,7 @@ class VersionsView(CatalogList):
         """Begin the next draft; an empty body copies the latest version."""
         body = self.read(VersionBody, request)
         content = {"code": code, **body}
-        wording = wording_of(body) if body else None
+        wording = version_spec_of(body) if body else None
         return once(
             request,
             livemode=self.livemode,

@@ -71,7 +71,7 @@ def update_campaign(*, livemode: bool, code: str, changes: Mapping[str, Any]) ->
 
     Raises: UnknownCampaign, CampaignNotDraft, Invalid.
     """
-    campaign = _hold(get_campaign(livemode=livemode, code=code))
+    campaign = _lock(get_campaign(livemode=livemode, code=code))
     if campaign.status != CampaignStatus.DRAFT:
         raise CampaignNotDraft(f"The campaign {code} has been activated: draft another one.")
     terms = campaign_terms.terms_of(campaign)
@@ -131,7 +131,7 @@ def running_campaigns(*, livemode: bool, trigger: str) -> list[Campaign]:
     return list(running.order_by("pk"))
 
 
-def hold_in_order(campaigns: Sequence[Campaign]) -> None:
+def lock_in_order(campaigns: Sequence[Campaign]) -> None:
     """Lock the rows of several campaigns, by primary key, before anything is claimed of the first;
     a single one is locked by its claim. They stay locked until the end of the transaction.
     """
@@ -144,7 +144,7 @@ def _with_metrics() -> QuerySet[Campaign]:
     return Campaign.objects.select_related("metric", "milestone_metric")
 
 
-def _hold(campaign: Campaign) -> Campaign:
+def _lock(campaign: Campaign) -> Campaign:
     """Lock the campaign's row until the end of the transaction, by an update that changes nothing.
 
     Whoever comes second waits, and reads what the first has left.
@@ -160,7 +160,7 @@ def activate_campaign(*, livemode: bool, code: str, now: datetime) -> Campaign:
     Its terms are validated once more. Activating it again changes nothing.
     Raises: UnknownCampaign, CampaignOver, Invalid.
     """
-    campaign = _hold(get_campaign(livemode=livemode, code=code))
+    campaign = _lock(get_campaign(livemode=livemode, code=code))
     if campaign.status == CampaignStatus.ENDED:
         raise CampaignOver(f"The campaign {code} has ended: draft another one.")
     if campaign.status in RUNNING:
@@ -188,7 +188,7 @@ def pause_campaign(*, livemode: bool, code: str) -> Campaign:
 
     Raises: UnknownCampaign; CampaignNotActive for a draft, CampaignOver for an ended one.
     """
-    campaign = _hold(get_campaign(livemode=livemode, code=code))
+    campaign = _lock(get_campaign(livemode=livemode, code=code))
     if campaign.status == CampaignStatus.ENDED:
         raise CampaignOver(f"The campaign {code} has ended.")
     if campaign.status == CampaignStatus.DRAFT:
@@ -202,7 +202,7 @@ def end_campaign(*, livemode: bool, code: str) -> Campaign:
 
     Raises: UnknownCampaign.
     """
-    campaign = _hold(get_campaign(livemode=livemode, code=code))
+    campaign = _lock(get_campaign(livemode=livemode, code=code))
     return _set_status(campaign, CampaignStatus.ENDED)
 
 
@@ -261,12 +261,12 @@ def claim(*, campaign: Campaign, each: Decimal, grants: int = 1, clip: bool = Fa
         status__in=RUNNING,
     )
     if not _take(fitting, wanted):
-        wanted = _what_is_left(_hold(campaign), each, grants, clip=clip)
+        wanted = _what_is_left(_lock(campaign), each, grants, clip=clip)
         _take(mine, wanted)
     return wanted
 
 
-def give_back(*, campaign_id: int, quantity: Decimal) -> None:
+def return_to_budget(*, campaign_id: int, quantity: Decimal) -> None:
     """Return to a campaign's budget what was taken back unspent; its grant still counts as one."""
     Campaign.objects.filter(pk=campaign_id).update(spent=F("spent") - quantity)
 

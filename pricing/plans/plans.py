@@ -50,7 +50,7 @@ def create_rate_plan(
     return wordings.write(RatePlanVersion.objects.create(plan=plan, number=1), wording)
 
 
-def check_wording(*, plan: RatePlan, wording: wordings.VersionSpec) -> None:
+def check_version_spec(*, plan: RatePlan, wording: wordings.VersionSpec) -> None:
     """Validate what a version says, against itself and the metrics of the plan's mode.
 
     Raises: Invalid, naming every fault.
@@ -123,11 +123,11 @@ def update_draft(*, livemode: bool, code: str, changes: Mapping[str, Any]) -> Ra
 
     Raises: UnknownRatePlan, NoDraft, Invalid.
     """
-    draft = _hold_draft(get_rate_plan(livemode=livemode, code=code))
+    draft = _lock_draft(get_rate_plan(livemode=livemode, code=code))
     return wordings.write(draft, replace(wordings.of(draft), **changes))
 
 
-def _hold_draft(plan: RatePlan) -> RatePlanVersion:
+def _lock_draft(plan: RatePlan) -> RatePlanVersion:
     """Lock the draft's row until the end of the transaction, by an update that changes nothing.
 
     Whoever comes second waits, and finds out whether there is still a draft.
@@ -146,7 +146,7 @@ def publish(*, livemode: bool, code: str, now: datetime) -> RatePlanVersion:
     It is validated once more: it may have been typed in part by part.
     Raises: UnknownRatePlan, NoDraft; Invalid when it is not sound, or says nothing.
     """
-    draft = _hold_draft(get_rate_plan(livemode=livemode, code=code))
+    draft = _lock_draft(get_rate_plan(livemode=livemode, code=code))
     wording = wordings.of(draft)
     if not wording.charges and not wording.grants:
         raise Invalid([FieldError("/charges", "empty", "The plan has no charge and no grant.")])

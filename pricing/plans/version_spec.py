@@ -277,7 +277,7 @@ def _read_feeds(
             detail = f"The metric {code} feeds the charge already: add up the weights."
             faults.append(FieldError(pointer, "repeated", detail))
         else:
-            _hold_price(pointer.removesuffix("/metric") + "/weight", weight, faults)
+            _check_price(pointer.removesuffix("/metric") + "/weight", weight, faults)
             feeds[code] = (metric, weight)
     return list(feeds.values())
 
@@ -291,7 +291,7 @@ def _sent_feeds(here: str, raw: Mapping[str, Any]) -> list[tuple[str, str, Decim
     ]
 
 
-def _hold_price(pointer: str, value: Decimal | None, faults: list[FieldError]) -> None:
+def _check_price(pointer: str, value: Decimal | None, faults: list[FieldError]) -> None:
     """Check that a column of unit prices can store a number."""
     if value is None:
         return
@@ -319,7 +319,7 @@ def _read_grant(
     if raw.get("expires_after_days") is not None and raw.get("expires_at_cycle_end"):
         detail = "It expires after days or at the cycle's end, not both."
         faults.append(FieldError(f"{here}/expires_after_days", "two_expiries", detail))
-    _hold_price(f"{here}/ssp_unit_price", raw.get("ssp_unit_price"), faults)
+    _check_price(f"{here}/ssp_unit_price", raw.get("ssp_unit_price"), faults)
     return GrantTemplate(
         code=raw.get("code") or f"grant_{position + 1}",
         kind=raw["kind"],

@@ -189,7 +189,7 @@ def _books() -> None:
         )
     for number, form in ((1, "XERO"), (2, "GENERIC")):
         made = batches.export(
-            batches.Wanted(
+            batches.ExportRequest(
                 livemode=False, format=form, starts_on=date(2026, number, 1),
                 ends_on=date(2026, number + 1, 1),
             ),

@@ -138,13 +138,13 @@ def test_several_campaigns_are_taken_in_one_order(monkeypatch: pytest.MonkeyPatc
     second = {**WELCOME, "name": "Second"}
     campaigns.running("V", second, now=timezone.now() - timedelta(hours=1))
     held: list[list[int]] = []
-    hold = pricing_campaigns.hold_in_order
+    hold = pricing_campaigns.lock_in_order
 
     def listed(running: list[Campaign]) -> None:
         held.append([campaign.pk for campaign in running])
         hold(running)
 
-    monkeypatch.setattr(pricing_campaigns, "hold_in_order", listed)
+    monkeypatch.setattr(pricing_campaigns, "lock_in_order", listed)
     jobs = [subscribe_with_fee, subscribe_and_start_another]
     at_once(2, lambda n: jobs[n]())
 

@@ -167,7 +167,7 @@ def _return_to_campaigns(lots: Iterable[CreditLot]) -> None:
     free = {lot.id: lot.remaining - lot.held for lot in lots}
     given = CampaignGrant.objects.filter(lot__in=free).order_by("campaign_id")
     for campaign_id, lot_id in given.values_list("campaign_id", "lot_id"):
-        campaigns.give_back(campaign_id=campaign_id, quantity=free[lot_id])
+        campaigns.return_to_budget(campaign_id=campaign_id, quantity=free[lot_id])
 
 
 _STEPS = {DisputeState.OPENED: _open, DisputeState.WON: _win, DisputeState.LOST: _lose}

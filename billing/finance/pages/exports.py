@@ -64,7 +64,7 @@ def _export(request: HttpRequest, form: ExportForm) -> bool:
     given = form.cleaned_data
     try:
         starts_on, ends_on = reports.read_month(given["period"])
-        wanted = batches.Wanted(
+        wanted = batches.ExportRequest(
             livemode=given["mode"] == "live",
             format=given["format"],
             starts_on=starts_on,

@@ -50,7 +50,7 @@ class Command(BaseCommand):
 
     def _batch(self, options: dict[str, Any]) -> ExportBatch:
         starts_on, ends_on = reports.read_month(options["period"])
-        wanted = batches.Wanted(
+        wanted = batches.ExportRequest(
             livemode=options["mode"] == "live",
             format=options["format"].upper(),
             starts_on=starts_on,
@@ -58,13 +58,13 @@ class Command(BaseCommand):
             clearing=options["clearing"],
         )
         if options["batch"] is not None:
-            return batches.numbered(wanted, number=options["batch"])
+            return batches.get_batch(wanted, number=options["batch"])
         try:
             return batches.export(
                 wanted, now=timezone.now(), by=getpass.getuser(), lots_of=lots.facts_of
             )
         except batches.NothingToExport:
-            last = batches.latest(wanted)
+            last = batches.latest_batch(wanted)
             if last is None:
                 raise
             self.stderr.write("Nothing new; the last batch is written again.")

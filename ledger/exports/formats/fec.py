@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from aforo import money
-from ledger.exports.formats.target import ExportTarget, Named
+from ledger.exports.formats.target import ExportTarget, MappedJournal
 
 COLUMNS = (
     "JournalCode", "JournalLib", "EcritureNum", "EcritureDate", "CompteNum", "CompteLib",
@@ -23,7 +23,7 @@ def _comma(value: Decimal, currency: str) -> str:
     return money.amount_text(value, currency).replace(".", ",")
 
 
-def write(journal: Named) -> list[list[str]]:
+def write(journal: MappedJournal) -> list[list[str]]:
     """Write a journal; dates are YYYYMMDD."""
     foreign = journal.currency != ACCOUNTING_CURRENCY
     return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.exports.formats.target import ExportTarget, Named, amount
+from ledger.exports.formats.target import ExportTarget, MappedJournal, amount
 
 COLUMNS = (
     "JOURNAL", "DATE", "DESCRIPTION", "LINE_NO", "ACCT_NO", "LOCATION_ID", "DEPT_ID", "MEMO",
@@ -12,7 +12,7 @@ JOURNAL = "GJ"
 DESCRIPTION_LENGTH = 30
 
 
-def write(journal: Named) -> list[list[str]]:
+def write(journal: MappedJournal) -> list[list[str]]:
     """Write a journal; the description, its id, has at most 30 characters."""
     header = [JOURNAL, f"{journal.day:%m/%d/%Y}", journal.id[:DESCRIPTION_LENGTH]]
     return [

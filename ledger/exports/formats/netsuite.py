@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.exports.formats.target import ExportTarget, Named, amount
+from ledger.exports.formats.target import ExportTarget, MappedJournal, amount
 
 COLUMNS = (
     "External ID", "Date", "Posting Period", "Subsidiary", "Currency", "Exchange Rate", "Memo",
@@ -11,7 +11,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def write(journal: Named) -> list[list[str]]:
+def write(journal: MappedJournal) -> list[list[str]]:
     """Write a journal; the account is its number and name."""
     return [
         [

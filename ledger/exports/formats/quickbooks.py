@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.exports.formats.target import ExportTarget, Named, amount
+from ledger.exports.formats.target import ExportTarget, MappedJournal, amount
 from ledger.posting_rules.parts import RECEIVABLE
 
 COLUMNS = (
@@ -13,7 +13,7 @@ COLUMNS = (
 CUSTOMERS = "Prepaid credit customers"
 
 
-def write(journal: Named) -> list[list[str]]:
+def write(journal: MappedJournal) -> list[list[str]]:
     """Write a journal; the date is MM/DD/YYYY."""
     return [
         [

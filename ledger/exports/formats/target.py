@@ -11,7 +11,7 @@ from aforo import money
 
 
 @dataclass(frozen=True, slots=True)
-class NamedLine:
+class MappedLine:
     """A line with its account in the general ledger, and what it was in the books."""
 
     account: str
@@ -23,7 +23,7 @@ class NamedLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class MappedJournal:
     """A journal ready to be written.
 
     `id` is the same however often the file is asked for; `number` runs without a gap through all
@@ -35,7 +35,7 @@ class Named:
     day: date
     currency: str
     made_on: date
-    lines: tuple[NamedLine, ...]
+    lines: tuple[MappedLine, ...]
 
     @property
     def memo(self) -> str:
@@ -50,7 +50,7 @@ class ExportTarget:
     """
 
     columns: Sequence[str]
-    write: Callable[[Named], list[list[str]]]
+    write: Callable[[MappedJournal], list[list[str]]]
     separator: str = ","
     suffix: str = "csv"
     lines_per_file: int | None = None

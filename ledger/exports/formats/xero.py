@@ -6,7 +6,7 @@ Receivables and payables cannot be journalled there: map those accounts to secon
 from __future__ import annotations
 
 from aforo import money
-from ledger.exports.formats.target import ExportTarget, Named
+from ledger.exports.formats.target import ExportTarget, MappedJournal
 
 COLUMNS = (
     "*Narration", "*Date", "Description", "*AccountCode", "*TaxRate", "*Amount", "TrackingName1",
@@ -16,7 +16,7 @@ TAX_RATE = "Tax Exempt"
 LINES_PER_FILE = 300
 
 
-def write(journal: Named) -> list[list[str]]:
+def write(journal: MappedJournal) -> list[list[str]]:
     """Write a journal; the date is dd/mm/yyyy, and the narration begins with the id."""
     return [
         [

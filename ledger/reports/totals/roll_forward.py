@@ -96,11 +96,13 @@ def roll(
             )
             line.opening += sign * move.before
             if move.inside and not (side > 0 and split(account, move, lines)):
-                line.columns[which(rules, account, move.event, other).column] += sign * move.inside
+                line.columns[rule_for(rules, account, move.event, other).column] += (
+                    sign * move.inside
+                )
     return [lines[key] for key in sorted(lines)]
 
 
-def which(rules: Sequence[Rule], account: str, event: str, other: str) -> Rule:
+def rule_for(rules: Sequence[Rule], account: str, event: str, other: str) -> Rule:
     """Return the first rule that takes a movement."""
     return next((found for found in rules if found.takes(account, event, other)), OTHER)
 

@@ -7,24 +7,24 @@ from decimal import Decimal
 
 import pytest
 
-from ledger.exports.formats import TARGETS, Named
-from ledger.exports.formats.target import NamedLine
+from ledger.exports.formats import TARGETS, MappedJournal
+from ledger.exports.formats.target import MappedLine
 
 D = Decimal
 ZERO = D(0)
 
 
-def journal(currency: str = "USD") -> Named:
-    return Named(
+def journal(currency: str = "USD") -> MappedJournal:
+    return MappedJournal(
         id=f"AF-20260131-{currency}-3",
         number=17,
         day=date(2026, 1, 31),
         currency=currency,
         made_on=date(2026, 2, 2),
         lines=(
-            NamedLine("1100", "120", "Debtors:Credits", "Accounts receivable", D("120.00"), ZERO),
-            NamedLine("2300", "220", "VAT", "Sales tax", ZERO, D("20.00")),
-            NamedLine("4020", "400", "Sales:Usage", "Usage revenue: overage", ZERO, D("100.00")),
+            MappedLine("1100", "120", "Debtors:Credits", "Accounts receivable", D("120.00"), ZERO),
+            MappedLine("2300", "220", "VAT", "Sales tax", ZERO, D("20.00")),
+            MappedLine("4020", "400", "Sales:Usage", "Usage revenue: overage", ZERO, D("100.00")),
         ),
     )
 

@@ -58,7 +58,7 @@ def kill_before_the_commit(patched: pytest.MonkeyPatch) -> None:
 
 
 def kill_before_the_copy(patched: pytest.MonkeyPatch) -> None:
-    patched.setattr(seal_copies, "keep", die)
+    patched.setattr(seal_copies, "write_copy", die)
 
 
 def kill_within_the_copy(patched: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_a_copy_that_cannot_be_written_is_written_later_and_no_seal_follows_befo
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(seal_copies, "keep", full)
+        patched.setattr(seal_copies, "write_copy", full)
         swept = due_work.sweep(now=MONDAY, clock=lambda: MONDAY)
         assert [(f.step, f.reason) for f in swept.failures] == [("seals", "unexpected: OSError")]
         with pytest.raises(OSError, match="no space"):
@@ -180,7 +180,7 @@ def restored(settings: LazySettings) -> list[str]:
     seals.seal_if_due(livemode=False, now=MONDAY + DAY)
     transaction.savepoint_rollback(point)
     factories.debit("cust_1", "7", "another")
-    return [merkle.seal_hash(seal_copies.read(livemode=False, number=n) or "") for n in (2, 3)]
+    return [merkle.seal_hash(seal_copies.read_copy(livemode=False, number=n) or "") for n in (2, 3)]
 
 
 def test_a_restored_database_says_so_until_somebody_goes_on(restored: list[str]) -> None:
@@ -203,7 +203,7 @@ def test_it_goes_on_with_the_lost_seals_named(restored: list[str], settings: Laz
     assert made.lost == [{"number": 2, "hash": restored[0]}, {"number": 3, "hash": restored[1]}]
     assert made.prev_hash == Seal.objects.get(number=1).hash
     assert "lost by the restore, and named in it: 2, 3" in out.getvalue()
-    kept = json.loads(seal_copies.read(livemode=False, number=4) or "")
+    kept = json.loads(seal_copies.read_copy(livemode=False, number=4) or "")
     assert (kept["lost"], kept["reason"]) == (made.lost, "Disk lost")
     found = verification.verify()
     assert (found.ok, found.seals) == (True, 2)

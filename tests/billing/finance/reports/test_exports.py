@@ -21,7 +21,7 @@ from django.urls import reverse
 from ledger import account_mapping
 from ledger.account_mapping import UnmappedAccounts
 from ledger.exports import batches, formats
-from ledger.exports.batches import NothingToExport, Wanted
+from ledger.exports.batches import ExportRequest, NothingToExport
 from ledger.models import Account, ExportBatch, ExportFormat, ExportPart, ExportRange, GlMapping
 from tests import factories
 from tests.billing.finance.reports.conftest import rows
@@ -47,8 +47,8 @@ def mapped(quarter: None) -> None:
     )
 
 
-def wanted(form: str, month: int = 1, **terms: Any) -> Wanted:
-    return Wanted(
+def wanted(form: str, month: int = 1, **terms: Any) -> ExportRequest:
+    return ExportRequest(
         livemode=False,
         format=form,
         starts_on=date(2026, month, 1),
