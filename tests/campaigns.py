@@ -151,13 +151,13 @@ def running(
 
 
 def given(code: str) -> list[tuple[str, str]]:
-    """Give what a campaign has given: customer and quantity."""
+    """Return the grants of a campaign: customer and quantity."""
     grants = CampaignGrant.objects.filter(campaign__code=code).select_related("book")
     return [(g.book.key, f"{g.quantity.normalize():f}") for g in grants.order_by("pk")]
 
 
 def counters(code: str) -> tuple[Decimal, int]:
-    """Give what a campaign has spent, and its number of grants."""
+    """Return what a campaign has granted, and its number of grants."""
     campaign = Campaign.objects.get(code=code)
     return campaign.spent, campaign.grants
 
@@ -170,12 +170,12 @@ def use(quantity: str, name: str, at: datetime, customer: str = "cust_1") -> Non
 
 
 def sweep() -> int:
-    """Do everything that is due; give the number of grants of campaigns."""
+    """Sweep; return the number of grants of campaigns."""
     return due_work.sweep(now=timezone.now(), clock=timezone.now).campaign_grants
 
 
 def advance(book: Book, to: datetime) -> None:
-    """Move the clock of a customer."""
+    """Advance the clock of a customer."""
     assert book.test_clock_id is not None
     test_clocks.advance(clock_id=book.test_clock_id, livemode=False, to=to)
     book.refresh_from_db()

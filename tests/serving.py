@@ -53,7 +53,7 @@ def serve(*, workers: int = 2, threads: int = 25) -> Iterator[Served]:
 
 
 def test_database_url() -> str:
-    """Give the address of the tests' database, for a process of its own."""
+    """Return the address of the tests' database, for a process of its own."""
     found = connection.settings_dict
     user, address = f"{found['USER']}:{found['PASSWORD']}", f"{found['HOST']}:{found['PORT']}"
     return f"postgres://{user}@{address}/{found['NAME']}"

@@ -7,7 +7,11 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 # Where the language is settled; a folder is added once it is clean.
-SETTLED = ("aforo", "ledger", "pricing", "tests/aforo", "tests/ledger", "tests/pricing")
+SETTLED = (
+    *("aforo", "billing", "ledger", "pricing", "wallets"),
+    *("tests/admin", "tests/aforo", "tests/api", "tests/benchmarks", "tests/billing"),
+    *("tests/concurrency", "tests/e2e", "tests/ledger", "tests/pricing", "tests/wallets"),
+)
 # Words that say what a sentence does instead of what the code does: Return, Check, Write, Read ...
 BANNED = frozenset(
     [

@@ -58,7 +58,7 @@ FEE = {
 
 
 def live() -> None:
-    """Live through January and February: sell, use, settle, correct, decide, close, export."""
+    """Run January and February: sell, use, settle, correct, decide, close, export."""
     _catalogue()
     for key in ("ann", "ben"):
         _customer(key)

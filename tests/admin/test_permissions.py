@@ -36,7 +36,7 @@ def lived() -> None:
 
 
 def log_in(*permissions: Permission, name: str = "clerk") -> Client:
-    """Let somebody in who has these permissions and no other."""
+    """Return a client logged in with these permissions and no others."""
     clerk, _ = User.objects.get_or_create(username=name, defaults={"is_staff": True})
     clerk.user_permissions.set(permissions)
     client = Client(raise_request_exception=True)
@@ -45,7 +45,7 @@ def log_in(*permissions: Permission, name: str = "clerk") -> Client:
 
 
 def of_model(model: type[models.Model]) -> dict[str, Permission]:
-    """Give the permissions of a model, by what they allow."""
+    """Return the permissions of a model, by what they allow."""
     found = Permission.objects.filter(
         content_type__app_label=model._meta.app_label,
         content_type__model=model._meta.model_name,
@@ -54,7 +54,7 @@ def of_model(model: type[models.Model]) -> dict[str, Permission]:
 
 
 def requests(address: Address) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give the verbs of a page with what they send, an action of a list each a request."""
+    """Return the verbs of a page with what they send, an action of a list each a request."""
     yield "get", {}
     if address.name.endswith("_changelist"):
         assert address.model is not None
@@ -67,7 +67,7 @@ def requests(address: Address) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def answers(client: Client, pages: Iterable[Address]) -> Iterator[tuple[Address, str, int, bool]]:
-    """Ask for every page by every verb; give the status, and whether anything was written."""
+    """Request every page by every verb; yield the status, and whether anything was written."""
     for page in pages:
         for verb, data in requests(page):
             before = written()
@@ -144,7 +144,7 @@ def test_addresses_that_can_be_no_rows_are_not_found(lived: None, admin_client: 
 
 
 def draft() -> RatePlanVersion:
-    """Give the draft that follows a published plan."""
+    """Return the draft that follows a published plan."""
     factories.offering()
     return plans.begin_draft(plan=RatePlanVersion.objects.get().plan)
 

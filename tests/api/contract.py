@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 
 
 def _closed(schema: Any) -> Any:
-    """Refuse members that are not declared, at every depth."""
+    """Return a schema that refuses members that are not declared, at every depth."""
     if isinstance(schema, list):
         return [_closed(each) for each in schema]
     if not isinstance(schema, dict):
@@ -53,14 +53,16 @@ def template_of(path: str) -> str:
 
 
 def faults_of(schema: dict[str, Any], answer: Any) -> list[str]:
-    """Hold an answer against a schema of the document; return where they differ."""
+    """Compare an answer with a schema of the document; return the differences."""
     whole = {**_closed(schema), "components": _components()}
     errors = Draft202012Validator(whole, format_checker=FormatChecker()).iter_errors(answer)
     return [f"{list(error.absolute_path)}: {error.message[:200]}" for error in errors]
 
 
 class CheckedClient(APIClient):
-    """Holds every answer against the document, and notes which operations were answered."""
+    """A client that checks every answer against the document, and records which operations were
+    answered.
+    """
 
     def __init__(self, secret: str) -> None:
         super().__init__()

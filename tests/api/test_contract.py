@@ -135,7 +135,7 @@ def usage(call: Caller) -> None:
 
 
 def settle(call: Caller, clock: str, made: str) -> dict[str, Any]:
-    """Move, pause and settle a subscription; correct and pay what came of it."""
+    """Preview a change of, pause and settle a subscription; correct and pay what came of it."""
     call.post(f"test-clocks/{clock}/advance", {"now": DAY_2})
     call.post(f"subscriptions/{made}/migrate", {"offering": "o2", "preview": True})
     call.post("offerings/o/migration-preview", {"to_offering": "o2"})

@@ -175,7 +175,7 @@ def test_nesting(api: APIClient) -> None:
 
 
 def chunked(body: bytes, *, terminated: bool = True) -> dict[str, Any]:
-    """What the application server hands over for a body without a length."""
+    """Return what the application server hands over for a body without a length."""
     return {
         "HTTP_TRANSFER_ENCODING": "chunked",
         "CONTENT_LENGTH": "",

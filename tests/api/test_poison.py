@@ -64,7 +64,7 @@ def resolved(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
-    """Draw values of a schema, and now and then anything else."""
+    """Return a strategy for values of a schema, and now and then anything else."""
     sound = _sound(resolved(schema))
     return st.integers(0, 9).flatmap(lambda number: sound if number else ANYTHING)
 

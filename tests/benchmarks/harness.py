@@ -152,7 +152,7 @@ def _threads(number: int, work: Callable[[], None]) -> Iterator[None]:
 
 
 def memory(pid: int | None = None) -> int:
-    """Give the resident memory of a process (this one by default) in kilobytes, from /proc.
+    """Return the resident memory of a process (this one by default) in kilobytes, from /proc.
 
     One that has ended has none.
     """
@@ -164,14 +164,14 @@ def memory(pid: int | None = None) -> int:
 
 
 def memory_of_family(pid: int) -> int:
-    """Give the resident memory of a process and its children, in kilobytes."""
+    """Return the resident memory of a process and its children, in kilobytes."""
     children = Path(f"/proc/{pid}/task/{pid}/children")
     family = [int(child) for child in children.read_text().split()] if children.exists() else []
     return memory(pid) + sum(memory(child) for child in family)
 
 
 def cpu_seconds(pid: int) -> float:
-    """Give the processor time of a process so far, from /proc; 0 for one that has ended.
+    """Return the processor time of a process so far, from /proc; 0 for one that has ended.
 
     Other than a rate, it hardly depends on what else the machine does.
     """
@@ -194,7 +194,7 @@ class Report:
     spread: Mapping[str, tuple[float, float]]
 
     def ratio(self, name: str, other: str) -> float:
-        """Tell how many times faster `name` is than `other`."""
+        """Return how many times faster `name` is than `other`."""
         return self.rates[name] / self.rates[other]
 
     def hold(self, name: str, other: str, *, floor: float) -> None:

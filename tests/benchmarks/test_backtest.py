@@ -68,7 +68,7 @@ def test_memory_does_not_grow_with_the_customers() -> None:
 
 
 def run(version_id: int, customers: list[str]) -> tuple[int, float]:
-    """Give the peak of memory in bytes, and the seconds that it takes without measuring it."""
+    """Return the peak of memory in bytes, and the seconds that it takes without measuring it."""
     version = plans.get_version(livemode=False, code="plan_tokens_monthly", number=2)
     assert version.pk == version_id
     seconds = 0.0

@@ -79,7 +79,7 @@ def wallets(number: int, name: str) -> tuple[Book, Wallet]:
 
 
 def by_hand(number: int, first: tuple[Book, Wallet], *, clients: int) -> harness.Contestant:
-    """Give the hand-written transaction over wallets whose chains mean nothing afterwards."""
+    """Return the hand-written transaction over wallets whose chains mean nothing afterwards."""
     book, wallet = first
     script = DEBIT.format(last=number - 1, first_book=book.pk, first_wallet=wallet.pk)
     return harness.pgbench(script, clients=clients)
@@ -176,7 +176,7 @@ def test_a_long_history_costs_nothing() -> None:
 
 
 def debit_list(customers: Sequence[str], name: str) -> None:
-    """Take a list of debits of 1, one a customer."""
+    """Execute a list of debits of 1, one a customer."""
     results = engine.execute(
         [
             engine.DebitRequest(customer, f"{name}-{n}", amount=Decimal(1))

@@ -76,7 +76,7 @@ def timed(make: Callable[[ReportScope], Report], asked: ReportScope) -> tuple[fl
 
 
 def figures() -> list[object]:
-    """Give what trial balance and roll-forward are folded from, of both months."""
+    """Return what trial balance and roll-forward are folded from, of both months."""
     return [
         found(scope(period)) for period in (OPEN, CLOSED) for found in (sums.moved, sums.covered)
     ]
@@ -139,14 +139,14 @@ def plan(asked: ReportScope) -> list[str]:
 
 
 def prove_all() -> None:
-    """Prove everything that was loaded."""
+    """Verify everything that was loaded."""
     found = prove(livemode=True)
     assert (found.books, found.entries, found.lots) == (BOOKS, POSTINGS // BOOKS * BOOKS, BOOKS)
     assert found.months == 23
 
 
 def prove(*, livemode: bool, customer_id: str | None = None) -> verification.Proof:
-    """Prove books, and note at what rate; they hold, and memory stays flat."""
+    """Verify books, and record the rate; they hold, and memory stays flat."""
     before, started, worked = harness.memory(), time.monotonic(), time.process_time()
     found = verification.verify(livemode=livemode, customer_id=customer_id)
     rate = found.entries / (time.monotonic() - started)

@@ -76,18 +76,18 @@ class Debits:
 
 
 def debit_money(name: str) -> None:
-    """Take a cent."""
+    """Debit a cent."""
     assert isinstance(factories.debit("cust_1", "0.01", name), Answer)
 
 
 def debit_tokens(name: str) -> None:
-    """Take a token in real time."""
+    """Debit a token in real time."""
     ask = UsageRequest("cust_1", "tokens", Decimal(1), name)
     assert isinstance(debit_usage(livemode=False, ask=ask), Answer)
 
 
 def beside(title: str, work: Callable[[], object], *debits: Debits) -> None:
-    """Do work while others debit; report how long it took, and the longest debit."""
+    """Run work while others debit; report how long it took, and the longest debit."""
     done = threading.Event()
     threads = [threading.Thread(target=each.run, args=[done]) for each in debits]
     for thread in threads:

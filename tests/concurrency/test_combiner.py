@@ -32,7 +32,7 @@ def request(number: int, amount: int = 1, customer: str = "cust_1") -> engine.De
 
 @contextmanager
 def locked(key: str) -> Iterator[None]:
-    """Keep a customer's book locked by somebody else."""
+    """Lock a customer's book in another transaction."""
     has_it, done = threading.Event(), threading.Event()
 
     def hold() -> None:

@@ -46,7 +46,7 @@ MODES = ["HYBRID", "PREPAID", "POSTPAID"]
 
 
 def prepare(*, livemode: bool) -> None:
-    """Make customers of every mode whose credits cover some, all or none of what they used."""
+    """Create customers of every mode whose credits cover some, all or none of what they used."""
     now = timezone.now()
     start = now - timedelta(days=40)
     for mode in MODES:
@@ -69,7 +69,7 @@ def prepare(*, livemode: bool) -> None:
 
 
 def picture(*, livemode: bool) -> dict[str, Any]:
-    """Show all that a settlement leaves behind, without ids and the moments of writing."""
+    """Return all that a settlement leaves behind, without ids and the moments of writing."""
     books = Book.objects.filter(livemode=livemode)
     shown: dict[str, Any] = {key: [] for key in books.values_list("key", flat=True)}
     entries = Entry.objects.filter(book__livemode=livemode).order_by("book", "sequence")

@@ -46,7 +46,7 @@ DAYS = 6
 
 @dataclass
 class Journal:
-    """What the callers were told: every answer by customer and key, and what was refused."""
+    """The callers' records: every answer by customer and key, and every refusal."""
 
     url: str
     key: str
@@ -77,7 +77,7 @@ class Journal:
     def _accept(
         self, customer: str, path: str, body: dict[str, Any], response: httpx.Response
     ) -> Any:
-        """Note an answer; a second one under the same key has to be the first, byte by byte."""
+        """Record an answer; a second one under the same key has to be the first, byte by byte."""
         kind = path.rpartition("/")[2]
         given = (kind, str(body.get("amount", "")), response.content)
         with self.lock:
@@ -128,7 +128,7 @@ class Caller:
         self._go_on(client)
 
     def _promo(self, customer: str) -> dict[str, Any]:
-        """Give a credit that lapses while the load goes on."""
+        """Return a credit that lapses while the load goes on."""
         dies = timezone.now() + timedelta(seconds=self.dice.choice([1, 2, 60]))
         return {
             "customer_id": customer,
@@ -216,7 +216,7 @@ def swept(threads: int) -> Iterator[None]:
 
 
 def check_effects(journal: Journal) -> None:
-    """Hold what the callers were told against what is on record."""
+    """Compare the callers' records with the database."""
     burned = [*journal.accepted("debit"), *journal.accepted("capture")]
     assert Debit.objects.count() == len(burned)
     assert Reservation.objects.count() == len(journal.accepted("reservations"))
@@ -262,7 +262,7 @@ def test_everything_at_once(served_url: serving.Served) -> None:
 
 
 def children(pid: int) -> list[int]:
-    """Give the processes that a process started."""
+    """Return the processes that a process started."""
     listed = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(child) for child in listed.read_text().split()]
 

@@ -40,7 +40,9 @@ WELCOME: dict[str, Any] = {
 
 
 class Meeting:
-    """Lets each of two transactions wait, once, until the other has taken its first row too."""
+    """A barrier: each of two transactions waits, once, until the other has locked its first row
+    too.
+    """
 
     def __init__(self) -> None:
         self.taken = {"campaign": threading.Event(), "counter": threading.Event()}
@@ -88,17 +90,23 @@ def prepare(billing_mode: str) -> None:
 
 
 def subscribe_with_fee() -> Subscription:
-    """Take the counter for the fee's document, and the campaign's row for the welcome."""
+    """Subscribe, which locks the counter for the fee's document, and the campaign's row for the
+    welcome.
+    """
     return factories.subscription("cust_1", "with_fee")
 
 
 def subscribe_and_start_another() -> Subscription:
-    """Take the campaign's row; what it gives pays the fee of another one, which has a document."""
+    """Subscribe, which locks the campaign's row; its grant pays the fee of another subscription,
+    which has a document.
+    """
     return factories.subscription("cust_2", "without_fee")
 
 
 def redeem() -> Any:
-    """Take another campaign's row; what it gives starts what waits, which is welcomed."""
+    """Redeem a code, which locks another campaign's row; its grant starts the waiting subscription,
+    which is welcomed.
+    """
     return campaign_grants.redeem(livemode=False, customer_id="cust_2", code="CODE", key="r")
 
 

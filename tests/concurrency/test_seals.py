@@ -131,7 +131,7 @@ def test_what_arrives_while_cycles_are_sealed_is_billed_once(
 
 
 def check_tallies() -> None:
-    """Hold what the open cycles used by their tallies against all their events."""
+    """Compare the usage of the open cycles by their rollups with all their events."""
     until = timezone.now()
     for cycle in Subscription.objects.select_related("version"):
         whole = usages.read_part(

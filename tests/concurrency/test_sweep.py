@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("
 
 @contextmanager
 def locked(key: str) -> Iterator[None]:
-    """Hold a customer's book in another transaction while the block runs."""
+    """Lock a customer's book in another transaction while the block runs."""
     is_locked, done = threading.Event(), threading.Event()
 
     def hold() -> None:

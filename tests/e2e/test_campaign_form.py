@@ -67,6 +67,6 @@ def _fill_in(page: Page, address: str) -> None:  # noqa: F811
 
 
 def _look(page: Page, name: str) -> None:  # noqa: F811
-    """Keep a picture where somebody wants to look at the pages."""
+    """Write a screenshot where the environment asks for one."""
     if where := os.environ.get("AFORO_SCREENSHOTS"):
         page.screenshot(path=f"{where}/campaign-{name}.png", full_page=True)

@@ -1,4 +1,4 @@
-"""What the tests of the wallets do and look at, by short names."""
+"""Short names for the actions and queries of the wallet tests."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ _names: Iterator[int] = count()
 
 
 def fresh(prefix: str) -> str:
-    """Give a key that no call before had."""
+    """Return a key that no call before had."""
     return f"{prefix}-{next(_names)}"
 
 
 def take(request: engine.Request, *, livemode: bool = False) -> engine.Result:
-    """Hand one request to the engine."""
+    """Send one request to the engine."""
     (result,) = take_list([request], livemode=livemode)
     return result
 
 
 def reserve(amount: str, *, key: str = "cust_1", name: str = "", **terms: Any) -> engine.Result:
-    """Hold money."""
+    """Reserve money."""
     named = name or fresh("reserve")
     return take(engine.ReserveRequest(customer_id=key, key=named, amount=Decimal(amount), **terms))
 
 
 def reserve_units(quantity: str, *, key: str = "cust_1", **terms: Any) -> engine.Result:
-    """Hold units of the metric `tokens`."""
+    """Reserve units of the metric `tokens`."""
     return take(
         engine.ReserveRequest(
             customer_id=key,
@@ -53,7 +53,7 @@ def reserve_units(quantity: str, *, key: str = "cust_1", **terms: Any) -> engine
 
 
 def held(amount: str, **terms: Any) -> str:
-    """Hold money and give the id of the reservation, as the wire has it."""
+    """Reserve money; return the id of the reservation as text."""
     return str(factories.body(reserve(amount, **terms))["id"])
 
 
@@ -87,7 +87,7 @@ def bundle(amount: str, bonus: str, *, key: str = "cust_1", **terms: Any) -> Non
 
 
 def set_clock(moment: datetime) -> None:
-    """Let every test clock show a moment without doing what is due, as if no sweep had run."""
+    """Set every test clock to a moment without doing what is due, as if no sweep had run."""
     TestClock.objects.update(now=moment)
 
 
@@ -108,7 +108,7 @@ def allocations(answer: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def accounts() -> dict[str, Decimal]:
-    """Give what every account of the books stands at, debits less credits; none at zero."""
+    """Return what every account of the books stands at, debits less credits; none at zero."""
     balances: dict[str, Decimal] = {}
     for posting in Posting.objects.all():
         for code, amount in (

@@ -21,7 +21,7 @@ ORDER = ["PROMO", "BONUS", "CASH"]
 
 
 class Refused(Exception):
-    """What the design says the answer is instead."""
+    """The refusal that the design asks for."""
 
 
 def rounded(value: Fraction, places: int = PLACES) -> Fraction:
@@ -92,7 +92,7 @@ class Debit:
 
 @dataclass
 class Purchase:
-    """What was paid for credits, what of it is gone, exact, and what was paid back in cents."""
+    """What was paid for credits, how much of it is gone, exact, and what was paid back in cents."""
 
     amount: Fraction
     gone: Fraction = Fraction(0)
@@ -198,7 +198,7 @@ class Customer:
         self._end(hold, "VOIDED")
 
     def reverse(self, debit: Debit, asked: Fraction | None) -> tuple[Fraction, Fraction]:
-        """Give how much of it was overage, and how much lapsed at once."""
+        """Return how much of it was overage, and how much lapsed at once."""
         left = debit.asked - debit.back
         if left == 0:
             raise Refused("already_reversed")
@@ -218,7 +218,7 @@ class Customer:
         return overage, lapsed
 
     def refund(self, amount: Fraction) -> Fraction:
-        """Give what is paid, in cents: of each purchase the growth of one rounded sum."""
+        """Return what is paid, in cents: of each purchase the growth of one rounded sum."""
         plans = self._to_refund(amount)
         owed: dict[int, Fraction] = {}
         for lot, part in plans:
@@ -292,7 +292,7 @@ class Customer:
         self._post("1010", bought.contested)
 
     def loses(self, number: int) -> Fraction:
-        """Give what would be owed for what was spent of a payment that is lost."""
+        """Return what would be owed for the spent part of a lost payment."""
         bought = self.purchases[number]
         there = (
             lot.carried - rounded(lot.paid * lot.held / lot.face) for lot in self._lots_of(number)
@@ -300,7 +300,7 @@ class Customer:
         return bought.amount - bought.gone - sum(there, Fraction(0))
 
     def has_for_claims(self, number: int) -> Fraction:
-        """Give what other BONUS and CASH could pay."""
+        """Return what other BONUS and CASH could pay."""
         return sum(
             (
                 lot.free
@@ -314,7 +314,7 @@ class Customer:
         )
 
     def lose(self, number: int) -> Fraction:
-        """Take the rest away; what was spent is paid from other BONUS and CASH."""
+        """Revoke the rest; what was spent is paid from other BONUS and CASH."""
         owed = self.loses(number)
         bought = self._ended(number, "lost")
         for lot in self._lots_of(number):
@@ -338,7 +338,7 @@ class Customer:
     # Time.
 
     def move(self, to: datetime) -> None:
-        """Let everything happen that is due by then, instant by instant."""
+        """Do everything that is due by then, instant by instant."""
         while (instant := self._next(to)) is not None:
             self.now = max(instant, self.now)
             for hold in sorted(self.holds, key=lambda h: h.ends):
@@ -409,7 +409,9 @@ class Customer:
         waterfall: bool,
         own: Fraction = Fraction(0),
     ) -> tuple[list[tuple[Lot, Fraction]], Fraction]:
-        """What was promised to the asker, `own`, is honoured whatever the rules are now."""
+        """Return the parts that lots pay of a need, and the shortfall; `own` was promised to the
+        asker and is honoured whatever the rules are now.
+        """
         alive = [lot for lot in self.lots if lot.wallet == wallet and lot.lives(self.now)]
         alive.sort(key=lambda lot: (lot.dies is None, lot.dies or lot.granted, lot.granted))
         queue = [(lot, lot.free) for kind in kinds for lot in alive if lot.kind == kind]
@@ -480,7 +482,9 @@ class Customer:
         hold.parts, hold.status = [], status
 
     def _let_go(self, lot: Lot, part: Fraction) -> Fraction:
-        """What is doomed goes first, as what dies sooner burns first; give how much that was."""
+        """Release part of a hold, doomed credits first, as sooner expiry burns first; return how
+        much of it was doomed.
+        """
         doomed = min(part, lot.doomed)
         lot.doomed -= doomed
         lot.held -= part
@@ -495,7 +499,7 @@ class Customer:
         self.accounts[account] = self.accounts.get(account, Fraction(0)) + amount
 
     def balances(self) -> Iterator[tuple[str, Fraction]]:
-        """Give what every account stands at, debits less credits."""
+        """Return what every account stands at, debits less credits."""
         yield from self.accounts.items()
         for kind, account in LIABILITY.items():
             yield account, -sum((lot.carried for lot in self.lots if lot.kind == kind), Fraction(0))

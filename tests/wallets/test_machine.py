@@ -296,7 +296,7 @@ class Credits(RuleBasedStateMachine):
 
     @rule(hours=HOURS)
     def advance(self, hours: int) -> None:
-        """Move on and do what is due: expiry, cycles, rollover, new credits."""
+        """Advance time and do what is due: expiry, cycles, rollover, new credits."""
         to = self.model.now + timedelta(hours=hours)
         self.model.move(to)
         factories.advance(self.book, to)
@@ -304,7 +304,7 @@ class Credits(RuleBasedStateMachine):
 
     @rule(hours=st.sampled_from([1, 5]))
     def let_time_pass(self, hours: int) -> None:
-        """Move on with nobody sweeping, inside a cycle."""
+        """Advance time without a sweep, inside a cycle."""
         to = self.model.now + timedelta(hours=hours)
         if self.model.plan is None or to < self.model.plan.ends:
             self.model.move(to)
@@ -366,7 +366,9 @@ class Credits(RuleBasedStateMachine):
         return {"customer_id": "cust_1", "key": actions.fresh("k"), "strategy": strategy, **unit}
 
     def both(self, request: engine.Request, ask: Callable[[], object]) -> None:
-        """Ask the engine and the model: the same refusal, or the same lots give the same parts."""
+        """Run an operation in the engine and in the model: both refuse alike, or the same lots pay
+        the same parts.
+        """
         answer = self.called(lambda: actions.take(request), ask)
         if answer is None:
             return

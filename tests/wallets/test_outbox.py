@@ -1,4 +1,4 @@
-"""What other systems are told of a wallet, and the limits that say when."""
+"""Notices to other systems about wallets, and the limits that decide on them."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def replay(*, book: Book, asked: KeyedOperation) -> Answer | None:
 
 
 def remember(*, book: Book, id: UUID, asked: KeyedOperation, given: Answer) -> None:  # noqa: A002
-    """Keep an answer under its key for ever, in the transaction of its effect."""
+    """Record an answer under its key for ever, in the transaction of its effect."""
     Operation.objects.create(
         id=id,
         book=book,

@@ -32,7 +32,7 @@ DAY = timedelta(days=1)
 def lived(
     mode: str, *, cash: str = "0", promo: str = "0", taxed: bool = True, **terms: Any
 ) -> Book:
-    """Live January, with 50,000 tokens used, and settle it."""
+    """Return a book after a settled January with 50,000 tokens used."""
     if taxed:
         create_tax_rate(livemode=False, name="IVA", country="ES", percent=D(20), now=START)
     factories.offering(billing_mode=mode)

@@ -1,3 +1,5 @@
+"""The invariants after every stage: a wrong calculation is refused."""
+
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -24,7 +26,9 @@ FULL = draft(
 
 
 def payers(invoice: str) -> tuple[Payer, ...]:
-    """Let promo pay 1.00 and cash 5.00, and the invoice the gross, net and tax written here."""
+    """Return payers: promo pays 1.00 and cash 5.00, and the invoice the gross, net and tax
+    given.
+    """
     gross, net, tax = (Decimal(amount) for amount in invoice.split())
     return (
         Payer("PROMO", ONE, ONE, Decimal(0)),

@@ -1,5 +1,5 @@
-"""First comes renewal: at the instant a cycle ends, and after it without any sweep, every request
-finds the next cycle's credits and rules. The plan gives 100.00 a cycle; tokens cost .002.
+"""Renewal on demand: at the instant a cycle ends, and after it without any sweep, every request
+finds the next cycle's credits and rules.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def documents(book: Book) -> list[tuple[D, list[tuple[str, D]]]]:
 
 
 def ask(api: APIClient, what: str, key: str = "cust_1") -> Any:
-    """Ask for 60.00, in one of the ways in which credits are spent."""
+    """Spend 60.00 in one of the ways in which credits are spent."""
     base = {"customer_id": key, "idempotency_key": f"ask-{what}"}
     money = base | {"amount": "60", "currency": "USD"}
     usage = base | {"metric": "tokens", "quantity": 30_000}

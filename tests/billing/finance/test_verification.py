@@ -1,4 +1,4 @@
-"""The proof of the books: what lots are, and what cycles burned, is what the movements say."""
+"""Verification of the books: lots, and burns of cycles, are what the movements say."""
 
 from __future__ import annotations
 

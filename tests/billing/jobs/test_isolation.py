@@ -57,7 +57,7 @@ def sweep(now: datetime | None = None) -> due_work.Swept:
 
 
 def book_of(terms: dict[str, Any]) -> Book:
-    """Find whose work a step was called for."""
+    """Return the book that a step was called for."""
     if "book" in terms:
         found: Book = terms["book"]
         return found
@@ -71,7 +71,7 @@ def book_of(terms: dict[str, Any]) -> Book:
 def poison(
     monkeypatch: pytest.MonkeyPatch, place: Any, name: str, error: type[Exception]
 ) -> Callable[[], None]:
-    """Let a step fail for one customer, as a number that cannot be added up would."""
+    """Patch a step to fail for one customer, as a number that cannot be added up would."""
     real = getattr(place, name)
 
     def poisoned(**terms: Any) -> Any:

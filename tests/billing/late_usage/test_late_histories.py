@@ -53,7 +53,7 @@ STEPS = st.lists(
 
 @dataclass
 class Opinion:
-    """What happened, as an accountant would write it down."""
+    """A second record of the history, as an accountant would write it."""
 
     served: list[tuple[datetime, datetime]] = field(default_factory=list)
     since: datetime | None = START

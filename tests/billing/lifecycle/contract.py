@@ -34,7 +34,7 @@ def cents(amount: Fraction) -> Fraction:
 
 @dataclass
 class Cycle:
-    """What is served between two changes of a contract."""
+    """A cycle between two changes of a contract."""
 
     start: datetime
     end: datetime
@@ -189,7 +189,7 @@ class Customer:
             self.contract.ends_at = self.contract.cycle.end
 
     def advance(self, to: datetime) -> None:
-        """Let time pass, and settle each cycle that ends."""
+        """Advance time, and settle each cycle that ends."""
         while (mine := self.contract) is not None and self.state != "PAUSED":
             if mine.cycle.end > to:
                 break

@@ -108,7 +108,7 @@ MONTHLY = {"kind": "PROMO", "amount": Decimal(100), "recurrence": "EVERY_CYCLE"}
 
 
 def given() -> list[tuple[Decimal, datetime]]:
-    """Give what the plan gave, with when, oldest first."""
+    """Return what the plan gave, with when, oldest first."""
     lots = CreditLot.objects.filter(source="PLAN").order_by("granted_at", "face")
     return list(lots.values_list("face", "granted_at"))
 

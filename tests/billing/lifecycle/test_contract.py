@@ -50,7 +50,9 @@ SPANS = st.one_of(
 
 
 def offer(ahead: bool, trial_days: int) -> str:
-    """Name an offering of the plan: its fee in advance or in arrears, with a trial or without."""
+    """Return the code of an offering of the plan: its fee in advance or in arrears, with a trial or
+    without.
+    """
     return f"{'ahead' if ahead else 'after'}_{trial_days}"
 
 
@@ -84,7 +86,7 @@ class Subscribing(RuleBasedStateMachine):
             self.stack.close()
 
     def both(self, call: Callable[[], object], ask: Callable[[], object]) -> None:
-        """Do it, or refuse it, in both."""
+        """Run an operation in both, which accept it or refuse it alike."""
         is_refused = False
         try:
             ask()

@@ -75,12 +75,12 @@ def send(key: str, how: str, quantity: Decimal, at: datetime) -> None:
 
 
 def reach(book: Book, now: datetime) -> None:
-    """Let time come to a moment up to which nothing is due."""
+    """Advance time to a moment up to which nothing is due."""
     TestClock.objects.filter(pk=book.test_clock_id).update(now=now)  # type: ignore[misc]
 
 
 def burn(book: Book) -> None:
-    """Let credits pay for what was metered so far, as the sweep does."""
+    """Burn what was metered so far, as the sweep does."""
     with transaction.atomic():
         locked = ledger_books.lock_book(book_id=book.pk)
         usage_burn.burn_through(book=locked, until=now_for(locked))
@@ -109,7 +109,7 @@ def subscribed(mode: str, charges: list[dict[str, Any]], **plan: Any) -> dict[st
 
 
 def bill(book: Book, cycle: int = 0) -> dict[str, Any]:
-    """Give the totals of a cycle, after what must always hold."""
+    """Return the totals of a cycle, after what must always hold."""
     totals: dict[str, Any] = Settlement.objects.get(book=book, cycle=cycle).totals
     assert sum(paid(totals)) == D(totals["total"])
     assert min(paid(totals)) >= 0
@@ -123,7 +123,7 @@ def bill(book: Book, cycle: int = 0) -> dict[str, Any]:
 
 
 def paid(totals: dict[str, Any]) -> list[Decimal]:
-    """Give promo, bonus, cash, invoice and arrears."""
+    """Return promo, bonus, cash, invoice and arrears."""
     wallet = [totals["from_wallet"][kind] for kind in ("PROMO", "BONUS", "CASH")]
     return [D(amount) for amount in (*wallet, totals["to_invoice"], totals["arrears"])]
 

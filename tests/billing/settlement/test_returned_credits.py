@@ -51,7 +51,7 @@ def given(kind_of: str) -> CreditLot:
 
 
 def asked(kind_of: str, key: str) -> dict[str, Any]:
-    """Ask for all of the lot."""
+    """Reserve all of the lot."""
     whole = {"metric": "tokens", "quantity": D(10_000)} if kind_of == "units" else {"amount": D(20)}
     return {"customer_id": "cust_1", "key": key, **whole}
 

@@ -176,7 +176,7 @@ def test_a_lapse_grace_waits_for_usage_of_the_lifetime() -> None:
 
 
 def at_work(book: Book, now: datetime) -> None:
-    """Let time pass without anything that is due being done."""
+    """Advance time without doing what is due."""
     assert book.test_clock_id is not None
     TestClock.objects.filter(pk=book.test_clock_id).update(now=now)
 
@@ -221,7 +221,7 @@ def test_a_cycle_that_settles_late_lets_what_lapsed_within_it_pay_first() -> Non
 
 
 def live_a_month(key: str, burned_on: set[int]) -> dict[str, Any]:
-    """Live January; burn through on some days beside what is due. Give where it ends."""
+    """Run January; burn through on some days beside what is due. Return where it ends."""
     book = factories.clocked_customer(key)
     book.customer.country = "ES"
     book.customer.save(update_fields=["country"])

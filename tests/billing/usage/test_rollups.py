@@ -1,5 +1,5 @@
-"""A tally and what came since are what all events add up to, whatever comes in which order; and the
-book is free while many events are added up.
+"""A rollup and the events since are what all events add up to, whatever comes in which order; and
+the book is free while many events are added up.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def test_a_real_time_debit_counts_what_a_tally_holds(monkeypatch: pytest.MonkeyP
 
 @contextmanager
 def watched(monkeypatch: pytest.MonkeyPatch, book: Book) -> Iterator[list[tuple[int, bool]]]:
-    """Note of each adding up how many events it read, and whether the book was free meanwhile."""
+    """Record for each sum how many events it read, and whether the book was free meanwhile."""
     seen: list[tuple[int, bool]] = []
 
     def is_free() -> bool:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db
 
 
 def reverse(debit: str, amount: str | None = None, *, name: str = "", **terms: Any) -> Any:
-    """Take a debit back and read the answer."""
+    """Reverse a debit and return the answer."""
     asked = None if amount is None else Decimal(amount)
     answer = reversals.reverse(
         livemode=False,
@@ -37,7 +37,7 @@ def reverse(debit: str, amount: str | None = None, *, name: str = "", **terms: A
 
 
 def refused(debit: str, amount: str | None = None, **terms: Any) -> DomainError:
-    """Be refused, and see that nothing changed."""
+    """Return the refusal of a call, and check that nothing changed."""
     before = factories.everything()
     with pytest.raises(DomainError) as caught:
         reverse(debit, amount, **terms)

@@ -178,7 +178,7 @@ def test_what_is_held_never_lapses_with_the_rest(hold: str, remaining: str) -> N
 
 
 def held_over_the_end(rule: dict[str, Any], *holds: str) -> Any:
-    """Hold so much of 100 tokens over the end of January; give the book and the reservations."""
+    """Reserve parts of 100 tokens over the end of January; return the book and the reservations."""
     book = granted(rule)
     factories.advance(book, START + timedelta(days=10))
     made = [

@@ -1,4 +1,4 @@
-"""Wallets that fill themselves: threshold, caps, back-off, switch-off, and never a loop."""
+"""Automatic refill: threshold, caps, back-off, switch-off, and never a loop."""
 
 from __future__ import annotations
 

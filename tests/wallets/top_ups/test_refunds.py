@@ -50,7 +50,9 @@ def refund(amount: str, *, name: str = "", currency: str = "USD") -> Any:
 
 
 def refundable() -> str:
-    """Ask for more than anybody has; give how much would be refundable, and see nothing changed."""
+    """Return how much would be refundable, by asking for more than anybody has, and check that
+    nothing changed.
+    """
     before = factories.everything()
     with pytest.raises(DomainError) as caught:
         refund("1000000")

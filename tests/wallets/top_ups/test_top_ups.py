@@ -397,7 +397,7 @@ def test_live_money_taken_elsewhere_is_delivered_at_once(live_api: APIClient) ->
 
 
 class LiveGateway(gateway.SandboxGateway):
-    """Takes cards; the first answer is that it will take a while."""
+    """A gateway for cards that first answers that the payment is pending."""
 
     asked = 0
 

@@ -1,3 +1,5 @@
+"""Stage 3: usage is added up per charge, weighted."""
+
 from decimal import Decimal
 
 from billing.calculation.calculation import MetricUsage

@@ -1,3 +1,5 @@
+"""Stage 4: included quantity and unit credits come off before anything is priced."""
+
 from dataclasses import replace
 from decimal import Decimal
 

@@ -1,3 +1,5 @@
+"""Stage 6: the plan's minimum and maximum spend."""
+
 from decimal import Decimal
 from typing import Any
 from uuid import UUID

@@ -1,3 +1,5 @@
+"""Stage 7: coupons, and credits owed to the customer."""
+
 from decimal import Decimal
 
 import pytest

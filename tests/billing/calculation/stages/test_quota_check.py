@@ -1,3 +1,5 @@
+"""Stage 1: the plan's caps."""
+
 from decimal import Decimal
 
 import pytest

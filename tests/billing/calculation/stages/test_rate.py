@@ -1,3 +1,5 @@
+"""Stage 5: what is billable is priced by each model."""
+
 from dataclasses import replace
 from decimal import Decimal
 

@@ -1,3 +1,5 @@
+"""Stage 2: the included quantity of each charge."""
+
 from decimal import Decimal
 
 import pytest

@@ -1,3 +1,5 @@
+"""Stage 9: who pays."""
+
 from decimal import Decimal
 from typing import Any
 from uuid import UUID

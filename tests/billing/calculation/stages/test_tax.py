@@ -1,3 +1,5 @@
+"""Stage 8: tax, by the rate at each line's tax point."""
+
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any

@@ -59,7 +59,7 @@ steps = st.lists(
 
 @dataclass
 class History:
-    """What is done to one customer on a clock, and what the accounts stood at after each step."""
+    """The steps of one customer on a clock, and the account balances after each."""
 
     book: Book = field(default_factory=factories.clocked_customer)
     now: datetime = START
@@ -67,7 +67,7 @@ class History:
     stood: dict[datetime, Mapping[str, Decimal]] = field(default_factory=dict)
 
     def step(self, what: str, amount: Decimal, number: int) -> None:
-        """Do one thing; what is refused changes nothing."""
+        """Run one random step; a refusal changes nothing."""
         with suppress(DomainError):
             getattr(self, what)(amount, number)
         recorded = Book.objects.get(pk=self.book.pk).last_recorded_at
@@ -114,12 +114,12 @@ class History:
 
 
 def balances(found: Any) -> dict[str, Decimal]:
-    """Give what accounts stand at, debits less credits; none at zero."""
+    """Return what accounts stand at, debits less credits; none at zero."""
     return {row.account: row.debit - row.credit for row in found if row.debit != row.credit}
 
 
 def recomputed(until: date) -> dict[str, Decimal]:
-    """Say what accounts must stand at after a day, from the movements alone."""
+    """Return what accounts must stand at after a day, from the movements alone."""
     found: dict[str, Decimal] = defaultdict(Decimal)
     moved = Movement.objects.filter(entry__accounting_date__lte=until, carrying__gt=0)
     for kind, credit, carrying in moved.values_list("kind", "lot__kind", "carrying"):
