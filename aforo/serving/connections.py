@@ -32,7 +32,12 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,18})[ \t]*\r\n", re.IGNOR
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n", re.IGNORECASE)
 _EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNORECASE)
 
-_REASONS: Final = {408: "Request Timeout", 413: "Content Too Large", 503: "Service Unavailable"}
+# The words of the status line, and the code that the same refusal has elsewhere.
+_REASONS: Final = {
+    408: ("Request Timeout", "request_timeout"),
+    413: ("Content Too Large", "too_large"),
+    503: ("Service Unavailable", "busy"),
+}
 
 
 class TooLarge(Exception):
@@ -212,10 +217,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._send(connection, b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _refuse(self, connection: Connection, status: int) -> None:
-        reason = _REASONS[status]
+        reason, code = _REASONS[status]
         body = (
-            f'{{"type": "about:blank", "title": "{reason}", "status": {status}, '
-            f'"code": "{reason.lower().replace(" ", "_")}"}}'
+            f'{{"type": "about:blank", "title": "{reason}", "status": {status}, "code": "{code}"}}'
         )
         answer = (
             f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/problem+json\r\n"

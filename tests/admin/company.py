@@ -19,10 +19,14 @@ from billing.invoicing import payments, tax_rates
 from billing.jobs import due_work
 from billing.models import (
     Invoice,
+    LateCredit,
+    OnceGiven,
     Settlement,
     SettlementRun,
     SettlementRunItem,
     Subscription,
+    UnbilledUsage,
+    UsageEvent,
     UsageRollup,
     WorkerHeartbeat,
 )
@@ -32,7 +36,7 @@ from billing.simulation import backtest
 from billing.usage import ingest
 from ledger.controls import adjustments
 from ledger.exports import batches, receipts
-from ledger.models import Account, AccountingPeriod, BreakageRate, GlMapping, Policy
+from ledger.models import Account, AccountingPeriod, BreakageRate, Entry, GlMapping, Policy
 from ledger.periods import periods
 from pricing.models import BonusSlab, RatePlan, RatePlanVersion, TopUpRule
 from pricing.offerings import coupons
@@ -217,6 +221,24 @@ def _access() -> None:
             subscription=contract,
             starts_at=START,
             through=FEBRUARY,
+        )
+        OnceGiven.objects.create(
+            customer=contract.customer,
+            offering=contract.offering,
+            benefit="another",
+            subscription=contract,
+        )
+        settlement = contract.settlements.earliest("pk")
+        LateCredit.objects.create(
+            settlement=settlement,
+            description="Late usage.",
+            amount=D(1),
+            created_at=FEBRUARY,
+            entry=Entry.objects.filter(book=settlement.book_id).earliest("sequence"),
+        )
+        event = UsageEvent.objects.filter(book=contract.customer_id).earliest("pk")
+        UnbilledUsage.objects.create(
+            event=event, book=event.book, metric=event.metric, reason="paused", noted_at=START
         )
         create_api_key(livemode=False, name=f"Key {number}")
         Group.objects.create(name=f"Group {number}")

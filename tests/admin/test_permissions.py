@@ -63,7 +63,8 @@ def requests(address: Address) -> Iterator[tuple[str, dict[str, Any]]]:
         for _, name, _ in offered._get_base_actions():
             yield "post", {"action": name, ACTION_CHECKBOX_NAME: pks, "post": "yes", "index": "0"}
     else:
-        yield "post", {"post": "yes", "month": "2026-03", "_save": "Save"}
+        # A month that is not over: closing one commits by itself, and is tried elsewhere.
+        yield "post", {"post": "yes", "month": "2150-03", "_save": "Save"}
 
 
 def answers(client: Client, pages: Iterable[Address]) -> Iterator[tuple[Address, str, int, bool]]:
@@ -125,7 +126,7 @@ def _check_alone(client: Client, allows: str, pages: list[Address]) -> None:
     """Check that one permission opens the pages that it is for, and writes on these only."""
     seen = ("_changelist", "_change", "_history")
     opened = {"view": seen, "change": seen, "add": ("_add",), "delete": ("_delete",)}[allows]
-    writing = {"view": (), "change": ("_change", "_changelist", "_month")}.get(allows, opened)
+    writing = {"view": (), "change": ("_change", "_changelist")}.get(allows, opened)
     for page, what, status, wrote in answers(client, pages):
         assert status in SHOWN | REFUSED, (page, what, status)
         kind = page.name[page.name.rindex("_") :]

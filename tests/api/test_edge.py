@@ -336,7 +336,7 @@ def test_a_lot_of_the_other_mode_is_like_none(api: APIClient) -> None:
 
 def test_readiness_says_nothing_about_the_machine(client: Client) -> None:
     failure = OperationalError('connection to server at "10.0.0.7", port 5432 failed')
-    with patch.object(health, "MigrationExecutor", side_effect=failure):
+    with patch.object(health.database_schema, "faults", side_effect=failure):
         response = client.get("/readyz")
 
     assert response.status_code == 503

@@ -80,7 +80,11 @@ class Lot:
             case "refund" if self.remaining > 0:
                 quantity = (self.remaining * part).quantize(Decimal("0.001"))
                 carrying = self.change(quantity)
-                self.lines += posting_rules.credits_refunded(**terms, carrying=carrying)  # type: ignore[arg-type]
+                self.lines += posting_rules.credits_refunded(
+                    **terms,  # type: ignore[arg-type]
+                    carrying=carrying,
+                    paid_from=posting_rules.CLEARING,
+                )
             case "accrue":
                 cohort = Cohort(self.carrying - self.moved("1010"), self.recognised)
                 target = accrued(cohort, percent=percent)
