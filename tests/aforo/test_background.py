@@ -32,9 +32,9 @@ pytestmark = [
 # A shell lets what it runs in the background ignore Ctrl-C, and children inherit that.
 PARENT = """
 import signal, time
-from aforo import background
+from aforo.serving import processes
 signal.signal(signal.SIGINT, signal.default_int_handler)
-with background.beside() as pid:
+with processes.beside() as pid:
     print(pid, flush=True)
     time.sleep(300)
 """
