@@ -62,7 +62,7 @@ def offering(
     livemode: bool = False,
     charges: Sequence[dict[str, Any]] = TOKENS_AT_2_MILLS,
     grants: Sequence[dict[str, Any]] = (),
-    wording: dict[str, Any] | None = None,
+    spec: dict[str, Any] | None = None,
     **terms: Any,
 ) -> Offering:
     """Publish a plan and sell it by the month."""
@@ -72,7 +72,7 @@ def offering(
         code=f"plan_{code}",
         name=code,
         currency="USD",
-        wording=version_spec.VersionSpec(charges=charges, grants=grants, **(wording or {})),
+        spec=version_spec.VersionSpec(charges=charges, grants=grants, **(spec or {})),
     )
     plans.publish(livemode=livemode, code=f"plan_{code}", now=START)
     return offerings.create_offering(

@@ -141,7 +141,7 @@ def _catalogue(modes: Sequence[bool]) -> None:
                 code=PLAN,
                 name="AI Starter",
                 currency="USD",
-                wording=version_spec.VersionSpec(charges=CHARGES, grants=GRANTS),
+                spec=version_spec.VersionSpec(charges=CHARGES, grants=GRANTS),
             )
             plans.publish(livemode=livemode, code=PLAN, now=STARTS_AT)
         if not Offering.objects.filter(livemode=livemode, code=OFFERING).exists():

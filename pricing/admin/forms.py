@@ -119,7 +119,7 @@ class VersionForm(forms.ModelForm[RatePlanVersion]):
         try:
             plans.check_version_spec(
                 plan=self.instance.plan,
-                wording=version_spec.VersionSpec(
+                spec=version_spec.VersionSpec(
                     charges=(),
                     burn_order=cleaned["burn_order"],
                     minimum_spend=cleaned["minimum_spend"],

@@ -205,7 +205,7 @@ class RatePlansView(CatalogList):
         """Create a rate plan with its first draft."""
         body = self.read(RatePlanBody, request)
         content = dict(body)
-        wording = version_spec_of(body)
+        spec = version_spec_of(body)
         return once(
             request,
             livemode=self.livemode,
@@ -213,7 +213,7 @@ class RatePlansView(CatalogList):
             content=content,
             make=lambda: (
                 VersionAnswer(
-                    plans.create_rate_plan(livemode=self.livemode, wording=wording, **body)
+                    plans.create_rate_plan(livemode=self.livemode, spec=spec, **body)
                 ).data
             ),
         )
@@ -262,7 +262,7 @@ class VersionsView(CatalogList):
         """Begin the next draft; an empty body copies the latest version."""
         body = self.read(VersionBody, request)
         content = {"code": code, **body}
-        wording = version_spec_of(body) if body else None
+        spec = version_spec_of(body) if body else None
         return once(
             request,
             livemode=self.livemode,
@@ -270,7 +270,7 @@ class VersionsView(CatalogList):
             content=content,
             make=lambda: (
                 VersionAnswer(
-                    plans.create_version(livemode=self.livemode, code=code, wording=wording)
+                    plans.create_version(livemode=self.livemode, code=code, spec=spec)
                 ).data
             ),
         )

@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 from aforo.errors import Conflict, FieldError, Invalid, NotFound
 from pricing.catalogue import NotPublished
 from pricing.models import Metric, OfferingStatus, RatePlan, RatePlanVersion, VersionStatus
-from pricing.plans import version_spec as wordings
+from pricing.plans import version_spec
 from pricing.plans.codes import CodeTaken, can_exist
 
 
@@ -34,11 +34,11 @@ class OnSale(Conflict):
 
 @transaction.atomic
 def create_rate_plan(
-    *, livemode: bool, code: str, name: str, currency: str, wording: wordings.VersionSpec
+    *, livemode: bool, code: str, name: str, currency: str, spec: version_spec.VersionSpec
 ) -> RatePlanVersion:
     """Create a plan with its first draft.
 
-    Raises: CodeTaken; Invalid with a pointer for every fault of the wording.
+    Raises: CodeTaken; Invalid with a pointer for every fault of the version.
     """
     try:
         with transaction.atomic():
@@ -47,15 +47,15 @@ def create_rate_plan(
             )
     except IntegrityError as error:
         raise CodeTaken(f"There is a rate plan {code} already.") from error
-    return wordings.write(RatePlanVersion.objects.create(plan=plan, number=1), wording)
+    return version_spec.write(RatePlanVersion.objects.create(plan=plan, number=1), spec)
 
 
-def check_version_spec(*, plan: RatePlan, wording: wordings.VersionSpec) -> None:
+def check_version_spec(*, plan: RatePlan, spec: version_spec.VersionSpec) -> None:
     """Validate what a version says, against itself and the metrics of the plan's mode.
 
     Raises: Invalid, naming every fault.
     """
-    wordings.read(plan, wording)
+    version_spec.read(plan, spec)
 
 
 def get_rate_plan(*, livemode: bool, code: str) -> RatePlan:
@@ -87,44 +87,44 @@ def get_version(*, livemode: bool, code: str, number: int | None) -> RatePlanVer
 
 @transaction.atomic
 def create_version(
-    *, livemode: bool, code: str, wording: wordings.VersionSpec | None = None
+    *, livemode: bool, code: str, spec: version_spec.VersionSpec | None = None
 ) -> RatePlanVersion:
     """Create the next draft of a plan; without content, a copy of the latest version.
 
     Raises: UnknownRatePlan, DraftExists, Invalid.
     """
-    return begin_draft(plan=get_rate_plan(livemode=livemode, code=code), wording=wording)
+    return begin_draft(plan=get_rate_plan(livemode=livemode, code=code), spec=spec)
 
 
 @transaction.atomic
-def begin_draft(*, plan: RatePlan, wording: wordings.VersionSpec | None = None) -> RatePlanVersion:
+def begin_draft(*, plan: RatePlan, spec: version_spec.VersionSpec | None = None) -> RatePlanVersion:
     """Create the next draft; without content a copy of the latest version, or an empty one.
 
     Raises: DraftExists, Invalid.
     """
     latest = plan.versions.order_by("-number").first()
     if latest is None:
-        wording = wording or wordings.VersionSpec(charges=())
+        spec = spec or version_spec.VersionSpec(charges=())
         number = 1
     else:
-        wording = wording or wordings.of(latest)
+        spec = spec or version_spec.of(latest)
         number = latest.number + 1
     try:
         with transaction.atomic():
             draft = RatePlanVersion.objects.create(plan=plan, number=number)
     except IntegrityError as error:
         raise DraftExists(f"The rate plan {plan.code} has a draft: change that one.") from error
-    return wordings.write(draft, wording)
+    return version_spec.write(draft, spec)
 
 
 @transaction.atomic
 def update_draft(*, livemode: bool, code: str, changes: Mapping[str, Any]) -> RatePlanVersion:
-    """Replace members of what the draft of a plan says (see Wording); the others stay.
+    """Replace members of what the draft of a plan says (see VersionSpec); the others stay.
 
     Raises: UnknownRatePlan, NoDraft, Invalid.
     """
     draft = _lock_draft(get_rate_plan(livemode=livemode, code=code))
-    return wordings.write(draft, replace(wordings.of(draft), **changes))
+    return version_spec.write(draft, replace(version_spec.of(draft), **changes))
 
 
 def _lock_draft(plan: RatePlan) -> RatePlanVersion:
@@ -147,10 +147,10 @@ def publish(*, livemode: bool, code: str, now: datetime) -> RatePlanVersion:
     Raises: UnknownRatePlan, NoDraft; Invalid when it is not sound, or says nothing.
     """
     draft = _lock_draft(get_rate_plan(livemode=livemode, code=code))
-    wording = wordings.of(draft)
-    if not wording.charges and not wording.grants:
+    spec = version_spec.of(draft)
+    if not spec.charges and not spec.grants:
         raise Invalid([FieldError("/charges", "empty", "The plan has no charge and no grant.")])
-    wordings.read(draft.plan, wording)
+    version_spec.read(draft.plan, spec)
     _check_mode(draft)
     draft.status = VersionStatus.PUBLISHED
     draft.published_at = now

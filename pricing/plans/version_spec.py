@@ -62,21 +62,21 @@ class Parts:
     caps: dict[str, Cap]
 
 
-def read(plan: RatePlan, wording: VersionSpec) -> Parts:
+def read(plan: RatePlan, spec: VersionSpec) -> Parts:
     """Validate what a version says, as a whole.
 
     Raises: Invalid, naming every fault by its pointer into the request.
     """
-    metrics = catalogue.known_metrics(livemode=plan.livemode, codes=_named(wording))
-    faults = _plan_faults(wording)
-    caps = _read_caps(wording, metrics, faults)
+    metrics = catalogue.known_metrics(livemode=plan.livemode, codes=_named(spec))
+    faults = _plan_faults(spec)
+    caps = _read_caps(spec, metrics, faults)
     charges = [
         _read_charge(f"/charges/{n}", n, raw, metrics, faults)
-        for n, raw in enumerate(wording.charges[:CHARGES_MAX])
+        for n, raw in enumerate(spec.charges[:CHARGES_MAX])
     ]
     grants = [
         _read_grant(f"/grants/{n}", n, raw, metrics, faults)
-        for n, raw in enumerate(wording.grants[:GRANTS_MAX])
+        for n, raw in enumerate(spec.grants[:GRANTS_MAX])
     ]
     faults += _repeated("charges", [charge.code for charge, _ in charges])
     faults += _repeated("grants", [grant.code for grant in grants])
@@ -85,22 +85,22 @@ def read(plan: RatePlan, wording: VersionSpec) -> Parts:
     return Parts(charges, grants, caps)
 
 
-def write(draft: RatePlanVersion, wording: VersionSpec) -> RatePlanVersion:
+def write(draft: RatePlanVersion, spec: VersionSpec) -> RatePlanVersion:
     """Write what a version says into a draft, whose row the caller's transaction has locked, in
     place of all it said.
 
     Raises: Invalid, naming every fault; nothing is changed.
     """
-    parts = read(draft.plan, wording)
+    parts = read(draft.plan, spec)
     draft.charges.all().delete()
     draft.grants.all().delete()
-    draft.burn_order = list(wording.burn_order)
-    draft.minimum_spend = wording.minimum_spend
-    draft.maximum_spend = wording.maximum_spend
+    draft.burn_order = list(spec.burn_order)
+    draft.minimum_spend = spec.minimum_spend
+    draft.maximum_spend = spec.maximum_spend
     draft.caps = caps_to_json(parts.caps)
-    draft.grace_hours = wording.grace_hours
-    draft.lapse_grace_hours = wording.lapse_grace_hours
-    draft.late_usage = wording.late_usage
+    draft.grace_hours = spec.grace_hours
+    draft.lapse_grace_hours = spec.lapse_grace_hours
+    draft.late_usage = spec.late_usage
     draft.save(
         update_fields=[
             "burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours",
@@ -138,12 +138,12 @@ def of(version: RatePlanVersion) -> VersionSpec:
     )
 
 
-def _named(wording: VersionSpec) -> set[str]:
+def _named(spec: VersionSpec) -> set[str]:
     """Return every metric that a version names."""
-    parts = [*wording.charges, *wording.grants]
+    parts = [*spec.charges, *spec.grants]
     single = [str(part["metric"]) for part in parts if part.get("metric")]
-    several = [feed["metric"] for charge in wording.charges for feed in charge.get("metrics", ())]
-    return {*wording.caps, *single, *several}
+    several = [feed["metric"] for charge in spec.charges for feed in charge.get("metrics", ())]
+    return {*spec.caps, *single, *several}
 
 
 def _charge_words(charge: Charge) -> dict[str, Any]:
@@ -176,19 +176,19 @@ def _grant_words(grant: GrantTemplate) -> dict[str, Any]:
     }
 
 
-def _plan_faults(wording: VersionSpec) -> list[FieldError]:
+def _plan_faults(spec: VersionSpec) -> list[FieldError]:
     faults = [
         FieldError(f"/{name}", "too_many", f"At most {most}.")
         for name, parts, most in (
-            ("charges", wording.charges, CHARGES_MAX),
-            ("grants", wording.grants, GRANTS_MAX),
+            ("charges", spec.charges, CHARGES_MAX),
+            ("grants", spec.grants, GRANTS_MAX),
         )
         if len(parts) > most
     ]
-    order = list(wording.burn_order)
+    order = list(spec.burn_order)
     if len(set(order)) != len(order):
         faults.append(FieldError("/burn_order", "repeated", "A kind occurs twice."))
-    low, high = wording.minimum_spend, wording.maximum_spend
+    low, high = spec.minimum_spend, spec.maximum_spend
     if low is not None and high is not None and low > high:
         detail = "The minimum spend is above the maximum spend."
         faults.append(FieldError("/minimum_spend", "above_maximum", detail))
@@ -196,11 +196,11 @@ def _plan_faults(wording: VersionSpec) -> list[FieldError]:
 
 
 def _read_caps(
-    wording: VersionSpec, metrics: Mapping[str, Metric], faults: list[FieldError]
+    spec: VersionSpec, metrics: Mapping[str, Metric], faults: list[FieldError]
 ) -> dict[str, Cap]:
     """Read the caps; what is wrong with them is added to `faults` under its pointer."""
     try:
-        caps = parse_caps(wording.caps)
+        caps = parse_caps(spec.caps)
     except Invalid as error:
         faults += [FieldError(f"/caps{e.pointer}", e.code, e.detail) for e in error.errors]
         return {}

@@ -51,7 +51,7 @@ def test_memory_does_not_grow_with_the_customers() -> None:
     version = plans.create_version(
         livemode=False,
         code="plan_tokens_monthly",
-        wording=version_spec.VersionSpec(
+        spec=version_spec.VersionSpec(
             charges=[{**factories.TOKENS_AT_2_MILLS[0], "terms": {"unit_price": "0.003"}}]
         ),
     )

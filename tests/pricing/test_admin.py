@@ -34,7 +34,7 @@ def draft(admin_client: Client) -> RatePlanVersion:
         code="p",
         name="P",
         currency="USD",
-        wording=version_spec.VersionSpec(charges=factories.TOKENS_AT_2_MILLS),
+        spec=version_spec.VersionSpec(charges=factories.TOKENS_AT_2_MILLS),
     )
 
 

@@ -376,7 +376,7 @@ def test_of_publishers_that_meet_one_publishes() -> None:
     factories.metric("tokens")
     plans.create_rate_plan(
         livemode=False, code="p", name="P", currency="USD",
-        wording=version_spec.VersionSpec(charges=factories.TOKENS_AT_2_MILLS),
+        spec=version_spec.VersionSpec(charges=factories.TOKENS_AT_2_MILLS),
     )  # fmt: skip
 
     def publish(number: int) -> object:
@@ -398,7 +398,7 @@ def test_a_part_written_while_its_version_is_published_is_refused() -> None:
     factories.metric("tokens")
     draft = plans.create_rate_plan(
         livemode=False, code="p", name="P", currency="USD",
-        wording=version_spec.VersionSpec(charges=factories.TOKENS_AT_2_MILLS),
+        spec=version_spec.VersionSpec(charges=factories.TOKENS_AT_2_MILLS),
     )  # fmt: skip
     writing, outcome = threading.Event(), list[str]()
 

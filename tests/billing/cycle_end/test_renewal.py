@@ -46,7 +46,7 @@ FEE_30: dict[str, Any] = {
 def subscribed(mode: str = "HYBRID", grace: int = 0, key: str = "cust_1", **plan: Any) -> Book:
     if not Subscription.objects.exists():
         grants = plan.pop("grants", [MONTHLY_100])
-        factories.offering(billing_mode=mode, grants=grants, wording={"grace_hours": grace}, **plan)
+        factories.offering(billing_mode=mode, grants=grants, spec={"grace_hours": grace}, **plan)
     book = factories.clocked_customer(key)
     factories.subscription(key)
     return book
@@ -210,7 +210,7 @@ def test_a_fee_in_advance_that_is_not_covered_gives_no_credits(
         billing_mode="PREPAID",
         grants=[units],
         charges=[FEE_30, *factories.TOKENS_AT_2_MILLS],
-        wording={"grace_hours": grace},
+        spec={"grace_hours": grace},
     )
     book = factories.clocked_customer()
     factories.top_up("cust_1", "70" if is_covered else "60")
@@ -543,9 +543,7 @@ def test_a_fixed_coupon_is_taken_once_a_period_on_however_many_documents(grace: 
     coupons.create_coupon(
         livemode=False, code="TEN", type="FIXED", value=D(10), currency="USD", duration="FOREVER"
     )
-    factories.offering(
-        charges=[FEE_30, *factories.TOKENS_AT_2_MILLS], wording={"grace_hours": grace}
-    )
+    factories.offering(charges=[FEE_30, *factories.TOKENS_AT_2_MILLS], spec={"grace_hours": grace})
     book = factories.clocked_customer()
     subscribing.subscribe(
         livemode=False, customer_id="cust_1", offering="tokens_monthly", coupon="TEN"

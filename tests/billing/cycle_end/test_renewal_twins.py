@@ -64,7 +64,7 @@ def test_requests_and_sweeps_renew_to_the_same_end(
             billing_mode=mode,
             grants=[MONTHLY_100 | {"rollover": rollover}],
             charges=[*([FEE_30] if has_fee else []), *factories.TOKENS_AT_2_MILLS],
-            wording={"grace_hours": grace},
+            spec={"grace_hours": grace},
         )
         twins = [factories.clocked_customer(key) for key in ("swept", "asked")]
         for twin in twins:

@@ -185,7 +185,7 @@ def test_a_sweep_takes_up_runs_that_were_left_and_leaves_living_ones_alone() -> 
 
 def test_nothing_is_settled_before_the_plans_grace_is_over() -> None:
     """The next cycle begins as the first ends, which is settled two days later."""
-    factories.offering(wording={"grace_hours": 48})
+    factories.offering(spec={"grace_hours": 48})
     subscribed("cust_1")
     open_one = Subscription.objects.select_related("version").get()
     ends_at = open_one.current_ends_at

@@ -121,7 +121,7 @@ class TestRefusals:
 
     def test_a_cycle_that_ended_and_is_not_settled(self) -> None:
         """Its plan waits for late usage until the tenth of February."""
-        factories.offering("slow", livemode=True, wording={"grace_hours": 24 * 9})
+        factories.offering("slow", livemode=True, spec={"grace_hours": 24 * 9})
         factories.customer(livemode=True)
         subscription = subscribing.subscribe(livemode=True, customer_id="cust_1", offering="slow")
         type(subscription).objects.update(

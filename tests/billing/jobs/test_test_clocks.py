@@ -112,7 +112,7 @@ def test_due_work_that_is_done_and_stays_due_is_left_behind(
 
 def test_a_hold_that_times_out_in_the_grace_of_its_cycle_does_not_stop_the_clock() -> None:
     """It is held back by the unsettled cycle, as a lot is, and ends when that is settled."""
-    factories.offering(wording={"grace_hours": 24})
+    factories.offering(spec={"grace_hours": 24})
     book = factories.clocked_customer("cust_1")
     factories.grant("cust_1", "10")
     factories.subscription("cust_1")

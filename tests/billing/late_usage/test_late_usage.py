@@ -78,7 +78,7 @@ def test_late_usage_is_priced_by_the_terms_of_its_own_cycle() -> None:
 
 
 def test_by_the_plans_policy_it_is_usage_of_the_next_cycle() -> None:
-    book = subscribed(charges=VOLUME, wording={"late_usage": "NEXT_CYCLE"})
+    book = subscribed(charges=VOLUME, spec={"late_usage": "NEXT_CYCLE"})
     meter(900, START)
     advance(book, FEBRUARY)
     meter(200, START + DAY)

@@ -160,7 +160,7 @@ def test_usage_that_came_after_the_end_is_not_billed_with_it(api: APIClient) -> 
 
 def test_a_plan_with_grace_bills_it_after_that(api: APIClient) -> None:
     """Cancelled at once, the last cycle waits a day; the overage waits a day from then on."""
-    book = subscribed("HYBRID", wording={"grace_hours": 24})
+    book = subscribed("HYBRID", spec={"grace_hours": 24})
     held = reserve(api, 5_000, expires_in=WEEK_IN_SECONDS).json()
     end()
     advance(book, START + MINUTE)

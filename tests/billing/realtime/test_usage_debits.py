@@ -232,7 +232,7 @@ def test_tax_and_coupon_are_in_the_price(api: APIClient) -> None:
 
 def test_a_refusing_cap(api: APIClient) -> None:
     cap = {"quantity": "1000", "beyond": "REFUSED"}
-    subscribed(wording={"caps": {"tokens": cap}})
+    subscribed(spec={"caps": {"tokens": cap}})
     factories.top_up("cust_1", "10")
     use(api, 900, "u1")
     before = factories.everything()

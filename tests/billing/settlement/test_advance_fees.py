@@ -226,7 +226,7 @@ def test_a_shorter_first_cycle_owes_its_part() -> None:
          "terms": {"tiers": [{"up_to": "310", "unit_price": "1"},
                              {"up_to": None, "unit_price": "0.1"}]}},
     ]  # fmt: skip
-    factories.offering(charges=charges, wording={"minimum_spend": Decimal(310)})
+    factories.offering(charges=charges, spec={"minimum_spend": Decimal(310)})
     book = factories.clocked_customer(now=START + 14 * DAY)
     subscribe(anchor_day=1)
     meter(200, START + 14 * DAY)

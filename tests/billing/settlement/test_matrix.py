@@ -209,9 +209,9 @@ CAP = D(13_000)
 )
 def test_variants_of_a_cycle(mode: str, variant: str, due: str, payers: list[str]) -> None:
     plans: dict[str, dict[str, Any]] = {
-        "minimum": {"wording": {"minimum_spend": D(20)}},
-        "maximum": {"wording": {"maximum_spend": D(4)}},
-        "cap": {"wording": {"caps": {"tokens": {"quantity": str(CAP), "beyond": "REFUSED"}}}},
+        "minimum": {"spec": {"minimum_spend": D(20)}},
+        "maximum": {"spec": {"maximum_spend": D(4)}},
+        "cap": {"spec": {"caps": {"tokens": {"quantity": str(CAP), "beyond": "REFUSED"}}}},
         "coupon": {"coupon": "TEN"},
     }
     if variant == "coupon":

@@ -177,7 +177,7 @@ def test_voided_usage_pays_for_its_lifetime(api: APIClient) -> None:
 
 def test_a_lot_that_an_unsettled_cycle_holds_back_waits_for_it() -> None:
     """The cycle ended as the lot did and is settled two days later: late usage is still paid."""
-    book = subscribed(wording={"grace_hours": 48})
+    book = subscribed(spec={"grace_hours": 48})
     factories.grant_units("cust_1", "10000", expires_at=FEBRUARY)
     lot = CreditLot.objects.get()
     debit = debited("units")

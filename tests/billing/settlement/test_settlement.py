@@ -157,7 +157,7 @@ def test_prepaid_arrears_suspend_and_the_next_top_up_pays_them_first() -> None:
 
 def test_a_shortfall_of_the_minimum_is_owed_but_does_not_suspend() -> None:
     """Used 2.00 of a minimum of 10.00; cash 3.00: 7.00 is owed, all of it commitment."""
-    book = subscribed("PREPAID", wording={"minimum_spend": Decimal(10)})
+    book = subscribed("PREPAID", spec={"minimum_spend": Decimal(10)})
     factories.top_up("cust_1", "3")
     meter("cust_1", 1_000, START)
 
@@ -361,7 +361,7 @@ def test_two_subscriptions_may_not_charge_the_same_metric() -> None:
 
 
 def test_subscribing_sets_the_rules_of_the_wallets() -> None:
-    book = subscribed("POSTPAID", grants=FREE_TOKENS, wording={"burn_order": ["BONUS", "PROMO"]})
+    book = subscribed("POSTPAID", grants=FREE_TOKENS, spec={"burn_order": ["BONUS", "PROMO"]})
 
     wallet = Wallet.objects.get(book=book)
     assert (wallet.billing_mode, wallet.burn_order) == ("POSTPAID", ["BONUS", "PROMO"])

@@ -160,7 +160,7 @@ def test_usage_that_arrives_after_the_lapse_does_not_revive_the_lot() -> None:
 
 def test_a_lapse_grace_waits_for_usage_of_the_lifetime() -> None:
     """Two hours of grace: usage received an hour after the lapse counts, three hours not."""
-    book = subscribed(grants=TWO_WEEKS_FREE, wording={"lapse_grace_hours": 2})
+    book = subscribed(grants=TWO_WEEKS_FREE, spec={"lapse_grace_hours": 2})
     advance(book, DAY_14 + timedelta(hours=1))
     meter(1_000, START + 5 * DAY, "in grace")
     meter(500, DAY_14, "after the lifetime")

@@ -78,10 +78,10 @@ def ask(version: RatePlanVersion, **terms: Any) -> Backtest:
     return backtest.execute(backtest_id=started.pk, clock=lambda: NOW)
 
 
-def draft(**wording: Any) -> RatePlanVersion:
+def draft(**spec: Any) -> RatePlanVersion:
     """Begin a second version of the plan that is sold."""
     return plans.create_version(
-        livemode=False, code="plan_tokens_monthly", wording=version_spec.VersionSpec(**wording)
+        livemode=False, code="plan_tokens_monthly", spec=version_spec.VersionSpec(**spec)
     )
 
 
@@ -110,7 +110,7 @@ def test_its_totals_are_what_settlement_bills(charge: dict[str, Any], mode: str)
         billing_mode=mode,
         charges=[{"code": "c", "metric": "tokens", **charge}],
         grants=[UNITS, MONEY],
-        wording={"minimum_spend": Decimal(60), "maximum_spend": Decimal(90)},
+        spec={"minimum_spend": Decimal(60), "maximum_spend": Decimal(90)},
     )
     # Prepaid customers are taken to have paid for what they would use: nobody is suspended.
     cash = "600" if mode == "PREPAID" else "40"
@@ -173,7 +173,7 @@ def test_fees_in_advance_and_rolled_quota_are_what_settlement_bills(
 
 
 def test_a_version_against_its_own_cycles_changes_nothing() -> None:
-    factories.offering(grants=[UNITS, MONEY], wording={"minimum_spend": Decimal(5)})
+    factories.offering(grants=[UNITS, MONEY], spec={"minimum_spend": Decimal(5)})
     live_through("cust_1", [100, 9_000, 0], offering="tokens_monthly")
     version = plans.get_version(livemode=False, code="plan_tokens_monthly", number=1)
 
@@ -365,7 +365,7 @@ def test_a_backtest_that_cannot_be(
     factories.offering()
     factories.customer()
     plans.create_rate_plan(livemode=False, code="eur", name="eur", currency="EUR",
-                             wording=version_spec.VersionSpec(charges=per_token("1")))  # fmt: skip
+                             spec=version_spec.VersionSpec(charges=per_token("1")))  # fmt: skip
     plans.publish(livemode=False, code="eur", now=START)
     offerings.create_offering(livemode=False, code="euros", name="euros", rate_plan="eur",
                             billing_mode="HYBRID", interval="MONTH")  # fmt: skip

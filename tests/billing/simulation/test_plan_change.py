@@ -75,7 +75,7 @@ PRO: dict[str, Any] = {
         {"code": "money", "kind": "PROMO", "amount": "30", "recurrence": "EVERY_CYCLE"},
         {"code": "hello", "kind": "PROMO", "amount": "500", "recurrence": "ONCE"},
     ],
-    "wording": {"minimum_spend": Decimal(120), "maximum_spend": Decimal(3000)},
+    "spec": {"minimum_spend": Decimal(120), "maximum_spend": Decimal(3000)},
 }
 
 
@@ -229,7 +229,7 @@ def test_a_trial_goes_on_to_its_end(api: APIClient) -> None:
 def test_a_draft_version_can_be_asked_for(api: APIClient, basic: Offering) -> None:
     moving = subscriber()
     fee = [{**BASIC["charges"][0], "terms": {"flat_fee": "60"}}]
-    plans.create_version(livemode=False, code="plan_basic", wording=VersionSpec(charges=fee))
+    plans.create_version(livemode=False, code="plan_basic", spec=VersionSpec(charges=fee))
 
     said = ask(api, moving, offering="basic", version=2)
 
@@ -262,7 +262,7 @@ def test_a_move_that_cannot_be(
     factories.offering("calls", charges=[calls])
     factories.offering("both", charges=[*BASIC["charges"], calls])
     plans.create_rate_plan(livemode=False, code="eur", name="eur", currency="EUR",
-                             wording=VersionSpec(charges=BASIC["charges"]))  # fmt: skip
+                             spec=VersionSpec(charges=BASIC["charges"]))  # fmt: skip
     plans.publish(livemode=False, code="eur", now=APRIL)
     offerings.create_offering(livemode=False, code="euros", name="euros", rate_plan="eur",
                             billing_mode="HYBRID", interval="MONTH")  # fmt: skip

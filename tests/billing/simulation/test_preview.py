@@ -72,7 +72,7 @@ def test_it_says_what_settlement_does(api: APIClient, charge: dict[str, Any], mo
 def test_a_refusing_cap_is_previewed_as_it_settles(api: APIClient) -> None:
     """Of 15,000 tokens at 0.002 only the first 10,000 are billed: 20.00."""
     cap = {"tokens": {"quantity": "10000", "beyond": "REFUSED"}}
-    factories.offering(wording={"caps": cap})
+    factories.offering(spec={"caps": cap})
     book = factories.clocked_customer()
     factories.subscription("cust_1")
 
@@ -105,7 +105,7 @@ def test_coupon_minimum_and_maximum_are_what_settlement_takes(
     create_tax_rate(livemode=False, name="VAT", country="ES", percent=Decimal(21), now=START)
     coupons.create_coupon(livemode=False, code="OFF", duration="FOREVER", **coupon)
     charges = [{"code": f"c{n}", "metric": "tokens", **c} for n, c in enumerate(CHARGES)]
-    factories.offering(billing_mode=mode, charges=charges, wording=bounds)
+    factories.offering(billing_mode=mode, charges=charges, spec=bounds)
     book = factories.clocked_customer()
     book.customer.country = "ES"
     book.customer.save(update_fields=["country"])
@@ -137,7 +137,7 @@ def test_a_draft_can_be_previewed_and_nothing_is_written(api: APIClient) -> None
     plans.create_version(
         livemode=False,
         code="plan_tokens_monthly",
-        wording=version_spec.VersionSpec(
+        spec=version_spec.VersionSpec(
             charges=[{**factories.TOKENS_AT_2_MILLS[0], "terms": {"unit_price": "0.003"}}]
         ),
     )
