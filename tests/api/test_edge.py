@@ -22,7 +22,7 @@ from rest_framework.test import APIClient
 
 from aforo.api.fields import StrictSerializer
 from aforo.api.parsers import MAX_DEPTH
-from aforo.serving import health
+from aforo.serving import database_schema
 from aforo.serving.request_ids import EdgeMiddleware
 from ledger.models import Entry
 from tests import factories
@@ -336,7 +336,7 @@ def test_a_lot_of_the_other_mode_is_like_none(api: APIClient) -> None:
 
 def test_readiness_says_nothing_about_the_machine(client: Client) -> None:
     failure = OperationalError('connection to server at "10.0.0.7", port 5432 failed')
-    with patch.object(health.database_schema, "faults", side_effect=failure):
+    with patch.object(database_schema, "faults", side_effect=failure):
         response = client.get("/readyz")
 
     assert response.status_code == 503
