@@ -111,7 +111,7 @@ def test_what_follows_a_debit_never_decides_its_answer(
     client = request.getfixturevalue("live_api" if livemode else "api")
     factories.customer(livemode=livemode)
     factories.top_up("cust_1", "10", livemode=livemode)
-    monkeypatch.setattr("wallets.services.active_books", refuse)
+    monkeypatch.setattr("wallets.top_ups.refill.active_books", refuse)
     monkeypatch.setattr(tasks.refill_books, "delay", refuse)
     body = {"customer_id": "cust_1", "amount": 1, "idempotency_key": "k"}
 
