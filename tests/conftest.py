@@ -39,13 +39,13 @@ def chart(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture(autouse=True)
 def seals_kept_apart(settings: LazySettings, tmp_path: Path) -> None:
-    """Keep each test's copies of seals to itself."""
+    """Set a directory of its own for each test's copies of seals."""
     settings.SEALS_DIR = tmp_path / "seals"
 
 
 @pytest.fixture(autouse=True)
 def history_at_will(settings: LazySettings) -> None:
-    """Let tests enter subscriptions of long ago; how far back one may go has tests of its own."""
+    """Allow subscriptions of long ago; how far back one may go has tests of its own."""
     settings.BACKDATED_CYCLES = 1_000
 
 
@@ -65,7 +65,7 @@ def served_url(transactional_db: None) -> Iterator[serving.Served]:
 
 @pytest.fixture
 def eager_tasks() -> Iterator[None]:
-    """Do tasks where they are sent, as a worker would."""
+    """Run tasks where they are sent, as a worker would."""
     app.conf.task_always_eager = True
     yield
     app.conf.task_always_eager = False

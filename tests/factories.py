@@ -48,7 +48,7 @@ TOKENS_AT_2_MILLS: list[dict[str, Any]] = [
 
 
 def metric(code: str = "tokens", *, livemode: bool = False, aggregation: str = "SUM") -> Metric:
-    """Give a metric, made if need be."""
+    """Return a metric, created if need be."""
     found = Metric.objects.filter(livemode=livemode, code=code).first()
     return found or metrics.create_metric(
         livemode=livemode, code=code, name=code, aggregation=aggregation
@@ -155,7 +155,7 @@ def bundle(key: str, amount: str, *, bonus: str, **terms: Any) -> None:
 
 
 def grant(key: str, amount: str, kind: str = "PROMO", **terms: Any) -> None:
-    """Give money credits in USD."""
+    """Grant money credits in USD."""
     grants.grant(
         livemode=terms.pop("livemode", False),
         customer_id=key,
@@ -169,7 +169,7 @@ def grant(key: str, amount: str, kind: str = "PROMO", **terms: Any) -> None:
 
 
 def grant_units(key: str, quantity: str, kind: str = "PROMO", **terms: Any) -> None:
-    """Give units of the metric `tokens`."""
+    """Grant units of the metric `tokens`."""
     grants.grant(
         livemode=False,
         customer_id=key,
@@ -199,7 +199,7 @@ def body(result: engine.Result) -> dict[str, Any]:
 
 
 def refusal(result: engine.Result) -> DomainError:
-    """Take a refusal."""
+    """Return the refusal that a result must be."""
     assert isinstance(result, DomainError), result
     return result
 
@@ -227,12 +227,12 @@ def available(book: Book) -> Decimal:
 
 
 def person(name: str) -> User:
-    """Give a member of staff, made if need be."""
+    """Return a member of staff, created if need be."""
     return User.objects.get_or_create(username=name, defaults={"is_staff": True})[0]
 
 
 def decide(model: type[Decision], *, by: str = "bob", **terms: Any) -> Decision:
-    """Let Ann propose a policy or a rate, and another approve it."""
+    """Propose a policy or a rate as Ann, and approve it as another."""
     proposed = model._default_manager.create(
         proposed_by=person("ann"),
         proposed_at=START,
