@@ -86,9 +86,9 @@ def claim_run_item(
     return found
 
 
-def lock_uncounted(*, tally_id: int) -> UsageRollup | None:
+def lock_uncounted(*, rollup_id: int) -> UsageRollup | None:
     """Lock a rollup that is not counted yet, waiting for whoever counts it; None when it is
     counted.
     """
-    waiting = UsageRollup.objects.filter(pk=tally_id, events=None)
+    waiting = UsageRollup.objects.filter(pk=rollup_id, events=None)
     return waiting.select_for_update(no_key=True).first()

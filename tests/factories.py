@@ -26,7 +26,7 @@ from pricing.models import Metric, Offering
 from pricing.offerings import offerings
 from pricing.plans import plans, version_spec
 from wallets.debits import engine
-from wallets.debits.combiner import take_list
+from wallets.debits.combiner import execute_list
 from wallets.grants import grants
 from wallets.models import CreditLot, Debit, Hold, Movement, Operation, Reservation
 from wallets.operations.responses import Answer
@@ -187,7 +187,7 @@ def debit(key: str, amount: str, name: str = "", **terms: Any) -> engine.Result:
     request = engine.DebitRequest(
         customer_id=key, key=name or f"debit-{amount}", amount=Decimal(amount), **terms
     )
-    (result,) = take_list([request], livemode=False)
+    (result,) = execute_list([request], livemode=False)
     return result
 
 

@@ -37,7 +37,7 @@ class DeclinedDebit:
     at: datetime
 
 
-def tell(book: Book, type: str, payload: Mapping[str, object], at: datetime) -> None:  # noqa: A002
+def notify(book: Book, type: str, payload: Mapping[str, object], at: datetime) -> None:  # noqa: A002
     """Write one notice about a customer."""
     emit([Notice(book.livemode, book.key, type, payload, at)])
 

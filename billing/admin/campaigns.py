@@ -99,12 +99,12 @@ def _activate(campaign: Campaign) -> Campaign:
         livemode=campaign.livemode, code=campaign.code, now=timezone.now()
     )
     if run is not None:
-        tasks.hand_over(run.pk, tasks.run_campaign)
+        tasks.enqueue(run.pk, tasks.run_campaign)
     return activated
 
 
 def _run(campaign: Campaign) -> Campaign:
-    tasks.hand_over(campaign_runs.begin_run(campaign).pk, tasks.run_campaign)
+    tasks.enqueue(campaign_runs.begin_run(campaign).pk, tasks.run_campaign)
     return campaign
 
 

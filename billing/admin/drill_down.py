@@ -71,7 +71,7 @@ admin.site.unregister(Entry)
 
 
 @admin.register(Entry)
-class TrailedEntryAdmin(EntryAdmin):
+class DrillDownEntryAdmin(EntryAdmin):
     """The entry of the books, with the credits it moved and the documents it belongs to."""
 
     inlines = [*EntryAdmin.inlines, MovedInline]
@@ -89,7 +89,7 @@ admin.site.unregister(CreditLot)
 
 
 @admin.register(CreditLot)
-class TrailedLotAdmin(CreditLotAdmin):
+class DrillDownLotAdmin(CreditLotAdmin):
     """The lot, with links to its postings and to the cycles that it paid for."""
 
     readonly_fields = ["leads_to"]

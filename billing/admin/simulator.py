@@ -100,7 +100,7 @@ admin.site.unregister(RatePlanVersion)
 
 
 @admin.register(RatePlanVersion)
-class TriedVersionAdmin(RatePlanVersionAdmin):
+class SimulatedVersionAdmin(RatePlanVersionAdmin):
     """The catalogue's page of a version, with a preview and a backtest of it."""
 
     actions_detail = ["preview", "backtest"]
@@ -126,7 +126,7 @@ class TriedVersionAdmin(RatePlanVersionAdmin):
                 form.add_error(None, error.detail)
         context = pages.preview(shown, version.plan.currency) if shown else {}
         return self._page(
-            request, "whatif/preview.html", f"Preview of {version}", form=form, **context
+            request, "simulator/preview.html", f"Preview of {version}", form=form, **context
         )
 
     @page_action(description="Backtest", url_path="backtest")
@@ -142,7 +142,7 @@ class TriedVersionAdmin(RatePlanVersionAdmin):
             except DomainError as error:
                 form.add_error(None, error.detail)
             else:
-                tasks.hand_over(started.pk, task=tasks.execute_backtest)
+                tasks.enqueue(started.pk, task=tasks.execute_backtest)
                 return HttpResponseRedirect(
                     reverse("admin:billing_backtest_change", args=[started.pk])
                 )
@@ -190,7 +190,7 @@ class BacktestAdmin(ReadOnlyAdmin):
             "csv_url": reverse("admin:billing_backtest_csv", args=[asked.pk]),
             **pages.backtest(asked),
         }
-        return render(request, "whatif/backtest.html", context)
+        return render(request, "simulator/backtest.html", context)
 
     def rows(self, request: HttpRequest, pk: Any) -> StreamingHttpResponse:
         """Stream every cycle as CSV."""

@@ -90,7 +90,7 @@ class PlanBacktestView(ApiView):
                 customers=body.get("customers", ()),
                 with_credits=body.get("with_credits", False),
             )
-            tasks.hand_over(started.pk, task=tasks.execute_backtest)
+            tasks.enqueue(started.pk, task=tasks.execute_backtest)
             return {"backtest": backtest.describe(started)}
 
         return once(

@@ -201,7 +201,7 @@ class ActivateView(CampaignMove):
                 livemode=self.livemode, code=code, now=timezone.now()
             )
             if run is not None:
-                tasks.hand_over(run.pk, tasks.run_campaign)
+                tasks.enqueue(run.pk, tasks.run_campaign)
             return CampaignAnswer(campaign).data
 
         return self.move(request, code, "activate", make)
@@ -251,7 +251,7 @@ class CampaignRunView(CampaignMove):
 
         def make() -> object:
             run = campaign_runs.begin_run(campaigns.get_campaign(livemode=self.livemode, code=code))
-            tasks.hand_over(run.pk, tasks.run_campaign)
+            tasks.enqueue(run.pk, tasks.run_campaign)
             return CampaignRunAnswer(run).data
 
         return self.move(request, code, "run", make)

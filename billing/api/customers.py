@@ -272,7 +272,7 @@ class CancelView(ApiView):
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """End a subscription now, by the time served, or with its open cycle."""
         body = self.read(CancelBody, request)
-        changes.count_ahead(livemode=self.livemode, subscription_id=subscription_id)
+        changes.prepare(livemode=self.livemode, subscription_id=subscription_id)
         return once(
             request,
             livemode=self.livemode,
@@ -298,7 +298,7 @@ class SubscriptionPauseView(ApiView):
         resumed.
         """
         self.read(NothingBody, request)
-        changes.count_ahead(livemode=self.livemode, subscription_id=subscription_id)
+        changes.prepare(livemode=self.livemode, subscription_id=subscription_id)
         return once(
             request,
             livemode=self.livemode,

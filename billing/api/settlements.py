@@ -61,7 +61,7 @@ class RunsView(ApiView):
                 customer_id=body.get("customer_id"),
                 now=timezone.now(),
             )
-            tasks.hand_over(run.pk)
+            tasks.enqueue(run.pk)
             return {"run": runs.describe(run)}
 
         return once(

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from aforo.money import ZERO, floor_amount, proportion
 from billing.calculation.calculation import Calculation, Payer
-from billing.calculation.credit_coverage import pay
+from billing.calculation.credit_coverage import cover
 from billing.calculation.stages.tax import unrounded
 from wallets.lots.waterfall import Allocation, in_burn_order
 
@@ -47,7 +47,7 @@ def burns(draft: Calculation, total: Decimal) -> tuple[Allocation, ...]:
     Wallet 29.9975, total 108.00: 29.99 burns, .0075 stays (docs/decisions.md#d11).
     """
     order = draft.may_pay(draft.money_order)
-    outcome = pay(draft.kept_money, draft.money_lots, total, order)
+    outcome = cover(draft.kept_money, draft.money_lots, total, order)
     burned = list(outcome.allocations)
     if not draft.is_rounded or outcome.shortfall == 0:
         return tuple(burned)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from wallets.lots.waterfall import Allocated, Allocation, Lot, allocate
 
 
-def pay(
+def cover(
     kept: Sequence[Allocation], lots: Iterable[Lot], need: Decimal, order: Sequence[str]
 ) -> Allocated:
     """Cover `need` by the kept allocations, as far as needed, then by the lots in burn order.

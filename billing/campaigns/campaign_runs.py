@@ -143,9 +143,9 @@ def _serve(run: CampaignRun, ids: Sequence[int], clock: Clock) -> bool | None:
     return None if any(isinstance(why, spent) for why in given.refusals.values()) else True
 
 
-def _give(campaign: Campaign, ids: Sequence[int]) -> campaign_grants.Given:
+def _give(campaign: Campaign, ids: Sequence[int]) -> campaign_grants.GrantResult:
     locked = ledger_books.lock_books(ids=ids)
-    return campaign_grants.give(
+    return campaign_grants.grant_credits(
         campaign=campaign,
         books=[locked[book_id] for book_id in sorted(locked)],
         cause=campaign_grants.EVERYBODY_CAUSE,

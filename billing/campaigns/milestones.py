@@ -134,7 +134,7 @@ def _check_customer(campaign: Campaign, candidate: Candidate) -> int:
         reached_at = min(candidate.last, counted.ends_at - LAST_INSTANT)
         with transaction.atomic():
             book = books.lock_book(book_id=candidate.book_id)
-            given = campaign_grants.give(
+            given = campaign_grants.grant_credits(
                 campaign=campaign, books=[book], cause=cause, at=reached_at
             )
         granted += len(given.grants)

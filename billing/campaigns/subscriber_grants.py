@@ -10,7 +10,7 @@ from wallets.grants import campaign_grants
 from wallets.port import Traits
 
 
-def give_to_subscriber(*, book: Book, subscription: Subscription) -> None:
+def grant_to_subscriber(*, book: Book, subscription: Subscription) -> None:
     """Grant the credits of running campaigns for a subscription that starts. The book must be
     locked.
 
@@ -27,7 +27,7 @@ def give_to_subscriber(*, book: Book, subscription: Subscription) -> None:
     # What one gives may start another subscription, which asks for all of them again.
     campaigns.lock_in_order(running)
     for campaign in running:
-        campaign_grants.give(
+        campaign_grants.grant_credits(
             campaign=campaign,
             books=[book],
             cause=str(subscription.pk),

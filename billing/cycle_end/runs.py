@@ -87,7 +87,7 @@ def start_run(
 
 
 def _end(run: SettlementRun, now: datetime, *, abandoned: bool = False) -> None:
-    _tally(run)
+    _count_figures(run)
     run.status = RunStatus.DONE
     run.finished_at = now
     if abandoned:
@@ -275,10 +275,10 @@ def finish(*, run_id: UUID, clock: cycle_settlement.Clock) -> SettlementRun:
     run = SettlementRun.objects.select_related("book").get(pk=run_id)
     if run.status == RunStatus.RUNNING and not _unfinished(run_id).exists():
         _end(run, clock())
-    return _tally(run)
+    return _count_figures(run)
 
 
-def _tally(run: SettlementRun) -> SettlementRun:
+def _count_figures(run: SettlementRun) -> SettlementRun:
     """Set a run's figures, counted from its rows, so that a dead worker loses none."""
     if run.status == RunStatus.RUNNING:
         failed = run.items.filter(status=RunItemStatus.FAILED).order_by("pk")
@@ -318,7 +318,7 @@ def get_run(*, livemode: bool, run_id: UUID) -> SettlementRun:
     run = SettlementRun.objects.filter(livemode=livemode, pk=run_id).first()
     if run is None:
         raise UnknownRun(f"There is no run {run_id}.")
-    return _tally(run)
+    return _count_figures(run)
 
 
 def describe(run: SettlementRun) -> dict[str, object]:

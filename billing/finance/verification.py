@@ -154,7 +154,7 @@ def verify(
         books = books.filter(key=customer_id)
         if not books.exists():
             raise ledger_books.UnknownCustomer(f"There is no customer {customer_id}.")
-    proof = _prove_seals(livemode) if customer_id is None else Proof()
+    proof = _verify_seals(livemode) if customer_id is None else Proof()
     total, done = books.aggregate(n=Sum("sequence"))["n"] or 0, 0
 
     def advance(entries: int) -> None:
@@ -165,13 +165,13 @@ def verify(
     for book_id in books.values_list("pk", flat=True).iterator():
         if proof.first_bad is not None:
             break
-        proof = proof.joined(_prove_book(book_id, advance))
+        proof = proof.joined(_verify_book(book_id, advance))
     if proof.first_bad is None and customer_id is None and livemode is not False:
-        proof = proof.joined(_prove_months())
+        proof = proof.joined(_verify_months())
     return proof
 
 
-def _prove_seals(livemode: bool | None) -> Proof:  # noqa: FBT001
+def _verify_seals(livemode: bool | None) -> Proof:  # noqa: FBT001
     """Verify the seals of a mode, or of both."""
     proof = Proof()
     for mode in (True, False) if livemode is None else (livemode,):
@@ -182,7 +182,7 @@ def _prove_seals(livemode: bool | None) -> Proof:  # noqa: FBT001
     return proof
 
 
-def _prove_months() -> Proof:
+def _verify_months() -> Proof:
     """Verify the packs of closed months; the sandbox closes none."""
     with transaction.atomic():
         _take_snapshot()
@@ -190,7 +190,7 @@ def _prove_months() -> Proof:
     return Proof(months=report.packs, first_bad=report.first_bad)
 
 
-def _prove_book(book_id: int, advance: Callable[[int], None]) -> Proof:
+def _verify_book(book_id: int, advance: Callable[[int], None]) -> Proof:
     with transaction.atomic():
         _take_snapshot()
         book = Book.objects.get(pk=book_id)

@@ -117,4 +117,4 @@ def _close(book: Book, invoice: Invoice, payment: InvoicePayment) -> None:
     if invoice.top_up_id is not None:
         sales.pay_on_account(book=book, top_up_id=invoice.top_up_id, now=now)
     facts = {"invoice": invoice.number, "amount": invoice.amount_due, "currency": invoice.currency}
-    outbox.tell(book, EventType.INVOICE_PAID, facts, now)
+    outbox.notify(book, EventType.INVOICE_PAID, facts, now)

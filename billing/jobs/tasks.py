@@ -104,7 +104,7 @@ def refill(book_ids: Collection[int]) -> None:
         _send(refill_books, live)
 
 
-def hand_over(run_id: UUID, task: Callable[[str], None] = execute_run) -> None:
+def enqueue(run_id: UUID, task: Callable[[str], None] = execute_run) -> None:
     """Send a run to a worker once the caller's transaction has committed.
 
     Where no worker has been alive for 90 seconds, or none can be reached, this process executes it,

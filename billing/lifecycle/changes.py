@@ -31,7 +31,7 @@ class NotInState(Conflict):
     """The subscription's state does not allow this."""
 
 
-def count_ahead(*, livemode: bool, subscription_id: UUID) -> None:
+def prepare(*, livemode: bool, subscription_id: UUID) -> None:
     """Renew a customer if a cycle is over, then update the rollups of an open cycle that is to be
     cut short, before its book is locked for that.
     """

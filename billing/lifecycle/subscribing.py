@@ -113,7 +113,7 @@ def subscribe(
         cycles.set_first_period(subscription, anchor_day, with_trial=not had_trial)
         subscription.save(force_insert=True)
         if subscription.trial_ends_at is not None:
-            once_only.take(subscription=subscription, benefits=[once_only.TRIAL])
+            once_only.claim_benefits(subscription=subscription, benefits=[once_only.TRIAL])
         _provision(book, subscription)
         advance_billing.start_if_paid(book=book, subscription=subscription, now=now)
         return subscription

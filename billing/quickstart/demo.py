@@ -24,7 +24,7 @@ from pricing.models import Metric, Offering, RatePlan
 from pricing.offerings import offerings
 from pricing.plans import plans, version_spec
 from wallets.debits import engine
-from wallets.debits.combiner import take_list
+from wallets.debits.combiner import execute_list
 from wallets.operations.responses import Answer
 from wallets.top_ups import sales
 
@@ -197,7 +197,7 @@ def _month(book: Book) -> list[Answer]:
             amount=Decimal(amount),
             currency="USD",
         )
-        (result,) = take_list([request], livemode=False)
+        (result,) = execute_list([request], livemode=False)
         if isinstance(result, DomainError):
             raise result
         results.append(result)

@@ -105,7 +105,7 @@ def _charge(
     # What was metered may not take the credits that are held for this.
     before = usage_debits.caught_up(book=book, subscription=subscription)
     status = ReservationStatus.CAPTURED if request.final else ReservationStatus.HELD
-    freed = usage_holds.let_go(book=book, reservation=reservation, status=status, now=now)
+    freed = usage_holds.release_all(book=book, reservation=reservation, status=status, now=now)
     charged = usage_debits.charge(
         book=book,
         subscription=subscription,

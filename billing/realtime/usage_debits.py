@@ -212,7 +212,7 @@ def charge(
             **presentation.facts(after, product=subscription.version.plan.code),
         },
     )
-    changes = cycle_burns.bring_to(
+    changes = cycle_burns.adjust_to(
         entry,
         settlement=usage_burn.stand_in(subscription),
         draft=after,

@@ -216,7 +216,7 @@ def release(
     book: Book, reservation: Reservation, status: ReservationStatus
 ) -> usage_holds.ReleasedHolds:
     now = now_for(book)
-    freed = usage_holds.let_go(book=book, reservation=reservation, status=status, now=now)
+    freed = usage_holds.release_all(book=book, reservation=reservation, status=status, now=now)
     reservation_holds.lapse_returned(freed.returned)
     return freed
 

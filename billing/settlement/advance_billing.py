@@ -119,4 +119,4 @@ def start_if_paid(*, book: Book, subscription: Subscription, now: datetime) -> b
 
 def _give_first(book: Book, subscription: Subscription) -> None:
     plan_credits.issue_plan_credits(book=book, subscription=subscription, at=subscription.starts_at)
-    subscriber_grants.give_to_subscriber(book=book, subscription=subscription)
+    subscriber_grants.grant_to_subscriber(book=book, subscription=subscription)

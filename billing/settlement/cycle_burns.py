@@ -58,7 +58,7 @@ class BurnChange:
     quantity: Decimal
 
 
-def bring_to(
+def adjust_to(
     entry: EntryDraft,
     *,
     settlement: Settlement,

@@ -384,7 +384,7 @@ def _burn(
         },
         at_period_end=True,
     )
-    cycle_burns.bring_to(
+    cycle_burns.adjust_to(
         entry,
         settlement=stand_in(subscription),
         draft=draft,

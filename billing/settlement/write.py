@@ -100,7 +100,7 @@ def _burn(
         if lot.expires_at is not None and lot.expires_at < settlement.ends_at:
             cycle_burns.return_to_lapsed(entry, lot, ends_at=next_ends_at)
 
-    cycle_burns.bring_to(
+    cycle_burns.adjust_to(
         entry,
         settlement=settlement,
         draft=draft,

@@ -133,7 +133,7 @@ def _charged(subscription: Subscription, metric: Metric) -> Decimal | None:
     return None
 
 
-def give_up(*, subscription: Subscription, amount: Decimal) -> None:
+def lower_fee(*, subscription: Subscription, amount: Decimal) -> None:
     """Lower the fee by what became the consideration of credits: it is earned as they burn."""
     if amount > 0:
         AdvanceFee.objects.filter(subscription=subscription, cycle=subscription.cycle).update(

@@ -18,7 +18,7 @@ class AlreadySubscribed(Conflict):
     default_code = "already_subscribed"
 
 
-def grant(code: str) -> str:
+def grant_benefit(code: str) -> str:
     """Return the name of a once-only grant among the benefits of an offering."""
     return f"grant:{code}"
 
@@ -33,7 +33,7 @@ def has_had(*, customer: Customer, offering: Offering, benefit: str) -> bool:
     return had.exists()
 
 
-def take(*, subscription: Subscription, benefits: Collection[str]) -> set[str]:
+def claim_benefits(*, subscription: Subscription, benefits: Collection[str]) -> set[str]:
     """Record that a subscription claims benefits of its offering; return those that it may have.
     The book must be locked. Repeating it returns the same.
     """

@@ -40,12 +40,15 @@ def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) 
         .order_by("position", "pk")
         if (subscription.cycle == 0 if template.recurrence == GrantRecurrence.ONCE else not is_past)
     ]
-    first = {once_only.grant(t.code) for t in templates if t.recurrence == GrantRecurrence.ONCE}
-    brought = once_only.take(subscription=subscription, benefits=first)
+    first = {
+        once_only.grant_benefit(t.code) for t in templates if t.recurrence == GrantRecurrence.ONCE
+    }
+    brought = once_only.claim_benefits(subscription=subscription, benefits=first)
     templates = [
         template
         for template in templates
-        if template.recurrence != GrantRecurrence.ONCE or once_only.grant(template.code) in brought
+        if template.recurrence != GrantRecurrence.ONCE
+        or once_only.grant_benefit(template.code) in brought
     ]
     share, currency = _served_share(subscription), subscription.version.plan.currency
     offered = [(template, granted_quantity(template, share, currency)) for template in templates]
@@ -65,7 +68,7 @@ def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) 
             "product": subscription.version.plan.code,
         },
     )
-    advance_fees.give_up(
+    advance_fees.lower_fee(
         subscription=subscription, amount=sum((lot.carrying for lot in issued), ZERO)
     )
 

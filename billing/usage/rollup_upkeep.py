@@ -33,17 +33,17 @@ _GROWN = f"""
             AND subscription_id = subscription.id AND starts_at = subscription.counted_from
             AND events IS NOT NULL
         ORDER BY id DESC LIMIT 1
-    ) AS tally ON true
+    ) AS rollup ON true
     WHERE subscription.customer_id = %s AND subscription.status = ANY(%s) AND (
         EXISTS (
             SELECT FROM billing_usageevent
             WHERE book_id = subscription.customer_id AND metric_id = metric.id
-                AND counted_at >= coalesce(tally.through, subscription.counted_from)
+                AND counted_at >= coalesce(rollup.through, subscription.counted_from)
             OFFSET %s
         ) OR EXISTS (
             SELECT FROM billing_usageevent
             WHERE book_id = subscription.customer_id AND metric_id = metric.id
-                AND behind >= tally.id
+                AND behind >= rollup.id
             OFFSET %s
         )
     )
@@ -65,8 +65,8 @@ def keep_up_book(*, book_id: int) -> None:
     if grown := _grown(book_id):
         _write_rows(book_id, grown)
         uncounted = UsageRollup.objects.filter(book=book_id, events=None).order_by("pk")
-        for tally in uncounted.values_list("pk", flat=True):
-            _count(tally)
+        for rollup in uncounted.values_list("pk", flat=True):
+            _count(rollup)
 
 
 def _grown(book_id: int) -> list[tuple[object, int]]:
@@ -110,7 +110,7 @@ def _through(cycle: Subscription, last: UsageRollup | None, now: datetime) -> da
 
 
 @transaction.atomic
-def _count(tally_id: int) -> None:
-    tally = locks.lock_uncounted(tally_id=tally_id)
-    if tally is not None:
-        rollups.count(tally=tally, metric=Metric.objects.get(pk=tally.metric_id))
+def _count(rollup_id: int) -> None:
+    rollup = locks.lock_uncounted(rollup_id=rollup_id)
+    if rollup is not None:
+        rollups.count(rollup=rollup, metric=Metric.objects.get(pk=rollup.metric_id))

@@ -24,13 +24,13 @@ from billing.usage import aggregates as usages
 from pricing import catalogue
 from pricing.models import Aggregation, LateUsagePolicy, Metric
 
-# The sum of a tally and of what came since, and the quantity that follows from it.
+# The sum of a rollup and of what came since, and the quantity that follows from it.
 _SUMS = {
     Aggregation.COUNT: "events",
     Aggregation.SUM: "trim_scale(found)",
     Aggregation.AVERAGE: "coalesce(round(trim_scale(found) / nullif(events, 0), 12), 0)",
 }
-# Which event decides; the one of the tally is held against those that came since.
+# Which event decides; the one of the rollup is held against those that came since.
 _DECIDING = {
     Aggregation.MAX: "value DESC, id DESC",
     Aggregation.LATEST: "occurred_at DESC, id DESC",
@@ -50,21 +50,21 @@ _DECIDED = """
 
 def latest(*, subscription: Subscription) -> dict[int, UsageRollup]:
     """Return the latest counted rollup of the open cycle, by metric."""
-    tallies = UsageRollup.objects.filter(
+    found = UsageRollup.objects.filter(
         book=subscription.customer_id,
         subscription=subscription.pk,
         starts_at=subscription.counted_from,
         events__isnull=False,
     )
-    return {tally.metric_id: tally for tally in tallies.order_by("pk")}
+    return {rollup.metric_id: rollup for rollup in found.order_by("pk")}
 
 
 def marks(*, book_ids: Collection[int]) -> dict[tuple[int, int], UsageRollup]:
     """Return the last rollup by book and metric, counted or not: an event that counts before its
     end is marked as behind it. The books must be locked, or shared.
     """
-    tallies = UsageRollup.objects.filter(book__in=book_ids).order_by("pk")
-    return {(tally.book_id, tally.metric_id): tally for tally in tallies}
+    found = UsageRollup.objects.filter(book__in=book_ids).order_by("pk")
+    return {(rollup.book_id, rollup.metric_id): rollup for rollup in found}
 
 
 def behind(mark: UsageRollup | None, counted_at: datetime) -> int | None:
@@ -112,35 +112,35 @@ def count_unread(*, subscription: Subscription, metric: Metric, at_most: int) ->
     return found[:at_most].count()
 
 
-def count(*, tally: UsageRollup, metric: Metric) -> None:
+def count(*, rollup: UsageRollup, metric: Metric) -> None:
     """Compute the sum of a rollup, continuing from the one before it, which is then deleted.
 
     Its set never changes, so this takes no lock on the book.
     """
-    subscription = Subscription.objects.select_related("version").get(pk=tally.subscription_id)
-    if subscription.counted_from != tally.starts_at:
+    subscription = Subscription.objects.select_related("version").get(pk=rollup.subscription_id)
+    if subscription.counted_from != rollup.starts_at:
         ended = subscription.settlements.filter(
-            counted_from=tally.starts_at, status=SettlementStatus.SEALED
+            counted_from=rollup.starts_at, status=SettlementStatus.SEALED
         ).first()
         if ended is None:
             # Its cycle is settled, and nobody asks for it any more.
-            tally.delete()
+            rollup.delete()
             return
         subscription.current_starts_at = ended.starts_at
         subscription.counted_from = ended.counted_from
     base = latest(subscription=subscription).get(metric.pk)
-    _, tally.total, tally.events, tally.deciding = _add_up(
-        subscription, metric, tally.through, base, before=tally.pk
+    _, rollup.total, rollup.events, rollup.deciding = _add_up(
+        subscription, metric, rollup.through, base, before=rollup.pk
     )
-    tally.save(update_fields=["total", "events", "deciding"])
+    rollup.save(update_fields=["total", "events", "deciding"])
     # Those of cycles that wait to be settled are still gone on from.
     waiting = Settlement.objects.filter(
         subscription=OuterRef("subscription"),
         counted_from=OuterRef("starts_at"),
         status=SettlementStatus.SEALED,
     )
-    older = UsageRollup.objects.filter(book=tally.book_id, metric=metric, pk__lt=tally.pk)
-    older.filter(Q(starts_at=tally.starts_at) | ~Exists(waiting)).delete()
+    older = UsageRollup.objects.filter(book=rollup.book_id, metric=metric, pk__lt=rollup.pk)
+    older.filter(Q(starts_at=rollup.starts_at) | ~Exists(waiting)).delete()
 
 
 def _add_up(
@@ -199,7 +199,7 @@ def _events(
     given = [*whose, kept.through, ends_at, *limited]
     given += [*whose, kept.pk, starts_at, kept.through, *limited]
     if kept.deciding is not None:
-        # It counts before `through`; where it was behind an older tally it is in none of the above.
+        # It counts before `through`; if it was behind an older rollup, it is in none of these.
         parts.append(f"{usages.EVENTS} AND id = %s")
         given += [*whose, kept.deciding]
     return " UNION ALL ".join(parts), given

@@ -65,7 +65,7 @@ def test_a_backtest_is_asked_and_answered(
 ) -> None:
     version = two_customers()
     handed: list[Any] = []
-    monkeypatch.setattr("billing.jobs.tasks.hand_over", lambda pk, task: handed.append(pk))
+    monkeypatch.setattr("billing.jobs.tasks.enqueue", lambda pk, task: handed.append(pk))
     url = reverse("admin:pricing_rateplanversion_backtest", args=[version.pk])
     body = {"starts_on": "2026-01-01", "ends_on": "2026-06-01", "offering": "", "customers": ""}
 

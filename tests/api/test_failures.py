@@ -60,7 +60,7 @@ def test_a_payment_that_is_begun_and_fails_on_the_way_is_one_top_up(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
-        patched.setattr("wallets.top_ups.payments.deliver", fail)
+        patched.setattr("wallets.top_ups.payments.fulfil_top_up", fail)
         first = api.post("/v1/wallets/top-ups", body)
     again = api.post("/v1/wallets/top-ups", body)
 

@@ -67,7 +67,7 @@ def test_calls_that_meet_make_fewer_lists_than_calls(monkeypatch: pytest.MonkeyP
         return run(requests, livemode=livemode, **terms)
 
     monkeypatch.setattr(engine, "execute", counted)
-    results = at_once(40, lambda n: combiner.take(request(n), livemode=False))
+    results = at_once(40, lambda n: combiner.execute(request(n), livemode=False))
 
     assert sum(lists) == 40
     assert len(lists) < 40
@@ -90,7 +90,7 @@ def test_one_that_fails_does_not_fail_its_neighbours(monkeypatch: pytest.MonkeyP
 
     def call(number: int) -> engine.Result | str:
         try:
-            return combiner.take(request(number), livemode=False)
+            return combiner.execute(request(number), livemode=False)
         except InvariantBroken as error:
             return str(error)
 
@@ -115,7 +115,7 @@ def test_a_locked_customer_waits_alone() -> None:
             cursor.execute("SET lock_timeout = '1500ms'")
         begun = time.monotonic()
         try:
-            result = combiner.take(request(number, customer=customer), livemode=False)
+            result = combiner.execute(request(number, customer=customer), livemode=False)
         except Busy as busy:
             return f"{customer} {busy.code}", time.monotonic() - begun
         return f"{customer} {type(result).__name__}", time.monotonic() - begun
@@ -127,7 +127,7 @@ def test_a_locked_customer_waits_alone() -> None:
     assert outcomes == {"cust_1 busy": 10, "cust_2 Answer": 30}
     assert max(took for outcome, took in results if outcome == "cust_2 Answer") < 1.2
     assert max(took for _, took in results) < 4
-    assert isinstance(combiner.take(request(0), livemode=False), Answer)
+    assert isinstance(combiner.execute(request(0), livemode=False), Answer)
     assert verification.verify().ok
 
 
@@ -140,7 +140,7 @@ def test_calls_of_a_customer_who_is_locked_for_a_moment_are_taken_together_after
     with locked("cust_1"):
         caller = threading.Thread(
             target=lambda: results.extend(
-                at_once(20, lambda n: combiner.take(request(n), livemode=False))
+                at_once(20, lambda n: combiner.execute(request(n), livemode=False))
             )
         )
         caller.start()

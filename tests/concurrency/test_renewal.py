@@ -14,7 +14,7 @@ from tests.billing.settlement.test_usage_burn import at_work
 from tests.concurrency.test_debits import at_once
 from tests.factories import FEBRUARY, MARCH, START
 from wallets.debits import engine
-from wallets.debits.combiner import Combiner, take_list
+from wallets.debits.combiner import Combiner, execute_list
 from wallets.models import CreditLot
 from wallets.operations.responses import Answer
 
@@ -35,8 +35,8 @@ def test_fifty_callers_after_a_cycles_end_make_one_renewal_and_one_grant(grace: 
             return None
         asked = engine.DebitRequest("cust_1", f"k{number}", amount=Decimal(1))
         if number % 5 == 0:
-            return take_list([asked], livemode=False)[0]
-        return combiner.take(asked, livemode=False)
+            return execute_list([asked], livemode=False)[0]
+        return combiner.execute(asked, livemode=False)
 
     results = at_once(51, call)
 

@@ -13,7 +13,7 @@ from aforo.sandbox.models import TestClock
 from ledger.models import Book, Posting
 from tests import factories
 from wallets.debits import engine
-from wallets.debits.combiner import take_list
+from wallets.debits.combiner import execute_list
 from wallets.models import CreditLot, Wallet
 from wallets.top_ups import sales
 
@@ -29,7 +29,7 @@ def fresh(prefix: str) -> str:
 
 def take(request: engine.Request, *, livemode: bool = False) -> engine.Result:
     """Send one request to the engine."""
-    (result,) = take_list([request], livemode=livemode)
+    (result,) = execute_list([request], livemode=livemode)
     return result
 
 

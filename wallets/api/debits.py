@@ -28,7 +28,7 @@ from wallets.api.shapes import (
     reply,
 )
 from wallets.debits import engine, reversals
-from wallets.debits.combiner import COMBINER, take_list
+from wallets.debits.combiner import COMBINER, execute_list
 from wallets.models import BurnStrategy
 
 MAX_BATCH = 1_000
@@ -60,7 +60,7 @@ class DebitView(ApiView):
         body = self.read(DebitBody, request)
         key = required_key(request, body.pop("idempotency_key", None))
         debit = engine.DebitRequest(key=key, **body)
-        return reply(COMBINER.take(debit, livemode=self.livemode))
+        return reply(COMBINER.execute(debit, livemode=self.livemode))
 
 
 @extend_schema_field(
@@ -102,7 +102,7 @@ class DebitBatchView(ApiView):
         debits = self.read(BatchBody, request)["debits"]
         parsed = [self._read_one(raw) for raw in debits]
         asked = [one for one in parsed if isinstance(one, engine.DebitRequest)]
-        answered = iter(take_list(asked, livemode=self.livemode) if asked else ())
+        answered = iter(execute_list(asked, livemode=self.livemode) if asked else ())
         results = [
             next(answered) if isinstance(one, engine.DebitRequest) else one for one in parsed
         ]

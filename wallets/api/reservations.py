@@ -98,7 +98,7 @@ class ReservationsView(ApiView, generics.ListAPIView[Reservation]):
         body = self.read(ReserveBody, request)
         key = required_key(request, body.pop("idempotency_key", None))
         ask = engine.ReserveRequest(key=key, **body)
-        return reply(COMBINER.take(ask, livemode=self.livemode))
+        return reply(COMBINER.execute(ask, livemode=self.livemode))
 
 
 class CaptureBody(KeyedBody):
@@ -140,13 +140,15 @@ class ReservationCaptureView(ApiView):
         """
         body = self.read(CaptureBody, request)
         key = required_key(request, body.pop("idempotency_key", None))
-        return reply(self.take(engine.CaptureRequest(reservation=reservation_id, key=key, **body)))
+        return reply(
+            self.execute(engine.CaptureRequest(reservation=reservation_id, key=key, **body))
+        )
 
-    def take(self, ask: engine.CaptureRequest) -> engine.Result:
+    def execute(self, ask: engine.CaptureRequest) -> engine.Result:
         """Run a capture in the engine; billing overrides this for usage, which it alone can
         price.
         """
-        return COMBINER.take(ask, livemode=self.livemode)
+        return COMBINER.execute(ask, livemode=self.livemode)
 
 
 class VoidAnswer(MeasuredAnswer):
@@ -171,8 +173,8 @@ class ReservationVoidView(ApiView):
         """Release the held credits."""
         body = self.read(KeyedBody, request)
         key = required_key(request, body.pop("idempotency_key", None))
-        return reply(self.take(engine.VoidRequest(reservation=reservation_id, key=key)))
+        return reply(self.execute(engine.VoidRequest(reservation=reservation_id, key=key)))
 
-    def take(self, ask: engine.VoidRequest) -> engine.Result:
+    def execute(self, ask: engine.VoidRequest) -> engine.Result:
         """Run a void in the engine; billing overrides this for the usage that it has reserved."""
-        return COMBINER.take(ask, livemode=self.livemode)
+        return COMBINER.execute(ask, livemode=self.livemode)

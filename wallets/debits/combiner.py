@@ -71,7 +71,7 @@ class Combiner:
         self._common = _Lane(waits=False)
         self._own: dict[tuple[bool, object], _Lane] = {}
 
-    def take(self, request: Request, *, livemode: bool) -> Result:
+    def execute(self, request: Request, *, livemode: bool) -> Result:
         """Execute one request, together with the others that wait.
 
         Inside a transaction of the caller's it goes to the engine alone. Where a cycle of the
@@ -80,7 +80,7 @@ class Combiner:
         with the same key is safe.
         """
         if connection.in_atomic_block:
-            return take_list([request], livemode=livemode)[0]
+            return execute_list([request], livemode=livemode)[0]
         result = self._take_once(_Call(request, livemode, self._common))
         if isinstance(result, NeedsRenewal):
             port.billing().renew(result.book_id)
@@ -185,7 +185,7 @@ class Combiner:
                 call.failure = failed
 
 
-def take_list(requests: Sequence[Request], *, livemode: bool) -> list[Result]:
+def execute_list(requests: Sequence[Request], *, livemode: bool) -> list[Result]:
     """Execute a list of requests in one transaction, and those of customers whose cycle is over in
     a second one, once the next cycle has begun; return the results in order.
 

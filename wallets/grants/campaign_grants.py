@@ -22,7 +22,7 @@ from ledger.models import Book, LedgerEvent
 from pricing.campaigns import campaigns
 from pricing.models import Campaign, CampaignTrigger
 from wallets import port
-from wallets.grants.grants import tell_granted
+from wallets.grants.grants import notify_granted
 from wallets.lots import queries
 from wallets.lots.credit_journal import CreditJournal, lot_document, new_lot
 from wallets.models import CampaignGrant, CreditLot, CreditSource, MovementKind, UnitWallet, Wallet
@@ -45,21 +45,21 @@ class AlreadyGranted(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class GrantResult:
     """The grants of a list of customers, and why the others were refused, by book."""
 
     grants: Mapping[int, CampaignGrant]
     refusals: Mapping[int, Conflict]
 
 
-def give(
+def grant_credits(
     *,
     campaign: Campaign,
     books: Sequence[Book],
     cause: str,
     at: datetime | None = None,
     traits: Mapping[int, Traits] | None = None,
-) -> Given:
+) -> GrantResult:
     """Grant a campaign's credits to customers for a cause, in a handful of statements.
 
     The books must be locked, and be in the order in which the budget serves them. `at` is when the
@@ -69,11 +69,11 @@ def give(
     refusals = _refusals(campaign, books, cause, at, traits)
     entitled = [book for book in books if book.pk not in refusals]
     if not entitled:
-        return Given({}, refusals)
+        return GrantResult({}, refusals)
     try:
         claimed = campaigns.claim(campaign=campaign, each=campaign.each, grants=len(entitled))
     except Conflict as refusal:
-        return Given({}, refusals | dict.fromkeys((book.pk for book in entitled), refusal))
+        return GrantResult({}, refusals | dict.fromkeys((book.pk for book in entitled), refusal))
     served, rest = entitled[: claimed.grants], entitled[claimed.grants :]
     assert not rest or claimed.short is not None, "a claim that falls short says why"
     wallets = _wallets(campaign, served)
@@ -93,10 +93,10 @@ def give(
     bulk.insert_models(CampaignGrant, list(grants.values()))
     for book in served:
         lot = grants[book.pk].lot
-        tell_granted(book, [lot], lot.granted_at)
+        notify_granted(book, [lot], lot.granted_at)
         port.billing().credits_arrived(book)
     left_out = {book.pk: claimed.short for book in rest if claimed.short is not None}
-    return Given(grants, refusals | left_out)
+    return GrantResult(grants, refusals | left_out)
 
 
 def _refusals(
@@ -201,7 +201,7 @@ def redeem(*, livemode: bool, customer_id: str, code: str, key: str) -> Answer:
 
     def make(book: Book, operation_id: UUID) -> dict[str, object]:
         campaign = campaigns.find_redeemable(livemode=livemode, code=code)
-        given = give(campaign=campaign, books=[book], cause=CODE_CAUSE)
+        given = grant_credits(campaign=campaign, books=[book], cause=CODE_CAUSE)
         if book.pk in given.refusals:
             raise given.refusals[book.pk]
         lot = given.grants[book.pk].lot

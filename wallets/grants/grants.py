@@ -60,7 +60,7 @@ def grant(
                 face=lot.carrying, currency=lot.currency, lot=lot.id
             )
         journal.write()
-        tell_granted(book, [lot], now)
+        notify_granted(book, [lot], now)
         port.billing().credits_arrived(book)
         wallet = lot.wallet or lot.unit_wallet
         assert wallet is not None, "a lot has one wallet"
@@ -117,7 +117,7 @@ def grant(
     )
 
 
-def tell_granted(book: Book, lots: Sequence[CreditLot], at: datetime) -> None:
+def notify_granted(book: Book, lots: Sequence[CreditLot], at: datetime) -> None:
     """Write the notices of granted credits to the outbox."""
     for lot in lots:
         facts = {
@@ -126,7 +126,7 @@ def tell_granted(book: Book, lots: Sequence[CreditLot], at: datetime) -> None:
             **queries.measured(lot, lot.face),
             "expires_at": lot.expires_at,
         }
-        outbox.tell(book, EventType.CREDITS_GRANTED, facts, at)
+        outbox.notify(book, EventType.CREDITS_GRANTED, facts, at)
 
 
 def issue(
@@ -161,5 +161,5 @@ def issue(
             paid_into=posting_rules.PLAN_FEES,
         )
     journal.write()
-    tell_granted(book, fresh, occurred_at)
+    notify_granted(book, fresh, occurred_at)
     return fresh

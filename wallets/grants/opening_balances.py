@@ -106,7 +106,7 @@ def _had(book: Book, balance: OpeningBalance) -> CreditLot | None:
 
 
 @transaction.atomic
-def bring_over(
+def import_opening_balances(
     *, livemode: bool, customer_id: str, balances: Sequence[OpeningBalance], at: datetime
 ) -> int:
     """Write a customer's opening balances in one entry; return how many were new.

@@ -129,7 +129,7 @@ def _add_holds(reservation: Reservation, parts: Parts, *, first: int) -> None:
     )
 
 
-def let_go(
+def release_all(
     *, book: Book, reservation: Reservation, status: ReservationStatus, now: datetime
 ) -> ReleasedHolds:
     """Release everything that a reservation for usage holds; it stays open where `status` is HELD.

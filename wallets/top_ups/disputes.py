@@ -80,7 +80,7 @@ def dispute(*, livemode: bool, top_up_id: UUID, state: str, key: str) -> Answer:
         bought.dispute = state
         bought.save(update_fields=["dispute", "disputed"])
         facts = {"top_up": bought.id, "state": state, "disputed": bought.disputed}
-        outbox.tell(book, EventType.TOP_UP_DISPUTED, facts, now)
+        outbox.notify(book, EventType.TOP_UP_DISPUTED, facts, now)
         if owed > 0:
             port.billing().credits_lost(book, bought, owed)
         elif state == DisputeState.WON:

@@ -79,7 +79,7 @@ class Delivery:
     entry: UUID
 
 
-def deliver(*, book: Book, top_up: TopUp, now: datetime, paid_into: str) -> Delivery:
+def fulfil_top_up(*, book: Book, top_up: TopUp, now: datetime, paid_into: str) -> Delivery:
     """Issue what was bought, in one entry, then pay arrears from it.
 
     Running campaigns may add to it. The book must be locked.
@@ -113,7 +113,7 @@ def deliver(*, book: Book, top_up: TopUp, now: datetime, paid_into: str) -> Deli
             paid_into=paid_into,
         )
     journal.write()
-    outbox.tell(
+    outbox.notify(
         book,
         EventType.WALLET_TOPPED_UP,
         {
@@ -233,7 +233,7 @@ def charge_of(top_up: TopUp) -> tuple[Gateway, GatewayCharge]:
     )
 
 
-def conclude(*, top_up: TopUp) -> tuple[TopUp, bool]:
+def resolve_payment(*, top_up: TopUp) -> tuple[TopUp, bool]:
     """Ask the gateway about a PENDING top-up and record its outcome, once whoever asks.
 
     Return the top-up as it is now, and whether this call concluded it; it stays PENDING while the
@@ -298,7 +298,7 @@ def _succeed(book: Book, top_up: TopUp, now: datetime) -> None:
         rule.failures, rule.next_attempt_at = 0, None
         rule.save(update_fields=["failures", "next_attempt_at"])
     paid_into = PAID_INTO[TopUpChannel(top_up.channel)]
-    delivery = deliver(book=book, top_up=top_up, now=now, paid_into=paid_into)
+    delivery = fulfil_top_up(book=book, top_up=top_up, now=now, paid_into=paid_into)
     if top_up.key and not Operation.objects.filter(book=book, key=top_up.key).exists():
         shown = delivered_answer(book=book, top_up=top_up, delivery=delivery)
         idempotency.remember(
@@ -321,7 +321,7 @@ def _fail(book: Book, top_up: TopUp, now: datetime) -> None:
     if rule.failures >= MAX_FAILURES:
         rule.next_attempt_at, rule.switched_off_at = None, now
     rule.save(update_fields=["failures", "next_attempt_at", "switched_off_at"])
-    outbox.tell(
+    outbox.notify(
         book,
         EventType.WALLET_REFILL_FAILED,
         {

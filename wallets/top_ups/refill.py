@@ -153,7 +153,7 @@ def refill_if_low(book_ids: Collection[int]) -> int:
             continue
         bought = _begin(rule)
         if bought is not None:
-            payments.conclude(top_up=bought)
+            payments.resolve_payment(top_up=bought)
             begun += 1
     return begun
 

@@ -226,7 +226,7 @@ def _sell_paid(bought: TopUp) -> dict[str, object]:
     now = bought.created_at
     bought.status, bought.paid_at = TopUpStatus.SUCCEEDED, now
     bought.save(force_insert=True)
-    delivery = payments.deliver(
+    delivery = payments.fulfil_top_up(
         book=bought.book,
         top_up=bought,
         now=now,
@@ -247,7 +247,7 @@ def _sell_on_account(bought: TopUp) -> dict[str, object]:
     else:
         bought.status = TopUpStatus.SUCCEEDED
         bought.save(force_insert=True)
-        delivery = payments.deliver(
+        delivery = payments.fulfil_top_up(
             book=book, top_up=bought, now=now, paid_into=posting_rules.RECEIVABLE
         )
         shown = payments.delivered_answer(book=book, top_up=bought, delivery=delivery)
@@ -265,7 +265,7 @@ def pay_on_account(*, book: Book, top_up_id: UUID, now: datetime) -> None:
     bought.status, bought.paid_at = TopUpStatus.SUCCEEDED, now
     bought.save(update_fields=["status", "paid_at"])
     if waited:
-        payments.deliver(
+        payments.fulfil_top_up(
             book=book, top_up=bought, now=now, paid_into=posting_rules.UNAPPLIED_PAYMENTS
         )
 
@@ -276,7 +276,7 @@ def _through_gateway(*, livemode: bool, key: str, order: _Order) -> Answer:
     if isinstance(found, Answer):
         return found
     bought, is_repeat = found
-    bought, concluded = payments.conclude(top_up=bought)
+    bought, concluded = payments.resolve_payment(top_up=bought)
     match bought.status:
         case TopUpStatus.FAILED:
             raise PaymentDeclined("The payment was declined; no credits were given.")
@@ -321,7 +321,7 @@ def resolve_pending(*, book_ids: Collection[int] | None = None, now: datetime | 
     if book_ids is not None:
         waiting = waiting.filter(book__in=book_ids)
     found = waiting.select_related("book__test_clock").order_by("created_at", "pk")
-    return sum(payments.conclude(top_up=one)[1] for one in list(found))
+    return sum(payments.resolve_payment(top_up=one)[1] for one in list(found))
 
 
 def books_to_ask(*, now: datetime) -> list[int]:

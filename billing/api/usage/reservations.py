@@ -58,21 +58,21 @@ class ReservationView(ApiView):
 class CaptureView(reservations.ReservationCaptureView):
     """Captures reservations of credits, and of usage, which has to be priced."""
 
-    def take(self, ask: engine.CaptureRequest) -> engine.Result:
+    def execute(self, ask: engine.CaptureRequest) -> engine.Result:
         """Capture reserved usage at its price; leave the rest to the engine."""
         if usage_reservations.is_usage(livemode=self.livemode, reservation_id=ask.reservation):
             return usage_captures.capture_usage(livemode=self.livemode, request=ask)
-        return super().take(ask)
+        return super().execute(ask)
 
 
 class VoidView(reservations.ReservationVoidView):
     """Voids reservations of credits, and of usage."""
 
-    def take(self, ask: engine.VoidRequest) -> engine.Result:
+    def execute(self, ask: engine.VoidRequest) -> engine.Result:
         """Release reserved usage; leave the rest to the engine."""
         if usage_reservations.is_usage(livemode=self.livemode, reservation_id=ask.reservation):
             return usage_reservations.void_usage(livemode=self.livemode, request=ask)
-        return super().take(ask)
+        return super().execute(ask)
 
 
 class UsageReservationsView(ApiView, generics.ListAPIView[Reservation]):
@@ -98,7 +98,7 @@ class UsageReservationView(ApiView):
 class UsageCaptureView(reservations.ReservationCaptureView):
     scope = ApiScope.USAGE
 
-    def take(self, ask: engine.CaptureRequest) -> engine.Result:
+    def execute(self, ask: engine.CaptureRequest) -> engine.Result:
         """Capture reserved usage at its price."""
         return usage_captures.capture_usage(livemode=self.livemode, request=ask)
 
@@ -106,6 +106,6 @@ class UsageCaptureView(reservations.ReservationCaptureView):
 class UsageVoidView(reservations.ReservationVoidView):
     scope = ApiScope.USAGE
 
-    def take(self, ask: engine.VoidRequest) -> engine.Result:
+    def execute(self, ask: engine.VoidRequest) -> engine.Result:
         """Release reserved usage."""
         return usage_reservations.void_usage(livemode=self.livemode, request=ask)

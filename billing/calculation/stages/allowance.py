@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from aforo.money import ZERO, divide, plain, to_books
 from billing.calculation.calculation import Calculation, Demand, traced
-from billing.calculation.credit_coverage import pay
+from billing.calculation.credit_coverage import cover
 from pricing.terms import FlatRate, Percentage
 from wallets.lots.waterfall import Allocation
 
@@ -31,7 +31,7 @@ def allowance(draft: Calculation) -> Calculation:
         need = units_needed(demands, metric)
         order = draft.may_pay(draft.unit_orders.get(metric, draft.money_order))
         kept = draft.kept_units.get(metric, ())
-        outcome = pay(kept, draft.unit_lots.get(metric, ()), need, order)
+        outcome = cover(kept, draft.unit_lots.get(metric, ()), need, order)
         if outcome.allocations:
             burns[metric] = outcome.allocations
     demands = [replace(demand, from_units=_paid_in_units(demand, burns)) for demand in demands]

@@ -60,7 +60,7 @@ def close_period(*, month: date, by: str, now: datetime, clock: Clock) -> CloseP
     periods.begin_close(month=month, now=now)
     until, last_day = end_of(month), periods.month_after(month) - timedelta(days=1)
     refuse_passed_over(due_work.sweep(now=now, clock=clock))
-    month_end.bring_up_to(until=until)
+    month_end.burn_and_accrue_all(until=until)
     expected_breakage.accrue_breakage(livemode=True, until=last_day, at=until)
     seals.seal(livemode=True, now=now)
     refuse_unsettled(until=until)

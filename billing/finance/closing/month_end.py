@@ -22,7 +22,7 @@ from ledger.models import Book, Entry, LedgerEvent, Posting
 from pricing.models import BillingMode
 
 
-def bring_up_to(*, until: datetime) -> int:
+def burn_and_accrue_all(*, until: datetime) -> int:
     """Burn and accrue the usage of every live customer's open cycles up to a month's end; return
     the number of customers.
     """

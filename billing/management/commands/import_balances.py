@@ -71,7 +71,7 @@ class Command(BaseCommand):
             return
         written = 0
         for customer_id, balances in groupby(_read(path), key=lambda each: each.customer_id):
-            written += opening_balances.bring_over(
+            written += opening_balances.import_opening_balances(
                 livemode=livemode, customer_id=customer_id, balances=list(balances), at=at
             )
         self.stdout.write(f"{written} lots brought over, {had} were there before")

@@ -98,7 +98,7 @@ def test_it_ends_with_the_budget(members: dict[str, Any]) -> None:
 def test_killed_in_the_middle_and_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     """The process dies in its second chunk: the chunk is undone, the lease holds, then ends."""
     run = begin()
-    give = campaign_grants.give
+    give = campaign_grants.grant_credits
     calls = iter(range(10))
 
     def dying(**arguments: Any) -> Any:
@@ -108,7 +108,7 @@ def test_killed_in_the_middle_and_repeated(monkeypatch: pytest.MonkeyPatch) -> N
         return given
 
     with monkeypatch.context() as patched:
-        patched.setattr(campaign_grants, "give", dying)
+        patched.setattr(campaign_grants, "grant_credits", dying)
         with pytest.raises(KeyboardInterrupt):
             execute(run)
     assert campaigns.given("FREE") == [("cust_1", "10000"), ("cust_2", "10000")]

@@ -194,14 +194,14 @@ def granted() -> list[str]:
 
 
 STEPS: dict[str, tuple[Any, str, Callable[[bool], None], Callable[[], list[str]]]] = {
-    "payments": (payments, "conclude", prepare_payment, paid),
+    "payments": (payments, "resolve_payment", prepare_payment, paid),
     "settlement": (cycle_settlement, "settle_book", prepare_settlement, settled_cycles),
     "holds and lapses": (usage_burn, "lapse", prepare_lapse, lapsed),
     "prepaid burns": (reactivation, "burn_prepaid", prepare_burn, burned),
     "fees": (advance_fees, "recognise_fees", prepare_fees, recognised),
-    "milestones": (campaign_grants, "give", prepare_milestone, granted),
-    "campaign runs": (campaign_grants, "give", prepare_campaign_run, granted),
-    "refills": (payments, "conclude", prepare_refill, paid),
+    "milestones": (campaign_grants, "grant_credits", prepare_milestone, granted),
+    "campaign runs": (campaign_grants, "grant_credits", prepare_campaign_run, granted),
+    "refills": (payments, "resolve_payment", prepare_refill, paid),
 }
 LIVE_TOO = ["settlement", "holds and lapses", "prepaid burns", "fees"]
 
@@ -247,7 +247,7 @@ def test_a_failure_is_a_line_and_an_exit_status(
     prepare_settlement(livemode=False)
     prepare_refill(livemode=False)
     poison(monkeypatch, cycle_settlement, "settle_book", InvariantBroken)
-    poison(monkeypatch, payments, "conclude", InvariantBroken)
+    poison(monkeypatch, payments, "resolve_payment", InvariantBroken)
     out, err = StringIO(), StringIO()
 
     with pytest.raises(CommandError, match=r"^1 customers were passed over, 1 failures"):
@@ -270,7 +270,7 @@ def test_the_task_returns_whom_it_passed_over(monkeypatch: pytest.MonkeyPatch) -
     for key in KEYS:
         factories.customer(key)
     prepare_refill(livemode=False)
-    poison(monkeypatch, payments, "conclude", InvariantBroken)
+    poison(monkeypatch, payments, "resolve_payment", InvariantBroken)
 
     result = tasks.sweep()
 
@@ -324,7 +324,7 @@ def test_a_milestone_that_failed_is_looked_at_again_and_nobody_else(
     for key in KEYS:
         factories.customer(key)
     prepare_milestone(livemode=False)
-    heal = poison(monkeypatch, campaign_grants, "give", InvariantBroken)
+    heal = poison(monkeypatch, campaign_grants, "grant_credits", InvariantBroken)
     now = timezone.now()
     milestones.check(now=now, alone=Isolation())
     watch = MilestoneWatch.objects.get()
@@ -347,7 +347,7 @@ def test_a_campaign_run_names_whom_it_could_not_serve(
     for key in [*KEYS, "cust_4"]:
         factories.customer(key)
     prepare_campaign_run(livemode=False)
-    heal = poison(monkeypatch, campaign_grants, "give", InvariantBroken)
+    heal = poison(monkeypatch, campaign_grants, "grant_credits", InvariantBroken)
     run = campaign_runs.begin_run(Campaign.objects.get())
 
     done = campaign_runs.execute(run_id=run.pk, clock=timezone.now)
@@ -368,7 +368,7 @@ def test_a_customer_who_was_locked_for_a_moment_is_served_at_the_end_of_the_run(
     for key in KEYS:
         factories.customer(key)
     prepare_campaign_run(livemode=False)
-    give, tries = campaign_grants.give, []
+    give, tries = campaign_grants.grant_credits, []
 
     def busy_twice(**terms: Any) -> Any:
         if book_of(terms).key == POISONED:
@@ -377,7 +377,7 @@ def test_a_customer_who_was_locked_for_a_moment_is_served_at_the_end_of_the_run(
                 raise Busy("locked")
         return give(**terms)
 
-    monkeypatch.setattr(campaign_grants, "give", busy_twice)
+    monkeypatch.setattr(campaign_grants, "grant_credits", busy_twice)
     run = campaign_runs.begin_run(Campaign.objects.get())
     done = campaign_runs.execute(run_id=run.pk, clock=timezone.now)
 

@@ -337,7 +337,7 @@ def test_bought_credits_and_those_of_a_campaign_live_days_of_the_wall_clock() ->
 
     factories.top_up("cust_1", "50")
     with transaction.atomic():
-        campaign_grants.give(
+        campaign_grants.grant_credits(
             campaign=campaign, books=[books.lock_book(book_id=book.pk)], cause="test"
         )
 

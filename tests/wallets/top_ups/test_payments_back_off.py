@@ -77,7 +77,7 @@ def test_a_payment_that_fails_backs_off_and_is_asked_at_once_by_its_client(
         if failing == "gateway":
             patched.setattr(gateway.SANDBOX, "charge", fail, raising=False)
         else:
-            patched.setattr(payments, "deliver", fail)
+            patched.setattr(payments, "fulfil_top_up", fail)
         first = api.post("/v1/wallets/top-ups", body)
         assert first.status_code == (202 if failing == "gateway" else 500)
         assert sales.books_to_ask(now=timezone.now()) == []

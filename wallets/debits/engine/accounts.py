@@ -38,7 +38,7 @@ class WalletState:
     promised: Decimal = ZERO
     before: Decimal | None = None
 
-    def note_fall(self) -> None:
+    def note_balance_before(self) -> None:
         """Record the balance before the list's first burn or hold."""
         if self.before is None:
             self.before = self.available

@@ -98,7 +98,7 @@ def capture(batch: Batch, request: CaptureRequest) -> Answer:
             "reservation": str(reservation.id),
         },
     )
-    account.note_fall()
+    account.note_balance_before()
     _release_captured(draft, held, from_holds)
     _burn(draft, account, burned)
     reservation.captured += need
@@ -196,7 +196,7 @@ def _release_captured(draft: EntryBuilder, held: Held, parts: list[Allocation]) 
 
 
 def _burn(draft: EntryBuilder, account: WalletState, burned: Burned) -> None:
-    account.note_fall()
+    account.note_balance_before()
     for allocation in burned.allocations:
         draft.burn(account.lots[allocation.lot], allocation.quantity)
     account.open_overage += burned.overage

@@ -58,7 +58,7 @@ def reserve(batch: Batch, request: ReserveRequest) -> Answer:
     )
     held = Held(made, [])
     account.promised += made.promised
-    account.note_fall()
+    account.note_balance_before()
     for position, allocation in enumerate(outcome.allocations):
         lot = account.lots[allocation.lot]
         draft.hold(lot, allocation.quantity)
