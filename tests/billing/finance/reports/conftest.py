@@ -7,7 +7,7 @@ spends 30: goodwill 5, cash 25; 15 lapse. February: ann spends 16, buys 30, spen
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +17,7 @@ from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import create_clock
 from billing.finance import reports
 from billing.jobs import test_clocks
+from ledger.models import Account, GlMapping
 from ledger.reports.report_table import ReportScope
 from tests import factories
 from wallets.top_ups import sales
@@ -69,3 +70,17 @@ def scope(period: str = "2026-01", **terms: Any) -> ReportScope:
 def rows(name: str, period: str = "2026-01", **terms: Any) -> list[dict[str, Any]]:
     with reports.snapshot():
         return [dict(row) for row in reports.find(name).make(scope(period, **terms)).rows]
+
+
+@pytest.fixture
+def mapped(quarter: None) -> None:
+    """Every account has a code in the general ledger, from 2026 on."""
+    GlMapping.objects.bulk_create(
+        GlMapping(
+            account=account,
+            starts_on=date(2026, 1, 1),
+            gl_code=f"9{account.code}",
+            gl_name=f"Credits:{account.name}",
+        )
+        for account in Account.objects.all()
+    )

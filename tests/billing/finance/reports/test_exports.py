@@ -22,7 +22,7 @@ from ledger import account_mapping
 from ledger.account_mapping import UnmappedAccounts
 from ledger.exports import batches, formats
 from ledger.exports.batches import ExportRequest, NothingToExport
-from ledger.models import Account, ExportBatch, ExportFormat, ExportPart, ExportRange, GlMapping
+from ledger.models import ExportBatch, ExportFormat, ExportPart, ExportRange, GlMapping
 from tests import factories
 from tests.billing.finance.reports.conftest import rows
 from wallets.reports import lots
@@ -31,20 +31,6 @@ pytestmark = pytest.mark.django_db
 D = Decimal
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 IMPORTS = [name for name in ExportFormat.values if name not in {"GENERIC", "FEC"}]
-
-
-@pytest.fixture
-def mapped(quarter: None) -> None:
-    """Every account has a code in the general ledger, from 2026 on."""
-    GlMapping.objects.bulk_create(
-        GlMapping(
-            account=account,
-            starts_on=date(2026, 1, 1),
-            gl_code=f"9{account.code}",
-            gl_name=f"Credits:{account.name}",
-        )
-        for account in Account.objects.all()
-    )
 
 
 def wanted(form: str, month: int = 1, **terms: Any) -> ExportRequest:
