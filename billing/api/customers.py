@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import F, Model, Prefetch, QuerySet, Window, prefetch_related_objects
-from django.db.models.functions import RowNumber, Substr
+from django.db.models.functions import RowNumber
 from django.http import HttpResponse
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
@@ -24,7 +24,7 @@ from billing.customers import customers
 from billing.lifecycle import changes, subscribing
 from billing.models import Customer, Subscription
 from wallets.lots import queries
-from wallets.models import CreditLot, CreditSource, UnitWallet, Wallet
+from wallets.models import CreditLot, UnitWallet, Wallet
 
 
 class PersonalBody(StrictSerializer):
@@ -85,17 +85,11 @@ def granted(subscriptions: Collection[Subscription]) -> dict[str, list[CreditLot
     """Return the lots that each subscription has issued, by its id, the newest first, at most a
     hundred of each.
     """
-    # A grant's cause is "plan:", the subscription's id of 36 characters, and what it was for.
-    issuer = Substr("cause", len("plan:") + 1, 36)
     lots = (
-        CreditLot.objects.filter(
-            book__in={each.customer_id for each in subscriptions}, source=CreditSource.PLAN
-        )
-        .annotate(issuer=issuer)
-        .filter(issuer__in=[str(each.pk) for each in subscriptions])
+        CreditLot.objects.filter(subscription_id__in=[each.pk for each in subscriptions])
         .annotate(
             place=Window(
-                RowNumber(), partition_by="issuer", order_by=[F("granted_at").desc(), "id"]
+                RowNumber(), partition_by="subscription_id", order_by=[F("granted_at").desc(), "id"]
             )
         )
         .filter(place__lte=100)
@@ -104,7 +98,7 @@ def granted(subscriptions: Collection[Subscription]) -> dict[str, list[CreditLot
     )
     found: dict[str, list[CreditLot]] = defaultdict(list)
     for lot in lots:
-        found[lot.issuer].append(lot)
+        found[str(lot.subscription_id)].append(lot)
     return found
 
 

@@ -285,7 +285,7 @@ def end(
     )
     late_credits.pay_out(book=book, subscription_id=subscription.pk, at=at)
     advance_fees.end_fees(book=book, subscription=subscription, at=at)
-    expiry.end_lots(book=book, cause=plan_credits.plan_cause(subscription), at=at)
+    expiry.end_lots(book=book, lots=plan_credits.plan_lots(subscription), at=at)
     usage_burn.lapse(book=book, until=at, counted=counted)
 
 
@@ -342,7 +342,7 @@ def _go_on(
     advance_fees.recognise_fees(book=book, until=settlement.ends_at)
     rollover.roll_over(
         book=book,
-        cause=plan_credits.plan_cause(subscription),
+        lots=plan_credits.plan_lots(subscription),
         at=settlement.ends_at,
         until=subscription.current_ends_at,
     )

@@ -27,7 +27,6 @@ from pricing.models import BillingMode, ChargeTiming
 from pricing.terms import IncludedQuota, RolloverMode, rolled_generations
 from wallets.grants import expiry, rollover
 from wallets.holds import reservations
-from wallets.models import CreditLot
 
 
 def ends_with(current: Subscription, ends_at: datetime) -> bool:
@@ -78,12 +77,8 @@ def _leaves_something(ended: Subscription) -> bool:
     at = ended.current_ends_at
     if ends_with(ended, at):
         return False
-    rolling = CreditLot.objects.filter(
-        book=ended.customer_id,
-        remaining__gt=0,
-        expires_at=at,
-        rollover__isnull=False,
-        cause__startswith=plan_credits.plan_cause(ended),
+    rolling = plan_credits.plan_lots(ended).filter(
+        remaining__gt=0, expires_at=at, rollover__isnull=False
     )
     charges = catalogue.charges_of(ended.version)
     return (
@@ -138,7 +133,7 @@ def _follow(book: Book, current: Subscription, *, at: datetime, now: datetime) -
     advance_fees.recognise_fees(book=book, until=at)
     rollover.roll_over(
         book=book,
-        cause=plan_credits.plan_cause(current),
+        lots=plan_credits.plan_lots(current),
         at=at,
         until=current.current_ends_at,
     )
@@ -186,7 +181,7 @@ def _end(book: Book, current: Subscription, *, at: datetime) -> None:
     current.save(update_fields=["cancelled_at"])
     spend_rules.set_status(book=book, subscription=current, status=SubscriptionStatus.CANCELLED)
     advance_fees.end_fees(book=book, subscription=current, at=at)
-    expiry.end_lots(book=book, cause=plan_credits.plan_cause(current), at=at, lapses=False)
+    expiry.end_lots(book=book, lots=plan_credits.plan_lots(current), at=at, lapses=False)
 
 
 def rolled_on(*, came: Mapping[str, list[Decimal]], draft: Calculation) -> dict[str, list[Decimal]]:

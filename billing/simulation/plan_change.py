@@ -37,7 +37,7 @@ from pricing.models import GrantRecurrence, GrantTemplate, Offering, OfferingSta
 from pricing.plans import plans
 from wallets.lots import queries
 from wallets.lots.waterfall import Lot
-from wallets.models import CreditLot, CreditSource
+from wallets.models import CreditLot
 
 
 class CannotMove(Conflict):
@@ -311,12 +311,11 @@ def _added(
 
 def _granted(subscription: Subscription) -> dict[tuple[str, int | None], Decimal]:
     """Sum what the plan granted in the open cycle, by kind and metric."""
-    lots = CreditLot.objects.filter(
-        book=subscription.customer_id,
-        source=CreditSource.PLAN,
-        cause__startswith=f"plan:{subscription.pk}:",
-        cause__endswith=f":{plan_credits.grant_period(subscription)}",
-    ).select_related("unit_wallet")
+    lots = (
+        plan_credits.plan_lots(subscription)
+        .filter(grant_period=plan_credits.grant_period(subscription))
+        .select_related("unit_wallet")
+    )
     granted: dict[tuple[str, int | None], Decimal] = {}
     for lot in lots:
         group = (lot.kind, lot.unit_wallet.metric_id if lot.unit_wallet else None)

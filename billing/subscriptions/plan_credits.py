@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
+from django.db.models import QuerySet
+
 from aforo import money, periods
 from aforo.money import ZERO
 from billing.calculation import proration
@@ -105,9 +107,9 @@ def grant_period(subscription: Subscription) -> int:
     return subscription.period_number + (0 if subscription.trial_ends_at is None else 1)
 
 
-def plan_cause(subscription: Subscription) -> str:
-    """Return the prefix of the causes of a subscription's plan lots."""
-    return f"plan:{subscription.pk}:"
+def plan_lots(subscription: Subscription) -> QuerySet[CreditLot]:
+    """Return the lots that a subscription's plan granted."""
+    return CreditLot.objects.filter(book=subscription.customer_id, subscription_id=subscription.pk)
 
 
 def _plan_lot(
@@ -125,10 +127,8 @@ def _plan_lot(
         wallet = provisioning.money_wallet(book=book, currency=currency)
     else:
         wallet = provisioning.unit_wallet(book=book, metric=template.metric)
-    period = (
-        "once" if template.recurrence == GrantRecurrence.ONCE else str(grant_period(subscription))
-    )
-    return new_lot(
+    period = None if template.recurrence == GrantRecurrence.ONCE else grant_period(subscription)
+    lot = new_lot(
         wallet=wallet,
         kind=template.kind,
         source=CreditSource.PLAN,
@@ -136,11 +136,13 @@ def _plan_lot(
         now=at,
         carrying=carrying,
         currency=currency,
-        cause=f"{plan_cause(subscription)}{template.code}:{period}",
+        cause=f"plan:{subscription.pk}:{template.code}:{'once' if period is None else period}",
         priority=template.priority,
         expires_at=expiry_of(template, subscription, at),
         rollover=template.rollover,
     )
+    lot.subscription_id, lot.grant_code, lot.grant_period = subscription.pk, template.code, period
+    return lot
 
 
 def expiry_of(template: GrantTemplate, subscription: Subscription, at: datetime) -> datetime | None:

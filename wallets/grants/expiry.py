@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from ledger.models import Book, LedgerEvent
 from wallets.lots.credit_journal import CreditJournal
@@ -52,20 +52,19 @@ def is_anything_due(*, book_id: int, until: datetime) -> bool:
     return Book.objects.filter(Exists(lots) | Exists(held), pk=book_id).exists()
 
 
-def end_lots(*, book: Book, cause: str, at: datetime, lapses: bool = True) -> int:
-    """End the lots whose cause begins with `cause` at `at`, when what granted them ends. Held parts
+def end_lots(*, book: Book, lots: QuerySet[CreditLot], at: datetime, lapses: bool = True) -> int:
+    """End lots of a customer at `at`, when what granted them ends. Held parts
     lapse when they are released; unless it `lapses`, the rest waits for the usage that it still
     pays. The book must be locked. Return their number.
     """
-    lots = CreditLot.objects.filter(
+    alive = lots.filter(
         Q(expires_at=None) | Q(expires_at__gt=at),
         book=book,
         remaining__gt=0,
         effective_at__lte=at,
-        cause__startswith=cause,
     )
     journal = CreditJournal()
-    for lot in lots.order_by("granted_at", "id"):
+    for lot in alive.order_by("granted_at", "id"):
         draft = journal.entry(
             book=book,
             event=LedgerEvent.EXPIRY,

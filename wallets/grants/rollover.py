@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
+
+from django.db.models import QuerySet
 
 from aforo import money
 from aforo.api.idempotency import canonical
@@ -17,8 +20,8 @@ from wallets.models import CreditLot
 
 
 @money.exact
-def roll_over(*, book: Book, cause: str, at: datetime, until: datetime) -> int:
-    """Roll the lots whose cause begins with `cause` and that lapse exactly at `at`, to `until`.
+def roll_over(*, book: Book, lots: QuerySet[CreditLot], at: datetime, until: datetime) -> int:
+    """Roll those of a customer's lots that lapse exactly at `at`, to `until`.
 
     The limits of a rule apply to the sum of all lots of one grant; what rolls is the same lot with
     what it carries, for as many further cycles as the rule allows. What is free beyond it lapses
@@ -26,27 +29,25 @@ def roll_over(*, book: Book, cause: str, at: datetime, until: datetime) -> int:
     must be locked. Return the number of lots that rolled; repeating rolls none twice, since their
     expiry has moved.
     """
-    lots = CreditLot.objects.filter(
-        book=book, remaining__gt=0, expires_at=at, rollover__isnull=False, cause__startswith=cause
-    ).order_by("-granted_at", "-id")
+    rolling = lots.filter(book=book, remaining__gt=0, expires_at=at, rollover__isnull=False)
     journal = CreditJournal()
     rolled = sum(
         _roll(journal, book, rule, youngest_first, at=at, until=until)
-        for rule, youngest_first in _by_grant(lots)
+        for rule, youngest_first in _by_grant(rolling.order_by("-granted_at", "-id"))
     )
     journal.write()
     return rolled
 
 
 def _by_grant(lots: Iterable[CreditLot]) -> list[tuple[Rollover, list[CreditLot]]]:
-    """Group the lots that may still roll by their grant: a cause ends with its period. A grant
-    whose rule was changed has one sum a rule.
+    """Group the lots that may still roll by their grant, whatever its period. A grant whose rule
+    was changed has one sum a rule.
     """
-    found: dict[tuple[str, str], tuple[Rollover, list[CreditLot]]] = {}
+    found: dict[tuple[UUID | None, str, str], tuple[Rollover, list[CreditLot]]] = {}
     for lot in lots:
         rule = parse_rollover(lot.rollover)
         if rule.cycles is None or lot.rolled < rule.cycles:
-            grant = (lot.cause.rpartition(":")[0], str(canonical(lot.rollover)))
+            grant = (lot.subscription_id, lot.grant_code, str(canonical(lot.rollover)))
             found.setdefault(grant, (rule, []))[1].append(lot)
     return list(found.values())
 

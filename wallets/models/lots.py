@@ -58,6 +58,16 @@ class CreditLot(models.Model):
     cause = models.CharField(
         max_length=255, blank=True, help_text="What it was granted for; once per book."
     )
+    # Of billing's subscription, without a key to it: wallets know nothing above them.
+    subscription_id = models.UUIDField(
+        null=True, blank=True, help_text="The subscription whose plan granted it."
+    )
+    grant_code = models.CharField(
+        max_length=64, blank=True, help_text="The grant of that plan by its code."
+    )
+    grant_period = models.PositiveIntegerField(
+        null=True, blank=True, help_text="The period granted for; none where a plan grants once."
+    )
     reason = models.CharField(max_length=500, blank=True)
     top_up = models.ForeignKey(
         TopUp, on_delete=models.PROTECT, null=True, blank=True, related_name="lots"
@@ -102,6 +112,17 @@ class CreditLot(models.Model):
         constraints = [
             models.UniqueConstraint(
                 fields=["book", "cause"], condition=~Q(cause=""), name="wallets_lot_cause"
+            ),
+            models.UniqueConstraint(
+                fields=["subscription_id", "grant_code", "grant_period"],
+                condition=Q(subscription_id__isnull=False),
+                nulls_distinct=False,
+                name="wallets_lot_plan_grant",
+            ),
+            models.CheckConstraint(
+                condition=Q(subscription_id=None, grant_code="", grant_period=None)
+                | (Q(subscription_id__isnull=False) & ~Q(grant_code="")),
+                name="wallets_lot_granted_by",
             ),
             models.CheckConstraint(
                 condition=Q(wallet__isnull=False, unit_wallet=None)

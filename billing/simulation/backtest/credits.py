@@ -29,7 +29,7 @@ from pricing.models import GrantRecurrence, GrantTemplate, RatePlanVersion
 from pricing.terms import parse_rollover, rolled_parts
 from wallets.lots import queries
 from wallets.lots.waterfall import Lot
-from wallets.models import CreditLot, CreditSource
+from wallets.models import CreditLot
 
 _FOUND = """
     SELECT settlement.id, lot.id, after.balance_after - after.held_after
@@ -177,12 +177,8 @@ class Credits:
 
     def _is_replaced(self, lot: CreditLot) -> bool:
         """Return whether the plan granted a lot in a cycle in which the version grants its own."""
-        if lot.source != CreditSource.PLAN:
-            return False
-        return any(
-            lot.cause.startswith(f"plan:{pk}:") and lot.granted_at >= begun
-            for pk, begun in self.begun.items()
-        )
+        begun = self.begun.get(lot.subscription_id) if lot.subscription_id else None
+        return begun is not None and lot.granted_at >= begun
 
     def _grant(self, subscription: Subscription, settlement: Settlement) -> None:
         """Add the version's grants of a cycle, and extend the lots that rolled to its end."""

@@ -55,7 +55,7 @@ def use(quantity: str) -> None:
 def roll(book: Book, at: datetime, until: datetime) -> int:
     with transaction.atomic():
         locked = books.lock_book(book_id=book.pk)
-        return rollover.roll_over(book=locked, cause="", at=at, until=until)
+        return rollover.roll_over(book=locked, lots=CreditLot.objects.all(), at=at, until=until)
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,9 @@ def test_as_of_any_past_moment_it_says_what_it_said_then(api: APIClient) -> None
     CreditLot.objects.update(rollover=ALL)
     actions.set_clock(FEBRUARY)
     reservations.release_due(book=Book.objects.get(pk=book.pk), until=FEBRUARY)
-    assert rollover.roll_over(book=book, cause="", at=FEBRUARY, until=MARCH) == 2
+    assert (
+        rollover.roll_over(book=book, lots=CreditLot.objects.all(), at=FEBRUARY, until=MARCH) == 2
+    )
     seen.append((FEBRUARY, shown(api)))
     factories.advance(book, MARCH)
     seen.append((MARCH, shown(api)))
