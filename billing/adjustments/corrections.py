@@ -49,7 +49,7 @@ from wallets.operations import idempotency
 from wallets.operations.responses import Answer, allocated
 
 ADJUST = "POST /v1/settlements/adjust"
-# What returns to a lapsed lot that was paid for can be spent for so long at least.
+# How long credits that return to a lapsed but paid lot can be spent at least.
 LIFE = timedelta(days=30)
 
 

@@ -19,7 +19,7 @@ from ledger.models import Entry
 from wallets.admin import CreditLotAdmin, MovementInline
 from wallets.models import CreditLot
 
-# What an entry's document names, by its page in the back office.
+# The objects that an entry's document may name, with their pages in the back office.
 _PAGES = {
     "settlement": ("the settlement", "billing_settlement"),
     "subscription": ("the subscription", "billing_subscription"),

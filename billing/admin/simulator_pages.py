@@ -15,7 +15,7 @@ from billing.models import Backtest
 
 Table = dict[str, Any]
 
-# Half of the hundredth of a percent to which percentages are shown.
+# Half of the hundredth of a percent to which percentages are rounded.
 _HALF = Decimal("0.005")
 
 

@@ -184,7 +184,7 @@ class StageTrace:
 class Calculation:
     """A cycle that is being priced and settled."""
 
-    # What load read.
+    # Read by load.
     currency: str
     billing_mode: str
     period: Period
@@ -218,7 +218,7 @@ class Calculation:
     late: tuple[LateAdjustment, ...] = ()
     credits_owed: tuple[CreditOwed, ...] = ()
 
-    # What the stages found.
+    # Set by the stages.
     quotas: Mapping[str, Decimal] = field(default_factory=dict)
     demands: tuple[Demand, ...] = ()
     unit_burns: Mapping[str, tuple[Allocation, ...]] = field(default_factory=dict)

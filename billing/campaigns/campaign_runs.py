@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 Clock = Callable[[], datetime]
 Progress = Callable[[int, int], None]
 
-# A run whose process has been silent for so long is taken to be dead, and anybody may go on.
+# A run whose process has been silent for this long is presumed dead, and may be resumed.
 LEASE = timedelta(seconds=90)
 CHUNK = 100
 

@@ -31,7 +31,7 @@ from wallets.models import CampaignGrant
 
 # An event that was given its id this long ago is surely committed, or never will be.
 OVERLAP = timedelta(minutes=5)
-# Usage of a month that began earlier is no longer looked at.
+# Usage of a month that began earlier is no longer checked.
 REACH = timedelta(days=32)
 LAST_INSTANT = timedelta(microseconds=1)
 

@@ -24,7 +24,7 @@ def grant_to_subscriber(*, book: Book, subscription: Subscription) -> None:
     running = campaigns.running_campaigns(
         livemode=book.livemode, trigger=CampaignTrigger.SUBSCRIPTION
     )
-    # What one gives may start another subscription, which asks for all of them again.
+    # A grant may start another subscription, which runs all of them again.
     campaigns.lock_in_order(running)
     for campaign in running:
         campaign_grants.grant_credits(

@@ -93,7 +93,7 @@ def settle_book(
         if not goes_on():
             return settled
     if not settled:
-        # Whoever settled them before may have been killed on the way.
+        # The process that settled them before may have been killed on the way.
         invoices.finalize_drafts(book_id=book_id, now=issued_at)
         statement_numbers.number_statements(book_id=book_id)
     if not expiry.is_anything_due(book_id=book_id, until=until):
@@ -156,7 +156,7 @@ def _settle(settlement: Settlement, *, now: datetime, run_id: UUID | None, is_lo
             return False
         settlement.run_id = run_id
         current = settlement.subscription = _read_again(settlement.subscription)
-        # What lapsed within the cycle pays for the usage of its lifetime first.
+        # Lots that lapsed within the cycle pay for the usage of their lifetime first.
         if expiry.is_anything_due(book_id=book.pk, until=until):
             limit = until - usage_burn.MICROSECOND
             usage_burn.lapse_through(book=book, limit=limit, counted=counted)
@@ -249,7 +249,7 @@ def _priced(
         ahead = ()
     draft = calculation.run(advance.of_cycle(loaded, ahead))
     if is_behind:
-        # The cycle after it has asked for its fees when it began.
+        # The next cycle was billed its fees when it began.
         return draft
     current.is_fee_due = draft.billing_mode == "PREPAID" and bool(ahead) and draft.arrears > 0
     return calculation.run(advance.of_cycle(loaded, ())) if current.is_fee_due else draft

@@ -26,7 +26,7 @@ from wallets.operations.responses import Answer
 
 logger = logging.getLogger(__name__)
 
-# So many events are added up while somebody waits for an answer.
+# At most this many events are added up while a request waits.
 FEW = 1_000
 
 

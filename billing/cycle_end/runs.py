@@ -37,15 +37,15 @@ logger = logging.getLogger(__name__)
 
 Progress = Callable[[], None]
 
-# A run or a claim whose process has been silent for so long is taken to be dead.
+# A run or a claim whose process has been silent for this long is presumed dead.
 LEASE = timedelta(seconds=90)
-# The run's row is touched so often at most, so that its workers do not queue for it.
+# The run's row is updated at most this often, so that its workers do not queue for it.
 HEARTBEAT = timedelta(seconds=5)
-# A customer that is busy is tried again after the others, so often.
+# How often a busy customer is tried again, after the others.
 MAX_ATTEMPTS = 3
-# So many cycles of a customer are settled at a time; then the others have their turn.
+# How many cycles of a customer are settled at a time, before the others go on.
 CYCLES_PER_CLAIM = 20
-# As many failures are listed on a run; its items hold all of them.
+# How many failures are listed on a run; its items have all of them.
 MAX_FAILURES = 1_000
 STEP = "settlement"
 _FINISHED = [RunItemStatus.DONE, RunItemStatus.FAILED]
@@ -254,7 +254,7 @@ def _settle_item(item: SettlementRunItem, clock: cycle_settlement.Clock) -> bool
         logger.warning("Settling %s: %s", book.key, reason)
         drop_lost_connection()
     except Exception as error:
-        # It may not stop the others; the log has the trace.
+        # One failure may not stop the others; the log has the traceback.
         status, reason = RunItemStatus.FAILED, reason_of(error)
         logger.exception("Settling %s failed: %s", book.key, reason)
     settled = run.settlements.filter(book=book.pk).count()

@@ -27,7 +27,7 @@ from wallets.top_ups import refill as wallet_refill
 
 logger = logging.getLogger(__name__)
 
-# So often a server looks whether the workers that it gave a run to are still there.
+# How often a server checks whether the workers that it sent a run to are still alive.
 LOOK_EVERY_SECONDS = 5
 
 
@@ -58,7 +58,7 @@ def execute_run(run_id: str) -> None:
 def settle_item(item_id: int) -> None:
     """Settle one customer of a run."""
     if runs.settle_item(item_id=item_id, clock=timezone.now):
-        # The others have their turn first.
+        # Other customers go first.
         settle_item.delay(item_id)
 
 

@@ -29,9 +29,9 @@ from wallets.models import CreditLot, Reservation, ReservationStatus
 from wallets.top_ups import refill as wallet_refill
 from wallets.top_ups import sales
 
-# Past this an advance answers with how far it has come; repeating it goes on from there.
+# After this an advance returns its progress; repeating it continues from there.
 MAX_SECONDS = 45
-# An advance whose process was killed holds its clock no longer than this.
+# An advance whose process was killed blocks its clock no longer than this.
 LEASE = timedelta(seconds=2 * MAX_SECONDS)
 
 
@@ -143,7 +143,7 @@ def _everything_due(clock_id: UUID, to: datetime) -> Iterator[Due]:
         first_ends[book] = min(first_ends.get(book, end), end)
         grace = timedelta(hours=cycle.version.lapse_grace_hours)
         graces[book] = max(graces.get(book, grace), grace)
-    # What its customer's unsettled cycle holds back falls due with that cycle.
+    # A lapse that the customer's unsettled cycle delays falls due with that cycle.
     for expires_at, due in (*_lots(clock_id, to, graces), *_holds(clock_id, to)):
         if due.book_id not in first_ends or expires_at < first_ends[due.book_id]:
             yield due

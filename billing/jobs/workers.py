@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from aforo.serving.job_health import Job
 from billing.models import WorkerHeartbeat
 
-# A sign of life is asked for every minute, so that a living worker is never silent for so long.
+# A heartbeat is sent every minute, so that a living worker is never silent for so long.
 SILENCE = timedelta(seconds=90)
 # A sweep of everything that is due may take longer than a minute, but not often.
 SWEEP_SILENCE = timedelta(minutes=15)
-# The one row is written so often at most.
+# The one row is written at most this often.
 _EVERY = timedelta(seconds=10)
 
 

@@ -30,7 +30,7 @@ from pricing.offerings import coupons
 from wallets.lots import provisioning
 from wallets.models import Wallet
 
-# No cycle of an interval is longer.
+# The longest cycle of an interval, in days.
 LONGEST_DAYS = {Interval.DAY: 1, Interval.WEEK: 7, Interval.MONTH: 31, Interval.YEAR: 366}
 
 

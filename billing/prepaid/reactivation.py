@@ -91,7 +91,7 @@ def _go_on(book: Book, subscription: Subscription, now: datetime) -> None:
         cycles.begin_at(subscription=subscription, now=now)
         advance_billing.start_if_paid(book=book, subscription=subscription, now=now)
     elif subscription.is_fee_due:
-        # A cycle that is over is settled first, and asks for the fees of the next one.
+        # A cycle that is over is settled first, which bills the fees of the next one.
         if now < subscription.current_ends_at:
             advance_billing.start_if_paid(book=book, subscription=subscription, now=now)
     else:

@@ -102,7 +102,7 @@ def _charge(
     """Charge the usage to the running cycle, from the lots held for it and from the others."""
     now, reservation, document = now_for(book), made.reservation, _document(request, made)
     held, promised = held_by(reservation), reservation.promised
-    # What was metered may not take the credits that are held for this.
+    # Metered usage may not burn the credits that are held for this.
     before = usage_debits.caught_up(book=book, subscription=subscription)
     status = ReservationStatus.CAPTURED if request.final else ReservationStatus.HELD
     freed = usage_holds.release_all(book=book, reservation=reservation, status=status, now=now)

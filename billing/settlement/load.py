@@ -279,7 +279,7 @@ def pays_for_cycle(lot: CreditLot, ends_at: datetime) -> bool:
     """Return whether a lot pays for a cycle when it is settled (docs/decisions.md#d34)."""
     if lot.expires_at is not None and lot.expires_at < ends_at:
         return False
-    # What a campaign added to a top-up counts with it.
+    # The bonus that a campaign added to a top-up counts with it.
     is_bought = (
         lot.source in {CreditSource.TOP_UP, CreditSource.REFILL} or lot.top_up_id is not None
     )

@@ -14,5 +14,5 @@ LIVE = [
 ]
 
 
-# Those whose cycles run, and are settled.
+# The states in which cycles run and are settled.
 RUNNING = [status for status in LIVE if status != SubscriptionStatus.PAUSED]

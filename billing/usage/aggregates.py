@@ -22,7 +22,7 @@ Parameter = str | list[str] | datetime
 # What a property may be as a number: sums of any number of events fit into the books. What else was
 # ever stored is no number, and left out, so that no event can stop whoever adds them up.
 NUMERIC = r"^-?0*[0-9]{1,14}(\.[0-9]{1,12}0*)?$"
-# These look at no number; all others read the metric's property as one.
+# These read no number; all others read the metric's property as one.
 TEXTUAL = frozenset({Aggregation.UNIQUE, Aggregation.COUNT})
 _AGGREGATES = {
     Aggregation.COUNT: "count(*)",

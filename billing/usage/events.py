@@ -25,10 +25,10 @@ MAX_METRIC = 255
 MAX_KEY = 255
 MAX_QUANTITY = Decimal(10) ** 14
 QUANTITY_QUANTUM = Decimal("0.000001")
-# What the properties of one event may be; whoever walks over them needs neither time nor stack.
+# Limits of the properties of one event, so that walking over them is cheap and shallow.
 MAX_DEPTH = 20
 MAX_MEMBERS = 1_000
-# The members that have a column of their own; every other one is kept among the properties.
+# The members that have a column of their own; every other one is stored in the properties.
 COLUMNS = {"customerId", "metricName", "quantity", "occurredAt", "idempotencyKey"}
 _CLOUD_COLUMNS = {"specversion", "subject", "type", "time", "data", "datacontenttype"}
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")

@@ -30,7 +30,7 @@ Format = Literal["ndjson", "csv"]
 
 BATCH = 1_000
 MAX_LINE = 1_000_000
-# So much of what was taken before is compared, to know the file again.
+# How many of the bytes read before are compared, to recognise the file.
 _REMEMBERED = 4_096
 _NEEDED = COLUMNS - {"quantity"}
 
@@ -202,7 +202,7 @@ def _ndjson(file: BinaryIO, at: Checkpoint) -> Iterator[Record]:
 
 
 def _text(file: BinaryIO) -> Iterator[str]:
-    # What is no UTF-8 is let through here, to be refused with the row that it stands in.
+    # Bytes that are not UTF-8 pass here, and are refused with their row.
     for line in _lines(file):
         yield line[:MAX_LINE].decode("utf-8", "surrogateescape")
 

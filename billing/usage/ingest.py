@@ -35,7 +35,7 @@ from pricing.models import Metric
 
 MAX_EVENTS = 1_000
 FUTURE_TOLERANCE = timedelta(minutes=5)
-# Sent by metering clients to say that a session lives; accepted, and never billed.
+# Heartbeats of sessions, sent by metering clients; accepted, and never billed.
 HEARTBEAT = "system.session.heartbeat"
 _COLUMNS = [
     "id", "book_id", "metric_id", "key", "quantity",
@@ -50,7 +50,7 @@ class IngestOutcome:
     accepted: int = 0
     duplicates: int = 0
     errors: list[dict[str, object]] = field(default_factory=list)
-    # Accepted and kept, and never billed: the index and why.
+    # Accepted and stored, but never billed: the index and the reason.
     unbilled: list[dict[str, object]] = field(default_factory=list)
 
     def refuse(self, index: int, error: BadEvent) -> None:

@@ -30,7 +30,7 @@ _SUMS = {
     Aggregation.SUM: "trim_scale(found)",
     Aggregation.AVERAGE: "coalesce(round(trim_scale(found) / nullif(events, 0), 12), 0)",
 }
-# Which event decides; the one of the rollup is held against those that came since.
+# Which event decides; that of the rollup is compared with those that came since.
 _DECIDING = {
     Aggregation.MAX: "value DESC, id DESC",
     Aggregation.LATEST: "occurred_at DESC, id DESC",
@@ -123,7 +123,7 @@ def count(*, rollup: UsageRollup, metric: Metric) -> None:
             counted_from=rollup.starts_at, status=SettlementStatus.SEALED
         ).first()
         if ended is None:
-            # Its cycle is settled, and nobody asks for it any more.
+            # Its cycle is settled, and nothing reads it any more.
             rollup.delete()
             return
         subscription.current_starts_at = ended.starts_at
@@ -133,7 +133,7 @@ def count(*, rollup: UsageRollup, metric: Metric) -> None:
         subscription, metric, rollup.through, base, before=rollup.pk
     )
     rollup.save(update_fields=["total", "events", "deciding"])
-    # Those of cycles that wait to be settled are still gone on from.
+    # Rollups of cycles that wait to be settled are still continued.
     waiting = Settlement.objects.filter(
         subscription=OuterRef("subscription"),
         counted_from=OuterRef("starts_at"),

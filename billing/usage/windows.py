@@ -24,7 +24,7 @@ from pricing.models import Metric
 Group = Literal["hour", "day"]
 
 DEFAULT_SPAN = timedelta(days=30)
-# As many rows are answered at once at most, and at least one window of every metric.
+# The most rows of one answer; at least one window of every metric is answered.
 MAX_ROWS = 1_000
 
 

@@ -22,7 +22,7 @@ class UsageQuery(StrictSerializer):
 
     customer_id = serializers.CharField(max_length=64)
     metric = serializers.CharField(max_length=255, required=False)
-    # `from` is a word of the language, so it cannot be assigned like the others.
+    # `from` is a reserved word in Python, so it cannot be assigned like the others.
     vars()["from"] = TimeField(required=False)
     to = TimeField(required=False)
     group_by = serializers.ChoiceField(

@@ -48,7 +48,7 @@ def burn_and_accrue(book: Book, until: datetime, counted: Counted = NOTHING) -> 
             accrue(book=book, subscription=subscription, draft=draft, until=until)
 
 
-# What is done for each customer at a month's end, in this order; the book is locked.
+# The steps for each customer at a month's end, in this order; the book is locked.
 STEPS: Sequence[Callable[[Book, datetime, Counted], object]] = (
     burn_and_accrue,
     lambda book, until, counted: advance_fees.recognise_fees(book=book, until=until),

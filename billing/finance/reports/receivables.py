@@ -26,7 +26,7 @@ BUCKETS = {
     "overdue_90": "61-90 days", "overdue_later": "Over 90 days",
 }  # fmt: skip
 
-# From the journal, so that past days can be asked for, and what no invoice explains is shown.
+# From the journal, so that past days can be reported, and amounts without an invoice appear.
 _OWED = """
     SELECT b.key, coalesce(e.document->>'invoice', ''), p.currency, invoice.issued_at,
         invoice.due_at, -sum(side.amount)
