@@ -94,3 +94,25 @@ def test_an_error_has_one_class() -> None:
 
     assert names["UnknownReservation"] == 1
     assert [name for name, times in names.items() if times > 1] == []
+
+
+def test_the_credit_journal_alone_moves_credits() -> None:
+    """Lots are read everywhere, made and changed in one file; a dispute only freezes them."""
+    writes = re.compile(
+        r"\b(CreditLot|Movement)\.objects\b.*\.(create|bulk_create|update|bulk_update|delete)\("
+        r"|\bbulk\.(insert_models|update_rows)\((CreditLot|Movement)\b"
+        r"|\blot\.(save|delete)\("
+    )
+    found = {
+        (path, code)
+        for path, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and writes.search(code := ast.unparse(node))
+    }
+
+    beside = {code for path, code in found if path != "wallets/lots/credit_journal.py"}
+    assert beside == {
+        f"CreditLot.objects.filter(top_up=bought).update(frozen_at={moment})"
+        for moment in ("now", "None")
+    }
+    assert len(found) > len(beside)

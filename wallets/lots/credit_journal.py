@@ -1,7 +1,8 @@
 """Every change of credits passes here: lots, their movements and the entry that explains them.
 
 A `Journal` gathers what one transaction does to the lots of books that it has locked, and writes
-all of it in a handful of statements, however much it is. Nothing else writes lots or movements.
+all of it in a handful of statements, however much it is. Nothing else moves credits; a dispute
+freezes lots beside it.
 """
 
 from __future__ import annotations
