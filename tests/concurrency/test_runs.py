@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -26,6 +27,15 @@ from tests.concurrency.test_debits import at_once
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]
 
 
+@pytest.fixture(autouse=True)
+def quiet_end(transactional_db: None) -> Iterator[None]:
+    """Wait for the threads that runs were handed to, before the tables are emptied."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join()
+
+
 def subscribed(key: str = "cust_1", days: int = 32) -> Book:
     book = factories.customer(key)
     subscribing.subscribe(
@@ -45,7 +55,7 @@ def test_a_run_over_the_api_ends_and_the_next_one_finds_nothing(api: APIClient) 
 
     assert answer.status_code == 202
     run_id = answer.json()["run"]["id"]
-    for _ in range(100):
+    for _ in range(600):
         found = api.get(f"/v1/settlements/runs/{run_id}").json()
         if found["status"] == "DONE":
             break
@@ -56,7 +66,7 @@ def test_a_run_over_the_api_ends_and_the_next_one_finds_nothing(api: APIClient) 
 
 
 def ended(api: APIClient, run_id: str) -> dict[str, Any]:
-    for _ in range(100):
+    for _ in range(600):
         found: dict[str, Any] = api.get(f"/v1/settlements/runs/{run_id}").json()
         if found["status"] == "DONE":
             return found
