@@ -31,7 +31,10 @@ class LotInline(ReadOnlyInline):
 
 class MovementInline(ReadOnlyInline):
     model = Movement
-    fields = ["kind", "quantity", "carrying", "balance_after", "held_after", "entry"]
+    fields = [
+        "kind", "quantity", "carrying", "balance_after", "held_after", "wallet_balance_after",
+        "entry",
+    ]  # fmt: skip
     ordering = ["-entry__sequence", "-position"]
     joined = ["entry"]
     show_change_link = False
@@ -73,7 +76,10 @@ class CreditLotAdmin(ReadOnlyAdmin):
 
 @admin.register(Movement)
 class MovementAdmin(ReadOnlyAdmin):
-    list_display = ["book", "kind", "quantity", "carrying", "balance_after", "held_after", "lot"]
+    list_display = [
+        "book", "kind", "quantity", "carrying", "balance_after", "held_after",
+        "wallet_balance_after", "lot",
+    ]  # fmt: skip
     list_filter = ["kind", "book__livemode"]
     list_select_related = ["book", "lot"]
     search_fields = ["book__key", "=lot__id"]

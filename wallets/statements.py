@@ -7,7 +7,6 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 
@@ -15,10 +14,16 @@ from aforo.money import ZERO
 from ledger.models import Book, Entry, LedgerEvent
 from wallets.holds import reservation_holds
 from wallets.lots import queries
-from wallets.models import CreditLot, DisputeState, Movement, MovementKind, UnitWallet, Wallet
-
-_IN = [MovementKind.GRANT, MovementKind.REVERSE]
-_OUT = [MovementKind.BURN, MovementKind.EXPIRE, MovementKind.REFUND, MovementKind.ADJUST]
+from wallets.models import (
+    ADDED,
+    TAKEN,
+    CreditLot,
+    DisputeState,
+    Movement,
+    MovementKind,
+    UnitWallet,
+    Wallet,
+)
 
 
 def statement(*, book: Book, now: datetime, pending: Mapping[str, Decimal]) -> dict[str, object]:
@@ -45,9 +50,9 @@ def statement_as_of(*, book: Book, moment: datetime) -> dict[str, object]:
     """
     moved = Movement.objects.filter(book=book, entry__occurred_at__lte=moment)
     sums = moved.values_list("lot").annotate(
-        remaining=_sum("quantity", _IN) - _sum("quantity", _OUT),
+        remaining=_sum("quantity", ADDED) - _sum("quantity", TAKEN),
         held=_sum("quantity", [MovementKind.HOLD]) - _sum("quantity", [MovementKind.RELEASE]),
-        carrying=_sum("carrying", _IN) - _sum("carrying", _OUT),
+        carrying=_sum("carrying", ADDED) - _sum("carrying", TAKEN),
     )
     then = {lot: counters for lot, *counters in sums.order_by() if counters[0] > 0}
     # A rollover happens at the expiry that it replaces, so the next one dates the expiry of then.
@@ -80,7 +85,7 @@ def _frozen(book: Book, moment: datetime) -> dict[UUID | None, datetime]:
     return frozen
 
 
-def _sum(column: str, kinds: list[MovementKind]) -> Coalesce:
+def _sum(column: str, kinds: Sequence[MovementKind]) -> Coalesce:
     return Coalesce(Sum(column, filter=Q(kind__in=kinds)), ZERO)
 
 
@@ -118,41 +123,3 @@ def _shown(
             if lot.held > 0 or queries.is_alive(lot, moment)
         ],
     }
-
-
-# From what there is now back to the page: the first page of a long history reads little of it. The
-# order is the book's own, not that of the ids, which the clocks of several processes make.
-_RUNNING = """
-    WITH moved AS (
-        SELECT m.id, e.sequence, m.position, coalesce(lot.wallet_id, -lot.unit_wallet_id) AS wallet,
-            CASE WHEN m.kind = ANY(%s) THEN m.quantity WHEN m.kind = ANY(%s) THEN -m.quantity
-                ELSE 0 END AS change
-        FROM ledger_entry e
-        JOIN wallets_movement m ON m.entry_id = e.id
-        JOIN wallets_creditlot lot ON lot.id = m.lot_id
-        WHERE e.book_id = %s AND e.sequence >= %s
-    ), present AS (
-        SELECT coalesce(wallet_id, -unit_wallet_id) AS wallet, sum(remaining) AS total
-        FROM wallets_creditlot WHERE book_id = %s AND remaining > 0 GROUP BY 1
-    )
-    SELECT id, total - later FROM (
-        SELECT moved.id, coalesce(present.total, 0) AS total, coalesce(sum(moved.change) OVER (
-            PARTITION BY moved.wallet ORDER BY moved.sequence DESC, moved.position DESC
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS later
-        FROM moved LEFT JOIN present ON present.wallet = moved.wallet
-    ) history WHERE id = ANY(%s)
-"""
-
-
-def running_balances(page: Sequence[Movement]) -> dict[UUID, Decimal]:
-    """Return the balance of the whole wallet after each movement of a page, held parts included.
-
-    The page lists movements of one book with their entries, the newest first. One query.
-    """
-    if not page:
-        return {}
-    book_id, first = page[-1].book_id, page[-1].entry.sequence
-    ids = [movement.id for movement in page]
-    with connection.cursor() as cursor:
-        cursor.execute(_RUNNING, [_IN, _OUT, book_id, first, book_id, ids])
-        return dict(cursor.fetchall())

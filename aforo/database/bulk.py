@@ -95,6 +95,18 @@ def _unnest(columns: Sequence[_Column]) -> str:
     return f"unnest({arrays}) AS r({aliases})"
 
 
+def from_rows(
+    model: type[models.Model], names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> tuple[str, list[str]]:
+    """Return rows as what a statement of the caller's own reads from, called `r` with the model's
+    names of columns, and the parameters of that. JSON is read as text.
+    """
+    columns = _columns(model, tuple(names))
+    arrays = ", ".join(f"%s::{column.travels_as}[]" for column in columns)
+    called = ", ".join(column.name for column in columns)
+    return f"unnest({arrays}) AS r({called})", _arrays(rows, columns)
+
+
 def _selected(columns: Sequence[_Column]) -> list[str]:
     return [
         f"r.c{n}" if column.travels_as == column.stored_as else f"r.c{n}::{column.stored_as}"

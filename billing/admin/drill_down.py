@@ -62,7 +62,10 @@ class MovedInline(MovementInline):
     """The credits that an entry moved."""
 
     verbose_name_plural = "movements of credits"
-    fields = ["lot", "kind", "quantity", "carrying", "balance_after", "held_after"]
+    fields = [
+        "lot", "kind", "quantity", "carrying", "balance_after", "held_after",
+        "wallet_balance_after",
+    ]  # fmt: skip
     ordering = ["position"]
     joined = ["lot"]
 

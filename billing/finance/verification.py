@@ -21,6 +21,7 @@ from ledger.posting_rules import LOT_LIABILITIES
 from ledger.seals import seal_proof
 from ledger.seals import seals as ledger_seals
 from wallets.lots import queries
+from wallets.reports import lots
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,23 @@ _LOTS_AGAINST_LIABILITIES = """
     WHERE lot.book_id = %s
     GROUP BY lot.id ORDER BY lot.id
 """
+
+# What each movement says its wallet had after it, against the movements up to it in the order of
+# the book; the first that differs.
+_BALANCES_AGAINST_MOVEMENTS = """
+    SELECT sequence, position, kept, added FROM (
+        SELECT e.sequence, m.position, m.wallet_balance_after AS kept,
+            sum(m.quantity * coalesce(side.sign, 0)) OVER (
+                PARTITION BY coalesce(lot.wallet_id, -lot.unit_wallet_id)
+                ORDER BY e.sequence, m.position) AS added
+        FROM ledger_entry e
+        JOIN wallets_movement m ON m.entry_id = e.id
+        JOIN wallets_creditlot lot ON lot.id = m.lot_id
+        LEFT JOIN {signs} ON side.kind = m.kind
+        WHERE e.book_id = %s
+    ) AS history
+    WHERE kept <> added ORDER BY sequence, position LIMIT 1
+""".replace("{signs}", lots.SIGNS)
 
 # What each cycle burned of each lot, as billing keeps it, against the movements whose entries name
 # the cycle or its settlement; either side may be missing. What a return restores of the
@@ -205,10 +223,11 @@ def _verify_book(book_id: int, advance: Callable[[int], None]) -> Proof:
         proved = Proof(1, report.entries)
         for check, counted in (
             (_check_lots, Proof(lots=1)),
+            (_check_balances, Proof()),
             (_check_burns, Proof(burns=1)),
             (_check_refunds, Proof()),
         ):
-            for named, reason in check(book_id):
+            for named, reason in check(book):
                 if reason is not None:
                     return proved.joined(Proof(first_bad=BadEntry(named, reason)))
                 proved = proved.joined(counted)
@@ -224,13 +243,13 @@ def _take_snapshot() -> None:
             cursor.execute("SET LOCAL random_page_cost = 1.1")
 
 
-def _check_lots(book_id: int) -> Iterator[tuple[str, str | None]]:
+def _check_lots(book: Book) -> Iterator[tuple[str, str | None]]:
     """Return each lot with its fault, if any."""
     with connection.cursor() as cursor:
-        cursor.execute(_LOTS_AGAINST_MOVEMENTS, [book_id, book_id])
+        cursor.execute(_LOTS_AGAINST_MOVEMENTS, [book.pk, book.pk])
         moved = cursor.fetchall()
         owed_on = list(LOT_LIABILITIES)
-        cursor.execute(_LOTS_AGAINST_LIABILITIES, [owed_on, owed_on, book_id, book_id])
+        cursor.execute(_LOTS_AGAINST_LIABILITIES, [owed_on, owed_on, book.pk, book.pk])
         posted = {lot_id: (carried, owed) for lot_id, carried, owed in cursor.fetchall()}
     for lot_id, astray, counters, by_moves in moved:
         fault = _difference(_COUNTERS, counters, by_moves)
@@ -242,20 +261,32 @@ def _check_lots(book_id: int) -> Iterator[tuple[str, str | None]]:
         yield f"lot {lot_id}", fault
 
 
-def _check_burns(book_id: int) -> Iterator[tuple[str, str | None]]:
+def _check_balances(book: Book) -> Iterator[tuple[str, str | None]]:
+    """Return the first entry with a movement that has another balance of its wallet than the
+    movements up to it add up to, if any.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_BALANCES_AGAINST_MOVEMENTS, [book.pk])
+        wrong = cursor.fetchall()
+    for sequence, position, kept, added in wrong:
+        fault = _difference(["the wallet's balance"], [kept], [added])
+        yield f"{book.key}#{sequence}, movement {position}", fault
+
+
+def _check_burns(book: Book) -> Iterator[tuple[str, str | None]]:
     """Return each burn of a cycle with its fault, if any."""
     with connection.cursor() as cursor:
-        cursor.execute(_BURNS_AGAINST_MOVEMENTS, [book_id, book_id])
+        cursor.execute(_BURNS_AGAINST_MOVEMENTS, [book.pk, book.pk])
         burns = cursor.fetchall()
     for subscription, kind, cycle, lot, kept, moved in burns:
         named = f"burns of lot {lot} by {kind.lower()} {cycle} of subscription {subscription}"
         yield named, _difference(_BURNED, kept, moved)
 
 
-def _check_refunds(book_id: int) -> Iterator[tuple[str, str | None]]:
+def _check_refunds(book: Book) -> Iterator[tuple[str, str | None]]:
     """Return each refunded top-up with the fault of its repayments, if any."""
     with connection.cursor() as cursor:
-        cursor.execute(_REFUNDS_AGAINST_MOVEMENTS, [book_id])
+        cursor.execute(_REFUNDS_AGAINST_MOVEMENTS, [book.pk])
         refunds = cursor.fetchall()
     for top_up_id, currency, refunded, carried in refunds:
         whole = money.round_amount(carried, currency)

@@ -61,9 +61,11 @@ UPDATE ledger_book SET sequence = last.sequence, head_hash = last.hash,
 """
 _MOVEMENTS = """
 INSERT INTO wallets_movement (id, book_id, lot_id, entry_id, position, kind, quantity, carrying,
-        balance_after, held_after)
+        balance_after, held_after, wallet_balance_after)
     SELECT gen_random_uuid(), book, lot, entry, 0,
-        CASE event WHEN 'TOP_UP' THEN 'GRANT' ELSE 'BURN' END, amount, amount, 0, 0
+        CASE event WHEN 'TOP_UP' THEN 'GRANT' ELSE 'BURN' END, amount, amount, 0, 0,
+        sum(CASE event WHEN 'TOP_UP' THEN amount ELSE -amount END)
+            OVER (PARTITION BY book ORDER BY i)
     FROM happened ORDER BY i;
 SET session_replication_role = DEFAULT;
 DROP TABLE happened, hashed, bench;

@@ -52,8 +52,9 @@ UPDATE ledger_book SET sequence = :sequence, last_recorded_at = clock_timestamp(
         head_hash = encode(sha256((:head || :entry)::bytea), 'hex')
     WHERE id = :book;
 INSERT INTO wallets_movement (id, book_id, lot_id, entry_id, position, kind, quantity, carrying,
-        balance_after, held_after)
-    VALUES (gen_random_uuid(), :book, :lot::uuid, :entry::uuid, 0, 'BURN', 1, 1, :remaining, 0);
+        balance_after, held_after, wallet_balance_after)
+    VALUES (gen_random_uuid(), :book, :lot::uuid, :entry::uuid, 0, 'BURN', 1, 1, :remaining, 0,
+        :remaining);
 INSERT INTO wallets_operation (id, book_id, key, endpoint, content, status, body, created_at)
     VALUES (:operation::uuid, :book, :key, 'POST /v1/wallets/debit', '{{"amount": "1",
         "currency": "USD", "strategy": "WATERFALL", "customer_id": "bench_0"}}', 200,

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from decimal import Decimal
-from typing import Any
-from uuid import UUID
-
 from django.db.models import F, QuerySet
 from django_filters import rest_framework as filters
 from rest_framework import generics, serializers
 
-from aforo import money
 from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField
 from aforo.api.pagination import NewestFirst
 from aforo.api.views import ApiView
 from ledger.entries import books
-from wallets import statements
 from wallets.models import Movement
 
 
@@ -33,7 +26,9 @@ class MovementAnswer(serializers.ModelSerializer[Movement]):
     carrying = DecimalField()
     balance_after = DecimalField()
     held_after = DecimalField()
-    wallet_balance_after = serializers.SerializerMethodField()
+    wallet_balance_after = DecimalField(
+        help_text="The balance of the whole wallet after the movement, held parts included."
+    )
 
     class Meta:
         model = Movement
@@ -41,11 +36,6 @@ class MovementAnswer(serializers.ModelSerializer[Movement]):
             "id", "kind", "credit", "currency", "metric", "quantity", "carrying", "balance_after",
             "held_after", "wallet_balance_after", "lot", "entry", "event", "occurred_at",
         ]  # fmt: skip
-
-    def get_wallet_balance_after(self, movement: Movement) -> str:
-        """Return the balance of the whole wallet after the movement, held parts included."""
-        running: dict[UUID, Decimal] = self.context["running"]
-        return money.plain(running[movement.id])
 
     def get_currency(self, movement: Movement) -> str | None:
         """Return the currency of a money credit."""
@@ -81,16 +71,6 @@ class MovementsView(ApiView, generics.ListAPIView[Movement]):
     serializer_class = MovementAnswer
     pagination_class = NewestInBook
     filterset_class = MovementFilter
-
-    def paginate_queryset(self, queryset: QuerySet[Movement]) -> Sequence[Movement] | None:  # type: ignore[override]
-        """Return a page, and compute the running balances of its wallets."""
-        page = super().paginate_queryset(queryset)
-        self.running = statements.running_balances(page or [])
-        return page
-
-    def get_serializer_context(self) -> dict[str, Any]:
-        """Add the running balances."""
-        return {**super().get_serializer_context(), "running": getattr(self, "running", {})}
 
     def get_queryset(self) -> QuerySet[Movement]:
         """Return the movements of one customer."""

@@ -26,8 +26,9 @@ from ledger.entries.hash_chain import MovementLine
 from ledger.models import Book, Entry
 from ledger.posting_rules import LotPart, PostingLine
 from pricing.models import CreditKind
+from wallets.lots import movements
 from wallets.lots.cost_basis import remaining_carrying
-from wallets.models import CreditLot, Movement, MovementKind, UnitWallet, Wallet
+from wallets.models import CreditLot, MovementKind, UnitWallet, Wallet
 
 COUNTERS = ["remaining", "held", "carrying_remaining", "lapsing"]
 TERMS = ["expires_at", "rolled", "lapsing_since"]
@@ -273,22 +274,21 @@ class CreditJournal:
         # What a lot has not rolled needs the expiry that it kept, so terms are written first.
         _update(self.extended.values(), TERMS)
         _update([lot for lot in self.changed.values() if lot.id not in fresh], COUNTERS)
-        entries = ledger_entries.append(
-            [
-                ledger_entries.EntryDraft(
-                    book=draft.book,
-                    event=draft.event,
-                    occurred_at=draft.occurred_at,
-                    document=draft.document,
-                    lines=draft.lines,
-                    movements=draft.movements,
-                    id=draft.id,
-                    at_period_end=draft.at_period_end,
-                )
-                for draft in self.drafts
-            ]
-        )
-        self._write_movements()
+        drafts = [
+            ledger_entries.EntryDraft(
+                book=draft.book,
+                event=draft.event,
+                occurred_at=draft.occurred_at,
+                document=draft.document,
+                lines=draft.lines,
+                movements=draft.movements,
+                id=draft.id,
+                at_period_end=draft.at_period_end,
+            )
+            for draft in self.drafts
+        ]
+        entries = ledger_entries.append(drafts)
+        movements.write_movements(drafts, self.changed)
         self.drafts, self.new_lots, self.lapses = [], [], []
         self.changed, self.extended = {}, {}
         return entries
@@ -316,23 +316,6 @@ class CreditJournal:
                 accrued=before,
                 unclaimed=unclaimed,
             )
-
-    def _write_movements(self) -> None:
-        bulk.insert_rows(
-            Movement,
-            [
-                "id", "book_id", "lot_id", "entry_id", "position", "kind",
-                "quantity", "carrying", "balance_after", "held_after",
-            ],
-            [
-                [
-                    new_id(), draft.book.pk, line.lot, draft.id, position, line.kind,
-                    line.quantity, line.carrying, line.balance_after, line.held_after,
-                ]
-                for draft in self.drafts
-                for position, line in enumerate(draft.movements)
-            ],
-        )  # fmt: skip
 
 
 def new_lot(

@@ -1,13 +1,15 @@
 """Models: wallets, lots, top-ups, reservations, operations and campaign grants."""
 
 from wallets.models.campaigns import CampaignGrant
-from wallets.models.lots import CreditLot, CreditSource, Movement, MovementKind
+from wallets.models.lots import ADDED, TAKEN, CreditLot, CreditSource, Movement, MovementKind
 from wallets.models.operations import BurnStrategy, Debit, Operation
 from wallets.models.reservations import Hold, Reservation, ReservationKind, ReservationStatus
 from wallets.models.top_ups import AutoRefill, DisputeState, TopUp, TopUpChannel, TopUpStatus
 from wallets.models.wallets import SpendState, UnitWallet, Wallet
 
 __all__ = [
+    "ADDED",
+    "TAKEN",
     "AutoRefill",
     "BurnStrategy",
     "CampaignGrant",

@@ -187,8 +187,18 @@ class MovementKind(models.TextChoices):
     ADJUST = "ADJUST"
 
 
+# What adds to a lot, and what takes from it; a hold, its release and a rollover do neither.
+ADDED = (MovementKind.GRANT, MovementKind.REVERSE)
+TAKEN = (MovementKind.BURN, MovementKind.EXPIRE, MovementKind.REFUND, MovementKind.ADJUST)
+
+
 class Movement(models.Model):
-    """One change of one lot, append-only. The kind says the side; quantities are above zero."""
+    """One change of one lot, append-only. The kind says the side; quantities are above zero.
+
+    `balance_after` and `held_after` are of the lot. `wallet_balance_after` is of its whole wallet,
+    held, frozen and lapsed parts included, in the order of the book's sequence and of the positions
+    within an entry (docs/decisions.md#d160).
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     book = models.ForeignKey(
@@ -202,6 +212,7 @@ class Movement(models.Model):
     carrying = models.DecimalField(max_digits=38, decimal_places=12)
     balance_after = models.DecimalField(max_digits=38, decimal_places=12)
     held_after = models.DecimalField(max_digits=38, decimal_places=12)
+    wallet_balance_after = models.DecimalField(max_digits=38, decimal_places=12)
 
     class Meta:
         constraints = [
@@ -213,6 +224,10 @@ class Movement(models.Model):
             models.CheckConstraint(
                 condition=Q(held_after__gte=0, held_after__lte=F("balance_after")),
                 name="wallets_movement_held",
+            ),
+            models.CheckConstraint(
+                condition=Q(wallet_balance_after__gte=F("balance_after")),
+                name="wallets_movement_wallet_balance",
             ),
         ]
 

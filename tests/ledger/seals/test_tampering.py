@@ -61,7 +61,9 @@ def copied(table: str, columns: str, values: str, where: str) -> str:
 
 
 POSTING = "position, debit_id, credit_id, amount, currency, lot"
-MOVEMENT = "book_id, lot_id, kind, quantity, carrying, balance_after, held_after"
+MOVEMENT = (
+    "book_id, lot_id, kind, quantity, carrying, balance_after, held_after, wallet_balance_after"
+)
 ENTRY = "book_id, event, occurred_at, accounting_date, document"
 SEAL = "livemode, sealed_at, books, entries, root, lost, reason"
 HEADS_OF = "DELETE FROM ledger_sealedhead WHERE seal_id IN (SELECT id FROM ledger_seal WHERE {})"
@@ -83,6 +85,15 @@ TAMPERINGS = {
     ),
     "carrying of a movement": (
         f"UPDATE wallets_movement SET carrying = 1 WHERE entry_id = {THIRD}", "cust_1#3", CHANGED,
+    ),
+    "balance of a movement": (
+        f"UPDATE wallets_movement SET balance_after = 79 WHERE entry_id = {THIRD}",
+        "cust_1#3", CHANGED,
+    ),
+    "balance of a movement's wallet": (
+        f"UPDATE wallets_movement SET wallet_balance_after = 81 WHERE entry_id = {THIRD}",
+        "cust_1#3, movement 0",
+        "the wallet's balance is 81.000000000000, its movements say 80.000000000000",
     ),
     "event of an entry": (
         "UPDATE ledger_entry SET event = 'GRANT' WHERE sequence = 3", "cust_1#3", CHANGED,

@@ -21,7 +21,7 @@ from tests.wallets import actions
 from wallets.debits import engine, reversals
 from wallets.grants import rollover
 from wallets.holds import reservations
-from wallets.lots import credit_journal
+from wallets.lots import movements
 from wallets.models import CreditLot, Movement, TopUp, Wallet
 from wallets.top_ups import disputes, refunds
 
@@ -160,7 +160,7 @@ def test_movements_are_listed_in_the_order_of_the_book(
     """Processes whose clocks differ make ids that do not ascend; here each is below the last."""
     factories.customer()
     descending = (UUID(int=n) for n in count(2**127, -1))
-    monkeypatch.setattr(credit_journal, "new_id", lambda: next(descending))
+    monkeypatch.setattr(movements, "new_id", lambda: next(descending))
     factories.grant("cust_1", "10")
     actions.bundle("20", "5")
     for amount in ("12", "4", "9"):
