@@ -22,7 +22,7 @@ from billing.lifecycle import final_overage
 from billing.models import Subscription, SubscriptionStatus
 from billing.prepaid import reactivation
 from billing.settlement import waiting_cycles
-from billing.subscriptions import states
+from billing.subscriptions import advance_fees, states
 from ledger.models import Book
 from pricing.models import BillingMode
 from wallets.models import CreditLot, Reservation, ReservationStatus
@@ -103,6 +103,8 @@ def _reach(clock: TestClock, to: datetime, alone: Isolation, is_late: Callable[[
     for book_id in final_overage.due_books(clock_id=clock.pk):
         alone.one("overage after the end", book_id, lambda each: final_overage.bill(book_id=each))
     _burn_prepaid(clock.pk, alone)
+    for book_id in advance_fees.due_on_clock(clock_id=clock.pk, now=to):
+        alone.one("fees", book_id, lambda each: advance_fees.recognise_due(book_id=each, until=to))
     return not alone.busy
 
 

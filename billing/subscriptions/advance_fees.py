@@ -5,29 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Greatest
 
 from aforo import money
 from aforo.money import ZERO, plain
+from aforo.periods import Period
 from billing.models import AdvanceFee, Subscription
+from billing.subscriptions import earned_days
 from ledger import posting_rules
 from ledger.entries import books, entries
 from ledger.models import Book, LedgerEvent
+from ledger.periods import month_ends
 from pricing import catalogue
 from pricing.models import CreditKind, GrantTemplate, Metric
 from pricing.terms import PerUnit
 
-DAY = timedelta(days=1)
 INSTANT = timedelta(microseconds=1)
 
 
 def recognise_fees(*, book: Book, until: datetime) -> int:
-    """Recognise the fees of the days up to `until`, cumulatively; the last day takes the rest.
+    """Recognise the fees of the days up to `until`, cumulatively, each month's days in that month;
+    the last day takes the rest.
 
-    The book must be locked. Repeating posts nothing twice. Return the number of fees that moved.
+    The book must be locked. Repeating posts nothing twice. Return the number of entries.
     """
     fees = (
         AdvanceFee.objects.filter(book=book, recognised__lt=F("amount"), starts_at__lt=until)
@@ -36,32 +40,35 @@ def recognise_fees(*, book: Book, until: datetime) -> int:
     )
     drafts = []
     for fee in fees:
-        of_days = -((fee.starts_at - fee.ends_at) // DAY)
-        days = of_days if until >= fee.ends_at else (until - fee.starts_at) // DAY
-        earned = posting_rules.fee_earned_to_date(fee=fee.amount, days=days, of_days=of_days)
-        change, fee.recognised = earned - fee.recognised, max(earned, fee.recognised)
+        period = Period(fee.starts_at, fee.ends_at)
+        for moment in (*month_ends.between(fee.recognised_through, until), until):
+            earned = earned_days.earned(fee=fee.amount, period=period, until=moment)
+            change, fee.recognised = earned - fee.recognised, max(earned, fee.recognised)
+            if change > ZERO:
+                drafts.append(_earned(book, fee, change, moment))
         fee.recognised_through = min(until, fee.ends_at)
         fee.save(update_fields=["recognised", "recognised_through"])
-        if change > ZERO:
-            drafts.append(
-                entries.EntryDraft(
-                    book=book,
-                    event=LedgerEvent.FEE_RECOGNISED,
-                    # The last day that is served is over then, so a month's last day is in it.
-                    occurred_at=min(fee.starts_at + days * DAY, fee.ends_at),
-                    document={
-                        "settlement": str(fee.settlement_id),
-                        "subscription": str(fee.subscription_id),
-                        "product": fee.subscription.version.plan.code,
-                        "earned": plain(change),
-                        "of": plain(fee.amount),
-                    },
-                    lines=posting_rules.fee_earned(amount=change, currency=fee.currency),
-                    at_period_end=True,
-                )
-            )
     entries.append(drafts)
     return len(drafts)
+
+
+def _earned(book: Book, fee: AdvanceFee, change: Decimal, until: datetime) -> entries.EntryDraft:
+    midnight = month_ends.midnight(entries.day_of(until))
+    return entries.EntryDraft(
+        book=book,
+        event=LedgerEvent.FEE_RECOGNISED,
+        # The last day that is served is over then, so a month's last day is in it.
+        occurred_at=fee.ends_at if until >= fee.ends_at else midnight,
+        document={
+            "settlement": str(fee.settlement_id),
+            "subscription": str(fee.subscription_id),
+            "product": fee.subscription.version.plan.code,
+            "earned": plain(change),
+            "of": plain(fee.amount),
+        },
+        lines=posting_rules.fee_earned(amount=change, currency=fee.currency),
+        at_period_end=True,
+    )
 
 
 def recognise_due(*, book_id: int, until: datetime) -> int:
@@ -72,10 +79,20 @@ def recognise_due(*, book_id: int, until: datetime) -> int:
 
 def due_books(*, now: datetime) -> list[int]:
     """Return the books with another day of a fee to recognise, those on a test clock left out."""
-    fees = AdvanceFee.objects.filter(
-        recognised__lt=F("amount"), recognised_through__lte=now - DAY, book__test_clock=None
-    )
-    return sorted(set(fees.values_list("book", flat=True)))
+    today = month_ends.midnight(entries.day_of(now))
+    return _unearned(AdvanceFee.objects.filter(book__test_clock=None), today)
+
+
+def due_on_clock(*, clock_id: UUID, now: datetime) -> list[int]:
+    """Return the books of a test clock with another day of a fee to recognise."""
+    today = month_ends.midnight(entries.day_of(now))
+    return _unearned(AdvanceFee.objects.filter(book__test_clock=clock_id), today)
+
+
+def _unearned(fees: QuerySet[AdvanceFee], today: datetime) -> list[int]:
+    """Return the books whose fees were last recognised before today began."""
+    due = fees.filter(recognised__lt=F("amount"), recognised_through__lt=today)
+    return sorted(set(due.values_list("book", flat=True)))
 
 
 def shares(

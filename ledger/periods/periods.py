@@ -15,6 +15,7 @@ from ledger.controls import policies
 from ledger.entries.entries import day_of
 from ledger.models import AccountingPeriod, CloseFile, ClosePack, PeriodStatus, Reopening
 from ledger.periods import close_packs
+from ledger.periods.month_ends import month_after
 
 
 class PeriodNotOver(Conflict):
@@ -31,11 +32,6 @@ class PeriodClosed(Conflict):
 
 class PeriodNotClosed(Conflict):
     default_code = "period_not_closed"
-
-
-def month_after(month: date) -> date:
-    """Return the first day of the next month."""
-    return date(month.year + month.month // 12, month.month % 12 + 1, 1)
 
 
 @transaction.atomic

@@ -19,7 +19,7 @@ from django.db import connection
 from billing.finance import reports, verification
 from billing.finance.reports import running
 from ledger.models import CloseSum, LedgerEvent
-from ledger.periods import periods
+from ledger.periods import month_ends, periods
 from ledger.reports.report_table import Report, ReportScope
 from ledger.reports.totals import sums
 from tests import factories
@@ -54,7 +54,7 @@ def close_months() -> None:
     while f"{month:%Y-%m}" < OPEN:
         periods.begin_close(month=month, now=NOW)
         periods.close(month=month, by="ann", now=NOW, check=lambda: None, files=dict)
-        month = periods.month_after(month)
+        month = month_ends.month_after(month)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     each = (time.monotonic() - started) / 23

@@ -11,10 +11,8 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, datetime
 
-from django.conf import settings
 from django.db.models import Q
 
 from aforo import money
@@ -26,7 +24,7 @@ from billing.finance.closing.tie_outs import TieOut
 from billing.jobs import due_work
 from billing.models import Settlement, SettlementStatus, Subscription, SubscriptionStatus
 from ledger.models import ClosePack, Entry
-from ledger.periods import periods
+from ledger.periods import month_ends, periods
 from ledger.reports import writing
 from ledger.seals import seals
 from wallets.lots import expected_breakage
@@ -45,12 +43,6 @@ class NotReady(Conflict):
     default_code = "period_not_ready"
 
 
-def end_of(month: date) -> datetime:
-    """Return the moment at which a month is over, in the entity's zone."""
-    zone = ZoneInfo(settings.ENTITY_TIMEZONE)
-    return datetime.combine(periods.month_after(month), time(), tzinfo=zone)
-
-
 def close_period(*, month: date, by: str, now: datetime, clock: Clock) -> ClosePack:
     """Close a month of the live books; return the close pack.
 
@@ -58,7 +50,8 @@ def close_period(*, month: date, by: str, now: datetime, clock: Clock) -> CloseP
     OutOfOrder; AlreadyRunning while a settlement run lives; Busy while somebody posts.
     """
     periods.begin_close(month=month, now=now)
-    until, last_day = end_of(month), periods.month_after(month) - timedelta(days=1)
+    until = month_ends.end_of(month)
+    last_day = month_ends.last_day(until)
     refuse_passed_over(due_work.sweep(now=now, clock=clock))
     month_end.burn_and_accrue_all(until=until)
     expected_breakage.accrue_breakage(livemode=True, until=last_day, at=until)

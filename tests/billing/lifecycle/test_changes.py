@@ -114,7 +114,7 @@ def test_cancelled_at_the_periods_end_runs_until_then(api: APIClient) -> None:
 def test_a_fee_paid_in_advance_is_earned_when_the_subscription_ends(api: APIClient) -> None:
     book = subscribed(AHEAD)
     advance(book, START + 10 * DAY)
-    assert balances() == {"1100": 31, "2120": 31}
+    assert balances() == {"1100": 31, "2120": 21, "4030": 10}
 
     ask(api, "cancel", at="NOW")
 
