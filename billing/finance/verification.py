@@ -109,6 +109,23 @@ _BALANCES_AGAINST_MOVEMENTS = """
     WHERE kept <> added ORDER BY sequence, position LIMIT 1
 """.replace("{signs}", lots.SIGNS)
 
+# What is in another book than the entry, the reservation or the lot that it belongs to.
+_ASTRAY = """
+    SELECT 'debit ' || d.id FROM ledger_entry e JOIN wallets_debit d ON d.entry_id = e.id
+    WHERE e.book_id = %(book)s AND d.book_id <> e.book_id
+    UNION ALL
+    SELECT 'reservation ' || r.id
+    FROM ledger_entry e JOIN wallets_reservation r ON r.entry_id = e.id
+    WHERE e.book_id = %(book)s AND r.book_id <> e.book_id
+    UNION ALL
+    SELECT 'hold ' || h.id
+    FROM wallets_reservation r
+    JOIN wallets_hold h ON h.reservation_id = r.id
+    JOIN wallets_creditlot lot ON lot.id = h.lot_id
+    WHERE r.book_id = %(book)s AND (h.book_id <> r.book_id OR h.book_id <> lot.book_id)
+    ORDER BY 1
+"""
+
 # What each cycle burned of each lot, as billing keeps it, against the movements whose entries name
 # the cycle or its settlement; either side may be missing. What a return restores of the
 # consideration is rounded anew, so that each may differ by the last place.
@@ -224,6 +241,7 @@ def _verify_book(book_id: int, advance: Callable[[int], None]) -> Proof:
         for check, counted in (
             (_check_lots, Proof(lots=1)),
             (_check_balances, Proof()),
+            (_check_books, Proof()),
             (_check_burns, Proof(burns=1)),
             (_check_refunds, Proof()),
         ):
@@ -271,6 +289,15 @@ def _check_balances(book: Book) -> Iterator[tuple[str, str | None]]:
     for sequence, position, kept, added in wrong:
         fault = _difference(["the wallet's balance"], [kept], [added])
         yield f"{book.key}#{sequence}, movement {position}", fault
+
+
+def _check_books(book: Book) -> Iterator[tuple[str, str | None]]:
+    """Return what belongs to the book and is in another, if anything."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ASTRAY, {"book": book.pk})
+        astray = cursor.fetchall()
+    for (named,) in astray:
+        yield named, "it is in another book than what it belongs to"
 
 
 def _check_burns(book: Book) -> Iterator[tuple[str, str | None]]:

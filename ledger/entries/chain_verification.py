@@ -21,6 +21,9 @@ Sealed = tuple[int, str, str]
 # The movements of a book's entries by sequence, after the first number and up to the second.
 MovementsOf = Callable[[int, int, int], Mapping[int, Sequence[MovementLine]]]
 
+# A posting with the book that it says it is in.
+_InBook = tuple[int, PostingLine]
+
 
 @dataclass(frozen=True, slots=True)
 class BadEntry:
@@ -79,8 +82,13 @@ def verify_chain(
     chart = frozenset(Account.objects.values_list("code", flat=True))
     seals = _Seals(book.key, sealed)
     last = _Link()
-    for stored, lines, moved in _with_parts(book, movements, progress):
-        fault = _fault(book, last, stored, lines, moved) or _account_fault(chart, lines)
+    for stored, postings, moved in _with_parts(book, movements, progress):
+        lines = [line for _, line in postings]
+        fault = (
+            _fault(book, last, stored, lines, moved)
+            or _book_fault(book, postings)
+            or _account_fault(chart, lines)
+        )
         if fault is not None:
             return ChainReport(last.sequence, BadEntry(f"{book.key}#{stored.sequence}", fault))
         last = _Link(stored.sequence, stored.hash, stored.recorded_at)
@@ -140,6 +148,14 @@ def _fault(
     return None
 
 
+def _book_fault(book: Book, postings: Sequence[_InBook]) -> str | None:
+    """Return a posting that is in another book than its entry."""
+    for position, (book_id, _) in enumerate(postings):
+        if book_id != book.pk:
+            return f"posting {position} is in another book"
+    return None
+
+
 def _account_fault(chart: Collection[str], lines: Sequence[PostingLine]) -> str | None:
     """Return an account that was posted to and is not in the chart."""
     for line in lines:
@@ -180,7 +196,7 @@ def _content(
 
 def _with_parts(
     book: Book, movements: MovementsOf, progress: Callable[[int], None]
-) -> Iterator[tuple[Stored, Sequence[PostingLine], Sequence[MovementLine]]]:
+) -> Iterator[tuple[Stored, Sequence[_InBook], Sequence[MovementLine]]]:
     """Read a book's entries in sequence with their postings and movements, in bounded memory."""
     last = 0
     entries = Entry.objects.filter(book=book).order_by("sequence").values_list(*Stored._fields)
@@ -194,14 +210,14 @@ def _with_parts(
         progress(len(page))
 
 
-def _lines(book: Book, after: int, until: int) -> dict[int, list[PostingLine]]:
+def _lines(book: Book, after: int, until: int) -> dict[int, list[_InBook]]:
     """Read the postings of a book's entries by their sequence."""
-    lines: dict[int, list[PostingLine]] = defaultdict(list)
+    lines: dict[int, list[_InBook]] = defaultdict(list)
     postings = Posting.objects.filter(
         entry__book=book, entry__sequence__gt=after, entry__sequence__lte=until
     ).order_by("entry__sequence", "position")
-    for sequence, debit, credit, amount, currency, lot in postings.values_list(
-        "entry__sequence", "debit_id", "credit_id", "amount", "currency", "lot"
+    for sequence, book_id, debit, credit, amount, currency, lot in postings.values_list(
+        "entry__sequence", "book_id", "debit_id", "credit_id", "amount", "currency", "lot"
     ):
-        lines[sequence].append(PostingLine(debit, credit, amount, currency, lot))
+        lines[sequence].append((book_id, PostingLine(debit, credit, amount, currency, lot)))
     return lines

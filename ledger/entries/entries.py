@@ -80,9 +80,19 @@ def append(drafts: Sequence[EntryDraft]) -> list[Entry]:
     bulk.insert_models(Entry, entries)
     bulk.insert_rows(
         Posting,
-        ["id", "entry_id", "position", "debit_id", "credit_id", "amount", "currency", "lot"],
         [
-            [new_id(), d.id, n, x.debit, x.credit, x.amount, x.currency, x.lot]
+            "id",
+            "book_id",
+            "entry_id",
+            "position",
+            "debit_id",
+            "credit_id",
+            "amount",
+            "currency",
+            "lot",
+        ],
+        [
+            [new_id(), d.book.pk, d.id, n, x.debit, x.credit, x.amount, x.currency, x.lot]
             for d in drafts
             for n, x in enumerate(d.lines)
         ],

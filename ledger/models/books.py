@@ -4,6 +4,7 @@ Guarantees, held by the database against every writer:
 - an entry and its postings are never updated or deleted (triggers, ENABLE ALWAYS);
 - a posting moves an amount above zero between two different accounts, so an unbalanced entry
   cannot be written at all;
+- a posting is in the book of its entry;
 - the sequence of a book has no gap and no repeat, and each entry's hash covers the one before;
 - nothing is posted into a closed period.
 """
@@ -148,6 +149,9 @@ class Posting(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    book = models.ForeignKey(
+        Book, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
     entry = models.ForeignKey(
         Entry, on_delete=models.PROTECT, related_name="postings", db_index=False
     )

@@ -50,8 +50,9 @@ INSERT INTO ledger_entry (id, book_id, sequence, event, occurred_at, recorded_at
         document, prev_hash, hash)
     SELECT entry, book, sequence, event, day, day + i * interval '1 microsecond', day,
         '{"key": "k"}', prev_hash, hash FROM happened JOIN hashed USING (entry) ORDER BY i;
-INSERT INTO ledger_posting (id, entry_id, position, debit_id, credit_id, amount, currency, lot)
-    SELECT gen_random_uuid(), entry, 0, CASE event WHEN 'TOP_UP' THEN '1010' ELSE '2100' END,
+INSERT INTO ledger_posting (id, book_id, entry_id, position, debit_id, credit_id, amount, currency,
+        lot)
+    SELECT gen_random_uuid(), book, entry, 0, CASE event WHEN 'TOP_UP' THEN '1010' ELSE '2100' END,
         CASE event WHEN 'TOP_UP' THEN '2100' ELSE '4000' END, amount, 'USD', lot
     FROM happened ORDER BY i;
 UPDATE ledger_book SET sequence = last.sequence, head_hash = last.hash,

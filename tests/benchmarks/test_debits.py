@@ -46,8 +46,9 @@ INSERT INTO ledger_entry (id, book_id, sequence, event, occurred_at, recorded_at
     VALUES (:entry::uuid, :book, :sequence, 'DEBIT', clock_timestamp(), clock_timestamp(),
         current_date, '{{"key": "a key", "overage": "0", "currency": "USD", "quantity": "1",
         "strategy": "WATERFALL"}}', :head, encode(sha256((:head || :entry)::bytea), 'hex'));
-INSERT INTO ledger_posting (id, entry_id, position, debit_id, credit_id, amount, currency, lot)
-    VALUES (gen_random_uuid(), :entry::uuid, 0, '2100', '4000', 1, 'USD', :lot::uuid);
+INSERT INTO ledger_posting (id, book_id, entry_id, position, debit_id, credit_id, amount, currency,
+        lot)
+    VALUES (gen_random_uuid(), :book, :entry::uuid, 0, '2100', '4000', 1, 'USD', :lot::uuid);
 UPDATE ledger_book SET sequence = :sequence, last_recorded_at = clock_timestamp(),
         head_hash = encode(sha256((:head || :entry)::bytea), 'hex')
     WHERE id = :book;

@@ -124,7 +124,13 @@ def hold_on(
 
 def _add_holds(reservation: Reservation, parts: Parts, *, first: int) -> None:
     Hold.objects.bulk_create(
-        Hold(reservation=reservation, lot=lot, position=position, quantity=part)
+        Hold(
+            book_id=reservation.book_id,
+            reservation=reservation,
+            lot=lot,
+            position=position,
+            quantity=part,
+        )
         for position, (lot, part) in enumerate(parts, first)
     )
 

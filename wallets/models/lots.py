@@ -5,7 +5,7 @@ Guarantees, held by the database:
   holds more than was granted;
 - what remains of the consideration (`carrying_remaining`) goes with what remains of the lot, to
   zero with the last unit;
-- movements are never updated or deleted.
+- movements are never updated or deleted, and each is in the book of its entry and of its lot.
 `verify_ledger` proves that lots equal the sums of their movements.
 """
 

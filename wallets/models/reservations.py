@@ -1,7 +1,8 @@
 """Reservations: credits held on named lots until they are captured, voided or time out.
 
 Guarantees, held by the database: what was captured and released of a hold never exceeds what was
-held, and a reservation that has ended promises no overage any more.
+held, a reservation that has ended promises no overage any more, and a hold is in the book of its
+reservation and of its lot.
 """
 
 from __future__ import annotations
@@ -129,6 +130,9 @@ class Hold(models.Model):
     """What a reservation holds on one lot, in the order in which it will burn."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    book = models.ForeignKey(
+        Book, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False
+    )
     reservation = models.ForeignKey(Reservation, on_delete=models.PROTECT, related_name="holds")
     lot = models.ForeignKey(CreditLot, on_delete=models.PROTECT, related_name="holds")
     position = models.PositiveSmallIntegerField()

@@ -111,11 +111,29 @@ class TestGuards:
 
         with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
             Posting.objects.create(
+                book=entry.book,
                 entry=entry,
                 position=9,
                 debit_id=line[0],
                 credit_id=line[1],
                 amount=Decimal(line[2]),
+                currency="USD",
+            )
+
+        assert Posting.objects.count() == 1
+
+    def test_a_posting_in_another_book_than_its_entry_is_refused(self) -> None:
+        entry = append(ledger_books.open_book(livemode=False, key="b"))
+        other = ledger_books.open_book(livemode=False, key="c")
+
+        with pytest.raises(IntegrityError, match="book of its entry"), transaction.atomic():
+            Posting.objects.create(
+                book=other,
+                entry=entry,
+                position=9,
+                debit_id="1010",
+                credit_id="2100",
+                amount=Decimal(1),
                 currency="USD",
             )
 

@@ -127,6 +127,7 @@ class TestAccountingDate:
 
         with pytest.raises(IntegrityError, match="posting refused"), transaction.atomic():
             Posting.objects.create(
+                book=entry.book,
                 entry=entry,
                 position=1,
                 debit_id="1010",

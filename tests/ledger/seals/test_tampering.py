@@ -60,7 +60,7 @@ def copied(table: str, columns: str, values: str, where: str) -> str:
     return f"INSERT INTO {table} ({columns}) SELECT {values} FROM {table} WHERE {where}"
 
 
-POSTING = "position, debit_id, credit_id, amount, currency, lot"
+POSTING = "book_id, position, debit_id, credit_id, amount, currency, lot"
 MOVEMENT = (
     "book_id, lot_id, kind, quantity, carrying, balance_after, held_after, wallet_balance_after"
 )
@@ -79,6 +79,13 @@ TAMPERINGS = {
     ),
     "lot of a posting": (
         f"UPDATE ledger_posting SET lot = NULL WHERE entry_id = {THIRD}", "cust_1#3", CHANGED,
+    ),
+    "book of a posting": (
+        copied("ledger_book", "livemode, key, sequence, head_hash, created_at",
+               "livemode, 'cust_2', 0, '', created_at", "true") + "; "
+        "UPDATE ledger_posting SET book_id = (SELECT id FROM ledger_book WHERE key = 'cust_2')"
+        f" WHERE position = 1 AND entry_id = {SECOND}",
+        "cust_1#2", "posting 1 is in another book",
     ),
     "quantity of a movement": (
         f"UPDATE wallets_movement SET quantity = 11 WHERE entry_id = {THIRD}", "cust_1#3", CHANGED,

@@ -63,6 +63,7 @@ def reserve(batch: Batch, request: ReserveRequest) -> Answer:
         lot = account.lots[allocation.lot]
         draft.hold(lot, allocation.quantity)
         hold = Hold(
+            book=account.book,
             reservation=made,
             lot=lot,
             position=position,

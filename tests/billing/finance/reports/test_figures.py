@@ -177,8 +177,9 @@ class TestContractLiability:
         book = books.get_book(livemode=False, key="ann")
         entry = Entry.objects.filter(book=book).order_by("-sequence")[0]
         Posting.objects.create(
-            entry=entry, position=99, debit_id="2100", credit_id="3900", amount=7, currency="USD"
-        )
+            book=book, entry=entry, position=99, debit_id="2100", credit_id="3900", amount=7,
+            currency="USD",
+        )  # fmt: skip
 
         cash = by(rows("contract-liability", "2026-02"), "kind")["Cash credits"]
 
@@ -292,8 +293,9 @@ class TestReconciliation:
         CreditLot.objects.filter(kind="CASH", remaining=24).update(remaining=25)
         entry = Entry.objects.filter(book__key="ann").order_by("-sequence")[0]
         Posting.objects.create(
-            entry=entry, position=99, debit_id="1010", credit_id="2110", amount=5, currency="USD"
-        )
+            book=entry.book, entry=entry, position=99, debit_id="1010", credit_id="2110", amount=5,
+            currency="USD",
+        )  # fmt: skip
 
         found = by(rows("reconciliation", "2026-02"), "check", "subject")
 
