@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.db.models import Sum
 
 from aforo.errors import DomainError
+from aforo.idempotency import Answer
 from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import create_clock
 from billing.customers import customers
@@ -29,7 +30,6 @@ from wallets.debits import engine
 from wallets.debits.combiner import execute_list
 from wallets.grants import grants
 from wallets.models import CreditLot, Debit, Hold, Movement, Operation, Reservation
-from wallets.operations.responses import Answer
 from wallets.top_ups import sales
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -165,8 +165,8 @@ class AutoRefillAdmin(ReadOnlyAdmin):
 
 @admin.register(Operation)
 class OperationAdmin(ReadOnlyAdmin):
-    list_display = ["book", "endpoint", "key", "status", "created_at"]
-    list_filter = ["endpoint", "book__livemode"]
+    list_display = ["book", "operation", "key", "status", "created_at"]
+    list_filter = ["operation", "book__livemode"]
     list_select_related = ["book"]
     search_fields = ["book__key", "key"]
     ordering = ["-id"]

@@ -30,7 +30,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
 
 @admin.register(KeyedRequest)
 class KeyedRequestAdmin(ReadOnlyAdmin):
-    list_display = ["endpoint", "key", "livemode", "status", "created_at"]
-    list_filter = ["livemode", "endpoint"]
+    list_display = ["operation", "key", "livemode", "status", "created_at"]
+    list_filter = ["livemode", "operation"]
     search_fields = ["key"]
     ordering = ["-created_at"]

@@ -34,28 +34,36 @@ class ApiKey(models.Model):
         return f"{self.name} ({self.prefix}...)"
 
 
-class KeyedRequest(models.Model):
-    """The first answer to a POST that carried an Idempotency-Key, kept for ever and replayed.
+class KeptAnswer(models.Model):
+    """The first answer to an operation under an idempotency key, kept for ever and replayed
+    verbatim: the columns of every table of such answers (see `aforo.idempotency`).
+    """
 
-    For requests that belong to no customer's book; those that move credits or money keep theirs in
-    the book's own operations.
+    key = models.CharField(max_length=255)
+    operation = models.CharField(max_length=100, help_text="What was asked, by its stable name.")
+    content = models.JSONField(help_text="What was asked, in canonical form.")
+    status = models.PositiveSmallIntegerField()
+    body = models.TextField()
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.operation} {self.key}"
+
+
+class KeyedRequest(KeptAnswer):
+    """The answer to a POST that carried an Idempotency-Key and belongs to no customer's book; those
+    that move credits or money keep theirs in the book's own operations.
     """
 
     livemode = models.BooleanField()
-    key = models.CharField(max_length=255)
-    endpoint = models.CharField(max_length=200)
-    content = models.JSONField()
-    status = models.PositiveSmallIntegerField()
-    body = models.TextField()
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["livemode", "key"], name="access_keyedrequest_key")
         ]
-
-    def __str__(self) -> str:
-        return f"{self.endpoint} {self.key}"
 
 
 class LoginFailures(models.Model):

@@ -16,8 +16,8 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 
 from aforo import errors, pointers
-from aforo.api.renderers import to_json
 from aforo.errors import DomainError, FieldError
+from aforo.exact_json import to_json
 
 logger = logging.getLogger(__name__)
 

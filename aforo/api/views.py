@@ -1,17 +1,23 @@
-"""The base of every view under `/v1`: its scope, its mode and its query parameters."""
+"""The base of every view under `/v1`: its scope, its mode, its query parameters and its keys."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, ClassVar
 
+from django.db import transaction
+from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
+from aforo import idempotency
 from aforo.access.authentication import caller
 from aforo.api.fields import MOST_NAMED, StrictSerializer, name_known, unknown_members
+from aforo.api.idempotency import key_of, required_key, respond
 from aforo.errors import FieldError, Invalid
+from aforo.idempotency import Answer
 
 
 class ApiView(APIView):
@@ -26,6 +32,9 @@ class ApiView(APIView):
     query: ClassVar[type[StrictSerializer] | None] = None
     # Query parameters of any other method.
     posted: ClassVar[tuple[str, ...]] = ()
+    # The stable name of what its POST does under an idempotency key. No address and no file names
+    # it, so that a replay outlives their changes (docs/decisions.md#d170).
+    operation: ClassVar[str] = ""
     # Whether clients call it that were not written for this API.
     is_lenient: ClassVar[bool] = False
 
@@ -85,6 +94,43 @@ class ApiView(APIView):
         Raises: ValidationError, answered as 422 with a pointer per field.
         """
         return validate(serializer, request.data)
+
+    def read_keyed(
+        self, serializer: type[BaseSerializer[Any]], request: Request
+    ) -> tuple[str, dict[str, Any]]:
+        """Validate the body of a POST that moves credits or money; return its key and the rest.
+
+        Raises: ValidationError, Invalid (`idempotency_key_required`).
+        """
+        assert self.operation, "what is done under a key has a name"
+        body = self.read(serializer, request)
+        return required_key(request, body.pop("idempotency_key", None)), body
+
+    def once(
+        self,
+        request: Request,
+        content: object,
+        make: Callable[[], object],
+        *,
+        status: int = 201,
+    ) -> HttpResponse:
+        """Run `make` in one transaction: at most once for ever per key, if the request has one.
+
+        Raises: KeyReused, and whatever `make` raises; then the key stays free.
+        """
+        assert self.operation, "what is done under a key has a name"
+        key = key_of(request)
+        if not key:
+            with transaction.atomic():
+                return respond(Answer.fresh(status, make()))
+        return respond(
+            idempotency.once(
+                idempotency.AnswersOfMode(self.livemode),
+                asked=idempotency.KeyedOperation.of(key, self.operation, content),
+                make=make,
+                status=status,
+            )
+        )
 
 
 class _Prepared(threading.local):

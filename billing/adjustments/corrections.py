@@ -12,6 +12,7 @@ from uuid import UUID
 
 from aforo import money
 from aforo.errors import Conflict, FieldError, Invalid
+from aforo.idempotency import Answer, KeyedOperation
 from aforo.money import ZERO
 from aforo.periods import Period
 from aforo.sandbox.services import now_for
@@ -46,9 +47,9 @@ from wallets.lots.credit_journal import Burn, CreditJournal
 from wallets.lots.credit_journal import EntryBuilder as EntryDraft
 from wallets.models import CreditLot
 from wallets.operations import idempotency
-from wallets.operations.responses import Answer, allocated
+from wallets.operations.responses import allocated
 
-ADJUST = "POST /v1/settlements/adjust"
+ADJUST = "billing.settlements.adjust"
 # How long credits that return to a lapsed but paid lot can be spent at least.
 LIFE = timedelta(days=30)
 
@@ -157,9 +158,9 @@ def adjust_settlement(
 
     return idempotency.once_in_book(
         book_id=found.book_id,
-        key=key,
-        endpoint=ADJUST,
-        content={"settlement": settlement_id, "lines": shown, "reason": reason},
+        asked=KeyedOperation.of(
+            key, ADJUST, {"settlement": settlement_id, "lines": shown, "reason": reason}
+        ),
         make=make,
     )
 

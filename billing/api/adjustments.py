@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from aforo.access.authentication import caller
 from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField, StrictSerializer
-from aforo.api.idempotency import required_key, respond
+from aforo.api.idempotency import respond
 from aforo.api.views import ApiView
 from billing.adjustments import corrections
 from wallets.api.shapes import AllocationAnswer
@@ -60,14 +60,14 @@ class AdjustAnswer(serializers.Serializer[Any]):
 
 class AdjustView(ApiView):
     scope = ApiScope.BILLING
+    operation = corrections.ADJUST
 
     @extend_schema(request=AdjustBody, responses={201: AdjustAnswer})
     def post(self, request: Request, settlement_id: UUID) -> HttpResponse:
         """Correct a settled cycle: lines below zero return money, above zero charge more. Amounts
         in the answer have the sign of the correction.
         """
-        body = self.read(AdjustBody, request)
-        key = required_key(request, body.get("idempotency_key"))
+        key, body = self.read_keyed(AdjustBody, request)
         made = corrections.adjust_settlement(
             livemode=self.livemode,
             settlement_id=settlement_id,
@@ -76,4 +76,4 @@ class AdjustView(ApiView):
             key=key,
             by=f"API key {caller(request).name}",
         )
-        return respond(made.body, made.status, replayed=made.replayed)
+        return respond(made)

@@ -14,7 +14,6 @@ from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import StrictSerializer, TimeField
-from aforo.api.idempotency import once
 from aforo.api.pagination import NewestFirst
 from aforo.api.views import ApiView
 from billing.jobs import tasks
@@ -72,6 +71,7 @@ class BacktestEnvelope(serializers.Serializer[Any]):
 
 class PlanBacktestView(ApiView):
     scope = ApiScope.BILLING
+    operation = "billing.rate_plans.backtest"
 
     @extend_schema(request=BacktestBody, responses={202: BacktestEnvelope})
     def post(self, request: Request, code: str) -> HttpResponse:
@@ -93,14 +93,7 @@ class PlanBacktestView(ApiView):
             tasks.enqueue(started.pk, task=tasks.execute_backtest)
             return {"backtest": backtest.describe(started)}
 
-        return once(
-            request,
-            livemode=self.livemode,
-            endpoint=f"POST /v1/rate-plans/{code}/backtest",
-            content=body,
-            make=make,
-            status=202,
-        )
+        return self.once(request, content={**body, "code": code}, make=make, status=202)
 
 
 class BacktestsView(ApiView, generics.ListAPIView[Backtest]):

@@ -13,7 +13,6 @@ from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer, TimeField
-from aforo.api.idempotency import once
 from aforo.api.views import ApiView
 from aforo.errors import FieldError, Invalid
 from aforo.sandbox.models import TestClock
@@ -144,15 +143,14 @@ def _show(clock: TestClock) -> dict[str, object]:
 
 class ClocksView(ApiView):
     scope = ApiScope.BILLING
+    operation = "billing.test_clocks.create"
 
     @extend_schema(request=ClockBody, responses={201: ClockAnswer})
     def post(self, request: Request) -> HttpResponse:
         """Create a test clock."""
         body = self.read(ClockBody, request)
-        return once(
+        return self.once(
             request,
-            livemode=self.livemode,
-            endpoint="POST /v1/test-clocks",
             content=body,
             make=lambda: _show(create_clock(livemode=self.livemode, now=body["now"])),
         )

@@ -25,7 +25,6 @@ from aforo.api.fields import (
     StrictSerializer,
     TimeField,
 )
-from aforo.api.idempotency import once, required_key
 from aforo.api.views import ApiView
 from billing.campaigns import campaign_runs
 from billing.jobs import tasks
@@ -122,6 +121,7 @@ class CampaignAnswer(serializers.ModelSerializer[Campaign]):
 
 
 class CampaignsView(CatalogList):
+    operation = "billing.campaigns.create"
     model = Campaign
     serializer_class = CampaignAnswer
     filterset_fields = ["status", "trigger"]
@@ -136,10 +136,8 @@ class CampaignsView(CatalogList):
         body = _read_campaign(self.read(CampaignBody, request))
         content = dict(body)
         code = body.pop("code")
-        return once(
+        return self.once(
             request,
-            livemode=self.livemode,
-            endpoint="POST /v1/campaigns",
             content=content,
             make=lambda: (
                 CampaignAnswer(
@@ -176,22 +174,15 @@ class CampaignMove(ApiView):
 
     scope = ApiScope.CATALOG
 
-    def move(
-        self, request: Request, code: str, step: str, make: Callable[[], object]
-    ) -> HttpResponse:
+    def move(self, request: Request, code: str, make: Callable[[], object]) -> HttpResponse:
         """Run the step, once per key."""
         self.read(NothingBody, request)
-        return once(
-            request,
-            livemode=self.livemode,
-            endpoint=f"POST /v1/campaigns/{{code}}/{step}",
-            content={"code": code},
-            status=200,
-            make=make,
-        )
+        return self.once(request, content={"code": code}, make=make, status=200)
 
 
 class ActivateView(CampaignMove):
+    operation = "billing.campaigns.activate"
+
     @extend_schema(request=None, responses=CampaignAnswer)
     def post(self, request: Request, code: str) -> HttpResponse:
         """Activate a campaign; one for everybody begins its run in the background."""
@@ -204,10 +195,12 @@ class ActivateView(CampaignMove):
                 tasks.enqueue(run.pk, tasks.run_campaign)
             return CampaignAnswer(campaign).data
 
-        return self.move(request, code, "activate", make)
+        return self.move(request, code, make)
 
 
 class CampaignPauseView(CampaignMove):
+    operation = "billing.campaigns.pause"
+
     @extend_schema(request=None, responses=CampaignAnswer)
     def post(self, request: Request, code: str) -> HttpResponse:
         """Pause a campaign: it grants nothing until it is activated again."""
@@ -215,10 +208,12 @@ class CampaignPauseView(CampaignMove):
         def make() -> object:
             return CampaignAnswer(campaigns.pause_campaign(livemode=self.livemode, code=code)).data
 
-        return self.move(request, code, "pause", make)
+        return self.move(request, code, make)
 
 
 class EndView(CampaignMove):
+    operation = "billing.campaigns.end"
+
     @extend_schema(request=None, responses=CampaignAnswer)
     def post(self, request: Request, code: str) -> HttpResponse:
         """End a campaign for good; what it granted stays with the customers."""
@@ -226,7 +221,7 @@ class EndView(CampaignMove):
         def make() -> object:
             return CampaignAnswer(campaigns.end_campaign(livemode=self.livemode, code=code)).data
 
-        return self.move(request, code, "end", make)
+        return self.move(request, code, make)
 
 
 class CampaignRunAnswer(serializers.ModelSerializer[CampaignRun]):
@@ -245,6 +240,8 @@ class CampaignRunAnswer(serializers.ModelSerializer[CampaignRun]):
 
 
 class CampaignRunView(CampaignMove):
+    operation = "billing.campaigns.run"
+
     @extend_schema(request=None, responses=CampaignRunAnswer)
     def post(self, request: Request, code: str) -> HttpResponse:
         """Run a campaign for everybody who matches by now and has not had it, in the background."""
@@ -254,7 +251,7 @@ class CampaignRunView(CampaignMove):
             tasks.enqueue(run.pk, tasks.run_campaign)
             return CampaignRunAnswer(run).data
 
-        return self.move(request, code, "run", make)
+        return self.move(request, code, make)
 
 
 class ProgressAnswer(serializers.Serializer[Any]):
@@ -338,6 +335,7 @@ class RedeemedAnswer(IssuedAnswer):
 
 class RedeemView(ApiView):
     scope = ApiScope.WALLETS
+    operation = campaign_grants.REDEEM
 
     @extend_schema(request=RedeemBody, responses={201: RedeemedAnswer})
     def post(self, request: Request) -> HttpResponse:
@@ -346,6 +344,5 @@ class RedeemView(ApiView):
         Refused with 409, and nothing changed: `campaign_not_active`, `campaign_over`,
         `budget_spent`, `limit_reached`, `not_in_audience`, `already_granted`.
         """
-        body = self.read(RedeemBody, request)
-        key = required_key(request, body.pop("idempotency_key", None))
+        key, body = self.read_keyed(RedeemBody, request)
         return reply(campaign_grants.redeem(livemode=self.livemode, key=key, **body))

@@ -18,7 +18,6 @@ from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import NothingBody, StrictSerializer, TimeField
-from aforo.api.idempotency import once
 from aforo.api.views import ApiView
 from billing.customers import customers
 from billing.lifecycle import changes, subscribing
@@ -163,6 +162,7 @@ class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
 
 class CustomersView(ApiView, generics.ListAPIView[Customer]):
     scope = ApiScope.BILLING
+    operation = "billing.customers.create"
     serializer_class = CustomerAnswer
     filterset_fields = ["country"]
 
@@ -176,10 +176,8 @@ class CustomersView(ApiView, generics.ListAPIView[Customer]):
         body = self.read(CustomerBody, request)
         content = dict(body)
         customer_id = body.pop("id")
-        return once(
+        return self.once(
             request,
-            livemode=self.livemode,
-            endpoint="POST /v1/customers",
             content=content,
             make=lambda: (
                 CustomerAnswer(
@@ -220,6 +218,7 @@ class SubscriptionFilter(filters.FilterSet):
 
 class SubscriptionsView(ApiView, generics.ListAPIView[Subscription]):
     scope = ApiScope.BILLING
+    operation = "billing.subscriptions.create"
     serializer_class = SubscriptionAnswer
     filterset_class = SubscriptionFilter
 
@@ -232,10 +231,8 @@ class SubscriptionsView(ApiView, generics.ListAPIView[Subscription]):
     def post(self, request: Request) -> HttpResponse:
         """Subscribe: provision the wallets and issue the plan's credits."""
         body = self.read(SubscriptionBody, request)
-        return once(
+        return self.once(
             request,
-            livemode=self.livemode,
-            endpoint="POST /v1/subscriptions",
             content=body,
             make=lambda: (
                 SubscriptionAnswer(subscribing.subscribe(livemode=self.livemode, **body)).data
@@ -261,16 +258,15 @@ class CancelBody(StrictSerializer):
 
 class CancelView(ApiView):
     scope = ApiScope.BILLING
+    operation = "billing.subscriptions.cancel"
 
     @extend_schema(request=CancelBody, responses=SubscriptionAnswer)
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """End a subscription now, by the time served, or with its open cycle."""
         body = self.read(CancelBody, request)
         changes.prepare(livemode=self.livemode, subscription_id=subscription_id)
-        return once(
+        return self.once(
             request,
-            livemode=self.livemode,
-            endpoint="POST /v1/subscriptions/cancel",
             content={**body, "subscription": subscription_id},
             make=lambda: (
                 SubscriptionAnswer(
@@ -285,6 +281,7 @@ class CancelView(ApiView):
 
 class SubscriptionPauseView(ApiView):
     scope = ApiScope.BILLING
+    operation = "billing.subscriptions.pause"
 
     @extend_schema(request=NothingBody, responses=SubscriptionAnswer)
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
@@ -293,10 +290,8 @@ class SubscriptionPauseView(ApiView):
         """
         self.read(NothingBody, request)
         changes.prepare(livemode=self.livemode, subscription_id=subscription_id)
-        return once(
+        return self.once(
             request,
-            livemode=self.livemode,
-            endpoint="POST /v1/subscriptions/pause",
             content={"subscription": subscription_id},
             make=lambda: (
                 SubscriptionAnswer(
@@ -309,15 +304,14 @@ class SubscriptionPauseView(ApiView):
 
 class ResumeView(ApiView):
     scope = ApiScope.BILLING
+    operation = "billing.subscriptions.resume"
 
     @extend_schema(request=NothingBody, responses=SubscriptionAnswer)
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
         """Resume a paused subscription from now; its anniversaries stay."""
         self.read(NothingBody, request)
-        return once(
+        return self.once(
             request,
-            livemode=self.livemode,
-            endpoint="POST /v1/subscriptions/resume",
             content={"subscription": subscription_id},
             make=lambda: (
                 SubscriptionAnswer(

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField, StrictSerializer, TimeField
-from aforo.api.idempotency import once, required_key, respond
+from aforo.api.idempotency import respond
 from aforo.api.views import ApiView
 from aforo.sandbox.services import now_for
 from billing.cycle_end import cycle_settlement, runs
@@ -46,6 +46,7 @@ class RunEnvelope(serializers.Serializer[Any]):
 
 class RunsView(ApiView):
     scope = ApiScope.BILLING
+    operation = "billing.settlements.run"
 
     @extend_schema(request=RunBody, responses={202: RunEnvelope})
     def post(self, request: Request) -> HttpResponse:
@@ -64,14 +65,7 @@ class RunsView(ApiView):
             tasks.enqueue(run.pk)
             return {"run": runs.describe(run)}
 
-        return once(
-            request,
-            livemode=self.livemode,
-            endpoint="POST /v1/settlements/run",
-            content=body,
-            make=make,
-            status=202,
-        )
+        return self.once(request, content=body, make=make, status=202)
 
 
 class RunView(ApiView):
@@ -247,14 +241,14 @@ class PayAnswer(serializers.Serializer[Any]):
 
 class PayView(ApiView):
     scope = ApiScope.BILLING
+    operation = payments.PAY
 
     @extend_schema(request=PayBody, responses=PayAnswer)
     def post(self, request: Request, reference: str) -> HttpResponse:
         """Record money received for an invoice, in full, in part or more than was due."""
-        body = self.read(PayBody, request)
-        key = required_key(request, body.pop("idempotency_key", None))
+        key, body = self.read_keyed(PayBody, request)
         paid = payments.pay(livemode=self.livemode, invoice=reference, key=key, **body)
-        return respond(paid.body, paid.status, replayed=paid.replayed)
+        return respond(paid)
 
 
 class TaxRateBody(StrictSerializer):
@@ -276,6 +270,7 @@ class TaxRateAnswer(serializers.ModelSerializer[TaxRate]):
 
 class TaxRatesView(ApiView, generics.ListAPIView[TaxRate]):
     scope = ApiScope.BILLING
+    operation = "billing.tax_rates.create"
     serializer_class = TaxRateAnswer
     filterset_fields = ["country"]
 
@@ -287,10 +282,8 @@ class TaxRatesView(ApiView, generics.ListAPIView[TaxRate]):
     def post(self, request: Request) -> HttpResponse:
         """Add a rate, in force from `valid_from`, else from now on."""
         body = self.read(TaxRateBody, request)
-        return once(
+        return self.once(
             request,
-            livemode=self.livemode,
-            endpoint="POST /v1/tax-rates",
             content=body,
             make=lambda: (
                 TaxRateAnswer(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from aforo.errors import Busy
+from aforo.idempotency import Answer
 from aforo.sandbox.services import now_for
 from billing.cycle_end import cycle_settlement, next_cycle
 from billing.models import Subscription, UsageEvent
@@ -22,7 +23,6 @@ from ledger.models import Book
 from pricing import catalogue
 from wallets.debits.engine import NeedsRenewal
 from wallets.models import Wallet
-from wallets.operations.responses import Answer
 
 logger = logging.getLogger(__name__)
 

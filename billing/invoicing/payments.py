@@ -7,6 +7,7 @@ from uuid import UUID
 
 from aforo import payable
 from aforo.errors import Conflict
+from aforo.idempotency import Answer
 from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from aforo.webhooks.models import EventType
@@ -18,10 +19,9 @@ from ledger.models import Book, LedgerEvent
 from wallets import outbox
 from wallets.models import TopUpStatus
 from wallets.operations import idempotency
-from wallets.operations.responses import Answer
 from wallets.top_ups import sales
 
-PAY = "POST /v1/invoices/pay"
+PAY = "billing.invoices.pay"
 
 
 class NotOpen(Conflict):
@@ -40,7 +40,7 @@ def pay(*, livemode: bool, invoice: str, amount: Decimal, reference: str, key: s
         livemode=livemode,
         customer_id=found.customer.book.key,
         key=key,
-        endpoint=PAY,
+        operation=PAY,
         content={"invoice": found.pk, "amount": amount, "reference": reference},
         make=lambda book, operation_id: _receive(
             book=book, invoice_id=found.pk, id=operation_id, amount=amount, reference=reference

@@ -12,6 +12,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from aforo.errors import DomainError
+from aforo.idempotency import Answer
 from aforo.sandbox import services as sandbox
 from billing.customers import customers
 from billing.jobs import test_clocks
@@ -25,7 +26,6 @@ from pricing.offerings import offerings
 from pricing.plans import plans, version_spec
 from wallets.debits import engine
 from wallets.debits.combiner import execute_list
-from wallets.operations.responses import Answer
 from wallets.top_ups import sales
 
 STARTS_AT = datetime(2026, 9, 1, tzinfo=UTC)

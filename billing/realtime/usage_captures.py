@@ -14,6 +14,7 @@ from uuid import UUID
 
 from aforo import money
 from aforo.errors import FieldError, Invalid
+from aforo.idempotency import Answer
 from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from billing.cycle_end import renewal
@@ -23,12 +24,12 @@ from billing.realtime.usage_debits import Charged, UsageRequest
 from billing.realtime.usage_reservations import held_by, lots_of
 from billing.usage import rollup_upkeep
 from ledger.models import Book
-from wallets.debits.engine import CaptureRequest
+from wallets.debits.engine import CaptureRequest, keyed
 from wallets.holds import reservation_holds, usage_holds
 from wallets.lots import provisioning, queries
 from wallets.models import CreditLot, ReservationStatus
 from wallets.operations import idempotency
-from wallets.operations.responses import Answer, allocated
+from wallets.operations.responses import allocated
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,7 @@ def capture_usage(*, livemode: bool, request: CaptureRequest) -> Answer:
     return renewal.first(
         lambda: idempotency.once_in_book(
             book_id=found.reservation.book_id,
-            key=request.key,
-            endpoint=request.endpoint,
-            content=request.content,
+            asked=keyed(request),
             make=make,
             status=200,
         )

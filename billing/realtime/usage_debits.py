@@ -17,8 +17,9 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from aforo import money
-from aforo.api.renderers import timestamp
 from aforo.errors import Conflict, FieldError, Invalid, NotCovered
+from aforo.exact_json import timestamp
+from aforo.idempotency import Answer
 from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from billing.calculation import presentation
@@ -39,9 +40,9 @@ from wallets.lots import provisioning, queries
 from wallets.lots.credit_journal import CreditJournal
 from wallets.models import CreditLot, Wallet
 from wallets.operations import idempotency
-from wallets.operations.responses import Answer, allocated
+from wallets.operations.responses import allocated
 
-DEBIT = "POST /v1/usage/debit"
+DEBIT = "billing.usage.debit"
 FUTURE_TOLERANCE = timedelta(minutes=5)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -124,7 +125,7 @@ def debit_usage(*, livemode: bool, ask: UsageRequest) -> Answer:
             livemode=livemode,
             customer_id=ask.customer_id,
             key=ask.key,
-            endpoint=DEBIT,
+            operation=DEBIT,
             content=ask.content,
             make=make,
             status=200,

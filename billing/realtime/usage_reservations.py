@@ -16,6 +16,7 @@ from django.db.models import QuerySet
 
 from aforo import money
 from aforo.errors import FieldError, Invalid
+from aforo.idempotency import Answer
 from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from billing.cycle_end import renewal
@@ -30,6 +31,7 @@ from wallets.debits.engine import (
     ReservationClosed,
     ReservationExpired,
     VoidRequest,
+    keyed,
 )
 from wallets.holds import reservation_holds, usage_holds
 from wallets.holds import reservations as wallet_reservations
@@ -37,9 +39,9 @@ from wallets.holds.reservations import UnknownReservation
 from wallets.lots import provisioning, queries
 from wallets.models import CreditLot, Hold, Reservation, ReservationKind, ReservationStatus
 from wallets.operations import idempotency
-from wallets.operations.responses import Answer, allocated
+from wallets.operations.responses import allocated
 
-RESERVE = "POST /v1/usage/reserve"
+RESERVE = "billing.usage.reserve"
 
 
 @money.exact
@@ -86,7 +88,7 @@ def reserve_usage(*, livemode: bool, ask: UsageRequest, expires_in: int) -> Answ
             livemode=livemode,
             customer_id=ask.customer_id,
             key=ask.key,
-            endpoint=RESERVE,
+            operation=RESERVE,
             content={**ask.content, "expires_in": expires_in},
             make=make,
         )
@@ -204,9 +206,7 @@ def void_usage(*, livemode: bool, request: VoidRequest) -> Answer:
 
     return idempotency.once_in_book(
         book_id=found.reservation.book_id,
-        key=request.key,
-        endpoint=request.endpoint,
-        content=request.content,
+        asked=keyed(request),
         make=make,
         status=200,
     )

@@ -10,7 +10,6 @@ from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
-from aforo.api.idempotency import once
 from aforo.api.views import ApiView
 from pricing.api.catalog import CatalogList, CodeField
 from pricing.models import Coupon, CouponDuration, CouponType
@@ -40,6 +39,7 @@ class CouponAnswer(serializers.ModelSerializer[Coupon]):
 
 class CouponsView(CatalogList):
     scope = ApiScope.BILLING
+    operation = "pricing.coupons.create"
     model = Coupon
     serializer_class = CouponAnswer
     filterset_fields = ["type", "duration"]
@@ -48,10 +48,8 @@ class CouponsView(CatalogList):
     def post(self, request: Request) -> HttpResponse:
         """Create a coupon."""
         body = self.read(CouponBody, request)
-        return once(
+        return self.once(
             request,
-            livemode=self.livemode,
-            endpoint="POST /v1/coupons",
             content=body,
             make=lambda: CouponAnswer(coupons.create_coupon(livemode=self.livemode, **body)).data,
         )

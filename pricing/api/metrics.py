@@ -10,7 +10,6 @@ from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import JsonField, StrictSerializer
-from aforo.api.idempotency import once
 from aforo.api.views import ApiView
 from pricing.api.catalog import CatalogList, CodeField
 from pricing.metrics import filters as pricing_filters
@@ -51,6 +50,7 @@ class MetricAnswer(serializers.ModelSerializer[Metric]):
 
 
 class MetricsView(CatalogList):
+    operation = "pricing.metrics.create"
     model = Metric
     serializer_class = MetricAnswer
     filterset_fields = ["aggregation"]
@@ -59,10 +59,8 @@ class MetricsView(CatalogList):
     def post(self, request: Request) -> HttpResponse:
         """Define a metric."""
         body = self.read(MetricBody, request)
-        return once(
+        return self.once(
             request,
-            livemode=self.livemode,
-            endpoint="POST /v1/metrics",
             content=body,
             make=lambda: MetricAnswer(metrics.create_metric(livemode=self.livemode, **body)).data,
         )

@@ -13,7 +13,6 @@ from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField, StrictSerializer
-from aforo.api.idempotency import once
 from aforo.api.views import ApiView
 from aforo.periods import Interval
 from pricing.api.catalog import CatalogList, CodeField
@@ -62,6 +61,7 @@ class OfferingAnswer(serializers.ModelSerializer[Offering]):
 
 
 class OfferingsView(CatalogList):
+    operation = "pricing.offerings.create"
     model = Offering
     serializer_class = OfferingAnswer
     filterset_fields = ["status", "billing_mode"]
@@ -74,10 +74,8 @@ class OfferingsView(CatalogList):
     def post(self, request: Request) -> HttpResponse:
         """Sell a rate plan."""
         body = self.read(OfferingBody, request)
-        return once(
+        return self.once(
             request,
-            livemode=self.livemode,
-            endpoint="POST /v1/offerings",
             content=body,
             make=lambda: (
                 OfferingAnswer(offerings.create_offering(livemode=self.livemode, **body)).data

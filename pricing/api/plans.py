@@ -21,7 +21,6 @@ from aforo.api.fields import (
     NothingBody,
     StrictSerializer,
 )
-from aforo.api.idempotency import once
 from aforo.api.views import ApiView
 from pricing import catalogue
 from pricing.api.catalog import CatalogList, CodeField, VersionField
@@ -196,6 +195,7 @@ def version_spec_of(body: dict[str, Any]) -> version_spec.VersionSpec:
 
 
 class RatePlansView(CatalogList):
+    operation = "pricing.rate_plans.create"
     model = RatePlan
     serializer_class = RatePlanAnswer
     filterset_fields = ["currency"]
@@ -206,10 +206,8 @@ class RatePlansView(CatalogList):
         body = self.read(RatePlanBody, request)
         content = dict(body)
         spec = version_spec_of(body)
-        return once(
+        return self.once(
             request,
-            livemode=self.livemode,
-            endpoint="POST /v1/rate-plans",
             content=content,
             make=lambda: (
                 VersionAnswer(
@@ -246,6 +244,7 @@ class VersionLine(serializers.ModelSerializer[RatePlanVersion]):
 
 
 class VersionsView(CatalogList):
+    operation = "pricing.rate_plans.create_version"
     model = RatePlanVersion
     serializer_class = VersionLine
     filterset_fields = ["status"]
@@ -263,10 +262,8 @@ class VersionsView(CatalogList):
         body = self.read(VersionBody, request)
         content = {"code": code, **body}
         spec = version_spec_of(body) if body else None
-        return once(
+        return self.once(
             request,
-            livemode=self.livemode,
-            endpoint="POST /v1/rate-plans/{code}/versions",
             content=content,
             make=lambda: (
                 VersionAnswer(
@@ -288,15 +285,14 @@ class VersionView(ApiView):
 
 class RetireView(ApiView):
     scope = ApiScope.CATALOG
+    operation = "pricing.rate_plans.retire"
 
     @extend_schema(request=None, responses=VersionAnswer)
     def post(self, request: Request, code: str, number: int) -> HttpResponse:
         """Retire a published version; its subscriptions keep it."""
         self.read(NothingBody, request)
-        return once(
+        return self.once(
             request,
-            livemode=self.livemode,
-            endpoint="POST /v1/rate-plans/{code}/versions/{number}/retire",
             content={"code": code, "number": number},
             status=200,
             make=lambda: (
@@ -307,15 +303,14 @@ class RetireView(ApiView):
 
 class PublishView(ApiView):
     scope = ApiScope.CATALOG
+    operation = "pricing.rate_plans.publish"
 
     @extend_schema(request=None, responses=VersionAnswer)
     def post(self, request: Request, code: str) -> HttpResponse:
         """Publish the draft, which never changes again."""
         self.read(NothingBody, request)
-        return once(
+        return self.once(
             request,
-            livemode=self.livemode,
-            endpoint="POST /v1/rate-plans/{code}/publish",
             content={"code": code},
             status=200,
             make=lambda: (

@@ -211,7 +211,11 @@ def _access() -> None:
     run = SettlementRun.objects.earliest("pk")
     for number in (1, 2):
         KeyedRequest.objects.create(
-            livemode=False, key=f"k{number}", endpoint="POST /v1/metrics", content={}, status=201
+            livemode=False,
+            key=f"k{number}",
+            operation="pricing.metrics.create",
+            content={},
+            status=201,
         )
         contract = subscribed[number - 1]
         SettlementRunItem.objects.create(run=run, book_id=contract.customer_id)

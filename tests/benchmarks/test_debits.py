@@ -13,13 +13,13 @@ import pytest
 from django.db import connection, transaction
 
 from aforo.access.services import create_api_key
+from aforo.idempotency import Answer
 from billing.finance import verification
 from ledger.models import Book
 from tests import factories, serving
 from tests.benchmarks import harness
 from wallets.debits import engine
 from wallets.models import Wallet
-from wallets.operations.responses import Answer
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.django_db(transaction=True)]
 
@@ -56,8 +56,8 @@ INSERT INTO wallets_movement (id, book_id, lot_id, entry_id, position, kind, qua
         balance_after, held_after, wallet_balance_after)
     VALUES (gen_random_uuid(), :book, :lot::uuid, :entry::uuid, 0, 'BURN', 1, 1, :remaining, 0,
         :remaining);
-INSERT INTO wallets_operation (id, book_id, key, endpoint, content, status, body, created_at)
-    VALUES (:operation::uuid, :book, :key, 'POST /v1/wallets/debit', '{{"amount": "1",
+INSERT INTO wallets_operation (id, book_id, key, operation, content, status, body, created_at)
+    VALUES (:operation::uuid, :book, :key, 'wallets.debit', '{{"amount": "1",
         "currency": "USD", "strategy": "WATERFALL", "customer_id": "bench_0"}}', 200,
         repeat('x', 520), clock_timestamp());
 INSERT INTO wallets_debit (id, book_id, operation_id, entry_id, wallet_id, quantity, overage,

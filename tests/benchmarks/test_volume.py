@@ -13,6 +13,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from aforo.idempotency import Answer
 from billing.jobs import due_work
 from billing.lifecycle import subscribing
 from billing.models import Settlement
@@ -22,7 +23,6 @@ from pricing.models import Metric
 from tests import factories
 from tests.benchmarks import harness
 from wallets.models import CreditLot, Movement
-from wallets.operations.responses import Answer
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.django_db(transaction=True)]
 

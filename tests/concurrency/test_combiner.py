@@ -14,6 +14,7 @@ import pytest
 from django.db import connection, transaction
 
 from aforo.errors import Busy, InvariantBroken
+from aforo.idempotency import Answer
 from billing.finance import verification
 from ledger.entries import books
 from ledger.models import Book
@@ -21,7 +22,6 @@ from tests import factories
 from tests.concurrency.test_debits import at_once
 from wallets.debits import engine
 from wallets.debits.combiner import Combiner
-from wallets.operations.responses import Answer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]
 

@@ -14,13 +14,13 @@ import pytest
 from django.db import connection
 
 from aforo.access.services import create_api_key
+from aforo.idempotency import Answer
 from billing.finance import verification
 from ledger.models import Entry
 from tests import factories
 from tests.wallets import actions
 from wallets.debits import engine
 from wallets.models import Debit, Operation
-from wallets.operations.responses import Answer
 
 T = TypeVar("T")
 

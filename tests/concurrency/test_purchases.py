@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from aforo.idempotency import Answer
 from billing.finance import verification
 from billing.invoicing import payments
 from ledger.models import Posting
 from tests import factories
 from tests.concurrency.test_debits import at_once
 from wallets.models import AutoRefill, CreditLot, Operation, TopUp
-from wallets.operations.responses import Answer
 from wallets.top_ups import refill, sales
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from aforo.idempotency import Answer
 from billing.finance import verification
 from billing.jobs import due_work
 from billing.models import Settlement, Subscription
@@ -16,7 +17,6 @@ from tests.factories import FEBRUARY, MARCH, START
 from wallets.debits import engine
 from wallets.debits.combiner import Combiner, execute_list
 from wallets.models import CreditLot
-from wallets.operations.responses import Answer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]
 

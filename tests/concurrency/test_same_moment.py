@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
+from aforo.idempotency import Answer
 from billing.finance import verification
 from billing.jobs import due_work
 from ledger.models import Entry, LedgerEvent
@@ -18,7 +19,6 @@ from tests import factories
 from tests.concurrency.test_debits import at_once
 from wallets.debits import engine
 from wallets.models import CreditLot, Debit, Hold, Movement, MovementKind, Reservation
-from wallets.operations.responses import Answer
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]
 

@@ -28,6 +28,7 @@ from hypothesis.stateful import (
 )
 
 from aforo.errors import DomainError
+from aforo.idempotency import Answer
 from billing.finance import verification
 from billing.finance.closing import tie_outs
 from ledger.models import Book
@@ -38,7 +39,6 @@ from wallets import statements
 from wallets.debits import engine, reversals
 from wallets.grants import grants
 from wallets.models import CreditLot, Hold, ReservationStatus, TopUp
-from wallets.operations.responses import Answer
 from wallets.top_ups import disputes, refunds, sales
 
 pytestmark = pytest.mark.django_db

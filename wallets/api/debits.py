@@ -13,10 +13,9 @@ from rest_framework.request import Request
 from aforo.access.models import ApiScope
 from aforo.api import problems
 from aforo.api.fields import DecimalField, JsonField, StrictSerializer
-from aforo.api.idempotency import required_key
-from aforo.api.renderers import to_json
 from aforo.api.views import ApiView, validate
 from aforo.errors import DomainError, FieldError, Invalid, TooLarge
+from aforo.exact_json import to_json
 from pricing.models import CreditKind
 from wallets.api.shapes import (
     AllocationAnswer,
@@ -51,14 +50,14 @@ class DebitAnswer(MeasuredAnswer):
 
 class DebitView(ApiView):
     scope = ApiScope.WALLETS
+    operation = engine.DebitRequest.operation
 
     @extend_schema(request=DebitBody, responses=DebitAnswer)
     def post(self, request: Request) -> HttpResponse:
         """Burn credits in the customer's burn order, or of one kind; the answer lists every lot
         that paid.
         """
-        body = self.read(DebitBody, request)
-        key = required_key(request, body.pop("idempotency_key", None))
+        key, body = self.read_keyed(DebitBody, request)
         debit = engine.DebitRequest(key=key, **body)
         return reply(COMBINER.execute(debit, livemode=self.livemode))
 
@@ -160,10 +159,10 @@ class ReverseAnswer(MeasuredAnswer):
 
 class ReverseView(ApiView):
     scope = ApiScope.WALLETS
+    operation = reversals.REVERSE
 
     @extend_schema(request=ReverseBody, responses=ReverseAnswer)
     def post(self, request: Request, debit_id: UUID) -> HttpResponse:
         """Reverse a debit, whole or in part: overage first, then the lots, last burned first."""
-        body = self.read(ReverseBody, request)
-        key = required_key(request, body.pop("idempotency_key", None))
+        key, body = self.read_keyed(ReverseBody, request)
         return reply(reversals.reverse(livemode=self.livemode, debit_id=debit_id, key=key, **body))

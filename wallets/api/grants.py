@@ -11,7 +11,6 @@ from rest_framework.request import Request
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import CurrencyField, DecimalField, ExpiryField
-from aforo.api.idempotency import required_key
 from aforo.api.views import ApiView
 from pricing.models import CreditKind
 from wallets.api.shapes import (
@@ -58,13 +57,13 @@ class GrantAnswer(IssuedAnswer):
 
 class GrantView(ApiView):
     scope = ApiScope.WALLETS
+    operation = grants.GRANT
 
     @extend_schema(request=GrantBody, responses={201: GrantAnswer})
     def post(self, request: Request) -> HttpResponse:
         """Grant promo or bonus credits."""
-        body = self.read(GrantBody, request)
+        key, body = self.read_keyed(GrantBody, request)
         resolve_expiry(body, livemode=self.livemode)
-        key = required_key(request, body.pop("idempotency_key", None))
         return reply(grants.grant(livemode=self.livemode, key=key, **body))
 
 
@@ -106,10 +105,10 @@ class RefundAnswer(serializers.Serializer[Any]):
 
 class RefundView(ApiView):
     scope = ApiScope.WALLETS
+    operation = refunds.REFUND
 
     @extend_schema(request=RefundBody, responses={201: RefundAnswer})
     def post(self, request: Request) -> HttpResponse:
         """Pay unused cash credits back, newest top-up first, less the bonus that is missing."""
-        body = self.read(RefundBody, request)
-        key = required_key(request, body.pop("idempotency_key", None))
+        key, body = self.read_keyed(RefundBody, request)
         return reply(refunds.refund(livemode=self.livemode, key=key, **body))

@@ -15,7 +15,6 @@ from rest_framework.request import Request
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField
-from aforo.api.idempotency import required_key
 from aforo.api.views import ApiView
 from wallets.api.debits import DebitAnswer
 from wallets.api.shapes import (
@@ -85,6 +84,7 @@ class ReservationFilter(filters.FilterSet):
 
 class ReservationsView(ApiView, generics.ListAPIView[Reservation]):
     scope = ApiScope.WALLETS
+    operation = engine.ReserveRequest.operation
     serializer_class = ReservationRow
     filterset_class = ReservationFilter
 
@@ -95,8 +95,7 @@ class ReservationsView(ApiView, generics.ListAPIView[Reservation]):
     @extend_schema(request=ReserveBody, responses={201: ReservationAnswer})
     def post(self, request: Request) -> HttpResponse:
         """Reserve credits on named lots, in the customer's burn order, until captured or voided."""
-        body = self.read(ReserveBody, request)
-        key = required_key(request, body.pop("idempotency_key", None))
+        key, body = self.read_keyed(ReserveBody, request)
         ask = engine.ReserveRequest(key=key, **body)
         return reply(COMBINER.execute(ask, livemode=self.livemode))
 
@@ -131,6 +130,7 @@ class CaptureAnswer(DebitAnswer):
 
 class ReservationCaptureView(ApiView):
     scope = ApiScope.WALLETS
+    operation = engine.CaptureRequest.operation
 
     @extend_schema(request=CaptureBody, responses=CaptureAnswer)
     def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
@@ -138,8 +138,7 @@ class ReservationCaptureView(ApiView):
 
         Reserved usage is captured with its real `quantity`, whole or in parts.
         """
-        body = self.read(CaptureBody, request)
-        key = required_key(request, body.pop("idempotency_key", None))
+        key, body = self.read_keyed(CaptureBody, request)
         return reply(
             self.execute(engine.CaptureRequest(reservation=reservation_id, key=key, **body))
         )
@@ -167,12 +166,12 @@ class VoidAnswer(MeasuredAnswer):
 
 class ReservationVoidView(ApiView):
     scope = ApiScope.WALLETS
+    operation = engine.VoidRequest.operation
 
     @extend_schema(request=KeyedBody, responses=VoidAnswer)
     def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
         """Release the held credits."""
-        body = self.read(KeyedBody, request)
-        key = required_key(request, body.pop("idempotency_key", None))
+        key, _ = self.read_keyed(KeyedBody, request)
         return reply(self.execute(engine.VoidRequest(reservation=reservation_id, key=key)))
 
     def execute(self, ask: engine.VoidRequest) -> engine.Result:

@@ -131,4 +131,4 @@ def reply(result: Result) -> HttpResponse:
     """
     if isinstance(result, DomainError):
         raise result
-    return respond(result.body, result.status, replayed=result.replayed)
+    return respond(result)

@@ -15,7 +15,6 @@ from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import CurrencyField, DecimalField, ExpiryField, StrictSerializer
-from aforo.api.idempotency import required_key
 from aforo.api.views import ApiView
 from wallets.api.shapes import (
     CustomerIdField,
@@ -28,7 +27,7 @@ from wallets.api.shapes import (
 )
 from wallets.lots import queries
 from wallets.models import AutoRefill, DisputeState, TopUp
-from wallets.top_ups import disputes, refill, sales
+from wallets.top_ups import disputes, payments, refill, sales
 
 
 class PaymentBody(StrictSerializer):
@@ -118,6 +117,7 @@ def _shown(top_ups: QuerySet[TopUp]) -> QuerySet[TopUp]:
 
 class TopUpsView(ApiView, generics.ListAPIView[TopUp]):
     scope = ApiScope.WALLETS
+    operation = payments.TOP_UP
     serializer_class = TopUpAnswer
     filterset_class = TopUpFilter
 
@@ -128,9 +128,8 @@ class TopUpsView(ApiView, generics.ListAPIView[TopUp]):
     @extend_schema(request=TopUpBody, responses={201: IssuedAnswer, 202: IssuedAnswer})
     def post(self, request: Request) -> HttpResponse:
         """Buy cash credits, with the bonus that comes with them; 202 while the payment waits."""
-        body = self.read(TopUpBody, request)
+        key, body = self.read_keyed(TopUpBody, request)
         resolve_expiry(body, livemode=self.livemode)
-        key = required_key(request, body.pop("idempotency_key", None))
         payment, bonus = body.pop("payment", None), body.pop("bonus", None)
         return reply(
             sales.top_up(
@@ -170,12 +169,12 @@ class DisputeAnswer(serializers.Serializer[Any]):
 
 class DisputeView(ApiView):
     scope = ApiScope.WALLETS
+    operation = disputes.DISPUTE
 
     @extend_schema(request=DisputeBody, responses=DisputeAnswer)
     def post(self, request: Request, top_up_id: UUID) -> HttpResponse:
         """Record a dispute: opened freezes the credits, won frees them, lost revokes them."""
-        body = self.read(DisputeBody, request)
-        key = required_key(request, body.pop("idempotency_key", None))
+        key, body = self.read_keyed(DisputeBody, request)
         return reply(
             disputes.dispute(
                 livemode=self.livemode, top_up_id=top_up_id, state=body["state"], key=key

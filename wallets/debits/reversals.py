@@ -9,6 +9,7 @@ from uuid import UUID
 
 from aforo import money
 from aforo.errors import Conflict, FieldError, Invalid, NotFound
+from aforo.idempotency import Answer, KeyedOperation
 from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from ledger.models import Book, LedgerEvent
@@ -19,9 +20,8 @@ from wallets.lots.credit_journal import CreditJournal, EntryBuilder
 from wallets.lots.queries import measured
 from wallets.models import CreditLot, Debit, Movement, MovementKind, UnitWallet, Wallet
 from wallets.operations import idempotency
-from wallets.operations.responses import Answer
 
-REVERSE = "POST /v1/wallets/debits/{id}/reverse"
+REVERSE = "wallets.debits.reverse"
 
 
 class UnknownDebit(NotFound):
@@ -98,9 +98,11 @@ def reverse(
 
     return idempotency.once_in_book(
         book_id=found.book_id,
-        key=key,
-        endpoint=REVERSE,
-        content={"debit": debit_id, "amount": amount, "quantity": quantity, "reason": reason},
+        asked=KeyedOperation.of(
+            key,
+            REVERSE,
+            {"debit": debit_id, "amount": amount, "quantity": quantity, "reason": reason},
+        ),
         make=make,
         status=200,
     )

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from aforo import money
 from aforo.database import bulk
 from aforo.errors import Conflict
+from aforo.idempotency import Answer
 from aforo.sandbox.services import now_for
 from ledger.models import Book, LedgerEvent
 from pricing.campaigns import campaigns
@@ -27,10 +28,10 @@ from wallets.lots import queries
 from wallets.lots.credit_journal import CreditJournal, lot_document, new_lot
 from wallets.models import CampaignGrant, CreditLot, CreditSource, MovementKind, UnitWallet, Wallet
 from wallets.operations import idempotency
-from wallets.operations.responses import Answer, grant_answer
+from wallets.operations.responses import grant_answer
 from wallets.port import Traits
 
-REDEEM = "POST /v1/campaigns/redeem"
+REDEEM = "wallets.campaigns.redeem"
 CODE_CAUSE = "code"
 EVERYBODY_CAUSE = "everybody"
 HUNDRED = Decimal(100)
@@ -221,7 +222,7 @@ def redeem(*, livemode: bool, customer_id: str, code: str, key: str) -> Answer:
         livemode=livemode,
         customer_id=customer_id,
         key=key,
-        endpoint=REDEEM,
+        operation=REDEEM,
         content={"customer_id": customer_id, "code": code},
         make=make,
     )

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from aforo.idempotency import Answer
 from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from aforo.webhooks.models import EventType
@@ -17,9 +18,9 @@ from wallets.lots import provisioning, queries
 from wallets.lots.credit_journal import CreditJournal, lot_document, new_lot
 from wallets.models import CreditLot, CreditSource, UnitWallet, Wallet
 from wallets.operations import idempotency
-from wallets.operations.responses import Answer, grant_answer
+from wallets.operations.responses import grant_answer
 
-GRANT = "POST /v1/wallets/grants"
+GRANT = "wallets.grant"
 
 
 def grant(
@@ -100,7 +101,7 @@ def grant(
         livemode=livemode,
         customer_id=customer_id,
         key=key,
-        endpoint=GRANT,
+        operation=GRANT,
         content={
             "customer_id": customer_id,
             "kind": kind,

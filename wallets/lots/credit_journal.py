@@ -14,9 +14,9 @@ from decimal import Decimal
 from uuid import UUID
 
 from aforo import money
-from aforo.api.renderers import timestamp
 from aforo.database import bulk
 from aforo.errors import InvariantBroken
+from aforo.exact_json import timestamp
 from aforo.ids import new_id
 from aforo.money import ZERO
 from ledger import posting_rules

@@ -7,15 +7,16 @@ from decimal import Decimal
 from django.db import models
 from django.db.models import F, Q
 
+from aforo.access.models import KeptAnswer
 from aforo.ids import new_id
 from ledger.models import Book, Entry
 from wallets.models.wallets import UnitWallet, Wallet
 
 
-class Operation(models.Model):
+class Operation(KeptAnswer):
     """A request that moved credits, by its idempotency key, and the answer it got.
 
-    Guarantees: (book, key) is unique for ever, across all endpoints; the row is written in the
+    Guarantees: (book, key) is unique for ever, across all operations; the row is written in the
     transaction of the effect, and its body is replayed verbatim. A refusal leaves no row.
     """
 
@@ -23,20 +24,12 @@ class Operation(models.Model):
     book = models.ForeignKey(
         Book, on_delete=models.PROTECT, related_name="operations", db_index=False
     )
-    key = models.CharField(max_length=255)
-    endpoint = models.CharField(max_length=100)
-    content = models.JSONField(help_text="What was asked, in canonical form.")
-    status = models.PositiveSmallIntegerField()
-    body = models.TextField()
     created_at = models.DateTimeField()
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["book", "key"], name="wallets_operation_key")
         ]
-
-    def __str__(self) -> str:
-        return f"{self.endpoint} {self.key}"
 
 
 class BurnStrategy(models.TextChoices):

@@ -1,23 +1,46 @@
-"""What every keyed operation of a customer does: lock, replay or run once, remember the answer."""
+"""Operations of a customer under an idempotency key: lock the book, replay or run once, record."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
-
-from aforo.api.idempotency import canonical, check_same
+from aforo import idempotency
 from aforo.errors import FieldError, Invalid
+from aforo.idempotency import Answer, KeyedOperation
 from aforo.ids import new_id
 from aforo.sandbox.services import now_for
 from ledger.entries import books
 from ledger.models import Book
 from wallets.holds.reservations import release_due
 from wallets.models import Operation
-from wallets.operations.responses import Answer, answer
+
+
+class AnswersOfBook:
+    """The answers of one customer's book, which is locked before the first is looked for."""
+
+    book: Book
+
+    def __init__(self, book_id: int) -> None:
+        self._book_id = book_id
+        self.operation_id = new_id()
+
+    def find(self, asked: KeyedOperation) -> Operation | None:
+        """Lock the book, and find the answer under the key; where there is none, end what is due of
+        the reservations.
+        """
+        self.book = books.lock_book(book_id=self._book_id)
+        first = find(book=self.book, key=asked.key)
+        if first is None:
+            release_due(book=self.book, until=now_for(self.book))
+        return first
+
+    def record(self, asked: KeyedOperation, given: Answer) -> None:
+        """Record the answer as the operation whose id `make` was given."""
+        now = now_for(self.book)
+        row = recorded(book=self.book, id=self.operation_id, asked=asked, given=given, now=now)
+        row.save(force_insert=True)
 
 
 def once(
@@ -25,7 +48,7 @@ def once(
     livemode: bool,
     customer_id: str,
     key: str,
-    endpoint: str,
+    operation: str,
     content: object,
     make: Callable[[Book, UUID], dict[str, object]],
     status: int = 201,
@@ -35,17 +58,14 @@ def once(
     Raises: UnknownCustomer, KeyReused, and whatever `make` raises; then the key stays free.
     """
     book_id = books.get_book(livemode=livemode, key=customer_id).pk
-    return once_in_book(
-        book_id=book_id, key=key, endpoint=endpoint, content=content, make=make, status=status
-    )
+    asked = KeyedOperation.of(key, operation, content)
+    return once_in_book(book_id=book_id, asked=asked, make=make, status=status)
 
 
 def once_in_book(
     *,
     book_id: int,
-    key: str,
-    endpoint: str,
-    content: object,
+    asked: KeyedOperation,
     make: Callable[[Book, UUID], dict[str, object]],
     status: int = 201,
 ) -> Answer:
@@ -54,56 +74,32 @@ def once_in_book(
 
     Raises: KeyReused, and whatever `make` raises; then the key stays free.
     """
-    asked = KeyedOperation(key, endpoint, canonical(content))
-    with transaction.atomic():
-        book = books.lock_book(book_id=book_id)
-        first = replay(book=book, asked=asked)
-        if first is not None:
-            return first
-        release_due(book=book, until=now_for(book))
-        operation_id = new_id()
-        given = answer(status, make(book, operation_id))
-        remember(book=book, id=operation_id, asked=asked, given=given)
-        return given
+    answers = AnswersOfBook(book_id)
+    return idempotency.once(
+        answers,
+        asked=asked,
+        make=lambda: make(answers.book, answers.operation_id),
+        status=status,
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class KeyedOperation:
-    """A keyed request: `content` is its canonical form."""
-
-    key: str
-    endpoint: str
-    content: object
+def find(*, book: Book, key: str) -> Operation | None:
+    """Return what was done under a key. The book must be locked."""
+    return Operation.objects.filter(book=book, key=key).first()
 
 
-def replay(*, book: Book, asked: KeyedOperation) -> Answer | None:
-    """Return the first answer under a key, if there is one. The book must be locked.
-
-    Raises: KeyReused.
+def recorded(
+    *,
+    book: Book,
+    id: UUID,  # noqa: A002
+    asked: KeyedOperation,
+    given: Answer,
+    now: datetime,
+) -> Operation:
+    """Build the row that records an answer for ever; it is inserted in the transaction of its
+    effect.
     """
-    first = Operation.objects.filter(book=book, key=asked.key).first()
-    if first is None:
-        return None
-    check_same(
-        key=asked.key,
-        first=(first.endpoint, first.content),
-        again=(asked.endpoint, asked.content),
-    )
-    return Answer(first.status, first.body, replayed=True)
-
-
-def remember(*, book: Book, id: UUID, asked: KeyedOperation, given: Answer) -> None:  # noqa: A002
-    """Record an answer under its key for ever, in the transaction of its effect."""
-    Operation.objects.create(
-        id=id,
-        book=book,
-        key=asked.key,
-        endpoint=asked.endpoint,
-        content=asked.content,
-        status=given.status,
-        body=given.body,
-        created_at=now_for(book),
-    )
+    return Operation(id=id, book=book, created_at=now, **asked.row(given))
 
 
 def check_expiry(expires_at: datetime | None, now: datetime) -> None:

@@ -1,33 +1,17 @@
-"""The responses of operations, as they are sent, stored and replayed verbatim."""
+"""What operations answer, before it is rendered."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from aforo.api.renderers import to_json
 from ledger.models import Book
 from wallets.holds.reservation_holds import Held
 from wallets.lots import queries
 from wallets.lots.waterfall import Allocation
 from wallets.models import CreditLot, Debit, UnitWallet, Wallet
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A status and a body, fresh or replayed."""
-
-    status: int
-    body: str
-    replayed: bool = False
-
-
-def answer(status: int, content: object) -> Answer:
-    """Render a fresh answer."""
-    return Answer(status, to_json(content))
 
 
 def read_again(

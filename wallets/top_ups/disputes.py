@@ -11,6 +11,7 @@ from django.db.models import F
 
 from aforo import money
 from aforo.errors import Conflict
+from aforo.idempotency import Answer
 from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from aforo.webhooks.models import EventType
@@ -31,10 +32,9 @@ from wallets.models import (
     TopUpStatus,
 )
 from wallets.operations import idempotency
-from wallets.operations.responses import Answer
 from wallets.top_ups.sales import get_top_up
 
-DISPUTE = "POST /v1/wallets/top-ups/dispute"
+DISPUTE = "wallets.top_ups.dispute"
 _PAY_CLAIMS = (CreditKind.BONUS, CreditKind.CASH)
 # Which state a dispute may come from.
 _BEFORE = {
@@ -101,7 +101,7 @@ def dispute(*, livemode: bool, top_up_id: UUID, state: str, key: str) -> Answer:
         livemode=livemode,
         customer_id=found.book.key,
         key=key,
-        endpoint=DISPUTE,
+        operation=DISPUTE,
         content={"top_up": top_up_id, "state": state},
         make=make,
         status=200,

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 
 from aforo.errors import InvariantBroken
+from aforo.idempotency import Answer, KeyedOperation
 from aforo.money import ZERO
 from aforo.periods import days_after
 from aforo.sandbox.services import now_for
@@ -44,7 +45,7 @@ from wallets.models import (
     Wallet,
 )
 from wallets.operations import idempotency
-from wallets.operations.responses import answer, grant_answer
+from wallets.operations.responses import grant_answer
 from wallets.top_ups.gateway import (
     Gateway,
     GatewayCharge,
@@ -55,7 +56,7 @@ from wallets.top_ups.gateway import (
 
 logger = logging.getLogger(__name__)
 
-TOP_UP = "POST /v1/wallets/top-ups"
+TOP_UP = "wallets.top_up"
 # Where the money of a payment is first; what is paid back of it leaves there too.
 PAID_INTO: Final = {
     TopUpChannel.GATEWAY: posting_rules.CLEARING,
@@ -301,12 +302,13 @@ def _succeed(book: Book, top_up: TopUp, now: datetime) -> None:
     delivery = fulfil_top_up(book=book, top_up=top_up, now=now, paid_into=paid_into)
     if top_up.key and not Operation.objects.filter(book=book, key=top_up.key).exists():
         shown = delivered_answer(book=book, top_up=top_up, delivery=delivery)
-        idempotency.remember(
+        idempotency.recorded(
             book=book,
             id=top_up.id,
-            asked=idempotency.KeyedOperation(top_up.key, TOP_UP, top_up.content),
-            given=answer(201, shown),
-        )
+            asked=KeyedOperation(top_up.key, TOP_UP, top_up.content),
+            given=Answer.fresh(201, shown),
+            now=now_for(book),
+        ).save(force_insert=True)
 
 
 def _fail(book: Book, top_up: TopUp, now: datetime) -> None:

@@ -12,6 +12,7 @@ from django.db.models import Sum
 
 from aforo import money
 from aforo.errors import FieldError, Invalid, NotCovered
+from aforo.idempotency import Answer
 from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from ledger import posting_rules
@@ -30,10 +31,9 @@ from wallets.models import (
     Wallet,
 )
 from wallets.operations import idempotency
-from wallets.operations.responses import Answer
 from wallets.top_ups.payments import PAID_INTO
 
-REFUND = "POST /v1/wallets/refunds"
+REFUND = "wallets.refund"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ def refund(
         livemode=livemode,
         customer_id=customer_id,
         key=key,
-        endpoint=REFUND,
+        operation=REFUND,
         content={
             "customer_id": customer_id,
             "amount": amount,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -12,8 +12,8 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from aforo import money, payable
-from aforo.api.idempotency import canonical, check_same
 from aforo.errors import Conflict, FieldError, Invalid, NotCovered, NotFound
+from aforo.idempotency import Answer, KeyedOperation, canonical
 from aforo.ids import new_id
 from aforo.sandbox.services import now_for
 from ledger import posting_rules
@@ -25,7 +25,6 @@ from wallets import port
 from wallets.lots import provisioning
 from wallets.models import Operation, TopUp, TopUpChannel, TopUpStatus
 from wallets.operations import idempotency
-from wallets.operations.responses import Answer, answer
 from wallets.top_ups import payments
 from wallets.top_ups.gateway import gateway_of
 from wallets.top_ups.payments import TOP_UP
@@ -129,7 +128,7 @@ def top_up(
         livemode=livemode,
         customer_id=customer_id,
         key=key,
-        endpoint=TOP_UP,
+        operation=TOP_UP,
         content=order.content,
         make=lambda book, operation_id: sell(
             _ordered(book=book, id=operation_id, key=key, order=order)
@@ -283,10 +282,10 @@ def _through_gateway(*, livemode: bool, key: str, order: _Order) -> Answer:
         case TopUpStatus.PENDING if is_repeat:
             raise InProgress(f"The payment under the key {key} has no answer yet.")
         case TopUpStatus.PENDING:
-            return answer(202, payments.waiting_answer(book=bought.book, top_up=bought))
+            return Answer.fresh(202, payments.waiting_answer(book=bought.book, top_up=bought))
     kept = Operation.objects.get(book=bought.book_id, key=key)
-    check_same(key=key, first=(kept.endpoint, kept.content), again=(TOP_UP, bought.content))
-    return Answer(kept.status, kept.body, replayed=not concluded)
+    answered = KeyedOperation(key, TOP_UP, bought.content).replay(kept)
+    return replace(answered, replayed=not concluded)
 
 
 def _open(*, livemode: bool, key: str, order: _Order) -> Answer | tuple[TopUp, bool]:
@@ -294,15 +293,15 @@ def _open(*, livemode: bool, key: str, order: _Order) -> Answer | tuple[TopUp, b
     repeat.
     """
     book_id = books.get_book(livemode=livemode, key=order.customer_id).pk
-    asked = idempotency.KeyedOperation(key, TOP_UP, canonical(order.content))
+    asked = KeyedOperation.of(key, TOP_UP, order.content)
     with transaction.atomic():
         book = books.lock_book(book_id=book_id)
-        first = idempotency.replay(book=book, asked=asked)
+        first = idempotency.find(book=book, key=key)
         if first is not None:
-            return first
+            return asked.replay(first)
         waiting = TopUp.objects.filter(book=book, key=key, status=TopUpStatus.PENDING).first()
         if waiting is not None:
-            check_same(key=key, first=(TOP_UP, waiting.content), again=(TOP_UP, asked.content))
+            asked.check_same(TOP_UP, waiting.content)
             waiting.book = book
             return waiting, True
         bought = _ordered(book=book, id=new_id(), key=key, order=order)

@@ -15,10 +15,10 @@ from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField
-from aforo.api.filters import TimeFilter
 from aforo.api.parsers import CloudEventBatchParser, CloudEventParser, EventsJsonParser
 from aforo.api.views import ApiView
 from aforo.errors import FieldError, Invalid, TooLarge
+from aforo.filters import TimeFilter
 from billing.models import UnbilledReason, UnbilledUsage
 from billing.usage import ingest, unbilled
 from billing.usage.events import Reader, from_headers, read_cloud_event, read_event

@@ -12,7 +12,6 @@ from rest_framework.request import Request
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField, StrictSerializer, TimeField
-from aforo.api.idempotency import required_key
 from aforo.api.views import ApiView
 from billing.realtime import usage_debits, usage_reservations
 from billing.usage.events import BadEvent, kept
@@ -114,23 +113,23 @@ def _ask(body: dict[str, Any], key: str) -> usage_debits.UsageRequest:
 
 class UsageDebitView(ApiView):
     scope = ApiScope.USAGE
+    operation = usage_debits.DEBIT
 
     @extend_schema(request=UsageBody, responses=UsageDebitAnswer)
     def post(self, request: Request) -> HttpResponse:
         """Record usage, price it under the subscription and pay for it: units, then money."""
-        body = self.read(UsageBody, request)
-        key = required_key(request, body.pop("idempotency_key", None))
+        key, body = self.read_keyed(UsageBody, request)
         return reply(usage_debits.debit_usage(livemode=self.livemode, ask=_ask(body, key)))
 
 
 class UsageReserveView(ApiView):
     scope = ApiScope.USAGE
+    operation = usage_reservations.RESERVE
 
     @extend_schema(request=UsageReserveBody, responses={201: UsageReservationAnswer})
     def post(self, request: Request) -> HttpResponse:
         """Reserve what usage would cost; capture it at `/v1/wallets/reservations/{id}/capture`."""
-        body = self.read(UsageReserveBody, request)
-        key = required_key(request, body.pop("idempotency_key", None))
+        key, body = self.read_keyed(UsageReserveBody, request)
         return reply(
             usage_reservations.reserve_usage(
                 livemode=self.livemode, ask=_ask(body, key), expires_in=body["expires_in"]

@@ -12,8 +12,8 @@ from rest_framework.utils.urls import replace_query_param
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField, StrictSerializer, TimeField
-from aforo.api.renderers import timestamp
 from aforo.api.views import ApiView
+from aforo.exact_json import timestamp
 from billing.usage.windows import read_windows
 
 

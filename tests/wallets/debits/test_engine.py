@@ -9,13 +9,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from aforo.api.idempotency import KeyReused
+from aforo.idempotency import Answer, KeyReused
 from aforo.sandbox.models import TestClock
 from ledger.models import Entry, Posting
 from tests import factories
 from wallets.debits import engine
 from wallets.models import CreditLot, Wallet
-from wallets.operations.responses import Answer
 from wallets.top_ups import sales
 
 pytestmark = pytest.mark.django_db
@@ -107,7 +106,7 @@ def test_the_same_key_with_other_content_names_the_field() -> None:
     assert factories.everything() == before
 
 
-def test_a_key_of_another_endpoint_is_refused() -> None:
+def test_a_key_of_another_operation_is_refused() -> None:
     factories.customer()
     factories.top_up("cust_1", "30", name="k")
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from rest_framework.test import APIClient
 
+from aforo.idempotency import Answer
 from billing.finance import verification
 from tests import factories
 from tests.wallets import actions
@@ -15,7 +16,6 @@ from tests.wallets.actions import capture, held, reserve, void
 from tests.wallets.debits.test_reservations import customer_of_60
 from wallets.debits import engine
 from wallets.models import Reservation, Wallet
-from wallets.operations.responses import Answer
 from wallets.top_ups import refunds
 
 pytestmark = pytest.mark.django_db
@@ -57,7 +57,7 @@ class TestKeys:
         ]
 
         assert [factories.refusal(a).code for a in answers] == ["key_reused"] * 4
-        with pytest.raises(Exception, match="was used on") as refused:
+        with pytest.raises(Exception, match=r"was used for wallets\.reserve") as refused:
             refunds.refund(
                 livemode=False, customer_id="cust_1", key="k", amount=Decimal(1), currency="USD",
                 reason="other",

@@ -17,6 +17,7 @@ from django.db import transaction
 
 from aforo import money
 from aforo.errors import Busy, DomainError
+from aforo.idempotency import Answer
 from ledger.entries import books as ledger_books
 from ledger.models import Book
 from wallets.debits.engine.accounts import Paused, Suspended
@@ -33,10 +34,10 @@ from wallets.debits.engine.requests import (
     ReserveRequest,
     Result,
     VoidRequest,
+    keyed,
 )
 from wallets.debits.engine.reserving import reserve, void
 from wallets.models import Reservation
-from wallets.operations.responses import Answer
 
 __all__ = [
     "DEFAULT_HOLD",
@@ -53,6 +54,7 @@ __all__ = [
     "Suspended",
     "VoidRequest",
     "execute",
+    "keyed",
 ]
 
 

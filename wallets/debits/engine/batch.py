@@ -15,9 +15,9 @@ from uuid import UUID
 
 from django.db.models import Sum
 
-from aforo.api.idempotency import check_same
 from aforo.database import bulk
 from aforo.errors import DomainError, FieldError, Invalid, NotCovered
+from aforo.idempotency import Answer
 from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from ledger.entries import books as ledger_books
@@ -25,14 +25,15 @@ from ledger.models import Book
 from pricing.models import Metric
 from wallets import outbox, port
 from wallets.debits.engine.accounts import WalletState
-from wallets.debits.engine.requests import CreditRequest, DebitRequest, Request
+from wallets.debits.engine.requests import CreditRequest, DebitRequest, Request, keyed
 from wallets.holds import reservation_holds
 from wallets.holds.reservation_holds import Held
 from wallets.holds.reservations import UnknownReservation
 from wallets.lots import queries
 from wallets.lots.credit_journal import CreditJournal
 from wallets.models import CreditLot, Debit, Hold, Operation, Reservation, UnitWallet, Wallet
-from wallets.operations.responses import Answer, answer, read_again
+from wallets.operations import idempotency
+from wallets.operations.responses import read_again
 from wallets.outbox import BalanceDrop, DeclinedDebit
 
 
@@ -52,7 +53,7 @@ class Latest:
         """Rebuild the stored answer from the balances after all consequences of the operation."""
         wallet, now = self.account.wallet, self.account.now
         self.content = read_again(self.content, wallet=wallet, now=now)
-        self.operation.body = answer(self.operation.status, self.content).body
+        self.operation.body = Answer.fresh(self.operation.status, self.content).body
 
 
 class Batch:
@@ -227,14 +228,7 @@ class Batch:
         Raises: KeyReused when the key was used for another request.
         """
         operation = self.operations.get((self.book_of(request).pk, request.key))
-        if operation is None:
-            return None
-        check_same(
-            key=request.key,
-            first=(operation.endpoint, operation.content),
-            again=(request.endpoint, request.content),
-        )
-        return Answer(operation.status, operation.body, replayed=True)
+        return None if operation is None else keyed(request).replay(operation)
 
     def account_for(self, request: CreditRequest) -> WalletState:
         """Return the account of the wallet that a request means.
@@ -283,16 +277,13 @@ class Batch:
         body: Mapping[str, object],
     ) -> Answer:
         """Record an accepted request's answer under its key, for ever."""
-        given = answer(status, body)
-        operation = Operation(
-            id=operation_id,
+        given = Answer.fresh(status, body)
+        operation = idempotency.recorded(
             book=account.book,
-            key=request.key,
-            endpoint=request.endpoint,
-            content=request.content,
-            status=given.status,
-            body=given.body,
-            created_at=account.now,
+            id=operation_id,
+            asked=keyed(request),
+            given=given,
+            now=account.now,
         )
         self.new_operations.append(operation)
         self.latest = Latest(operation, body, account)

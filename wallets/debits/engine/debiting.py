@@ -9,6 +9,7 @@ from uuid import UUID
 
 from aforo import money
 from aforo.errors import Conflict, FieldError, Invalid
+from aforo.idempotency import Answer
 from aforo.ids import new_id
 from aforo.money import ZERO
 from ledger.models import LedgerEvent
@@ -20,7 +21,7 @@ from wallets.holds.reservation_holds import Held
 from wallets.lots.credit_journal import EntryBuilder
 from wallets.lots.waterfall import Allocated, Allocation
 from wallets.models import Debit, ReservationKind, ReservationStatus, UnitWallet, Wallet
-from wallets.operations.responses import Answer, debit_answer
+from wallets.operations.responses import debit_answer
 
 
 class ReservationExpired(Conflict):

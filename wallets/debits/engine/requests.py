@@ -1,4 +1,4 @@
-"""The requests that the engine accepts, and the form in which repeats are compared."""
+"""The requests that the engine accepts, and what each asks under its key."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from decimal import Decimal
 from typing import ClassVar
 from uuid import UUID
 
-from aforo.api.idempotency import canonical
 from aforo.errors import Conflict, DomainError
+from aforo.idempotency import Answer, KeyedOperation
 from wallets.models import BurnStrategy
-from wallets.operations.responses import Answer
 
 Result = Answer | DomainError
 
@@ -35,7 +34,7 @@ class CreditRequest:
     (`quantity` of `metric`), in the customer's burn order or of one kind.
     """
 
-    endpoint: ClassVar[str]
+    operation: ClassVar[str]
 
     customer_id: str
     key: str
@@ -47,8 +46,8 @@ class CreditRequest:
 
     @property
     def content(self) -> dict[str, object]:
-        """Return the request in the form in which repeats are compared."""
-        return _content(**_asked(self))
+        """Return what a repeat under the same key must contain again."""
+        return _asked(self)
 
     @property
     def need(self) -> Decimal:
@@ -61,21 +60,21 @@ class CreditRequest:
 class DebitRequest(CreditRequest):
     """Burn credits now."""
 
-    endpoint: ClassVar[str] = "POST /v1/wallets/debit"
+    operation: ClassVar[str] = "wallets.debit"
 
 
 @dataclass(frozen=True, slots=True)
 class ReserveRequest(CreditRequest):
     """Reserve credits for at most `expires_in` seconds."""
 
-    endpoint: ClassVar[str] = "POST /v1/wallets/reservations"
+    operation: ClassVar[str] = "wallets.reserve"
 
     expires_in: int = DEFAULT_HOLD
 
     @property
     def content(self) -> dict[str, object]:
-        """Return the request in the form in which repeats are compared."""
-        return _content(**_asked(self), expires_in=self.expires_in)
+        """Return what a repeat under the same key must contain again."""
+        return {**_asked(self), "expires_in": self.expires_in}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ class CaptureRequest:
     `allow_more`; `final` releases the rest.
     """
 
-    endpoint: ClassVar[str] = "POST /v1/wallets/reservations/{id}/capture"
+    operation: ClassVar[str] = "wallets.reservations.capture"
 
     reservation: UUID
     key: str
@@ -97,29 +96,29 @@ class CaptureRequest:
 
     @property
     def content(self) -> dict[str, object]:
-        """Return the request in the form in which repeats are compared."""
-        return _content(
-            reservation=self.reservation,
-            amount=self.amount,
-            quantity=self.quantity,
-            final=self.final,
-            allow_more=self.allow_more,
-        )
+        """Return what a repeat under the same key must contain again."""
+        return {
+            "reservation": self.reservation,
+            "amount": self.amount,
+            "quantity": self.quantity,
+            "final": self.final,
+            "allow_more": self.allow_more,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class VoidRequest:
     """Release what a reservation holds."""
 
-    endpoint: ClassVar[str] = "POST /v1/wallets/reservations/{id}/void"
+    operation: ClassVar[str] = "wallets.reservations.void"
 
     reservation: UUID
     key: str
 
     @property
     def content(self) -> dict[str, object]:
-        """Return the request in the form in which repeats are compared."""
-        return _content(reservation=self.reservation)
+        """Return what a repeat under the same key must contain again."""
+        return {"reservation": self.reservation}
 
 
 Request = DebitRequest | ReserveRequest | CaptureRequest | VoidRequest
@@ -136,7 +135,6 @@ def _asked(ask: CreditRequest) -> dict[str, object]:
     }
 
 
-def _content(**asked: object) -> dict[str, object]:
-    content = canonical(asked)
-    assert isinstance(content, dict), "a mapping stays one"
-    return content
+def keyed(request: Request) -> KeyedOperation:
+    """Return what a request asks under its key."""
+    return KeyedOperation.of(request.key, request.operation, request.content)

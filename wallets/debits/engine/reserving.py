@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from aforo import money
+from aforo.idempotency import Answer
 from aforo.ids import new_id
 from aforo.money import ZERO
 from ledger.models import LedgerEvent
@@ -14,7 +15,7 @@ from wallets.debits.engine.requests import ReserveRequest, VoidRequest
 from wallets.holds import reservation_holds
 from wallets.holds.reservation_holds import Held
 from wallets.models import Hold, Reservation, ReservationStatus, UnitWallet, Wallet
-from wallets.operations.responses import Answer, reservation_answer, void_answer
+from wallets.operations.responses import reservation_answer, void_answer
 
 
 def reserve(batch: Batch, request: ReserveRequest) -> Answer:
