@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.db.models import Sum
 
 from aforo.errors import DomainError
-from aforo.idempotency import Answer
+from aforo.protocol.idempotency import Answer
 from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import create_clock
 from billing.customers import customers

@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from aforo import pointers
 from aforo.database import advisory_locks
+from aforo.protocol import pointers
 from ledger.chart import DEFAULT_CHART
 from ledger.posting_rules import parts
 
@@ -79,7 +79,7 @@ def test_zero_is_defined_once() -> None:
 def test_pointers_are_escaped_once() -> None:
     found = {path for path, tree in sources() if {"~0", "~1"} & set(texts(tree))}
 
-    assert found == {"aforo/pointers.py"}
+    assert found == {"aforo/protocol/pointers.py"}
     assert pointers.escape("a/b~c~1") == "a~1b~0c~01"
 
 

@@ -36,7 +36,7 @@ class ApiKey(models.Model):
 
 class KeptAnswer(models.Model):
     """The first answer to an operation under an idempotency key, kept for ever and replayed
-    verbatim: the columns of every table of such answers (see `aforo.idempotency`).
+    verbatim: the columns of every table of such answers (see `aforo.protocol.idempotency`).
     """
 
     key = models.CharField(max_length=255)

@@ -13,7 +13,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
 from aforo import money, periods
-from aforo.exact_json import MAX_DIGITS, read_number
+from aforo.protocol.exact_json import MAX_DIGITS, read_number
 
 # At most this many faults of a request are named.
 MOST_NAMED = 20

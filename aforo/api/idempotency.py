@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from aforo.errors import FieldError, Invalid
-from aforo.idempotency import Answer
+from aforo.protocol.idempotency import Answer
 
 HEADER = "Idempotency-Key"
 MAX_LENGTH = 255

@@ -10,7 +10,7 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 
-from aforo.exact_json import is_deeper, read_json
+from aforo.protocol.exact_json import is_deeper, read_json
 
 # No request of the contract needs as many levels, and code that recurses over a request stays far
 # below the limit of the interpreter's stack.

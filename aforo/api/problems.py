@@ -15,9 +15,10 @@ from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from aforo import errors, pointers
+from aforo import errors
 from aforo.errors import DomainError, FieldError
-from aforo.exact_json import to_json
+from aforo.protocol import pointers
+from aforo.protocol.exact_json import to_json
 
 logger = logging.getLogger(__name__)
 

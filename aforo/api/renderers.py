@@ -7,7 +7,7 @@ from typing import Any
 
 from rest_framework.renderers import BaseRenderer
 
-from aforo.exact_json import to_json
+from aforo.protocol.exact_json import to_json
 
 
 class ExactJsonRenderer(BaseRenderer):

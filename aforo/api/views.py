@@ -12,12 +12,12 @@ from rest_framework.request import Request
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
-from aforo import idempotency
 from aforo.access.authentication import caller
 from aforo.api.fields import MOST_NAMED, StrictSerializer, name_known, unknown_members
 from aforo.api.idempotency import key_of, required_key, respond
 from aforo.errors import FieldError, Invalid
-from aforo.idempotency import Answer
+from aforo.protocol import idempotency
+from aforo.protocol.idempotency import Answer
 
 
 class ApiView(APIView):

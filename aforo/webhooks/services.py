@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from aforo.exact_json import to_json
+from aforo.protocol.exact_json import to_json
 from aforo.webhooks.models import OutboxEvent
 
 

@@ -12,9 +12,9 @@ from uuid import UUID
 
 from aforo import money
 from aforo.errors import Conflict, FieldError, Invalid
-from aforo.idempotency import Answer, KeyedOperation
 from aforo.money import ZERO
 from aforo.periods import Period
+from aforo.protocol.idempotency import Answer, KeyedOperation
 from aforo.sandbox.services import now_for
 from billing.calculation.calculation import CalculatedLine, Calculation
 from billing.calculation.correction import PayerShare, give_back

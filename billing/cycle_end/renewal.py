@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from aforo.errors import Busy
-from aforo.idempotency import Answer
+from aforo.protocol.idempotency import Answer
 from aforo.sandbox.services import now_for
 from billing.cycle_end import cycle_settlement, next_cycle
 from billing.models import Subscription, UsageEvent

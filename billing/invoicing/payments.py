@@ -7,8 +7,8 @@ from uuid import UUID
 
 from aforo import payable
 from aforo.errors import Conflict
-from aforo.idempotency import Answer
 from aforo.money import ZERO
+from aforo.protocol.idempotency import Answer
 from aforo.sandbox.services import now_for
 from aforo.webhooks.models import EventType
 from billing.invoicing.invoices import get_invoice

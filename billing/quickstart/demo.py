@@ -12,7 +12,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from aforo.errors import DomainError
-from aforo.idempotency import Answer
+from aforo.protocol.idempotency import Answer
 from aforo.sandbox import services as sandbox
 from billing.customers import customers
 from billing.jobs import test_clocks

@@ -18,9 +18,9 @@ from django.db import IntegrityError, transaction
 
 from aforo import money
 from aforo.errors import Conflict, FieldError, Invalid, NotCovered
-from aforo.exact_json import timestamp
-from aforo.idempotency import Answer
 from aforo.money import ZERO
+from aforo.protocol.exact_json import timestamp
+from aforo.protocol.idempotency import Answer
 from aforo.sandbox.services import now_for
 from billing.calculation import presentation
 from billing.calculation.calculation import Calculation

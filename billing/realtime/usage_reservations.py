@@ -16,8 +16,8 @@ from django.db.models import QuerySet
 
 from aforo import money
 from aforo.errors import FieldError, Invalid
-from aforo.idempotency import Answer
 from aforo.money import ZERO
+from aforo.protocol.idempotency import Answer
 from aforo.sandbox.services import now_for
 from billing.cycle_end import renewal
 from billing.models import Subscription, UsageReservation

@@ -16,8 +16,8 @@ from urllib.parse import unquote
 import msgspec
 
 from aforo import periods
-from aforo.exact_json import is_deeper, read_number
-from aforo.idempotency import canonical
+from aforo.protocol.exact_json import is_deeper, read_number
+from aforo.protocol.idempotency import canonical
 from billing.usage.aggregates import NUMERIC
 
 MAX_CUSTOMER = 64

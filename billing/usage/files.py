@@ -22,7 +22,7 @@ from typing import BinaryIO, Literal, NamedTuple
 from django.db import reset_queries
 
 from aforo.errors import Conflict, Rejected
-from aforo.exact_json import read_json
+from aforo.protocol.exact_json import read_json
 from billing.usage.events import COLUMNS, BadEvent, MeteredEvent, read_cloud_event, read_event
 from billing.usage.ingest import ingest
 

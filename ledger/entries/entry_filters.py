@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django_filters import rest_framework as filters
 
-from aforo.filters import DayFilter, TimeFilter
+from aforo.protocol.filters import DayFilter, TimeFilter
 from ledger.models import Account, Entry, LedgerEvent, Posting
 
 # Of these, what is asked is asked of one posting.

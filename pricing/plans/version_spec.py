@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from aforo import pointers
 from aforo.errors import FieldError, Invalid
+from aforo.protocol import pointers
 from pricing import catalogue
 from pricing.models import (
     Charge,

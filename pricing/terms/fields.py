@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from aforo import pointers
 from aforo.errors import FieldError
 from aforo.money import BOOKS_PLACES, ZERO, plain
+from aforo.protocol import pointers
 
 # A decimal as people and JSON write it. Python's own constructor would also accept "1_000", " 1 ",
 # "NaN" and the digits of other scripts.

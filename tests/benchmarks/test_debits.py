@@ -13,7 +13,7 @@ import pytest
 from django.db import connection, transaction
 
 from aforo.access.services import create_api_key
-from aforo.idempotency import Answer
+from aforo.protocol.idempotency import Answer
 from billing.finance import verification
 from ledger.models import Book
 from tests import factories, serving

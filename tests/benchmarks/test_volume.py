@@ -13,7 +13,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from aforo.idempotency import Answer
+from aforo.protocol.idempotency import Answer
 from billing.jobs import due_work
 from billing.lifecycle import subscribing
 from billing.models import Settlement

@@ -14,7 +14,7 @@ import pytest
 from django.db import connection, transaction
 
 from aforo.errors import Busy, InvariantBroken
-from aforo.idempotency import Answer
+from aforo.protocol.idempotency import Answer
 from billing.finance import verification
 from ledger.entries import books
 from ledger.models import Book

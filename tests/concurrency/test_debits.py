@@ -14,7 +14,7 @@ import pytest
 from django.db import connection
 
 from aforo.access.services import create_api_key
-from aforo.idempotency import Answer
+from aforo.protocol.idempotency import Answer
 from billing.finance import verification
 from ledger.models import Entry
 from tests import factories

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aforo.idempotency import Answer
+from aforo.protocol.idempotency import Answer
 from billing.finance import verification
 from billing.invoicing import payments
 from ledger.models import Posting

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from aforo.idempotency import Answer
+from aforo.protocol.idempotency import Answer
 from billing.finance import verification
 from billing.jobs import due_work
 from billing.models import Settlement, Subscription

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from django.utils import timezone
 
-from aforo.idempotency import Answer
+from aforo.protocol.idempotency import Answer
 from billing.finance import verification
 from billing.jobs import due_work
 from ledger.models import Entry, LedgerEvent

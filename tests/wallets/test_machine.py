@@ -28,7 +28,7 @@ from hypothesis.stateful import (
 )
 
 from aforo.errors import DomainError
-from aforo.idempotency import Answer
+from aforo.protocol.idempotency import Answer
 from billing.finance import verification
 from billing.finance.closing import tie_outs
 from ledger.models import Book

@@ -15,7 +15,7 @@ from aforo.api import problems
 from aforo.api.fields import DecimalField, JsonField, StrictSerializer
 from aforo.api.views import ApiView, validate
 from aforo.errors import DomainError, FieldError, Invalid, TooLarge
-from aforo.exact_json import to_json
+from aforo.protocol.exact_json import to_json
 from pricing.models import CreditKind
 from wallets.api.shapes import (
     AllocationAnswer,

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from aforo import money
 from aforo.errors import Conflict, FieldError, Invalid, NotFound
-from aforo.idempotency import Answer, KeyedOperation
 from aforo.money import ZERO
+from aforo.protocol.idempotency import Answer, KeyedOperation
 from aforo.sandbox.services import now_for
 from ledger.models import Book, LedgerEvent
 from wallets import port

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from aforo import money
 from aforo.database import bulk
 from aforo.errors import Conflict
-from aforo.idempotency import Answer
+from aforo.protocol.idempotency import Answer
 from aforo.sandbox.services import now_for
 from ledger.models import Book, LedgerEvent
 from pricing.campaigns import campaigns

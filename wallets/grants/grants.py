@@ -7,8 +7,8 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from aforo.idempotency import Answer
 from aforo.money import ZERO
+from aforo.protocol.idempotency import Answer
 from aforo.sandbox.services import now_for
 from aforo.webhooks.models import EventType
 from ledger import posting_rules

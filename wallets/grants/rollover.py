@@ -10,8 +10,8 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from aforo import money
-from aforo.exact_json import timestamp
-from aforo.idempotency import canonical
+from aforo.protocol.exact_json import timestamp
+from aforo.protocol.idempotency import canonical
 from ledger.models import Book, LedgerEvent
 from pricing.terms import Rollover, parse_rollover, rolled_parts
 from wallets.holds import reservation_holds

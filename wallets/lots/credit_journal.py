@@ -16,9 +16,9 @@ from uuid import UUID
 from aforo import money
 from aforo.database import bulk
 from aforo.errors import InvariantBroken
-from aforo.exact_json import timestamp
 from aforo.ids import new_id
 from aforo.money import ZERO
+from aforo.protocol.exact_json import timestamp
 from ledger import posting_rules
 from ledger.controls import policies, recognised_breakage
 from ledger.entries import entries as ledger_entries

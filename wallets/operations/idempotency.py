@@ -6,10 +6,10 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
-from aforo import idempotency
 from aforo.errors import FieldError, Invalid
-from aforo.idempotency import Answer, KeyedOperation
 from aforo.ids import new_id
+from aforo.protocol import idempotency
+from aforo.protocol.idempotency import Answer, KeyedOperation
 from aforo.sandbox.services import now_for
 from ledger.entries import books
 from ledger.models import Book

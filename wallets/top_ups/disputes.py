@@ -11,8 +11,8 @@ from django.db.models import F
 
 from aforo import money
 from aforo.errors import Conflict
-from aforo.idempotency import Answer
 from aforo.money import ZERO
+from aforo.protocol.idempotency import Answer
 from aforo.sandbox.services import now_for
 from aforo.webhooks.models import EventType
 from ledger import posting_rules

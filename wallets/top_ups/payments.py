@@ -18,9 +18,9 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 
 from aforo.errors import InvariantBroken
-from aforo.idempotency import Answer, KeyedOperation
 from aforo.money import ZERO
 from aforo.periods import days_after
+from aforo.protocol.idempotency import Answer, KeyedOperation
 from aforo.sandbox.services import now_for
 from aforo.webhooks.models import EventType
 from ledger import posting_rules

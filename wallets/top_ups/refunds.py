@@ -12,8 +12,8 @@ from django.db.models import Sum
 
 from aforo import money
 from aforo.errors import FieldError, Invalid, NotCovered
-from aforo.idempotency import Answer
 from aforo.money import ZERO
+from aforo.protocol.idempotency import Answer
 from aforo.sandbox.services import now_for
 from ledger import posting_rules
 from ledger.models import Book, LedgerEvent

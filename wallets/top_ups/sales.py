@@ -13,8 +13,8 @@ from django.db.models import F, Q, QuerySet
 
 from aforo import money, payable
 from aforo.errors import Conflict, FieldError, Invalid, NotCovered, NotFound
-from aforo.idempotency import Answer, KeyedOperation, canonical
 from aforo.ids import new_id
+from aforo.protocol.idempotency import Answer, KeyedOperation, canonical
 from aforo.sandbox.services import now_for
 from ledger import posting_rules
 from ledger.entries import books

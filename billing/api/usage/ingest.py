@@ -18,7 +18,7 @@ from aforo.api.fields import DecimalField
 from aforo.api.parsers import CloudEventBatchParser, CloudEventParser, EventsJsonParser
 from aforo.api.views import ApiView
 from aforo.errors import FieldError, Invalid, TooLarge
-from aforo.filters import TimeFilter
+from aforo.protocol.filters import TimeFilter
 from billing.models import UnbilledReason, UnbilledUsage
 from billing.usage import ingest, unbilled
 from billing.usage.events import Reader, from_headers, read_cloud_event, read_event

@@ -13,7 +13,7 @@ from rest_framework.utils.urls import replace_query_param
 from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField, StrictSerializer, TimeField
 from aforo.api.views import ApiView
-from aforo.exact_json import timestamp
+from aforo.protocol.exact_json import timestamp
 from billing.usage.windows import read_windows
 
 

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from aforo.exact_json import to_json
+from aforo.protocol.exact_json import to_json
 from billing.models import UsageEvent
 from tests import factories
 

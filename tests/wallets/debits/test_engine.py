@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from aforo.idempotency import Answer, KeyReused
+from aforo.protocol.idempotency import Answer, KeyReused
 from aforo.sandbox.models import TestClock
 from ledger.models import Entry, Posting
 from tests import factories

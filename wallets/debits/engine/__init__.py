@@ -17,7 +17,7 @@ from django.db import transaction
 
 from aforo import money
 from aforo.errors import Busy, DomainError
-from aforo.idempotency import Answer
+from aforo.protocol.idempotency import Answer
 from ledger.entries import books as ledger_books
 from ledger.models import Book
 from wallets.debits.engine.accounts import Paused, Suspended

@@ -17,8 +17,8 @@ from django.db.models import Sum
 
 from aforo.database import bulk
 from aforo.errors import DomainError, FieldError, Invalid, NotCovered
-from aforo.idempotency import Answer
 from aforo.money import ZERO
+from aforo.protocol.idempotency import Answer
 from aforo.sandbox.services import now_for
 from ledger.entries import books as ledger_books
 from ledger.models import Book

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from aforo import money
 from aforo.errors import Conflict, FieldError, Invalid
-from aforo.idempotency import Answer
 from aforo.ids import new_id
 from aforo.money import ZERO
+from aforo.protocol.idempotency import Answer
 from ledger.models import LedgerEvent
 from wallets.debits.engine.accounts import WalletState
 from wallets.debits.engine.batch import Batch

@@ -8,7 +8,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from aforo.errors import Conflict, DomainError
-from aforo.idempotency import Answer, KeyedOperation
+from aforo.protocol.idempotency import Answer, KeyedOperation
 from wallets.models import BurnStrategy
 
 Result = Answer | DomainError

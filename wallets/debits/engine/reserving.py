@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from aforo import money
-from aforo.idempotency import Answer
 from aforo.ids import new_id
 from aforo.money import ZERO
+from aforo.protocol.idempotency import Answer
 from ledger.models import LedgerEvent
 from wallets.debits.engine.batch import Batch
 from wallets.debits.engine.debiting import check_held

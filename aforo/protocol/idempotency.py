@@ -20,7 +20,7 @@ from django.db import transaction
 from aforo import money
 from aforo.access.models import KeptAnswer, KeyedRequest
 from aforo.errors import FieldError, Rejected
-from aforo.exact_json import timestamp, to_json
+from aforo.protocol.exact_json import timestamp, to_json
 
 # Most values are text, and metered events have many of them.
 _AS_IT_IS = frozenset({str, bool, NoneType})
