@@ -1,3 +1,3 @@
-"""What requests and answers mean wherever they come from: exact JSON and pointers into it, filters by
-time, and keys that make a request safe to repeat.
+"""What requests and answers mean, at the API and below it: exact JSON and pointers into it, filters
+by time, and the keys that make a request safe to repeat.
 """
