@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -21,6 +22,27 @@ from wallets.operations import idempotency
 from wallets.operations.responses import grant_answer
 
 GRANT = "wallets.grant"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A grant as a client asked for it."""
+
+    customer_id: str
+    kind: str
+    reason: str
+    amount: Decimal | None
+    currency: str | None
+    metric: str | None
+    quantity: Decimal | None
+    expires_at: datetime | None
+    priority: int
+    source: str
+
+    @property
+    def is_goodwill(self) -> bool:
+        """Return whether it is money given free, which reduces revenue."""
+        return self.source == CreditSource.GOODWILL and self.metric is None
 
 
 def grant(
@@ -43,79 +65,69 @@ def grant(
     They hold no consideration, so nothing is posted, except for GOODWILL money, which reduces
     revenue at face (docs/accounting.md#e9).
     """
-
-    def make(book: Book, operation_id: UUID) -> dict[str, object]:
-        now = now_for(book)
-        idempotency.check_expiry(expires_at, now)
-        lot = _granted_lot(book, now)
-        journal = CreditJournal()
-        draft = journal.entry(
-            book=book,
-            event=LedgerEvent.GRANT,
-            occurred_at=now,
-            document={"key": key, **lot_document(lot)},
-        )
-        draft.grant(lot)
-        if source == CreditSource.GOODWILL:
-            draft.lines += posting_rules.goodwill_granted(
-                face=lot.carrying, currency=lot.currency, lot=lot.id
-            )
-        journal.write()
-        notify_granted(book, [lot], now)
-        port.billing().credits_arrived(book)
-        wallet = lot.wallet or lot.unit_wallet
-        assert wallet is not None, "a lot has one wallet"
-        return grant_answer(
-            id=operation_id,
-            book=book,
-            wallet=wallet,
-            lots=[lot],
-            entry=draft.id,
-            extra=queries.measured(lot, lot.face) | {"kind": lot.kind, "reason": reason},
-        )
-
-    def _granted_lot(book: Book, now: datetime) -> CreditLot:
-        if metric is not None:
-            assert quantity is not None, "the edge validates the pair"
-            found = provisioning.find_metric(livemode=livemode, code=metric)
-            wallet: Wallet | UnitWallet = provisioning.unit_wallet(book=book, metric=found)
-            face = quantity
-        else:
-            assert amount is not None, "the edge validates the pair"
-            assert currency is not None, "the edge validates the pair"
-            wallet, face = provisioning.money_wallet(book=book, currency=currency), amount
-        is_goodwill = source == CreditSource.GOODWILL and metric is None
-        return new_lot(
-            wallet=wallet,
-            kind=kind,
-            source=source,
-            quantity=face,
-            now=now,
-            carrying=face if is_goodwill else ZERO,
-            priority=priority,
-            reason=reason,
-            expires_at=expires_at,
-        )
-
+    asked = _Asked(
+        customer_id, kind, reason, amount, currency, metric, quantity, expires_at, priority, source
+    )
     return idempotency.once(
         livemode=livemode,
         customer_id=customer_id,
         key=key,
         operation=GRANT,
-        content={
-            "customer_id": customer_id,
-            "kind": kind,
-            "amount": amount,
-            "currency": currency,
-            "metric": metric,
-            "quantity": quantity,
-            "expires_at": expires_at,
-            "priority": priority,
-            "reason": reason,
-            "source": source,
-        },
-        make=make,
+        content=asdict(asked),
+        make=lambda book, operation_id: _grant(book, operation_id, key, asked),
     )
+
+
+def _grant(book: Book, operation_id: UUID, key: str, asked: _Asked) -> dict[str, object]:
+    """Issue the lot that was asked for, and let it pay what is owed."""
+    now = now_for(book)
+    idempotency.check_expiry(asked.expires_at, now)
+    wallet, face = _measure(book, asked)
+    lot = new_lot(
+        wallet=wallet,
+        kind=asked.kind,
+        source=asked.source,
+        quantity=face,
+        now=now,
+        carrying=face if asked.is_goodwill else ZERO,
+        priority=asked.priority,
+        reason=asked.reason,
+        expires_at=asked.expires_at,
+    )
+    journal = CreditJournal()
+    draft = journal.entry(
+        book=book,
+        event=LedgerEvent.GRANT,
+        occurred_at=now,
+        document={"key": key, **lot_document(lot)},
+    )
+    draft.grant(lot)
+    if asked.is_goodwill:
+        draft.lines += posting_rules.goodwill_granted(
+            face=lot.carrying, currency=lot.currency, lot=lot.id
+        )
+    journal.write()
+    notify_granted(book, [lot], now)
+    port.billing().credits_arrived(book)
+    return grant_answer(
+        id=operation_id,
+        book=book,
+        wallet=wallet,
+        lots=[lot],
+        entry=draft.id,
+        extra=queries.measured(lot, lot.face) | {"kind": lot.kind, "reason": lot.reason},
+    )
+
+
+def _measure(book: Book, asked: _Asked) -> tuple[Wallet | UnitWallet, Decimal]:
+    """Return the wallet that is granted to, and how much of its money or units."""
+    if asked.metric is not None:
+        assert asked.quantity is not None, "the edge validates the pair"
+        metric = provisioning.find_metric(livemode=book.livemode, code=asked.metric)
+        return provisioning.unit_wallet(book=book, metric=metric), asked.quantity
+    assert asked.amount is not None, "the edge validates the pair"
+    assert asked.currency is not None, "the edge validates the pair"
+    return provisioning.money_wallet(book=book, currency=asked.currency), asked.amount
 
 
 def notify_granted(book: Book, lots: Sequence[CreditLot], at: datetime) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -34,6 +34,16 @@ from wallets.operations import idempotency
 from wallets.top_ups.payments import PAID_INTO
 
 REFUND = "wallets.refund"
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A refund as a client asked for it."""
+
+    customer_id: str
+    amount: Decimal
+    currency: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,82 +89,105 @@ def refund(
     Raises: UnknownCustomer; NotCovered with `available` when less is refundable; Invalid
     (`not_payable`) when these credits are worth nothing that can be paid.
     """
-
-    def make(book: Book, operation_id: UUID) -> dict[str, object]:
-        port.billing().money_leaves(book)
-        now = now_for(book)
-        wallet = provisioning.money_wallet(book=book, currency=currency)
-        bought = _bought(book, now)
-        parts = _cash_parts(bought, wallet, amount)
-        before = _taken_before(lot for lot, _ in parts)
-        journal = CreditJournal()
-        draft = journal.entry(
-            book=book,
-            event=LedgerEvent.REFUND,
-            occurred_at=now,
-            document={
-                "key": key,
-                "amount": money.plain(amount),
-                "currency": currency,
-                "reason": reason,
-            },
-        )
-        taken = []
-        for cash, part in parts:
-            bonus = _bonus_parts(bought, cash, part, before=before[cash.id])
-            account = _account(cash)
-            taken += [
-                _Taken(lot, quantity, draft.refund(lot, quantity, paid_from=account))
-                for lot, quantity in [(cash, part), *bonus]
-            ]
-        paid_out = _pay_out(draft, taken)
-        paid = sum((each.amount for each in paid_out), ZERO)
-        # A slice pays nothing also where those before it were rounded up: that has been paid.
-        if paid == 0 and not any(each.alone for each in paid_out):
-            detail = f"{money.plain(amount)} of these credits would pay nothing back."
-            raise Invalid([FieldError("/amount", "not_payable", detail)])
-        draft.document["paid"] = money.plain(paid)
-        journal.write()
-        for each in paid_out:
-            each.top_up.save(update_fields=["refunded"])
-        return {
-            "id": operation_id,
-            "customer_id": book.key,
-            "currency": currency,
-            "amount": amount,
-            "refunded": paid,
-            "clawed_back": _clawed_back(taken, wallet),
-            "pay_outs": [
-                {"top_up": each.top_up.id, "amount": each.amount, "account": each.account}
-                for each in paid_out
-            ],
-            "lots": [
-                {
-                    "lot": each.lot.id,
-                    "kind": each.lot.kind,
-                    "quantity": each.quantity,
-                    "carrying": each.carrying,
-                    "remaining": each.lot.remaining,
-                }
-                for each in taken
-            ],
-            "balance": queries.balance_of(wallet, now),
-            "entry": draft.id,
-        }
-
+    asked = _Asked(customer_id, amount, currency, reason)
     return idempotency.once(
         livemode=livemode,
         customer_id=customer_id,
         key=key,
         operation=REFUND,
-        content={
-            "customer_id": customer_id,
-            "amount": amount,
-            "currency": currency,
-            "reason": reason,
-        },
-        make=make,
+        content=asdict(asked),
+        make=lambda book, operation_id: _refund(book, operation_id, key, asked),
     )
+
+
+def _refund(book: Book, operation_id: UUID, key: str, asked: _Asked) -> dict[str, object]:
+    """Take the credits back, pay for them, and write both as one entry."""
+    port.billing().money_leaves(book)
+    now = now_for(book)
+    wallet = provisioning.money_wallet(book=book, currency=asked.currency)
+    journal = CreditJournal()
+    draft = journal.entry(
+        book=book,
+        event=LedgerEvent.REFUND,
+        occurred_at=now,
+        document={
+            "key": key,
+            "amount": money.plain(asked.amount),
+            "currency": asked.currency,
+            "reason": asked.reason,
+        },
+    )
+    taken = _take_back(draft, _bought(book, now), wallet, asked.amount)
+    paid_out = _pay_out(draft, taken)
+    paid = _sum_paid(paid_out, asked.amount)
+    draft.document["paid"] = money.plain(paid)
+    journal.write()
+    for each in paid_out:
+        each.top_up.save(update_fields=["refunded"])
+    return {
+        "id": operation_id,
+        "customer_id": book.key,
+        "currency": asked.currency,
+        "amount": asked.amount,
+        "refunded": paid,
+        "clawed_back": _clawed_back(taken, wallet),
+        **_describe(taken, paid_out),
+        "balance": queries.balance_of(wallet, now),
+        "entry": draft.id,
+    }
+
+
+def _take_back(
+    draft: EntryBuilder, bought: Sequence[CreditLot], wallet: Wallet, amount: Decimal
+) -> list[_Taken]:
+    """Take the cash off its lots, each part with the bonus that came with it.
+
+    Raises: NotCovered.
+    """
+    parts = _cash_parts(bought, wallet, amount)
+    before = _taken_before(lot for lot, _ in parts)
+    taken = []
+    for cash, part in parts:
+        bonus = _bonus_parts(bought, cash, part, before=before[cash.id])
+        account = _account(cash)
+        taken += [
+            _Taken(lot, quantity, draft.refund(lot, quantity, paid_from=account))
+            for lot, quantity in [(cash, part), *bonus]
+        ]
+    return taken
+
+
+def _sum_paid(paid_out: Sequence[_PayOut], amount: Decimal) -> Decimal:
+    """Return what is paid back in all.
+
+    Raises: Invalid (`not_payable`) when that is nothing. A slice pays nothing also where those
+    before it were rounded up: that has been paid, and is no fault.
+    """
+    paid = sum((each.amount for each in paid_out), ZERO)
+    if paid == 0 and not any(each.alone for each in paid_out):
+        detail = f"{money.plain(amount)} of these credits would pay nothing back."
+        raise Invalid([FieldError("/amount", "not_payable", detail)])
+    return paid
+
+
+def _describe(taken: Sequence[_Taken], paid_out: Sequence[_PayOut]) -> dict[str, object]:
+    """Return what is paid back of each top-up, and what is taken of each lot."""
+    return {
+        "pay_outs": [
+            {"top_up": each.top_up.id, "amount": each.amount, "account": each.account}
+            for each in paid_out
+        ],
+        "lots": [
+            {
+                "lot": each.lot.id,
+                "kind": each.lot.kind,
+                "quantity": each.quantity,
+                "carrying": each.carrying,
+                "remaining": each.lot.remaining,
+            }
+            for each in taken
+        ],
+    }
 
 
 def _bought(book: Book, now: datetime) -> list[CreditLot]:
