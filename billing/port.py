@@ -12,9 +12,8 @@ from billing.campaigns import audiences
 from billing.cycle_end import renewal
 from billing.invoicing import on_account
 from billing.jobs import tasks
-from billing.prepaid import arrears
+from billing.prepaid import arrears, unbilled_usage
 from billing.settlement import usage_burn
-from billing.simulation import unbilled_usage
 from billing.subscriptions import advance_fees
 from ledger.models import Book
 from pricing.models import Metric

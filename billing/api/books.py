@@ -20,7 +20,7 @@ from aforo.sandbox.services import create_clock, now_for
 from billing.cycle_end import renewal
 from billing.finance import verification
 from billing.jobs import test_clocks
-from billing.simulation import unbilled_usage
+from billing.prepaid import unbilled_usage
 from billing.subscriptions import spend_limits
 from ledger.entries import books
 from pricing.models import BillingMode

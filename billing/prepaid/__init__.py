@@ -1,1 +1,1 @@
-"""PREPAID customers: arrears, and reactivation once credits arrive."""
+"""What credits are to pay: unbilled usage and arrears; and reactivation once they are paid."""

@@ -1,1 +1,1 @@
-"""Simulation without effect: previews, backtests, changes of plan, unbilled usage."""
+"""Simulation without effect: previews, backtests, changes of plan."""

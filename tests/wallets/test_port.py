@@ -29,7 +29,7 @@ ASKED = {
     "wallets/grants/campaign_grants.py:_refusals": {"traits_of"},
     "wallets/grants/campaign_grants.py:grant_credits": {"credits_arrived", "traits_of"},
     "wallets/grants/campaign_grants.py:match_top_up": {"traits_of"},
-    "wallets/grants/grants.py:grant": {"credits_arrived"},
+    "wallets/grants/grants.py:_grant": {"credits_arrived"},
     "wallets/holds/reservation_holds.py:lapse_returned": {"credits_returned"},
     "wallets/holds/reservations.py:release_due": {"credits_arrived"},
     "wallets/top_ups/disputes.py:dispute": {"credits_arrived", "credits_lost"},
@@ -41,7 +41,7 @@ ASKED = {
     "wallets/top_ups/refill.py:_may_charge": {"owed"},
     "wallets/top_ups/refill.py:refill_if_low": {"renew"},
     "wallets/top_ups/refill.py:set_auto_refill": {"credits_fell", "service_ended_at"},
-    "wallets/top_ups/refunds.py:refund": {"money_leaves"},
+    "wallets/top_ups/refunds.py:_refund": {"money_leaves"},
     "wallets/top_ups/sales.py:_bonus": {"unit_price"},
     "wallets/top_ups/sales.py:_sell_on_account": {"sold_on_account"},
 }

@@ -19,9 +19,8 @@ from billing.finance import verification
 from billing.invoicing.tax_rates import create_tax_rate
 from billing.jobs import due_work
 from billing.models import CycleBurn, Settlement, Subscription, UsageEvent
-from billing.prepaid import reactivation
+from billing.prepaid import reactivation, unbilled_usage
 from billing.settlement import usage_burn
-from billing.simulation import unbilled_usage
 from billing.usage import ingest
 from ledger.entries import books
 from ledger.models import Book, Entry, Posting
