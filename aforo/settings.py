@@ -81,7 +81,7 @@ MIDDLEWARE = [
     # Before whatever asks for the host or for TLS, which probes do not bring.
     "aforo.serving.health.HealthMiddleware",
     "aforo.serving.request_ids.RequestIdMiddleware",
-    "aforo.serving.request_ids.EdgeMiddleware",
+    "aforo.serving.edge.EdgeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -23,7 +23,7 @@ from rest_framework.test import APIClient
 from aforo.api.fields import StrictSerializer
 from aforo.api.parsers import MAX_DEPTH
 from aforo.serving import database_schema
-from aforo.serving.request_ids import EdgeMiddleware
+from aforo.serving.edge import EdgeMiddleware
 from ledger.models import Entry
 from tests import factories
 from tests.api.routes import METHODS, NOWHERE, OWN, ROUTES, STRICT
