@@ -30,7 +30,7 @@ ALTER TABLE wallets_operation ENABLE ALWAYS TRIGGER wallets_operation_append_onl
 
 
 class Migration(migrations.Migration):
-    dependencies = [("wallets", "0013_wallet_balance_after")]
+    dependencies = [("wallets", "0014_hold_book")]
     operations = [
         migrations.RenameField("operation", "endpoint", "operation"),
         migrations.RunSQL(
