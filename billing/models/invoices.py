@@ -208,11 +208,10 @@ class InvoicePayment(models.Model):
     entry = models.OneToOneField(Entry, on_delete=models.PROTECT, related_name="+")
 
     class Meta:
-        db_table = "billing_payment"
         constraints = [
             models.CheckConstraint(
                 condition=Q(amount__gt=0, applied__gt=0, applied__lte=F("amount")),
-                name="billing_payment_amounts",
+                name="billing_invoicepayment_amounts",
             )
         ]
 

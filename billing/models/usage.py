@@ -41,7 +41,7 @@ class UsageEvent(models.Model):
     received_at = models.DateTimeField()
     properties = models.JSONField(default=dict)
     behind = models.BigIntegerField(
-        null=True, help_text="The tally that was there when it came, if it counts before its end."
+        null=True, help_text="The rollup that was there when it came, if it counts before its end."
     )
 
     class Meta:
@@ -97,18 +97,17 @@ class UsageRollup(models.Model):
     deciding = models.UUIDField(null=True)
 
     class Meta:
-        db_table = "billing_usagetally"
         indexes = [
-            models.Index(fields=["book", "metric", "id"], name="billing_usagetally_latest"),
+            models.Index(fields=["book", "metric", "id"], name="billing_usagerollup_latest"),
         ]
         constraints = [
             models.UniqueConstraint(
                 fields=["book", "metric"],
                 condition=Q(events=None),
-                name="billing_usagetally_one_uncounted",
+                name="billing_usagerollup_one_uncounted",
             ),
             models.CheckConstraint(
-                condition=Q(through__gte=F("starts_at")), name="billing_usagetally_span"
+                condition=Q(through__gte=F("starts_at")), name="billing_usagerollup_span"
             ),
         ]
 

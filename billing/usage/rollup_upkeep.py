@@ -28,7 +28,7 @@ _GROWN = f"""
     JOIN {Charge.metrics.through._meta.db_table} AS feed ON feed.charge_id = charge.id
     JOIN pricing_metric AS metric ON metric.id = feed.metric_id AND metric.aggregation = ANY(%s)
     LEFT JOIN LATERAL (
-        SELECT id, through FROM billing_usagetally
+        SELECT id, through FROM billing_usagerollup
         WHERE book_id = subscription.customer_id AND metric_id = metric.id
             AND subscription_id = subscription.id AND starts_at = subscription.counted_from
             AND events IS NOT NULL

@@ -162,8 +162,8 @@ _STATE = """
 """
 _CLOSED = """
     ;
-    SELECT NULLIF(starts_on, (SELECT min(starts_on) FROM ledger_period)), ends_on
-    FROM ledger_period WHERE status = 'CLOSED' AND ends_on > %s ORDER BY starts_on
+    SELECT NULLIF(starts_on, (SELECT min(starts_on) FROM ledger_accountingperiod)), ends_on
+    FROM ledger_accountingperiod WHERE status = 'CLOSED' AND ends_on > %s ORDER BY starts_on
 """
 
 

@@ -32,13 +32,14 @@ class AccountingPeriod(models.Model):
     closed_by = models.CharField(max_length=150, blank=True)
 
     class Meta:
-        db_table = "ledger_period"
         constraints = [
-            models.UniqueConstraint(fields=["livemode", "starts_on"], name="ledger_period_month"),
-            models.CheckConstraint(
-                condition=Q(ends_on__gt=F("starts_on")), name="ledger_period_order"
+            models.UniqueConstraint(
+                fields=["livemode", "starts_on"], name="ledger_accountingperiod_month"
             ),
-            models.CheckConstraint(condition=Q(livemode=True), name="ledger_period_live"),
+            models.CheckConstraint(
+                condition=Q(ends_on__gt=F("starts_on")), name="ledger_accountingperiod_order"
+            ),
+            models.CheckConstraint(condition=Q(livemode=True), name="ledger_accountingperiod_live"),
         ]
 
     def __str__(self) -> str:

@@ -108,7 +108,7 @@ def beside(title: str, work: Callable[[], object], *debits: Debits) -> None:
 
 
 def test_a_million_events_hold_up_no_debit() -> None:
-    """What it shows beyond the figures, that the lock is free meanwhile, is in test_tallies."""
+    """What it shows beyond the figures, that the lock is free meanwhile, is in test_rollups."""
     now = timezone.now()
     start = now - timedelta(days=40)
     factories.offering(

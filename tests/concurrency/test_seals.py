@@ -84,7 +84,7 @@ class Sender:
 
 
 def settle_week_by_week(start: datetime, books: list[int]) -> None:
-    """Settle what is over a day after the other, and take a tally of one customer in between."""
+    """Settle what is over a day after the other, and keep up one customer's rollups in between."""
     for day in range(1, 7 * WEEKS + 2):
         as_of = min(start + timedelta(days=day), timezone.now())
         run = due_work.settle(livemode=False, as_of=as_of, customer_id=None, clock=timezone.now)
@@ -118,7 +118,7 @@ def test_what_arrives_while_cycles_are_sealed_is_billed_once(
 
     at_once(SENDERS + 1, act)
 
-    check_tallies()
+    check_rollups()
     ahead = timezone.now() + timedelta(weeks=1)
     due_work.settle(livemode=False, as_of=ahead, customer_id=None, clock=timezone.now)
     used = sum((sender.units for sender in senders), Counter[str]())
@@ -130,7 +130,7 @@ def test_what_arrives_while_cycles_are_sealed_is_billed_once(
     assert verification.verify().ok
 
 
-def check_tallies() -> None:
+def check_rollups() -> None:
     """Compare the usage of the open cycles by their rollups with all their events."""
     until = timezone.now()
     for cycle in Subscription.objects.select_related("version"):

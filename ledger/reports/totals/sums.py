@@ -57,7 +57,7 @@ _MOVED = """
             CASE WHEN month.starts_on >= %(starts_on)s THEN s.postings ELSE 0 END
         FROM ledger_closesum s
         JOIN ledger_closepack pack ON pack.id = s.pack_id
-        JOIN ledger_period month ON month.id = pack.period_id
+        JOIN ledger_accountingperiod month ON month.id = pack.period_id
         WHERE s.pack_id = ANY(%(packs)s) AND s.currency = coalesce(%(currency)s, s.currency)
     ) AS parts(event, debit, credit, currency, before, inside, postings)
     GROUP BY event, debit, credit, currency

@@ -204,9 +204,9 @@ class TestReopening:
     )
     def test_nor_does_anybody_with_sql(self, closed: AccountingPeriod, change: str) -> None:
         with pytest.raises(IntegrityError, match="period is closed"), transaction.atomic():
-            sql(f"UPDATE ledger_period {change}")
+            sql(f"UPDATE ledger_accountingperiod {change}")
         with pytest.raises(IntegrityError, match="period is closed"), transaction.atomic():
-            sql("DELETE FROM ledger_period")
+            sql("DELETE FROM ledger_accountingperiod")
 
         closed.refresh_from_db()
         assert closed.status == "CLOSED"

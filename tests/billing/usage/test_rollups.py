@@ -75,7 +75,7 @@ def meter_some(dice: random.Random, name: str, now: Any) -> None:
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_going_on_from_a_tally_gives_what_all_events_give(
+def test_going_on_from_a_rollup_gives_what_all_events_give(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dice = random.Random(seed)
@@ -94,7 +94,7 @@ def test_going_on_from_a_tally_gives_what_all_events_give(
             case 4:
                 # Whoever was to count is killed; the next one counts the same set.
                 with monkeypatch.context() as killed:
-                    killed.setattr(rollup_upkeep, "_count", lambda tally: None)
+                    killed.setattr(rollup_upkeep, "_count", lambda rollup: None)
                     rollup_upkeep.keep_up_book(book_id=book_id)
         until = now + MICROSECOND
         so_far = rollups.usage_so_far(subscription=cycle, until=until)
@@ -104,7 +104,7 @@ def test_going_on_from_a_tally_gives_what_all_events_give(
     assert UsageEvent.objects.exclude(behind=None).exists()
 
 
-def test_a_real_time_debit_counts_what_a_tally_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_time_debit_counts_what_a_rollup_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     """VOLUME: 1,000 at 0.010, from then on all at 0.005. 900 metered and 50 at once cost 9.50;
     100 more bring all 1,050 to 5.25, so nothing is owed for them.
     """
@@ -127,8 +127,8 @@ def test_a_real_time_debit_counts_what_a_tally_holds(monkeypatch: pytest.MonkeyP
         debit_usage(livemode=False, ask=UsageRequest("cust_1", "tokens", Decimal(quantity), name))
 
     assert CreditLot.objects.get(book=book).remaining == Decimal("90.5")
-    tally = UsageRollup.objects.get()
-    assert (tally.events, tally.total) == (1, 900)
+    rollup = UsageRollup.objects.get()
+    assert (rollup.events, rollup.total) == (1, 900)
 
 
 @contextmanager
