@@ -101,7 +101,7 @@ def refund(
 
 
 def _refund(book: Book, operation_id: UUID, key: str, asked: _Asked) -> dict[str, object]:
-    """Take the credits back, pay for them, and write both as one entry."""
+    """Recover the credits, pay for them, and write both as one entry."""
     port.billing().money_leaves(book)
     now = now_for(book)
     wallet = provisioning.money_wallet(book=book, currency=asked.currency)
@@ -140,7 +140,7 @@ def _refund(book: Book, operation_id: UUID, key: str, asked: _Asked) -> dict[str
 def _take_back(
     draft: EntryBuilder, bought: Sequence[CreditLot], wallet: Wallet, amount: Decimal
 ) -> list[_Taken]:
-    """Take the cash off its lots, each part with the bonus that came with it.
+    """Remove the cash from its lots, each part with the bonus that came with it.
 
     Raises: NotCovered.
     """
