@@ -1,15 +1,8 @@
-"""Accounts and schedules in the theme. What somebody may do is decided by superusers only."""
+"""The schedules of the background work, in the theme."""
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-from django.contrib import admin, messages
-from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Group, User
-from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.contrib import admin
 from django_celery_beat.admin import ClockedScheduleAdmin, CrontabScheduleAdmin, PeriodicTaskAdmin
 from django_celery_beat.models import (
     ClockedSchedule,
@@ -19,109 +12,27 @@ from django_celery_beat.models import (
     SolarSchedule,
 )
 
-from aforo.access import login_limits
-from aforo.adminui import ModelAdmin, action
+from aforo.adminui.admins import ThemedAdmin
 
-for model in (User, Group, PeriodicTask, CrontabSchedule, ClockedSchedule, IntervalSchedule):
+for model in (PeriodicTask, CrontabSchedule, ClockedSchedule, IntervalSchedule, SolarSchedule):
     admin.site.unregister(model)
-admin.site.unregister(SolarSchedule)
-
-# Who may change accounts but is no superuser may correct these.
-PERSONAL: Final = ("first_name", "last_name", "email")
-
-
-def _is_superuser(user: AbstractBaseUser | AnonymousUser) -> bool:
-    return isinstance(user, User) and user.is_active and user.is_superuser
-
-
-@admin.register(User)
-class ThemedUserAdmin(UserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
-    """Accounts. A name, a password or a permission in the wrong hands is another pair of eyes, so
-    only superusers create, change and end them; others correct personal data.
-    """
-
-    actions = ["let_in"]
-
-    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Return the fieldsets, with the password only for those who may change it."""
-        fieldsets = super().get_fieldsets(request, obj)
-        if obj is None or _is_superuser(request.user):
-            return fieldsets
-        return [(None, {"fields": ("username",)}), *fieldsets[1:]]
-
-    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Return all fields but personal data for everybody who is no superuser."""
-        if _is_superuser(request.user):
-            return super().get_readonly_fields(request, obj)
-        fieldsets = UserAdmin.fieldsets or ()
-        fields = [str(name) for _, group in fieldsets for name in group["fields"]]
-        return [name for name in fields if name not in {*PERSONAL, "password"}]
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Return whether the user is a superuser."""
-        return _is_superuser(request.user)
-
-    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Return whether the user may edit this account; a superuser's only superusers may."""
-        allowed = super().has_change_permission(request, obj)
-        return allowed and (obj is None or not obj.is_superuser or _is_superuser(request.user))
-
-    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Return whether the user is a superuser; what an account decided protects it."""
-        return _is_superuser(request.user)
-
-    def has_act_permission(self, request: HttpRequest, object_id: object = None) -> bool:
-        """Return whether the user is a superuser."""
-        return _is_superuser(request.user)
-
-    def user_change_password(
-        self,
-        request: HttpRequest,
-        id: str,  # noqa: A002
-        form_url: str = "",
-    ) -> HttpResponse:
-        """Render the page on which superusers set passwords; everybody has a page for their own."""
-        if not _is_superuser(request.user):
-            raise PermissionDenied
-        return super().user_change_password(request, id, form_url)
-
-    @action(description="Let in again who failed to log in too often")
-    def let_in(self, request: HttpRequest, users: QuerySet[User]) -> None:
-        """Forget the failed logins of each chosen account."""
-        for user in users:
-            login_limits.forget_failures(username=user.get_username())
-        self.message_user(request, f"{len(users)} may log in at once.", messages.SUCCESS)
-
-
-@admin.register(Group)
-class ThemedGroupAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]
-    """Groups carry permissions, so only superusers create, change and delete them."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return _is_superuser(request.user)
-
-    def has_change_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
-        return _is_superuser(request.user)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Group | None = None) -> bool:
-        return _is_superuser(request.user)
 
 
 @admin.register(PeriodicTask)
-class ThemedPeriodicTaskAdmin(PeriodicTaskAdmin, ModelAdmin):  # type: ignore[misc]
+class ThemedPeriodicTaskAdmin(PeriodicTaskAdmin, ThemedAdmin):  # type: ignore[misc]
     """What beat sends; switched on, off and sent at once by those who may change it."""
 
 
 @admin.register(CrontabSchedule)
-class ThemedCrontabScheduleAdmin(CrontabScheduleAdmin, ModelAdmin):  # type: ignore[misc]
+class ThemedCrontabScheduleAdmin(CrontabScheduleAdmin, ThemedAdmin):  # type: ignore[misc]
     pass
 
 
 @admin.register(ClockedSchedule)
-class ThemedClockedScheduleAdmin(ClockedScheduleAdmin, ModelAdmin):  # type: ignore[misc]
+class ThemedClockedScheduleAdmin(ClockedScheduleAdmin, ThemedAdmin):  # type: ignore[misc]
     pass
 
 
 @admin.register(IntervalSchedule)
-class ThemedIntervalScheduleAdmin(ModelAdmin):  # type: ignore[misc]
+class ThemedIntervalScheduleAdmin(ThemedAdmin):  # type: ignore[misc]
     list_display = ["every", "period"]

@@ -11,12 +11,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from aforo.errors import FieldError, Invalid
+from django.db import IntegrityError, transaction
+
+from aforo.errors import Conflict, FieldError, Invalid
+from aforo.money import EXPONENTS
 from ledger.models import Account, GlMapping
 
 
 class UnmappedAccounts(Invalid):
     """Accounts that have been posted to and have no place in the general ledger."""
+
+
+class MappingExists(Conflict):
+    default_code = "mapping_exists"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,41 @@ def read() -> Mapping:
     """Read the rules and the chart."""
     chart = dict(Account.objects.values_list("code", "name"))
     return Mapping(list(GlMapping.objects.order_by("pk")), chart)
+
+
+def check_rule(*, currency: str, starts_on: date, ends_on: date | None) -> None:
+    """Check what a rule holds for.
+
+    Raises: Invalid.
+    """
+    faults = []
+    if currency and currency not in EXPONENTS:
+        detail = "This currency is not supported; leave it empty for every currency."
+        faults.append(FieldError("/currency", "unknown_currency", detail))
+    if ends_on is not None and ends_on <= starts_on:
+        faults.append(FieldError("/ends_on", "before_start", "After the day on which it starts."))
+    if faults:
+        raise Invalid(faults)
+
+
+def write_rule(rule: GlMapping) -> GlMapping:
+    """Write a new or changed rule; what has been exported stays as it is.
+
+    Raises: Invalid; MappingExists when the account has a rule for the currency from that day on.
+    """
+    check_rule(currency=rule.currency, starts_on=rule.starts_on, ends_on=rule.ends_on)
+    try:
+        with transaction.atomic():
+            rule.save()
+    except IntegrityError as error:
+        detail = "The account has a rule for this currency from that day on."
+        raise MappingExists(detail) from error
+    return rule
+
+
+def delete_rule(rule: GlMapping) -> None:
+    """Delete a rule; what has been exported stays as it is."""
+    rule.delete()
 
 
 def _digest(lines: Iterable[str]) -> str:

@@ -91,3 +91,28 @@ def test_files_stay_small() -> None:
     }
 
     assert long == {}
+
+
+# The store of answers under a key is a mechanism of the API itself.
+KEEPS_ANSWERS = "aforo/api/idempotency.py"
+
+
+def is_edge(path: str) -> bool:
+    return bool({"admin", "adminui", "api", "pages"} & {*Path(path).parts, Path(path).stem})
+
+
+def test_edges_never_write_a_model() -> None:
+    """Views, forms and admins call services; none of them writes by itself."""
+    writes = re.compile(
+        r"\.(save|save_m2m|bulk_create|bulk_update|get_or_create|update_or_create|delete)$"
+        r"|\.objects\.create$|\.objects\b.*\.update$"
+    )
+    found = {
+        (path, name)
+        for path, tree in sources()
+        if is_edge(path) and path != KEEPS_ANSWERS
+        for name in calls(tree)
+        if writes.search(name)
+    }
+
+    assert found == set()

@@ -6,7 +6,8 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from aforo.adminui import ReadOnlyAdmin, ReadOnlyInline, action
+from aforo.adminui.admins import ReadOnlyAdmin, ReadOnlyInline
+from aforo.adminui.pages import action
 from wallets.models import (
     AutoRefill,
     CampaignGrant,

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from aforo.access import login_limits
-from aforo.adminui import AuthenticationForm
+from aforo.adminui.forms import AuthenticationForm
 
 
 class LoginForm(AuthenticationForm):  # type: ignore[misc]

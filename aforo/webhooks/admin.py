@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from aforo.adminui import ReadOnlyAdmin
+from aforo.adminui.admins import ReadOnlyAdmin
 from aforo.webhooks.models import OutboxEvent
 
 

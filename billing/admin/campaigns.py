@@ -16,7 +16,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from aforo.adminui import ReadOnlyAdmin, action
+from aforo.adminui.admins import ReadOnlyAdmin
+from aforo.adminui.pages import action
 from aforo.errors import DomainError
 from billing.campaigns import campaign_runs
 from billing.jobs import tasks

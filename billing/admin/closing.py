@@ -12,7 +12,9 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
 
-from aforo.adminui import Form, ReadOnlyAdmin, ReadOnlyInline, action, page_action
+from aforo.adminui.admins import ReadOnlyAdmin, ReadOnlyInline
+from aforo.adminui.forms import Form
+from aforo.adminui.pages import action, page_action
 from aforo.errors import DomainError
 from billing.finance import closing, reports
 from ledger.models import AccountingPeriod, ClosePack, PeriodStatus

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from aforo.adminui import link
+from aforo.adminui.pages import link
 from ledger.admin.books import EntryAdmin
 from ledger.models import Entry
 from wallets.admin import CreditLotAdmin, MovementInline

@@ -13,7 +13,9 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from aforo.adminui import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, Textarea, action, link
+from aforo.adminui.admins import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, Sent
+from aforo.adminui.forms import Textarea, add_faults
+from aforo.adminui.pages import action, link
 from aforo.errors import DomainError, Invalid
 from aforo.money import amount_text
 from billing.admin.drill_down import postings_url
@@ -40,7 +42,6 @@ from billing.models import (
     UsageRollup,
     WorkerHeartbeat,
 )
-from pricing.admin.forms import add_faults
 
 
 class SubscriptionInline(ReadOnlyInline):
@@ -93,20 +94,11 @@ class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
     inlines = [SubscriptionInline]
     actions = ["settle_due"]
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Return False: a customer is created with its book."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Customer | None = None) -> bool:
-        """Return False: history is kept."""
-        return False
-
-    def save_model(self, request: HttpRequest, obj: Customer, form: Any, change: bool) -> None:  # noqa: FBT001
-        """Write the changed fields through the service."""
+    def change_row(self, sent: Sent) -> None:
+        """Change personal data."""
+        book = sent.row.book
         customers.update_customer(
-            livemode=obj.book.livemode,
-            customer_id=obj.book.key,
-            changes={name: form.cleaned_data[name] for name in form.changed_data},
+            livemode=book.livemode, customer_id=book.key, changes=sent.changes
         )
 
     @action(description="Settle what is due")
@@ -370,14 +362,6 @@ class TaxRateAdmin(ModelAdmin):  # type: ignore[misc]
     list_filter = ["country", "livemode"]
     ordering = ["country", "region", "-valid_from"]
 
-    def save_model(self, request: HttpRequest, obj: TaxRate, form: Any, change: bool) -> None:  # noqa: FBT001
-        """Add the rate through the service."""
-        obj.pk = tax_rates.create_tax_rate(**form.cleaned_data, now=timezone.now()).pk
-
-    def has_change_permission(self, request: HttpRequest, obj: TaxRate | None = None) -> bool:
-        """Return False: a new rate starts at a date."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: TaxRate | None = None) -> bool:
-        """Return False: history is kept."""
-        return False
+    def add_row(self, sent: Sent) -> TaxRate:
+        """Add the rate."""
+        return tax_rates.create_tax_rate(**sent.fields, now=timezone.now())

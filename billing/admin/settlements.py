@@ -14,7 +14,9 @@ from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from aforo.adminui import Form, ReadOnlyAdmin, ReadOnlyInline, found, link, page_action, table
+from aforo.adminui.admins import ReadOnlyAdmin, ReadOnlyInline
+from aforo.adminui.forms import Form
+from aforo.adminui.pages import found, link, page_action, table
 from aforo.errors import DomainError
 from aforo.ids import new_id
 from billing.adjustments import corrections

@@ -16,7 +16,9 @@ from django.shortcuts import render
 from django.urls import path, reverse
 from django.utils import timezone
 
-from aforo.adminui import Form, ReadOnlyAdmin, found, page_action, set_theme_widget
+from aforo.adminui.admins import ReadOnlyAdmin
+from aforo.adminui.forms import Form, set_theme_widget
+from aforo.adminui.pages import found, page_action
 from aforo.errors import DomainError
 from billing.admin import simulator_pages as pages
 from billing.jobs import tasks

@@ -11,7 +11,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from aforo.adminui import ReadOnlyAdmin, ReadOnlyInline, link
+from aforo.adminui.admins import ReadOnlyAdmin, ReadOnlyInline
+from aforo.adminui.pages import link
 from ledger.entries.entry_filters import postings_behind
 from ledger.models import Account, Book, Entry, Posting
 

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import QuerySet
@@ -15,7 +14,15 @@ from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from aforo.adminui import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, TabularInline, action
+from aforo.adminui.admins import (
+    ModelAdmin,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    Sent,
+    TabularInline,
+    acting_user,
+)
+from aforo.adminui.pages import action
 from aforo.errors import DomainError
 from ledger.controls import adjustments, policies
 from ledger.models import (
@@ -38,14 +45,10 @@ DECISION = ["proposed_by", "proposed_at", "approved_by", "approved_at"]
 DECIDED = ["proposed_by", "approved_by", "approved_at"]
 
 
-def acting_user(request: HttpRequest) -> AbstractBaseUser:
-    """Return the user who acts; nobody gets into the back office anonymously."""
-    assert isinstance(request.user, AbstractBaseUser)
-    return request.user
-
-
 class ProposalAdmin:
-    """Rows that one person proposes here and another approves; changed by nothing else."""
+    """Rows that one person proposes here and another approves. What was wrong stays, and is
+    followed by another proposal.
+    """
 
     actions = ["approve"]
     when_empty = "One person proposes it here; it counts once another one has approved it."
@@ -58,17 +61,9 @@ class ProposalAdmin:
         """Return the fields of the decision while there is nothing to decide yet."""
         return DECISION if obj is None else []
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False: a proposal that was wrong is followed by another one."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False: history is kept."""
-        return False
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
+    def add_row(self, sent: Sent) -> Any:
         """Propose, in the name of the user."""
-        policies.propose(obj, by=acting_user(request), now=timezone.now())
+        return policies.propose(sent.row, by=sent.by, now=timezone.now())
 
     @action(description="Approve, as the second person")
     def approve(self, request: HttpRequest, proposals: QuerySet[Any]) -> None:
@@ -191,33 +186,19 @@ class ManualAdjustmentAdmin(ProposalAdmin, ModelAdmin):  # type: ignore[misc]
         """Return the fields of the decision, which services alone write."""
         return ["status", *DECISION, "rejected_by", "rejected_at", "entry"]
 
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001
-        """Write nothing: `save_related` has the lines too."""
-
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001
+    def add_row(self, sent: Sent) -> ManualAdjustment:
         """Propose the correction with its lines, in the name of the user."""
-        asked: ManualAdjustment = form.instance
-        made = adjustments.propose_adjustment(
+        asked: ManualAdjustment = sent.row
+        return adjustments.propose_adjustment(
             livemode=asked.livemode,
             reason=asked.reason,
             occurred_at=asked.occurred_at,
             evidence=asked.evidence,
-            lines=formsets[0].amounts(),
-            by=acting_user(request),
+            lines=sent.parts[0].amounts(),
+            by=sent.by,
             now=timezone.now(),
             customer_id=None if asked.book is None else asked.book.key,
         )
-        asked.pk = made.pk
-
-    def construct_change_message(
-        self,
-        request: HttpRequest,
-        form: Any,
-        formsets: Any,
-        add: bool = False,  # noqa: FBT001, FBT002
-    ) -> list[dict[str, object]]:
-        """Return that it was added; the service writes the lines."""
-        return [{"added": {}}]
 
     @action(description="Approve and post, as the second person")
     def approve(self, request: HttpRequest, proposals: QuerySet[ManualAdjustment]) -> None:

@@ -2,16 +2,47 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from django import forms
 from django.contrib import admin
 
-from aforo.adminui import ModelAdmin, ReadOnlyAdmin
+from aforo.adminui.admins import ModelAdmin, ReadOnlyAdmin, Sent
+from aforo.adminui.forms import add_faults
+from aforo.errors import Invalid
+from ledger import account_mapping
 from ledger.models import ExportBatch, GlMapping
+
+
+class GlMappingForm(forms.ModelForm[GlMapping]):
+    class Meta:
+        model = GlMapping
+        fields = ["account", "currency", "starts_on", "ends_on", "gl_code", "gl_name"]
+
+    def clean_currency(self) -> str:
+        """Return the currency in capitals."""
+        return str(self.cleaned_data["currency"]).upper()
+
+    def clean(self) -> dict[str, Any]:
+        """Check the rule by the service that writes it."""
+        cleaned = super().clean() or {}
+        if not self.errors:
+            try:
+                account_mapping.check_rule(
+                    currency=cleaned["currency"],
+                    starts_on=cleaned["starts_on"],
+                    ends_on=cleaned["ends_on"],
+                )
+            except Invalid as error:
+                add_faults(self, error)
+        return cleaned
 
 
 @admin.register(GlMapping)
 class GlMappingAdmin(ModelAdmin):  # type: ignore[misc]
     """Which accounts of the company's general ledger the exports post to."""
 
+    form = GlMappingForm
     when_empty = (
         "Import formats need every account that a month moves to be mapped to the code of "
         "your general ledger."
@@ -21,6 +52,18 @@ class GlMappingAdmin(ModelAdmin):  # type: ignore[misc]
     list_select_related = ["account"]
     search_fields = ["account__code", "account__name", "gl_code", "gl_name"]
     ordering = ["account", "currency", "-starts_on"]
+
+    def add_row(self, sent: Sent) -> GlMapping:
+        """Add the rule."""
+        return account_mapping.write_rule(sent.row)
+
+    def change_row(self, sent: Sent) -> None:
+        """Change the rule."""
+        account_mapping.write_rule(sent.row)
+
+    def delete_row(self, row: GlMapping) -> None:
+        """Delete the rule."""
+        account_mapping.delete_rule(row)
 
 
 @admin.register(ExportBatch)

@@ -10,10 +10,12 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from aforo.adminui import ModelAdmin, Textarea, plain_column
+from aforo.adminui.admins import ModelAdmin, Sent
+from aforo.adminui.forms import Textarea, add_faults
+from aforo.adminui.pages import plain_column
 from aforo.errors import Invalid
 from aforo.money import plain
-from pricing.admin.forms import SOUND_CODE, add_faults, currency_of
+from pricing.admin.forms import SOUND_CODE, currency_of
 from pricing.campaigns import campaign_terms, campaigns
 from pricing.models import Campaign, CampaignStatus, CampaignTrigger, Metric
 
@@ -98,17 +100,11 @@ class CampaignForm(forms.ModelForm[Campaign]):
         cleaned = super().clean() or {}
         if self.errors:
             return cleaned
-        code = cleaned.get("code", self.instance.code)
-        livemode = cleaned.get("livemode", self.instance.livemode)
-        members = {name: cleaned[name] for name in HELP if name in cleaned}
-        terms = {n: members[n] for n in members if n not in {"code", "livemode"}}
-        for name in ("metric", "milestone_metric"):
-            terms[name] = "" if terms[name] is None else terms[name].code
         try:
             columns = campaigns.check_campaign(
-                livemode=livemode,
-                code=code,
-                terms=campaign_terms.CampaignTerms(**terms),
+                livemode=cleaned.get("livemode", self.instance.livemode),
+                code=cleaned.get("code", self.instance.code),
+                terms=campaign_terms.CampaignTerms(**terms_in(cleaned)),
                 campaign_id=self.instance.pk,
             )
         except Invalid as error:
@@ -122,6 +118,14 @@ class CampaignForm(forms.ModelForm[Campaign]):
         """
         if not self.errors:
             super()._post_clean()  # type: ignore[misc]
+
+
+def terms_in(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the terms among the fields of the form, as the API takes them."""
+    terms = {name: fields[name] for name in HELP if name not in {"code", "livemode"}}
+    for name in ("metric", "milestone_metric"):
+        terms[name] = "" if terms[name] is None else terms[name].code
+    return terms
 
 
 class CampaignPages(ModelAdmin):  # type: ignore[misc]
@@ -187,9 +191,19 @@ class CampaignPages(ModelAdmin):  # type: ignore[misc]
         is_draft = obj is None or obj.status == CampaignStatus.DRAFT
         return is_draft and super().has_change_permission(request, obj)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Campaign | None = None) -> bool:
-        """Return False: a campaign is ended, and what it gave is kept."""
-        return False
+    def add_row(self, sent: Sent) -> Campaign:
+        """Create the draft."""
+        return campaigns.create_campaign(
+            livemode=sent.fields["livemode"],
+            code=sent.fields["code"],
+            terms=campaign_terms.CampaignTerms(**terms_in(sent.fields)),
+        )
+
+    def change_row(self, sent: Sent) -> None:
+        """Replace what the draft promises."""
+        campaigns.update_campaign(
+            livemode=sent.row.livemode, code=sent.row.code, changes=terms_in(sent.fields)
+        )
 
     def gives(self, campaign: Campaign) -> str:
         """Return what one grant is."""

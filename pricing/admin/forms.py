@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django import forms
 from django.core.validators import RegexValidator
 
+from aforo.adminui.forms import Textarea, add_faults
 from aforo.errors import Conflict, FieldError, Invalid
-from aforo.money import EXPONENTS
+from aforo.money import EXPONENTS, plain
 from pricing import catalogue
 from pricing.metrics import metrics
 from pricing.models import (
     Charge,
+    ChargeMetric,
     Coupon,
     GrantTemplate,
     Metric,
@@ -23,18 +27,9 @@ from pricing.models import (
 )
 from pricing.offerings import coupons, offerings
 from pricing.plans import codes, plans, version_spec
-from pricing.terms import caps_to_json, parse, parse_caps, parse_rollover, rollover_to_json, to_json
+from pricing.terms import caps_to_json, parse_caps
 
 SOUND_CODE = RegexValidator(codes.CODE_PATTERN, "Letters, digits and . _ : - only.")
-
-
-def add_faults(form: forms.BaseForm, error: Invalid, *, field: str = "") -> None:
-    """Add the faults to the fields that their pointers begin with, or to `field`."""
-    for fault in error.errors:
-        name = field or fault.pointer.strip("/").partition("/")[0]
-        inside = fault.pointer.strip("/") != name
-        text = f"{fault.pointer}: {fault.detail}" if inside and fault.pointer else fault.detail
-        form.add_error(name if name in form.fields else None, text)
 
 
 class MetricForm(forms.ModelForm[Metric]):
@@ -133,28 +128,61 @@ class VersionForm(forms.ModelForm[RatePlanVersion]):
 
 
 class ChargeForm(forms.ModelForm[Charge]):
-    """Terms are validated as in the API, with the same messages."""
+    """A charge of a draft; its terms are checked with the others', by its formset."""
+
+    metrics = forms.CharField(
+        required=False,
+        widget=Textarea(attrs={"rows": 2}),
+        help_text="One a line: the code of a metric that feeds it, and its weight where it is not "
+        "one, such as: output_tokens 3.",
+    )
 
     class Meta:
         model = Charge
         fields = ["code", "description", "model", "terms", "timing", "position"]
 
-    def clean(self) -> dict[str, Any]:
-        """Read the terms by their model."""
-        cleaned = super().clean() or {}
-        if cleaned.get("model") and cleaned.get("terms") is not None:
-            try:
-                cleaned["terms"] = dict(to_json(parse(cleaned["model"], cleaned["terms"])))
-            except Invalid as error:
-                add_faults(self, error, field="terms")
-        return cleaned
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        feeds = [] if self.instance.pk is None else sorted(self.instance.feeds.all(), key=_age)
+        self.initial["metrics"] = "\n".join(
+            feed.metric.code if feed.weight == 1 else f"{feed.metric.code} {plain(feed.weight)}"
+            for feed in feeds
+        )
 
     def clean_code(self) -> str:
         """Check that the code fits into an address."""
         return _sound_code(self)
 
+    def clean_metrics(self) -> list[dict[str, Any]]:
+        """Read a metric and its weight a line."""
+        lines = [line.split() for line in self.cleaned_data["metrics"].splitlines() if line.strip()]
+        return [{"metric": line[0], "weight": _weight(line[1:])} for line in lines]
+
+    def part(self) -> dict[str, Any]:
+        """Return the charge as the API takes it."""
+        names = ("code", "description", "model", "terms", "timing", "metrics")
+        return {name: self.cleaned_data[name] for name in names}
+
+
+def _age(feed: ChargeMetric) -> int:
+    return feed.pk
+
+
+def _weight(words: list[str]) -> Decimal:
+    """Return the weight that follows a metric's code; one where none does."""
+    detail = "A code and a number above zero, such as: output_tokens 3."
+    try:
+        (weight,) = [Decimal(word) for word in words] or [Decimal(1)]
+    except (InvalidOperation, ValueError) as error:
+        raise forms.ValidationError(detail) from error
+    if not weight.is_finite() or weight <= 0:
+        raise forms.ValidationError(detail)
+    return weight
+
 
 class GrantForm(forms.ModelForm[GrantTemplate]):
+    """A grant of a draft, checked with the others by its formset."""
+
     class Meta:
         model = GrantTemplate
         fields = [
@@ -162,24 +190,68 @@ class GrantForm(forms.ModelForm[GrantTemplate]):
             "expires_at_cycle_end", "priority", "rollover", "ssp_unit_price", "position",
         ]  # fmt: skip
 
-    def clean(self) -> dict[str, Any]:
-        """Read the rollover rule, and check that there is one expiry."""
-        cleaned = super().clean() or {}
-        if cleaned.get("rollover"):
-            try:
-                cleaned["rollover"] = dict(rollover_to_json(parse_rollover(cleaned["rollover"])))
-            except Invalid as error:
-                add_faults(self, error, field="rollover")
-        if cleaned.get("expires_after_days") and cleaned.get("expires_at_cycle_end"):
-            self.add_error("expires_after_days", "After days or at the cycle's end, not both.")
-        return cleaned
-
     def clean_expires_after_days(self) -> int | None:
         """Check that a credit does not lapse before it begins."""
         days: int | None = self.cleaned_data["expires_after_days"]
         if days == 0:
             raise forms.ValidationError("At least one day; leave it empty for no expiry.")
         return days
+
+    def part(self) -> dict[str, Any]:
+        """Return the grant as the API takes it."""
+        names = (
+            "code", "kind", "recurrence", "expires_after_days", "expires_at_cycle_end",
+            "priority", "rollover", "ssp_unit_price",
+        )  # fmt: skip
+        metric, quantity = self.cleaned_data["metric"], self.cleaned_data["quantity"]
+        what = (
+            {"amount": quantity}
+            if metric is None
+            else {"metric": metric.code, "quantity": quantity}
+        )
+        return what | {name: self.cleaned_data[name] for name in names}
+
+
+class PartFormSet(forms.BaseInlineFormSet[Any, RatePlanVersion, Any]):
+    """The charges or the grants of a draft, checked together by the service that writes them."""
+
+    # The member of the API's version that they are.
+    member = ""
+
+    def clean(self) -> None:
+        """Check the parts; what is wrong with one is said on its row."""
+        super().clean()
+        if any(self.errors) or not self.has_changed():
+            return
+        rows = self._rows()
+        members: dict[str, Any] = {self.member: [row.part() for row in rows]}
+        spec = replace(version_spec.VersionSpec(charges=()), **members)
+        try:
+            plans.check_version_spec(plan=self.instance.plan, spec=spec)
+        except Invalid as error:
+            for fault in error.errors:
+                number, _, field = (
+                    fault.pointer.removeprefix(f"/{self.member}").strip("/").partition("/")
+                )
+                if not number:
+                    raise forms.ValidationError(fault.detail) from error
+                add_faults(rows[int(number)], Invalid([replace(fault, pointer=f"/{field}")]))
+
+    def parts(self) -> list[dict[str, Any]]:
+        """Return the parts as the API takes them, by their positions."""
+        return [row.part() for row in self._rows()]
+
+    def _rows(self) -> list[Any]:
+        kept = [row for row in self.forms if row.cleaned_data and row not in self.deleted_forms]
+        return sorted(kept, key=lambda row: row.cleaned_data["position"])
+
+
+class ChargeFormSet(PartFormSet):
+    member = "charges"
+
+
+class GrantFormSet(PartFormSet):
+    member = "grants"
 
 
 class OfferingForm(forms.ModelForm[Offering]):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from django.contrib import admin
 from django.http import HttpRequest
 
-from aforo.adminui import ModelAdmin
+from aforo.adminui.admins import ModelAdmin, Sent
 from pricing.admin.forms import MetricForm
+from pricing.metrics import metrics
 from pricing.models import Metric
 
 
@@ -24,3 +25,11 @@ class MetricAdmin(ModelAdmin):  # type: ignore[misc]
             return []
         measure = ["aggregation", "property", "filters"] if obj.charges.exists() else []
         return ["livemode", "code", *measure]
+
+    def add_row(self, sent: Sent) -> Metric:
+        """Create the metric."""
+        return metrics.create_metric(**sent.fields)
+
+    def change_row(self, sent: Sent) -> None:
+        """Change what of it may change."""
+        metrics.update_metric(livemode=sent.row.livemode, code=sent.row.code, changes=sent.changes)

@@ -6,10 +6,12 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from aforo.adminui import ModelAdmin, action
+from aforo.adminui.admins import ModelAdmin, Sent
+from aforo.adminui.pages import action
 from aforo.errors import DomainError
 from pricing.admin.forms import CouponForm, OfferingForm
 from pricing.models import Coupon, Offering, OfferingStatus
+from pricing.offerings import coupons
 from pricing.offerings import offerings as pricing_offerings
 
 
@@ -28,6 +30,17 @@ class OfferingAdmin(ModelAdmin):  # type: ignore[misc]
         if obj is None:
             return []
         return ["livemode", "code", "plan", "billing_mode", "interval", "interval_count", "status"]
+
+    def add_row(self, sent: Sent) -> Offering:
+        """Sell the plan."""
+        plan = sent.fields.pop("plan")
+        return pricing_offerings.create_offering(rate_plan=plan.code, **sent.fields)
+
+    def change_row(self, sent: Sent) -> None:
+        """Change what subscriptions were not sold."""
+        pricing_offerings.update_offering(
+            livemode=sent.row.livemode, code=sent.row.code, changes=sent.changes
+        )
 
     @action(description="Activate: take subscriptions")
     def activate(self, request: HttpRequest, offerings: QuerySet[Offering]) -> None:
@@ -65,10 +78,6 @@ class CouponAdmin(ModelAdmin):  # type: ignore[misc]
     ordering = ["code"]
     readonly_fields = ["redemptions"]
 
-    def has_change_permission(self, request: HttpRequest, obj: Coupon | None = None) -> bool:
-        """Return False: subscriptions carry it."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Coupon | None = None) -> bool:
-        """Return False: subscriptions carry it."""
-        return False
+    def add_row(self, sent: Sent) -> Coupon:
+        """Create the coupon."""
+        return coupons.create_coupon(**sent.fields)

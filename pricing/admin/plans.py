@@ -11,9 +11,17 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from aforo.adminui import ModelAdmin, ReadOnlyInline, TabularInline, action
+from aforo.adminui.admins import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, Sent, TabularInline
+from aforo.adminui.pages import action
 from aforo.errors import DomainError
-from pricing.admin.forms import ChargeForm, GrantForm, RatePlanForm, VersionForm
+from pricing.admin.forms import (
+    ChargeForm,
+    ChargeFormSet,
+    GrantForm,
+    GrantFormSet,
+    RatePlanForm,
+    VersionForm,
+)
 from pricing.models import (
     Charge,
     ChargeMetric,
@@ -23,14 +31,8 @@ from pricing.models import (
     RatePlanVersion,
     VersionStatus,
 )
-from pricing.plans import plans
+from pricing.plans import plans, version_spec
 from pricing.plans import plans as pricing_plans
-
-
-def _version_of(obj: object) -> RatePlanVersion | None:
-    if isinstance(obj, Charge):
-        return obj.version
-    return obj if isinstance(obj, RatePlanVersion) else None
 
 
 class DraftOnly:
@@ -52,39 +54,43 @@ class DraftOnly:
         return allowed and self._is_draft(obj)
 
     def _is_draft(self, obj: object) -> bool:
-        version = _version_of(obj)
-        return version is None or version.status == VersionStatus.DRAFT
-
-
-class OwnModeInline(DraftOnly, TabularInline):  # type: ignore[misc]
-    """Parts of a version that name a metric: those of the plan's own mode."""
-
-    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
-        """Return the formset, with the metrics of the plan's mode to choose from."""
-        formset = super().get_formset(request, obj, **kwargs)
-        version = _version_of(obj)
-        choice = formset.form.base_fields.get("metric")
-        if version is not None and choice is not None:
-            choice.queryset = Metric.objects.filter(livemode=version.plan.livemode).order_by("code")
-        return formset
+        return not isinstance(obj, RatePlanVersion) or obj.status == VersionStatus.DRAFT
 
 
 class ChargeInline(DraftOnly, TabularInline):  # type: ignore[misc]
     model = Charge
     form = ChargeForm
+    formset = ChargeFormSet
     extra = 0
     show_change_link = True
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Charge]:
+        """Read the metrics with the charges."""
+        charges: QuerySet[Charge] = super().get_queryset(request)
+        return charges.prefetch_related("metrics", "feeds__metric").order_by("position", "pk")
 
-class GrantInline(OwnModeInline):
+
+class GrantInline(DraftOnly, TabularInline):  # type: ignore[misc]
     model = GrantTemplate
     form = GrantForm
+    formset = GrantFormSet
     extra = 0
 
+    def get_formset(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        """Return the formset, with the metrics of the plan's mode to choose from."""
+        formset = super().get_formset(request, obj, **kwargs)
+        choice = formset.form.base_fields.get("metric")
+        if obj is not None and choice is not None:
+            choice.queryset = Metric.objects.filter(livemode=obj.plan.livemode).order_by("code")
+        return formset
 
-class FeedInline(OwnModeInline):
+
+class FeedInline(ReadOnlyInline):
     model = ChargeMetric
-    extra = 1
+    fields = ["metric", "weight"]
+    ordering = ["pk"]
+    joined = ["metric"]
+    show_change_link = False
 
 
 class VersionInline(ReadOnlyInline):
@@ -124,17 +130,16 @@ class RatePlanAdmin(Reporting, ModelAdmin):  # type: ignore[misc]
         """Return mode, code and currency of the plan, on which its prices rest."""
         return [] if obj is None else ["livemode", "code", "currency"]
 
-    def save_related(
-        self,
-        request: HttpRequest,
-        form: Any,
-        formsets: Any,
-        change: bool,  # noqa: FBT001
-    ) -> None:
-        """Begin the first draft of a new plan, so that there is something to fill in."""
-        super().save_related(request, form, formsets, change)
-        if not form.instance.versions.exists():
-            plans.begin_draft(plan=form.instance)
+    def add_row(self, sent: Sent) -> RatePlan:
+        """Create the plan, with an empty first draft to fill in."""
+        spec = version_spec.VersionSpec(charges=())
+        return plans.create_rate_plan(**sent.fields, spec=spec).plan
+
+    def change_row(self, sent: Sent) -> None:
+        """Rename the plan."""
+        plans.rename_rate_plan(
+            livemode=sent.row.livemode, code=sent.row.code, name=sent.fields["name"]
+        )
 
     @action(description="Begin the next draft")
     def begin_draft(self, request: HttpRequest, plans: QuerySet[RatePlan]) -> None:
@@ -166,9 +171,24 @@ class RatePlanVersionAdmin(DraftOnly, Reporting, ModelAdmin):  # type: ignore[mi
     inlines = [ChargeInline, GrantInline]
     actions = ["retire"]
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False: versions begin by the action of the plan."""
-        return False
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """List what a deletion takes along; whoever may delete a draft may delete its parts."""
+        listed, counts, _, protected = super().get_deleted_objects(objs, request)
+        return listed, counts, set(), protected
+
+    def change_row(self, sent: Sent) -> None:
+        """Replace what the draft says."""
+        parts = {each.member: each.parts() for each in sent.parts if each.has_changed()}
+        plans.update_draft(
+            livemode=sent.row.plan.livemode,
+            code=sent.row.plan.code,
+            number=sent.row.number,
+            changes=sent.changes | parts,
+        )
+
+    def delete_row(self, row: RatePlanVersion) -> None:
+        """Discard the draft."""
+        plans.discard_draft(livemode=row.plan.livemode, code=row.plan.code, number=row.number)
 
     @action(description="Retire: off the list, subscriptions keep it")
     def retire(self, request: HttpRequest, versions: QuerySet[RatePlanVersion]) -> None:
@@ -188,15 +208,12 @@ class RatePlanVersionAdmin(DraftOnly, Reporting, ModelAdmin):  # type: ignore[mi
 
 
 @admin.register(Charge)
-class ChargeAdmin(DraftOnly, ModelAdmin):  # type: ignore[misc]
-    form = ChargeForm
+class ChargeAdmin(ReadOnlyAdmin):
+    """The charges of all plans, to search; a draft's are edited on its version's page."""
+
     list_display = ["code", "version", "model", "timing"]
     list_filter = ["model", "version__status"]
     list_select_related = ["version__plan"]
     search_fields = ["code", "version__plan__code"]
     ordering = ["version", "position"]
     inlines = [FeedInline]
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Return False: charges are added on their version's page."""
-        return False

@@ -8,37 +8,37 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 
-from aforo import money
-from aforo.adminui import ModelAdmin, TabularInline
+from aforo.adminui.admins import ModelAdmin, Sent, TabularInline
+from aforo.adminui.forms import add_faults
+from aforo.errors import Invalid
 from pricing.admin.forms import currency_of
+from pricing.catalogue import TopUpTerms
 from pricing.models import BonusSlab, TopUpRule
+from pricing.offerings import top_up_rules
+
+TERMS = ("minimum", "maximum", "expires_after_days", "on_account")
 
 
 class TopUpRuleForm(forms.ModelForm[TopUpRule]):
     class Meta:
         model = TopUpRule
-        fields = [
-            "livemode", "currency", "minimum", "maximum", "expires_after_days", "on_account",
-        ]  # fmt: skip
+        fields = ["livemode", "currency", *TERMS]
 
     def clean_currency(self) -> str:
         """Check that the currency can be sold in."""
         return currency_of(self.cleaned_data["currency"])
 
     def clean(self) -> dict[str, Any]:
-        """Check the bounds against each other."""
+        """Check the terms by the service that writes them."""
         cleaned = super().clean() or {}
-        minimum, maximum = cleaned.get("minimum"), cleaned.get("maximum")
-        currency = cleaned.get("currency")
-        for name, value in (("minimum", minimum), ("maximum", maximum)):
-            if value is not None and value <= 0:
-                self.add_error(name, "Above zero; leave it empty for no bound.")
-            elif value is not None and currency and not money.is_payable(value, currency):
-                self.add_error(name, f"It cannot be paid in {currency}: too many decimals.")
-        if minimum is not None and maximum is not None and minimum > maximum:
-            self.add_error("maximum", "It lies below the minimum.")
-        if cleaned.get("expires_after_days") == 0:
-            self.add_error("expires_after_days", "At least one day; leave it empty for no expiry.")
+        if not self.errors:
+            try:
+                top_up_rules.check_top_up_terms(
+                    currency=cleaned.get("currency", self.instance.currency),
+                    terms=TopUpTerms(**{name: cleaned[name] for name in TERMS}),
+                )
+            except Invalid as error:
+                add_faults(self, error)
         return cleaned
 
 
@@ -70,3 +70,24 @@ class TopUpRuleAdmin(ModelAdmin):  # type: ignore[misc]
     def get_readonly_fields(self, request: HttpRequest, obj: TopUpRule | None = None) -> list[str]:
         """Return what the rule is for, which never changes."""
         return [] if obj is None else ["livemode", "currency"]
+
+    def add_row(self, sent: Sent) -> TopUpRule:
+        """Write the terms of a currency that has none."""
+        (slabs,) = sent.parts
+        found = [form.cleaned_data for form in slabs.forms if form not in slabs.deleted_forms]
+        return top_up_rules.set_top_up_terms(
+            livemode=sent.row.livemode,
+            currency=sent.row.currency,
+            terms=TopUpTerms(
+                **{name: sent.fields[name] for name in TERMS},
+                slabs=tuple((each["from_amount"], each["bonus"]) for each in found if each),
+            ),
+        )
+
+    def change_row(self, sent: Sent) -> None:
+        """Write the terms in place of those before."""
+        self.add_row(sent)
+
+    def delete_row(self, row: TopUpRule) -> None:
+        """Delete the terms."""
+        top_up_rules.delete_top_up_terms(livemode=row.livemode, currency=row.currency)

@@ -50,6 +50,18 @@ def create_rate_plan(
     return version_spec.write(RatePlanVersion.objects.create(plan=plan, number=1), spec)
 
 
+@transaction.atomic
+def rename_rate_plan(*, livemode: bool, code: str, name: str) -> RatePlan:
+    """Rename a plan; code and currency stay, since its prices rest on them.
+
+    Raises: UnknownRatePlan.
+    """
+    plan = get_rate_plan(livemode=livemode, code=code)
+    plan.name = name
+    plan.save(update_fields=["name"])
+    return plan
+
+
 def check_version_spec(*, plan: RatePlan, spec: version_spec.VersionSpec) -> None:
     """Validate what a version says, against itself and the metrics of the plan's mode.
 
@@ -118,22 +130,36 @@ def begin_draft(*, plan: RatePlan, spec: version_spec.VersionSpec | None = None)
 
 
 @transaction.atomic
-def update_draft(*, livemode: bool, code: str, changes: Mapping[str, Any]) -> RatePlanVersion:
+def update_draft(
+    *, livemode: bool, code: str, changes: Mapping[str, Any], number: int | None = None
+) -> RatePlanVersion:
     """Replace members of what the draft of a plan says (see VersionSpec); the others stay.
 
+    With a `number`, only if the draft still is this version.
     Raises: UnknownRatePlan, NoDraft, Invalid.
     """
-    draft = _lock_draft(get_rate_plan(livemode=livemode, code=code))
+    draft = _lock_draft(get_rate_plan(livemode=livemode, code=code), number)
     return version_spec.write(draft, replace(version_spec.of(draft), **changes))
 
 
-def _lock_draft(plan: RatePlan) -> RatePlanVersion:
+@transaction.atomic
+def discard_draft(*, livemode: bool, code: str, number: int) -> None:
+    """Delete a draft with its charges and grants.
+
+    Raises: UnknownRatePlan, NoDraft.
+    """
+    _lock_draft(get_rate_plan(livemode=livemode, code=code), number).delete()
+
+
+def _lock_draft(plan: RatePlan, number: int | None = None) -> RatePlanVersion:
     """Lock the draft's row until the end of the transaction, by an update that changes nothing.
 
     Whoever comes second waits, and finds out whether there is still a draft.
     Raises: NoDraft.
     """
     drafts = RatePlanVersion.objects.filter(plan=plan, status=VersionStatus.DRAFT)
+    if number is not None:
+        drafts = drafts.filter(number=number)
     if not drafts.update(status=VersionStatus.DRAFT):
         raise NoDraft(f"The rate plan {plan.code} has no draft.")
     return drafts.select_related("plan").get()

@@ -45,7 +45,6 @@ EDITABLE = {
     "Metric",
     "RatePlan",
     "RatePlanVersion",
-    "Charge",
     "Offering",
     "Customer",
     "GlMapping",
@@ -141,20 +140,21 @@ def test_wrong_terms_are_named_on_the_form(staff: Client) -> None:
         reverse("admin:pricing_rateplan_changelist"),
         {"action": "begin_draft", "_selected_action": [plan.pk]},
     )
-    charge = RatePlanVersion.objects.get(plan=plan, status="DRAFT").charges.get(code="input")
+    draft = RatePlanVersion.objects.get(plan=plan, status="DRAFT")
+    charge = draft.charges.get(code="input")
+    url = reverse("admin:pricing_rateplanversion_change", args=[draft.pk])
 
     page = staff.post(
-        reverse("admin:pricing_charge_change", args=[charge.pk]),
+        url,
         {
-            "code": "input",
-            "model": "PER_UNIT",
-            "terms": '{"unit_price": "-1"}',
-            "timing": "ARREARS",
-            "position": "0",
-            "feeds-TOTAL_FORMS": "0",
-            "feeds-INITIAL_FORMS": "0",
+            "burn_order": "PROMO,CASH", "caps": "{}", "grace_hours": "0", "lapse_grace_hours": "0",
+            "late_usage": "RERATE", "grants-TOTAL_FORMS": "0", "grants-INITIAL_FORMS": "0",
+            "charges-TOTAL_FORMS": "1", "charges-INITIAL_FORMS": "1", "charges-0-id": charge.pk,
+            "charges-0-code": "input", "charges-0-model": "PER_UNIT", "charges-0-timing": "ARREARS",
+            "charges-0-terms": '{"unit_price": "-1"}', "charges-0-metrics": "input_tokens",
+            "charges-0-position": "0",
         },
-    )
+    )  # fmt: skip
 
     assert page.status_code == 200
     assert b"/unit_price" in page.content

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from rest_framework.test import APIClient
 
-from aforo.adminui import SHOWN_ROWS
+from aforo.adminui.admins import SHOWN_ROWS
 from tests import factories
 from tests.admin import company
 from tests.admin.walking import addresses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -127,7 +128,7 @@ def test_plans_and_priced_metrics_keep_what_they_are(
 
 
 def version_page(draft: RatePlanVersion, **changes: Any) -> dict[str, Any]:
-    charge = Charge.objects.get(version=draft)
+    charge = Charge.objects.get(version=draft, code="tokens")
     return {
         "burn_order": "PROMO,CASH",
         "minimum_spend": "",
@@ -144,6 +145,7 @@ def version_page(draft: RatePlanVersion, **changes: Any) -> dict[str, Any]:
         "charges-0-description": "Tokens",
         "charges-0-model": "PER_UNIT",
         "charges-0-terms": '{"unit_price": "0.0030"}',
+        "charges-0-metrics": "tokens",
         "charges-0-timing": "ARREARS",
         "charges-0-position": "0",
         "grants-TOTAL_FORMS": 1,
@@ -175,7 +177,9 @@ def test_ten_thousand_free_tokens_for_14_days_is_one_form(
         {"tokens": {"quantity": "500", "beyond": "PRICED"}},
     )
     assert (draft.lapse_grace_hours, draft.late_usage) == (2, "NEXT_CYCLE")
-    assert Charge.objects.get().terms == {"unit_price": "0.003"}
+    charge = Charge.objects.get()
+    assert charge.terms == {"unit_price": "0.003"}
+    assert [(feed.metric.code, feed.weight) for feed in charge.feeds.all()] == [("tokens", 1)]
     grant = GrantTemplate.objects.get()
     assert (grant.quantity, grant.expires_after_days) == (10_000, 14)
     assert plans.publish(livemode=False, code="p", now=factories.START).number == 1
@@ -194,6 +198,14 @@ def test_ten_thousand_free_tokens_for_14_days_is_one_form(
         {"charges__0__terms": '{"unit_price": "-1"}'},
         {"charges__0__terms": "5"},
         {"charges__0__code": "a/b"},
+        {"charges__0__metrics": ""},
+        {"charges__0__metrics": "nothing"},
+        {"charges__0__metrics": "tokens_live"},
+        {"charges__0__metrics": "tokens many"},
+        {"charges__0__metrics": "tokens 1 2"},
+        {"charges__0__metrics": "tokens 0"},
+        {"charges__0__metrics": "tokens\ntokens"},
+        {"charges__0__timing": "ADVANCE"},
         {"grants__0__quantity": "0"},
         {"grants__0__expires_after_days": "0"},
         {"grants__0__expires_at_cycle_end": "on"},
@@ -225,10 +237,108 @@ def test_metrics_of_the_other_mode_are_not_offered(
 
     assert page.status_code == 200
     assert not GrantTemplate.objects.exists()
-    charge = Charge.objects.get()
-    feeds = admin_client.get(reverse("admin:pricing_charge_change", args=[charge.pk]))
-    assert b">tokens<" in feeds.content
-    assert b">tokens_live<" not in feeds.content
+    shown = admin_client.get(url)
+    assert b">tokens<" in shown.content
+    assert b">tokens_live<" not in shown.content
+
+
+def test_weights_are_typed_and_shown_beside_their_metrics(
+    admin_client: Client, draft: RatePlanVersion
+) -> None:
+    factories.metric("output")
+    url = reverse("admin:pricing_rateplanversion_change", args=[draft.pk])
+
+    admin_client.post(url, version_page(draft, charges__0__metrics="tokens\r\noutput 3.50"))
+
+    feeds = Charge.objects.get().feeds.order_by("pk")
+    assert [(f.metric.code, f.weight) for f in feeds] == [
+        ("tokens", Decimal(1)),
+        ("output", Decimal("3.5")),
+    ]
+    assert "tokens\noutput 3.5<" in admin_client.get(url).content.decode()
+
+
+def test_charges_stand_by_their_positions_and_one_is_removed(
+    admin_client: Client, draft: RatePlanVersion
+) -> None:
+    url = reverse("admin:pricing_rateplanversion_change", args=[draft.pk])
+    fee = {
+        "charges__1__code": "fee",
+        "charges__1__model": "FLAT_RATE",
+        "charges__1__terms": '{"flat_fee": "20"}',
+        "charges__1__timing": "ADVANCE",
+        "charges__1__position": "1",
+    }
+
+    first = admin_client.post(
+        url, version_page(draft, charges__TOTAL_FORMS=2, charges__0__position="2", **fee)
+    )
+    charges = list(Charge.objects.order_by("position"))
+    assert first.status_code == 302
+    assert [charge.code for charge in charges] == ["fee", "tokens"]
+
+    kept = version_page(draft, charges__INITIAL_FORMS=2, charges__TOTAL_FORMS=2, **fee) | {
+        "charges-0-id": charges[1].pk,
+        "charges-1-id": charges[0].pk,
+        "charges-0-DELETE": "on",
+        "grants-TOTAL_FORMS": 0,
+    }
+    assert admin_client.post(url, kept).status_code == 302
+    assert [charge.code for charge in Charge.objects.all()] == ["fee"]
+
+
+def test_a_fault_is_said_on_the_row_that_has_it(
+    admin_client: Client, draft: RatePlanVersion
+) -> None:
+    url = reverse("admin:pricing_rateplanversion_change", args=[draft.pk])
+    twin = {
+        "charges__1__code": "other",
+        "charges__1__model": "PER_UNIT",
+        "charges__1__terms": '{"unit_price": "-1"}',
+        "charges__1__metrics": "nothing",
+        "charges__1__timing": "ARREARS",
+        "charges__1__position": "1",
+    }
+
+    page = admin_client.post(url, version_page(draft, charges__TOTAL_FORMS=2, **twin))
+
+    charges = page.context["inline_admin_formsets"][0].formset
+    assert [set(form.errors) for form in charges.forms] == [set(), {"terms", "metrics"}]
+    assert Charge.objects.count() == 1
+
+
+def test_a_draft_that_was_published_meanwhile_is_not_written(
+    admin_client: Client, draft: RatePlanVersion
+) -> None:
+    """The page saw a draft; when its version is written, the plan's draft is another one."""
+    plans.publish(livemode=False, code="p", now=factories.START)
+    plans.begin_draft(plan=draft.plan)
+
+    with pytest.raises(plans.NoDraft):
+        plans.update_draft(livemode=False, code="p", number=1, changes={"grace_hours": 5})
+    with pytest.raises(plans.NoDraft):
+        plans.discard_draft(livemode=False, code="p", number=1)
+
+    assert set(RatePlanVersion.objects.values_list("number", "grace_hours")) == {(1, 0), (2, 0)}
+
+
+def test_a_draft_is_discarded_with_its_parts(admin_client: Client, draft: RatePlanVersion) -> None:
+    delete = reverse("admin:pricing_rateplanversion_delete", args=[draft.pk])
+
+    assert b"tokens" in admin_client.get(delete).content
+    assert admin_client.post(delete, {"post": "yes"}).status_code == 302
+
+    assert not RatePlanVersion.objects.exists()
+    assert not Charge.objects.exists()
+    assert RatePlan.objects.get().code == "p"
+
+
+def test_the_catalogue_is_not_deleted(admin_client: Client, draft: RatePlanVersion) -> None:
+    for row in (Metric.objects.get(code="tokens"), draft.plan, Charge.objects.get()):
+        delete = reverse(f"admin:pricing_{row._meta.model_name}_delete", args=[row.pk])
+        assert admin_client.post(delete, {"post": "yes"}).status_code == 403
+
+    assert (Metric.objects.count(), RatePlan.objects.count(), Charge.objects.count()) == (2, 1, 1)
 
 
 def test_a_published_version_is_read_only(admin_client: Client, draft: RatePlanVersion) -> None:

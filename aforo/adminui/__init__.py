@@ -1,0 +1,1 @@
+"""The back office's looks: the only folder that imports the admin theme."""
