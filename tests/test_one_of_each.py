@@ -116,3 +116,21 @@ def test_the_credit_journal_alone_moves_credits() -> None:
         for moment in ("now", "None")
     }
     assert len(found) > len(beside)
+
+
+def test_there_is_one_form_system() -> None:
+    """Forms of pages have the theme's widgets from one base, and are rendered by one template."""
+    by_hand = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "templates").rglob("*.html")
+        if re.search(r"<(form|input|select|textarea|button)\b", path.read_text())
+    }
+    plain_forms = {
+        path
+        for path, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and "forms.Form" in map(ast.unparse, node.bases)
+    }
+
+    assert by_hand == {"templates/adminui/form.html"}
+    assert plain_forms == {"aforo/adminui/forms.py"}

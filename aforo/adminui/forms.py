@@ -20,6 +20,7 @@ from aforo.money import plain
 __all__ = [
     "AuthenticationForm",
     "Form",
+    "MonthField",
     "PlainDecimalField",
     "Textarea",
     "add_faults",
@@ -29,6 +30,10 @@ __all__ = [
 Textarea = UnfoldAdminTextareaWidget
 
 
+class MonthField(forms.CharField):
+    """A month, which browsers offer a calendar for: 2026-03."""
+
+
 def set_theme_widget(field: forms.Field) -> forms.Field:
     """Set the theme's widget on a form's field, and return the field."""
     match field:
@@ -36,8 +41,12 @@ def set_theme_widget(field: forms.Field) -> forms.Field:
             field.widget = UnfoldBooleanWidget()
         case forms.ChoiceField():
             field.widget = UnfoldAdminSelectWidget(choices=field.choices)
+        case MonthField():
+            field.widget = UnfoldAdminTextInputWidget(attrs={"type": "month"})
         case forms.DateField():
             field.widget = UnfoldAdminTextInputWidget(attrs={"type": "date"})
+        case forms.DateTimeField():
+            field.widget = UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"})
         case forms.CharField() if isinstance(field.widget, forms.Textarea):
             field.widget = UnfoldAdminTextareaWidget(attrs={"rows": 3})
         case _:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date
 
-from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -13,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from aforo.adminui.admins import ReadOnlyAdmin, ReadOnlyInline
-from aforo.adminui.forms import Form
+from aforo.adminui.forms import Form, MonthField
 from aforo.adminui.pages import action, page_action
 from aforo.errors import DomainError
 from billing.finance import closing, reports
@@ -23,14 +22,10 @@ from ledger.models import AccountingPeriod, ClosePack, PeriodStatus
 class CloseForm(Form):
     """The month that is to be closed."""
 
-    month = forms.CharField(
+    month = MonthField(
         help_text="It is swept, brought up to its end, sealed and tied out; it stays open, and says"
         " why, where anything differs. Repeating is safe.",
     )
-
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["month"].widget.input_type = "month"
 
 
 class PackInline(ReadOnlyInline):

@@ -14,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpRespons
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 
+from aforo.adminui.forms import Form, MonthField
 from aforo.errors import DomainError, Invalid
 from billing.finance import reports
 from ledger.exports import batches, receipts
@@ -24,14 +25,16 @@ MODES = [("live", "Live"), ("sandbox", "Sandbox")]
 SHOWN = 100
 
 
-class ExportForm(forms.Form):
+class ExportForm(Form):
     """What is to be exported."""
 
     mode = forms.ChoiceField(choices=MODES)
     format = forms.ChoiceField(choices=ExportFormat.choices)
-    period = forms.CharField(label="Month")
+    period = MonthField(label="Month")
     clearing = forms.CharField(
-        required=False, label="Leave receivables and cash out, net on the GL account"
+        required=False,
+        label="Clearing account",
+        help_text="Receivables and cash are left out, and their net goes to this GL account.",
     )
 
 
@@ -81,13 +84,13 @@ def _export(request: HttpRequest, form: ExportForm) -> bool:
     return True
 
 
-class ReceiptForm(forms.Form):
+class ReceiptForm(Form):
     """The ids that the accounting system has for a batch, or its journals."""
 
     lines = forms.CharField(
         label="Their ids",
         help_text="A journal's id, a comma, its id there: one a line. Or their id of the import.",
-        widget=forms.Textarea(attrs={"rows": 6}),
+        widget=forms.Textarea,
     )
 
 

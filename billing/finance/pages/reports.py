@@ -19,6 +19,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from aforo import money
+from aforo.adminui.forms import Form, MonthField
 from aforo.errors import DomainError
 from billing.finance import reports
 from billing.finance.reports import running
@@ -33,11 +34,11 @@ _NUMBERS = {ColumnKind.AMOUNT, ColumnKind.QUANTITY, ColumnKind.COUNT}
 MODES = [("live", "Live"), ("sandbox", "Sandbox")]
 
 
-class ReportRequest(forms.Form):
+class ReportRequest(Form):
     """The parameters of a report."""
 
     mode = forms.ChoiceField(choices=MODES)
-    period = forms.CharField(required=False, label="Month")
+    period = MonthField(required=False, label="Month")
     as_of = forms.DateField(required=False, label="or up to the day")
     currency = forms.CharField(required=False)
     customer_id = forms.CharField(required=False, label="Customer")
