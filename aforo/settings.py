@@ -19,6 +19,7 @@ from django.urls import reverse_lazy
 from kombu import Exchange, Queue
 
 from aforo import devdb, money
+from aforo.actors import ACTOR_KINDS
 
 django_stubs_ext.monkeypatch()
 
@@ -88,6 +89,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "aforo.access.acting.ActorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -241,6 +243,7 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         **{path.rpartition(".")[2]: path for path in _CHOICES},
         "Currency": CURRENCY_CHOICES,
+        "ActorKind": ACTOR_KINDS,
         "BillingInterval": ["DAY", "WEEK", "MONTH", "YEAR"],
         "CancelAt": ["NOW", "PERIOD_END"],
         "GrantSource": ["MANUAL", "GOODWILL"],

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 
+from aforo import actors
 from aforo.database.after_commit import after_commit
 from billing.campaigns import audiences
 from billing.cycle_end import renewal
@@ -36,9 +37,11 @@ class Billing:
     def credits_fell(self, book_ids: Collection[int]) -> None:
         after_commit("the refill after a fall of credits", partial(tasks.refill, book_ids))
 
+    @actors.acting(actors.job("usage_burn"))
     def money_leaves(self, book: Book) -> None:
         unbilled_usage.pay_first(book)
 
+    @actors.acting(actors.job("usage_burn"))
     def credits_returned(self, book: Book, expired_at: datetime, at: datetime) -> bool:
         return usage_burn.pay_with_returned(book, expired_at, at)
 

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
-from aforo.api.fields import CurrencyField, DayField, DecimalField, StrictSerializer
+from aforo.api.fields import ActorAnswer, CurrencyField, DayField, DecimalField, StrictSerializer
 from aforo.api.pagination import NewestFirst
 from aforo.api.views import ApiView
 from ledger import reports
@@ -31,13 +31,15 @@ class PostingAnswer(serializers.ModelSerializer[Posting]):
 
 class EntryAnswer(serializers.ModelSerializer[Entry]):
     customer_id = serializers.CharField(source="book.key")
+    actor = ActorAnswer(source="document.actor")
+    reason = serializers.CharField(allow_null=True)
     postings = serializers.SerializerMethodField()
 
     class Meta:
         model = Entry
         fields = [
             "id", "customer_id", "sequence", "event", "occurred_at", "recorded_at",
-            "accounting_date", "document", "postings", "hash", "prev_hash",
+            "accounting_date", "actor", "reason", "document", "postings", "hash", "prev_hash",
         ]  # fmt: skip
 
     def get_postings(self, entry: Entry) -> list[dict[str, Any]]:

@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 
 import pytest
 from django.conf import LazySettings
 from rest_framework.test import APIClient
 
+from aforo import actors
 from aforo.access.services import create_api_key
 from aforo.celery import app
 from ledger.entries.books import ensure_chart
 from tests import database, serving
+
+
+@pytest.fixture(scope="session", autouse=True)
+def acting_tests() -> Iterator[None]:
+    """Set a job `tests` as who acts wherever no edge says who, also in threads."""
+    tests = actors.job("tests")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(actors, "_ACTOR", ContextVar("actor", default=tests))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -166,7 +166,7 @@ class AutoRefillAdmin(ReadOnlyAdmin):
 
 @admin.register(Operation)
 class OperationAdmin(ReadOnlyAdmin):
-    list_display = ["book", "operation", "key", "status", "created_at"]
+    list_display = ["book", "operation", "key", "status", "actor_kind", "actor_id", "created_at"]
     list_filter = ["operation", "book__livemode"]
     list_select_related = ["book"]
     search_fields = ["book__key", "key"]

@@ -45,7 +45,9 @@ class ApiKeyAdmin(ReadOnlyAdmin):
 
 @admin.register(KeyedRequest)
 class KeyedRequestAdmin(ReadOnlyAdmin):
-    list_display = ["operation", "key", "livemode", "status", "created_at"]
+    list_display = [
+        "operation", "key", "livemode", "status", "actor_kind", "actor_id", "created_at",
+    ]  # fmt: skip
     list_filter = ["livemode", "operation"]
     search_fields = ["key"]
     ordering = ["-created_at"]

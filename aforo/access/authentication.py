@@ -9,7 +9,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from aforo.access import services
+from aforo.access import acting, services
 from aforo.access.models import ApiKey
 from aforo.errors import Forbidden, Unauthorized
 
@@ -34,7 +34,7 @@ def caller(request: Request) -> ApiKey:
 
 class ApiKeyAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, ApiKey]:
-        """Find the client whose key the request carries.
+        """Find the client whose key the request carries, and set it as the actor.
 
         Raises: Unauthorized.
         """
@@ -46,6 +46,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         key = services.recognise(secret=secret, now=timezone.now())
         if key is None:
             raise Unauthorized("This API key is unknown, expired or revoked.")
+        acting.act_by_key(key)
         return Client(key), key
 
     def authenticate_header(self, request: Request) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+from aforo import actors
+
 
 class ApiScope(models.TextChoices):
     CATALOG = "catalog"
@@ -44,6 +46,10 @@ class KeptAnswer(models.Model):
     content = models.JSONField(help_text="What was asked, in canonical form.")
     status = models.PositiveSmallIntegerField()
     body = models.TextField()
+    actor_kind = models.CharField(
+        max_length=7, choices=actors.ACTOR_KINDS, default=actors.current_kind
+    )
+    actor_id = models.CharField(max_length=100, default=actors.current_id)
 
     class Meta:
         abstract = True

@@ -1,4 +1,6 @@
-"""Fields and serializers of requests: exact decimals, and no unknown member is passed over."""
+"""Fields and serializers of requests: exact decimals, and no unknown member is passed over; and the
+actor that answers name.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +15,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import ErrorDetail
 
 from aforo import money, periods
+from aforo.actors import ACTOR_KINDS
 from aforo.protocol.exact_json import MAX_DIGITS, read_number
 
 # At most this many faults of a request are named.
@@ -197,3 +200,10 @@ class StrictSerializer(serializers.Serializer[Any]):
 
 class NothingBody(StrictSerializer):
     """An empty body."""
+
+
+class ActorAnswer(serializers.Serializer[Any]):
+    """Who did it: the id of an API key or a member of staff, or the name of a job."""
+
+    kind = serializers.ChoiceField(choices=ACTOR_KINDS)
+    id = serializers.CharField()

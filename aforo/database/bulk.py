@@ -168,8 +168,10 @@ def insert_rows(
 
 
 def insert_models(model: type[models.Model], instances: Sequence[models.Model]) -> None:
-    """Insert unsaved instances whose primary keys are made here."""
-    names = [f.attname for f in model._meta.concrete_fields]
+    """Insert unsaved instances whose primary keys are made here; the database computes generated
+    columns.
+    """
+    names = [f.attname for f in model._meta.concrete_fields if not f.generated]
     insert_rows(model, names, [[getattr(i, name) for name in names] for i in instances])
 
 

@@ -125,6 +125,7 @@ def _differs(field: models.Field[object, object], column: Column) -> str:
     wanted = _NAMES_OF_TYPES.get(base, base) + (bracket + rest).replace(", ", ",")
     if wanted and wanted != column.type:
         return f"is {column.type} instead of {wanted}"
-    if column.not_null == field.null:
+    # Whether a generated column may be empty is a constraint's affair.
+    if not field.generated and column.not_null == field.null:
         return "may be empty" if field.null is False else "may not be empty"
     return ""

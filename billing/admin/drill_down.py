@@ -78,7 +78,7 @@ class DrillDownEntryAdmin(EntryAdmin):
     """The entry of the books, with the credits it moved and the documents it belongs to."""
 
     inlines = [*EntryAdmin.inlines, MovedInline]
-    readonly_fields = ["leads_to"]
+    readonly_fields = [*EntryAdmin.readonly_fields, "leads_to"]
 
     @admin.display(description="was for")
     def leads_to(self, entry: Entry) -> SafeString | str:

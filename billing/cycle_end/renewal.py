@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
+from aforo import actors
 from aforo.errors import Busy
 from aforo.protocol.idempotency import Answer
 from aforo.sandbox.services import now_for
@@ -75,6 +76,7 @@ def renew(book_id: int) -> None:
         logger.exception("Renewing the book %s failed", book_id)
 
 
+@actors.acting(actors.job("renewal"))
 def renew_book(book_id: int) -> None:
     """Begin every cycle of a customer that follows one which is over now, in transactions of its
     own; a second caller finds it done.

@@ -13,10 +13,12 @@ from collections.abc import Callable, Collection
 from typing import Any
 from uuid import UUID
 
-from celery import Task, shared_task
+from celery import shared_task
 from django.db import connection
 from django.utils import timezone
 
+from aforo import actors
+from aforo.celery import JobTask
 from aforo.database.after_commit import after_commit
 from billing.campaigns import campaign_runs
 from billing.cycle_end import runs
@@ -31,7 +33,7 @@ logger = logging.getLogger(__name__)
 LOOK_EVERY_SECONDS = 5
 
 
-class RunTask(Task):  # type: ignore[type-arg]
+class RunTask(JobTask):
     """A task of a run, in the queue of runs; starting one records that a worker for them is
     alive.
     """
@@ -153,6 +155,7 @@ def _told_workers(task: Callable[[Any], None], argument: object) -> bool:
     return True
 
 
+@actors.acting(actors.job("execute_run"))
 def _execute_here(run_id: UUID) -> None:
     runs.execute(run_id=run_id, clock=timezone.now)
 

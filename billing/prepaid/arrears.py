@@ -9,6 +9,7 @@ from decimal import Decimal
 from django.db.models import F, Q, Sum
 from django.db.models.functions import Coalesce
 
+from aforo import actors
 from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from billing.models import Claim, Settlement, Subscription, SubscriptionStatus
@@ -39,6 +40,7 @@ def claim_lost_credits(book: Book, top_up: TopUp, owed: Decimal) -> None:
     spend_rules.refresh_rules(book=book)
 
 
+@actors.acting(actors.job("arrears"))
 def pay_arrears(book: Book) -> None:
     """Pay what is owed, oldest first, from the credits alive now; once all is paid, lift
     suspensions.

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from aforo.access.actor_names import name_actor
 from aforo.adminui.admins import ReadOnlyAdmin, ReadOnlyInline
 from aforo.adminui.pages import link
 from ledger.entries.entry_filters import postings_behind
@@ -43,7 +44,13 @@ class EntryAdmin(ReadOnlyAdmin):
     search_fields = ["book__key", "=id"]
     ordering = ["-recorded_at"]
     inlines = [PostingInline]
+    readonly_fields = ["who", "reason", "attributes"]
     show_full_result_count = False
+
+    @admin.display(description="done by")
+    def who(self, entry: Entry) -> str:
+        """Return who did it, by the name of today."""
+        return name_actor(entry.actor_kind, entry.actor_id)
 
 
 @admin.register(Book)

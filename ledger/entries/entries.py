@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db import connection
 
+from aforo import actors
+from aforo.actors import Actor
 from aforo.database import bulk
 from aforo.errors import InvariantBroken
 from aforo.ids import new_id
@@ -27,7 +29,11 @@ MICROSECOND = timedelta(microseconds=1)
 class EntryDraft:
     """An entry to be appended; `movements` are hashed here and stored by the wallets.
 
-    `at_period_end` dates an event that happens exactly on a period's end into that period.
+    `at_period_end` dates an event that happens exactly on a period's end into that period. The
+    actor is whoever acts as it is drafted. Of the document, `reason` (a sentence) and `attributes`
+    (an object) can be filtered by.
+
+    Raises: InvariantBroken, where nobody acts.
     """
 
     book: Book
@@ -38,6 +44,7 @@ class EntryDraft:
     movements: Sequence[MovementLine] = ()
     id: UUID = field(default_factory=new_id)
     at_period_end: bool = False
+    actor: Actor = field(default_factory=actors.current)
 
 
 @dataclass(slots=True)
@@ -202,7 +209,7 @@ def _next_entry(draft: EntryDraft, *, state: _State, accounting_date: date) -> E
         occurred_at=draft.occurred_at,
         recorded_at=recorded_at,
         accounting_date=accounting_date,
-        document=draft.document,
+        document={**draft.document, "actor": draft.actor.describe()},
         lines=draft.lines,
         movements=draft.movements,
     )

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django_filters import rest_framework as filters
 
+from aforo.actors import ACTOR_KINDS
 from aforo.protocol.filters import DayFilter, TimeFilter
 from ledger.models import Account, Entry, LedgerEvent, Posting
 
@@ -32,6 +33,8 @@ class EntryFilter(filters.FilterSet):
     customer_id = filters.CharFilter(field_name="book__key")
     event = _EventsFilter(field_name="event", choices=LedgerEvent.choices)
     entry = filters.UUIDFilter(field_name="id")
+    actor_kind = filters.ChoiceFilter(choices=ACTOR_KINDS)
+    actor_id = filters.CharFilter()
     invoice = filters.CharFilter(field_name="document__invoice")
     jurisdiction = filters.CharFilter(field_name="document__jurisdiction")
     tax_code = filters.CharFilter(method="_taxed", label="A tax's name, or none.")

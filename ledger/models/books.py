@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.fields.json import KT
+from django.db.models.fields.json import KT, KeyTransform
 
+from aforo.actors import ACTOR_KINDS
 from aforo.ids import new_id
 from aforo.sandbox.models import TestClock
 from ledger.posting_rules.parts import EXPECTED_BREAKAGE
@@ -102,8 +103,18 @@ class LedgerEvent(models.TextChoices):
     OPENING_BALANCE = "OPENING_BALANCE", "Opening balance"
 
 
+def _copied(path: str) -> models.GeneratedField:
+    """Return a column with the text at a path of the document, or NULL."""
+    return models.GeneratedField(
+        expression=KT(path), output_field=models.TextField(null=True), db_persist=True
+    )
+
+
 class Entry(models.Model):
     """One event of one book. Append-only; `document` holds strings only, and is hashed.
+
+    Guarantees: the document names its actor. What lists filter by (`actor_kind`, `actor_id`,
+    `reason`, `attributes`) is computed from the document by the database, so it cannot differ.
 
     `occurred_at` is when it took effect, `recorded_at` the database clock after the book's lock
     (never goes back within a book), `accounting_date` decides the period.
@@ -118,6 +129,14 @@ class Entry(models.Model):
     recorded_at = models.DateTimeField()
     accounting_date = models.DateField(db_index=True)
     document = models.JSONField()
+    actor_kind = _copied("document__actor__kind")
+    actor_id = _copied("document__actor__id")
+    reason = _copied("document__reason")
+    attributes = models.GeneratedField(
+        expression=KeyTransform("attributes", "document"),
+        output_field=models.JSONField(null=True),
+        db_persist=True,
+    )
     prev_hash = models.CharField(max_length=64, blank=True)
     hash = models.CharField(max_length=64)
 
@@ -135,6 +154,11 @@ class Entry(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["book", "sequence"], name="ledger_entry_sequence"),
             models.CheckConstraint(condition=Q(sequence__gt=0), name="ledger_entry_from_one"),
+            models.CheckConstraint(
+                condition=Q(actor_kind__isnull=False, actor_kind__in=list(dict(ACTOR_KINDS)))
+                & Q(actor_id__isnull=False, actor_id__gt=""),
+                name="ledger_entry_actor",
+            ),
         ]
 
     def __str__(self) -> str:

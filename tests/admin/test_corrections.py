@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from billing.models import Settlement, SettlementAdjustment
+from ledger.models import Entry
 from tests import factories
 from tests.billing.adjustments.test_corrections import lived
 
@@ -35,6 +36,10 @@ def test_it_is_adjusted_once_however_often_the_form_is_sent(admin_client: Client
     made = SettlementAdjustment.objects.get()
     assert (made.net, made.tax, made.receivable, made.by) == (-10, -2, -12, "Back office: admin")
     assert "goodwill" in admin_client.get(change).content.decode()
+    entry = Entry.objects.get(pk=made.entry_id)
+    admin = get_user_model().objects.get(username="admin")
+    assert entry.document["actor"] == {"kind": "STAFF", "id": str(admin.pk)}
+    assert entry.reason == "goodwill"
 
 
 def test_a_refusal_is_shown_and_changes_nothing(admin_client: Client) -> None:

@@ -25,8 +25,8 @@ CHANGES = {
         "pricing_coupon_value of pricing_coupon is missing",
     "DROP INDEX billing_subscription_due":
         "billing_subscription_due of billing_subscription is missing",
-    "DELETE FROM django_migrations WHERE app = 'access' AND name = '0002_login_failures'":
-        "migrations are not applied (first: access.0002_login_failures)",
+    "DELETE FROM django_migrations WHERE app = 'access' AND name = '0004_actors'":
+        "migrations are not applied (first: access.0004_actors)",
 }  # fmt: skip
 
 

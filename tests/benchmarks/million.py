@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connection
 
+from aforo import actors
 from ledger.entries import hash_chain
 from ledger.entries.hash_chain import Content, MovementLine
 from ledger.posting_rules import PostingLine
@@ -49,7 +50,8 @@ _ENTRIES = """
 INSERT INTO ledger_entry (id, book_id, sequence, event, occurred_at, recorded_at, accounting_date,
         document, prev_hash, hash)
     SELECT entry, book, sequence, event, day, day + i * interval '1 microsecond', day,
-        '{"key": "k"}', prev_hash, hash FROM happened JOIN hashed USING (entry) ORDER BY i;
+        '{"key": "k", "actor": {"kind": "JOB", "id": "tests"}}', prev_hash, hash
+    FROM happened JOIN hashed USING (entry) ORDER BY i;
 INSERT INTO ledger_posting (id, book_id, entry_id, position, debit_id, credit_id, amount, currency,
         lot)
     SELECT gen_random_uuid(), book, entry, 0, CASE event WHEN 'TOP_UP' THEN '1010' ELSE '2100' END,
@@ -110,7 +112,7 @@ def _chained(book: int) -> list[tuple[Any, str, str]]:
                     occurred_at=datetime(day.year, day.month, day.day, tzinfo=UTC),
                     recorded_at=recorded_at,
                     accounting_date=day,
-                    document={"key": "k"},
+                    document={"key": "k", "actor": actors.job("tests").describe()},
                     lines=[PostingLine(debit, credit, amount, "USD", lot)],
                     movements=[MovementLine(lot, kind, amount, amount, ZERO, ZERO)],
                 ),

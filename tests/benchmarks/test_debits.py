@@ -45,7 +45,8 @@ INSERT INTO ledger_entry (id, book_id, sequence, event, occurred_at, recorded_at
         document, prev_hash, hash)
     VALUES (:entry::uuid, :book, :sequence, 'DEBIT', clock_timestamp(), clock_timestamp(),
         current_date, '{{"key": "a key", "overage": "0", "currency": "USD", "quantity": "1",
-        "strategy": "WATERFALL"}}', :head, encode(sha256((:head || :entry)::bytea), 'hex'));
+        "strategy": "WATERFALL", "actor": {{"kind": "API_KEY", "id": "1"}}}}', :head,
+        encode(sha256((:head || :entry)::bytea), 'hex'));
 INSERT INTO ledger_posting (id, book_id, entry_id, position, debit_id, credit_id, amount, currency,
         lot)
     VALUES (gen_random_uuid(), :book, :entry::uuid, 0, '2100', '4000', 1, 'USD', :lot::uuid);
@@ -56,10 +57,11 @@ INSERT INTO wallets_movement (id, book_id, lot_id, entry_id, position, kind, qua
         balance_after, held_after, wallet_balance_after)
     VALUES (gen_random_uuid(), :book, :lot::uuid, :entry::uuid, 0, 'BURN', 1, 1, :remaining, 0,
         :remaining);
-INSERT INTO wallets_operation (id, book_id, key, operation, content, status, body, created_at)
+INSERT INTO wallets_operation (id, book_id, key, operation, content, status, body,
+        actor_kind, actor_id, created_at)
     VALUES (:operation::uuid, :book, :key, 'wallets.debit', '{{"amount": "1",
         "currency": "USD", "strategy": "WATERFALL", "customer_id": "bench_0"}}', 200,
-        repeat('x', 520), clock_timestamp());
+        repeat('x', 520), 'API_KEY', '1', clock_timestamp());
 INSERT INTO wallets_debit (id, book_id, operation_id, entry_id, wallet_id, quantity, overage,
         overage_billed, strategy, reversed, overage_reversed, occurred_at)
     VALUES (gen_random_uuid(), :book, :operation::uuid, :entry::uuid, :wallet, 1, 0, 0,

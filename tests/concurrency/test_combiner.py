@@ -13,15 +13,18 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
+from aforo import actors
+from aforo.actors import Actor, ActorKind
 from aforo.errors import Busy, InvariantBroken
 from aforo.protocol.idempotency import Answer
 from billing.finance import verification
 from ledger.entries import books
-from ledger.models import Book
+from ledger.models import Book, Entry
 from tests import factories
 from tests.concurrency.test_debits import at_once
 from wallets.debits import engine
 from wallets.debits.combiner import Combiner
+from wallets.models import Operation
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]
 
@@ -149,3 +152,41 @@ def test_calls_of_a_customer_who_is_locked_for_a_moment_are_taken_together_after
 
     assert sum(isinstance(r, Answer) for r in results) == 20
     assert factories.available(book) == 80
+
+
+def test_each_entry_names_its_own_key_whoever_leads_the_list(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Twenty calls of two keys meet behind a locked book: the leader runs those of both."""
+    factories.customer()
+    factories.top_up("cust_1", "100")
+    combiner, lists = Combiner(), []
+    run = engine.execute
+
+    def counted(
+        requests: Sequence[engine.DebitRequest], *, livemode: bool, **terms: Any
+    ) -> list[engine.Result]:
+        lists.append({asked.actor.id for asked in requests})
+        return run(requests, livemode=livemode, **terms)
+
+    def call(number: int) -> engine.Result:
+        with actors.acting(Actor(ActorKind.API_KEY, str(number % 2))):
+            return combiner.execute(request(number), livemode=False)
+
+    monkeypatch.setattr(engine, "execute", counted)
+    results: list[engine.Result] = []
+    with locked("cust_1"):
+        caller = threading.Thread(target=lambda: results.extend(at_once(20, call)))
+        caller.start()
+        time.sleep(0.3)
+    caller.join()
+
+    assert all(isinstance(each, Answer) for each in results)
+    assert {"0", "1"} in lists
+    for entry in Entry.objects.filter(event="DEBIT"):
+        asked = int(entry.document["key"].removeprefix("k"))
+        assert (entry.actor_kind, entry.actor_id) == ("API_KEY", str(asked % 2))
+        operation = Operation.objects.get(key=entry.document["key"])
+        assert (operation.actor_kind, operation.actor_id) == ("API_KEY", str(asked % 2))
+    assert Entry.objects.filter(event="DEBIT").count() == 20
+    assert verification.verify().ok

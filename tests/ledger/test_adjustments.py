@@ -62,6 +62,7 @@ def test_it_is_posted_when_another_person_approves() -> None:
         "evidence": "Bank statement 3 of March.",
         "proposed_by": "ann",
         "approved_by": "bob",
+        "actor": {"kind": "JOB", "id": "tests"},
     }
     assert (factories.posted("1000"), factories.posted("1010")) == (
         Decimal("97.10"),

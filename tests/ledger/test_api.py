@@ -66,7 +66,9 @@ class TestEntries:
     ) -> None:
         newest, _, oldest = api.get("/v1/ledger/entries?customer_id=first").json()["data"]
 
-        assert newest["document"] == {"n": "2"}
+        actor = {"kind": "JOB", "id": "tests"}
+        assert newest["document"] == {"n": "2", "actor": actor}
+        assert (newest["actor"], newest["reason"]) == (actor, None)
         assert newest["postings"] == [
             {"debit": "1010", "credit": "2100", "amount": "5", "currency": "USD", "lot": None},
             {"debit": "1010", "credit": "2300", "amount": "1", "currency": "USD", "lot": None},

@@ -7,7 +7,7 @@ from django_filters import rest_framework as filters
 from rest_framework import generics, serializers
 
 from aforo.access.models import ApiScope
-from aforo.api.fields import DecimalField
+from aforo.api.fields import ActorAnswer, DecimalField
 from aforo.api.pagination import NewestFirst
 from aforo.api.views import ApiView
 from ledger.entries import books
@@ -18,6 +18,8 @@ class MovementAnswer(serializers.ModelSerializer[Movement]):
     entry = serializers.UUIDField(source="entry_id")
     event = serializers.CharField(source="entry.event")
     occurred_at = serializers.DateTimeField(source="entry.occurred_at")
+    actor = ActorAnswer(source="entry.document.actor")
+    reason = serializers.CharField(source="entry.reason", allow_null=True)
     lot = serializers.UUIDField(source="lot_id")
     credit = serializers.CharField(source="lot.kind")
     currency = serializers.SerializerMethodField()
@@ -34,7 +36,8 @@ class MovementAnswer(serializers.ModelSerializer[Movement]):
         model = Movement
         fields = [
             "id", "kind", "credit", "currency", "metric", "quantity", "carrying", "balance_after",
-            "held_after", "wallet_balance_after", "lot", "entry", "event", "occurred_at",
+            "held_after", "wallet_balance_after", "lot", "entry", "event", "occurred_at", "actor",
+            "reason",
         ]  # fmt: skip
 
     def get_currency(self, movement: Movement) -> str | None:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from aforo import actors
 from aforo.database import bulk
 from aforo.money import ZERO
 from ledger.models import Book, LedgerEvent
@@ -91,6 +92,7 @@ def release_rest(draft: EntryBuilder, held: Held) -> Decimal:
     return given
 
 
+@actors.acting(actors.job("lapse"))
 def lapse_returned(returned: Iterable[Returned]) -> dict[UUID, Decimal]:
     """Pay usage from credits that came back to expired lots, and lapse the rest at once
     (docs/decisions.md#d16, #d26); return what lapsed, by lot.
@@ -123,6 +125,7 @@ def lapse(
     draft.expire(lot, quantity)
 
 
+@actors.acting(actors.job("hold_timeout"))
 def time_out(journal: CreditJournal, held: Held) -> None:
     """End a reservation that is due, at its moment."""
     reservation = held.reservation

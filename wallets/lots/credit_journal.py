@@ -13,7 +13,8 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from aforo import money
+from aforo import actors, money
+from aforo.actors import Actor
 from aforo.database import bulk
 from aforo.errors import InvariantBroken
 from aforo.ids import new_id
@@ -59,7 +60,9 @@ class Returned:
 
 @dataclass(slots=True)
 class EntryBuilder:
-    """An entry before it is written: its lines and the movements it explains."""
+    """An entry before it is written: its lines and the movements it explains, and who acts as it is
+    begun.
+    """
 
     journal: CreditJournal
     book: Book
@@ -68,6 +71,7 @@ class EntryBuilder:
     document: dict[str, object]
     at_period_end: bool = False
     id: UUID = field(default_factory=new_id)
+    actor: Actor = field(default_factory=actors.current)
     lines: list[PostingLine] = field(default_factory=list)
     movements: list[MovementLine] = field(default_factory=list)
 
@@ -283,6 +287,7 @@ class CreditJournal:
                 lines=draft.lines,
                 movements=draft.movements,
                 id=draft.id,
+                actor=draft.actor,
                 at_period_end=draft.at_period_end,
             )
             for draft in self.drafts

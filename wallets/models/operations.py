@@ -72,6 +72,9 @@ class Debit(models.Model):
     reservation = models.UUIDField(
         null=True, blank=True, help_text="The reservation that this captures."
     )
+    attributes = models.JSONField(
+        null=True, blank=True, help_text="A copy of its entry's, to filter by."
+    )
     reversed = models.DecimalField(
         max_digits=38, decimal_places=12, default=0, help_text="How much of it was taken back."
     )

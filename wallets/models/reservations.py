@@ -75,6 +75,9 @@ class Reservation(models.Model):
     )
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
+    attributes = models.JSONField(
+        null=True, blank=True, help_text="A copy of its entry's, to filter by."
+    )
     ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from django.db import models
 from django.db.models import F, Q
 
-from aforo import payable
+from aforo import actors, payable
+from aforo.actors import Actor, ActorKind
 from aforo.ids import new_id
 from ledger.models import Book
 from pricing.models import Metric
@@ -129,6 +130,10 @@ class TopUp(models.Model):
     auto_refill = models.ForeignKey(
         AutoRefill, on_delete=models.PROTECT, null=True, blank=True, related_name="top_ups"
     )
+    actor_kind = models.CharField(
+        max_length=7, choices=actors.ACTOR_KINDS, default=actors.current_kind
+    )
+    actor_id = models.CharField(max_length=100, default=actors.current_id)
     created_at = models.DateTimeField()
     asked = models.PositiveIntegerField(
         default=0, help_text="How often the gateway had no answer about the payment."
@@ -205,3 +210,8 @@ class TopUp(models.Model):
 
     def __str__(self) -> str:
         return f"{self.amount.normalize():f} {self.currency}"
+
+    @property
+    def actor(self) -> Actor:
+        """Return who asked for it, whose doing its delivery is, whoever learns of the payment."""
+        return Actor(ActorKind(self.actor_kind), self.actor_id)

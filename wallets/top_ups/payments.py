@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 from django.db import transaction
 
+from aforo import actors
 from aforo.errors import InvariantBroken
 from aforo.money import ZERO
 from aforo.periods import days_after
@@ -261,7 +262,8 @@ def _conclude(top_up: TopUp, outcome: GatewayOutcome) -> tuple[TopUp, bool]:
         now = now_for(book)
         release_due(book=book, until=now)
         if outcome == GatewayOutcome.SUCCEEDED:
-            _succeed(book, current, now)
+            with actors.acting(current.actor):
+                _succeed(book, current, now)
         else:
             _fail(book, current, now)
         return current, True

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import QuerySet
 
-from aforo import money, payable
+from aforo import actors, money, payable
 from aforo.database import bulk
 from aforo.errors import FieldError, Invalid, NotFound
 from aforo.ids import new_id
@@ -133,6 +133,7 @@ def _rules(book_ids: Collection[int]) -> QuerySet[AutoRefill]:
     return active.select_related("book__test_clock", "wallet").order_by("book_id", "pk")
 
 
+@actors.acting(actors.job("refill"))
 def refill_if_low(book_ids: Collection[int]) -> int:
     """Refill the wallets of some books that are low and may be refilled now; return how many
     refills were begun.

@@ -77,8 +77,9 @@ _BY_HAND = {
 }
 
 LINES = """
-    SELECT e.id, e.event, e.sequence, e.recorded_at, e.accounting_date, e.document, e.hash,
-        e.prev_hash, b.key, p.position, p.debit_id, p.credit_id, p.amount, p.currency, p.lot
+    SELECT e.id, e.event, e.sequence, e.recorded_at, e.accounting_date, e.document,
+        e.actor_kind || ':' || e.actor_id, e.hash, e.prev_hash, b.key,
+        p.position, p.debit_id, p.credit_id, p.amount, p.currency, p.lot
     FROM {postings} {joined}
     WHERE {scope} AND e.accounting_date >= %(starts_on)s
     ORDER BY e.recorded_at, e.id, p.position
@@ -136,6 +137,7 @@ class _Posting:
     recorded_at: datetime
     accounting_date: date
     document: Mapping[str, object]
+    actor: str
     hash: str
     prev_hash: str
     customer: str
@@ -259,7 +261,7 @@ def _common(posting: _Posting, facts: Mapping[tuple[UUID, UUID], LotFacts]) -> d
         "jurisdiction": said.get("jurisdiction", "") if taxed else "",
         "memo": said.get("reason") or str(LedgerEvent(posting.event).label),
         "source": "manual" if posting.event in _BY_HAND else "system",
-        "created_by": said.get("created_by") or said.get("requested_by", ""),
+        "created_by": said.get("proposed_by") or posting.actor,
         "approved_by": said.get("approved_by", ""),
         "reverses_journal_id": said.get("reverses", ""),
         "ledger_seq": posting.sequence,

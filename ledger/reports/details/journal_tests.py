@@ -33,7 +33,8 @@ _RISKY = """
         GROUP BY p.debit_id, p.credit_id
     ), tested AS (
         SELECT e.id, b.key, e.sequence, e.event, e.occurred_at, e.recorded_at, e.accounting_date,
-            e.document, p.position, p.debit_id, p.credit_id, p.amount, p.currency, pair.times,
+            e.document, e.actor_kind || ':' || e.actor_id AS actor, p.position,
+            p.debit_id, p.credit_id, p.amount, p.currency, pair.times,
             e.event = ANY(%(by_hand)s) AS by_hand,
             (e.recorded_at AT TIME ZONE %(zone)s)::date >= (
                 date_trunc('month', e.accounting_date::timestamp) + interval '1 month'
@@ -45,7 +46,7 @@ _RISKY = """
         amount, currency, by_hand, late, by_hand AND mod(amount, %(round)s) = 0,
         by_hand
             AND length(trim(coalesce(document->>'evidence', document->>'reason', ''))) < %(thin)s,
-        times <= %(seldom)s
+        times <= %(seldom)s, actor
     FROM tested
     WHERE by_hand OR late OR times <= %(seldom)s
     ORDER BY recorded_at, id, position
@@ -64,7 +65,9 @@ def report(scope: ReportScope) -> Report:
         name="journal-tests",
         title="Journal-entry tests",
         scope=scope,
-        columns=posting_columns(text_column("why", "Picked because")),
+        columns=posting_columns(
+            text_column("why", "Picked because"), text_column("actor", "Done by")
+        ),
         rows=_rows(scope),
         notes=["The population is journal-detail of the same span.", _TERMS],
     )
@@ -80,5 +83,5 @@ def _rows(scope: ReportScope) -> Iterator[Row]:
         "seldom": SELDOM,
     }
     for found in sums.stream(_RISKY, scope, asked):
-        why = ", ".join(why for why, picked in zip(_WHY, found[11:], strict=True) if picked)
-        yield posting_row(found[:11], event=LedgerEvent(found[3]).label, why=why)
+        why = ", ".join(why for why, picked in zip(_WHY, found[11:-1], strict=True) if picked)
+        yield posting_row(found[:11], event=LedgerEvent(found[3]).label, why=why, actor=found[-1])

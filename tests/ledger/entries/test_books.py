@@ -13,6 +13,7 @@ from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from aforo import actors
 from billing.finance import verification
 from ledger.entries import books as ledger_books
 from ledger.entries import entries as ledger_entries
@@ -167,7 +168,7 @@ class TestGuards:
                 occurred_at=NOON,
                 recorded_at=NOON,
                 accounting_date=date(2026, 3, 31),
-                document={},
+                document={"actor": actors.job("tests").describe()},
                 hash="",
             )
 

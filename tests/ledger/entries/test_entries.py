@@ -12,6 +12,7 @@ import pytest
 from django.conf import LazySettings
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
+from aforo import actors
 from aforo.errors import Busy, InvariantBroken
 from ledger import locks
 from ledger.entries import books, chain_verification, entries
@@ -116,7 +117,7 @@ class TestAccountingDate:
                 occurred_at=NOON,
                 recorded_at=NOON,
                 accounting_date=day,
-                document={},
+                document={"actor": actors.job("tests").describe()},
                 hash="",
             )
         assert Entry.objects.count() == before

@@ -151,7 +151,10 @@ class TestSealing:
         assert (Seal.objects.count(), SealedHead.objects.count()) == (1, 1)
 
 
-def rewrite(book: Book, start: int, *, document: dict[str, str]) -> None:
+FORGED: dict[str, object] = {"forged": "yes", "actor": {"kind": "JOB", "id": "tests"}}
+
+
+def rewrite(book: Book, start: int, *, document: dict[str, object]) -> None:
     """Change an entry and recompute every later hash and the head, as the database's owner can."""
     prev_hash = "" if start == 1 else Entry.objects.get(book=book, sequence=start - 1).hash
     for entry in Entry.objects.filter(book=book, sequence__gte=start).order_by("sequence"):
@@ -204,7 +207,7 @@ class TestTampering:
 
     def test_a_history_that_was_rewritten_with_all_its_hashes(self, book: Book) -> None:
         with guards_off("ledger_entry"):
-            rewrite(book, 3, document={"forged": "yes"})
+            rewrite(book, 3, document=FORGED)
 
         assert first_bad() == (
             "cust_1#3",
@@ -213,7 +216,7 @@ class TestTampering:
 
     def test_one_that_had_the_sealed_heads_rewritten_too(self, book: Book) -> None:
         with guards_off("ledger_entry", "ledger_sealedhead"):
-            rewrite(book, 3, document={"forged": "yes"})
+            rewrite(book, 3, document=FORGED)
             forged = Entry.objects.get(sequence=3).hash
             sql(f"UPDATE ledger_sealedhead SET hash = '{forged}' WHERE sequence = 3")
 
@@ -226,7 +229,7 @@ class TestTampering:
     def test_one_that_had_the_seals_rewritten_too(self, book: Book) -> None:
         """All of the database agrees with itself; only the copy outside does not."""
         with guards_off("ledger_entry", "ledger_sealedhead", "ledger_seal"):
-            rewrite(book, 3, document={"forged": "yes"})
+            rewrite(book, 3, document=FORGED)
             forged = Entry.objects.get(sequence=3).hash
             sql(f"UPDATE ledger_sealedhead SET hash = '{forged}' WHERE sequence = 3")
             seal = Seal.objects.get(number=2)
@@ -304,7 +307,7 @@ class TestTampering:
 
     def test_the_command_names_it_and_fails(self, book: Book) -> None:
         with guards_off("ledger_entry"):
-            rewrite(book, 3, document={"forged": "yes"})
+            rewrite(book, 3, document=FORGED)
 
         with pytest.raises(CommandError, match="cust_1#3: entries 3 to 3 were rewritten"):
             call_command("verify_ledger")

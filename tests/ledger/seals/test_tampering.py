@@ -6,6 +6,7 @@ and 10 of cash. Monday's seal covers two entries, Tuesday's all four.
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -60,6 +61,12 @@ def copied(table: str, columns: str, values: str, where: str) -> str:
     return f"INSERT INTO {table} ({columns}) SELECT {values} FROM {table} WHERE {where}"
 
 
+def written(path: str, value: str) -> str:
+    """Return the statement that writes a value into the first entry's document."""
+    document = f"jsonb_set(document, '{{{path}}}', '{value}')"
+    return f"UPDATE ledger_entry SET document = {document} WHERE sequence = 1"
+
+
 POSTING = "book_id, position, debit_id, credit_id, amount, currency, lot"
 MOVEMENT = (
     "book_id, lot_id, kind, quantity, carrying, balance_after, held_after, wallet_balance_after"
@@ -106,8 +113,13 @@ TAMPERINGS = {
         "UPDATE ledger_entry SET event = 'GRANT' WHERE sequence = 3", "cust_1#3", CHANGED,
     ),
     "document of an entry": (
-        "UPDATE ledger_entry SET document = '{}' WHERE sequence = 4", "cust_1#4", CHANGED,
+        "UPDATE ledger_entry SET document = document - 'key' WHERE sequence = 4",
+        "cust_1#4", CHANGED,
     ),
+    "kind of an actor": (written("actor,kind", '"STAFF"'), "cust_1#1", CHANGED),
+    "id of an actor": (written("actor,id", '"somebody"'), "cust_1#1", CHANGED),
+    "an added reason": (written("reason", '"another"'), "cust_1#1", CHANGED),
+    "an added attribute": (written("attributes", '{"team": "red"}'), "cust_1#1", CHANGED),
     "amount of a seal": (
         "UPDATE ledger_seal SET entries = 99 WHERE number = 1", "sandbox seal 1", CHANGED,
     ),
@@ -270,6 +282,7 @@ def test_a_book_that_was_removed_with_all_its_history_is_missed_by_the_seal() ->
 def test_an_edit_with_a_hash_to_match_breaks_the_entry_after_it(book: Book) -> None:
     """As by somebody who knows how the chain is made."""
     third = Entry.objects.get(sequence=3)
+    forgery = {"actor": third.document["actor"]}
     forged = hash_chain.entry_hash(
         hash_chain.Content(
             livemode=False,
@@ -280,7 +293,7 @@ def test_an_edit_with_a_hash_to_match_breaks_the_entry_after_it(book: Book) -> N
             occurred_at=third.occurred_at,
             recorded_at=third.recorded_at,
             accounting_date=third.accounting_date,
-            document={},
+            document=forgery,
             lines=[
                 PostingLine(p.debit_id, p.credit_id, p.amount, p.currency, p.lot)
                 for p in third.postings.order_by("position")
@@ -291,7 +304,10 @@ def test_an_edit_with_a_hash_to_match_breaks_the_entry_after_it(book: Book) -> N
     )
 
     with guards_off("ledger_entry"):
-        sql(f"UPDATE ledger_entry SET document = '{{}}', hash = '{forged}' WHERE sequence = 3")
+        sql(
+            f"UPDATE ledger_entry SET document = '{json.dumps(forgery)}', hash = '{forged}'"
+            " WHERE sequence = 3"
+        )
 
     assert first_bad() == chain_verification.BadEntry("cust_1#4", UNLINKED)
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from aforo import money
+from aforo import actors, money
 from aforo.errors import Busy, DomainError
 from aforo.protocol.idempotency import Answer
 from ledger.entries import books as ledger_books
@@ -59,6 +59,7 @@ __all__ = [
 
 
 @money.exact
+@actors.acting(None)
 def execute(
     requests: Sequence[Request],
     *,
@@ -72,7 +73,8 @@ def execute(
     holds a transaction open). Without `wait`, a request on a book that others have locked is
     refused as Busy, and the rest of the list goes on. A request on a book with a cycle that is over
     is answered NeedsRenewal and leaves the list, unless the caller has `renewed` it. Raises: Busy
-    when a lock cannot be taken in time; then nothing happened.
+    when a lock cannot be taken in time; then nothing happened. Each request is its own actor's
+    doing; the caller, who may run those of others, is none here.
     """
     asked_of = _books_of(requests, livemode=livemode)
     ids = {book_id for book_id in asked_of if book_id is not None}
@@ -145,7 +147,8 @@ def _take(batch: Batch, request: Request, renewed: Collection[int]) -> Result:
         replayed = batch.replay(request)
         if replayed is None:
             _check_renewed(batch, request, renewed)
-        return replayed or _accept(batch, request)
+        with actors.acting(request.actor):
+            return replayed or _accept(batch, request)
     except NeedsRenewal as needed:
         return needed
     except DomainError as refusal:

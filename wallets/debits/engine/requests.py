@@ -1,12 +1,18 @@
-"""The requests that the engine accepts, and what each asks under its key."""
+"""The requests that the engine accepts, and what each asks under its key.
+
+A request names who asked from the moment it is made: the combiner runs it in any caller's thread
+(docs/decisions.md#d165).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import ClassVar
 from uuid import UUID
 
+from aforo import actors
+from aforo.actors import Actor
 from aforo.errors import Conflict, DomainError
 from aforo.protocol.idempotency import Answer, KeyedOperation
 from wallets.models import BurnStrategy
@@ -43,6 +49,7 @@ class CreditRequest:
     currency: str | None = None
     metric: str | None = None
     quantity: Decimal | None = None
+    actor: Actor = field(default_factory=actors.current, kw_only=True, compare=False)
 
     @property
     def content(self) -> dict[str, object]:
@@ -93,6 +100,7 @@ class CaptureRequest:
     quantity: Decimal | None = None
     final: bool = True
     allow_more: bool = False
+    actor: Actor = field(default_factory=actors.current, kw_only=True, compare=False)
 
     @property
     def content(self) -> dict[str, object]:
@@ -114,6 +122,7 @@ class VoidRequest:
 
     reservation: UUID
     key: str
+    actor: Actor = field(default_factory=actors.current, kw_only=True, compare=False)
 
     @property
     def content(self) -> dict[str, object]:
