@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -16,6 +17,7 @@ import openpyxl
 import pytest
 from django.core.management import CommandError, call_command
 
+from aforo.errors import Invalid
 from billing.finance import reports
 from billing.finance.reports import running
 from ledger.reports.report_table import (
@@ -26,7 +28,7 @@ from ledger.reports.report_table import (
     amount_column,
     text_column,
 )
-from ledger.reports.writing import Tally, write_csv, write_xlsx
+from ledger.reports.writing import Tally, write_csv, write_xlsx, xlsx
 from tests import factories
 from tests.billing.finance.reports.conftest import scope
 
@@ -100,7 +102,32 @@ def test_amounts_are_exact_in_the_workbook_and_text_where_a_number_would_not_be(
         sheet = archive.read("xl/worksheets/sheet1.xml").decode()
     assert "<v>83.333333333333</v>" in sheet
     assert "<v>-7</v>" in sheet
-    assert '<t xml:space="preserve">12345.123456789012</t>' in sheet
+    assert "<t>12345.123456789012</t>" in sheet
+
+
+def test_no_amount_passes_through_a_float() -> None:
+    """To 16 digits the float nearest to 657.809384024969 is 657.8093840249689."""
+    amounts = ["657.809384024969", "7655791794854.89", "999999999999.999", "-0.000000000012"]
+    rows = [
+        {"note": "", "currency": "USD", "amount": Decimal(text), "count": 1} for text in amounts
+    ]
+    file = io.BytesIO()
+    write_xlsx(_odd(rows), file, run_at=RUN_AT)
+
+    with ZipFile(file) as archive:
+        sheet = archive.read("xl/worksheets/sheet1.xml").decode()
+    written = [Decimal(text) for text in re.findall(r"<v>([^<]+)</v>", sheet)]
+    assert written[::2] == [Decimal(text) for text in amounts]
+
+
+def test_more_rows_than_a_sheet_has_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two rows and the titles fit into three."""
+    monkeypatch.setattr(xlsx, "MAX_ROWS", 3)
+    rows = [{"note": "a", "currency": "USD", "amount": Decimal(1), "count": 1}] * 3
+    assert write_xlsx(_odd(rows[:2]), io.BytesIO(), run_at=RUN_AT).rows == 2
+
+    with pytest.raises(Invalid):
+        write_xlsx(_odd(rows), io.BytesIO(), run_at=RUN_AT)
 
 
 def test_what_a_customer_wrote_never_becomes_a_formula_or_broken_xml() -> None:
