@@ -245,6 +245,12 @@ class ReopeningAdmin(ProposalAdmin, ModelAdmin):  # type: ignore[misc]
             kwargs["queryset"] = AccountingPeriod.objects.filter(status=PeriodStatus.CLOSED)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
+    def add_row(self, sent: Sent) -> Reopening:
+        """Propose it, if the month still is closed."""
+        return periods.propose_reopening(
+            period=sent.row.period, reason=sent.row.evidence, by=sent.by, now=timezone.now()
+        )
+
     @action(description="Approve, as the second person: the month is open again")
     def approve(self, request: HttpRequest, proposals: QuerySet[Reopening]) -> None:
         """Open the month of each chosen proposal."""
