@@ -8,9 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from billing.jobs import due_work, test_clocks
-from billing.usage import ingest
-from ledger.models import Book
+from billing.jobs import due_work
 from pricing.campaigns import campaign_terms, campaigns
 from pricing.models import Campaign
 from tests import factories
@@ -164,18 +162,9 @@ def counters(code: str) -> tuple[Decimal, int]:
 
 def use(quantity: str, name: str, at: datetime, customer: str = "cust_1") -> None:
     """Meter tokens of a sandbox customer."""
-    event = factories.event(customer, quantity, name, at)
-    outcome = ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
-    assert outcome.accepted == 1, outcome.errors
+    factories.meter(quantity, at, name, key=customer)
 
 
 def sweep() -> int:
     """Sweep; return the number of grants of campaigns."""
     return due_work.sweep(now=timezone.now(), clock=timezone.now).campaign_grants
-
-
-def advance(book: Book, to: datetime) -> None:
-    """Advance the clock of a customer."""
-    assert book.test_clock_id is not None
-    test_clocks.advance(clock_id=book.test_clock_id, livemode=False, to=to)
-    book.refresh_from_db()

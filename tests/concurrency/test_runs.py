@@ -16,13 +16,13 @@ from rest_framework.test import APIClient
 
 from billing.cycle_end import runs
 from billing.jobs import due_work, tasks, workers
-from billing.lifecycle import subscribing
 from billing.models import RunStatus, Settlement, SettlementRun, UsageEvent
 from billing.usage import ingest
 from ledger.entries import books
 from ledger.models import Book
 from tests import factories
 from tests.concurrency.test_debits import at_once
+from tests.factories import subscribed_since
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]
 
@@ -36,20 +36,9 @@ def quiet_end(transactional_db: None) -> Iterator[None]:
         thread.join()
 
 
-def subscribed(key: str = "cust_1", days: int = 32) -> Book:
-    book = factories.customer(key)
-    subscribing.subscribe(
-        livemode=False,
-        customer_id=key,
-        offering="tokens_monthly",
-        starts_at=timezone.now() - timedelta(days=days),
-    )
-    return book
-
-
 def test_a_run_over_the_api_ends_and_the_next_one_finds_nothing(api: APIClient) -> None:
     factories.offering()
-    subscribed()
+    subscribed_since(32, "cust_1")
 
     answer = api.post("/v1/settlements/run", {})
 
@@ -83,7 +72,7 @@ def test_with_the_broker_down_a_run_is_accepted_and_carried_out(
 ) -> None:
     """Workers have shown life, so they are told, which fails: this process does the work."""
     factories.offering()
-    subscribed()
+    subscribed_since(32, "cust_1")
     workers.note_alive(now=timezone.now())
     monkeypatch.setattr("celery.app.task.Task.apply_async", refuse)
 
@@ -102,7 +91,7 @@ def test_a_run_that_nobody_took_up_is_carried_out_by_the_sweep(
 ) -> None:
     """Even the look for workers fails after the commit: the run stands, and is not forgotten."""
     factories.offering()
-    subscribed()
+    subscribed_since(32, "cust_1")
     monkeypatch.setattr(workers, "are_alive", refuse)
 
     answer = api.post("/v1/settlements/run", {})
@@ -152,7 +141,7 @@ def test_overlapping_runs_are_refused_until_the_lease_is_over(api: APIClient) ->
 def test_two_runs_at_once_settle_a_cycle_once() -> None:
     factories.offering()
     for n in range(4):
-        subscribed(f"cust_{n}")
+        subscribed_since(32, f"cust_{n}")
 
     def settle(_: int) -> int:
         try:
@@ -174,7 +163,7 @@ def test_every_event_that_commits_while_a_cycle_is_sealed_is_billed_once() -> No
     """
     charge = factories.TOKENS_AT_2_MILLS[0] | {"terms": {"unit_price": "0.01"}}
     factories.offering(charges=[charge])
-    book = subscribed()
+    book = subscribed_since(32, "cust_1")
     at = timezone.now() - timedelta(days=5)
     go = threading.Barrier(3)
 

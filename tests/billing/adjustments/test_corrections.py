@@ -11,14 +11,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.utils import timezone
 from rest_framework.test import APIClient
 
 from billing.finance import verification
 from billing.finance.closing import tie_outs
 from billing.invoicing.tax_rates import create_tax_rate
 from billing.models import Invoice, Settlement, SettlementAdjustment, Subscription
-from billing.usage import ingest
 from ledger.models import Book, Entry
 from tests import factories
 from tests.factories import FEBRUARY, MARCH, START, advance, posted
@@ -45,8 +43,7 @@ def lived(
     if D(cash):
         factories.top_up("cust_1", cash)
     advance(book, START + DAY)
-    event = factories.event("cust_1", 50_000, "january", START + DAY)
-    ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
+    factories.meter(50_000, START + DAY, "january")
     advance(book, FEBRUARY)
     return book
 
@@ -223,8 +220,7 @@ def test_a_lapsed_lot_that_was_paid_for_lives_on(api: APIClient) -> None:
     book = factories.clocked_customer()
     factories.subscription("cust_1")
     factories.bundle("cust_1", "20", bonus="20", expires_at=FEBRUARY)
-    event = factories.event("cust_1", 20_000, "january", START)
-    ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
+    factories.meter(20_000, START, "january")
     advance(book, FEBRUARY)
 
     read = adjust(api, "-5")
@@ -245,8 +241,7 @@ def test_the_last_place_that_another_burn_released_is_no_obstacle(api: APIClient
     book = factories.clocked_customer()
     factories.subscription("cust_1")
     factories.bundle("cust_1", "1", bonus="2")
-    event = factories.event("cust_1", 500, "january", START)
-    ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
+    factories.meter(500, START, "january")
     advance(book, FEBRUARY)
     factories.debit("cust_1", "1", strategy="BONUS")
 

@@ -211,7 +211,7 @@ def test_a_subscription_is_welcomed_once(book: Book) -> None:
         [("cust_1", "10000")], [], [("cust_1", "10000")],
     ]  # fmt: skip
     second = factories.subscription("cust_1", "calls_monthly")
-    campaigns.advance(book, MARCH)
+    factories.advance(book, MARCH)
 
     assert campaigns.given("ALL") == [("cust_1", "10000")] * 2
     assert campaigns.given("ONLY") == [("cust_1", "10000")]

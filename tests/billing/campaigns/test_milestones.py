@@ -51,7 +51,7 @@ def test_a_milestone_is_reached_once_a_month(book: Book) -> None:
     assert campaigns.sweep() == 1
     campaigns.use("5000", "c", START)
     assert campaigns.sweep() == 0
-    campaigns.advance(book, FEBRUARY)
+    factories.advance(book, FEBRUARY)
     campaigns.use("999", "d", FEBRUARY)
     assert campaigns.sweep() == 0
     campaigns.use("1", "e", FEBRUARY)
@@ -70,7 +70,7 @@ def test_months_are_those_of_the_customer(book: Book) -> None:
         livemode=False, customer_id="cust_1", changes={"timezone": "America/New_York"}
     )
     campaigns.running("REACHED", REACHED)
-    campaigns.advance(book, FEBRUARY + timedelta(days=2))
+    factories.advance(book, FEBRUARY + timedelta(days=2))
 
     campaigns.use("600", "a", FEBRUARY - timedelta(days=3))
     campaigns.use("400", "b", FEBRUARY + timedelta(hours=3))
@@ -82,7 +82,7 @@ def test_months_are_those_of_the_customer(book: Book) -> None:
 def test_only_usage_inside_the_window_counts(book: Book) -> None:
     starts, ends = START + timedelta(days=10), START + timedelta(days=20)
     campaigns.running("REACHED", REACHED, starts_at=starts, ends_at=ends)
-    campaigns.advance(book, FEBRUARY)
+    factories.advance(book, FEBRUARY)
     Campaign.objects.update(status="ACTIVE")
 
     campaigns.use("900", "before", starts - timedelta(seconds=1))
@@ -102,7 +102,7 @@ def test_a_clock_that_advances_gives_first_what_was_reached(book: Book) -> None:
     campaigns.running("REACHED", REACHED)
     campaigns.use("1000", "a", START)
 
-    campaigns.advance(book, FEBRUARY)
+    factories.advance(book, FEBRUARY)
 
     lot = CreditLot.objects.get()
     assert (lot.face, lot.granted_at, lot.cause) == (50, START, "campaign:REACHED:2026-01")

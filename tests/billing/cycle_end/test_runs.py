@@ -15,7 +15,6 @@ from rest_framework.test import APIClient
 
 from billing.cycle_end import cycle_settlement, next_cycle, runs
 from billing.jobs import due_work, tasks, workers
-from billing.lifecycle import subscribing
 from billing.models import (
     RunItemStatus,
     Settlement,
@@ -26,21 +25,11 @@ from billing.models import (
 )
 from ledger.models import Book
 from tests import factories
+from tests.factories import subscribed_since
 
 pytestmark = pytest.mark.django_db
 
 Capture = Callable[..., Any]
-
-
-def subscribed(*keys: str, days: int = 32) -> None:
-    for key in keys:
-        factories.customer(key)
-        subscribing.subscribe(
-            livemode=False,
-            customer_id=key,
-            offering="tokens_monthly",
-            starts_at=timezone.now() - timedelta(days=days),
-        )
 
 
 def started(now: datetime | None = None) -> SettlementRun:
@@ -50,7 +39,7 @@ def started(now: datetime | None = None) -> SettlementRun:
 @pytest.mark.usefixtures("eager_tasks")
 def test_a_run_is_a_task_a_customer(monkeypatch: pytest.MonkeyPatch) -> None:
     factories.offering()
-    subscribed("cust_1", "cust_2", "cust_3")
+    subscribed_since(32, "cust_1", "cust_2", "cust_3")
     sent: list[int] = []
     settle = runs.settle_item
 
@@ -75,7 +64,7 @@ def test_a_run_is_a_task_a_customer(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_claim_holds_for_its_lease_and_no_longer() -> None:
     """A worker died between its claim and the customer: after 90 seconds another one goes on."""
     factories.offering()
-    subscribed("cust_1", "cust_2")
+    subscribed_since(32, "cust_1", "cust_2")
     run = started()
     now = timezone.now()
     runs.plan(run_id=run.pk, clock=timezone.now)
@@ -96,7 +85,7 @@ def test_a_claim_holds_for_its_lease_and_no_longer() -> None:
 def test_what_a_killed_worker_settled_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three cycles are due; the worker dies after the first two have committed."""
     factories.offering(interval="DAY")
-    subscribed("cust_1", days=3)
+    subscribed_since(3, "cust_1")
     run = started()
     settle_cycle, cycles = cycle_settlement.settle_cycle, list[int]()
 
@@ -121,7 +110,7 @@ def test_what_a_killed_worker_settled_is_counted(monkeypatch: pytest.MonkeyPatch
 
 def test_a_busy_customer_is_tried_again_after_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     factories.offering()
-    subscribed("cust_1", "cust_2")
+    subscribed_since(32, "cust_1", "cust_2")
     order: list[int] = []
     settle_book = cycle_settlement.settle_book
 
@@ -141,7 +130,7 @@ def test_a_busy_customer_is_tried_again_after_the_others(monkeypatch: pytest.Mon
 
 def test_what_stays_busy_or_is_unexpected_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     factories.offering()
-    subscribed("cust_1", "cust_2", "cust_3")
+    subscribed_since(32, "cust_1", "cust_2", "cust_3")
     settle_book = cycle_settlement.settle_book
     calls: list[str] = []
 
@@ -167,7 +156,7 @@ def test_what_stays_busy_or_is_unexpected_is_listed(monkeypatch: pytest.MonkeyPa
 
 def test_a_sweep_takes_up_runs_that_were_left_and_leaves_living_ones_alone() -> None:
     factories.offering()
-    subscribed("cust_1", "cust_2")
+    subscribed_since(32, "cust_1", "cust_2")
     ago = timezone.now() - runs.LEASE - timedelta(seconds=1)
     left = started(now=ago)
     runs.plan(run_id=left.pk, clock=lambda: ago)
@@ -176,7 +165,7 @@ def test_a_sweep_takes_up_runs_that_were_left_and_leaves_living_ones_alone() -> 
 
     assert [run.pk for run in swept.runs] == [left.pk]
     assert swept.settled == 2
-    subscribed("cust_3")
+    subscribed_since(32, "cust_3")
     living = started()
     again = due_work.sweep(now=timezone.now(), clock=timezone.now)
     assert again.runs == ()
@@ -186,7 +175,7 @@ def test_a_sweep_takes_up_runs_that_were_left_and_leaves_living_ones_alone() -> 
 def test_nothing_is_settled_before_the_plans_grace_is_over() -> None:
     """The next cycle begins as the first ends, which is settled two days later."""
     factories.offering(spec={"grace_hours": 48})
-    subscribed("cust_1")
+    subscribed_since(32, "cust_1")
     open_one = Subscription.objects.select_related("version").get()
     ends_at = open_one.current_ends_at
     assert not runs.is_anything_due(livemode=False, as_of=ends_at - timedelta(microseconds=1))
@@ -205,7 +194,7 @@ def test_a_server_gives_a_run_to_workers_that_live(
     django_capture_on_commit_callbacks: Capture,
 ) -> None:
     factories.offering()
-    subscribed("cust_1")
+    subscribed_since(32, "cust_1")
     threads: list[Any] = []
     monkeypatch.setattr("threading.Thread.start", lambda thread: threads.append(thread.name))
     sent: list[str] = []
@@ -228,7 +217,7 @@ def test_a_server_that_stands_by_takes_over_when_the_workers_fall_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     factories.offering()
-    subscribed("cust_1")
+    subscribed_since(32, "cust_1")
     run = started()
     workers.note_alive(now=timezone.now())
     looks: list[float] = []
@@ -261,7 +250,7 @@ def test_a_heartbeat_is_written_every_ten_seconds_at_most() -> None:
 
 def test_a_command_joins_a_run(capsys: pytest.CaptureFixture[str]) -> None:
     factories.offering()
-    subscribed("cust_1")
+    subscribed_since(32, "cust_1")
     run = started()
 
     call_command("settle", "--run", str(run.pk))

@@ -11,8 +11,7 @@ from billing.finance import verification
 from billing.models import CycleBurn
 from ledger.entries.chain_verification import BadEntry
 from tests import factories
-from tests.billing.settlement.test_usage_burn import meter, subscribed
-from tests.factories import FEBRUARY, START, advance
+from tests.factories import FEBRUARY, START, advance, meter, subscribed
 from tests.ledger.seals.tampering import guards_off, sql
 from wallets.models import CreditLot
 

@@ -14,7 +14,6 @@ from billing.finance import verification
 from billing.invoicing import payments
 from billing.jobs import test_clocks
 from billing.models import Invoice, InvoicePayment
-from billing.usage import ingest
 from ledger.models import Posting
 from pricing.models import OnAccount, TopUpRule
 from tests import factories
@@ -193,8 +192,7 @@ def test_a_settlements_invoice_is_paid_too() -> None:
     factories.offering()
     book = factories.clocked_customer()
     factories.subscription("cust_1")
-    event = factories.event("cust_1", 6_000, "e", factories.START)
-    ingest.ingest(livemode=False, events=[event], received_at=factories.START)
+    factories.meter(6_000, factories.START, "e")
     assert book.test_clock is not None
     test_clocks.advance(clock_id=book.test_clock.pk, livemode=False, to=factories.FEBRUARY)
     invoice = Invoice.objects.get()

@@ -8,17 +8,15 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 from rest_framework.test import APIClient
 
 from billing.finance import reports, verification
 from billing.invoicing import payments
 from billing.invoicing.tax_rates import create_tax_rate
-from billing.models import Invoice, LateCredit, Settlement, Subscription, UsageEvent
-from billing.usage import ingest
+from billing.models import Invoice, LateCredit, Settlement, Subscription
 from ledger.models import Book, Entry
 from tests import factories
-from tests.factories import FEBRUARY, MARCH, START, advance, posted
+from tests.factories import FEBRUARY, MARCH, START, advance, meter, posted
 
 pytestmark = pytest.mark.django_db
 
@@ -35,20 +33,11 @@ AHEAD: dict[str, Any] = {
 }  # fmt: skip
 
 
-def subscribed(mode: str = "HYBRID", charges: Any = VOLUME, *, percent: int = 0) -> Book:
+def customer_of_volume(mode: str = "HYBRID", charges: Any = VOLUME, *, percent: int = 0) -> Book:
     factories.offering(billing_mode=mode, charges=charges)
-    book = factories.clocked_customer()
     if percent:
         create_tax_rate(livemode=False, name="VAT", country="ES", percent=D(percent), now=START)
-        book.customer.country = "ES"
-        book.customer.save(update_fields=["country"])
-    return book
-
-
-def meter(quantity: int, at: datetime) -> None:
-    event = factories.event("cust_1", quantity, f"e{UsageEvent.objects.count()}", at)
-    outcome = ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
-    assert outcome.accepted == 1
+    return factories.clocked_customer(country="ES" if percent else "")
 
 
 def two_euro_less(book: Book) -> None:
@@ -74,7 +63,7 @@ def cancel(api: APIClient) -> None:
 
 
 def test_it_is_owed_when_it_is_found_and_used_as_far_as_a_document_reaches() -> None:
-    book = subscribed()
+    book = customer_of_volume()
     two_euro_less(book)
 
     advance(book, MARCH)
@@ -91,7 +80,7 @@ def test_it_is_owed_when_it_is_found_and_used_as_far_as_a_document_reaches() -> 
 
 
 def test_the_report_of_late_items_names_it() -> None:
-    book = subscribed()
+    book = customer_of_volume()
     two_euro_less(book)
     advance(book, MARCH)
     asked = reports.scope_of(livemode=False, now=MARCH, period="2026-02")
@@ -102,7 +91,7 @@ def test_the_report_of_late_items_names_it() -> None:
 
 
 def test_it_is_kept_however_long_nothing_is_billed() -> None:
-    book = subscribed()
+    book = customer_of_volume()
     two_euro_less(book)
     advance(book, JULY)
     meter(500, JULY)
@@ -116,7 +105,7 @@ def test_it_is_kept_however_long_nothing_is_billed() -> None:
 
 def test_its_tax_goes_back_with_the_document_at_its_own_rate() -> None:
     """2.00 at 10 % beside 500 x .010 at 20 %: 5.00 - 2.00 and 1.00 - .20 of tax."""
-    book = subscribed(percent=10)
+    book = customer_of_volume(percent=10)
     two_euro_less(book)
     advance(book, MARCH)
     create_tax_rate(
@@ -139,7 +128,7 @@ def test_its_tax_goes_back_with_the_document_at_its_own_rate() -> None:
 
 
 def test_lots_get_back_what_they_paid() -> None:
-    book = subscribed("PREPAID")
+    book = customer_of_volume("PREPAID")
     factories.top_up("cust_1", "20")
     two_euro_less(book)
     assert factories.available(book) == 11
@@ -154,7 +143,7 @@ def test_lots_get_back_what_they_paid() -> None:
 
 def test_what_was_invoiced_comes_before_what_lots_paid() -> None:
     """8.00 of cash and 1.00 invoiced: 1.00 is owed, 1.00 returns to the lot."""
-    book = subscribed("HYBRID")
+    book = customer_of_volume("HYBRID")
     factories.top_up("cust_1", "8")
     two_euro_less(book)
 
@@ -166,7 +155,7 @@ def test_what_was_invoiced_comes_before_what_lots_paid() -> None:
 
 
 def test_open_arrears_are_lowered() -> None:
-    book = subscribed("PREPAID")
+    book = customer_of_volume("PREPAID")
     factories.top_up("cust_1", "4")
     two_euro_less(book)
 
@@ -184,7 +173,7 @@ def test_open_arrears_are_lowered() -> None:
 @pytest.mark.parametrize("is_paid", [False, True])
 def test_it_is_paid_out_when_the_subscription_ends(api: APIClient, *, is_paid: bool) -> None:
     """Found by the last settlement itself: 2.00 and .20 of tax, off the open invoice, or back."""
-    book = subscribed(percent=10)
+    book = customer_of_volume(percent=10)
     two_euro_less(book)
     invoice = Invoice.objects.get()
     if is_paid:
@@ -211,7 +200,7 @@ def test_it_is_paid_out_when_the_subscription_ends(api: APIClient, *, is_paid: b
 
 
 def test_what_was_found_before_a_pause_is_paid_out_when_it_ends_in_it(api: APIClient) -> None:
-    book = subscribed()
+    book = customer_of_volume()
     two_euro_less(book)
     advance(book, MARCH + DAY)
     path = f"/v1/subscriptions/{Subscription.objects.get().pk}/pause"
@@ -225,7 +214,7 @@ def test_what_was_found_before_a_pause_is_paid_out_when_it_ends_in_it(api: APICl
 
 def test_a_fee_in_advance_can_be_paid_with_it() -> None:
     """2.00 of the fee of 31.00 for March: 29.00 invoiced, 31.00 deferred and then earned."""
-    book = subscribed(charges=[*VOLUME, AHEAD])
+    book = customer_of_volume(charges=[*VOLUME, AHEAD])
     two_euro_less(book)
 
     advance(book, MARCH)
@@ -239,7 +228,7 @@ def test_a_fee_in_advance_can_be_paid_with_it() -> None:
 
 def test_a_correction_cannot_give_the_same_back_again(api: APIClient) -> None:
     """Of 9.00, 2.00 are owed already: 7.00 are left to be given back."""
-    book = subscribed()
+    book = customer_of_volume()
     two_euro_less(book)
     advance(book, MARCH)
     path = f"/v1/settlements/{Settlement.objects.get(cycle=0).pk}/adjust"
@@ -258,7 +247,7 @@ def test_a_correction_cannot_give_the_same_back_again(api: APIClient) -> None:
 
 
 def test_no_more_is_used_than_is_owed() -> None:
-    book = subscribed()
+    book = customer_of_volume()
     two_euro_less(book)
     advance(book, MARCH)
 

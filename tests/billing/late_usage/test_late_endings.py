@@ -7,17 +7,15 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.utils import timezone
 from rest_framework.test import APIClient
 
 from billing.finance import verification
 from billing.invoicing.tax_rates import create_tax_rate
 from billing.lifecycle import subscribing
-from billing.models import Invoice, Settlement, Subscription, UsageEvent
-from billing.usage import ingest
+from billing.models import Invoice, Settlement, Subscription
 from ledger.models import Book
 from tests import factories
-from tests.factories import FEBRUARY, MARCH, START, advance
+from tests.factories import FEBRUARY, MARCH, START, advance, meter
 from wallets.models import CreditLot
 
 pytestmark = pytest.mark.django_db
@@ -28,19 +26,9 @@ MODES = ["PREPAID", "HYBRID", "POSTPAID"]
 POLICIES = ["RERATE", "NEXT_CYCLE"]
 
 
-def subscribed(mode: str = "HYBRID", *, spec: dict[str, Any] | None = None, **plan: Any) -> Book:
-    factories.offering(billing_mode=mode, spec=spec, **plan)
-    book = factories.clocked_customer()
-    if mode == "PREPAID":
-        factories.top_up("cust_1", "100")
-    factories.subscription("cust_1")
-    return book
-
-
-def meter(quantity: int, at: datetime) -> None:
-    event = factories.event("cust_1", quantity, f"e{UsageEvent.objects.count()}", at)
-    outcome = ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
-    assert outcome.accepted == 1
+def covered(mode: str = "HYBRID", **plan: Any) -> Book:
+    """Subscribe a customer; a prepaid one has cash for all that comes."""
+    return factories.subscribed(mode, money="100" if mode == "PREPAID" else "", **plan)
 
 
 def ask(api: APIClient, what: str, status: int = 200, **body: Any) -> dict[str, Any]:
@@ -63,7 +51,7 @@ def test_usage_from_before_a_pause_that_comes_in_it_is_billed_after_it(
     api: APIClient, mode: str, policy: str
 ) -> None:
     """1,000 x .002 of day 5 come on day 12 of a pause from day 10 to day 20: 2.00 in the next."""
-    book = subscribed(mode, spec={"late_usage": policy})
+    book = covered(mode, spec={"late_usage": policy})
     advance(book, START + 10 * DAY)
     ask(api, "pause")
     advance(book, START + 12 * DAY)
@@ -86,7 +74,7 @@ def test_usage_from_before_a_pause_that_comes_in_it_is_billed_after_it(
 def test_it_is_billed_by_the_last_settlement_where_the_pause_does_not_end(
     api: APIClient, mode: str, policy: str
 ) -> None:
-    book = subscribed(mode, spec={"late_usage": policy})
+    book = covered(mode, spec={"late_usage": policy})
     advance(book, START + 10 * DAY)
     ask(api, "pause")
     advance(book, FEBRUARY + 5 * DAY)
@@ -103,7 +91,7 @@ def test_it_is_billed_by_the_last_settlement_where_the_pause_does_not_end(
 
 def test_a_long_pause_forgets_nothing_that_came_in_time(api: APIClient) -> None:
     """Paused for 90 days: what came 50 days after its cycle's end is billed, on the 61st not."""
-    book = subscribed()
+    book = covered()
     advance(book, START + 10 * DAY)
     ask(api, "pause")
     advance(book, START + 60 * DAY)
@@ -121,7 +109,7 @@ def test_a_long_pause_forgets_nothing_that_came_in_time(api: APIClient) -> None:
 def test_a_pause_that_ends_serves_no_time_and_owes_no_fee(api: APIClient) -> None:
     """62.00 a month, 10 of 31 days: 20.00, and nothing for the pause."""
     fee = {"code": "fee", "model": "FLAT_RATE", "terms": {"flat_fee": "62"}}
-    book = subscribed(charges=[fee, *factories.TOKENS_AT_2_MILLS], spec={"minimum_spend": "31"})
+    book = covered(charges=[fee, *factories.TOKENS_AT_2_MILLS], spec={"minimum_spend": "31"})
     advance(book, START + 10 * DAY)
     ask(api, "pause")
     advance(book, START + 20 * DAY)
@@ -135,7 +123,7 @@ def test_a_pause_that_ends_serves_no_time_and_owes_no_fee(api: APIClient) -> Non
 @pytest.mark.parametrize("mode", MODES)
 def test_cancelled_now_waits_for_usage_that_is_on_its_way(api: APIClient, mode: str) -> None:
     """Cancelled on day 10 with 24 hours of grace: 1,000 tokens come in time, 4,000 do not."""
-    book = subscribed(mode, spec={"grace_hours": 24})
+    book = covered(mode, spec={"grace_hours": 24})
     advance(book, START + 10 * DAY)
     meter(500, START + DAY)
 
@@ -158,7 +146,7 @@ def test_cancelled_now_waits_for_usage_that_is_on_its_way(api: APIClient, mode: 
 def test_in_the_grace_nothing_is_spent_under_the_subscription(api: APIClient) -> None:
     """No usage in real time, no overage, none of the plan's credits; what was bought stays."""
     grant = {"kind": "PROMO", "amount": Decimal(50), "recurrence": "EVERY_CYCLE"}
-    book = subscribed(spec={"grace_hours": 24}, grants=[grant])
+    book = covered(spec={"grace_hours": 24}, grants=[grant])
     factories.top_up("cust_1", "5")
     advance(book, START + 10 * DAY)
     meter(500, START + DAY)
@@ -186,7 +174,7 @@ def test_late_usage_of_an_earlier_cycle_comes_in_the_grace_too(api: APIClient) -
     """1,000 of January come 12 hours after the cancellation of 10 February, at January's rate."""
     create_tax_rate(livemode=False, name="VAT", country="ES", percent=Decimal(20), now=START)
     create_tax_rate(livemode=False, name="VAT+", country="ES", percent=Decimal(50), now=FEBRUARY)
-    book = subscribed(spec={"grace_hours": 24})
+    book = covered(spec={"grace_hours": 24})
     book.customer.country = "ES"
     book.customer.save(update_fields=["country"])
     advance(book, FEBRUARY + 10 * DAY)
@@ -200,7 +188,7 @@ def test_late_usage_of_an_earlier_cycle_comes_in_the_grace_too(api: APIClient) -
 
 
 def test_a_successor_in_the_grace_counts_its_own_usage_alone(api: APIClient) -> None:
-    book = subscribed(spec={"grace_hours": 24})
+    book = covered(spec={"grace_hours": 24})
     advance(book, START + 10 * DAY)
     ask(api, "cancel", at="NOW")
     subscribing.subscribe(livemode=False, customer_id="cust_1", offering="tokens_monthly")
@@ -217,7 +205,7 @@ def test_a_successor_in_the_grace_counts_its_own_usage_alone(api: APIClient) -> 
 
 @pytest.mark.parametrize("days", [0, 10])
 def test_a_pause_that_is_cancelled_waits_too(api: APIClient, days: int) -> None:
-    book = subscribed(spec={"grace_hours": 24})
+    book = covered(spec={"grace_hours": 24})
     advance(book, START + 10 * DAY)
     ask(api, "pause")
     cancelled_at = START + (10 + days) * DAY

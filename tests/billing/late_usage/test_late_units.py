@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from billing.finance import verification
-from billing.models import CycleBurn, Settlement, UsageEvent
-from billing.usage import ingest
-from ledger.models import Book
+from billing.models import CycleBurn, Settlement
 from tests import factories
-from tests.factories import FEBRUARY, MARCH, START, advance
+from tests.factories import FEBRUARY, MARCH, START, advance, meter, subscribed
 from wallets.models import CreditLot
 from wallets.top_ups import sales
 
@@ -22,19 +18,6 @@ pytestmark = pytest.mark.django_db
 
 DAY = timedelta(days=1)
 APRIL = datetime(2026, 4, 1, tzinfo=START.tzinfo)
-
-
-def subscribed(mode: str = "HYBRID", **plan: Any) -> Book:
-    factories.offering(billing_mode=mode, **plan)
-    book = factories.clocked_customer()
-    factories.subscription("cust_1")
-    return book
-
-
-def meter(quantity: int, at: datetime) -> None:
-    event = factories.event("cust_1", quantity, f"e{UsageEvent.objects.count()}", at)
-    outcome = ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
-    assert outcome.accepted == 1
 
 
 def totals() -> list[str]:

@@ -9,16 +9,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from billing.finance import verification
-from billing.lifecycle import subscribing
 from billing.models import Invoice, Settlement
-from billing.usage import ingest
-from ledger.models import Book
 from pricing.offerings import coupons
-from tests import factories
-from tests.factories import FEBRUARY, MARCH, START, advance
+from tests.factories import FEBRUARY, MARCH, START, advance, meter, subscribed
 
 pytestmark = pytest.mark.django_db
 
@@ -29,22 +24,6 @@ VOLUME: list[dict[str, Any]] = [
      "terms": {"tiers": [{"up_to": "1000", "unit_price": "0.010"},
                          {"up_to": None, "unit_price": "0.008"}]}},
 ]  # fmt: skip
-
-
-def subscribed(**plan: Any) -> Book:
-    coupon = plan.pop("coupon", None)
-    factories.offering(**plan)
-    book = factories.clocked_customer()
-    subscribing.subscribe(
-        livemode=False, customer_id="cust_1", offering="tokens_monthly", coupon=coupon
-    )
-    return book
-
-
-def meter(quantity: int, at: datetime, name: str = "") -> None:
-    event = factories.event("cust_1", quantity, name or at.isoformat(), at)
-    outcome = ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
-    assert outcome.accepted == 1
 
 
 def totals() -> list[str]:

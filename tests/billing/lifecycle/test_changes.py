@@ -7,16 +7,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.utils import timezone
 from rest_framework.test import APIClient
 
 from billing.finance import verification
 from billing.models import AdvanceFee, Invoice, Settlement, Subscription
-from billing.usage import ingest
-from ledger.models import Book
 from ledger.reports import trial_balance
 from tests import factories
-from tests.factories import FEBRUARY, MARCH, START, advance
+from tests.factories import FEBRUARY, MARCH, START, advance, meter, subscribed
 from wallets.models import CreditLot, Wallet
 
 pytestmark = pytest.mark.django_db
@@ -34,19 +31,6 @@ AHEAD: list[dict[str, Any]] = [
 GRANT: dict[str, Any] = {
     "kind": "PROMO", "amount": Decimal(1), "recurrence": "EVERY_CYCLE",
 }  # fmt: skip
-
-
-def meter(quantity: int, at: datetime) -> None:
-    event = factories.event("cust_1", quantity, at.isoformat(), at)
-    outcome = ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
-    assert outcome.accepted == 1
-
-
-def subscribed(charges: Any = CHARGES, mode: str = "HYBRID", **plan: Any) -> Book:
-    factories.offering(charges=charges, billing_mode=mode, **plan)
-    book = factories.clocked_customer()
-    factories.subscription("cust_1")
-    return book
 
 
 def ask(api: APIClient, what: str, status: int = 200, **body: Any) -> dict[str, Any]:
@@ -67,7 +51,7 @@ def balances() -> dict[str, Decimal]:
 
 def test_cancelled_now_owes_the_time_served(api: APIClient) -> None:
     """15 of 31 days: 62 -> 30, and 1,000 x .002, also what was metered at this very moment."""
-    book = subscribed()
+    book = subscribed(charges=CHARGES)
     factories.top_up("cust_1", "5")
     advance(book, START + 15 * DAY)
     meter(1_000, START + 15 * DAY)
@@ -84,7 +68,7 @@ def test_cancelled_now_owes_the_time_served(api: APIClient) -> None:
 
 
 def test_credits_of_the_plan_lapse_with_it_and_bought_ones_stay(api: APIClient) -> None:
-    book = subscribed(factories.TOKENS_AT_2_MILLS, grants=[GRANT])
+    book = subscribed(charges=factories.TOKENS_AT_2_MILLS, grants=[GRANT])
     factories.top_up("cust_1", "5")
     advance(book, START + DAY)
 
@@ -98,7 +82,7 @@ def test_credits_of_the_plan_lapse_with_it_and_bought_ones_stay(api: APIClient) 
 
 
 def test_cancelled_at_the_periods_end_runs_until_then(api: APIClient) -> None:
-    book = subscribed(AHEAD)
+    book = subscribed(charges=AHEAD)
     advance(book, START + DAY)
 
     answer = ask(api, "cancel", at="PERIOD_END")
@@ -112,7 +96,7 @@ def test_cancelled_at_the_periods_end_runs_until_then(api: APIClient) -> None:
 
 
 def test_a_fee_paid_in_advance_is_earned_when_the_subscription_ends(api: APIClient) -> None:
-    book = subscribed(AHEAD)
+    book = subscribed(charges=AHEAD)
     advance(book, START + 10 * DAY)
     assert balances() == {"1100": 31, "2120": 21, "4030": 10}
 
@@ -126,7 +110,7 @@ def test_a_fee_paid_in_advance_is_earned_when_the_subscription_ends(api: APIClie
 
 def test_a_pause_within_a_period_bills_both_parts_and_gives_nothing_twice(api: APIClient) -> None:
     """10 of 31 days: 20.00; 11 of 31 days: 22.00; what was metered in between is nobody's."""
-    book = subscribed(grants=[GRANT], mode="POSTPAID")
+    book = subscribed(charges=CHARGES, grants=[GRANT], mode="POSTPAID")
     advance(book, START + 10 * DAY)
 
     assert ask(api, "pause")["status"] == "PAUSED"
@@ -149,7 +133,7 @@ def test_a_pause_within_a_period_bills_both_parts_and_gives_nothing_twice(api: A
 
 def test_a_pause_over_periods_asks_for_the_fees_that_are_left(api: APIClient) -> None:
     """Paused on day 10, resumed on 11 March: 21 of 31 days of 31.00; anniversaries stay."""
-    book = subscribed(AHEAD, grants=[GRANT])
+    book = subscribed(charges=AHEAD, grants=[GRANT])
     factories.grant("cust_1", "2", expires_at=FEBRUARY, name="lapses while paused")
     advance(book, START + 10 * DAY)
     ask(api, "pause")
@@ -194,7 +178,7 @@ def test_prepaid_resumes_when_its_credits_cover_the_fee(api: APIClient) -> None:
 def test_what_a_state_does_not_allow(
     api: APIClient, before: str, what: str, body: dict[str, Any], code: str
 ) -> None:
-    book = subscribed()
+    book = subscribed(charges=CHARGES)
     advance(book, START + DAY)
     if before == "cancel":
         ask(api, "cancel", at="NOW")
@@ -208,7 +192,7 @@ def test_what_a_state_does_not_allow(
 
 
 def test_bad_requests(api: APIClient) -> None:
-    subscribed()
+    subscribed(charges=CHARGES)
     before = factories.everything()
 
     assert ask(api, "cancel", 422, at="SOMEDAY")["errors"][0]["pointer"] == "/at"
@@ -222,7 +206,7 @@ def test_bad_requests(api: APIClient) -> None:
 
 
 def test_what_waits_or_is_paused_can_be_cancelled(api: APIClient) -> None:
-    subscribed(AHEAD, mode="PREPAID")
+    subscribed(charges=AHEAD, mode="PREPAID")
     assert Subscription.objects.get().status == "CREATED"
 
     assert ask(api, "cancel", at="PERIOD_END")["status"] == "CANCELLED"

@@ -19,9 +19,8 @@ from billing.lifecycle import changes, final_overage
 from billing.models import Invoice, Settlement, Subscription, SubscriptionStatus
 from ledger.models import Book
 from tests import factories
-from tests.billing.realtime.test_usage_debits import subscribed
 from tests.billing.realtime.test_usage_reservations import capture, reserve
-from tests.factories import FEBRUARY, START, advance
+from tests.factories import FEBRUARY, START, advance, subscribed
 from wallets.models import Debit
 
 pytestmark = pytest.mark.django_db

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -11,13 +11,12 @@ from django.db import IntegrityError, transaction
 
 from aforo.errors import Invalid
 from billing.finance import verification
-from billing.lifecycle import changes, subscribing
+from billing.lifecycle import changes
 from billing.models import Invoice, Settlement, Subscription, UsageEvent
 from billing.realtime.usage_debits import UsageRequest, debit_usage
-from billing.usage import ingest
 from ledger.models import Book
 from tests import factories
-from tests.factories import FEBRUARY, MARCH, START, advance
+from tests.factories import FEBRUARY, MARCH, START, advance, meter, subscription
 from wallets.models import CreditLot
 
 pytestmark = pytest.mark.django_db
@@ -37,21 +36,9 @@ AHEAD_31: list[dict[str, Any]] = [
 ]
 
 
-def meter(quantity: int, at: datetime, name: str = "") -> None:
-    event = factories.event("cust_1", quantity, name or f"{at} {quantity}", at)
-    outcome = ingest.ingest(livemode=False, events=[event], received_at=at)
-    assert outcome.accepted == 1
-
-
 def sold(charges: Any = FEE_31, mode: str = "HYBRID", **plan: Any) -> Book:
     factories.offering(charges=charges, billing_mode=mode, **plan)
     return factories.clocked_customer()
-
-
-def subscribe(**terms: Any) -> Subscription:
-    return subscribing.subscribe(
-        livemode=False, customer_id="cust_1", offering="tokens_monthly", **terms
-    )
 
 
 def pause(found: Subscription) -> None:
@@ -73,7 +60,7 @@ def billed() -> Decimal:
 def test_a_pause_and_a_resume_at_one_instant_change_nothing() -> None:
     """31.00 over the month, the parts being [1, 11) and [11, 1): 10.00 and 21.00."""
     book = sold()
-    found = subscribe()
+    found = subscription()
     advance(book, AT)
 
     pause(found)
@@ -91,7 +78,7 @@ def test_a_pause_and_a_resume_at_one_instant_change_nothing() -> None:
 def test_many_changes_at_one_instant_are_taken_in_the_order_in_which_they_come() -> None:
     """1 before, 2 between, 4 between, 8 after: each once, in the cycle that ran when it came."""
     book = sold(EACH_AT_1)
-    found = subscribe()
+    found = subscription()
     advance(book, AT)
 
     meter(1, AT)
@@ -122,7 +109,7 @@ def test_usage_of_the_instant_of_a_cancellation_is_billed_once(real_time: bool) 
     """100 before the cancellation, 7 between, 20 after: 127, of which the new one bills 27."""
     book = sold(EACH_AT_1)
     factories.top_up("cust_1", "500")
-    found = subscribe()
+    found = subscription()
     advance(book, AT)
 
     def use(quantity: int, name: str) -> None:
@@ -135,7 +122,7 @@ def test_usage_of_the_instant_of_a_cancellation_is_billed_once(real_time: bool) 
     use(100, "first")
     cancel(found)
     meter(7, AT, "between")
-    subscribe()
+    subscription()
     use(20, "second")
     advance(book, MARCH)
 
@@ -151,7 +138,7 @@ def test_a_start_and_a_cancellation_at_one_instant(mode: str) -> None:
     grant = {"kind": "PROMO", "amount": Decimal(5), "recurrence": "EVERY_CYCLE"}
     book = sold(mode=mode, grants=[grant])
     factories.grant("cust_1", "100", "BONUS")
-    found = subscribe()
+    found = subscription()
     meter(3, START)
 
     cancel(found)
@@ -160,7 +147,7 @@ def test_a_start_and_a_cancellation_at_one_instant(mode: str) -> None:
     assert (done.starts_at, done.ends_at, done.totals["total"]) == (START, START, "3")
     assert CreditLot.objects.get(source="PLAN").remaining == 0
     assert factories.available(book) == 100
-    assert subscribe().status == "ACTIVE"
+    assert subscription().status == "ACTIVE"
     advance(book, FEBRUARY)
     assert Settlement.objects.get(subscription__cancelled_at=None).totals["subtotal"] == "31"
     assert verification.verify().ok
@@ -168,7 +155,7 @@ def test_a_start_and_a_cancellation_at_one_instant(mode: str) -> None:
 
 def test_a_fee_in_advance_of_no_time_at_all_is_kept_and_earned() -> None:
     sold(AHEAD_31)
-    found = subscribe()
+    found = subscription()
 
     cancel(found)
 
@@ -180,14 +167,14 @@ def test_a_fee_in_advance_of_no_time_at_all_is_kept_and_earned() -> None:
 def test_a_subscription_that_starts_in_settled_time_counts_what_nobody_has_counted() -> None:
     """Settled to the 11th; 50 on the 12th and of what comes late for the 5th nothing again."""
     book = sold(EACH_AT_1)
-    found = subscribe()
+    found = subscription()
     advance(book, AT)
     meter(100, START + 2 * DAY)
     cancel(found)
     advance(book, AT + 5 * DAY)
     meter(50, AT + DAY)
 
-    subscribe(starts_at=START + DAY)
+    subscription(starts_at=START + DAY)
     advance(book, MARCH)
 
     assert billed() == 150
@@ -197,13 +184,13 @@ def test_a_subscription_that_starts_in_settled_time_counts_what_nobody_has_count
 def test_a_start_before_what_is_settled_is_refused() -> None:
     book = sold(EACH_AT_1)
     advance(book, START + 2 * DAY)
-    found = subscribe()
+    found = subscription()
     advance(book, AT)
     cancel(found)
     before = factories.everything(), Subscription.objects.count()
 
     with pytest.raises(Invalid) as refused:
-        subscribe(starts_at=START + DAY)
+        subscription(starts_at=START + DAY)
 
     assert refused.value.errors[0].code == "period_settled"
     assert (factories.everything(), Subscription.objects.count()) == before
@@ -212,10 +199,10 @@ def test_a_start_before_what_is_settled_is_refused() -> None:
 def test_the_database_refuses_to_count_usage_twice() -> None:
     """Also in a cycle of another subscription to the same metric."""
     book = sold(EACH_AT_1)
-    found = subscribe()
+    found = subscription()
     advance(book, AT)
     cancel(found)
-    other = subscribe()
+    other = subscription()
     advance(book, MARCH)
 
     with pytest.raises(IntegrityError, match="another one has counted"), transaction.atomic():
@@ -227,7 +214,7 @@ def test_the_database_refuses_to_count_usage_twice() -> None:
 def test_what_was_to_end_while_it_was_paused_ends_when_it_is_resumed() -> None:
     """10 of 31 days are 10.00, and nothing follows."""
     book = sold()
-    found = subscribe()
+    found = subscription()
     advance(book, AT)
     changes.cancel(livemode=False, subscription_id=found.pk, at="PERIOD_END")
     pause(found)

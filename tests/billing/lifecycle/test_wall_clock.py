@@ -12,15 +12,14 @@ from django.db import transaction
 
 from billing.customers import customers
 from billing.finance import verification
-from billing.lifecycle import changes, subscribing
+from billing.lifecycle import changes
 from billing.models import AdvanceFee, Invoice, Settlement, Subscription, TaxRate
-from billing.usage import ingest
 from ledger.entries import books
 from ledger.models import Book
 from pricing.models import TopUpRule
 from pricing.offerings import coupons
 from tests import campaigns, factories
-from tests.factories import FEBRUARY, MARCH, START, advance
+from tests.factories import FEBRUARY, MARCH, START, advance, subscription
 from wallets.grants import campaign_grants
 from wallets.models import CreditLot
 
@@ -47,12 +46,6 @@ def sold(
 
 def move_to(timezone: str) -> None:
     customers.update_customer(livemode=False, customer_id="cust_1", changes={"timezone": timezone})
-
-
-def subscribe(**terms: Any) -> Subscription:
-    return subscribing.subscribe(
-        livemode=False, customer_id="cust_1", offering="tokens_monthly", **terms
-    )
 
 
 def local(year: int, month: int, day: int, hour: int, minute: int = 0, fold: int = 0) -> datetime:
@@ -82,7 +75,7 @@ def test_a_trial_ends_where_a_short_cycle_up_to_the_anchor_day_begins() -> None:
     ]  # fmt: skip
     factories.metric("calls")
     book = sold(fee("31", "ADVANCE"), fee("62"), quota, trial_days=14, grants=grants)
-    subscribe(anchor_day=1)
+    subscription(anchor_day=1)
 
     advance(book, START + 14 * DAY)
     assert totals() == [17]
@@ -91,8 +84,7 @@ def test_a_trial_ends_where_a_short_cycle_up_to_the_anchor_day_begins() -> None:
     )  # fmt: skip
     granted = CreditLot.objects.filter(granted_at=START + 14 * DAY).order_by("-face")
     assert [lot.face for lot in granted] == [Decimal("5.48"), 5]
-    event = factories.event("cust_1", 171, "use", START + 14 * DAY)
-    ingest.ingest(livemode=False, events=[event], received_at=START)
+    factories.meter(171, START + 14 * DAY, "use")
     advance(book, MARCH)
 
     assert spans() == [
@@ -106,7 +98,7 @@ def test_a_trial_ends_where_a_short_cycle_up_to_the_anchor_day_begins() -> None:
 @pytest.mark.parametrize("anchor_day", [None, 15])
 def test_a_trial_that_ends_on_the_anchor_is_followed_by_a_whole_cycle(anchor_day: int) -> None:
     book = sold(fee("31", "ADVANCE"), trial_days=14)
-    subscribe(anchor_day=anchor_day)
+    subscription(anchor_day=anchor_day)
 
     advance(book, FEBRUARY + 14 * DAY)
 
@@ -122,7 +114,7 @@ def test_a_trial_that_ends_on_the_anchor_is_followed_by_a_whole_cycle(anchor_day
 def test_a_zone_changed_in_an_open_month_counts_from_the_next_one(zone: str, ends: int) -> None:
     """March stays 100 and whole; April ends by the new clock, and is a whole one too."""
     book = sold(fee("100"), now=MARCH)
-    subscribe()
+    subscription()
     advance(book, MARCH + 9 * DAY)
 
     move_to(zone)
@@ -138,7 +130,7 @@ def test_a_zone_changed_in_an_open_month_counts_from_the_next_one(zone: str, end
 def test_a_zone_changed_on_trial_and_while_paused_leaves_what_is_open() -> None:
     """The trial ends as it would; the first month is a whole one. A pause keeps its month's end."""
     book = sold(fee("31"), trial_days=14)
-    found = subscribe()
+    found = subscription()
     move_to("America/New_York")
     advance(book, FEBRUARY)
     changes.pause(livemode=False, subscription_id=found.pk)
@@ -160,7 +152,7 @@ def test_a_trial_over_a_change_of_the_hour_ends_when_the_clock_shows_its_start()
     noon = local(2026, 3, 1, 12)
     book = sold(fee("31"), now=noon, timezone="America/New_York", trial_days=14)
 
-    found = subscribe()
+    found = subscription()
 
     assert found.trial_ends_at == local(2026, 3, 15, 12) == noon + 14 * DAY - timedelta(hours=1)
     advance(book, local(2026, 4, 15, 12))
@@ -173,7 +165,7 @@ def test_a_trial_that_ends_in_an_hour_that_is_skipped_keeps_its_wall_time() -> N
     start = local(2026, 2, 22, 2, 30)
     book = sold(fee("31"), now=start, timezone="America/New_York", trial_days=14)
 
-    found = subscribe()
+    found = subscription()
 
     assert found.trial_ends_at == local(2026, 3, 8, 3, 30)
     advance(book, local(2026, 5, 8, 2, 30))
@@ -189,7 +181,7 @@ def test_a_start_in_an_hour_that_comes_twice_is_a_whole_period() -> None:
     start = local(2026, 11, 1, 1, 30, fold=1)
     book = sold(fee("31"), now=start, timezone="America/New_York")
 
-    subscribe()
+    subscription()
     advance(book, local(2026, 12, 1, 1, 30))
 
     assert spans() == [(start, local(2026, 12, 1, 1, 30))]
@@ -201,7 +193,7 @@ def test_credits_of_a_plan_live_days_of_the_wall_clock() -> None:
     noon = local(2026, 3, 1, 12)
     sold(fee("31"), now=noon, timezone="America/New_York", grants=[grant])
 
-    subscribe()
+    subscription()
 
     assert CreditLot.objects.get().expires_at == local(2026, 3, 15, 12)
 
@@ -217,7 +209,7 @@ def test_a_pause_uses_up_no_period_of_a_coupon(duration: str, cycles: int | None
         cycles=cycles,
     )  # fmt: skip
     book = sold(fee("100"))
-    found = subscribe(coupon="HALF")
+    found = subscription(coupon="HALF")
     advance(book, START + 2 * DAY)
     changes.pause(livemode=False, subscription_id=found.pk)
     advance(book, START + 3 * DAY)
@@ -238,7 +230,7 @@ def test_a_period_takes_a_fixed_coupon_once_whatever_its_parts(timing: str) -> N
     tokens = {"code": "tokens", "model": "PER_UNIT", "metric": "tokens",
               "terms": {"unit_price": "1"}}  # fmt: skip
     book = sold(fee("310", timing), tokens)
-    found = subscribe(coupon="TEN")
+    found = subscription(coupon="TEN")
     for off, on in (
         (START + 5 * DAY, START + 6 * DAY),
         (START + 20 * DAY, MARCH + 2 * DAY),
@@ -263,10 +255,9 @@ def test_cancelled_now_keeps_what_was_paid_for_whole(timing: str, total: int) ->
     quota = {"code": "calls", "model": "INCLUDED_QUOTA", "metric": "tokens",
              "terms": {"included_quantity": "310", "unit_price": "1"}}  # fmt: skip
     book = sold(fee("31", timing), quota)
-    found = subscribe()
+    found = subscription()
     advance(book, START + 10 * DAY)
-    event = factories.event("cust_1", 200, "use", START + 9 * DAY)
-    ingest.ingest(livemode=False, events=[event], received_at=START)
+    factories.meter(200, START + 9 * DAY, "use")
 
     changes.cancel(livemode=False, subscription_id=found.pk, at="NOW")
 
@@ -286,7 +277,7 @@ def test_a_short_first_cycle_gives_the_same_fraction_of_everything() -> None:
     ]  # fmt: skip
     sold(fee("31", "ADVANCE"), now=START + 14 * DAY, grants=grants)
 
-    subscribe(anchor_day=1)
+    subscription(anchor_day=1)
 
     lots = CreditLot.objects.order_by("-face")
     assert [(lot.face, lot.carrying) for lot in lots] == [
@@ -299,7 +290,7 @@ def test_a_grant_is_given_once_a_period_also_when_a_pause_parts_it() -> None:
     """Resumed while it owes, and going on once that is paid: nothing is given twice."""
     grant = {"kind": "PROMO", "amount": Decimal(5), "recurrence": "EVERY_CYCLE"}
     book = sold(fee("62"), billing_mode="PREPAID", grants=[grant])
-    found = subscribe()
+    found = subscription()
     advance(book, START + 10 * DAY)
     changes.pause(livemode=False, subscription_id=found.pk)
     advance(book, START + 11 * DAY)
@@ -319,7 +310,7 @@ def test_the_first_fee_after_a_trial_bears_tax() -> None:
     )
     book = sold(fee("31", "ADVANCE"), trial_days=14)
     customers.update_customer(livemode=False, customer_id="cust_1", changes={"country": "ES"})
-    subscribe(anchor_day=1)
+    subscription(anchor_day=1)
 
     advance(book, START + 14 * DAY)
 

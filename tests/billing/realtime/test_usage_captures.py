@@ -17,13 +17,11 @@ from aforo.access.services import create_api_key
 from billing.finance import verification
 from billing.lifecycle import changes
 from billing.models import CycleBurn, Settlement, Subscription, UsageEvent, UsageReservation
-from billing.usage import ingest
-from billing.usage.events import read_event
 from ledger.models import Book
 from tests import factories
-from tests.billing.realtime.test_usage_debits import subscribed, use
+from tests.billing.realtime.test_usage_debits import use
 from tests.billing.realtime.test_usage_reservations import capture, reserve
-from tests.factories import FEBRUARY, MARCH, START, advance
+from tests.factories import FEBRUARY, MARCH, START, advance, meter, subscribed
 from tests.wallets import actions
 from wallets.debits import engine
 from wallets.models import CreditLot, Debit, Hold, Reservation
@@ -208,7 +206,7 @@ class TestHonoured:
             "code": "tokens", "model": "PER_UNIT", "metric": "tokens",
             "terms": {"unit_price": "0.002", "included_quantity": "1000"},
         }  # fmt: skip
-        subscribed(charges=[charge])
+        subscribed("PREPAID", charges=[charge])
         factories.top_up("cust_1", "10")
         held = reserve(api, 1_000).json()
         assert (held["amount"], held["held"]) == ("0", "0")
@@ -367,7 +365,7 @@ class TestOverageLimit:
     ) -> None:
         """6.00 of usage, 4.00 left of the limit: 4.01 are refused in every way, 4.00 are not."""
         if how == "metered":
-            meter_for("cust_1", 3_000, START)
+            meter(3_000, START)
         else:
             use(api, 3_000, "u1")
         before = factories.everything()
@@ -422,7 +420,7 @@ class TestAfterwards:
                 "/v1/usage/reserve",
                 body | {"idempotency_key": "r", "expires_in": engine.MAX_HOLD},
             ).json()["id"]
-            meter_for(key, 4_000, START + 5 * DAY)
+            meter(4_000, START + 5 * DAY, key=key)
             advance(book, FEBRUARY)
             assert Settlement.objects.get(book=book).arrears == 8
 
@@ -445,7 +443,7 @@ class TestAfterwards:
             {"kind": "PROMO", "metric": "tokens", "quantity": Decimal(100), "recurrence": "ONCE",
              "expires_at_cycle_end": True, "rollover": {"mode": "CAPPED", "maximum": "50"}},
         ]  # fmt: skip
-        book = subscribed(grants=grants)
+        book = subscribed("PREPAID", grants=grants)
         advance(book, START + 20 * DAY)
         held = reserve(api, 80, expires_in=engine.MAX_HOLD).json()["id"]
         advance(book, FEBRUARY)
@@ -460,12 +458,3 @@ class TestAfterwards:
         lot.refresh_from_db()
         assert (lot.remaining, lot.held, lot.lapsing) == (50, 0, 0)
         assert verification.verify().ok
-
-
-def meter_for(key: str, quantity: int, at: Any) -> None:
-    ingest.ingest(
-        livemode=False,
-        events=[factories.event(key, quantity, f"m-{key}", at)],
-        received_at=at,
-        read=read_event,
-    )

@@ -11,12 +11,9 @@ from rest_framework.test import APIClient
 
 from billing.finance import verification
 from billing.models import CycleBurn, Invoice, Settlement, UsageEvent
-from billing.usage import ingest
-from billing.usage.events import read_event
-from ledger.models import Book
 from pricing.offerings import coupons
 from tests import factories
-from tests.factories import FEBRUARY, START, advance
+from tests.factories import FEBRUARY, START, advance, meter, subscribed
 
 pytestmark = pytest.mark.django_db
 
@@ -42,18 +39,6 @@ def use(api: APIClient, quantity: object, key: str, **terms: Any) -> Any:
     return api.post("/v1/usage/debit", body | {"idempotency_key": key} | terms)
 
 
-def meter(quantity: int, key: str) -> None:
-    event = factories.event("cust_1", quantity, key, START)
-    ingest.ingest(livemode=False, events=[event], received_at=START, read=read_event)
-
-
-def subscribed(mode: str = "PREPAID", **terms: Any) -> Book:
-    book = factories.clocked_customer()
-    factories.offering(billing_mode=mode, **terms)
-    factories.subscription("cust_1")
-    return book
-
-
 def test_units_pay_before_money(api: APIClient) -> None:
     """15,000 tokens at 0.002: promo 10,000, bonus 2,000 tokens, then 3,000 x 0.002 = 6.00."""
     subscribed("HYBRID")
@@ -75,7 +60,7 @@ def test_units_pay_before_money(api: APIClient) -> None:
 
 
 def test_the_price_is_marginal_and_never_gives_back(api: APIClient) -> None:
-    book = subscribed(charges=FALLING)
+    book = subscribed("PREPAID", charges=FALLING)
     factories.top_up("cust_1", "100")
 
     first, second = use(api, 10_000, "u1").json(), use(api, 5_000, "u2").json()
@@ -91,7 +76,7 @@ def test_the_price_is_marginal_and_never_gives_back(api: APIClient) -> None:
 
 
 def test_what_credits_do_not_cover_is_refused_and_nothing_changes(api: APIClient) -> None:
-    subscribed()
+    subscribed("PREPAID")
     factories.top_up("cust_1", "1")
     before = (factories.everything(), UsageEvent.objects.count(), CycleBurn.objects.count())
 
@@ -107,7 +92,7 @@ def test_what_credits_do_not_cover_is_refused_and_nothing_changes(api: APIClient
 
 
 def test_a_repeat_is_replayed_and_other_content_refused(api: APIClient) -> None:
-    book = subscribed()
+    book = subscribed("PREPAID")
     factories.top_up("cust_1", "10")
 
     first, again = use(api, 100, "u1"), use(api, "100.0", "u1")
@@ -119,10 +104,9 @@ def test_a_repeat_is_replayed_and_other_content_refused(api: APIClient) -> None:
 
 
 def test_the_key_of_a_metered_event_is_taken(api: APIClient) -> None:
-    subscribed()
+    subscribed("PREPAID")
     factories.top_up("cust_1", "10")
-    event = factories.event("cust_1", 5, "u1", START)
-    ingest.ingest(livemode=False, events=[event], received_at=START, read=read_event)
+    factories.meter(5, START, "u1")
 
     refused = use(api, 5, "u1")
 
@@ -135,8 +119,7 @@ def test_mixed_with_metered_usage_the_cycle_bills_the_whole_once(api: APIClient)
     book = subscribed("HYBRID")
     factories.top_up("cust_1", "1.50")
     advance(book, START + timedelta(days=1))
-    event = factories.event("cust_1", 400, "m1", START + timedelta(hours=1))
-    ingest.ingest(livemode=False, events=[event], received_at=START, read=read_event)
+    factories.meter(400, START + timedelta(hours=1), "m1")
     use(api, 600, "u1")
 
     advance(book, FEBRUARY)
@@ -154,9 +137,9 @@ def test_a_debit_takes_the_price_of_its_own_usage(api: APIClient) -> None:
 
     Promo that came since then pays for the metered usage first, which gives the cash back.
     """
-    book = subscribed()
+    book = subscribed("PREPAID")
     factories.top_up("cust_1", "5")
-    meter(1_000, "m1")
+    meter(1_000, START, "m1")
     assert use(api, 500, "u1").json()["amount"] == "1"
     assert factories.available(book) == 2
     factories.grant("cust_1", "10")
@@ -172,10 +155,10 @@ def test_a_debit_takes_the_price_of_its_own_usage(api: APIClient) -> None:
 
 def test_only_settlement_gives_back_what_was_paid_in_real_time(api: APIClient) -> None:
     """80 paid for 10,000, of which 15,000 cost 75: burning what was metered returns nothing."""
-    book = subscribed(charges=FALLING)
+    book = subscribed("PREPAID", charges=FALLING)
     factories.top_up("cust_1", "100")
     use(api, 10_000, "u1")
-    meter(5_000, "m1")
+    meter(5_000, START, "m1")
 
     advance(book, START + timedelta(days=1))
 
@@ -189,7 +172,7 @@ def test_only_settlement_gives_back_what_was_paid_in_real_time(api: APIClient) -
 
 def test_paid_usage_keeps_its_payer(api: APIClient) -> None:
     """Cash paid on day 1; promo granted on day 2 pays only for what comes after."""
-    book = subscribed()
+    book = subscribed("PREPAID")
     factories.top_up("cust_1", "10")
     use(api, 1_000, "u1")
     advance(book, START + timedelta(days=1))
@@ -232,7 +215,7 @@ def test_tax_and_coupon_are_in_the_price(api: APIClient) -> None:
 
 def test_a_refusing_cap(api: APIClient) -> None:
     cap = {"quantity": "1000", "beyond": "REFUSED"}
-    subscribed(spec={"caps": {"tokens": cap}})
+    subscribed("PREPAID", spec={"caps": {"tokens": cap}})
     factories.top_up("cust_1", "10")
     use(api, 900, "u1")
     before = factories.everything()
@@ -260,7 +243,7 @@ def test_a_refusing_cap(api: APIClient) -> None:
     ],
 )
 def test_bad_input(api: APIClient, change: dict[str, Any], status: int, code: str) -> None:
-    subscribed()
+    subscribed("PREPAID")
     factories.top_up("cust_1", "10")
     before = (factories.everything(), UsageEvent.objects.count())
 

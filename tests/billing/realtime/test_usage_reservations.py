@@ -11,8 +11,8 @@ from rest_framework.test import APIClient
 from billing.finance import verification
 from billing.models import UsageEvent
 from tests import factories
-from tests.billing.realtime.test_usage_debits import meter, subscribed, use
-from tests.factories import START, advance
+from tests.billing.realtime.test_usage_debits import use
+from tests.factories import START, advance, meter, subscribed
 
 pytestmark = pytest.mark.django_db
 
@@ -29,7 +29,7 @@ def capture(api: APIClient, reservation: str, key: str = "c1", **terms: Any) -> 
 
 def test_the_estimate_is_held_and_the_real_quantity_charged(api: APIClient) -> None:
     """5,000 reserved: 2,000 units and 3,000 x 0.002 = 6.00; 2,500 used: 2,000 units, 1.00."""
-    subscribed()
+    subscribed("PREPAID")
     factories.grant_units("cust_1", "2000")
     factories.top_up("cust_1", "10")
 
@@ -52,11 +52,11 @@ def test_the_estimate_is_held_and_the_real_quantity_charged(api: APIClient) -> N
 
 def test_what_was_metered_cannot_take_what_is_held(api: APIClient) -> None:
     """Promo and cash of 2.00 each: metered usage of 3.00 gets the cash alone, 1.00 is open."""
-    subscribed()
+    subscribed("PREPAID")
     factories.grant("cust_1", "2")
     factories.top_up("cust_1", "2")
     held = reserve(api, 1_000).json()
-    meter(1_500, "m1")
+    meter(1_500, START, "m1")
 
     captured = capture(api, held["id"])
 
@@ -71,9 +71,9 @@ def test_what_was_metered_cannot_take_what_is_held(api: APIClient) -> None:
 
 def test_credits_that_metered_usage_gives_back_can_be_held(api: APIClient) -> None:
     """Cash paid 2.00 of metered usage; promo takes that over, so that the cash is held."""
-    book = subscribed()
+    book = subscribed("PREPAID")
     factories.top_up("cust_1", "2")
-    meter(1_000, "m1")
+    meter(1_000, START, "m1")
     advance(book, START)
     assert factories.available(book) == 0
     factories.grant("cust_1", "2")
@@ -85,7 +85,7 @@ def test_credits_that_metered_usage_gives_back_can_be_held(api: APIClient) -> No
 
 
 def test_it_is_captured_or_voided_once(api: APIClient) -> None:
-    subscribed()
+    subscribed("PREPAID")
     factories.top_up("cust_1", "10")
     first, second = reserve(api, 500).json(), reserve(api, 500, "r2").json()
     void = f"/v1/wallets/reservations/{second['id']}/void"
@@ -103,7 +103,7 @@ def test_it_is_captured_or_voided_once(api: APIClient) -> None:
 
 
 def test_more_than_reserved(api: APIClient) -> None:
-    subscribed()
+    subscribed("PREPAID")
     factories.top_up("cust_1", "2")
     held = reserve(api, 500).json()
     before = factories.everything()
@@ -119,7 +119,7 @@ def test_more_than_reserved(api: APIClient) -> None:
 
 def test_it_is_captured_in_parts(api: APIClient) -> None:
     """5,000: 2,000 units and 6.00. Parts of 1,500, 1,500 (500 units, 2.00) and 1,000 (2.00)."""
-    book = subscribed()
+    book = subscribed("PREPAID")
     factories.grant_units("cust_1", "2000")
     factories.top_up("cust_1", "6")
     held = reserve(api, 5_000).json()["id"]
@@ -143,11 +143,11 @@ def test_it_is_captured_in_parts(api: APIClient) -> None:
 
 def test_between_parts_the_rest_stays_held_and_no_more_can_be_captured(api: APIClient) -> None:
     """6.00 for 3,000; 2.00 captured: neither a debit nor metered usage gets the 4.00 still held."""
-    book = subscribed()
+    book = subscribed("PREPAID")
     factories.top_up("cust_1", "6")
     held = reserve(api, 3_000).json()["id"]
     first = capture(api, held, "c1", quantity=1_000, final=False)
-    meter(1_000, "m1")
+    meter(1_000, START, "m1")
     before = factories.everything()
 
     refused = capture(api, held, "c2", quantity=2_001)
@@ -164,7 +164,7 @@ def test_between_parts_the_rest_stays_held_and_no_more_can_be_captured(api: APIC
 
 @pytest.mark.parametrize("how", ["void", "time"])
 def test_the_rest_of_it_is_released(api: APIClient, how: str) -> None:
-    book = subscribed()
+    book = subscribed("PREPAID")
     factories.top_up("cust_1", "6")
     held = reserve(api, 3_000, expires_in=60).json()["id"]
     capture(api, held, quantity=1_000, final=False)
@@ -185,7 +185,7 @@ def test_a_part_that_newer_credits_pay_leaves_no_more_held_than_the_rest_costs(
     api: APIClient,
 ) -> None:
     """Promo of 2.00 pays the first 1,000; of the 6.00 of cash that were held, 4.00 still are."""
-    book = subscribed()
+    book = subscribed("PREPAID")
     factories.top_up("cust_1", "6")
     held = reserve(api, 3_000).json()["id"]
     factories.grant("cust_1", "2")
@@ -198,7 +198,7 @@ def test_a_part_that_newer_credits_pay_leaves_no_more_held_than_the_rest_costs(
 
 def test_a_lapsed_lot_is_held_on_between_parts(api: APIClient) -> None:
     """Promo of 10.00 lapses while 5,000 are reserved; it pays for both parts, the rest lapses."""
-    book = subscribed()
+    book = subscribed("PREPAID")
     factories.grant("cust_1", "10", expires_at=START + timedelta(seconds=30))
     held = reserve(api, 5_000, expires_in=600).json()["id"]
     advance(book, START + timedelta(seconds=60))
@@ -215,7 +215,7 @@ def test_a_lapsed_lot_is_held_on_between_parts(api: APIClient) -> None:
 
 
 def test_it_times_out_at_its_moment(api: APIClient) -> None:
-    book = subscribed()
+    book = subscribed("PREPAID")
     factories.top_up("cust_1", "10")
     held = reserve(api, 5_000, expires_in=60).json()
     assert held["balance"]["available"] == "0"
@@ -230,7 +230,7 @@ def test_it_times_out_at_its_moment(api: APIClient) -> None:
 
 def test_a_held_lot_pays_after_its_time(api: APIClient) -> None:
     """Promo that lapses while it is held is honoured; what is not used lapses at once."""
-    book = subscribed()
+    book = subscribed("PREPAID")
     factories.grant("cust_1", "10", expires_at=START + timedelta(seconds=30))
     held = reserve(api, 5_000, expires_in=600).json()
     advance(book, START + timedelta(seconds=60))

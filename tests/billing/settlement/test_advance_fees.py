@@ -7,19 +7,16 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.utils import timezone
 
 from aforo.errors import Invalid
 from billing.finance import verification
-from billing.lifecycle import subscribing
 from billing.models import AdvanceFee, Invoice, Settlement, Subscription
 from billing.subscriptions import advance_fees
-from billing.usage import ingest
 from ledger.models import Book
 from ledger.reports import trial_balance
 from pricing.offerings import coupons
 from tests import factories
-from tests.factories import FEBRUARY, MARCH, START, advance
+from tests.factories import FEBRUARY, MARCH, START, advance, meter, subscription
 from wallets.models import CreditLot
 
 pytestmark = pytest.mark.django_db
@@ -31,21 +28,9 @@ FEE_30: list[dict[str, Any]] = [
 ]
 
 
-def meter(quantity: int, at: datetime) -> None:
-    event = factories.event("cust_1", quantity, at.isoformat(), at)
-    outcome = ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
-    assert outcome.accepted == 1
-
-
 def sold(mode: str = "HYBRID", charges: Any = FEE_30, **plan: Any) -> Book:
     factories.offering(billing_mode=mode, charges=charges, **plan)
     return factories.clocked_customer()
-
-
-def subscribe(**terms: Any) -> Subscription:
-    return subscribing.subscribe(
-        livemode=False, customer_id="cust_1", offering="tokens_monthly", **terms
-    )
 
 
 def balances() -> dict[str, Decimal]:
@@ -58,7 +43,7 @@ def lines(invoice: Invoice) -> list[tuple[str, Decimal]]:
 
 def test_an_opening_bills_the_first_fee_and_each_cycle_the_next_one() -> None:
     book = sold()
-    subscribe()
+    subscription()
 
     opening = Settlement.objects.get()
     assert (opening.kind, opening.cycle, opening.status) == ("OPENING", 0, "SETTLED")
@@ -77,7 +62,7 @@ def test_an_opening_bills_the_first_fee_and_each_cycle_the_next_one() -> None:
 def test_a_fee_is_earned_by_day_and_the_last_day_takes_the_rest() -> None:
     """30.00 over 31 days: 10 days earn 9.677419354839."""
     book = sold()
-    subscribe()
+    subscription()
 
     assert advance_fees.recognise_fees(book=book, until=START + 10 * DAY) == 1
     assert advance_fees.recognise_fees(book=book, until=START + 10 * DAY) == 0
@@ -94,7 +79,7 @@ def test_prepaid_credits_pay_the_fee_before_anything_is_granted() -> None:
     factories.grant("cust_1", "10", "PROMO")
     factories.top_up("cust_1", "25")
 
-    assert subscribe().status == "ACTIVE"
+    assert subscription().status == "ACTIVE"
 
     assert factories.available(book) == 5
     assert balances() == {"1010": 25, "2100": 5, "2120": 20}
@@ -107,7 +92,7 @@ def test_a_prepaid_subscription_waits_for_credits_and_starts_with_them() -> None
     grant = {"kind": "PROMO", "metric": "tokens", "quantity": Decimal(500)}
     book = sold("PREPAID", grants=[grant])
     factories.top_up("cust_1", "20")
-    assert subscribe().status == "CREATED"
+    assert subscription().status == "CREATED"
     assert (Settlement.objects.count(), factories.available(book)) == (0, 20)
     assert not CreditLot.objects.filter(source="PLAN").exists()
     advance(book, MARCH)
@@ -129,7 +114,7 @@ def test_a_renewal_that_is_not_covered_owes_nothing_and_waits() -> None:
              "expires_at_cycle_end": True}  # fmt: skip
     book = sold("PREPAID", grants=[grant])
     factories.top_up("cust_1", "40")
-    subscribe()
+    subscription()
     meter(3_000, START)
 
     advance(book, FEBRUARY)
@@ -154,7 +139,7 @@ def test_a_renewal_that_is_not_covered_owes_nothing_and_waits() -> None:
 
 def test_a_trials_end_bills_the_first_fee() -> None:
     book = sold(trial_days=14)
-    subscribe()
+    subscription()
     assert not Settlement.objects.exists()
 
     advance(book, START + 14 * DAY)
@@ -168,7 +153,7 @@ def test_a_coupon_for_once_counts_on_the_first_document() -> None:
         livemode=False, code="HALF", type="PERCENT", value=Decimal(50), duration="ONCE"
     )
     book = sold()
-    subscribe(coupon="HALF")
+    subscription(coupon="HALF")
 
     advance(book, MARCH)
 
@@ -199,7 +184,7 @@ def test_credits_of_a_plan_hold_their_share_of_the_fee(
     ]  # fmt: skip
     sold(charges=[fee, *factories.TOKENS_AT_2_MILLS], grants=grants)
 
-    subscribe()
+    subscription()
 
     carrying = {lot.kind: lot.carrying for lot in CreditLot.objects.all()}
     assert carrying == {"PROMO": 0, "CASH": Decimal(shares[0]), "BONUS": Decimal(shares[1])}
@@ -228,7 +213,7 @@ def test_a_shorter_first_cycle_owes_its_part() -> None:
     ]  # fmt: skip
     factories.offering(charges=charges, spec={"minimum_spend": Decimal(310)})
     book = factories.clocked_customer(now=START + 14 * DAY)
-    subscribe(anchor_day=1)
+    subscription(anchor_day=1)
     meter(200, START + 14 * DAY)
 
     advance(book, FEBRUARY)
@@ -249,7 +234,7 @@ def test_unused_included_quantity_rolls_for_one_cycle() -> None:
     }
     charges = [{"code": "calls", "model": "INCLUDED_QUOTA", "metric": "tokens", "terms": quota}]
     book = sold(charges=charges)
-    subscribe()
+    subscription()
     april, may = (datetime(2026, month, 1, tzinfo=START.tzinfo) for month in (4, 5))
     meter(30, START)
     advance(book, FEBRUARY)

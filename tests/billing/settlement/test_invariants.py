@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, models, transaction
 from django.db.models import F
-from django.utils import timezone
 
 from billing.models import CycleBurn, Invoice, Settlement, UsageEvent
-from billing.usage import ingest
 from ledger.models import Book
 from tests import factories
 from tests.factories import FEBRUARY, MARCH, START, advance
@@ -33,8 +31,7 @@ def book() -> Book:
     # The second event counts at the first instant of the second cycle.
     for at, quantity in ((START + DAY, 5_000), (FEBRUARY, 2_000)):
         advance(made, at)
-        event = factories.event("cust_1", quantity, at.isoformat(), at)
-        ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
+        factories.meter(quantity, at, at.isoformat())
     advance(made, MARCH)
     return made
 

@@ -22,7 +22,6 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from django.utils import timezone
 
 from aforo.errors import NotCovered
 from aforo.sandbox.models import TestClock
@@ -34,14 +33,13 @@ from billing.lifecycle import subscribing
 from billing.models import CycleBurn, Settlement, Subscription, UsageEvent
 from billing.realtime import usage_debits
 from billing.settlement import usage_burn
-from billing.usage import ingest
 from ledger.entries import books as ledger_books
 from ledger.models import Book, Posting
 from pricing.offerings import coupons
 from pricing.terms import Volume, to_json
 from tests import factories
 from tests.billing.calculation.test_matrix import MODELS, Priced
-from tests.factories import FEBRUARY, MARCH, START, advance
+from tests.factories import FEBRUARY, MARCH, START, advance, meter
 from tests.pricing.prices import PLAIN_TIERS
 
 pytestmark = pytest.mark.django_db
@@ -54,12 +52,6 @@ MODES = ["PREPAID", "HYBRID", "POSTPAID"]
 WAYS = {"metered": "MMM", "real": "RRR", "mixed": "MRM"}
 
 
-def meter(key: str, quantity: object, at: datetime, name: str = "") -> None:
-    event = factories.event(key, quantity, f"{key} {name or at.isoformat()}", at)
-    outcome = ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
-    assert outcome.accepted == 1, outcome.errors
-
-
 def use(key: str, quantity: Decimal, at: datetime) -> None:
     """Pay for usage in real time."""
     name = f"{key} {at.isoformat()} {quantity}"
@@ -69,7 +61,7 @@ def use(key: str, quantity: Decimal, at: datetime) -> None:
 
 def send(key: str, how: str, quantity: Decimal, at: datetime) -> None:
     if how == "M":
-        meter(key, quantity, at)
+        meter(quantity, at, key=key)
     else:
         use(key, quantity, at)
 
@@ -86,7 +78,7 @@ def burn(book: Book) -> None:
         usage_burn.burn_through(book=locked, until=now_for(locked))
 
 
-def subscribed(mode: str, charges: list[dict[str, Any]], **plan: Any) -> dict[str, Book]:
+def subscribed_each_way(mode: str, charges: list[dict[str, Any]], **plan: Any) -> dict[str, Book]:
     """Subscribe a customer for each way, all on one clock."""
     coupon, more = plan.pop("coupon", None), plan.pop("more", None)
     factories.offering(billing_mode=mode, charges=charges, **plan)
@@ -164,7 +156,7 @@ def test_every_model_in_every_mode(model: str, mode: str, subtotal: str, payers:
     terms = to_json(priced.terms)
     charge = {"code": "c", "model": model, "metric": "tokens", "terms": terms}
     charge |= {"model": "VOLUME"} if model == "FALLING" else {}
-    books = subscribed(mode, [charge], more="150" if mode == "PREPAID" else None)
+    books = subscribed_each_way(mode, [charge], more="150" if mode == "PREPAID" else None)
     tenth = D(priced.used) / 10
     for turn, (day, tenths) in enumerate(zip(DAYS, (8, 1, 1), strict=True)):
         reach(books["metered"], START + day * DAY)
@@ -220,7 +212,7 @@ def test_variants_of_a_cycle(mode: str, variant: str, due: str, payers: list[str
         )
     if variant == "tax":
         create_tax_rate(livemode=False, name="IVA", country="ES", percent=D(20), now=START)
-    books = subscribed(mode, PER_UNIT, **plans.get(variant, {}))
+    books = subscribed_each_way(mode, PER_UNIT, **plans.get(variant, {}))
     used = dict.fromkeys(WAYS, D(0))
     for turn, (day, quantity) in enumerate(zip(DAYS, (12_000, 1_500, 1_500), strict=True)):
         reach(books["metered"], START + day * DAY)
@@ -250,13 +242,13 @@ def test_variants_of_a_cycle(mode: str, variant: str, due: str, payers: list[str
 )
 def test_a_late_event_is_paid_with_the_next_cycle(mode: str, rest: str) -> None:
     """14,000 in time: 2,000 x .002 = 4: promo 2, bonus 2. 1,000 late, which is metered: 2.00."""
-    books = subscribed(mode, PER_UNIT)
+    books = subscribed_each_way(mode, PER_UNIT)
     for way, hows in WAYS.items():
         send(way, hows[0], D(13_000), START)
         send(way, hows[1], D(1_000), START + timedelta(seconds=1))
     advance(books["metered"], FEBRUARY)
     for way in WAYS:
-        meter(way, 1_000, START + DAY)
+        meter(1_000, START + DAY, key=way)
 
     advance(books["metered"], MARCH)
 
@@ -271,7 +263,7 @@ def test_included_quantity_rolls_and_a_trial_is_free(mode: str) -> None:
     """The trial costs nothing, nor units. 1,000 unused roll: 15,000 - 2,000 - 12,000 = 1,000."""
     terms = {"included_quantity": "1000", "unit_price": "0.002", "rollover": {"mode": "ALL"}}
     charge = {"code": "c", "model": "INCLUDED_QUOTA", "metric": "tokens", "terms": terms}
-    books = subscribed(mode, [charge], trial_days=31)
+    books = subscribed_each_way(mode, [charge], trial_days=31)
     for way, hows in WAYS.items():
         send(way, hows[1], D(9_000), START)
     advance(books["metered"], MARCH)
@@ -323,11 +315,11 @@ def test_a_year_on_a_clock_equals_twelve_single_settlements() -> None:
     ]
     for number, end in enumerate(ends, start=1):
         advance(on_time, end - DAY)
-        meter("cust_1", number * 1_000, end - DAY)
+        meter(number * 1_000, end - DAY, key="cust_1")
         advance(on_time, end)
     TestClock.objects.filter(pk=at_once.test_clock_id).update(now=ends[-1])  # type: ignore[misc]
     for number, end in enumerate(ends, start=1):
-        meter("cust_2", number * 1_000, end - DAY)
+        meter(number * 1_000, end - DAY, key="cust_2")
 
     settled = cycle_settlement.settle_book(book_id=at_once.pk, until=ends[-1], issued_at=ends[-1])
 

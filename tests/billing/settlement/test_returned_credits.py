@@ -26,12 +26,10 @@ from tests.billing.settlement.test_usage_burn import (
     DAY,
     DAY_14,
     at_work,
-    meter,
     moves,
-    subscribed,
     totals,
 )
-from tests.factories import FEBRUARY, START, advance
+from tests.factories import FEBRUARY, START, advance, meter, subscribed
 from tests.wallets import actions
 from wallets.debits import engine, reversals
 from wallets.models import CreditLot

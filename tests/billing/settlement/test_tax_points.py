@@ -16,10 +16,9 @@ from billing.finance import verification
 from billing.invoicing.tax_rates import create_tax_rate
 from billing.lifecycle import subscribing
 from billing.models import Invoice, Settlement
-from billing.usage import ingest
 from ledger.models import Book
 from tests import factories
-from tests.factories import FEBRUARY, MARCH, START, advance
+from tests.factories import FEBRUARY, MARCH, START, advance, meter
 
 pytestmark = pytest.mark.django_db
 
@@ -51,25 +50,8 @@ def rate(percent: int, valid_from: datetime, **terms: Any) -> None:
 
 
 def subscribed(mode: str, *charges: dict[str, Any], coupon: str | None = None) -> Book:
-    factories.offering(billing_mode=mode, charges=charges)
-    book = customers.create_customer(
-        livemode=False,
-        customer_id="cust_1",
-        name="Cust",
-        country="EE",
-        test_clock=create_clock(livemode=False, now=START).pk,
-    ).book
-    if mode == "PREPAID":
-        factories.top_up("cust_1", "1000")
-    subscribing.subscribe(
-        livemode=False, customer_id="cust_1", offering="tokens_monthly", coupon=coupon
-    )
-    return book
-
-
-def meter(book: Book, quantity: int, at: datetime) -> None:
-    event = factories.event(book.key, quantity, f"{quantity} at {at}", at)
-    assert ingest.ingest(livemode=False, events=[event], received_at=START).accepted == 1
+    money = "1000" if mode == "PREPAID" else ""
+    return factories.subscribed(mode, charges=charges, money=money, coupon=coupon, country="EE")
 
 
 def taxes(cycle: int, kind: str = "CYCLE") -> list[tuple[str, str, str]]:
@@ -86,7 +68,7 @@ def test_a_rate_from_the_end_of_a_cycle_on_does_not_touch_it(mode: str, begins: 
     rate(20, DECEMBER)
     rate(22, begins)
     book = subscribed(mode, usage(), fee("50"))
-    meter(book, 100, START)
+    meter(100, START)
 
     advance(book, FEBRUARY)
 
@@ -102,10 +84,10 @@ def test_a_fee_in_advance_takes_the_rate_with_which_its_period_begins(mode: str)
     rate(20, DECEMBER)
     rate(22, FEBRUARY)
     book = subscribed(mode, usage(), fee("50", "ADVANCE"))
-    meter(book, 100, START)
+    meter(100, START)
 
     advance(book, FEBRUARY)
-    meter(book, 200, FEBRUARY)
+    meter(200, FEBRUARY)
     advance(book, MARCH)
 
     assert taxes(0, "OPENING") == [("VAT20", "50", "10")]
@@ -127,8 +109,8 @@ def test_late_usage_takes_the_rate_of_its_own_cycle(mode: str) -> None:
     rate(22, START + 40 * DAY)
     book = subscribed(mode, usage())
     advance(book, FEBRUARY + 4 * DAY)
-    meter(book, 100, START + 14 * DAY)
-    meter(book, 200, FEBRUARY + DAY)
+    meter(100, START + 14 * DAY)
+    meter(200, FEBRUARY + DAY)
 
     advance(book, MARCH)
 
@@ -143,8 +125,8 @@ def test_late_usage_of_two_cycles_has_two_rates() -> None:
     rate(24, MARCH)
     book = subscribed("HYBRID", usage())
     advance(book, MARCH)
-    meter(book, 100, START)
-    meter(book, 200, FEBRUARY)
+    meter(100, START)
+    meter(200, FEBRUARY)
 
     advance(book, datetime(2026, 4, 1, tzinfo=START.tzinfo))
 
@@ -155,7 +137,7 @@ def test_a_correction_takes_the_rate_of_the_cycle_it_corrects() -> None:
     rate(20, DECEMBER)
     rate(22, FEBRUARY)
     book = subscribed("HYBRID", usage())
-    meter(book, 100, START)
+    meter(100, START)
     advance(book, FEBRUARY + DAY)
 
     corrections.adjust_settlement(

@@ -21,12 +21,11 @@ from billing.jobs import due_work
 from billing.models import CycleBurn, Settlement, Subscription, UsageEvent
 from billing.prepaid import reactivation, unbilled_usage
 from billing.settlement import usage_burn
-from billing.usage import ingest
 from ledger.entries import books
 from ledger.models import Book, Entry, Posting
 from ledger.reports import trial_balance
 from tests import factories
-from tests.factories import FEBRUARY, START, advance
+from tests.factories import FEBRUARY, START, advance, meter, subscribed
 from wallets.models import CreditLot, Movement
 from wallets.top_ups import sales
 
@@ -38,20 +37,6 @@ TWO_WEEKS_FREE = [
     {"kind": "PROMO", "metric": "tokens", "quantity": Decimal(10_000), "recurrence": "ONCE",
      "expires_after_days": 14},
 ]  # fmt: skip
-
-
-def meter(quantity: object, at: datetime, name: str = "", **properties: Any) -> None:
-    event = factories.event("cust_1", quantity, name or at.isoformat(), at)
-    assert isinstance(event, dict)
-    outcome = ingest.ingest(livemode=False, events=[event | properties], received_at=timezone.now())
-    assert outcome.accepted == 1, outcome.errors
-
-
-def subscribed(mode: str = "HYBRID", **plan: Any) -> Book:
-    factories.offering(billing_mode=mode, **plan)
-    book = factories.clocked_customer()
-    factories.subscription("cust_1")
-    return book
 
 
 def totals(cycle: int = 0) -> dict[str, Any]:
@@ -232,8 +217,7 @@ def live_a_month(key: str, burned_on: set[int]) -> dict[str, Any]:
         if day == 12:
             factories.grant(key, "5", "PROMO", name=f"late-{key}")
         if day in {3, 8, 15, 29}:
-            event = factories.event(key, 7_500, f"{key}-{day}", START + day * DAY)
-            ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
+            meter(7_500, START + day * DAY, key=key)
         if day in burned_on:
             with transaction.atomic():
                 locked = books.lock_book(book_id=book.pk)
@@ -296,8 +280,7 @@ PEAK = [
 
 
 def seats(quantity: int, day: int) -> None:
-    event = factories.event("cust_1", quantity, f"s{day}", START + day * DAY, metric="seats")
-    ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
+    meter(quantity, START + day * DAY, metric="seats")
 
 
 @pytest.mark.parametrize(("bought", "left"), [(True, "6"), (False, "0")])

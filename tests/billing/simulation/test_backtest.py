@@ -20,7 +20,6 @@ from billing.lifecycle import subscribing
 from billing.models import Backtest, BacktestCycle, Customer, Settlement
 from billing.simulation import backtest
 from billing.simulation.backtest import jobs
-from billing.usage import ingest
 from pricing.models import RatePlanVersion
 from pricing.offerings import coupons, offerings
 from pricing.plans import plans, version_spec
@@ -66,8 +65,7 @@ def live_through(
         at = datetime(2026, 1 + number, 3, tzinfo=UTC)
         test_clocks.advance(clock_id=book.test_clock_id, livemode=False, to=at)
         if tokens:
-            event = factories.event(key, tokens, f"{key}-{number}", at)
-            ingest.ingest(livemode=False, events=[event], received_at=at)
+            factories.meter(tokens, at, f"{key}-{number}", key=key)
         end = datetime(2026, 2 + number, 1, tzinfo=UTC)
         test_clocks.advance(clock_id=book.test_clock_id, livemode=False, to=end)
 

@@ -19,7 +19,6 @@ from billing.jobs import test_clocks
 from billing.lifecycle import subscribing
 from billing.models import Settlement, Subscription
 from billing.settlement.usage_burn import burn_through
-from billing.usage import ingest
 from ledger.entries.books import lock_book
 from pricing.models import Offering
 from pricing.offerings import offerings
@@ -92,8 +91,7 @@ def subscriber(key: str = "cust_1", *, tokens: int = 15_000) -> Subscription:
     assert book.test_clock_id is not None
     test_clocks.advance(clock_id=book.test_clock_id, livemode=False, to=TWO_THIRDS)
     if tokens:
-        event = factories.event(key, tokens, f"{key}-e", APRIL + timedelta(days=10))
-        ingest.ingest(livemode=False, events=[event], received_at=TWO_THIRDS)
+        factories.meter(tokens, APRIL + timedelta(days=10), f"{key}-e", key=key)
     return made
 
 

@@ -7,14 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.utils import timezone
 from rest_framework.test import APIClient
 
 from billing.invoicing.tax_rates import create_tax_rate
 from billing.jobs import test_clocks
 from billing.lifecycle.subscribing import subscribe
 from billing.models import Settlement
-from billing.usage import ingest
 from pricing.offerings import coupons
 from pricing.plans import plans, version_spec
 from tests import factories
@@ -60,8 +58,7 @@ def test_it_says_what_settlement_does(api: APIClient, charge: dict[str, Any], mo
 
     said = preview(api, usage={"tokens": 15_000}, customer_id="cust_1", billing_mode=mode)
 
-    event = factories.event("cust_1", 15_000, "e", START)
-    ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
+    factories.meter(15_000, START, "e")
     assert book.test_clock_id is not None
     test_clocks.advance(clock_id=book.test_clock_id, livemode=False, to=FEBRUARY)
     done = Settlement.objects.get()
@@ -78,8 +75,7 @@ def test_a_refusing_cap_is_previewed_as_it_settles(api: APIClient) -> None:
 
     said = preview(api, usage={"tokens": 15_000}, customer_id="cust_1")
 
-    event = factories.event("cust_1", 15_000, "e", START)
-    ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
+    factories.meter(15_000, START, "e")
     assert book.test_clock_id is not None
     test_clocks.advance(clock_id=book.test_clock_id, livemode=False, to=FEBRUARY)
     done = Settlement.objects.get()
@@ -123,8 +119,7 @@ def test_coupon_minimum_and_maximum_are_what_settlement_takes(
     test_clocks.advance(
         clock_id=book.test_clock_id, livemode=False, to=FEBRUARY - timedelta(days=1)
     )
-    event = factories.event("cust_1", 1_777, "e", START)
-    ingest.ingest(livemode=False, events=[event], received_at=FEBRUARY - timedelta(days=1))
+    factories.meter(1_777, START, "e")
     test_clocks.advance(clock_id=book.test_clock_id, livemode=False, to=FEBRUARY)
     done = Settlement.objects.get()
     assert said["totals"] == done.totals

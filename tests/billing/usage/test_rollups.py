@@ -119,8 +119,7 @@ def test_a_real_time_debit_counts_what_a_rollup_holds(monkeypatch: pytest.Monkey
     book = factories.clocked_customer()
     factories.subscription("cust_1")
     factories.top_up("cust_1", "100")
-    event = factories.event("cust_1", 900, "e1", START)
-    ingest.ingest(livemode=False, events=[event], received_at=timezone.now())
+    factories.meter(900, START, "e1")
     TestClock.objects.update(now=START + HOUR)
 
     for name, quantity in (("d1", 50), ("d2", 100)):

@@ -17,7 +17,6 @@ from rest_framework.test import APIClient
 
 from billing.finance import verification
 from billing.models import Settlement
-from billing.usage import ingest
 from ledger.models import Book
 from tests import campaigns, factories
 from tests.factories import FEBRUARY, START
@@ -41,8 +40,7 @@ class Owing:
         self.debit = factories.body(factories.debit(key, "10"))["id"]
         factories.advance(self.book, START + timedelta(days=20))
         self.hold = actions.held("10", key=key, expires_in=engine.MAX_HOLD)
-        event = factories.event(key, 4_000, f"event-{key}", START + timedelta(days=5))
-        ingest.ingest(livemode=False, events=[event], received_at=START + timedelta(days=20))
+        factories.meter(4_000, START + timedelta(days=5), f"event-{key}", key=key)
         factories.advance(self.book, FEBRUARY)
         assert self.settlement.arrears - self.settlement.arrears_paid == OWED
 

@@ -13,14 +13,14 @@ from rest_framework.test import APIClient
 
 from aforo.webhooks.models import OutboxEvent
 from billing.finance import verification
-from billing.jobs import due_work, tasks, test_clocks
+from billing.jobs import due_work, tasks
 from billing.lifecycle import changes
 from billing.models import Subscription, SubscriptionStatus
 from billing.subscriptions import spend_rules
-from billing.usage import ingest
 from ledger.models import Book
 from pricing.models import BonusSlab, TopUpRule
 from tests import factories
+from tests.factories import advance
 from tests.wallets import actions
 from wallets.models import AutoRefill, CreditLot, TopUp
 from wallets.top_ups import refill
@@ -47,12 +47,6 @@ def set_rule(**changes: Any) -> AutoRefill:
         "enabled": True,
     }
     return refill.set_auto_refill(**terms | changes)
-
-
-def advance(book: Book, to: datetime) -> None:
-    assert book.test_clock is not None
-    test_clocks.advance(clock_id=book.test_clock.pk, livemode=False, to=to)
-    book.test_clock.refresh_from_db()
 
 
 def refills() -> list[tuple[str, datetime]]:
@@ -103,9 +97,8 @@ def in_arrears() -> Book:
     factories.offering(billing_mode="PREPAID")
     book = factories.clocked_customer()
     subscription = factories.subscription("cust_1")
-    event = factories.event("cust_1", 50_001, "e", factories.START + DAY)
     advance(book, factories.START + 2 * DAY)
-    ingest.ingest(livemode=False, events=[event], received_at=factories.START + 2 * DAY)
+    factories.meter(50_001, factories.START + DAY, "e")
     advance(book, factories.FEBRUARY)
     subscription.refresh_from_db()
     assert subscription.status == "SUSPENDED"
@@ -124,7 +117,7 @@ def test_a_refill_buys_all_that_is_owed_in_whole_cents() -> None:
     assert verification.verify().ok
 
 
-def subscribed(metered: int = 0) -> tuple[Book, Subscription]:
+def refilling(metered: int = 0) -> tuple[Book, Subscription]:
     """A PREPAID customer with 20 that fills itself at 20, which has used so many tokens at .002."""
     factories.offering(billing_mode="PREPAID")
     book = factories.clocked_customer()
@@ -132,15 +125,14 @@ def subscribed(metered: int = 0) -> tuple[Book, Subscription]:
     subscription = factories.subscription("cust_1")
     advance(book, factories.START + DAY)
     if metered:
-        event = factories.event("cust_1", metered, "e", factories.START + timedelta(hours=1))
-        ingest.ingest(livemode=False, events=[event], received_at=factories.START + DAY)
+        factories.meter(metered, factories.START + timedelta(hours=1), "e")
     set_rule()
     return book, subscription
 
 
 @pytest.mark.parametrize("at", ["NOW", "PERIOD_END"])
 def test_who_has_cancelled_is_not_charged(api: APIClient, at: str) -> None:
-    book, subscription = subscribed()
+    book, subscription = refilling()
 
     changes.cancel(livemode=False, subscription_id=subscription.pk, at=at)
     if at == "PERIOD_END":
@@ -156,7 +148,7 @@ def test_who_has_cancelled_is_not_charged(api: APIClient, at: str) -> None:
 
 
 def test_until_its_end_a_cancelled_subscription_is_served() -> None:
-    book, subscription = subscribed()
+    book, subscription = refilling()
 
     changes.cancel(livemode=False, subscription_id=subscription.pk, at="PERIOD_END")
 
@@ -165,7 +157,7 @@ def test_until_its_end_a_cancelled_subscription_is_served() -> None:
 
 def test_who_has_cancelled_and_sets_it_again_is_charged() -> None:
     """As a customer without a subscription, at the very moment of the cancellation."""
-    book, subscription = subscribed()
+    book, subscription = refilling()
     changes.cancel(livemode=False, subscription_id=subscription.pk, at="NOW")
 
     set_rule()
@@ -177,7 +169,7 @@ def test_who_has_cancelled_and_sets_it_again_is_charged() -> None:
 
 
 def test_another_subscription_in_the_currency_goes_on() -> None:
-    book, subscription = subscribed()
+    book, subscription = refilling()
     factories.metric("calls")
     factories.offering(
         "calls",
@@ -196,7 +188,7 @@ def test_another_subscription_in_the_currency_goes_on() -> None:
 
 def test_who_has_left_is_charged_what_is_owed_and_no_more() -> None:
     """30,000 tokens at .002 are 60: the 20 pay, 40 are owed, and not the 50 of the rule."""
-    book, subscription = subscribed(metered=30_000)
+    book, subscription = refilling(metered=30_000)
     changes.cancel(livemode=False, subscription_id=subscription.pk, at="NOW")
 
     assert refill.refill_if_low([book.pk]) == 1
@@ -209,7 +201,7 @@ def test_who_has_left_is_charged_what_is_owed_and_no_more() -> None:
 
 
 def test_the_smallest_top_up_pays_what_who_has_left_owes() -> None:
-    book, subscription = subscribed(metered=30_000)
+    book, subscription = refilling(metered=30_000)
     TopUpRule.objects.create(livemode=False, currency="USD", minimum=45)
     changes.cancel(livemode=False, subscription_id=subscription.pk, at="NOW")
 
@@ -219,7 +211,7 @@ def test_the_smallest_top_up_pays_what_who_has_left_owes() -> None:
 
 
 def test_who_is_paused_is_charged_once_it_goes_on() -> None:
-    book, subscription = subscribed()
+    book, subscription = refilling()
     changes.pause(livemode=False, subscription_id=subscription.pk)
 
     assert refill.refill_if_low([book.pk]) == 0
@@ -232,7 +224,7 @@ def test_who_is_paused_is_charged_once_it_goes_on() -> None:
 
 
 def test_who_is_suspended_and_owes_nothing_is_not_charged() -> None:
-    book, subscription = subscribed()
+    book, subscription = refilling()
     with transaction.atomic():
         spend_rules.set_status(
             book=book, subscription=subscription, status=SubscriptionStatus.SUSPENDED

@@ -35,8 +35,7 @@ def taxed(db: None) -> Book:
     book.customer.save(update_fields=["country"])
     factories.subscription("cust_1")
     factories.top_up("cust_1", "12")
-    event = factories.event("cust_1", 10_000, "e1", START)
-    ingest.ingest(livemode=False, events=[event], received_at=START)
+    factories.meter(10_000, START, "e1")
     assert book.test_clock_id is not None
     test_clocks.advance(clock_id=book.test_clock_id, livemode=False, to=FEBRUARY)
     return book

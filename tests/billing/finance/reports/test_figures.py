@@ -159,8 +159,7 @@ class TestContractLiability:
         book = factories.clocked_customer()
         factories.subscription("cust_1")
         factories.top_up("cust_1", "100")
-        event = factories.event("cust_1", 10_000, "e1", factories.START)
-        ingest.ingest(livemode=False, events=[event], received_at=factories.START)
+        factories.meter(10_000, factories.START, "e1")
         reactivation.burn_prepaid(book_id=book.pk)
         assert Entry.objects.filter(event="USAGE_BURNED").count() == 1
 

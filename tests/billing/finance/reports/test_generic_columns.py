@@ -10,7 +10,6 @@ import pytest
 from django.conf import LazySettings
 
 from billing.invoicing.tax_rates import create_tax_rate
-from billing.usage import ingest
 from ledger.exports import batches
 from ledger.models import Entry
 from tests import factories
@@ -41,8 +40,7 @@ def test_product_and_tax_of_a_settled_cycle() -> None:
     book.customer.country = "ES"
     book.customer.save(update_fields=["country"])
     factories.subscription("cust_1")
-    event = factories.event("cust_1", 10_000, "e1", START)
-    ingest.ingest(livemode=False, events=[event], received_at=START)
+    factories.meter(10_000, START, "e1")
     advance(book, FEBRUARY)
 
     found = rows("journal-detail") + rows("journal-detail", "2026-02")

@@ -1,0 +1,48 @@
+"""What tests are built of: factories that call the services, and a word for each in the tests."""
+
+from tests.factories.books import available, decide, everything, posted
+from tests.factories.catalogue import TOKENS_AT_2_MILLS, metric, offering
+from tests.factories.credits import body, bundle, debit, grant, grant_units, refusal, top_up
+from tests.factories.customers import (
+    advance,
+    clocked_customer,
+    customer,
+    event,
+    meter,
+    person,
+    sold,
+    subscribed,
+    subscribed_since,
+    subscription,
+)
+from tests.factories.months import FEBRUARY, MARCH, START
+
+__all__ = [
+    "FEBRUARY",
+    "MARCH",
+    "START",
+    "TOKENS_AT_2_MILLS",
+    "advance",
+    "available",
+    "body",
+    "bundle",
+    "clocked_customer",
+    "customer",
+    "debit",
+    "decide",
+    "event",
+    "everything",
+    "grant",
+    "grant_units",
+    "meter",
+    "metric",
+    "offering",
+    "person",
+    "posted",
+    "refusal",
+    "sold",
+    "subscribed",
+    "subscribed_since",
+    "subscription",
+    "top_up",
+]
