@@ -14,7 +14,7 @@ from billing.models import Backtest
 from billing.simulation import backtest
 from pricing.models import Metric, RatePlanVersion
 from tests import factories
-from tests.billing.simulation.test_backtest import NOW, two_customers
+from tests.billing.simulation.backtests import NOW, two_customers
 
 pytestmark = pytest.mark.django_db
 

@@ -15,7 +15,7 @@ from billing.finance import verification
 from billing.models import CampaignRun
 from tests import campaigns, factories
 from tests.campaigns import MATCH, TEN_THOUSAND
-from tests.concurrency.test_debits import at_once
+from tests.concurrency.threads import at_once
 from wallets.grants import campaign_grants
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]

@@ -21,7 +21,7 @@ from billing.finance import verification
 from ledger.entries import books
 from ledger.models import Book, Entry
 from tests import factories
-from tests.concurrency.test_debits import at_once
+from tests.concurrency.threads import at_once
 from wallets.debits import engine
 from wallets.debits.combiner import Combiner
 from wallets.models import Operation

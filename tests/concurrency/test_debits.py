@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from typing import TypeVar
 
 import httpx
 import pytest
-from django.db import connection
 
 from aforo.access.services import create_api_key
 from aforo.protocol.idempotency import Answer
 from billing.finance import verification
 from ledger.models import Entry
 from tests import factories
+from tests.concurrency.threads import at_once
 from tests.wallets import actions
 from wallets.debits import engine
 from wallets.models import Debit, Operation
 
-T = TypeVar("T")
-
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]
-
-
-def at_once(calls: int, call: Callable[[int], T]) -> list[T]:
-    """Run calls in as many threads, let go together; close each thread's connection."""
-    barrier = threading.Barrier(calls)
-
-    def run(number: int) -> T:
-        barrier.wait()
-        try:
-            return call(number)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(calls) as pool:
-        return list(pool.map(run, range(calls)))
 
 
 def test_fifty_threads_on_a_wallet_that_covers_thirty() -> None:

@@ -33,7 +33,7 @@ from billing.lifecycle import subscribing
 from billing.models import Settlement
 from billing.usage import ingest
 from tests import factories, serving
-from tests.concurrency.test_debits import at_once
+from tests.concurrency.threads import at_once
 from wallets.models import CreditLot, Debit, Movement, MovementKind, Operation, Reservation, TopUp
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]

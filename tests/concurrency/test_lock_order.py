@@ -24,7 +24,7 @@ from ledger.models import Book
 from pricing.campaigns import campaigns as pricing_campaigns
 from pricing.models import Campaign, Offering
 from tests import campaigns, factories
-from tests.concurrency.test_debits import at_once
+from tests.concurrency.threads import at_once
 from wallets.grants import campaign_grants
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]

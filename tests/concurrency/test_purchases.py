@@ -13,7 +13,7 @@ from billing.finance import verification
 from billing.invoicing import payments
 from ledger.models import Posting
 from tests import factories
-from tests.concurrency.test_debits import at_once
+from tests.concurrency.threads import at_once
 from wallets.models import AutoRefill, CreditLot, Operation, TopUp
 from wallets.top_ups import refill, sales
 

@@ -10,10 +10,9 @@ from aforo.protocol.idempotency import Answer
 from billing.finance import verification
 from billing.jobs import due_work
 from billing.models import Settlement, Subscription
-from tests.billing.cycle_end.test_renewal import meter, subscribed
-from tests.billing.settlement.test_usage_burn import at_work
-from tests.concurrency.test_debits import at_once
-from tests.factories import FEBRUARY, MARCH, START
+from tests.billing.cycle_end.renewals import subscribed
+from tests.concurrency.threads import at_once
+from tests.factories import FEBRUARY, MARCH, START, meter, set_clock
 from wallets.debits import engine
 from wallets.debits.combiner import Combiner, execute_list
 from wallets.models import CreditLot
@@ -26,7 +25,7 @@ def test_fifty_callers_after_a_cycles_end_make_one_renewal_and_one_grant(grace: 
     """50 x 1.00 come out of the 100.00 of February, alone, in lists and beside a sweep."""
     book = subscribed("PREPAID", grace)
     meter(5_000, START)
-    at_work(book, FEBRUARY)
+    set_clock(book, FEBRUARY)
     combiner = Combiner()
 
     def call(number: int) -> engine.Result | None:

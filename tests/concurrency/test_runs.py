@@ -21,7 +21,7 @@ from billing.usage import ingest
 from ledger.entries import books
 from ledger.models import Book
 from tests import factories
-from tests.concurrency.test_debits import at_once
+from tests.concurrency.threads import at_once
 from tests.factories import subscribed_since
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]

@@ -16,7 +16,7 @@ from billing.finance import verification
 from billing.jobs import due_work
 from ledger.models import Entry, LedgerEvent
 from tests import factories
-from tests.concurrency.test_debits import at_once
+from tests.concurrency.threads import at_once
 from wallets.debits import engine
 from wallets.models import CreditLot, Debit, Hold, Movement, MovementKind, Reservation
 

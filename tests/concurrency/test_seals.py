@@ -29,7 +29,7 @@ from billing.models import Settlement, Subscription, UsageEvent, UsageRollup
 from billing.usage import aggregates as usages
 from billing.usage import rollup_upkeep, rollups
 from tests import factories, serving
-from tests.concurrency.test_debits import at_once
+from tests.concurrency.threads import at_once
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),

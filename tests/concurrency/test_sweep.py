@@ -19,7 +19,7 @@ from ledger.entries import books
 from ledger.models import Book, Seal, SealCopy
 from ledger.seals import seals
 from tests import factories
-from tests.concurrency.test_debits import at_once
+from tests.concurrency.threads import at_once
 from wallets.models import CreditLot
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]

@@ -120,6 +120,12 @@ def advance(book: Book, to: datetime) -> None:
     book.refresh_from_db()
 
 
+def set_clock(book: Book, now: datetime) -> None:
+    """Set a customer's clock without doing what is due, as where nobody sweeps."""
+    assert book.test_clock_id is not None
+    TestClock.objects.filter(pk=book.test_clock_id).update(now=now)
+
+
 def subscription(key: str = "cust_1", code: str = "tokens_monthly", **terms: Any) -> Subscription:
     """Subscribe a sandbox customer."""
     return SubscriptionFactory.make(customer_id=key, offering=code, **terms)

@@ -16,7 +16,7 @@ from aforo.errors import DomainError
 from pricing.models import Coupon, Metric, Offering, RatePlan, RatePlanVersion
 from pricing.offerings import coupons
 from tests import factories
-from tests.concurrency.test_debits import at_once
+from tests.concurrency.threads import at_once
 
 pytestmark = pytest.mark.django_db
 

@@ -12,103 +12,24 @@ from datetime import datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
-PLACES = 10**12
-CENTS = 100
+from tests.wallets.reference_records import (
+    Debit,
+    Hold,
+    Lot,
+    Plan,
+    Purchase,
+    Refused,
+    first_of,
+    in_cents,
+    must_be_open,
+    rounded,
+    without,
+)
+
 REVENUE = {"CASH": "4000", "BONUS": "4010", "PROMO": "4000"}
 BREAKAGE = {"CASH": "4200", "BONUS": "4210", "PROMO": "4200"}
 LIABILITY = {"CASH": "2100", "BONUS": "2110"}
 ORDER = ["PROMO", "BONUS", "CASH"]
-
-
-class Refused(Exception):
-    """The refusal that the design asks for."""
-
-
-def rounded(value: Fraction, places: int = PLACES) -> Fraction:
-    """Round half even."""
-    return Fraction(round(value * places), places)
-
-
-def in_cents(value: Fraction) -> Fraction:
-    """Round half up to cents, as what is paid is."""
-    return Fraction((2 * value * CENTS + 1) // 2, CENTS)
-
-
-@dataclass(eq=False)
-class Lot:
-    number: int
-    wallet: str
-    kind: str
-    face: Fraction
-    paid: Fraction
-    granted: datetime
-    dies: datetime | None
-    bought: int | None = None
-    grant: int | None = None
-    left: Fraction = Fraction(0)
-    held: Fraction = Fraction(0)
-    rolled: int = 0
-    frozen: bool = False
-    # Held when its time came and beyond what could roll: it goes when it is let go.
-    doomed: Fraction = Fraction(0)
-
-    @property
-    def carried(self) -> Fraction:
-        return rounded(self.paid * self.left / self.face)
-
-    @property
-    def free(self) -> Fraction:
-        return Fraction(0) if self.frozen else self.left - self.held
-
-    def lives(self, now: datetime) -> bool:
-        return self.dies is None or now < self.dies
-
-
-@dataclass(eq=False)
-class Hold:
-    wallet: str
-    asked: Fraction
-    kinds: list[str]
-    parts: list[tuple[Lot, Fraction]]
-    ends: datetime
-    status: str = "HELD"
-    captured: Fraction = Fraction(0)
-    # The overage that it may still come to, accepted when it was made.
-    promised: Fraction = Fraction(0)
-
-    @property
-    def open(self) -> Fraction:
-        return sum((part for _, part in self.parts), Fraction(0))
-
-
-@dataclass(eq=False)
-class Debit:
-    wallet: str
-    asked: Fraction
-    overage: Fraction
-    burned: list[tuple[Lot, Fraction]]
-    back: Fraction = Fraction(0)
-
-
-@dataclass
-class Purchase:
-    """What was paid for credits, how much of it is gone, exact, and what was paid back in cents."""
-
-    amount: Fraction
-    gone: Fraction = Fraction(0)
-    paid_back: Fraction = Fraction(0)
-    cash_back: Fraction = Fraction(0)
-    dispute: str = ""
-    contested: Fraction = Fraction(0)
-
-
-@dataclass
-class Plan:
-    """Grants of every cycle: wallet, kind, quantity and rollover rule."""
-
-    length: timedelta
-    ends: datetime
-    grants: list[tuple[str, str, Fraction, dict[str, Any]]]
 
 
 @dataclass
@@ -168,14 +89,14 @@ class Customer:
         return hold
 
     def capture(self, hold: Hold, asked: Fraction | None, *, final: bool, more: bool) -> Debit:
-        self._must_be_open(hold)
+        must_be_open(hold)
         left = max(hold.asked - hold.captured, Fraction(0))
         need = left if asked is None else asked
         if need == 0:
             raise Refused("nothing_left")
         if need > left and not more:
             raise Refused("exceeds_reservation")
-        taken = self._first_of(hold.parts, need)
+        taken = first_of(hold.parts, need)
         rest = need - sum((part for _, part in taken), Fraction(0))
         if rest > 0 and need > hold.asked - hold.captured:
             self._must_not_be_paused(hold.wallet)
@@ -184,7 +105,7 @@ class Customer:
         )
         for lot, part in taken:
             self._let_go(lot, part)
-        hold.parts = self._without(hold.parts, need)
+        hold.parts = without(hold.parts, need)
         hold.captured += need
         uncovered = max(hold.asked - hold.captured - hold.open, Fraction(0))
         hold.promised = min(hold.promised, uncovered)
@@ -194,7 +115,7 @@ class Customer:
         return debit
 
     def void(self, hold: Hold) -> None:
-        self._must_be_open(hold)
+        must_be_open(hold)
         self._end(hold, "VOIDED")
 
     def reverse(self, debit: Debit, asked: Fraction | None) -> tuple[Fraction, Fraction]:
@@ -209,7 +130,7 @@ class Customer:
         debit.back += need
         before = max(debit.back - need - debit.overage, Fraction(0))
         lapsed = Fraction(0)
-        back = self._first_of(self._without(debit.burned[::-1], before), need - overage)
+        back = first_of(without(debit.burned[::-1], before), need - overage)
         for lot, part in back:
             self._change(lot, part, REVENUE)
             if not lot.lives(self.now) and not lot.frozen:
@@ -415,7 +336,7 @@ class Customer:
         alive = [lot for lot in self.lots if lot.wallet == wallet and lot.lives(self.now)]
         alive.sort(key=lambda lot: (lot.dies is None, lot.dies or lot.granted, lot.granted))
         queue = [(lot, lot.free) for kind in kinds for lot in alive if lot.kind == kind]
-        parts = self._first_of(queue, need)
+        parts = first_of(queue, need)
         short = need - sum((part for _, part in parts), Fraction(0))
         if short > own and not (self.invoices and waterfall and wallet == "USD"):
             raise Refused("insufficient_funds")
@@ -429,28 +350,6 @@ class Customer:
         holds = (hold.promised for hold in self.holds if hold.status == "HELD")
         return sum((*debits, *holds), Fraction(0))
 
-    def _first_of(
-        self, queue: list[tuple[Lot, Fraction]], need: Fraction
-    ) -> list[tuple[Lot, Fraction]]:
-        parts = []
-        for lot, there in queue:
-            part = min(there, need)
-            need -= part
-            if part > 0:
-                parts.append((lot, part))
-        return parts
-
-    def _without(
-        self, queue: list[tuple[Lot, Fraction]], gone: Fraction
-    ) -> list[tuple[Lot, Fraction]]:
-        rest = []
-        for lot, there in queue:
-            part = min(there, gone)
-            gone -= part
-            if there > part:
-                rest.append((lot, there - part))
-        return rest
-
     def _burn(
         self, wallet: str, need: Fraction, parts: list[tuple[Lot, Fraction]], overage: Fraction
     ) -> Debit:
@@ -463,12 +362,6 @@ class Customer:
     def _must_not_be_paused(self, wallet: str) -> None:
         if self.paused and wallet == "USD":
             raise Refused("paused")
-
-    def _must_be_open(self, hold: Hold) -> None:
-        if hold.status == "EXPIRED":
-            raise Refused("reservation_expired")
-        if hold.status != "HELD":
-            raise Refused("reservation_closed")
 
     def _end(self, hold: Hold, status: str) -> None:
         for lot, part in hold.parts:

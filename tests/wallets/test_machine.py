@@ -34,7 +34,19 @@ from billing.finance.closing import tie_outs
 from ledger.models import Book
 from tests import factories
 from tests.factories import START
-from tests.wallets import actions, reference_model
+from tests.wallets import actions, reference_model, reference_records
+from tests.wallets.machine_inputs import (
+    AMOUNTS,
+    CAPPED,
+    DAY,
+    HALF,
+    HOURS,
+    LIVES,
+    NUMBERS,
+    STRATEGIES,
+    WALLETS,
+    daily_plan,
+)
 from wallets import statements
 from wallets.debits import engine, reversals
 from wallets.grants import grants
@@ -42,41 +54,7 @@ from wallets.models import CreditLot, Hold, ReservationStatus, TopUp
 from wallets.top_ups import disputes, refunds, sales
 
 pytestmark = pytest.mark.django_db
-
 EXAMPLES, STEPS = (int(n) for n in os.environ.get("AFORO_MACHINE", "15x30").split("x"))
-DAY = timedelta(days=1)
-CAPPED = {"mode": "CAPPED", "minimum": "5", "maximum": "30", "cycles": 2}
-HALF = {"mode": "PERCENT", "percent": "50"}
-
-AMOUNTS = st.one_of(
-    st.integers(1, 60).map(Decimal),
-    st.decimals("0.000000000001", 40, places=12),
-)
-WALLETS = st.sampled_from(["USD", "USD", "tokens"])
-STRATEGIES = st.sampled_from(["WATERFALL", "WATERFALL", "WATERFALL", "PROMO", "BONUS", "CASH"])
-LIVES = st.sampled_from([None, None, 1, 6, 24, 30])
-HOURS = st.sampled_from([1, 5, 6, 12, 24, 31])
-NUMBERS = st.integers(0, 1_000)
-
-
-def daily_plan() -> None:
-    """Sell a plan by the day that gives money and units with rollover, and prices other usage."""
-    factories.metric("calls")
-    factories.offering(
-        "daily",
-        billing_mode="PREPAID",
-        interval="DAY",
-        charges=[
-            {"code": "calls", "description": "Calls", "model": "PER_UNIT", "metric": "calls",
-             "terms": {"unit_price": "1"}},
-        ],
-        grants=[
-            {"kind": "PROMO", "amount": Decimal(50), "recurrence": "EVERY_CYCLE",
-             "expires_at_cycle_end": True, "rollover": CAPPED},
-            {"kind": "PROMO", "metric": "tokens", "quantity": Decimal(100),
-             "recurrence": "EVERY_CYCLE", "expires_at_cycle_end": True, "rollover": HALF},
-        ],
-    )  # fmt: skip
 
 
 class Credits(RuleBasedStateMachine):
@@ -87,7 +65,7 @@ class Credits(RuleBasedStateMachine):
         self.stack = ExitStack()
         self.stack.enter_context(transaction.atomic())
         self.book = factories.clocked_customer()
-        self.ids: dict[reference_model.Hold | reference_model.Debit, UUID] = {}
+        self.ids: dict[reference_records.Hold | reference_records.Debit, UUID] = {}
         self.last: tuple[engine.Request, engine.Result] | None = None
         self.swept = True
         self.model = reference_model.Customer(START)
@@ -108,7 +86,7 @@ class Credits(RuleBasedStateMachine):
         self.model = reference_model.Customer(START, invoices=not with_plan)
         if with_plan:
             factories.subscription("cust_1", "daily")
-            self.model.plan = reference_model.Plan(
+            self.model.plan = reference_records.Plan(
                 DAY,
                 START + DAY,
                 [("USD", "PROMO", Fraction(50), CAPPED), ("tokens", "PROMO", Fraction(100), HALF)],
@@ -374,17 +352,17 @@ class Credits(RuleBasedStateMachine):
             return
         body, expected = answer
         self.last = request, self.result
-        if isinstance(expected, reference_model.Debit | reference_model.Hold):
+        if isinstance(expected, reference_records.Debit | reference_records.Hold):
             self.ids[expected] = UUID(body["id"])
             parts = (
-                expected.burned if isinstance(expected, reference_model.Debit) else expected.parts
+                expected.burned if isinstance(expected, reference_records.Debit) else expected.parts
             )
             lots = CreditLot.objects.order_by("granted_at", "id").values_list("id", flat=True)
             numbers = {str(lot): number for number, lot in enumerate(lots)}
             assert [(numbers[a["lot"]], Fraction(a["amount"])) for a in body["allocations"]] == [
                 (lot.number, part) for lot, part in parts
             ]
-        if isinstance(expected, reference_model.Debit):
+        if isinstance(expected, reference_records.Debit):
             assert Fraction(body["overage"]) == expected.overage
 
     def called(
@@ -393,7 +371,7 @@ class Credits(RuleBasedStateMachine):
         """Call both; None where both refuse, for the same reason."""
         try:
             expected = ask()
-        except reference_model.Refused as refused:
+        except reference_records.Refused as refused:
             expected = str(refused)
         try:
             self.result = call()

@@ -16,16 +16,14 @@ from hypothesis import strategies as st
 from billing.finance import verification
 from billing.models import Settlement, Subscription
 from tests import factories
-from tests.billing.cycle_end.test_renewal import (
+from tests.billing.cycle_end.renewals import (
     FEE_30,
     MONTHLY_100,
     balances,
     documents,
     lots,
-    meter,
 )
-from tests.billing.settlement.test_usage_burn import at_work
-from tests.factories import START, advance
+from tests.factories import START, advance, meter, set_clock
 
 pytestmark = pytest.mark.django_db
 
@@ -73,11 +71,11 @@ def test_requests_and_sweeps_renew_to_the_same_end(
         moment = START
         for number, (hours, amount, used) in enumerate(steps):
             moment = min(moment + hours * HOUR, END)
-            for twin, come_to in zip(twins, (advance, at_work), strict=True):
+            for twin, come_to in zip(twins, (advance, set_clock), strict=True):
                 come_to(twin, moment)
                 answer = factories.debit(twin.key, str(amount), f"first {number}")
                 if used:
-                    meter(used, moment, f"used {number}", twin.key)
+                    meter(used, moment, f"used {number}", key=twin.key)
                 assert answer is not None
         for twin in twins:
             advance(twin, END)

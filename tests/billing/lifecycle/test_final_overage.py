@@ -19,7 +19,7 @@ from billing.lifecycle import changes, final_overage
 from billing.models import Invoice, Settlement, Subscription, SubscriptionStatus
 from ledger.models import Book
 from tests import factories
-from tests.billing.realtime.test_usage_reservations import capture, reserve
+from tests.billing.realtime.usage_requests import capture, reserve
 from tests.factories import FEBRUARY, START, advance, subscribed
 from wallets.models import Debit
 

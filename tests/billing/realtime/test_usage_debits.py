@@ -13,6 +13,7 @@ from billing.finance import verification
 from billing.models import CycleBurn, Invoice, Settlement, UsageEvent
 from pricing.offerings import coupons
 from tests import factories
+from tests.billing.realtime.usage_requests import use
 from tests.factories import FEBRUARY, START, advance, meter, subscribed
 
 pytestmark = pytest.mark.django_db
@@ -32,11 +33,6 @@ FALLING: list[dict[str, Any]] = [
         },
     }
 ]
-
-
-def use(api: APIClient, quantity: object, key: str, **terms: Any) -> Any:
-    body = {"customer_id": "cust_1", "metric": "tokens", "quantity": quantity}
-    return api.post("/v1/usage/debit", body | {"idempotency_key": key} | terms)
 
 
 def test_units_pay_before_money(api: APIClient) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from rest_framework.test import APIClient
@@ -11,20 +10,10 @@ from rest_framework.test import APIClient
 from billing.finance import verification
 from billing.models import UsageEvent
 from tests import factories
-from tests.billing.realtime.test_usage_debits import use
+from tests.billing.realtime.usage_requests import capture, reserve, use
 from tests.factories import START, advance, meter, subscribed
 
 pytestmark = pytest.mark.django_db
-
-
-def reserve(api: APIClient, quantity: int, key: str = "r1", **terms: Any) -> Any:
-    body = {"customer_id": "cust_1", "metric": "tokens", "quantity": quantity}
-    return api.post("/v1/usage/reserve", body | {"idempotency_key": key} | terms)
-
-
-def capture(api: APIClient, reservation: str, key: str = "c1", **terms: Any) -> Any:
-    path = f"/v1/wallets/reservations/{reservation}/capture"
-    return api.post(path, {"idempotency_key": key} | terms)
 
 
 def test_the_estimate_is_held_and_the_real_quantity_charged(api: APIClient) -> None:

@@ -21,15 +21,14 @@ from billing.settlement import usage_burn
 from ledger.entries import books
 from ledger.models import Book, Entry
 from tests import factories
-from tests.billing.realtime.test_usage_reservations import reserve
-from tests.billing.settlement.test_usage_burn import (
+from tests.billing.realtime.usage_requests import reserve
+from tests.billing.settlement.usage_burns import (
     DAY,
     DAY_14,
-    at_work,
     moves,
     totals,
 )
-from tests.factories import FEBRUARY, START, advance, meter, subscribed
+from tests.factories import FEBRUARY, START, advance, meter, set_clock, subscribed
 from tests.wallets import actions
 from wallets.debits import engine, reversals
 from wallets.models import CreditLot
@@ -85,12 +84,12 @@ def test_what_returns_pays_for_its_lifetime_once(
     book = subscribed()
     lot = given(kind_of)
     taken = debited(kind_of) if back == "reversed" else reserved(kind_of, MONTH)
-    at_work(book, START + 5 * DAY)
+    set_clock(book, START + 5 * DAY)
     meter(3_000, START + 5 * DAY)
     if swept:
         advance(book, START + 20 * DAY)
     else:
-        at_work(book, START + 20 * DAY)
+        set_clock(book, START + 20 * DAY)
     meter(3_000, START + 20 * DAY)
 
     if back == "reversed":
@@ -119,11 +118,11 @@ def test_a_hold_that_times_out_late_pays_at_its_end_whenever_it_is_swept(swept_a
     book = subscribed()
     lot = given("units")
     reserved("units", 15 * 86_400)
-    at_work(book, START + 5 * DAY)
+    set_clock(book, START + 5 * DAY)
     meter(3_000, START + 5 * DAY)
     if swept_at == 15:
         advance(book, START + 15 * DAY)
-    at_work(book, START + 16 * DAY)
+    set_clock(book, START + 16 * DAY)
     meter(500, START + 6 * DAY, "too late")
 
     advance(book, START + 18 * DAY)
@@ -179,7 +178,7 @@ def test_a_lot_that_an_unsettled_cycle_holds_back_waits_for_it() -> None:
     factories.grant_units("cust_1", "10000", expires_at=FEBRUARY)
     lot = CreditLot.objects.get()
     debit = debited("units")
-    at_work(book, FEBRUARY + timedelta(hours=1))
+    set_clock(book, FEBRUARY + timedelta(hours=1))
 
     assert reverse(debit)["lapsed"] == "0"
     meter(3_000, START + 5 * DAY, "in grace")

@@ -11,46 +11,26 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from django.utils import timezone
 
-from aforo.sandbox.models import TestClock
 from billing.cycle_end import cycle_settlement
 from billing.finance import verification
 from billing.invoicing.tax_rates import create_tax_rate
-from billing.jobs import due_work
-from billing.models import CycleBurn, Settlement, Subscription, UsageEvent
-from billing.prepaid import reactivation, unbilled_usage
+from billing.prepaid import unbilled_usage
+from billing.models import CycleBurn, Settlement, UsageEvent
 from billing.settlement import usage_burn
 from ledger.entries import books
 from ledger.models import Book, Entry, Posting
-from ledger.reports import trial_balance
 from tests import factories
-from tests.factories import FEBRUARY, START, advance, meter, subscribed
-from wallets.models import CreditLot, Movement
+from tests.billing.settlement.usage_burns import DAY, DAY_14, balances, moves, totals
+from tests.factories import FEBRUARY, START, advance, meter, set_clock, subscribed
+from wallets.models import CreditLot
 from wallets.top_ups import sales
 
 pytestmark = pytest.mark.django_db
-
-DAY = timedelta(days=1)
-DAY_14 = START + 14 * DAY
 TWO_WEEKS_FREE = [
     {"kind": "PROMO", "metric": "tokens", "quantity": Decimal(10_000), "recurrence": "ONCE",
      "expires_after_days": 14},
 ]  # fmt: skip
-
-
-def totals(cycle: int = 0) -> dict[str, Any]:
-    found: dict[str, Any] = Settlement.objects.get(cycle=cycle).totals
-    return found
-
-
-def moves(lot: CreditLot) -> list[tuple[str, Decimal]]:
-    found = Movement.objects.filter(lot=lot).order_by("entry__sequence", "position")
-    return [(m.kind, m.quantity) for m in found]
-
-
-def balances() -> dict[str, Decimal]:
-    return {row.account: row.balance for row in trial_balance(livemode=False)}
 
 
 def test_free_tokens_pay_for_their_two_weeks_and_only_the_rest_lapses() -> None:
@@ -159,18 +139,12 @@ def test_a_lapse_grace_waits_for_usage_of_the_lifetime() -> None:
     assert UsageEvent.objects.get(key="in grace").received_at == DAY_14 + timedelta(hours=1)
 
 
-def at_work(book: Book, now: datetime) -> None:
-    """Advance time without doing what is due."""
-    assert book.test_clock_id is not None
-    TestClock.objects.filter(pk=book.test_clock_id).update(now=now)
-
-
 def test_a_sweep_that_comes_late_or_twice_changes_nothing() -> None:
     """Usage after the lapse, and a lot granted after it, stay out of a lapse that is swept late."""
     book = subscribed(grants=TWO_WEEKS_FREE)
-    at_work(book, START + 5 * DAY)
+    set_clock(book, START + 5 * DAY)
     meter(6_000, START + 5 * DAY)
-    at_work(book, START + 20 * DAY)
+    set_clock(book, START + 20 * DAY)
     meter(6_000, START + 13 * DAY, "received after the lapse")
     meter(6_000, START + 20 * DAY)
     factories.grant_units("cust_1", "100", priority=1)
@@ -192,9 +166,9 @@ def test_a_sweep_that_comes_late_or_twice_changes_nothing() -> None:
 
 def test_a_cycle_that_settles_late_lets_what_lapsed_within_it_pay_first() -> None:
     book = subscribed(grants=TWO_WEEKS_FREE)
-    at_work(book, START + 5 * DAY)
+    set_clock(book, START + 5 * DAY)
     meter(6_000, START + 5 * DAY)
-    at_work(book, FEBRUARY + DAY)
+    set_clock(book, FEBRUARY + DAY)
 
     cycle_settlement.settle_book(book_id=book.pk, until=FEBRUARY + DAY, issued_at=FEBRUARY + DAY)
 
@@ -315,97 +289,3 @@ def test_what_returns_to_a_lapsed_lot_lives_on_when_it_was_paid_and_lapses_when_
         found = balances()
         assert (found["4000"], found["4200"], found["2100"]) == (4, 20, 6)
     assert verification.verify().ok
-
-
-def test_prepaid_usage_is_paid_within_minutes_and_suspends_when_it_cannot_be() -> None:
-    book = subscribed("PREPAID")
-    factories.top_up("cust_1", "10")
-    meter(3_000, START)
-    advance(book, START + DAY)
-    assert factories.available(book) == 4
-    meter(3_000, START + DAY)
-
-    advance(book, START + 2 * DAY)
-
-    assert factories.available(book) == 0
-    assert Subscription.objects.get().status == "SUSPENDED"
-    factories.top_up("cust_1", "1", name="not enough")
-    assert Subscription.objects.get().status == "SUSPENDED"
-    factories.top_up("cust_1", "5")
-    assert Subscription.objects.get().status == "ACTIVE"
-    assert factories.available(book) == 4
-    advance(book, FEBRUARY)
-    assert (totals()["total"], totals()["arrears"]) == ("12", "0")
-    assert totals()["from_wallet"]["CASH"] == "12"
-    assert verification.verify().ok
-
-
-def test_the_sweep_burns_prepaid_usage_at_most_every_five_minutes() -> None:
-    factories.offering(billing_mode="PREPAID")
-    book = factories.customer()
-    factories.subscription("cust_1")
-    factories.top_up("cust_1", "10")
-    meter(1_000, timezone.now(), "first")
-
-    due_work.sweep(now=timezone.now(), clock=timezone.now)
-    assert factories.available(book) == 8
-    meter(1_000, timezone.now(), "second")
-    due_work.sweep(now=timezone.now(), clock=timezone.now)
-    assert factories.available(book) == 8
-
-    assert reactivation.due_books(now=timezone.now() + timedelta(minutes=5)) == [book.pk]
-
-
-def test_usage_that_comes_late_is_burned_by_the_next_sweep() -> None:
-    """What occurred before the last burn and came after it waits for no other event."""
-    factories.offering(billing_mode="PREPAID")
-    book = factories.customer()
-    factories.subscription("cust_1")
-    factories.top_up("cust_1", "10")
-    before = timezone.now()
-    due_work.sweep(now=timezone.now(), clock=timezone.now)
-    burned_through = Subscription.objects.get().burned_through
-    assert burned_through is not None
-    assert burned_through > before
-    in_five_minutes = burned_through + timedelta(minutes=5)
-    assert reactivation.due_books(now=in_five_minutes) == []
-
-    meter(1_000, before, "late")
-
-    assert reactivation.due_books(now=in_five_minutes) == [book.pk]
-    reactivation.burn_prepaid(book_id=book.pk)
-    assert factories.available(book) == 8
-    assert reactivation.due_books(now=in_five_minutes + timedelta(minutes=5)) == []
-
-
-def test_usage_a_little_ahead_is_burned_once_its_time_has_come() -> None:
-    factories.offering(billing_mode="PREPAID")
-    book = factories.customer()
-    factories.subscription("cust_1")
-    factories.top_up("cust_1", "10")
-    meter(1_000, timezone.now() + timedelta(minutes=4), "ahead")
-
-    due_work.sweep(now=timezone.now(), clock=timezone.now)
-
-    assert factories.available(book) == 10
-    assert reactivation.due_books(now=timezone.now() + timedelta(minutes=5)) == [book.pk]
-
-
-def test_a_months_end_is_burned_without_later_usage_and_takes_nothing_back() -> None:
-    """Close of January while the cycle runs to the 15th: 5.00 of it by the 31st."""
-    middle = START + 14 * DAY
-    factories.offering()
-    book = factories.clocked_customer(now=middle)
-    factories.subscription("cust_1")
-    factories.top_up("cust_1", "4")
-    meter(2_500, middle)
-    advance(book, FEBRUARY + DAY)
-    meter(1_000, FEBRUARY)
-
-    with transaction.atomic():
-        locked = books.lock_book(book_id=book.pk)
-        ((_, draft),) = usage_burn.burn_through(book=locked, until=FEBRUARY)
-
-    assert (draft.total, draft.to_invoice) == (5, 1)
-    assert factories.available(book) == 0
-    assert str(Entry.objects.get(event="USAGE_BURNED").accounting_date) == "2026-01-31"

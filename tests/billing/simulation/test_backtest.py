@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from django.core.management import CommandError, call_command
-from rest_framework.test import APIClient
 
 from billing.invoicing.tax_rates import create_tax_rate
-from billing.jobs import test_clocks
-from billing.lifecycle import subscribing
-from billing.models import Backtest, BacktestCycle, Customer, Settlement
+from billing.models import Backtest, Settlement
 from billing.simulation import backtest
 from billing.simulation.backtest import jobs
-from pricing.models import RatePlanVersion
-from pricing.offerings import coupons, offerings
-from pricing.plans import plans, version_spec
+from pricing.offerings import coupons
+from pricing.plans import plans
 from tests import factories
+from tests.billing.simulation.backtests import (
+    NOW,
+    ask,
+    draft,
+    live_through,
+    per_token,
+    rows,
+    two_customers,
+)
 from tests.billing.simulation.test_preview import CHARGES
 from tests.factories import FEBRUARY, MARCH, START
 
 pytestmark = pytest.mark.django_db
-
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
 UNITS: dict[str, Any] = {
     "code": "units",
     "kind": "PROMO",
@@ -46,49 +44,6 @@ MONEY: dict[str, Any] = {
     "recurrence": "EVERY_CYCLE",
     "expires_after_days": 45,
 }
-
-
-def live_through(
-    key: str, months: list[int], *, offering: str, country: str = "", cash: str = "", **terms: Any
-) -> None:
-    """Subscribe on 1 January, use so many tokens on the third of each month, and settle each."""
-    book = factories.clocked_customer(key)
-    if country:
-        Customer.objects.filter(book=book).update(country=country)
-    if cash:
-        factories.grant_units(key, "200")
-        factories.grant(key, "3", "PROMO")
-        factories.top_up(key, cash)
-    subscribing.subscribe(livemode=False, customer_id=key, offering=offering, **terms)
-    assert book.test_clock_id is not None
-    for number, tokens in enumerate(months):
-        at = datetime(2026, 1 + number, 3, tzinfo=UTC)
-        test_clocks.advance(clock_id=book.test_clock_id, livemode=False, to=at)
-        if tokens:
-            factories.meter(tokens, at, f"{key}-{number}", key=key)
-        end = datetime(2026, 2 + number, 1, tzinfo=UTC)
-        test_clocks.advance(clock_id=book.test_clock_id, livemode=False, to=end)
-
-
-def ask(version: RatePlanVersion, **terms: Any) -> Backtest:
-    asked = {"starts_at": START, "ends_at": NOW} | terms
-    started = backtest.start(version=version, **asked)
-    return backtest.execute(backtest_id=started.pk, clock=lambda: NOW)
-
-
-def draft(**spec: Any) -> RatePlanVersion:
-    """Begin a second version of the plan that is sold."""
-    return plans.create_version(
-        livemode=False, code="plan_tokens_monthly", spec=version_spec.VersionSpec(**spec)
-    )
-
-
-def per_token(price: str) -> list[dict[str, Any]]:
-    return [{**factories.TOKENS_AT_2_MILLS[0], "terms": {"unit_price": price}}]
-
-
-def rows(done: Backtest) -> list[tuple[str, Decimal, Decimal | None]]:
-    return [(row.book.key, row.paid, row.priced) for row in backtest.cycles(done)]
 
 
 @pytest.mark.parametrize("mode", ["PREPAID", "HYBRID", "POSTPAID"])
@@ -180,17 +135,6 @@ def test_a_version_against_its_own_cycles_changes_nothing() -> None:
     for row in backtest.cycles(done):
         assert row.figures["paid"] == row.figures["priced"]
     assert (done.summary["cycles"], done.summary["delta"], done.summary["unchanged"]) == (3, "0", 1)
-
-
-def two_customers() -> RatePlanVersion:
-    """Sell tokens at .002 for two months, and draft .0015 with a minimum of 5.
-
-    big: 20 and 40, on the draft 15 and 30. small: 2 and 2, on the draft 5 and 5.
-    """
-    factories.offering()
-    live_through("big", [10_000, 20_000], offering="tokens_monthly")
-    live_through("small", [1_000, 1_000], offering="tokens_monthly")
-    return draft(charges=per_token("0.0015"), minimum_spend=Decimal(5))
 
 
 def test_winners_losers_and_months_by_hand() -> None:
@@ -308,108 +252,3 @@ def test_a_killed_one_goes_on_where_it_stopped(monkeypatch: pytest.MonkeyPatch) 
     assert (done.status, done.due, done.done) == ("DONE", 2, 2)
     assert rows(done) == rows(ask(version))
     assert backtest.execute(backtest_id=started.pk, clock=lambda: later).finished_at == later
-
-
-def test_over_the_api(api: APIClient, live_api: APIClient) -> None:
-    two_customers()
-    body = {"from": "2026-01-01T00:00:00Z", "to": "2026-06-01T00:00:00Z", "version": 2,
-            "offering": "tokens_monthly"}  # fmt: skip
-
-    url = "/v1/rate-plans/plan_tokens_monthly/backtest"
-    started = api.post(url, body, HTTP_IDEMPOTENCY_KEY="b1")
-    again = api.post(url, body, HTTP_IDEMPOTENCY_KEY="b1")
-    found = Backtest.objects.get()
-    backtest.execute(backtest_id=found.pk, clock=lambda: NOW)
-
-    assert (started.status_code, again.content) == (202, started.content)
-    assert started.json()["backtest"]["status"] == "QUEUED"
-    shown = api.get(f"/v1/backtests/{found.pk}").json()
-    assert (shown["status"], shown["summary"]["delta"], shown["from"]) == (
-        "DONE", "-9", "2026-01-01T00:00:00Z",
-    )  # fmt: skip
-    page = api.get(f"/v1/backtests/{found.pk}/cycles?page_size=3").json()
-    rest = api.get(page["next"]).json()
-    assert [(r["customer_id"], r["paid"], r["priced"], r["delta"])
-            for r in page["data"] + rest["data"]] == [
-        ("big", "20", "15", "-5"), ("big", "40", "30", "-10"),
-        ("small", "2", "5", "3"), ("small", "2", "5", "3"),
-    ]  # fmt: skip
-    assert page["data"][0]["figures"]["priced"]["total"] == "15"
-    assert rest["next"] is None
-    assert [b["id"] for b in api.get("/v1/backtests").json()["data"]] == [str(found.pk)]
-    assert live_api.get(f"/v1/backtests/{found.pk}").status_code == 404
-    assert live_api.get(f"/v1/backtests/{found.pk}/cycles").status_code == 404
-    assert live_api.get("/v1/backtests").json()["data"] == []
-    assert api.get(f"/v1/backtests/{uuid4()}").json()["code"] == "unknown_backtest"
-
-
-@pytest.mark.parametrize(
-    ("changes", "status", "pointer"),
-    [
-        ({"from": None}, 422, "/from"),
-        ({"to": "2026-01-01T00:00:00Z"}, 422, "/to"),
-        ({"to": "soon"}, 422, "/to"),
-        ({"offering": "nothing"}, 422, "/offering"),
-        ({"offering": "euros"}, 422, "/offering"),
-        ({"customers": ["cust_1", "no\x00body"]}, 422, "/customers/1"),
-        ({"customers": ["cust_1", "nobody"]}, 422, "/customers/1"),
-        ({"version": 9}, 404, None),
-        ({"surprise": 1}, 422, "/surprise"),
-    ],
-)
-def test_a_backtest_that_cannot_be(
-    api: APIClient, changes: dict[str, Any], status: int, pointer: str | None
-) -> None:
-    factories.offering()
-    factories.customer()
-    plans.create_rate_plan(livemode=False, code="eur", name="eur", currency="EUR",
-                             spec=version_spec.VersionSpec(charges=per_token("1")))  # fmt: skip
-    plans.publish(livemode=False, code="eur", now=START)
-    offerings.create_offering(livemode=False, code="euros", name="euros", rate_plan="eur",
-                            billing_mode="HYBRID", interval="MONTH")  # fmt: skip
-    body = {"from": "2026-01-01T00:00:00Z", "to": "2026-06-01T00:00:00Z"} | changes
-
-    response = api.post("/v1/rate-plans/plan_tokens_monthly/backtest", body)
-
-    assert response.status_code == status, response.content
-    assert [e["pointer"] for e in response.json().get("errors", [])] == (
-        [pointer] if pointer else []
-    )
-    assert (Backtest.objects.count(), BacktestCycle.objects.count()) == (0, 0)
-
-
-def test_the_command_prints_the_answer_and_writes_every_cycle(tmp_path: Path) -> None:
-    two_customers()
-    printed, file = io.StringIO(), tmp_path / "cycles.csv"
-
-    call_command(
-        "backtest", "plan_tokens_monthly", "--version", "2", "--from", "2026-01-01",
-        "--to", "2026-06-01", "--mode", "sandbox", "--out", str(file), stdout=printed,
-    )  # fmt: skip
-
-    lines = [" ".join(line.split()) for line in printed.getvalue().splitlines()]
-    assert "2026-02 2 42.00 35.00 -7.00 -16.67" in lines
-    assert "Total 4 64.00 55.00 -9.00 -14.06" in lines
-    assert "2 customers: 1 pay less, 1 pay more, 0 the same; 0 cycles could not be priced." in lines
-    written = list(csv.DictReader(file.read_text().splitlines()))
-    assert [(row["customer_id"], row["paid"], row["priced"], row["delta"]) for row in written] == [
-        ("big", "20", "15", "-5"), ("big", "40", "30", "-10"),
-        ("small", "2", "5", "3"), ("small", "2", "5", "3"),
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["nothing", "--from", "2026-01-01", "--to", "2026-02-01"], "There is no rate plan"),
-        (["plan_tokens_monthly", "--from", "2026-01-01"], "Give the plan, --from and --to"),
-        (["plan_tokens_monthly", "--from", "2026-02-01", "--to", "2026-01-01"], "later than from"),
-        (["--resume", str(uuid4())], "There is no backtest"),
-    ],
-)
-def test_the_command_refuses_in_one_line(arguments: list[str], message: str) -> None:
-    factories.offering()
-
-    with pytest.raises(CommandError, match=message):
-        call_command("backtest", *arguments, "--mode", "sandbox")
-    assert Backtest.objects.count() == 0
