@@ -9,13 +9,20 @@ from pathlib import Path
 
 import pytest
 from django.conf import LazySettings
+from django.db import connection
 from rest_framework.test import APIClient
 
 from aforo import actors
 from aforo.access.services import create_api_key
 from aforo.celery import app
 from ledger.entries.books import ensure_chart
-from tests import database, serving
+from tests import database, serving, template
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Make each process's database as a copy of the one that is migrated already."""
+    connection.settings_dict["TEST"]["TEMPLATE"] = template.ensure()
 
 
 @pytest.fixture(scope="session", autouse=True)

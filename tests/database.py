@@ -40,6 +40,16 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(os.environ.get("SEALS_DIR", ""), ignore_errors=True)
 
 
+def url(name: str) -> str:
+    """Return the address of a database on the tests' server, for a process of its own."""
+    # The settings cannot be read yet when pytest loads this.
+    from django.db import connection
+
+    found = connection.settings_dict
+    user, address = f"{found['USER']}:{found['PASSWORD']}", f"{found['HOST']}:{found['PORT']}"
+    return f"postgres://{user}@{address}/{name}"
+
+
 @contextmanager
 def throw_away_directory() -> Iterator[Path]:
     """Point the launcher at an empty var directory; stop in the end what was started there.

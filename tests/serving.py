@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from django.db import connection
 
 from aforo.devdb import places
+from tests import database
 
 
 class Served(str):
@@ -54,6 +55,4 @@ def serve(*, workers: int = 2, threads: int = 25) -> Iterator[Served]:
 
 def test_database_url() -> str:
     """Return the address of the tests' database, for a process of its own."""
-    found = connection.settings_dict
-    user, address = f"{found['USER']}:{found['PASSWORD']}", f"{found['HOST']}:{found['PORT']}"
-    return f"postgres://{user}@{address}/{found['NAME']}"
+    return database.url(connection.settings_dict["NAME"])
