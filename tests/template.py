@@ -26,7 +26,9 @@ LOCK = 1
 def ensure() -> str:
     """Return the name of the template, created if need be; of callers at once, one creates it."""
     name = PREFIX + _digest()
-    with psycopg.connect(database.url("postgres"), autocommit=True) as server:
+    # However long another one takes to create it.
+    patient = "-c lock_timeout=0 -c statement_timeout=0"
+    with psycopg.connect(database.url("postgres"), autocommit=True, options=patient) as server:
         server.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         rows = server.execute("SELECT datname FROM pg_database").fetchall()
         there = {found for (found,) in rows if found.startswith(PREFIX)}
