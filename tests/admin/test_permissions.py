@@ -8,49 +8,35 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Permission
 from django.db import models, transaction
-from django.test import Client
-from django.urls import reverse
-from django.utils import timezone
-from django_celery_beat.models import PeriodicTask
+from django.test import Client, override_settings
+from pytest_django import DjangoDbBlocker
 
-from ledger.controls import adjustments
-from ledger.models import ManualAdjustment
-from pricing.models import Charge, RatePlanVersion
-from pricing.plans import plans
-from tests import factories
+from tests import lived
 from tests.admin import company
+from tests.admin.logins import REFUSED, log_in, of_model
 from tests.admin.walking import Address, addresses, written
 
-pytestmark = pytest.mark.django_db
+# One worker lives through the company for all walks.
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("walks")]
 
-REFUSED = {403, 404, 405}
 # What a page answers that shows its list or its form again, or leads back to it.
 SHOWN = {200, 302}
 
 
-@pytest.fixture
-def lived() -> None:
-    company.live()
-
-
-def log_in(*permissions: Permission, name: str = "clerk") -> Client:
-    """Return a client logged in with these permissions and no others."""
-    clerk, _ = User.objects.get_or_create(username=name, defaults={"is_staff": True})
-    clerk.user_permissions.set(permissions)
-    client = Client(raise_request_exception=True)
-    client.force_login(clerk)
-    return client
-
-
-def of_model(model: type[models.Model]) -> dict[str, Permission]:
-    """Return the permissions of a model, by what they allow."""
-    found = Permission.objects.filter(
-        content_type__app_label=model._meta.app_label,
-        content_type__model=model._meta.model_name,
-    )
-    return {each.codename.partition("_")[0]: each for each in found}
+@pytest.fixture(scope="module", autouse=True)
+def company_lived(
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[None]:
+    """Live through the months of a company once for all walks."""
+    with (
+        override_settings(SEALS_DIR=tmp_path_factory.mktemp("seals"), BACKDATED_CYCLES=1_000),
+        lived.once(company.live, django_db_blocker),
+    ):
+        yield
 
 
 def requests(address: Address) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -76,7 +62,7 @@ def answers(client: Client, pages: Iterable[Address]) -> Iterator[tuple[Address,
             yield page, f"{verb} {data.get('action', '')}", status, written() != before
 
 
-def test_without_a_permission_there_is_nothing(lived: None) -> None:
+def test_without_a_permission_there_is_nothing() -> None:
     client = log_in()
     pages = addresses()
     assert len(pages) > 300
@@ -86,7 +72,7 @@ def test_without_a_permission_there_is_nothing(lived: None) -> None:
         assert not wrote, (page, what)
 
 
-def test_who_may_view_everything_changes_nothing(lived: None) -> None:
+def test_who_may_view_everything_changes_nothing() -> None:
     client = log_in(*Permission.objects.filter(codename__startswith="view_"))
     shown = 0
 
@@ -101,7 +87,7 @@ def test_who_may_view_everything_changes_nothing(lived: None) -> None:
     assert shown > 150
 
 
-def test_a_permission_opens_its_own_model_and_nothing_else(lived: None) -> None:
+def test_a_permission_opens_its_own_model_and_nothing_else() -> None:
     """Each model's pages, with each of its permissions alone, and with all but these."""
     by_model: dict[type[models.Model], list[Address]] = {}
     for page in addresses():
@@ -135,146 +121,10 @@ def _check_alone(client: Client, allows: str, pages: list[Address]) -> None:
         assert not wrote or kind in writing, (page, what)
 
 
-def test_addresses_that_can_be_no_rows_are_not_found(lived: None, admin_client: Client) -> None:
+def test_addresses_that_can_be_no_rows_are_not_found(admin_client: Client) -> None:
     for page in addresses():
         if page.row is None:
             continue
         for wrong in ("nothing", "9" * 30, "00000000-0000-0000-0000-000000000000"):
             url = page.url.replace(f"/{page.row}/", f"/{wrong}/")
             assert admin_client.get(url).status_code in {302, *REFUSED}, url
-
-
-def draft() -> RatePlanVersion:
-    """Return the draft that follows a published plan."""
-    factories.offering()
-    return plans.begin_draft(plan=RatePlanVersion.objects.get().plan)
-
-
-def test_a_draft_is_changed_and_deleted_by_who_may() -> None:
-    version = draft()
-    change = reverse("admin:pricing_rateplanversion_change", args=[version.pk])
-    delete = reverse("admin:pricing_rateplanversion_delete", args=[version.pk])
-    form = {
-        "burn_order": "PROMO,BONUS,CASH", "minimum_spend": "62", "grace_hours": "0",
-        "lapse_grace_hours": "0", "late_usage": "ADJUST", "_save": "Save",
-        "charges-TOTAL_FORMS": "0", "charges-INITIAL_FORMS": "0",
-        "grants-TOTAL_FORMS": "0", "grants-INITIAL_FORMS": "0",
-    }  # fmt: skip
-
-    for client in (log_in(), log_in(of_model(RatePlanVersion)["view"])):
-        assert client.post(change, form).status_code == 403
-        assert client.post(delete, {"post": "yes"}).status_code == 403
-    version.refresh_from_db()
-    assert version.minimum_spend is None
-    assert Charge.objects.filter(version=version).count() == 1
-
-    # Whoever may change versions, but not what they consist of, sees the parts without a form.
-    page = log_in(of_model(RatePlanVersion)["change"]).get(change)
-    assert b"charges-0-code" not in page.content
-
-
-def test_who_only_views_schedules_cannot_switch_them() -> None:
-    PeriodicTask.objects.update(enabled=True)
-    task = PeriodicTask.objects.earliest("pk")
-    url = reverse("admin:django_celery_beat_periodictask_changelist")
-    permissions = of_model(PeriodicTask)
-
-    for name in ("disable_tasks", "toggle_tasks", "run_tasks", "delete_selected"):
-        client = log_in(permissions["view"])
-        before = written()
-        client.post(
-            url, {"action": name, ACTION_CHECKBOX_NAME: [task.pk], "index": "0", "post": "yes"}
-        )
-        assert written() == before, name
-    log_in(permissions["change"]).post(
-        url, {"action": "disable_tasks", ACTION_CHECKBOX_NAME: [task.pk], "index": "0"}
-    )
-    task.refresh_from_db()
-    assert not task.enabled
-
-
-def test_nobody_but_superusers_changes_what_accounts_may_do() -> None:
-    """With every permission there is: no way to be a superuser, or somebody else."""
-    client = log_in(*Permission.objects.all())
-    me = User.objects.get(username="clerk")
-    boss = User.objects.create_superuser("boss", password="a long one of the boss")
-    other = User.objects.create_user("other", is_staff=True)
-    group = Group.objects.create(name="Approvers")
-    everything = {
-        "username": "root", "first_name": "Ann", "last_name": "", "email": "a@b.example",
-        "is_active": "on", "is_staff": "on", "is_superuser": "on", "groups": [group.pk],
-        "user_permissions": [1], "date_joined_0": "2026-01-01", "date_joined_1": "00:00",
-    }  # fmt: skip
-    password = {
-        "usable_password": "true", "password1": "quite another thing", "set-password": "1",
-        "password2": "quite another thing",
-    }  # fmt: skip
-
-    def rights() -> list[Any]:
-        return [
-            *User.objects.order_by("pk").values_list(
-                "username", "password", "is_active", "is_staff", "is_superuser", "groups"
-            ),
-            *User.user_permissions.through.objects.order_by("pk").values_list("pk", flat=True),
-            *Group.permissions.through.objects.order_by("pk").values_list("pk", flat=True),
-            *Group.objects.values_list("pk", "name"),
-        ]
-
-    before = rights()
-    for user in (me, boss, other):
-        client.post(reverse("admin:auth_user_change", args=[user.pk]), everything)
-        changed = client.post(reverse("admin:auth_user_password_change", args=[user.pk]), password)
-        assert changed.status_code == 403
-        deleted = client.post(reverse("admin:auth_user_delete", args=[user.pk]), {"post": "yes"})
-        assert deleted.status_code == 403
-    added = client.post(reverse("admin:auth_user_add"), {"username": "new"} | password)
-    grouped = client.post(
-        reverse("admin:auth_group_change", args=[group.pk]), {"name": "X", "permissions": [1]}
-    )
-    assert (added.status_code, grouped.status_code) == (403, 403)
-    assert rights() == before
-
-    # What is personal may be corrected, but not a superuser's.
-    other.refresh_from_db()
-    boss.refresh_from_db()
-    assert (other.first_name, boss.first_name) == ("Ann", "")
-    page = client.get(reverse("admin:auth_user_change", args=[other.pk])).content.decode()
-    for hidden in ("pbkdf2", 'name="is_superuser"', 'name="groups"', 'name="username"'):
-        assert hidden not in page
-
-
-def test_a_superuser_still_makes_and_changes_accounts(admin_client: Client) -> None:
-    made = admin_client.post(
-        reverse("admin:auth_user_add"),
-        {"username": "new", "usable_password": "true", "password1": "quite another thing",
-         "password2": "quite another thing"},
-    )  # fmt: skip
-    assert made.status_code == 302
-    new = User.objects.get(username="new")
-    admin_client.post(
-        reverse("admin:auth_user_change", args=[new.pk]),
-        {"username": "new", "is_active": "on", "is_staff": "on", "date_joined_0": "2026-01-01",
-         "date_joined_1": "00:00:00"},
-    )  # fmt: skip
-    new.refresh_from_db()
-    assert (new.is_staff, new.check_password("quite another thing")) == (True, True)
-
-
-def test_every_permission_does_not_approve_ones_own_proposal() -> None:
-    client = log_in(*Permission.objects.all(), name="fin")
-    line = adjustments.Amount("1000", "1010", company.D("9.70"), "USD")
-    adjustments.propose_adjustment(
-        livemode=True, reason="PROCESSOR", occurred_at=factories.START, evidence="Payout report.",
-        lines=[line], by=factories.person("fin"), now=timezone.now(), customer_id=None,
-    )  # fmt: skip
-    proposal = ManualAdjustment.objects.get()
-
-    refused = client.post(
-        reverse("admin:ledger_manualadjustment_changelist"),
-        {"action": "approve", ACTION_CHECKBOX_NAME: [str(proposal.pk)], "index": "0"},
-        follow=True,
-    )
-
-    assert b"Another person" in refused.content
-    proposal.refresh_from_db()
-    assert (proposal.status, proposal.approved_by) == ("PROPOSED", None)

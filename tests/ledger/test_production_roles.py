@@ -13,6 +13,9 @@ import pytest
 from django.conf import settings
 from psycopg import sql
 
+# One worker migrates for all of them.
+pytestmark = pytest.mark.xdist_group("roles")
+
 ROOT = Path(__file__).parents[2]
 SCRATCH = f"roles_{os.getpid()}"
 # Roles belong to the whole server, so each run makes its own.

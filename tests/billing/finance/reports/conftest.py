@@ -7,11 +7,13 @@ spends 30: goodwill 5, cash 25; 15 lapse. February: ann spends 16, buys 30, spen
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from pytest_django import DjangoDbBlocker
 
 from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import create_clock
@@ -19,7 +21,7 @@ from billing.finance import reports
 from billing.jobs import test_clocks
 from ledger.models import Account, GlMapping
 from ledger.reports.report_table import ReportScope
-from tests import factories
+from tests import factories, lived
 from wallets.top_ups import sales
 
 
@@ -38,9 +40,19 @@ def buy(key: str, amount: int, name: str, **terms: Any) -> None:
     )
 
 
+@pytest.fixture(scope="module")
+def lived_quarter(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Live through the quarter once for a file; none of its tests wants an empty database."""
+    with lived.once(live_through, django_db_blocker):
+        yield
+
+
 @pytest.fixture
-def quarter(db: None) -> None:
+def quarter(lived_quarter: None, db: None) -> None:
     """January and February 2026 of two customers on one clock."""
+
+
+def live_through() -> None:
     clock = create_clock(livemode=False, now=day(1, 2))
     factories.customer("ann", clock=clock)
     factories.customer("bob", clock=clock)

@@ -7,14 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from billing.finance import reports
-from billing.prepaid import reactivation
 from ledger.entries import books
 from ledger.models import (
     Entry,
     Posting,
 )
 from ledger.reports import trial_balance
-from tests import factories
 from tests.billing.finance.reports.conftest import rows
 from tests.billing.finance.reports.figures import JANUARY, SIXTH, THIRD, D, by, figures
 
@@ -119,25 +117,6 @@ class TestContractLiability:
             assert row["closing"] == closings[row["account"]]
             assert row["difference"] in (None, 0)
             assert row["from_opening"] <= row["opening"]
-
-    def test_usage_that_credits_paid_on_the_way_is_earned(self, db: None) -> None:
-        """10,000 tokens at .002 are 20.00, burned of 100.00 before the cycle ends."""
-        factories.offering(billing_mode="PREPAID")
-        book = factories.clocked_customer()
-        factories.subscription("cust_1")
-        factories.top_up("cust_1", "100")
-        factories.meter(10_000, factories.START, "e1")
-        reactivation.burn_prepaid(book_id=book.pk)
-        assert Entry.objects.filter(event="USAGE_BURNED").count() == 1
-
-        cash = by(rows("contract-liability"), "kind")["Cash credits"]
-
-        assert figures(cash) == {
-            "top_ups": D(100),
-            "usage": D(-20),
-            "closing": D(80),
-            "lots": D(80),
-        }
 
     def test_what_no_rule_knows_is_shown_and_not_plugged(self, quarter: None) -> None:
         book = books.get_book(livemode=False, key="ann")

@@ -16,7 +16,7 @@ from ledger.controls.adjustments import Amount
 from ledger.entries.entry_filters import postings_behind
 from ledger.models import Book, Entry, Posting
 from tests import factories
-from tests.billing.finance.reports.conftest import rows, scope
+from tests.billing.finance.reports.conftest import live_through, rows, scope
 from tests.factories import FEBRUARY, MARCH, START
 
 pytestmark = pytest.mark.django_db
@@ -39,6 +39,12 @@ def taxed(db: None) -> Book:
     assert book.test_clock_id is not None
     test_clocks.advance(clock_id=book.test_clock_id, livemode=False, to=FEBRUARY)
     return book
+
+
+@pytest.fixture
+def quarter(db: None) -> None:
+    """Live through the quarter for one test alone: the others here want nothing of it."""
+    live_through()
 
 
 def correct(debit: str, credit: str, amount: str, reason: str, evidence: str) -> None:
