@@ -34,6 +34,7 @@ from billing.finance.closing import tie_outs
 from ledger.models import Book
 from tests import factories
 from tests.factories import START
+from tests.histories import examples
 from tests.wallets import actions, reference_model, reference_records
 from tests.wallets.machine_inputs import (
     AMOUNTS,
@@ -54,7 +55,7 @@ from wallets.models import CreditLot, Hold, ReservationStatus, TopUp
 from wallets.top_ups import disputes, refunds, sales
 
 pytestmark = pytest.mark.django_db
-EXAMPLES, STEPS = (int(n) for n in os.environ.get("AFORO_MACHINE", "15x30").split("x"))
+EXAMPLES, STEPS = (int(n) for n in os.environ.get("AFORO_MACHINE", f"{examples(6)}x30").split("x"))
 
 
 class Credits(RuleBasedStateMachine):
@@ -384,6 +385,7 @@ class Credits(RuleBasedStateMachine):
         return factories.body(self.result), expected
 
 
+@pytest.mark.histories
 def test_the_wallets_agree_with_a_second_opinion() -> None:
     daily_plan()
     run_state_machine_as_test(

@@ -24,6 +24,7 @@ from tests.billing.cycle_end.renewals import (
     lots,
 )
 from tests.factories import START, advance, meter, set_clock
+from tests.histories import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -41,7 +42,10 @@ QUICK = (Phase.explicit, Phase.generate)
 STEP = st.tuples(st.integers(1, 900), st.integers(1, 60), st.integers(0, 40_000))
 
 
-@settings(max_examples=6, deadline=None, phases=QUICK, suppress_health_check=list(HealthCheck))
+@pytest.mark.histories
+@settings(
+    max_examples=examples(3), deadline=None, phases=QUICK, suppress_health_check=list(HealthCheck)
+)
 @given(
     steps=st.lists(STEP, min_size=1, max_size=6),
     mode=st.sampled_from(["PREPAID", "HYBRID", "POSTPAID"]),

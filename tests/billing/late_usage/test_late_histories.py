@@ -27,6 +27,7 @@ from billing.usage import ingest
 from ledger.models import Book
 from tests import factories
 from tests.factories import START, advance, posted
+from tests.histories import examples
 
 pytestmark = pytest.mark.django_db
 
@@ -157,7 +158,10 @@ class History:
         self.opinion.stop(self.now)
 
 
-@settings(max_examples=12, deadline=None, phases=QUICK, suppress_health_check=list(HealthCheck))
+@pytest.mark.histories
+@settings(
+    max_examples=examples(5), deadline=None, phases=QUICK, suppress_health_check=list(HealthCheck)
+)
 @given(mode=st.sampled_from(["PREPAID", "HYBRID", "POSTPAID"]), steps=STEPS)
 # Late usage that makes a week cheaper, twice, and nothing billed after it.
 @example("HYBRID", [("use", 1, 9), ("wait", 2, 1), ("use", 1, 9), ("wait", 6, 1), ("late", 6, 4)])

@@ -37,10 +37,11 @@ from billing.usage import ingest
 from tests import factories
 from tests.billing.lifecycle import contract
 from tests.factories import START, advance
+from tests.histories import examples
 
 pytestmark = pytest.mark.django_db
 
-EXAMPLES, STEPS = (int(n) for n in os.environ.get("AFORO_MACHINE", "12x16").split("x"))
+EXAMPLES, STEPS = (int(n) for n in os.environ.get("AFORO_MACHINE", f"{examples(5)}x16").split("x"))
 ZONES = ["UTC", "America/New_York", "Asia/Tokyo", "Pacific/Kiritimati"]
 NUMBERS = count(1)
 SPANS = st.one_of(
@@ -194,6 +195,7 @@ def _shown(each: Settlement) -> tuple[object, object, Fraction]:
     return each.starts_at, each.ends_at, Fraction(each.totals["subtotal"])
 
 
+@pytest.mark.histories
 def test_subscriptions_agree_with_a_second_opinion() -> None:
     sell()
     run_state_machine_as_test(

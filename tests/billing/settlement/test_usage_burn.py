@@ -15,8 +15,8 @@ from django.db import transaction
 from billing.cycle_end import cycle_settlement
 from billing.finance import verification
 from billing.invoicing.tax_rates import create_tax_rate
-from billing.prepaid import unbilled_usage
 from billing.models import CycleBurn, Settlement, UsageEvent
+from billing.prepaid import unbilled_usage
 from billing.settlement import usage_burn
 from ledger.entries import books
 from ledger.models import Book, Entry, Posting

@@ -20,6 +20,7 @@ from billing.models import Settlement
 from ledger.models import Book
 from tests import campaigns, factories
 from tests.factories import FEBRUARY, START
+from tests.histories import examples
 from tests.wallets import actions
 from wallets.debits import engine
 from wallets.models import CreditLot
@@ -159,8 +160,11 @@ def test_a_list_of_two_customers_cuts_none_short(owing: Owing) -> None:
     assert verification.verify().ok
 
 
+@pytest.mark.histories
 @settings(
-    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(4),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(order=st.permutations(["void", "top_up", "grant", "reverse"]), part=st.integers(1, 4))
 def test_in_whatever_order_each_answer_is_a_read_right_after(

@@ -20,6 +20,7 @@ from billing.finance import verification
 from ledger.models import Entry, LedgerEvent
 from tests import factories
 from tests.factories import FEBRUARY, START
+from tests.histories import examples
 from tests.wallets import actions
 from tests.wallets.top_ups.refunds import ZERO, bundle_with, carried, refund, refundable
 from wallets.models import CreditLot
@@ -211,7 +212,8 @@ def test_nothing_takes_credits_for_a_pay_out_of_nothing(
 
 
 @given(data=st.data())
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.histories
+@settings(max_examples=examples(10), deadline=None, suppress_health_check=list(HealthCheck))
 def test_slices_never_pay_more_than_one_refund_would(data: st.DataObject) -> None:
     """Whatever is burned in between, in currencies of 0, 2 and 3 decimals."""
     currency, places = data.draw(st.sampled_from([("JPY", 0), ("USD", 2), ("KWD", 3)]))

@@ -18,6 +18,7 @@ from billing.usage import ingest
 from ledger.models import Book
 from tests import factories
 from tests.factories import FEBRUARY, START
+from tests.histories import examples
 from tests.wallets import actions
 from tests.wallets.top_ups.refunds import refund, refundable
 from wallets.grants import grants
@@ -68,7 +69,8 @@ def test_whatever_the_mode(mode: str) -> None:
     assert refundable() == "20"
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@pytest.mark.histories
+@settings(max_examples=examples(6), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     used=st.integers(0, 130), promo=st.integers(0, 60), asked=st.integers(1, 100),
     mode=st.sampled_from(["PREPAID", "HYBRID"]),

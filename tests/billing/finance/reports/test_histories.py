@@ -25,6 +25,7 @@ from ledger.reports import trial_balance
 from ledger.reports.report_table import ReportScope, Row
 from tests import factories
 from tests.factories import START
+from tests.histories import examples
 from tests.wallets import actions
 from wallets.debits import reversals
 from wallets.models import CreditLot, Movement
@@ -184,7 +185,10 @@ def check_life(history: History) -> None:
     assert not {*OWED.values(), "2130"} & set(stands)
 
 
-@settings(max_examples=8, deadline=None, phases=QUICK, suppress_health_check=list(HealthCheck))
+@pytest.mark.histories
+@settings(
+    max_examples=examples(4), deadline=None, phases=QUICK, suppress_health_check=list(HealthCheck)
+)
 @given(steps=steps)
 def test_the_past_of_a_random_history(steps: list[tuple[str, Decimal, int]]) -> None:
     with transaction.atomic():
