@@ -15,40 +15,14 @@ from pricing.models import (
     Coupon,
     GrantTemplate,
     Metric,
-    Offering,
     RatePlan,
     RatePlanVersion,
 )
-from pricing.offerings import offerings as pricing_offerings
-from pricing.plans import plans, version_spec
+from pricing.plans import plans
 from tests import factories
+from tests.pricing.admin_forms import add, errors
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def draft(admin_client: Client) -> RatePlanVersion:
-    factories.metric("tokens")
-    factories.metric("tokens_live", livemode=True)
-    return plans.create_rate_plan(
-        livemode=False,
-        code="p",
-        name="P",
-        currency="USD",
-        spec=version_spec.VersionSpec(charges=factories.TOKENS_AT_2_MILLS),
-    )
-
-
-def add(client: Client, model: str, fields: dict[str, Any]) -> Any:
-    management = {"versions-TOTAL_FORMS": 0, "versions-INITIAL_FORMS": 0}
-    return client.post(reverse(f"admin:pricing_{model}_add"), fields | management)
-
-
-def errors(page: Any) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = page.context["adminform"].form.errors
-    return found
-
-
 METRIC = {"code": "m", "name": "M", "aggregation": "COUNT", "filters": "[]"}
 PLAN = {"code": "q", "name": "Q", "currency": "usd"}
 COUPON = {"code": "TEN", "type": "PERCENT", "value": "10", "duration": "ONCE"}
@@ -374,57 +348,3 @@ def test_a_draft_without_its_feed_is_not_published(
 
     assert b"Name the metric that feeds the charge." in page.content
     assert RatePlanVersion.objects.get().status == "DRAFT"
-
-
-def test_versions_retire_by_action(admin_client: Client, draft: RatePlanVersion) -> None:
-    plans.publish(livemode=False, code="p", now=factories.START)
-    versions = reverse("admin:pricing_rateplanversion_changelist")
-    action = {"action": "retire", "_selected_action": [draft.pk]}
-
-    page = admin_client.post(versions, action, follow=True)
-    again = admin_client.post(versions, action, follow=True)
-
-    assert b"version 1 is retired" in page.content
-    assert b"is not published" in again.content
-    assert RatePlanVersion.objects.get().status == "RETIRED"
-
-
-@pytest.mark.parametrize(
-    ("changes", "field"),
-    [({"status": "ACTIVE"}, "status"), ({"livemode": "on", "status": "DRAFT"}, "plan")],
-)
-def test_an_offering_that_cannot_be(
-    admin_client: Client, draft: RatePlanVersion, changes: dict[str, str], field: str
-) -> None:
-    fields = {"code": "o", "name": "O", "plan": draft.plan_id, "billing_mode": "HYBRID",
-              "interval": "MONTH", "interval_count": 1, "trial_days": 0}  # fmt: skip
-
-    page = admin_client.post(reverse("admin:pricing_offering_add"), fields | changes)
-
-    assert list(errors(page)) == [field]
-    assert not Offering.objects.exists()
-
-
-def test_an_offering_is_activated_once_its_plan_is_published(
-    admin_client: Client, draft: RatePlanVersion
-) -> None:
-    offering = pricing_offerings.create_offering(
-        livemode=False, code="o", name="O", rate_plan="p", billing_mode="HYBRID",
-        interval="MONTH", status="DRAFT",
-    )  # fmt: skip
-    offerings = reverse("admin:pricing_offering_changelist")
-    action = {"action": "activate", "_selected_action": [offering.pk]}
-
-    early = admin_client.post(offerings, action, follow=True)
-    offering.refresh_from_db()
-    assert b"has no published version" in early.content
-    assert offering.status == "DRAFT"
-
-    plans.publish(livemode=False, code="p", now=factories.START)
-    admin_client.post(offerings, action)
-    offering.refresh_from_db()
-    assert offering.status == "ACTIVE"
-
-    admin_client.post(offerings, action | {"action": "archive"})
-    offering.refresh_from_db()
-    assert offering.status == "ARCHIVED"
