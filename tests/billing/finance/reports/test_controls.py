@@ -134,6 +134,9 @@ def test_postings_by_hand_are_picked_with_their_reasons(quarter: None) -> None:
         ("4910", "4000", D("12.5"), "by hand, seldom pair"),
     ]
     assert Entry.objects.exclude(pk__in=before).count() == 2
+    assert {row["actor"] for row in rows("journal-tests", "2026-02")} == {"JOB:tests"}
+    made = {row["created_by"] for row in rows("journal-detail", "2026-02")}
+    assert made == {"ann", "JOB:tests"}
 
 
 def test_a_pair_that_occurs_often_is_not_picked(db: None) -> None:
