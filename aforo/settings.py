@@ -111,11 +111,23 @@ TEMPLATES = [
     }
 ]
 
+# Whether a connection keeps its server to itself, so that statements can be prepared on it once and
+# executed many times. A pooler in transaction mode lends another server to each transaction.
+IS_POOLED = env.bool("DATABASE_IS_POOLED", default=False)
+_DATABASE = env.db_url_config(DATABASE_URL or devdb.remembered_url())
 DATABASES = {
     "default": {
-        **env.db_url_config(DATABASE_URL or devdb.remembered_url()),
-        "CONN_MAX_AGE": 60,
+        **_DATABASE,
+        "ENGINE": "aforo.database.backend",
+        "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
+        "DISABLE_SERVER_SIDE_CURSORS": IS_POOLED,
+        "OPTIONS": {
+            **_DATABASE.get("OPTIONS", {}),
+            # In either case the server binds the parameters: one behaviour everywhere.
+            "server_side_binding": True,
+            "prepare_threshold": None if IS_POOLED else 5,
+        },
     }
 }
 AUTHENTICATION_BACKENDS = ["aforo.access.login_limits.Backend"]

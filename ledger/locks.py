@@ -70,12 +70,13 @@ def _month_keys(months: Collection[date]) -> list[int]:
     return sorted(month.year * 100 + month.month for month in months)
 
 
-def sharing_months(months: Collection[date]) -> tuple[str, list[int | list[int]]]:
-    """Return the statement, with its parameters, that locks months against their close until the
-    transaction ends; the caller joins it to its own.
-    """
-    statement = "SELECT pg_advisory_xact_lock_shared(%s, month) FROM unnest(%s::int[]) AS month"
-    return statement, [advisory_locks.MONTHS, _month_keys(months)]
+def share_months(months: Collection[date]) -> None:
+    """Lock months against their close until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock_shared(%s, month) FROM unnest(%s::int[]) AS month",
+            [advisory_locks.MONTHS, _month_keys(months)],
+        )
 
 
 def lock_month(month: date) -> None:

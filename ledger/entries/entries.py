@@ -161,14 +161,14 @@ def _open_day(day: date, closed: Sequence[tuple[date | None, date]]) -> date:
     return day
 
 
-# Three statements in one round trip. Each sees what was committed before it began: the clock is
-# read after the lock, and a month that was closed while this waited for its lock is seen closed.
+# Each is a statement of its own after the lock, because a statement sees what was committed before
+# it began: the clock is read after the lock, and a month that was closed while this waited for its
+# lock is seen closed.
 _STATE = """
     SELECT clock_timestamp(), id, sequence, head_hash, last_recorded_at
     FROM ledger_book WHERE id = ANY(%s)
 """
 _CLOSED = """
-    ;
     SELECT NULLIF(starts_on, (SELECT min(starts_on) FROM ledger_accountingperiod)), ends_on
     FROM ledger_accountingperiod WHERE status = 'CLOSED' AND ends_on > %s ORDER BY starts_on
 """
@@ -176,16 +176,13 @@ _CLOSED = """
 
 def _read_state(ids: Collection[int], *, months: Collection[date], earliest: date | None) -> _State:
     closed: list[tuple[date | None, date]] = []
+    if earliest is not None:
+        locks.share_months(months)
     with connection.cursor() as cursor:
-        if earliest is None:
-            cursor.execute(_STATE, [list(ids)])
-        else:
-            share, keys = locks.sharing_months(months)
-            cursor.execute(f"{share};{_STATE}{_CLOSED}", [*keys, list(ids), earliest])
-            cursor.nextset()
+        cursor.execute(_STATE, [list(ids)])
         rows = cursor.fetchall()
         if earliest is not None:
-            cursor.nextset()
+            cursor.execute(_CLOSED, [earliest])
             closed = cursor.fetchall()
     if len(rows) != len(ids):
         raise InvariantBroken("An entry was drafted for a book that does not exist.")

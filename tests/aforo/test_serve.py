@@ -55,13 +55,17 @@ def test_it_refuses_to_serve_a_database_without_migrations(scratch_var: Path) ->
         ).fetchone() == (0,)
 
 
-def in_production(**environment: str) -> subprocess.CompletedProcess[str]:
+ASKED = "SECURE_SSL_REDIRECT SESSION_COOKIE_SECURE CSRF_COOKIE_SECURE SECURE_HSTS_SECONDS DEBUG"
+PRINT_ASKED = (
+    "from django.conf import settings\n"
+    f"print(*(getattr(settings, name) for name in '{ASKED}'.split()))"
+)
+
+
+def in_production(
+    script: str = PRINT_ASKED, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Ask for settings as a server with a database of its own has them."""
-    asked = "SECURE_SSL_REDIRECT SESSION_COOKIE_SECURE CSRF_COOKIE_SECURE SECURE_HSTS_SECONDS DEBUG"
-    script = (
-        "from django.conf import settings\n"
-        f"print(*(getattr(settings, name) for name in '{asked}'.split()))"
-    )
     plain = {name: value for name, value in os.environ.items() if name != "DEBUG"}
     return subprocess.run(
         [sys.executable, "-c", script],

@@ -1,0 +1,33 @@
+"""The backend that settings name: Django loads `DatabaseWrapper` of this file by its name."""
+
+from __future__ import annotations
+
+import select
+
+from django.db.backends.postgresql import base
+from psycopg.pq import TransactionStatus
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """A connection whose health check costs no statement."""
+
+    def is_usable(self) -> bool:
+        """Return whether the connection still works.
+
+        A server that has ended, or has ended this connection, has said so on the socket: what is
+        idle and has received nothing is sound. Only after an error, or when something was received,
+        is the server asked, as Django does before every request.
+        """
+        if not self.errors_occurred and self._is_idle():
+            return True
+        return super().is_usable()
+
+    def _is_idle(self) -> bool:
+        connection = self.connection
+        if connection is None or connection.closed:
+            return False
+        if connection.info.transaction_status is not TransactionStatus.IDLE:
+            return False
+        waiting = select.poll()
+        waiting.register(connection.fileno(), select.POLLIN)
+        return not waiting.poll(0)
