@@ -85,13 +85,14 @@ MIDDLEWARE = [
     "aforo.serving.edge.EdgeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    # Those of `pages` pass calls of the API on.
+    "aforo.serving.pages.SessionMiddleware",
+    "aforo.serving.pages.CsrfMiddleware",
+    "aforo.serving.pages.AuthenticationMiddleware",
     "aforo.access.acting.ActorMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "aforo.serving.pages.MessageMiddleware",
+    "aforo.serving.pages.FrameOptionsMiddleware",
 ]
 
 ROOT_URLCONF = "aforo.urls"

@@ -7,17 +7,18 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
 from aforo.api import problems
 
+# Addresses are tried in order, so the busiest come first.
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", RedirectView.as_view(url="/admin/")),
-    path("admin/", include("billing.urls_pages")),
-    path("admin/", admin.site.urls),
-    path("v1/openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
-    path("v1/docs", SpectacularSwaggerView.as_view(url_name="openapi")),
-    path("v1/", include("ledger.urls")),
-    path("v1/", include("pricing.urls")),
     path("v1/", include("wallets.urls")),
     path("v1/", include("billing.urls")),
+    path("v1/", include("ledger.urls")),
+    path("v1/", include("pricing.urls")),
+    path("v1/openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
+    path("v1/docs", SpectacularSwaggerView.as_view(url_name="openapi")),
     # The metering clients of either generation.
     path("api/v1/", include("billing.urls_ingest")),
     re_path(r"^(api/)?v1(/|$)", problems.not_found),
+    path("", RedirectView.as_view(url="/admin/")),
+    path("admin/", include("billing.urls_pages")),
+    path("admin/", admin.site.urls),
 ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Any, TypeVar
 
 from rest_framework.exceptions import ParseError
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 from aforo.protocol.exact_json import is_deeper, read_json
@@ -61,6 +62,24 @@ class CloudEventBatchParser(EventsJsonParser):
 
 class JsonWhateverTheHeader(DefaultContentNegotiation):
     """Parse the body as JSON even with no or another Content-Type, so that a bare curl works."""
+
+    def select_renderer(
+        self,
+        request: Request,
+        renderers: Iterable[BaseRenderer],
+        format_suffix: str | None = None,
+    ) -> tuple[BaseRenderer, str]:
+        """Choose the renderer; nearly every call asks for JSON or for nothing in particular, and
+        its header is not taken apart.
+        """
+        first, *others = renderers
+        asked = request.META.get("HTTP_ACCEPT", "*/*")
+        if not others and asked in {"*/*", first.media_type}:
+            return first, first.media_type
+        chosen: tuple[BaseRenderer, str] = super().select_renderer(
+            request, [first, *others], format_suffix
+        )
+        return chosen
 
     def select_parser(self, request: Request, parsers: Sequence[_ParserT]) -> _ParserT | None:  # type: ignore[override]
         """Choose the parser that names the Content-Type, else the first."""

@@ -41,18 +41,21 @@ def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+# Made once: making one takes longer than reading a small body.
+_DECODER = json.JSONDecoder(
+    parse_float=read_number,
+    parse_int=_read_integer,
+    parse_constant=str,
+    object_pairs_hook=_unique,
+)
+
+
 def read_json(body: bytes) -> Any:
     """Read RFC 8259 JSON, strictly: no duplicate names, no lone surrogates, numbers kept exact.
 
     Raises: ValueError, RecursionError when it is not JSON.
     """
-    data = json.loads(
-        body.decode(),
-        parse_float=read_number,
-        parse_int=_read_integer,
-        parse_constant=str,
-        object_pairs_hook=_unique,
-    )
+    data = _DECODER.decode(body.decode())
     if b"\\u" in body:
         json.dumps(data, default=str, ensure_ascii=False).encode()
     return data
@@ -89,6 +92,10 @@ def _default(value: object) -> str:
     raise TypeError(f"{type(value).__name__} has no JSON form.")
 
 
+# Made once, like the decoder.
+_ENCODER = json.JSONEncoder(default=_default, ensure_ascii=False, separators=(",", ":"))
+
+
 def to_json(data: object) -> str:
     """Render an answer; the same text is stored for replays."""
-    return json.dumps(data, default=_default, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODER.encode(data)
