@@ -20,7 +20,7 @@ from billing.lifecycle import subscribing
 from billing.models import SettlementRun
 from billing.usage import ingest
 from tests import factories, serving
-from tests.benchmarks import harness
+from tests.benchmarks import harness, processor_time
 
 pytestmark = [pytest.mark.benchmark, pytest.mark.django_db(transaction=True)]
 
@@ -74,11 +74,11 @@ def measure(customers: int, workers: int) -> Measured:
         ]
         while (first := runs.count(run.pk)[0]) == 0:
             time.sleep(0.02)
-        started, before = time.monotonic(), [harness.cpu_seconds(p.pid) for p in processes]
+        started, before = time.monotonic(), [processor_time.seconds(p.pid) for p in processes]
         used = list(before)
         while not runs.is_over(run_id=run.pk):
             used = [
-                max(u, harness.cpu_seconds(p.pid)) for u, p in zip(used, processes, strict=True)
+                max(u, processor_time.seconds(p.pid)) for u, p in zip(used, processes, strict=True)
             ]
             time.sleep(0.02)
         seconds = time.monotonic() - started
