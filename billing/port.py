@@ -14,7 +14,7 @@ from billing.cycle_end import renewal
 from billing.invoicing import on_account
 from billing.jobs import tasks
 from billing.prepaid import arrears, unbilled_usage
-from billing.settlement import usage_burn
+from billing.settlement import returned_credits
 from billing.subscriptions import advance_fees
 from ledger.models import Book
 from pricing.models import Metric
@@ -41,9 +41,9 @@ class Billing:
     def money_leaves(self, book: Book) -> None:
         unbilled_usage.pay_first(book)
 
-    @actors.acting(actors.job("usage_burn"))
+    @actors.acting(actors.job("returned_credits"))
     def credits_returned(self, book: Book, expired_at: datetime, at: datetime) -> bool:
-        return usage_burn.pay_with_returned(book, expired_at, at)
+        return returned_credits.pay_with_returned(book, expired_at, at)
 
     def credits_lost(self, book: Book, top_up: TopUp, owed: Decimal) -> None:
         arrears.claim_lost_credits(book, top_up, owed)

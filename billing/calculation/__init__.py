@@ -6,8 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 
 from aforo import money
+from aforo.money import ZERO
 from billing.calculation import guards
 from billing.calculation.calculation import Calculation
 from billing.calculation.stages.aggregate import aggregate
@@ -15,7 +17,7 @@ from billing.calculation.stages.allowance import allowance
 from billing.calculation.stages.commit import commit
 from billing.calculation.stages.discount import discount
 from billing.calculation.stages.quota_check import quota_check
-from billing.calculation.stages.rate import rate
+from billing.calculation.stages.rate import ADVANCE, rate
 from billing.calculation.stages.rollover import rollover
 from billing.calculation.stages.route import route
 from billing.calculation.stages.tax import tax
@@ -59,6 +61,22 @@ def to_date(draft: Calculation) -> Calculation:
         and not isinstance(charge.terms, FlatRate)
     )
     return replace(without_minimum(draft), charges=metered, overages=())
+
+
+def fees_to_date(draft: Calculation, earned: Callable[[Decimal], Decimal]) -> Decimal:
+    """Return how much the fees in arrears that are `earned` before a cycle's end add to what its
+    metered usage owes: after the coupon and the maximum spend, before tax and credits.
+    """
+    fees = tuple(
+        replace(charge, terms=replace(charge.terms, flat_fee=earned(charge.terms.flat_fee)))
+        for charge in draft.charges
+        if isinstance(charge.terms, FlatRate) and charge.timing != ADVANCE
+    )
+    if not fees:
+        return ZERO
+    usage = to_date(replace(draft, money_lots=(), kept_money=()))
+    before, after = run(usage), run(replace(usage, charges=(*usage.charges, *fees)))
+    return after.subtotal - after.discount - before.subtotal + before.discount
 
 
 def without_minimum(draft: Calculation) -> Calculation:

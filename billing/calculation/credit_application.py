@@ -105,3 +105,10 @@ def share_of(draft: Calculation, payer: Payer, amount: Decimal) -> Decimal:
     discounted = proportion(amount, before - draft.discount, before)
     whole = sum((each.net for each in draft.payers), draft.credited)
     return proportion(discounted, payer.net, whole)
+
+
+def ahead_of(draft: Calculation, payer: Payer) -> Payer:
+    """Return the part of a payer that pays the fees of the next cycle, with its part of the tax."""
+    net = min(share_of(draft, payer, draft.in_advance), payer.net)
+    tax = proportion(payer.tax, net, payer.net) if net > 0 else ZERO
+    return replace(payer, gross=net + tax, net=net, tax=tax)

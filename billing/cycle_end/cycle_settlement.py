@@ -33,6 +33,7 @@ from billing.settlement import (
     late_credits,
     late_usage,
     load,
+    month_end,
     rerating,
     usage_burn,
     waiting_cycles,
@@ -82,6 +83,9 @@ def settle_book(
     while True:
         over = first_over(book_id=book_id, until=until)
         late_until = until if over is None else over.current_ends_at
+        month_end.bring_up(
+            book_id=book_id, before=late_until if over else until + usage_burn.MICROSECOND
+        )
         if due := waiting_cycles.first_due(book_id=book_id, until=late_until):
             progress.on_settlement(due)
             settled += settle_waiting(settlement=due, now=issued_at, run_id=run_id)
@@ -147,6 +151,11 @@ def settle_waiting(
 def _settle(settlement: Settlement, *, now: datetime, run_id: UUID | None, is_locked: bool) -> bool:
     usage = _so_far(settlement) if is_locked else usages.read_usage(settlement=settlement)
     came_late = late_usage.read_late(settlement=settlement)
+    month_end.bring_up(
+        book_id=settlement.book_id,
+        before=settlement.ends_at,
+        late_since=min((late.cycle.starts_at for late in came_late), default=None),
+    )
     until = settlement.counted_until
     counted = usage_burn.count_ahead(book_id=settlement.book_id, limit=until)
     with transaction.atomic():

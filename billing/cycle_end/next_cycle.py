@@ -18,7 +18,7 @@ from billing.calculation import advance
 from billing.calculation.calculation import Calculation
 from billing.invoicing import numbering
 from billing.models import Settlement, Subscription, SubscriptionStatus
-from billing.settlement import advance_billing, cycle_sealing, load, usage_burn
+from billing.settlement import advance_billing, cycle_sealing, load, month_end, usage_burn
 from billing.subscriptions import advance_fees, cycles, plan_credits, spend_rules, states
 from ledger.entries import books
 from ledger.models import Book
@@ -49,6 +49,7 @@ def begin(*, subscription: Subscription, now: datetime) -> bool:
     if settlement is None:
         return False
     ended, counted = settlement.subscription, usage_burn.NOTHING
+    month_end.bring_up(book_id=ended.customer_id, before=settlement.ends_at)
     is_priced = _leaves_something(ended)
     if is_priced:
         limit = settlement.ends_at

@@ -17,7 +17,7 @@ from billing.isolation import Failure, Isolation
 from billing.lifecycle import final_overage
 from billing.models import SettlementRun
 from billing.prepaid import reactivation
-from billing.settlement import usage_burn
+from billing.settlement import month_end, usage_burn
 from billing.subscriptions import advance_fees
 from ledger.entries import books
 from ledger.seals import seals
@@ -92,6 +92,11 @@ def sweep(
         "numbers of documents",
         numbering.unnumbered_books,
         lambda book_id: numbering.number(book_id=book_id, now=now),
+    )
+    alone.each(
+        "month ends",
+        lambda: month_end.due_books(now=now),
+        lambda book_id: month_end.bring_up(book_id=book_id, before=now + month_end.MICROSECOND),
     )
     lapsed = _expire(alone, until=now)
     alone.each(
@@ -171,6 +176,7 @@ def _expire(alone: Isolation, *, until: datetime) -> int:
         return sorted({*released, *expiry.lapsing_books(livemode=None, until=until)})
 
     def lapse(book_id: int) -> int:
+        month_end.bring_up(book_id=book_id, before=until)
         counted = usage_burn.count_for_lapse(book_id=book_id, until=until)
         with transaction.atomic():
             book = books.lock_book(book_id=book_id, exclusive=True)

@@ -21,7 +21,7 @@ from billing.isolation import Failure, Isolation
 from billing.lifecycle import final_overage
 from billing.models import Subscription, SubscriptionStatus
 from billing.prepaid import reactivation
-from billing.settlement import waiting_cycles
+from billing.settlement import month_end, waiting_cycles
 from billing.subscriptions import advance_fees, states
 from ledger.models import Book
 from pricing.models import BillingMode
@@ -137,10 +137,14 @@ def _everything_due(clock_id: UUID, to: datetime) -> Iterator[Due]:
     for left in over:
         yield Due(waiting_cycles.due_at(left), left.book_id, ("settlement", left.pk))
     first_ends, graces = dict[int, datetime](), dict[int, timedelta]()
+    open_ones = [*map(waiting_cycles.rewound, over), *cycles]
+    owners = {cycle.pk: cycle.customer_id for cycle in open_ones}
+    for subscription, number, end in month_end.due_on(open_ones, to):
+        yield Due(end, owners[subscription], ("month end", subscription, number, end))
     for cycle in cycles:
         ended = ("cycle", cycle.pk, cycle.cycle, cycle.current_ends_at)
         yield Due(cycle.current_ends_at, cycle.customer_id, ended)
-    for cycle in (*map(waiting_cycles.rewound, over), *cycles):
+    for cycle in open_ones:
         book, end = cycle.customer_id, cycle.current_ends_at
         first_ends[book] = min(first_ends.get(book, end), end)
         grace = timedelta(hours=cycle.version.lapse_grace_hours)

@@ -15,6 +15,7 @@ from billing.models.invoices import (
     LineKind,
     TaxRate,
 )
+from billing.models.month_ends import MonthEnd
 from billing.models.reservations import UsageReservation
 from billing.models.settlements import (
     AdvanceFee,
@@ -47,6 +48,7 @@ __all__ = [
     "LateCredit",
     "LineKind",
     "MilestoneWatch",
+    "MonthEnd",
     "OnceGiven",
     "RunItemStatus",
     "RunStatus",

@@ -33,8 +33,10 @@ def by_lot(*, settlement: Settlement) -> dict[UUID, CycleBurn]:
     return {burn.lot_id: burn for burn in burns.order_by("pk")}
 
 
-def targets(draft: Calculation) -> dict[UUID, Burn]:
-    """Return the burn of each lot by the whole cycle, with the tax and the advance fee in it."""
+def targets(draft: Calculation, *, ahead: bool = True) -> dict[UUID, Burn]:
+    """Return the burn of each lot by the whole cycle, with the tax and the advance fee in it; not
+    `ahead`: without what pays the fees of the next cycle.
+    """
     found: dict[UUID, Burn] = {}
     units = [burn for burned in draft.unit_burns.values() for burn in burned]
     for burn in (*units, *draft.money_burns):
@@ -42,12 +44,16 @@ def targets(draft: Calculation) -> dict[UUID, Burn]:
         found[burn.lot] = Burn(before.quantity + burn.quantity)
     for payer in draft.payers:
         if payer.lot is not None:
-            burned = found[payer.lot]
-            ahead = credit_application.share_of(draft, payer, draft.in_advance)
-            found[payer.lot] = replace(
-                burned, tax=burned.tax + payer.tax, advance_fee=burned.advance_fee + ahead
+            burned, part = found[payer.lot], credit_application.ahead_of(draft, payer)
+            burned = replace(burned, tax=burned.tax + payer.tax)
+            found[payer.lot] = (
+                replace(burned, advance_fee=burned.advance_fee + part.net)
+                if ahead
+                else replace(
+                    burned, quantity=burned.quantity - part.gross, tax=burned.tax - part.tax
+                )
             )
-    return found
+    return {lot: burn for lot, burn in found.items() if burn.quantity > 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,7 @@ def adjust_to(
     given_back: Callable[[CreditLot], None] = lambda lot: None,
     keep: bool = False,
     spares_kept: bool = True,
+    ahead: bool = True,
 ) -> list[BurnChange]:
     """Burn or return the difference between a cycle's burns so far and its calculation. The book
     must be locked.
@@ -74,14 +81,14 @@ def adjust_to(
     The burn of a lot that `may_lower` refuses stays even where the calculation burns less of it.
     `given_back` is called with each lot that credits returned to. With `keep`, what is burned now
     keeps its payer for the rest of the cycle, below which only a call without `spares_kept` lowers
-    it.
+    it. Not `ahead`, what pays the fees of the next cycle is left to `burn_ahead`.
     """
     before = by_lot(settlement=settlement)
-    after = targets(draft)
+    after = targets(draft, ahead=ahead)
     rows, changes = [], []
     lots = CreditLot.objects.select_related("unit_wallet__metric").in_bulk({*before, *after})
     for lot_id in {**after, **before}:
-        lot, row = lots[lot_id], before.get(lot_id) or _row(settlement, lots[lot_id])
+        lot, row = lots[lot_id], before.get(lot_id) or new_row(settlement, lots[lot_id])
         old = Burn(row.quantity, row.carrying, row.tax, row.advance_fee)
         new = after.get(lot_id, Burn())
         taken = new.quantity - old.quantity
@@ -97,8 +104,27 @@ def adjust_to(
         rows.append(row)
         if taken != 0:
             changes.append(BurnChange(lot, taken))
-    _write(rows)
+    write_rows(rows)
     return changes
+
+
+def burn_ahead(entry: EntryDraft, *, settlement: Settlement, draft: Calculation) -> None:
+    """Burn what pays the fees of the cycle that follows a settled one; a burn of its own, because
+    that cycle earns it. The book must be locked.
+    """
+    paid = [(payer, credit_application.ahead_of(draft, payer)) for payer in draft.payers]
+    parts = {payer.lot: part for payer, part in paid if payer.lot and part.gross > 0}
+    rows, before = [], by_lot(settlement=settlement)
+    lots = CreditLot.objects.select_related("unit_wallet__metric").in_bulk(parts)
+    for lot_id, part in parts.items():
+        row = before.get(lot_id) or new_row(settlement, lots[lot_id])
+        burn = Burn(part.gross, tax=part.tax, advance_fee=part.net)
+        row.carrying += entry.burn_to(lots[lot_id], burn, before=Burn()).carrying
+        row.quantity += burn.quantity
+        row.tax += burn.tax
+        row.advance_fee += burn.advance_fee
+        rows.append(row)
+    write_rows(rows)
 
 
 def burn_more(
@@ -114,13 +140,13 @@ def burn_more(
     """
     rows, before = [], by_lot(settlement=settlement)
     for lot_id, more in burned.items():
-        row = before.get(lot_id) or _row(settlement, lots[lot_id])
+        row = before.get(lot_id) or new_row(settlement, lots[lot_id])
         row.carrying += entry.burn(lots[lot_id], more.quantity, tax=more.tax)
         row.quantity += more.quantity
         row.late += more.quantity if is_late else ZERO
         row.tax += more.tax
         rows.append(row)
-    _write(rows)
+    write_rows(rows)
 
 
 def take_back(
@@ -142,11 +168,12 @@ def take_back(
     row.kept = min(row.kept, row.quantity)
     row.carrying -= restored
     row.tax -= tax
-    _write([row])
+    write_rows([row])
     return lot
 
 
-def _row(settlement: Settlement, lot: CreditLot) -> CycleBurn:
+def new_row(settlement: Settlement, lot: CreditLot) -> CycleBurn:
+    """Return the burn of a lot by a cycle, which has burned nothing of it."""
     return CycleBurn(
         subscription_id=settlement.subscription_id,
         cycle=settlement.cycle,
@@ -161,7 +188,8 @@ def _row(settlement: Settlement, lot: CreditLot) -> CycleBurn:
     )
 
 
-def _write(rows: Sequence[CycleBurn]) -> None:
+def write_rows(rows: Sequence[CycleBurn]) -> None:
+    """Write what cycles burned of lots, new or changed."""
     figures = ["quantity", "kept", "late", "carrying", "tax", "advance_fee"]
     known = [row for row in rows if row.pk is not None]
     changed = [[row.pk, *(getattr(row, name) for name in figures)] for row in known]

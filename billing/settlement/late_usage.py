@@ -26,9 +26,14 @@ class Late:
     arrived: Mapping[str, MetricUsage]
 
 
-def read_late(*, settlement: Settlement, received_by: datetime | None = None) -> list[Late]:
+def read_late(
+    *,
+    settlement: Settlement,
+    received_by: datetime | None = None,
+    occurred_before: datetime | None = None,
+) -> list[Late]:
     """Return the usage of the settled cycles for which more had arrived by a cycle's end, or was
-    received by a given moment.
+    received by a given moment; where asked, only what occurred before another.
 
     Where the plan bills late usage with the next cycle, only usage that arrived in a pause is read:
     no cycle was open to bill it. What is sealed stays as it is, so this takes no lock.
@@ -50,15 +55,20 @@ def read_late(*, settlement: Settlement, received_by: datetime | None = None) ->
     settled = list(before.filter(ends_at__gte=last.starts_at - unbilled.LIMIT).order_by("cycle"))
     openings = _openings(settlement, settled)
     occurred = _late_usage(settlement, openings)
-    return [
-        Late(
-            cycle,
-            _usage(cycle, (), received_by),
-            _usage(cycle, [each for each in openings if each >= cycle.counted_until], received_by),
-        )
-        for cycle in settled
-        if any(cycle.starts_at <= moment < cycle.ends_at for moment in occurred)
-    ]
+    found = []
+    for cycle in settled:
+        ends_at = min(cycle.ends_at, occurred_before or cycle.ends_at)
+        if any(cycle.starts_at <= moment < ends_at for moment in occurred):
+            later = [each for each in openings if each >= cycle.counted_until]
+            span = Period(cycle.starts_at, ends_at)
+            found.append(
+                Late(
+                    cycle,
+                    _usage(cycle, span, (), received_by),
+                    _usage(cycle, span, later, received_by),
+                )
+            )
+    return found
 
 
 def _openings(settlement: Settlement, settled: Sequence[Settlement]) -> list[datetime]:
@@ -83,10 +93,10 @@ def _late_usage(settlement: Settlement, openings: Sequence[datetime]) -> list[da
 
 
 def _usage(
-    cycle: Settlement, openings: Sequence[datetime], received_by: datetime | None = None
+    cycle: Settlement, span: Period, openings: Sequence[datetime], received_by: datetime | None
 ) -> dict[str, MetricUsage]:
-    """Return the usage that counted in a settled cycle, with late usage that counts at some
-    instants.
+    """Return the usage of a span that counted in a settled cycle, with late usage that counts at
+    some instants.
     """
     limit = cycle.ends_at + unbilled.LIMIT
     return {
@@ -96,7 +106,7 @@ def _usage(
             starts_at=cycle.counted_from,
             ends_at=cycle.counted_until,
             received_by=limit if received_by is None else min(limit, received_by),
-            occurred=Period(cycle.starts_at, cycle.ends_at),
+            occurred=span,
             on_time=cycle.counted_until,
             also=openings,
         )

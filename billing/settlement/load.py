@@ -55,6 +55,7 @@ def load(
     full_period: Period,
     until: datetime | None = None,
     pays: Callable[[CreditLot], bool] | None = None,
+    was_there: Callable[[CreditLot], bool] = lambda lot: True,
 ) -> Calculation:
     """Read everything but usage that a cycle needs. The book must be locked.
 
@@ -63,7 +64,8 @@ def load(
     A cycle is paid by lots that lived at its end or lapse exactly then: unit lots and grants
     effective before it, and any top-up, also a later one (docs/decisions.md#d34). An open cycle,
     priced at `until`, is paid by the lots that `pays` selects. Either way the burns of a lot that
-    paid for this cycle and has lapsed since stay, and those of the others are offered again.
+    paid for this cycle and has lapsed since stay, and those of the others are offered again. Lots
+    of which `was_there` is false do not count at all, nor what they paid.
     """
     draft = without_credits(
         subscription=subscription,
@@ -85,7 +87,7 @@ def load(
     lots = CreditLot.objects.filter(Q(book=book, remaining__gt=0) | Q(pk__in=burned))
     pays = pays or partial(pays_for_cycle, ends_at=settlement.counted_until)
     alive, lapsed = list[CreditLot](), list[CreditLot]()
-    for lot in lots.order_by("granted_at", "id"):
+    for lot in filter(was_there, lots.order_by("granted_at", "id")):
         (alive if pays(lot) else lapsed).append(lot)
     return with_credits(draft, book=book, lots=alive, burned=burned, lapsed=lapsed)
 

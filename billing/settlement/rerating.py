@@ -88,12 +88,21 @@ def begin(
     """
     if not found:
         return []
-    units = _alive_units(book, settlement, settlement.ends_at)
-    rerated = [_rerate(book, late, units) for late in found]
+    rerated = rerate(book=book, found=found, cycle=settlement)
     for each in rerated:
         if each.gives_back:
             _give_back(book, each, settlement.ends_at, lives_until)
     return rerated
+
+
+def rerate(*, book: Book, found: Sequence[Late], cycle: Settlement) -> list[Rerated]:
+    """Rate settled cycles again for late usage that the document of a later `cycle` will have.
+    Writes nothing; the book must be locked.
+    """
+    if not found:
+        return []
+    units = _alive_units(book, cycle, cycle.ends_at)
+    return [_rerate(book, late, units) for late in found]
 
 
 def _rerate(book: Book, late: Late, units: _Units) -> Rerated:

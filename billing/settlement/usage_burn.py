@@ -37,7 +37,6 @@ from wallets.lots.credit_journal import CreditJournal
 from wallets.models import CreditLot
 
 MICROSECOND = timedelta(microseconds=1)
-A_MOMENT = timedelta(minutes=1)
 
 
 class CyclePart(NamedTuple):
@@ -145,19 +144,40 @@ def forecast(
     Fees and the minimum spend are left out: they fall due at the cycle's end. What is not `counted`
     is added up here: from a rollup, or for a lapse, which sets `received_by`, event by event.
     """
-    cycle = stand_in(subscription)
+    draft = load_open(
+        book=book,
+        subscription=subscription,
+        until=until,
+        pays=pays,
+        received_by=received_by,
+        counted=counted,
+    )
+    return calculation.run(calculation.to_date(rerating.less_taken(draft, late)))
+
+
+def load_open(
+    *,
+    book: Book,
+    subscription: Subscription,
+    until: datetime,
+    pays: Callable[[CreditLot], bool],
+    received_by: datetime | None = None,
+    counted: Counted = NOTHING,
+    was_there: Callable[[CreditLot], bool] = lambda lot: True,
+) -> Calculation:
+    """Read an open cycle up to a moment, with its usage, scaled to the time that it serves."""
     part = _part(subscription, until, received_by)
     draft = load.load(
         book=book,
         subscription=subscription,
-        settlement=cycle,
+        settlement=stand_in(subscription),
         usage=counted.get(part) or _add_up(subscription, part),
         full_period=cycles.full_period(subscription),
         until=until,
         pays=pays,
+        was_there=was_there,
     )
-    draft = rerating.less_taken(draft, late)
-    return calculation.run(calculation.to_date(proration.prorate(draft)))
+    return proration.prorate(draft)
 
 
 def stand_in(subscription: Subscription) -> Settlement:
@@ -191,7 +211,7 @@ def burn_through(
     return [
         (
             subscription,
-            _burn(
+            burn(
                 book,
                 subscription,
                 until=before,
@@ -236,7 +256,7 @@ def burn_ended(
     must be locked.
     """
     ends_at = subscription.current_ends_at
-    return _burn(
+    return burn(
         book,
         subscription,
         until=ends_at,
@@ -274,12 +294,12 @@ def lapse_through(*, book: Book, limit: datetime, counted: Counted = NOTHING) ->
                 book=book, cycle=stand_in(subscription), at=moment, received_by=moment + grace
             )
         for subscription in running:
-            _burn(
+            burn(
                 book,
                 subscription,
                 until=moment,
-                pays=_lived_until(moment),
-                may_lower=_lapses_at(moment),
+                pays=lived_until(moment),
+                may_lower=lapses_at(moment),
                 received_by=moment + grace,
                 counted=counted,
                 late=late,
@@ -287,40 +307,6 @@ def lapse_through(*, book: Book, limit: datetime, counted: Counted = NOTHING) ->
         rerating.burn_units(book=book, rerated=late, at=moment)
         lapsed += expiry.expire(book=book, until=moment)
     return lapsed
-
-
-def pay_with_returned(book: Book, expired_at: datetime, at: datetime) -> bool:
-    """Pay the usage of their lifetime from credits that came back to expired lots; return whether
-    the rest lapses now: not while an unsettled cycle that ended before they expired may still burn
-    it. What other lots had paid of that usage returns to them.
-
-    The book is locked; runs in the transaction of the release or reversal.
-    """
-    paid_by_them = open_cycles(book=book, at=expired_at)
-    for subscription in paid_by_them:
-        _burn(
-            book,
-            subscription,
-            until=expired_at,
-            pays=_lived_until(expired_at),
-            may_lower=_lapses_at(expired_at),
-            received_by=expired_at + lapse_grace(book=book),
-            occurred_at=at,
-            counted=NOTHING,
-        )
-    now = now_for(book)
-    # A sweep that comes late leaves that to the next burn at the customer's now.
-    for subscription in paid_by_them if now - at < A_MOMENT else ():
-        _burn(
-            book,
-            subscription,
-            until=now + MICROSECOND,
-            pays=payers(subscription, now),
-            may_lower=lambda lot: True,
-            occurred_at=now,
-            counted=NOTHING,
-        )
-    return all(cycle.current_ends_at > expired_at for cycle in paid_by_them)
 
 
 def _expiries(book: Book, limit: datetime) -> list[datetime]:
@@ -340,18 +326,18 @@ def lapse_grace(*, book: Book) -> timedelta:
     return timedelta(hours=hours or 0)
 
 
-def _lived_until(moment: datetime) -> Callable[[CreditLot], bool]:
+def lived_until(moment: datetime) -> Callable[[CreditLot], bool]:
     """Return the test for lots granted before a moment that live at it or lapse exactly then."""
     return lambda lot: (
         lot.effective_at < moment and (lot.expires_at is None or lot.expires_at >= moment)
     )
 
 
-def _lapses_at(moment: datetime) -> Callable[[CreditLot], bool]:
+def lapses_at(moment: datetime) -> Callable[[CreditLot], bool]:
     return lambda lot: lot.expires_at == moment
 
 
-def _burn(
+def burn(
     book: Book,
     subscription: Subscription,
     *,

@@ -27,6 +27,9 @@ from wallets.lots.credit_journal import Burn, CreditJournal
 from wallets.lots.credit_journal import EntryBuilder as EntryDraft
 from wallets.models import CreditLot, Debit
 
+# Who bears what is unbilled.
+INVOICE, CREDIT = "INVOICE", "CREDIT"
+
 
 def settle(
     *,
@@ -37,34 +40,50 @@ def settle(
     next_period: Period,
     rolled_on: Mapping[str, Sequence[Decimal]] = MappingProxyType({}),
 ) -> None:
-    """Write a settled cycle in one entry dated at its end, an opening at `now`. The book must be
-    locked.
+    """Write a settled cycle in an entry dated at its end, and the fees in advance of `next_period`
+    in one dated when that begins; an opening at `now`. The book must be locked.
 
     Needs: payers, burns. Gives: movements, postings, the settlement with its trace, the fees in
-    advance of `next_period`. Keeps: the burns of the cycle, before and now, are those of Route, lot
-    by lot. What returns to a paid lot that has lapsed lives on to the end of `next_period`.
+    advance. Keeps: the burns of the cycle, before and now, are those of Route, lot by lot. What
+    returns to a paid lot that has lapsed lives on to the end of `next_period`.
     """
     is_cycle = settlement.kind == SettlementKind.CYCLE
     journal = CreditJournal()
+    document = {
+        "settlement": str(settlement.pk),
+        "subscription": str(settlement.subscription_id),
+        "kind": str(settlement.kind),
+        "cycle": str(settlement.cycle),
+        **presentation.facts(draft, product=settlement.subscription.version.plan.code),
+    }
     entry = journal.entry(
         book=book,
         event=LedgerEvent.SETTLEMENT,
         occurred_at=settlement.ends_at if is_cycle else now,
         document={
-            "settlement": str(settlement.pk),
-            "subscription": str(settlement.subscription_id),
-            "kind": str(settlement.kind),
-            "cycle": str(settlement.cycle),
+            **document,
             "total": plain(draft.total),
             "to_invoice": plain(draft.to_invoice),
             "arrears": plain(draft.arrears),
-            **presentation.facts(draft, product=settlement.subscription.version.plan.code),
             **_late(draft),
         },
         at_period_end=is_cycle,
     )
-    _burn(entry, settlement, draft, next_period.ends_at)
+    _burn(entry, settlement, draft, next_period.ends_at, ahead=not is_cycle)
     accrue(entry, draft)
+    written = [entry]
+    if is_cycle and draft.in_advance > 0:
+        journal.write()
+        written.append(
+            journal.entry(
+                book=book,
+                event=LedgerEvent.SETTLEMENT,
+                occurred_at=settlement.ends_at,
+                document={**document, "in_advance": plain(draft.in_advance)},
+            )
+        )
+        cycle_burns.burn_ahead(written[-1], settlement=settlement, draft=draft)
+    written[-1].lines += ahead_unbilled(draft)
     journal.write()
     for overage in draft.overages:
         Debit.objects.filter(pk=overage.debit).update(
@@ -81,18 +100,23 @@ def settle(
     settlement.settled_at = now
     settlement.arrears = draft.arrears
     settlement.arrears_tax = sum((p.tax for p in draft.payers if p.kind == "ARREARS"), ZERO)
-    settlement.stages = presentation.stages(_finished(draft, entry))
+    settlement.stages = presentation.stages(_finished(draft, written))
     settlement.totals = presentation.totals(draft)
     settlement.rolled_on = {
         code: [plain(quantity) for quantity in rolled] for code, rolled in rolled_on.items()
     }
     settlement.entry_id = entry.id
     settlement.save()
-    _keep_fee(entry, settlement, next_period)
+    _keep_fee(written, settlement, next_period)
 
 
 def _burn(
-    entry: EntryDraft, settlement: Settlement, draft: Calculation, next_ends_at: datetime
+    entry: EntryDraft,
+    settlement: Settlement,
+    draft: Calculation,
+    next_ends_at: datetime,
+    *,
+    ahead: bool,
 ) -> None:
     """Burn units, then money with the tax that each payer's part holds, net of earlier burns."""
 
@@ -107,41 +131,69 @@ def _burn(
         may_lower=lambda lot: True,
         given_back=given_back,
         spares_kept=False,
+        ahead=ahead,
     )
 
 
 def accrue(entry: EntryDraft, draft: Calculation) -> None:
     """Post what goes to the invoice as unbilled, with its share of fees, commitment and rounding;
-    and the credits owed to the customer that were used here, which count as paid.
+    and the credits owed to the customer that were used here, which count as paid. Fees in advance
+    are left to `ahead_unbilled`.
 
     Arrears post nothing until they are paid: collection is not probable.
     """
-    due = next((payer for payer in draft.payers if payer.kind == "INVOICE"), None)
-    if due is not None:
-        residue = min(draft.rounding, due.net)
-        entry.lines += _unbilled(draft, due, due.net - residue)
-        entry.lines += posting_rules.rounding(residue=residue, currency=draft.currency)
-    if draft.credited > 0:
-        owed = Payer("CREDIT", draft.credited, draft.credited, ZERO)
-        entry.lines += _unbilled(draft, owed, draft.credited)
-        entry.lines += posting_rules.owed_credit_used(
-            amount=draft.credited, currency=draft.currency
+    for payer in _unbilled(draft):
+        residue = _residue(draft, payer)
+        fees, commitment, ahead = _parts(draft, payer)
+        entry.lines += posting_rules.usage_uncovered(
+            net=payer.net - residue - ahead,
+            fees=fees,
+            commitment=commitment,
+            currency=draft.currency,
         )
+        entry.lines += posting_rules.rounding(residue=residue, currency=draft.currency)
+        if payer.kind == CREDIT:
+            entry.lines += posting_rules.owed_credit_used(
+                amount=payer.net - ahead, currency=draft.currency
+            )
 
 
-def _unbilled(draft: Calculation, payer: Payer, net: Decimal) -> list[posting_rules.PostingLine]:
-    left, parts = net, []
+def ahead_unbilled(draft: Calculation) -> list[posting_rules.PostingLine]:
+    """Return what the fees in advance that no credit paid post."""
+    lines = list[posting_rules.PostingLine]()
+    for payer in _unbilled(draft):
+        *_, ahead = _parts(draft, payer)
+        lines += posting_rules.usage_uncovered(
+            net=ahead, fees=ZERO, commitment=ZERO, advance_fees=ahead, currency=draft.currency
+        )
+        if payer.kind == CREDIT:
+            lines += posting_rules.owed_credit_used(amount=ahead, currency=draft.currency)
+    return lines
+
+
+def _unbilled(draft: Calculation) -> list[Payer]:
+    """Return the payers whose part is unbilled: the invoice, and the credits owed that were used
+    here.
+    """
+    owed = Payer(CREDIT, draft.credited, draft.credited, ZERO)
+    due = [payer for payer in draft.payers if payer.kind == INVOICE]
+    return [*due, owed] if draft.credited > 0 else due
+
+
+def _residue(draft: Calculation, payer: Payer) -> Decimal:
+    """Return the residue of rounding the document, which the invoice has."""
+    return min(draft.rounding, payer.net) if payer.kind == INVOICE else ZERO
+
+
+def _parts(draft: Calculation, payer: Payer) -> list[Decimal]:
+    """Return the parts of a payer's net that are fees in arrears, commitment, and fees in
+    advance.
+    """
+    left, parts = payer.net - _residue(draft, payer), list[Decimal]()
     for amount in (_fees(draft), draft.commitment, draft.in_advance):
         parts.append(min(credit_application.share_of(draft, payer, amount), left))
         left -= parts[-1]
-    fees, commitment, ahead = parts
-    return posting_rules.usage_uncovered(
-        net=net,
-        fees=fees,
-        commitment=commitment,
-        advance_fees=ahead,
-        currency=draft.currency,
-    )
+    return parts
 
 
 def _fees(draft: Calculation) -> Decimal:
@@ -149,11 +201,10 @@ def _fees(draft: Calculation) -> Decimal:
     return sum((line.amount for line in fees), ZERO)
 
 
-def _keep_fee(entry: EntryDraft, settlement: Settlement, period: Period) -> None:
+def _keep_fee(written: Sequence[EntryDraft], settlement: Settlement, period: Period) -> None:
     """Record the fee that was posted in advance of a period, to be earned by its days."""
-    owed = sum(
-        (line.amount for line in entry.lines if line.credit == posting_rules.PLAN_FEES), ZERO
-    )
+    lines = (line for entry in written for line in entry.lines)
+    owed = sum((line.amount for line in lines if line.credit == posting_rules.PLAN_FEES), ZERO)
     if owed == 0:
         return
     is_cycle = settlement.kind == SettlementKind.CYCLE
@@ -170,7 +221,7 @@ def _keep_fee(entry: EntryDraft, settlement: Settlement, period: Period) -> None
     )
 
 
-def _finished(draft: Calculation, entry: EntryDraft) -> Calculation:
+def _finished(draft: Calculation, written: Sequence[EntryDraft]) -> Calculation:
     """Add the trace of the tenth stage."""
     trace = StageTrace(
         stage=10,
@@ -181,8 +232,9 @@ def _finished(draft: Calculation, entry: EntryDraft) -> Calculation:
             "to_invoice": plain(draft.to_invoice),
             "arrears": plain(draft.arrears),
         },
-        notes=(
-            f"Entry {entry.id}: {len(entry.movements)} movements, {len(entry.lines)} postings.",
+        notes=tuple(
+            f"Entry {entry.id}: {len(entry.movements)} movements, {len(entry.lines)} postings."
+            for entry in written
         ),
     )
     return replace(draft, trace=(*draft.trace, trace))

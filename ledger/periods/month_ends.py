@@ -37,6 +37,11 @@ def last_day(end: datetime) -> date:
     return day_of(end - _INSTANT)
 
 
+def last_before(moment: datetime) -> datetime:
+    """Return the last end of a month up to a moment."""
+    return midnight(day_of(moment).replace(day=1))
+
+
 def between(after: datetime, before: datetime) -> list[datetime]:
     """Return the ends of months between two moments, neither included."""
     found, end = list[datetime](), end_of(day_of(after))

@@ -34,7 +34,7 @@ from ledger.posting_rules.documents import (
     payment_received,
     rounding,
     surplus_applied,
-    usage_accrued,
+    unbilled_accrued,
     usage_uncovered,
     write_off,
 )
@@ -105,7 +105,7 @@ __all__ = [
     "rounding",
     "sale_taxed",
     "surplus_applied",
-    "usage_accrued",
+    "unbilled_accrued",
     "usage_uncovered",
     "write_off",
 ]

@@ -56,11 +56,15 @@ def usage_uncovered(
     )
 
 
-def usage_accrued(*, change: Decimal, currency: str) -> list[PostingLine]:
-    """Post uncovered usage of an open cycle at a month's end, net of tax (docs/accounting.md#e33).
-    A `change` below zero takes accrued usage back, when the cycle settles or shrinks.
+def unbilled_accrued(*, usage: Decimal, fees: Decimal, currency: str) -> list[PostingLine]:
+    """Post what open cycles have earned by a month's end and not billed, net of tax: usage that no
+    credit covers, and fees in arrears (docs/accounting.md#e33 and #e35). A change below zero takes
+    back what was accrued before.
     """
-    return signed(UNBILLED, OVERAGE_REVENUE, change, currency)
+    return [
+        *signed(UNBILLED, OVERAGE_REVENUE, usage, currency),
+        *signed(UNBILLED, FEE_REVENUE, fees, currency),
+    ]
 
 
 def invoice_issued(*, net: Decimal, tax: Decimal, currency: str) -> list[PostingLine]:

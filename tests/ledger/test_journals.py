@@ -138,13 +138,13 @@ EVENTS: list[tuple[str, list[PostingLine], Short]] = [
     ),
     (
         "USAGE_ACCRUED",
-        posting_rules.usage_accrued(change=Decimal(12), currency="USD"),
+        posting_rules.unbilled_accrued(usage=Decimal(12), fees=Decimal(0), currency="USD"),
         [("1200", "4020", "12")],
     ),
     (
         "USAGE_ACCRUED",
-        posting_rules.usage_accrued(change=Decimal(-5), currency="USD"),
-        [("4020", "1200", "5")],
+        posting_rules.unbilled_accrued(usage=Decimal(-5), fees=Decimal(2), currency="USD"),
+        [("4020", "1200", "5"), ("1200", "4030", "2")],
     ),
     (
         "SETTLEMENT",

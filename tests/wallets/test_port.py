@@ -53,7 +53,7 @@ ANSWERED = {
     "waiting_for_credits": "arrears.waiting",
     "credits_fell": "tasks.refill",
     "money_leaves": "unbilled_usage.pay_first",
-    "credits_returned": "usage_burn.pay_with_returned",
+    "credits_returned": "returned_credits.pay_with_returned",
     "credits_lost": "arrears.claim_lost_credits",
     "owed": "arrears.owed",
     "usage_overage": "unbilled_usage.overage",

@@ -19,10 +19,11 @@ from aforo import money
 from aforo.errors import Conflict
 from billing.cycle_end.cycle_settlement import Clock
 from billing.finance import reports
-from billing.finance.closing import month_end, tie_outs
+from billing.finance.closing import tie_outs
 from billing.finance.closing.tie_outs import TieOut
 from billing.jobs import due_work
 from billing.models import Settlement, SettlementStatus, Subscription, SubscriptionStatus
+from billing.settlement import month_end
 from ledger.models import ClosePack, Entry
 from ledger.periods import month_ends, periods
 from ledger.reports import writing
@@ -36,7 +37,7 @@ PACK = (
 
 
 # The steps of the sweep that may post into the month that is closed.
-OF_THE_MONTH = {"settlement", "holds and lapses", "prepaid burns", "fees"}
+OF_THE_MONTH = {"settlement", "month ends", "holds and lapses", "prepaid burns", "fees"}
 
 
 class NotReady(Conflict):
@@ -53,7 +54,8 @@ def close_period(*, month: date, by: str, now: datetime, clock: Clock) -> CloseP
     until = month_ends.end_of(month)
     last_day = month_ends.last_day(until)
     refuse_passed_over(due_work.sweep(now=now, clock=clock))
-    month_end.burn_and_accrue_all(until=until)
+    for book_id in month_end.open_books(livemode=True):
+        month_end.reach(book_id=book_id, end=until)
     expected_breakage.accrue_breakage(livemode=True, until=last_day, at=until)
     seals.seal(livemode=True, now=now)
     refuse_unsettled(until=until)

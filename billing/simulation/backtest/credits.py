@@ -40,7 +40,10 @@ _FOUND = """
     JOIN LATERAL (
         SELECT movement.balance_after, movement.held_after
         FROM wallets_movement AS movement JOIN ledger_entry AS moved ON moved.id = movement.entry_id
-        WHERE movement.lot_id = lot.id AND moved.sequence <= entry.sequence
+        WHERE movement.lot_id = lot.id AND (moved.sequence <= entry.sequence
+            -- Fees in advance are an entry of their own, right after it.
+            OR moved.sequence = entry.sequence + 1
+            AND moved.document->>'settlement' = settlement.id::text)
         ORDER BY moved.sequence DESC, movement.position DESC LIMIT 1
     ) AS after ON true
     LEFT JOIN billing_cycleburn AS burned ON burned.lot_id = lot.id

@@ -15,9 +15,10 @@ from django.db import IntegrityError, transaction
 
 from aforo.sandbox.models import TestClock
 from billing.finance import closing, verification
-from billing.finance.closing import month_end, tie_outs
+from billing.finance.closing import tie_outs
 from billing.jobs import test_clocks
 from billing.lifecycle import subscribing
+from billing.settlement import month_end
 from billing.usage import ingest
 from ledger.controls import policies
 from ledger.entries import books
@@ -242,7 +243,7 @@ class TestAccrual:
     def bring_up(self, book: Book, until: datetime) -> None:
         with transaction.atomic():
             locked = books.lock_book(book_id=book.pk, exclusive=True)
-            month_end.burn_and_accrue(locked, until)
+            month_end.reach_locked(book=locked, end=until)
 
     def unbilled(self, until: date) -> Decimal:
         rows = trial_balance(livemode=False, as_of=until)

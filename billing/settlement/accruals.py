@@ -1,0 +1,162 @@
+"""Accruals: what open cycles have earned at a month's end and not billed, posted there and taken
+back on the 1st, when it is accrued anew or settled (docs/decisions.md#d45).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import partial
+
+from django.db.models import F, Q
+
+from aforo.money import ZERO, plain, to_books
+from aforo.periods import Period
+from aforo.sandbox.services import now_for
+from billing import calculation
+from billing.calculation.calculation import Calculation
+from billing.models import MonthEnd, Subscription
+from billing.settlement import late_usage, rerating, usage_burn
+from billing.subscriptions import earned_days
+from ledger import posting_rules
+from ledger.entries import entries
+from ledger.models import Book, Entry, LedgerEvent
+from ledger.periods import month_ends
+from pricing.models import BillingMode
+from wallets.lots import queries
+from wallets.models import CreditLot, Debit
+
+
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """What a cycle has earned by a month's end and not billed, net of tax: usage that no credit
+    covers, and fees in arrears.
+    """
+
+    usage: Decimal = ZERO
+    fees: Decimal = ZERO
+
+    def within(self, most: Decimal | None) -> Earned:
+        """Return as much of it as comes to an amount, if there is a limit, usage first."""
+        if most is None:
+            return self
+        usage = min(self.usage, most)
+        return Earned(usage, min(self.fees, most - usage))
+
+
+def of_cycle(
+    *, subscription: Subscription, loaded: Calculation, draft: Calculation, end: datetime
+) -> Earned:
+    """Return what an open cycle, read and priced up to a month's end, has earned by then."""
+    period = Period(subscription.current_starts_at, subscription.current_ends_at)
+    fees = calculation.fees_to_date(
+        loaded, partial(_by_day, period=period, until=end)
+    )  # fmt: skip
+    uncovered = (payer.net for payer in draft.payers if payer.kind == "INVOICE")
+    return Earned(sum(uncovered, ZERO), max(fees, ZERO))
+
+
+def _by_day(fee: Decimal, *, period: Period, until: datetime) -> Decimal:
+    return earned_days.earned(fee=fee, period=period, until=until)
+
+
+def overage(*, book: Book, currency: str, end: datetime) -> Decimal:
+    """Return the overage of debits before a month's end that was open at it: what reversals took
+    back since is of the next month.
+    """
+    before = Debit.objects.filter(
+        book=book, wallet__currency=currency, overage__gt=0, occurred_at__lt=end
+    )
+    reversed_since = dict[str, Decimal]()
+    if before.filter(overage_reversed__gt=0).exists():
+        found = Entry.objects.filter(book=book, event=LedgerEvent.REVERSAL, occurred_at__gte=end)
+        for debit, amount in found.values_list("document__debit", "document__overage"):
+            reversed_since[debit] = reversed_since.get(debit, ZERO) + Decimal(amount)
+    is_open = Q(overage__gt=F("overage_billed") + F("overage_reversed"))
+    return sum(
+        (
+            debit.open_overage + reversed_since.get(str(debit.pk), ZERO)
+            for debit in before.filter(is_open | Q(pk__in=list(reversed_since)))
+        ),
+        ZERO,
+    )
+
+
+def late(*, book: Book, subscription: Subscription, end: datetime) -> Decimal:
+    """Return how much more settled cycles owe for usage of before a month's end that arrived since
+    they were settled and is not billed yet.
+    """
+    cycle = usage_burn.stand_in(subscription)
+    found = late_usage.read_late(settlement=cycle, occurred_before=end)
+    changes = (each.change for each in rerating.rerate(book=book, found=found, cycle=cycle))
+    return sum((change for change in changes if change > 0), ZERO)
+
+
+def covered(*, book: Book, subscription: Subscription, end: datetime) -> Decimal | None:
+    """Return the credits that were there at a month's end and are left to cover what PREPAID has
+    earned besides; None in other modes, which invoice it.
+    """
+    if subscription.billing_mode != BillingMode.PREPAID:
+        return None
+    was_there = usage_burn.lived_until(end)
+    lots = CreditLot.objects.filter(
+        book=book, wallet__currency=subscription.version.plan.currency, remaining__gt=0
+    )
+    return sum((queries.seen_by_waterfall(lot).available for lot in lots if was_there(lot)), ZERO)
+
+
+def accrue(*, book: Book, subscription: Subscription, end: datetime, earned: Earned) -> None:
+    """Bring what is accrued of a cycle at a month's end to what it has earned: post the difference
+    there, and take it back on the 1st. The book must be locked.
+    """
+    reached, _ = MonthEnd.objects.get_or_create(
+        subscription_id=subscription.pk,
+        cycle=subscription.cycle,
+        ends_at=end,
+        defaults={"reached_at": end},
+    )
+    lines = posting_rules.unbilled_accrued(
+        usage=to_books(earned.usage) - reached.usage,
+        fees=to_books(earned.fees) - reached.fees,
+        currency=subscription.version.plan.currency,
+    )
+    reached.usage, reached.fees = to_books(earned.usage), to_books(earned.fees)
+    reached.reached_at = now_for(book)
+    reached.save(update_fields=["usage", "fees", "reached_at"])
+    if lines:
+        entries.append(_entries(book, subscription, end, reached, lines))
+
+
+def _entries(
+    book: Book,
+    subscription: Subscription,
+    end: datetime,
+    reached: MonthEnd,
+    lines: Sequence[posting_rules.PostingLine],
+) -> list[entries.EntryDraft]:
+    document = {
+        "subscription": str(subscription.pk),
+        "cycle": str(subscription.cycle),
+        "period": f"{month_ends.last_day(end):%Y-%m}",
+        "product": subscription.version.plan.code,
+        "usage": plain(reached.usage),
+        "fees": plain(reached.fees),
+    }
+    accrued = entries.EntryDraft(
+        book=book,
+        event=LedgerEvent.USAGE_ACCRUED,
+        occurred_at=end,
+        document={**document, "what": "accrued"},
+        lines=lines,
+        at_period_end=True,
+    )
+    taken_back = entries.EntryDraft(
+        book=book,
+        event=LedgerEvent.USAGE_ACCRUED,
+        occurred_at=end,
+        document={**document, "what": "taken back", "reverses": str(accrued.id)},
+        lines=posting_rules.reversal(lines),
+    )
+    return [accrued, taken_back]

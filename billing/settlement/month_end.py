@@ -1,0 +1,193 @@
+"""A month's end is a due instant of every book with an open cycle (docs/decisions.md#d45).
+
+Credits pay for usage up to it, what they do not cover and fees in arrears are accrued, fees in
+advance are recognised, dated there. Whoever comes late does it first, whatever happened since, as
+long as the month takes entries; repeated for what was received since, it posts the difference. So
+neither the hour of the sweep nor the day of the close decides a month. Debits neither do this nor
+wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+
+from aforo import actors
+from aforo.sandbox.services import now_for
+from billing import calculation
+from billing.models import (
+    MonthEnd,
+    Settlement,
+    SettlementStatus,
+    Subscription,
+    SubscriptionStatus,
+    UsageEvent,
+)
+from billing.settlement import accruals, month_end_burns, usage_burn
+from billing.subscriptions import advance_fees, states
+from ledger.entries import books
+from ledger.models import Book
+from ledger.periods import month_ends
+from pricing import catalogue
+from pricing.models import BillingMode
+
+MICROSECOND = timedelta(microseconds=1)
+# What was received shortly before a month's end was reached may have been in flight then.
+IN_FLIGHT = timedelta(hours=1)
+
+Key = tuple[UUID, int, datetime]
+
+
+def bring_up(*, book_id: int, before: datetime, late_since: datetime | None = None) -> int:
+    """Bring a customer's open cycles up to every month's end before a moment, in order, each in a
+    transaction of its own; return the number of month's ends.
+
+    Those that were reached are repeated where usage was received since, and all of them since
+    `late_since`, from when on usage came late.
+    """
+    cycles = usage_burn.open_cycles(book=Book(pk=book_id), at=before)
+    ends = set(month_ends.between(late_since, before)) if late_since is not None else set()
+    for cycle in cycles:
+        over = _over(cycle, before)
+        reached = _reached([cycle]) if over else {}
+        ends |= {key[-1] for key in over if key not in reached or _was_fed(cycle, reached[key])}
+    if not ends:
+        return 0
+    livemode = Book.objects.values_list("livemode", flat=True).get(pk=book_id)
+    due = month_ends.open_ones(sorted(ends), livemode=livemode)
+    for end in due:
+        reach(book_id=book_id, end=end, with_late=late_since is not None)
+    return len(due)
+
+
+def _over(cycle: Subscription, before: datetime) -> list[Key]:
+    """Return the ends of months in an open cycle before a moment; one that ends then has none."""
+    until = min(cycle.current_ends_at, before)
+    ends = month_ends.between(cycle.current_starts_at, until)
+    return [(cycle.pk, cycle.cycle, end) for end in ends]
+
+
+def _reached(cycles: Sequence[Subscription]) -> dict[Key, MonthEnd]:
+    found = MonthEnd.objects.filter(subscription__in=[cycle.pk for cycle in cycles])
+    return {(each.subscription_id, each.cycle, each.ends_at): each for each in found}
+
+
+def _was_fed(cycle: Subscription, reached: MonthEnd) -> bool:
+    """Return whether usage of before a month's end was received since it was reached."""
+    return UsageEvent.objects.filter(
+        book=cycle.customer_id,
+        metric__in=catalogue.metrics_of(cycle.version),
+        counted_at__gte=cycle.counted_from,
+        counted_at__lt=reached.ends_at,
+        received_at__gte=reached.reached_at - IN_FLIGHT,
+    ).exists()
+
+
+@actors.acting(actors.job("month_end"))
+def reach(*, book_id: int, end: datetime, with_late: bool = True) -> None:
+    """Bring a customer's open cycles up to a month's end, in a transaction of its own, reached
+    before or not.
+    """
+    counted = usage_burn.count_ahead(book_id=book_id, limit=end, month_end=end)
+    with transaction.atomic():
+        book = books.lock_book(book_id=book_id, exclusive=True)
+        reach_locked(book=book, end=end, counted=counted, with_late=with_late)
+
+
+def reach_locked(
+    *,
+    book: Book,
+    end: datetime,
+    counted: usage_burn.Counted = usage_burn.NOTHING,
+    with_late: bool = True,
+) -> None:
+    """Bring a customer's open cycles up to a month's end: lapse what is due, burn, accrue,
+    recognise fees. The book must be locked.
+    """
+    usage_burn.lapse(book=book, until=end, counted=counted)
+    cycles = usage_burn.open_cycles(book=book, at=now_for(book) + MICROSECOND)
+    billed, with_late_of = set[str](), set[UUID]()
+    for cycle in sorted(cycles, key=lambda each: each.current_ends_at):
+        is_over = cycle.current_starts_at < end < cycle.current_ends_at
+        earned = _earned(book, cycle, end, counted, billed) if is_over else accruals.Earned()
+        # The first cycle of a subscription to be settled bills its late usage.
+        if with_late and cycle.pk not in with_late_of:
+            with_late_of.add(cycle.pk)
+            more = accruals.late(book=book, subscription=cycle, end=end)
+            earned = accruals.Earned(earned.usage + more, earned.fees)
+        if is_over or earned.usage > 0 or (cycle.pk, cycle.cycle, end) in _reached([cycle]):
+            most = accruals.covered(book=book, subscription=cycle, end=end)
+            accruals.accrue(book=book, subscription=cycle, end=end, earned=earned.within(most))
+    advance_fees.recognise_fees(book=book, until=end)
+
+
+def _earned(
+    book: Book,
+    cycle: Subscription,
+    end: datetime,
+    counted: usage_burn.Counted,
+    billed: set[str],
+) -> accruals.Earned:
+    """Burn what credits pay of a cycle by a month's end, and return what it has earned besides.
+
+    The overage of debits is of the first cycle in its currency to end: that one will bill it.
+    """
+    was_there = usage_burn.lived_until(end)
+    loaded = usage_burn.load_open(
+        book=book,
+        subscription=cycle,
+        until=end,
+        pays=was_there,
+        counted=counted,
+        was_there=lambda lot: lot.effective_at < end,
+    )
+    draft = calculation.run(calculation.to_date(loaded))
+    month_end_burns.burn_by(book=book, subscription=cycle, draft=draft, end=end)
+    earned = accruals.of_cycle(subscription=cycle, loaded=loaded, draft=draft, end=end)
+    if cycle.billing_mode == BillingMode.PREPAID or draft.currency in billed:
+        return earned
+    billed.add(draft.currency)
+    debits = accruals.overage(book=book, currency=draft.currency, end=end)
+    return accruals.Earned(earned.usage + debits, earned.fees)
+
+
+def due_books(*, now: datetime) -> list[int]:
+    """Return the books with an open cycle that was not brought up to the last month's end, those on
+    a test clock left out.
+    """
+    end = month_ends.last_before(now)
+    reached = MonthEnd.objects.filter(
+        subscription=OuterRef("pk"), cycle=OuterRef("cycle"), ends_at=end
+    )
+    over = Subscription.objects.filter(
+        ~Exists(reached),
+        status__in=states.RUNNING,
+        current_starts_at__lt=end,
+        current_ends_at__gt=end,
+        customer__book__test_clock=None,
+    )
+    if not month_ends.open_ones([end], livemode=True):
+        over = over.filter(customer__book__livemode=False)
+    return sorted(set(over.values_list("customer", flat=True)))
+
+
+def open_books(*, livemode: bool) -> list[int]:
+    """Return the books with an open cycle, or one that waits to be settled."""
+    live = Subscription.objects.exclude(status=SubscriptionStatus.CANCELLED)
+    waiting = Settlement.objects.filter(status=SettlementStatus.SEALED, book__livemode=livemode)
+    return sorted(
+        {
+            *live.filter(customer__book__livemode=livemode).values_list("customer", flat=True),
+            *waiting.values_list("book", flat=True),
+        }
+    )
+
+
+def due_on(cycles: Sequence[Subscription], until: datetime) -> list[Key]:
+    """Return the month's ends in open cycles, up to a moment, that were not reached yet."""
+    over = {key for cycle in cycles for key in _over(cycle, until + MICROSECOND)}
+    return sorted(over - _reached(cycles).keys(), key=lambda key: key[-1]) if over else []
