@@ -1,10 +1,10 @@
 """A month's end is a due instant of every book with an open cycle (docs/decisions.md#d45).
 
-Credits pay for usage up to it, what they do not cover and fees in arrears are accrued, fees in
-advance are recognised, dated there. Whoever comes late does it first, whatever happened since, as
-long as the month takes entries; repeated for what was received since, it posts the difference. So
-neither the hour of the sweep nor the day of the close decides a month. Debits neither do this nor
-wait for it.
+Credits pay for usage up to it; what they do not cover, and fees in arrears, are accrued, dated
+there. (Fees in advance are earned by the day, dated by themselves.) Whoever comes late does it
+first, whatever happened since, as long as the month takes entries; repeated for what was received
+since, it posts the difference. So neither the hour of the sweep nor the day of the close decides a
+month. Debits neither do this nor wait for it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from billing.models import (
     UsageEvent,
 )
 from billing.settlement import accruals, month_end_burns, usage_burn
-from billing.subscriptions import advance_fees, states
+from billing.subscriptions import states
 from ledger.entries import books
 from ledger.models import Book
 from ledger.periods import month_ends
@@ -60,7 +60,7 @@ def bring_up(*, book_id: int, before: datetime, late_since: datetime | None = No
     livemode = Book.objects.values_list("livemode", flat=True).get(pk=book_id)
     due = month_ends.open_ones(sorted(ends), livemode=livemode)
     for end in due:
-        reach(book_id=book_id, end=end, with_late=late_since is not None)
+        reach(book_id=book_id, end=end)
     return len(due)
 
 
@@ -88,41 +88,36 @@ def _was_fed(cycle: Subscription, reached: MonthEnd) -> bool:
 
 
 @actors.acting(actors.job("month_end"))
-def reach(*, book_id: int, end: datetime, with_late: bool = True) -> None:
+def reach(*, book_id: int, end: datetime) -> None:
     """Bring a customer's open cycles up to a month's end, in a transaction of its own, reached
     before or not.
     """
     counted = usage_burn.count_ahead(book_id=book_id, limit=end, month_end=end)
     with transaction.atomic():
         book = books.lock_book(book_id=book_id, exclusive=True)
-        reach_locked(book=book, end=end, counted=counted, with_late=with_late)
+        reach_locked(book=book, end=end, counted=counted)
 
 
 def reach_locked(
-    *,
-    book: Book,
-    end: datetime,
-    counted: usage_burn.Counted = usage_burn.NOTHING,
-    with_late: bool = True,
+    *, book: Book, end: datetime, counted: usage_burn.Counted = usage_burn.NOTHING
 ) -> None:
-    """Bring a customer's open cycles up to a month's end: lapse what is due, burn, accrue,
-    recognise fees. The book must be locked.
+    """Bring a customer's open cycles up to a month's end: lapse what is due, burn, accrue. The
+    book must be locked.
     """
     usage_burn.lapse(book=book, until=end, counted=counted)
     cycles = usage_burn.open_cycles(book=book, at=now_for(book) + MICROSECOND)
-    billed, with_late_of = set[str](), set[UUID]()
+    billed, seen = set[str](), set[UUID]()
     for cycle in sorted(cycles, key=lambda each: each.current_ends_at):
         is_over = cycle.current_starts_at < end < cycle.current_ends_at
         earned = _earned(book, cycle, end, counted, billed) if is_over else accruals.Earned()
         # The first cycle of a subscription to be settled bills its late usage.
-        if with_late and cycle.pk not in with_late_of:
-            with_late_of.add(cycle.pk)
-            more = accruals.late(book=book, subscription=cycle, end=end)
-            earned = accruals.Earned(earned.usage + more, earned.fees)
+        if cycle.pk not in seen:
+            seen.add(cycle.pk)
+            late = accruals.late(book=book, subscription=cycle, end=end)
+            earned = accruals.Earned(earned.usage + late, earned.fees)
         if is_over or earned.usage > 0 or (cycle.pk, cycle.cycle, end) in _reached([cycle]):
             most = accruals.covered(book=book, subscription=cycle, end=end)
             accruals.accrue(book=book, subscription=cycle, end=end, earned=earned.within(most))
-    advance_fees.recognise_fees(book=book, until=end)
 
 
 def _earned(
@@ -146,13 +141,27 @@ def _earned(
         was_there=lambda lot: lot.effective_at < end,
     )
     draft = calculation.run(calculation.to_date(loaded))
-    month_end_burns.burn_by(book=book, subscription=cycle, draft=draft, end=end)
+    if month_end_burns.burn_by(book=book, subscription=cycle, draft=draft, end=end):
+        _burn_now(book, cycle)
     earned = accruals.of_cycle(subscription=cycle, loaded=loaded, draft=draft, end=end)
     if cycle.billing_mode == BillingMode.PREPAID or draft.currency in billed:
         return earned
     billed.add(draft.currency)
     debits = accruals.overage(book=book, currency=draft.currency, end=end)
     return accruals.Earned(earned.usage + debits, earned.fees)
+
+
+def _burn_now(book: Book, cycle: Subscription) -> None:
+    """Return what the cycle has burned too much since, when more belongs to the month before."""
+    now = now_for(book)
+    usage_burn.burn(
+        book,
+        cycle,
+        until=now + MICROSECOND,
+        pays=usage_burn.payers(cycle, now),
+        may_lower=lambda lot: True,
+        counted=usage_burn.NOTHING,
+    )
 
 
 def due_books(*, now: datetime) -> list[int]:

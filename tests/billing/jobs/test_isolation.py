@@ -21,9 +21,9 @@ from billing.finance import verification
 from billing.isolation import Isolation
 from billing.jobs import due_work, tasks
 from billing.lifecycle import subscribing
-from billing.models import AdvanceFee, CampaignRun, MilestoneWatch, Settlement
+from billing.models import AdvanceFee, CampaignRun, MilestoneWatch, MonthEnd, Settlement
 from billing.prepaid import reactivation
-from billing.settlement import usage_burn
+from billing.settlement import month_end, usage_burn
 from billing.subscriptions import advance_fees
 from billing.usage import ingest
 from ledger.models import Book, Seal
@@ -123,6 +123,17 @@ def prepare_fees(livemode: bool) -> None:
         subscribe(key, livemode=livemode, days=3)
 
 
+def prepare_month_end(livemode: bool) -> None:
+    factories.offering(livemode=livemode, interval="YEAR")
+    for key in KEYS:
+        subscribe(key, livemode=livemode, days=timezone.now().day + 3)
+
+
+def reached() -> list[str]:
+    found = MonthEnd.objects.values_list("subscription__customer__book__key", flat=True)
+    return sorted(found)
+
+
 def recognised() -> list[str]:
     found = AdvanceFee.objects.filter(recognised__gt=0)
     return sorted(found.values_list("book__key", flat=True))
@@ -196,6 +207,7 @@ def granted() -> list[str]:
 STEPS: dict[str, tuple[Any, str, Callable[[bool], None], Callable[[], list[str]]]] = {
     "payments": (payments, "resolve_payment", prepare_payment, paid),
     "settlement": (cycle_settlement, "settle_book", prepare_settlement, settled_cycles),
+    "month ends": (month_end, "reach_locked", prepare_month_end, reached),
     "holds and lapses": (usage_burn, "lapse", prepare_lapse, lapsed),
     "prepaid burns": (reactivation, "burn_prepaid", prepare_burn, burned),
     "fees": (advance_fees, "recognise_fees", prepare_fees, recognised),
@@ -203,7 +215,7 @@ STEPS: dict[str, tuple[Any, str, Callable[[bool], None], Callable[[], list[str]]
     "campaign runs": (campaign_grants, "grant_credits", prepare_campaign_run, granted),
     "refills": (payments, "resolve_payment", prepare_refill, paid),
 }
-LIVE_TOO = ["settlement", "holds and lapses", "prepaid burns", "fees"]
+LIVE_TOO = ["settlement", "month ends", "holds and lapses", "prepaid burns", "fees"]
 
 
 @pytest.mark.parametrize("error", [InvariantBroken, ZeroDivisionError, Busy])
