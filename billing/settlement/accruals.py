@@ -108,7 +108,7 @@ def covered(*, book: Book, subscription: Subscription, end: datetime) -> Decimal
 
 
 def accrue(*, book: Book, subscription: Subscription, end: datetime, earned: Earned) -> None:
-    """Bring what is accrued of a cycle at a month's end to what it has earned: post the difference
+    """Post the difference of what a cycle has earned by a month's end to what is accrued of it
     there, and take it back on the 1st. The book must be locked.
     """
     reached, _ = MonthEnd.objects.get_or_create(

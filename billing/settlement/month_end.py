@@ -43,7 +43,7 @@ Key = tuple[UUID, int, datetime]
 
 
 def bring_up(*, book_id: int, before: datetime, late_since: datetime | None = None) -> int:
-    """Bring a customer's open cycles up to every month's end before a moment, in order, each in a
+    """Complete every month's end of a customer's open cycles before a moment, in order, each in a
     transaction of its own; return the number of month's ends.
 
     Those that were reached are repeated where usage was received since, and all of them since
@@ -89,7 +89,7 @@ def _was_fed(cycle: Subscription, reached: MonthEnd) -> bool:
 
 @actors.acting(actors.job("month_end"))
 def reach(*, book_id: int, end: datetime) -> None:
-    """Bring a customer's open cycles up to a month's end, in a transaction of its own, reached
+    """Complete a month's end of a customer's open cycles, in a transaction of its own, reached
     before or not.
     """
     counted = usage_burn.count_ahead(book_id=book_id, limit=end, month_end=end)
@@ -101,7 +101,7 @@ def reach(*, book_id: int, end: datetime) -> None:
 def reach_locked(
     *, book: Book, end: datetime, counted: usage_burn.Counted = usage_burn.NOTHING
 ) -> None:
-    """Bring a customer's open cycles up to a month's end: lapse what is due, burn, accrue. The
+    """Complete a month's end of a customer's open cycles: lapse what is due, burn, accrue. The
     book must be locked.
     """
     usage_burn.lapse(book=book, until=end, counted=counted)
