@@ -1,24 +1,34 @@
 """Whether the database's tables are those of this version, whatever its history of migrations says.
 
-The names of applied migrations do not prove it: a migration may have been rewritten, or a database
-restored in part.
+The names of applied migrations do not prove it: a database may have been changed by hand, or
+restored in part. What later versions added does no harm, so that the old one serves until it is
+replaced.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from django.apps import apps
+from django.apps import AppConfig, apps
+from django.core import checks
 from django.db import connection, models
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
 
 WHAT_TO_DO: Final = (
-    "Run: manage.py migrate. If that finds nothing to apply, the database was made by a version "
-    "whose migrations were written anew since: go back to the version that made it, or begin with "
-    "an empty database."
+    "Run: manage.py migrate. If that finds nothing to apply, the database was changed by hand or "
+    "restored in part: restore a backup that is whole."
+)
+# Applied wherever a version before 0.1.0 has migrated, and by no version since; the initial
+# migrations were written anew under the same names (docs/decisions.md#d240).
+MARK_OF_FORMER: Final = ("ledger", "0004_exports")
+MADE_BEFORE: Final = "it was made by a development version before 0.1.0"
+BEGIN_ANEW: Final = (
+    "Such a database is not upgraded: go back to the version that made it, or begin with an empty "
+    "database (of development: stop it by manage.py devdb stop, and remove var/pg)."
 )
 
 # What Django writes, as the database calls it.
@@ -58,6 +68,8 @@ def faults() -> list[str]:
 
     Migrations that are not applied go first, since they explain the rest.
     """
+    if is_former():
+        return [MADE_BEFORE]
     if missing := unapplied_migrations():
         return [f"{len(missing)} migrations are not applied (first: {missing[0]})"]
     with connection.cursor() as cursor:
@@ -78,7 +90,22 @@ def faults() -> list[str]:
 def sentence(found: list[str]) -> str:
     """Return what is wrong and what to do, in a sentence with the first few faults."""
     more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-    return f"The database is not this version's: {'; '.join(found[:5])}{more}. {WHAT_TO_DO}"
+    advice = BEGIN_ANEW if found == [MADE_BEFORE] else WHAT_TO_DO
+    return f"The database is not this version's: {'; '.join(found[:5])}{more}. {advice}"
+
+
+def is_former() -> bool:
+    """Return whether a version before 0.1.0 made the database."""
+    return MARK_OF_FORMER in MigrationRecorder(connection).applied_migrations()
+
+
+def check_not_former(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None, **kwargs: object
+) -> list[checks.CheckMessage]:
+    """Return an error before `migrate` would add to a database that a version before 0.1.0 made."""
+    if not databases or not is_former():
+        return []
+    return [checks.Error(sentence([MADE_BEFORE]), id="aforo.E001")]
 
 
 def unapplied_migrations() -> list[str]:

@@ -31,7 +31,7 @@ from billing.models import (
     InvoiceLine,
     InvoicePayment,
     InvoiceSeries,
-    OnceGiven,
+    OneTimeBenefit,
     SettlementRun,
     SettlementRunItem,
     Subscription,
@@ -200,8 +200,8 @@ class UsageReservationAdmin(ReadOnlyAdmin):
     show_full_result_count = False
 
 
-@admin.register(OnceGiven)
-class OnceGivenAdmin(ReadOnlyAdmin):
+@admin.register(OneTimeBenefit)
+class OneTimeBenefitAdmin(ReadOnlyAdmin):
     when_empty = "Trials and once-only grants are noted here when a customer has had them."
     list_display = ["customer", "offering", "benefit", "subscription"]
     list_select_related = ["customer__book", "offering", "subscription__offering"]

@@ -86,28 +86,6 @@ def draft_invoice(
     return invoice
 
 
-def finalize(*, invoice_id: UUID, now: datetime) -> Invoice:
-    """Assign an invoice its number and post it; one with nothing due is PAID at once. Repeatable.
-
-    The book is locked first, the counter of the series last and briefly, so that numbering never
-    holds up the settlement of others (docs/decisions.md#d1).
-    """
-    book_id = Invoice.objects.values_list("customer_id", flat=True).get(pk=invoice_id)
-    return _finalize(book_id, invoice_id, now)
-
-
-@transaction.atomic
-def _finalize(book_id: int, invoice_id: UUID, now: datetime) -> Invoice:
-    book = books.lock_book(book_id=book_id)
-    invoice = Invoice.objects.select_related("settlement__subscription__version__plan").get(
-        pk=invoice_id
-    )
-    if invoice.status != InvoiceStatus.DRAFT:
-        return invoice
-    issue(book=book, invoice=invoice, lines=posted(invoice), now=now)
-    return invoice
-
-
 def posted(invoice: Invoice) -> list[posting_rules.PostingLine]:
     """Return what issuing an invoice of usage posts: its net was unbilled before."""
     net = invoice.amount_due - invoice.due_tax
@@ -161,12 +139,28 @@ def _facts(invoice: Invoice) -> dict[str, object]:
 
 
 def finalize_drafts(*, book_id: int, now: datetime) -> int:
-    """Finalize the drafts that a killed run left; return their number."""
+    """Assign the drafts of a book, also those that a killed run left, their numbers and post them;
+    return how many there were.
+
+    The book is locked first, the counter of the series last and briefly, so that numbering never
+    holds up the settlement of others (docs/decisions.md#d1).
+    """
     drafts = Invoice.objects.filter(customer=book_id, status=InvoiceStatus.DRAFT)
     ids = list(drafts.order_by("created_at", "pk").values_list("pk", flat=True))
     for invoice_id in ids:
         _finalize(book_id, invoice_id, now)
     return len(ids)
+
+
+@transaction.atomic
+def _finalize(book_id: int, invoice_id: UUID, now: datetime) -> None:
+    """Issue a draft, unless another has meanwhile; one with nothing due is PAID at once."""
+    book = books.lock_book(book_id=book_id)
+    invoice = Invoice.objects.select_related("settlement__subscription__version__plan").get(
+        pk=invoice_id
+    )
+    if invoice.status == InvoiceStatus.DRAFT:
+        issue(book=book, invoice=invoice, lines=posted(invoice), now=now)
 
 
 def get_invoice(*, livemode: bool, reference: str) -> Invoice:

@@ -2,6 +2,7 @@ import aforo.ids
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.db.models.expressions
+import django.db.models.functions.math
 import djmoney.models.fields
 from decimal import Decimal
 from django.db import migrations, models
@@ -37,6 +38,25 @@ class Migration(migrations.Migration):
             fields=[
                 ('campaign', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='watch', serialize=False, to='pricing.campaign')),
                 ('checked_through', models.DateTimeField()),
+                ('passed_over', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), blank=True, default=list, help_text='Books that failed or were locked: they are looked at again.', size=None)),
+            ],
+            options={
+                'verbose_name_plural': 'milestone watches',
+            },
+        ),
+        migrations.CreateModel(
+            name='UsageEvent',
+            fields=[
+                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('key', models.CharField(max_length=255)),
+                ('quantity', models.DecimalField(decimal_places=6, max_digits=20)),
+                ('occurred_at', models.DateTimeField()),
+                ('counted_at', models.DateTimeField(help_text='None for usage that was sold by itself, outside every cycle.', null=True)),
+                ('received_at', models.DateTimeField()),
+                ('properties', models.JSONField(default=dict)),
+                ('behind', models.BigIntegerField(help_text='The rollup that was there when it came, if it counts before its end.', null=True)),
+                ('book', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='usage_events', to='ledger.book')),
+                ('metric', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric')),
             ],
         ),
         migrations.CreateModel(
@@ -69,6 +89,7 @@ class Migration(migrations.Migration):
                 ('granted', models.PositiveIntegerField(default=0)),
                 ('skipped', models.PositiveIntegerField(default=0)),
                 ('last_book', models.BigIntegerField(default=0, help_text='Customers up to this one are done.')),
+                ('passed_over', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), blank=True, default=list, help_text='Books that failed or were locked: counted as skipped, tried again at the end.', size=None)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('heartbeat_at', models.DateTimeField(blank=True, null=True)),
                 ('finished_at', models.DateTimeField(blank=True, null=True)),
@@ -130,6 +151,18 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name='InvoicePayment',
+            fields=[
+                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('amount', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('applied', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('reference', models.CharField(max_length=200)),
+                ('received_at', models.DateTimeField()),
+                ('entry', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
+                ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='billing.invoice')),
+            ],
+        ),
+        migrations.CreateModel(
             name='InvoiceSeries',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -144,18 +177,6 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='Payment',
-            fields=[
-                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('amount', models.DecimalField(decimal_places=12, max_digits=38)),
-                ('applied', models.DecimalField(decimal_places=12, max_digits=38)),
-                ('reference', models.CharField(max_length=200)),
-                ('received_at', models.DateTimeField()),
-                ('entry', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
-                ('invoice', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='payments', to='billing.invoice')),
-            ],
-        ),
-        migrations.CreateModel(
             name='Settlement',
             fields=[
                 ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
@@ -165,6 +186,9 @@ class Migration(migrations.Migration):
                 ('ends_at', models.DateTimeField()),
                 ('full_starts_at', models.DateTimeField(help_text='The whole period, of which it may be a part.')),
                 ('full_ends_at', models.DateTimeField()),
+                ('period_number', models.IntegerField(help_text='Which paid period of the subscription it lies in, from 0; -1 is the trial.')),
+                ('counted_from', models.DateTimeField(help_text="Usage that counts in [counted_from, counted_until) is this cycle's.")),
+                ('counted_until', models.DateTimeField()),
                 ('billing_mode', models.CharField(choices=[('PREPAID', 'Prepaid: refused'), ('HYBRID', 'Hybrid: credits first, the rest to the invoice'), ('POSTPAID', 'Postpaid: to the invoice, no cash credits')], max_length=8)),
                 ('status', models.CharField(choices=[('SEALED', 'Sealed'), ('SETTLED', 'Settled'), ('VOIDED', 'Voided')], default='SEALED', max_length=10)),
                 ('statement_number', models.CharField(blank=True, help_text='Of a PREPAID settlement, which is its own document; without gaps.', max_length=40, null=True, unique=True)),
@@ -182,6 +206,20 @@ class Migration(migrations.Migration):
                 ('entry', models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
             ],
         ),
+        migrations.CreateModel(
+            name='LateCredit',
+            fields=[
+                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('description', models.CharField(max_length=300)),
+                ('amount', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('used', models.DecimalField(decimal_places=12, default=Decimal('0'), max_digits=38)),
+                ('paid_out', models.DecimalField(decimal_places=12, default=Decimal('0'), max_digits=38)),
+                ('tax_rate', models.JSONField(help_text='{name, percent, jurisdiction}', null=True)),
+                ('created_at', models.DateTimeField()),
+                ('entry', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
+                ('settlement', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='late_credits', to='billing.settlement')),
+            ],
+        ),
         migrations.AddField(
             model_name='invoice',
             name='settlement',
@@ -197,7 +235,7 @@ class Migration(migrations.Migration):
                 ('figures', models.JSONField(help_text='Both sides: subtotal, discount, tax, who pays.')),
                 ('error', models.CharField(blank=True, max_length=500)),
                 ('backtest', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='cycles', to='billing.backtest')),
-                ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.book')),
+                ('book', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.book')),
                 ('settlement', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='billing.settlement')),
             ],
         ),
@@ -255,7 +293,7 @@ class Migration(migrations.Migration):
                 ('claimed_at', models.DateTimeField(blank=True, null=True)),
                 ('settled', models.PositiveIntegerField(default=0)),
                 ('reason', models.TextField(blank=True)),
-                ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.book')),
+                ('book', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.book')),
                 ('run', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='items', to='billing.settlementrun')),
             ],
         ),
@@ -264,14 +302,22 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ('billing_mode', models.CharField(choices=[('PREPAID', 'Prepaid: refused'), ('HYBRID', 'Hybrid: credits first, the rest to the invoice'), ('POSTPAID', 'Postpaid: to the invoice, no cash credits')], max_length=10)),
+                ('is_single', models.BooleanField(default=True, help_text='The customer may have no other live one of its offering.')),
                 ('status', models.CharField(choices=[('CREATED', 'Created'), ('TRIALING', 'Trialing'), ('ACTIVE', 'Active'), ('PAUSED', 'Paused'), ('SUSPENDED', 'Suspended'), ('CANCELLED', 'Cancelled')], max_length=10)),
                 ('starts_at', models.DateTimeField()),
-                ('anchor_at', models.DateTimeField(help_text='Period bounds are this plus n intervals.')),
+                ('subscribed_at', models.DateTimeField(help_text="The customer's time when it subscribed; a period over by then brings no credits.")),
+                ('anchor_date', models.DateField(help_text='Periods end this plus n intervals, by the wall clock.')),
+                ('anchor_time', models.TimeField()),
+                ('timezone', models.CharField(help_text="The zone that ends the open cycle; the customer's counts from the next one on.", max_length=50)),
                 ('trial_ends_at', models.DateTimeField(blank=True, help_text='Cycle 0 is then the trial, which costs nothing.', null=True)),
                 ('cycle', models.PositiveIntegerField(default=0, help_text='Number of the open cycle.')),
-                ('first_index', models.IntegerField(default=0, help_text='Number of intervals from the anchor to the first paid cycle.')),
+                ('anchor_index', models.IntegerField(default=0, help_text='Number of intervals from the anchor to the period of the open cycle.')),
+                ('period_number', models.IntegerField(default=0, help_text="Paid periods begun before the open cycle's; -1 is the trial.")),
                 ('current_starts_at', models.DateTimeField()),
                 ('current_ends_at', models.DateTimeField()),
+                ('full_starts_at', models.DateTimeField(help_text='The whole period, of which the open cycle may be a part.')),
+                ('full_ends_at', models.DateTimeField()),
+                ('counted_from', models.DateTimeField(help_text='Usage that counts from here on belongs to the open cycle.')),
                 ('usage_closed_through', models.DateTimeField(help_text='Usage before this is sealed; what arrives later is late.')),
                 ('is_fee_due', models.BooleanField(default=False, help_text="The open cycle's fees in advance wait for credits that cover them.")),
                 ('burned_through', models.DateTimeField(blank=True, help_text='Up to here the metered usage of a PREPAID subscription was last burned.', null=True)),
@@ -291,6 +337,19 @@ class Migration(migrations.Migration):
             field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='settlements', to='billing.subscription'),
         ),
         migrations.CreateModel(
+            name='OneTimeBenefit',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('benefit', models.CharField(max_length=255)),
+                ('customer', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='billing.customer')),
+                ('offering', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.offering')),
+                ('subscription', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='billing.subscription')),
+            ],
+            options={
+                'verbose_name': 'one-time benefit',
+            },
+        ),
+        migrations.CreateModel(
             name='CycleBurn',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -298,6 +357,7 @@ class Migration(migrations.Migration):
                 ('cycle', models.PositiveIntegerField()),
                 ('quantity', models.DecimalField(decimal_places=12, max_digits=38)),
                 ('kept', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ('late', models.DecimalField(decimal_places=12, default=0, help_text='What usage that came after the cycle was settled took of it, or gave back.', max_digits=38)),
                 ('carrying', models.DecimalField(decimal_places=12, max_digits=38)),
                 ('tax', models.DecimalField(decimal_places=12, max_digits=38)),
                 ('advance_fee', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
@@ -339,39 +399,29 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name='UsageEvent',
+            name='UnbilledUsage',
             fields=[
-                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
-                ('key', models.CharField(max_length=255)),
-                ('quantity', models.DecimalField(decimal_places=6, max_digits=20)),
-                ('occurred_at', models.DateTimeField()),
-                ('counted_at', models.DateTimeField()),
-                ('received_at', models.DateTimeField()),
-                ('properties', models.JSONField(default=dict)),
-                ('behind', models.BigIntegerField(help_text='The tally that was there when it came, if it counts before its end.', null=True)),
-                ('book', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='usage_events', to='ledger.book')),
-                ('metric', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric')),
+                ('event', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='unbilled', serialize=False, to='billing.usageevent')),
+                ('reason', models.CharField(choices=[('no_subscription', 'Nothing that the customer subscribed to charges it then.'), ('paused', 'The subscription was paused.'), ('too_old', 'It came too long after its cycle was settled.'), ('missing_property', 'It lacks the property that the metric reads.'), ('not_a_number', 'The property that the metric adds up is no number.')], max_length=20)),
+                ('noted_at', models.DateTimeField()),
             ],
+            options={
+                'verbose_name_plural': 'unbilled usage',
+            },
         ),
         migrations.CreateModel(
             name='UsageReservation',
             fields=[
-                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('reservation', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, primary_key=True, related_name='usage', serialize=False, to='wallets.reservation')),
                 ('quantity', models.DecimalField(decimal_places=6, max_digits=20)),
                 ('captured', models.DecimalField(decimal_places=6, default=0, max_digits=20)),
                 ('properties', models.JSONField(default=dict)),
-                ('status', models.CharField(choices=[('HELD', 'Held'), ('CAPTURED', 'Captured'), ('VOIDED', 'Voided'), ('EXPIRED', 'Expired')], default='HELD', max_length=8)),
-                ('created_at', models.DateTimeField()),
-                ('expires_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='usage_reservations', to='ledger.book')),
-                ('holds', models.ManyToManyField(related_name='usage', to='wallets.reservation')),
                 ('metric', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric')),
                 ('subscription', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='billing.subscription')),
             ],
         ),
         migrations.CreateModel(
-            name='UsageTally',
+            name='UsageRollup',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('starts_at', models.DateTimeField()),
@@ -389,6 +439,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.PositiveSmallIntegerField(default=1, editable=False, primary_key=True, serialize=False)),
                 ('seen_at', models.DateTimeField()),
+                ('swept_at', models.DateTimeField(blank=True, null=True)),
             ],
             options={
                 'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='billing_heartbeat_single')],
@@ -419,8 +470,16 @@ class Migration(migrations.Migration):
             constraint=models.UniqueConstraint(fields=('invoice', 'position'), name='billing_line_position'),
         ),
         migrations.AddConstraint(
-            model_name='payment',
-            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0), ('applied__gt', 0), ('applied__lte', models.F('amount'))), name='billing_payment_amounts'),
+            model_name='invoicepayment',
+            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0), ('applied__gt', 0), ('applied__lte', models.F('amount'))), name='billing_invoicepayment_amounts'),
+        ),
+        migrations.AddIndex(
+            model_name='latecredit',
+            index=models.Index(condition=models.Q(('amount__gt', django.db.models.expressions.CombinedExpression(models.F('used'), '+', models.F('paid_out')))), fields=['settlement'], name='billing_latecredit_open'),
+        ),
+        migrations.AddConstraint(
+            model_name='latecredit',
+            constraint=models.CheckConstraint(condition=models.Q(('amount__gt', 0), ('amount__gte', django.db.models.expressions.CombinedExpression(models.F('used'), '+', models.F('paid_out'))), ('paid_out__gte', 0), ('used__gte', 0)), name='billing_latecredit_amounts'),
         ),
         migrations.AddIndex(
             model_name='backtestcycle',
@@ -452,6 +511,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='invoice',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('amount_due', None), ('amount_due', django.db.models.functions.math.Round(models.F('amount_due'), precision=models.Case(models.When(models.Q(('currency__in', ['CLP', 'JPY', 'KRW'])), then=models.Value(0)), models.When(models.Q(('currency__in', ['BHD', 'KWD'])), then=models.Value(3)), default=models.Value(2)))), _connector='OR'), models.Q(('paid', None), ('paid', django.db.models.functions.math.Round(models.F('paid'), precision=models.Case(models.When(models.Q(('currency__in', ['CLP', 'JPY', 'KRW'])), then=models.Value(0)), models.When(models.Q(('currency__in', ['BHD', 'KWD'])), then=models.Value(3)), default=models.Value(2)))), _connector='OR')), name='billing_invoice_payable'),
+        ),
+        migrations.AddConstraint(
+            model_name='invoice',
             constraint=models.CheckConstraint(condition=models.Q(('discount__gte', 0), ('discount__lte', models.F('subtotal')), ('from_wallet__gte', 0), ('subtotal__gte', 0), ('tax__gte', 0)), name='billing_invoice_discount'),
         ),
         migrations.AddConstraint(
@@ -480,7 +543,19 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='subscription',
-            constraint=models.CheckConstraint(condition=models.Q(('current_ends_at__gt', models.F('current_starts_at'))), name='billing_subscription_period'),
+            constraint=models.UniqueConstraint(condition=models.Q(('is_single', True), models.Q(('status', 'CANCELLED'), _negated=True)), fields=('customer', 'offering'), name='billing_subscription_single'),
+        ),
+        migrations.AddConstraint(
+            model_name='subscription',
+            constraint=models.CheckConstraint(condition=models.Q(('current_ends_at__gte', models.F('current_starts_at'))), name='billing_subscription_period'),
+        ),
+        migrations.AddConstraint(
+            model_name='subscription',
+            constraint=models.CheckConstraint(condition=models.Q(('full_ends_at__gt', models.F('full_starts_at')), ('full_starts_at__lte', models.F('current_starts_at')), ('full_ends_at__gte', models.F('current_ends_at'))), name='billing_subscription_full_period'),
+        ),
+        migrations.AddConstraint(
+            model_name='subscription',
+            constraint=models.CheckConstraint(condition=models.Q(('counted_from__gte', models.F('current_starts_at'))), name='billing_subscription_counted'),
         ),
         migrations.AddIndex(
             model_name='settlement',
@@ -492,7 +567,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='settlement',
-            constraint=models.CheckConstraint(condition=models.Q(('ends_at__gt', models.F('starts_at'))), name='billing_settlement_period'),
+            constraint=models.CheckConstraint(condition=models.Q(('ends_at__gte', models.F('starts_at'))), name='billing_settlement_period'),
+        ),
+        migrations.AddConstraint(
+            model_name='settlement',
+            constraint=models.CheckConstraint(condition=models.Q(('counted_from__gte', models.F('starts_at')), ('counted_until__gte', models.F('counted_from')), ('counted_until__gte', models.F('ends_at'))), name='billing_settlement_counted'),
         ),
         migrations.AddConstraint(
             model_name='settlement',
@@ -509,6 +588,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='settlement',
             constraint=models.CheckConstraint(condition=models.Q(('statement_number', None), models.Q(('billing_mode', 'PREPAID'), ('status', 'SETTLED')), _connector='OR'), name='billing_settlement_statement'),
+        ),
+        migrations.AddConstraint(
+            model_name='onetimebenefit',
+            constraint=models.UniqueConstraint(fields=('customer', 'offering', 'benefit'), name='billing_onetimebenefit_once'),
         ),
         migrations.AddConstraint(
             model_name='cycleburn',
@@ -534,9 +617,23 @@ class Migration(migrations.Migration):
             model_name='advancefee',
             constraint=models.CheckConstraint(condition=models.Q(('recognised__gte', 0), ('recognised__lte', models.F('amount'))), name='billing_advancefee_recognised'),
         ),
+        migrations.AddField(
+            model_name='unbilledusage',
+            name='book',
+            field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.book'),
+        ),
+        migrations.AddField(
+            model_name='unbilledusage',
+            name='metric',
+            field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric'),
+        ),
         migrations.AddIndex(
             model_name='usageevent',
             index=models.Index(fields=['book', 'metric', 'counted_at'], name='billing_usage_cycle'),
+        ),
+        migrations.AddIndex(
+            model_name='usageevent',
+            index=models.Index(fields=['book', 'received_at'], name='billing_usage_received'),
         ),
         migrations.AddIndex(
             model_name='usageevent',
@@ -556,22 +653,26 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='usagereservation',
-            constraint=models.CheckConstraint(condition=models.Q(('captured__gte', 0), ('expires_at__gt', models.F('created_at')), ('quantity__gt', 0)), name='billing_usagereservation_sound'),
-        ),
-        migrations.AddConstraint(
-            model_name='usagereservation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at', None), ('status', 'HELD')), models.Q(models.Q(('status', 'HELD'), _negated=True), ('ended_at__isnull', False)), _connector='OR'), name='billing_usagereservation_ended'),
+            constraint=models.CheckConstraint(condition=models.Q(('captured__gte', 0), ('quantity__gt', 0)), name='billing_usagereservation_sound'),
         ),
         migrations.AddIndex(
-            model_name='usagetally',
-            index=models.Index(fields=['book', 'metric', 'id'], name='billing_usagetally_latest'),
+            model_name='usagerollup',
+            index=models.Index(fields=['book', 'metric', 'id'], name='billing_usagerollup_latest'),
         ),
         migrations.AddConstraint(
-            model_name='usagetally',
-            constraint=models.UniqueConstraint(condition=models.Q(('events', None)), fields=('book', 'metric'), name='billing_usagetally_one_uncounted'),
+            model_name='usagerollup',
+            constraint=models.UniqueConstraint(condition=models.Q(('events', None)), fields=('book', 'metric'), name='billing_usagerollup_one_uncounted'),
         ),
         migrations.AddConstraint(
-            model_name='usagetally',
-            constraint=models.CheckConstraint(condition=models.Q(('through__gte', models.F('starts_at'))), name='billing_usagetally_span'),
+            model_name='usagerollup',
+            constraint=models.CheckConstraint(condition=models.Q(('through__gte', models.F('starts_at'))), name='billing_usagerollup_span'),
+        ),
+        migrations.AddIndex(
+            model_name='unbilledusage',
+            index=models.Index(fields=['book', 'event'], name='billing_unbilled_book'),
+        ),
+        migrations.AddConstraint(
+            model_name='unbilledusage',
+            constraint=models.CheckConstraint(condition=models.Q(('reason__in', ['no_subscription', 'paused', 'too_old', 'missing_property', 'not_a_number'])), name='billing_unbilledusage_reason'),
         ),
     ]

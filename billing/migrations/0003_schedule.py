@@ -1,21 +1,27 @@
-"""The sweep, every minute, wherever a beat process runs; edited in the back office."""
+"""What a beat process sends every minute: the sweep, and a sign of life of the workers for runs, since
+the sweep has a queue of its own. Both are edited in the back office.
+"""
 
 from django.db import migrations
 
-NAME = "Sweep everything that is due"
+TASKS = {
+    "Sweep everything that is due": "billing.tasks.sweep",
+    "Show that a worker for runs lives": "billing.tasks.show_life",
+}
 
 
-def seed(apps, schema_editor):
+def write_schedule(apps, schema_editor):
     every_minute, _ = apps.get_model("django_celery_beat", "IntervalSchedule").objects.get_or_create(
         every=1, period="minutes"
     )
-    apps.get_model("django_celery_beat", "PeriodicTask").objects.get_or_create(
-        name=NAME, defaults={"task": "billing.tasks.sweep", "interval": every_minute}
-    )
+    for name, task in TASKS.items():
+        apps.get_model("django_celery_beat", "PeriodicTask").objects.get_or_create(
+            name=name, defaults={"task": task, "interval": every_minute}
+        )
 
 
-def unseed(apps, schema_editor):
-    apps.get_model("django_celery_beat", "PeriodicTask").objects.filter(name=NAME).delete()
+def delete_schedule(apps, schema_editor):
+    apps.get_model("django_celery_beat", "PeriodicTask").objects.filter(name__in=TASKS).delete()
 
 
 class Migration(migrations.Migration):
@@ -23,4 +29,4 @@ class Migration(migrations.Migration):
         ("billing", "0002_guards"),
         ("django_celery_beat", "0019_alter_periodictasks_options"),
     ]
-    operations = [migrations.RunPython(seed, unseed)]
+    operations = [migrations.RunPython(write_schedule, delete_schedule)]

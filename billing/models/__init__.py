@@ -4,7 +4,7 @@ from billing.models.adjustments import LateCredit, SettlementAdjustment
 from billing.models.backtests import Backtest, BacktestCycle
 from billing.models.campaigns import CampaignRun, MilestoneWatch
 from billing.models.claims import Claim
-from billing.models.customers import Customer, OnceGiven, Subscription, SubscriptionStatus
+from billing.models.customers import Customer, OneTimeBenefit, Subscription, SubscriptionStatus
 from billing.models.invoices import (
     Document,
     Invoice,
@@ -49,7 +49,7 @@ __all__ = [
     "LineKind",
     "MilestoneWatch",
     "MonthEnd",
-    "OnceGiven",
+    "OneTimeBenefit",
     "RunItemStatus",
     "RunStatus",
     "Settlement",

@@ -66,5 +66,8 @@ class MilestoneWatch(models.Model):
         help_text="Books that failed or were locked: they are looked at again.",
     )
 
+    class Meta:
+        verbose_name_plural = "milestone watches"
+
     def __str__(self) -> str:
         return f"{self.checked_through:%Y-%m-%d %H:%M}"

@@ -143,7 +143,7 @@ class Subscription(models.Model):
         return f"{self.offering.code} from {self.starts_at:%Y-%m-%d}"
 
 
-class OnceGiven(models.Model):
+class OneTimeBenefit(models.Model):
     """A benefit that an offering gives a customer once: its trial, or a once-only grant by its
     code. A second subscription of the same offering does not bring it again, unless the offering
     allows that.
@@ -155,9 +155,10 @@ class OnceGiven(models.Model):
     subscription = models.ForeignKey(Subscription, on_delete=models.PROTECT, related_name="+")
 
     class Meta:
+        verbose_name = "one-time benefit"
         constraints = [
             models.UniqueConstraint(
-                fields=["customer", "offering", "benefit"], name="billing_oncegiven_once"
+                fields=["customer", "offering", "benefit"], name="billing_onetimebenefit_once"
             )
         ]
 

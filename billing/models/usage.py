@@ -141,6 +141,7 @@ class UnbilledUsage(models.Model):
     noted_at = models.DateTimeField()
 
     class Meta:
+        verbose_name_plural = "unbilled usage"
         indexes = [models.Index(fields=["book", "event"], name="billing_unbilled_book")]
         constraints = [
             models.CheckConstraint(

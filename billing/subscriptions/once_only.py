@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from aforo.errors import Conflict
-from billing.models import Customer, OnceGiven, Subscription, SubscriptionStatus
+from billing.models import Customer, OneTimeBenefit, Subscription, SubscriptionStatus
 from ledger.models import Book
 from pricing.models import Offering
 
@@ -29,7 +29,7 @@ def has_had(*, customer: Customer, offering: Offering, benefit: str) -> bool:
     """
     if offering.gives_again:
         return False
-    had = OnceGiven.objects.filter(customer=customer, offering=offering, benefit=benefit)
+    had = OneTimeBenefit.objects.filter(customer=customer, offering=offering, benefit=benefit)
     return had.exists()
 
 
@@ -40,13 +40,16 @@ def claim_benefits(*, subscription: Subscription, benefits: Collection[str]) -> 
     if not benefits:
         return set()
     mine = {"customer_id": subscription.customer_id, "offering_id": subscription.offering_id}
-    OnceGiven.objects.bulk_create(
-        [OnceGiven(**mine, benefit=each, subscription=subscription) for each in sorted(benefits)],
+    OneTimeBenefit.objects.bulk_create(
+        [
+            OneTimeBenefit(**mine, benefit=each, subscription=subscription)
+            for each in sorted(benefits)
+        ],
         ignore_conflicts=True,
     )
     if subscription.offering.gives_again:
         return set(benefits)
-    brought = OnceGiven.objects.filter(**mine, subscription=subscription, benefit__in=benefits)
+    brought = OneTimeBenefit.objects.filter(**mine, subscription=subscription, benefit__in=benefits)
     return set(brought.values_list("benefit", flat=True))
 
 

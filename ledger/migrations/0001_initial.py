@@ -25,16 +25,19 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name='ClosePack',
+            name='AccountingPeriod',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveSmallIntegerField()),
-                ('closed_at', models.DateTimeField()),
-                ('closed_by', models.CharField(max_length=150)),
-                ('entries', models.PositiveBigIntegerField()),
-                ('first_recorded_at', models.DateTimeField(blank=True, null=True)),
-                ('last_recorded_at', models.DateTimeField(blank=True, null=True)),
+                ('livemode', models.BooleanField(default=True)),
+                ('starts_on', models.DateField()),
+                ('ends_on', models.DateField(help_text='Exclusive.')),
+                ('status', models.CharField(choices=[('OPEN', 'Open'), ('PENDING_CLOSE', 'Pending close'), ('CLOSED', 'Closed'), ('REOPENED', 'Reopened')], default='OPEN', max_length=13)),
+                ('closed_at', models.DateTimeField(blank=True, null=True)),
+                ('closed_by', models.CharField(blank=True, max_length=150)),
             ],
+            options={
+                'constraints': [models.UniqueConstraint(fields=('livemode', 'starts_on'), name='ledger_accountingperiod_month'), models.CheckConstraint(condition=models.Q(('ends_on__gt', models.F('starts_on'))), name='ledger_accountingperiod_order'), models.CheckConstraint(condition=models.Q(('livemode', True)), name='ledger_accountingperiod_live')],
+            },
         ),
         migrations.CreateModel(
             name='Book',
@@ -71,6 +74,19 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='ClosePack',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('number', models.PositiveSmallIntegerField()),
+                ('closed_at', models.DateTimeField()),
+                ('closed_by', models.CharField(max_length=150)),
+                ('entries', models.PositiveBigIntegerField()),
+                ('first_recorded_at', models.DateTimeField(blank=True, null=True)),
+                ('last_recorded_at', models.DateTimeField(blank=True, null=True)),
+                ('period', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='packs', to='ledger.accountingperiod')),
+            ],
+        ),
+        migrations.CreateModel(
             name='CloseFile',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -103,6 +119,10 @@ class Migration(migrations.Migration):
                 ('recorded_at', models.DateTimeField()),
                 ('accounting_date', models.DateField(db_index=True)),
                 ('document', models.JSONField()),
+                ('actor_kind', models.GeneratedField(db_persist=True, expression=django.db.models.fields.json.KeyTextTransform('kind', django.db.models.fields.json.KeyTextTransform('actor', 'document')), output_field=models.TextField(null=True))),
+                ('actor_id', models.GeneratedField(db_persist=True, expression=django.db.models.fields.json.KeyTextTransform('id', django.db.models.fields.json.KeyTextTransform('actor', 'document')), output_field=models.TextField(null=True))),
+                ('reason', models.GeneratedField(db_persist=True, expression=django.db.models.fields.json.KeyTextTransform('reason', 'document'), output_field=models.TextField(null=True))),
+                ('attributes', models.GeneratedField(db_persist=True, expression=django.db.models.fields.json.KeyTransform('attributes', 'document'), output_field=models.JSONField(null=True))),
                 ('prev_hash', models.CharField(blank=True, max_length=64)),
                 ('hash', models.CharField(max_length=64)),
                 ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='ledger.book')),
@@ -222,26 +242,6 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
-            name='Period',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('livemode', models.BooleanField(default=True)),
-                ('starts_on', models.DateField()),
-                ('ends_on', models.DateField(help_text='Exclusive.')),
-                ('status', models.CharField(choices=[('OPEN', 'Open'), ('PENDING_CLOSE', 'Pending close'), ('CLOSED', 'Closed'), ('REOPENED', 'Reopened')], default='OPEN', max_length=13)),
-                ('closed_at', models.DateTimeField(blank=True, null=True)),
-                ('closed_by', models.CharField(blank=True, max_length=150)),
-            ],
-            options={
-                'constraints': [models.UniqueConstraint(fields=('livemode', 'starts_on'), name='ledger_period_month'), models.CheckConstraint(condition=models.Q(('ends_on__gt', models.F('starts_on'))), name='ledger_period_order'), models.CheckConstraint(condition=models.Q(('livemode', True)), name='ledger_period_live')],
-            },
-        ),
-        migrations.AddField(
-            model_name='closepack',
-            name='period',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='packs', to='ledger.period'),
-        ),
-        migrations.CreateModel(
             name='Policy',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -270,6 +270,7 @@ class Migration(migrations.Migration):
                 ('amount', models.DecimalField(decimal_places=12, max_digits=38)),
                 ('currency', models.CharField(max_length=3)),
                 ('lot', models.UUIDField(blank=True, null=True)),
+                ('book', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.book')),
                 ('credit', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.account')),
                 ('debit', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.account')),
                 ('entry', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='postings', to='ledger.entry')),
@@ -283,7 +284,7 @@ class Migration(migrations.Migration):
                 ('approved_at', models.DateTimeField(blank=True, null=True)),
                 ('evidence', models.TextField(help_text='What the decision rests on.')),
                 ('approved_by', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('period', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reopenings', to='ledger.period')),
+                ('period', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reopenings', to='ledger.accountingperiod')),
                 ('proposed_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
             options={
@@ -302,9 +303,25 @@ class Migration(migrations.Migration):
                 ('root', models.CharField(max_length=64)),
                 ('prev_hash', models.CharField(blank=True, max_length=64)),
                 ('hash', models.CharField(max_length=64)),
+                ('daily_on', models.DateField(blank=True, help_text='The day that it seals; none at the close of a month.', null=True)),
+                ('lost', models.JSONField(blank=True, default=list, help_text='[{number, hash}] of seals lost by a restore.')),
+                ('reason', models.TextField(blank=True, help_text='Why it goes on after lost seals.')),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('livemode', 'number'), name='ledger_seal_number'), models.CheckConstraint(condition=models.Q(('number__gt', 0)), name='ledger_seal_from_one')],
+                'constraints': [models.UniqueConstraint(fields=('livemode', 'number'), name='ledger_seal_number'), models.UniqueConstraint(fields=('livemode', 'prev_hash'), name='ledger_seal_follows'), models.UniqueConstraint(fields=('livemode', 'daily_on'), name='ledger_seal_daily'), models.CheckConstraint(condition=models.Q(('number__gt', 0)), name='ledger_seal_from_one')],
+            },
+        ),
+        migrations.CreateModel(
+            name='SealCopy',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('livemode', models.BooleanField()),
+                ('number', models.PositiveIntegerField()),
+                ('kept_at', models.DateTimeField()),
+            ],
+            options={
+                'verbose_name_plural': 'seal copies',
+                'constraints': [models.UniqueConstraint(fields=('livemode', 'number'), name='ledger_sealcopy_once')],
             },
         ),
         migrations.CreateModel(
@@ -313,7 +330,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('sequence', models.BigIntegerField()),
                 ('hash', models.CharField(max_length=64)),
-                ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='sealed_heads', to='ledger.book')),
+                ('book', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='sealed_heads', to='ledger.book')),
                 ('seal', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='heads', to='ledger.seal')),
             ],
         ),
@@ -350,6 +367,10 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(condition=models.Q(('sold_from', None), ('sold_until', None), ('sold_until__gt', models.F('sold_from')), _connector='OR'), name='ledger_breakagerate_months'),
         ),
         migrations.AddConstraint(
+            model_name='closepack',
+            constraint=models.UniqueConstraint(fields=('period', 'number'), name='ledger_closepack_number'),
+        ),
+        migrations.AddConstraint(
             model_name='closefile',
             constraint=models.UniqueConstraint(fields=('pack', 'name'), name='ledger_closefile_name'),
         ),
@@ -372,6 +393,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='entry',
             constraint=models.CheckConstraint(condition=models.Q(('sequence__gt', 0)), name='ledger_entry_from_one'),
+        ),
+        migrations.AddConstraint(
+            model_name='entry',
+            constraint=models.CheckConstraint(condition=models.Q(('actor_kind__in', ['API_KEY', 'STAFF', 'JOB']), ('actor_kind__isnull', False), ('actor_id__gt', ''), ('actor_id__isnull', False)), name='ledger_entry_actor'),
         ),
         migrations.AddConstraint(
             model_name='exportpart',
@@ -436,10 +461,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='adjustmentline',
             constraint=models.CheckConstraint(condition=models.Q(('debit', models.F('credit')), _negated=True), name='ledger_adjustmentline_accounts'),
-        ),
-        migrations.AddConstraint(
-            model_name='closepack',
-            constraint=models.UniqueConstraint(fields=('period', 'number'), name='ledger_closepack_number'),
         ),
         migrations.AddConstraint(
             model_name='policy',

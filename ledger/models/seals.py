@@ -56,6 +56,7 @@ class SealCopy(models.Model):
     kept_at = models.DateTimeField()
 
     class Meta:
+        verbose_name_plural = "seal copies"
         constraints = [
             models.UniqueConstraint(fields=["livemode", "number"], name="ledger_sealcopy_once"),
         ]

@@ -1,5 +1,6 @@
 import django.contrib.postgres.fields
 import django.db.models.deletion
+import django.db.models.functions.math
 import django.db.models.functions.text
 import pricing.models.catalogue
 from django.db import migrations, models
@@ -134,6 +135,8 @@ class Migration(migrations.Migration):
                 ('interval_count', models.PositiveSmallIntegerField(default=1)),
                 ('trial_days', models.PositiveSmallIntegerField(default=0)),
                 ('overage_limit', models.DecimalField(blank=True, decimal_places=12, help_text='Most overage a customer may run up in a cycle.', max_digits=38, null=True)),
+                ('several_per_customer', models.BooleanField(default=False, help_text='A customer may have several live subscriptions of it.')),
+                ('gives_again', models.BooleanField(default=False, help_text='Trial and once-only grants come with each subscription, not only the first.')),
                 ('status', models.CharField(choices=[('DRAFT', 'Draft'), ('ACTIVE', 'Active'), ('ARCHIVED', 'Archived')], default='ACTIVE', max_length=10)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('plan', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='offerings', to='pricing.rateplan')),
@@ -193,7 +196,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'top-up rule',
-                'constraints': [models.UniqueConstraint(fields=('livemode', 'currency'), name='pricing_topuprule_once'), models.CheckConstraint(condition=models.Q(models.Q(('minimum', None), ('minimum__gt', 0), _connector='OR'), models.Q(('maximum', None), ('maximum__gt', 0), _connector='OR'), models.Q(('minimum', None), ('maximum', None), ('minimum__lte', models.F('maximum')), _connector='OR')), name='pricing_topuprule_bounds'), models.CheckConstraint(condition=models.Q(('expires_after_days', None), ('expires_after_days__gt', 0), _connector='OR'), name='pricing_topuprule_expiry')],
+                'constraints': [models.UniqueConstraint(fields=('livemode', 'currency'), name='pricing_topuprule_once'), models.CheckConstraint(condition=models.Q(models.Q(('minimum', None), ('minimum__gt', 0), _connector='OR'), models.Q(('maximum', None), ('maximum__gt', 0), _connector='OR'), models.Q(('minimum', None), ('maximum', None), ('minimum__lte', models.F('maximum')), _connector='OR')), name='pricing_topuprule_bounds'), models.CheckConstraint(condition=models.Q(models.Q(('minimum', None), ('minimum', django.db.models.functions.math.Round(models.F('minimum'), precision=models.Case(models.When(models.Q(('currency__in', ['CLP', 'JPY', 'KRW'])), then=models.Value(0)), models.When(models.Q(('currency__in', ['BHD', 'KWD'])), then=models.Value(3)), default=models.Value(2)))), _connector='OR'), models.Q(('maximum', None), ('maximum', django.db.models.functions.math.Round(models.F('maximum'), precision=models.Case(models.When(models.Q(('currency__in', ['CLP', 'JPY', 'KRW'])), then=models.Value(0)), models.When(models.Q(('currency__in', ['BHD', 'KWD'])), then=models.Value(3)), default=models.Value(2)))), _connector='OR')), name='pricing_topuprule_payable'), models.CheckConstraint(condition=models.Q(('expires_after_days', None), ('expires_after_days__gt', 0), _connector='OR'), name='pricing_topuprule_expiry')],
             },
         ),
         migrations.CreateModel(

@@ -20,7 +20,7 @@ from billing.jobs import due_work
 from billing.models import (
     Invoice,
     LateCredit,
-    OnceGiven,
+    OneTimeBenefit,
     Settlement,
     SettlementRun,
     SettlementRunItem,
@@ -226,7 +226,7 @@ def _access() -> None:
             starts_at=START,
             through=FEBRUARY,
         )
-        OnceGiven.objects.create(
+        OneTimeBenefit.objects.create(
             customer=contract.customer,
             offering=contract.offering,
             benefit="another",

@@ -40,7 +40,7 @@ CONSTANT = {
     "wallets_autorefill_change": 2,
     "wallets_creditlot_change": 2,
     "billing_usagereservation_change": 3,
-    "billing_oncegiven_change": 2,
+    "billing_onetimebenefit_change": 2,
 }
 
 

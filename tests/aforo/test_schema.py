@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 
 from aforo.serving import database_schema
@@ -25,8 +29,8 @@ CHANGES = {
         "pricing_coupon_value of pricing_coupon is missing",
     "DROP INDEX billing_subscription_due":
         "billing_subscription_due of billing_subscription is missing",
-    "DELETE FROM django_migrations WHERE app = 'access' AND name = '0004_actors'":
-        "migrations are not applied (first: access.0004_actors)",
+    "DELETE FROM django_migrations WHERE app = 'billing' AND name = '0003_schedule'":
+        "migrations are not applied (first: billing.0003_schedule)",
 }  # fmt: skip
 
 
@@ -57,3 +61,34 @@ def test_columns_that_a_later_version_added_do_no_harm(client: Client) -> None:
         )
 
     assert client.get("/readyz").status_code == 200
+
+
+def test_a_migration_that_a_later_version_applied_does_no_harm(client: Client) -> None:
+    MigrationRecorder(connection).record_applied("billing", "9999_later")
+
+    assert client.get("/readyz").status_code == 200
+
+
+def test_a_database_from_before_the_first_version_is_refused_by_all(
+    client: Client, settings: LazySettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.VAR_DIR = tmp_path
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    MigrationRecorder(connection).record_applied(*database_schema.MARK_OF_FORMER)
+
+    answer = client.get("/readyz")
+
+    assert answer.status_code == 503
+    assert answer.json()["reason"] == (
+        "The database is not this version's: it was made by a development version before 0.1.0. "
+        "Such a database is not upgraded: go back to the version that made it, or begin with an "
+        "empty database (of development: stop it by manage.py devdb stop, and remove var/pg)."
+    )
+    before = MigrationRecorder(connection).applied_migrations().keys()
+    with pytest.raises(CommandError, match="begin with an empty"):
+        call_command("serve", "--port", "0")
+    with pytest.raises(CommandError, match="begin with an empty"):
+        call_command("migrate", verbosity=0, skip_checks=False)
+    with pytest.raises(CommandError, match="begin with an empty"):
+        call_command("quickstart", "--no-serve")
+    assert MigrationRecorder(connection).applied_migrations().keys() == before

@@ -1,7 +1,9 @@
+import aforo.actors
 import aforo.ids
 import django.contrib.postgres.fields
 import django.db.models.deletion
 import django.db.models.expressions
+import django.db.models.functions.math
 import pricing.models.catalogue
 from django.db import migrations, models
 
@@ -28,6 +30,7 @@ class Migration(migrations.Migration):
                 ('failures', models.PositiveSmallIntegerField(default=0, help_text='Failed payments since the last one that succeeded.')),
                 ('next_attempt_at', models.DateTimeField(blank=True, help_text='Not before this, after a failure.', null=True)),
                 ('switched_off_at', models.DateTimeField(blank=True, null=True)),
+                ('set_after', models.DateTimeField(blank=True, help_text="When the customer's last subscription had ended as this was set; a later end switches it off.", null=True)),
                 ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='auto_refills', to='ledger.book')),
             ],
             options={
@@ -41,6 +44,9 @@ class Migration(migrations.Migration):
                 ('kind', models.CharField(choices=[('PROMO', 'Promo'), ('BONUS', 'Bonus'), ('CASH', 'Cash')], max_length=5)),
                 ('source', models.CharField(choices=[('PLAN', 'Plan'), ('CAMPAIGN', 'Campaign'), ('TOP_UP', 'Top Up'), ('REFILL', 'Refill'), ('MANUAL', 'Manual'), ('GOODWILL', 'Goodwill'), ('REVERSAL', 'Reversal'), ('OPENING', 'Opening')], max_length=10)),
                 ('cause', models.CharField(blank=True, help_text='What it was granted for; once per book.', max_length=255)),
+                ('subscription_id', models.UUIDField(blank=True, help_text='The subscription whose plan granted it.', null=True)),
+                ('grant_code', models.CharField(blank=True, help_text='The grant of that plan by its code.', max_length=64)),
+                ('grant_period', models.PositiveIntegerField(blank=True, help_text='The period granted for; none where a plan grants once.', null=True)),
                 ('reason', models.CharField(blank=True, max_length=500)),
                 ('face', models.DecimalField(decimal_places=12, max_digits=38)),
                 ('remaining', models.DecimalField(decimal_places=12, max_digits=38)),
@@ -55,18 +61,22 @@ class Migration(migrations.Migration):
                 ('rollover', models.JSONField(blank=True, null=True)),
                 ('frozen_at', models.DateTimeField(blank=True, help_text='Set while the payment of its top-up is disputed.', null=True)),
                 ('rolled', models.PositiveSmallIntegerField(default=0, help_text='Into how many further cycles it has been rolled.')),
+                ('lapsing', models.DecimalField(decimal_places=12, default=0, help_text='How much of what is held has not rolled: it lapses if it is released.', max_digits=38)),
+                ('lapsing_since', models.DateTimeField(blank=True, help_text='The expiry that `lapsing` has kept.', null=True)),
                 ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='lots', to='ledger.book')),
             ],
         ),
         migrations.CreateModel(
             name='Operation',
             fields=[
-                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ('key', models.CharField(max_length=255)),
-                ('endpoint', models.CharField(max_length=100)),
+                ('operation', models.CharField(help_text='What was asked, by its stable name.', max_length=100)),
                 ('content', models.JSONField(help_text='What was asked, in canonical form.')),
                 ('status', models.PositiveSmallIntegerField()),
                 ('body', models.TextField()),
+                ('actor_kind', models.CharField(choices=[('API_KEY', 'API_KEY'), ('STAFF', 'STAFF'), ('JOB', 'JOB')], default=aforo.actors.current_kind, max_length=7)),
+                ('actor_id', models.CharField(default=aforo.actors.current_id, max_length=100)),
+                ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
                 ('created_at', models.DateTimeField()),
                 ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='operations', to='ledger.book')),
             ],
@@ -75,16 +85,19 @@ class Migration(migrations.Migration):
             name='Reservation',
             fields=[
                 ('id', models.UUIDField(default=aforo.ids.new_id, editable=False, primary_key=True, serialize=False)),
+                ('kind', models.CharField(choices=[('CREDITS', 'Credits'), ('USAGE', 'Usage')], default='CREDITS', max_length=7)),
                 ('strategy', models.CharField(choices=[('WATERFALL', 'Waterfall'), ('PROMO', 'Promo'), ('BONUS', 'Bonus'), ('CASH', 'Cash')], max_length=10)),
                 ('quantity', models.DecimalField(decimal_places=12, max_digits=38)),
                 ('held', models.DecimalField(decimal_places=12, max_digits=38)),
                 ('captured', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ('promised', models.DecimalField(decimal_places=12, default=0, help_text='Overage that it may still come to; it counts against the overage limit.', max_digits=38)),
                 ('status', models.CharField(choices=[('HELD', 'Held'), ('CAPTURED', 'Captured'), ('VOIDED', 'Voided'), ('EXPIRED', 'Expired')], default='HELD', max_length=8)),
                 ('created_at', models.DateTimeField()),
                 ('expires_at', models.DateTimeField()),
+                ('attributes', models.JSONField(blank=True, help_text="A copy of its entry's, to filter by.", null=True)),
                 ('ended_at', models.DateTimeField(blank=True, null=True)),
                 ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='reservations', to='ledger.book')),
-                ('entry', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
+                ('entry', models.OneToOneField(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
                 ('operation', models.OneToOneField(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='reservation', to='wallets.operation')),
             ],
         ),
@@ -96,6 +109,7 @@ class Migration(migrations.Migration):
                 ('quantity', models.DecimalField(decimal_places=12, max_digits=38)),
                 ('captured', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
                 ('released', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
+                ('book', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.book')),
                 ('lot', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='holds', to='wallets.creditlot')),
                 ('reservation', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='holds', to='wallets.reservation')),
             ],
@@ -107,6 +121,7 @@ class Migration(migrations.Migration):
                 ('currency', models.CharField(max_length=3)),
                 ('amount', models.DecimalField(decimal_places=12, max_digits=38)),
                 ('bonus', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
+                ('bonus_unit_price', models.DecimalField(blank=True, decimal_places=12, help_text='What one unit of the bonus costs alone: by it the payment is spread.', max_digits=38, null=True)),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),
                 ('lifetime_days', models.PositiveIntegerField(blank=True, help_text='Counted from the delivery, where no expiry was given.', null=True)),
                 ('channel', models.CharField(choices=[('GATEWAY', 'Gateway'), ('MANUAL', 'Elsewhere'), ('ON_ACCOUNT', 'On account')], max_length=10)),
@@ -114,11 +129,16 @@ class Migration(migrations.Migration):
                 ('status', models.CharField(choices=[('PENDING', 'Pending'), ('SUCCEEDED', 'Succeeded'), ('FAILED', 'Failed')], max_length=10)),
                 ('key', models.CharField(blank=True, help_text="The client's; none for a refill.", max_length=255)),
                 ('content', models.JSONField(blank=True, help_text='What the client asked for.', null=True)),
+                ('actor_kind', models.CharField(choices=[('API_KEY', 'API_KEY'), ('STAFF', 'STAFF'), ('JOB', 'JOB')], default=aforo.actors.current_kind, max_length=7)),
+                ('actor_id', models.CharField(default=aforo.actors.current_id, max_length=100)),
                 ('created_at', models.DateTimeField()),
+                ('asked', models.PositiveIntegerField(default=0, help_text='How often the gateway had no answer about the payment.')),
+                ('ask_again_at', models.DateTimeField(blank=True, help_text='The sweep asks again then; sooner when somebody asks.', null=True)),
                 ('paid_at', models.DateTimeField(blank=True, null=True)),
                 ('failed_at', models.DateTimeField(blank=True, null=True)),
                 ('dispute', models.CharField(blank=True, choices=[('opened', 'Opened'), ('won', 'Won'), ('lost', 'Lost')], max_length=6)),
                 ('disputed', models.DecimalField(decimal_places=12, default=0, help_text='What the payer contested.', max_digits=38)),
+                ('refunded', models.DecimalField(decimal_places=12, default=0, help_text='What was paid back of it.', max_digits=38)),
                 ('auto_refill', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='top_ups', to='wallets.autorefill')),
                 ('bonus_metric', models.ForeignKey(blank=True, db_constraint=False, help_text='The bonus is units of it; without one it is money.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric')),
                 ('book', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='top_ups', to='ledger.book')),
@@ -142,6 +162,8 @@ class Migration(migrations.Migration):
                 ('own_overage_limit', models.DecimalField(blank=True, decimal_places=12, help_text="The customer's own; it goes before the offering's.", max_digits=38, null=True)),
                 ('low_balance_threshold', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
                 ('spend_state', models.CharField(choices=[('ACTIVE', 'Active'), ('SUSPENDED', 'Suspended'), ('PAUSED', 'Paused')], default='ACTIVE', max_length=10)),
+                ('renews_at', models.DateTimeField(blank=True, help_text="When the first of the customer's cycles ends: what is asked later waits for the renewal. Kept by the database with the subscriptions.", null=True)),
+                ('cycle_starts_at', models.DateTimeField(blank=True, help_text='The overage limit counts from here.', null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('book', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='unit_wallets', to='ledger.book')),
                 ('metric', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='pricing.metric')),
@@ -167,6 +189,8 @@ class Migration(migrations.Migration):
                 ('own_overage_limit', models.DecimalField(blank=True, decimal_places=12, help_text="The customer's own; it goes before the offering's.", max_digits=38, null=True)),
                 ('low_balance_threshold', models.DecimalField(blank=True, decimal_places=12, max_digits=38, null=True)),
                 ('spend_state', models.CharField(choices=[('ACTIVE', 'Active'), ('SUSPENDED', 'Suspended'), ('PAUSED', 'Paused')], default='ACTIVE', max_length=10)),
+                ('renews_at', models.DateTimeField(blank=True, help_text="When the first of the customer's cycles ends: what is asked later waits for the renewal. Kept by the database with the subscriptions.", null=True)),
+                ('cycle_starts_at', models.DateTimeField(blank=True, help_text='The overage limit counts from here.', null=True)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('currency', models.CharField(max_length=3)),
                 ('preferred_at', models.DateTimeField(blank=True, help_text='Set on the one that a debit without currency means.', null=True)),
@@ -187,6 +211,7 @@ class Migration(migrations.Migration):
                 ('overage_billed', models.DecimalField(decimal_places=12, default=0, help_text='How much of the overage a settlement has taken.', max_digits=38)),
                 ('strategy', models.CharField(choices=[('WATERFALL', 'Waterfall'), ('PROMO', 'Promo'), ('BONUS', 'Bonus'), ('CASH', 'Cash')], max_length=10)),
                 ('reservation', models.UUIDField(blank=True, help_text='The reservation that this captures.', null=True)),
+                ('attributes', models.JSONField(blank=True, help_text="A copy of its entry's, to filter by.", null=True)),
                 ('reversed', models.DecimalField(decimal_places=12, default=0, help_text='How much of it was taken back.', max_digits=38)),
                 ('overage_reversed', models.DecimalField(decimal_places=12, default=0, max_digits=38)),
                 ('occurred_at', models.DateTimeField()),
@@ -232,12 +257,13 @@ class Migration(migrations.Migration):
                 ('carrying', models.DecimalField(decimal_places=12, max_digits=38)),
                 ('balance_after', models.DecimalField(decimal_places=12, max_digits=38)),
                 ('held_after', models.DecimalField(decimal_places=12, max_digits=38)),
+                ('wallet_balance_after', models.DecimalField(decimal_places=12, max_digits=38)),
                 ('book', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='movements', to='ledger.book')),
                 ('entry', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='ledger.entry')),
                 ('lot', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='movements', to='wallets.creditlot')),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('entry', 'position'), name='wallets_movement_position'), models.CheckConstraint(condition=models.Q(('balance_after__gte', 0), ('carrying__gte', 0), ('quantity__gt', 0)), name='wallets_movement_amounts'), models.CheckConstraint(condition=models.Q(('held_after__gte', 0), ('held_after__lte', models.F('balance_after'))), name='wallets_movement_held')],
+                'constraints': [models.UniqueConstraint(fields=('entry', 'position'), name='wallets_movement_position'), models.CheckConstraint(condition=models.Q(('balance_after__gte', 0), ('carrying__gte', 0), ('quantity__gt', 0)), name='wallets_movement_amounts'), models.CheckConstraint(condition=models.Q(('held_after__gte', 0), ('held_after__lte', models.F('balance_after'))), name='wallets_movement_held'), models.CheckConstraint(condition=models.Q(('wallet_balance_after__gte', models.F('balance_after'))), name='wallets_movement_wallet_balance')],
             },
         ),
         migrations.AddConstraint(
@@ -270,7 +296,23 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='topup',
+            constraint=models.CheckConstraint(condition=models.Q(('amount', None), ('amount', django.db.models.functions.math.Round(models.F('amount'), precision=models.Case(models.When(models.Q(('currency__in', ['CLP', 'JPY', 'KRW'])), then=models.Value(0)), models.When(models.Q(('currency__in', ['BHD', 'KWD'])), then=models.Value(3)), default=models.Value(2)))), _connector='OR'), name='wallets_topup_payable'),
+        ),
+        migrations.AddConstraint(
+            model_name='topup',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('disputed', None), ('disputed', django.db.models.functions.math.Round(models.F('disputed'), precision=models.Case(models.When(models.Q(('currency__in', ['CLP', 'JPY', 'KRW'])), then=models.Value(0)), models.When(models.Q(('currency__in', ['BHD', 'KWD'])), then=models.Value(3)), default=models.Value(2)))), _connector='OR'), models.Q(('refunded', None), ('refunded', django.db.models.functions.math.Round(models.F('refunded'), precision=models.Case(models.When(models.Q(('currency__in', ['CLP', 'JPY', 'KRW'])), then=models.Value(0)), models.When(models.Q(('currency__in', ['BHD', 'KWD'])), then=models.Value(3)), default=models.Value(2)))), _connector='OR')), name='wallets_topup_paid_back_payable'),
+        ),
+        migrations.AddConstraint(
+            model_name='topup',
+            constraint=models.CheckConstraint(condition=models.Q(('disputed__gte', 0), ('refunded__gte', 0), ('refunded__lte', models.F('amount')), models.Q(('dispute__in', ['', 'won']), ('refunded__lte', django.db.models.expressions.CombinedExpression(models.F('amount'), '-', models.F('disputed'))), _connector='OR')), name='wallets_topup_paid_back'),
+        ),
+        migrations.AddConstraint(
+            model_name='topup',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('bonus', None), ('bonus_metric', None)), ('bonus__gt', 0), _connector='OR'), name='wallets_topup_bonus'),
+        ),
+        migrations.AddConstraint(
+            model_name='topup',
+            constraint=models.CheckConstraint(condition=models.Q(('bonus_unit_price', None), models.Q(('bonus_metric__isnull', False), ('bonus_unit_price__gt', 0)), _connector='OR'), name='wallets_topup_bonus_price'),
         ),
         migrations.AddConstraint(
             model_name='topup',
@@ -308,17 +350,29 @@ class Migration(migrations.Migration):
             model_name='reservation',
             index=models.Index(condition=models.Q(('status', 'HELD')), fields=['expires_at'], name='wallets_reserved_due'),
         ),
+        migrations.AddIndex(
+            model_name='reservation',
+            index=models.Index(condition=models.Q(('promised__gt', 0)), fields=['wallet'], name='wallets_reserved_promised'),
+        ),
         migrations.AddConstraint(
             model_name='reservation',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('unit_wallet', None), ('wallet__isnull', False)), models.Q(('unit_wallet__isnull', False), ('wallet', None)), _connector='OR'), name='wallets_reservation_one_wallet'),
         ),
         migrations.AddConstraint(
             model_name='reservation',
-            constraint=models.CheckConstraint(condition=models.Q(('held__gte', 0), ('held__lte', models.F('quantity')), ('quantity__gt', 0)), name='wallets_reservation_held'),
+            constraint=models.CheckConstraint(condition=models.Q(('held__gte', 0), ('held__lte', models.F('quantity')), ('quantity__gte', 0), models.Q(('quantity__gt', 0), ('kind', 'USAGE'), _connector='OR')), name='wallets_reservation_held'),
+        ),
+        migrations.AddConstraint(
+            model_name='reservation',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('entry__isnull', False), ('kind', 'CREDITS')), models.Q(('kind', 'USAGE'), ('wallet__isnull', False)), _connector='OR'), name='wallets_reservation_kind'),
         ),
         migrations.AddConstraint(
             model_name='reservation',
             constraint=models.CheckConstraint(condition=models.Q(('captured__gte', 0)), name='wallets_reservation_captured'),
+        ),
+        migrations.AddConstraint(
+            model_name='reservation',
+            constraint=models.CheckConstraint(condition=models.Q(('promised', 0), models.Q(('promised__gt', 0), ('status', 'HELD')), _connector='OR'), name='wallets_reservation_promised'),
         ),
         migrations.AddConstraint(
             model_name='reservation',
@@ -362,6 +416,14 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='creditlot',
+            constraint=models.UniqueConstraint(condition=models.Q(('subscription_id__isnull', False)), fields=('subscription_id', 'grant_code', 'grant_period'), name='wallets_lot_plan_grant', nulls_distinct=False),
+        ),
+        migrations.AddConstraint(
+            model_name='creditlot',
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('grant_code', ''), ('grant_period', None), ('subscription_id', None)), models.Q(('subscription_id__isnull', False), models.Q(('grant_code', ''), _negated=True)), _connector='OR'), name='wallets_lot_granted_by'),
+        ),
+        migrations.AddConstraint(
+            model_name='creditlot',
             constraint=models.CheckConstraint(condition=models.Q(models.Q(('unit_wallet', None), ('wallet__isnull', False)), models.Q(('unit_wallet__isnull', False), ('wallet', None)), _connector='OR'), name='wallets_lot_one_wallet'),
         ),
         migrations.AddConstraint(
@@ -371,6 +433,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='creditlot',
             constraint=models.CheckConstraint(condition=models.Q(('held__gte', 0), ('held__lte', models.F('remaining'))), name='wallets_lot_held'),
+        ),
+        migrations.AddConstraint(
+            model_name='creditlot',
+            constraint=models.CheckConstraint(condition=models.Q(('lapsing__gte', 0), ('lapsing__lte', models.F('held')), models.Q(('lapsing', 0), ('lapsing_since__isnull', False), _connector='OR')), name='wallets_lot_lapsing_held'),
         ),
         migrations.AddConstraint(
             model_name='creditlot',

@@ -49,7 +49,7 @@ class Command(BaseCommand):
                     "adds its demo to the sandbox and a sandbox key; it changes no account and "
                     "makes no live key."
                 )
-            call_command("migrate", verbosity=0)
+            call_command("migrate", verbosity=0, skip_checks=False)
             credentials = accounts.credentials(is_ours=is_ours, now=timezone.now())
             shown = demo.run(modes=(False, True) if is_ours else (False,))
             _show(console, shown)

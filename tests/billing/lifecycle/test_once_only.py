@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 
 from billing.finance import verification
 from billing.lifecycle import changes
-from billing.models import OnceGiven, Subscription, SubscriptionStatus
+from billing.models import OneTimeBenefit, Subscription, SubscriptionStatus
 from billing.subscriptions import once_only
 from ledger.models import Book
 from pricing.offerings import offerings
@@ -60,7 +60,7 @@ def test_free_credits_and_trials_come_once() -> None:
         advance(book, advance_to(book))
         cancel(again)
 
-    assert OnceGiven.objects.count() == 2
+    assert OneTimeBenefit.objects.count() == 2
     assert verification.verify().ok
 
 
@@ -144,10 +144,10 @@ def test_the_database_refuses_a_second_one() -> None:
 
     with pytest.raises(IntegrityError, match="billing_subscription_single"), transaction.atomic():
         Subscription.objects.create(**fields)
-    given = OnceGiven.objects.first()
+    given = OneTimeBenefit.objects.first()
     assert given is not None
-    with pytest.raises(IntegrityError, match="billing_oncegiven_once"), transaction.atomic():
-        OnceGiven.objects.create(
+    with pytest.raises(IntegrityError, match="billing_onetimebenefit_once"), transaction.atomic():
+        OneTimeBenefit.objects.create(
             customer=given.customer,
             offering=given.offering,
             benefit=given.benefit,
