@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.test import Client
 
 from aforo.access import services as access
 from aforo.access.models import ApiKey
@@ -16,6 +18,8 @@ from billing.quickstart import accounts
 from ledger.models import Entry
 from pricing.models import Offering
 from tests.admin.walking import written
+
+README = (Path(__file__).parents[3] / "README.md").read_text()
 
 pytestmark = pytest.mark.django_db
 
@@ -47,6 +51,35 @@ def test_the_second_time_finds_what_the_first_made(capsys: pytest.CaptureFixture
     assert all(line in shown for line in lines)
     assert User.objects.get().password == hashed
     assert ApiKey.objects.count() == 2
+
+
+def test_the_readme_shows_what_it_prints_and_what_the_api_answers(
+    client: Client, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tour, sent = re.findall(r"^```\n(.*?)^```$", README.split("## Five minutes")[1], re.M | re.S)
+    request, answer = sent.split("\"}'\n", maxsplit=1)
+
+    quickstart()
+
+    printed = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    rest = iter(printed)
+    # Shortened, so lines are left out; those that stand there are printed, and in this order.
+    assert [line for line in tour.splitlines() if line and line not in rest] == []
+    (key,) = (line.split()[-1] for line in printed if line.startswith("Test key"))
+    command = request.removeprefix("$ ").replace(" \\\n   ", "").replace("sk_test_...", key)
+    assert command + "\"}'" in printed
+    answered = client.post(
+        "/v1/wallets/debit",
+        command.split("-d '")[1] + '"}',
+        content_type="application/json",
+        headers={"Authorization": f"Bearer {key}"},
+    )
+    assert own(answered.text) == own(answer.replace("\n ", "").strip())
+
+
+def own(answer: str) -> str:
+    """Blank the ids and the time of an answer, which are each run's own."""
+    return re.sub(r'"(01[^"]*|\d{4}-\d\d-\d\dT[^"]*)"', "...", answer)
 
 
 def test_a_database_in_use_is_left_alone(foreign: None) -> None:
