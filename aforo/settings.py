@@ -329,6 +329,14 @@ UNFOLD = {
     "SITE_HEADER": "Aforo",
     "SITE_SUBHEADER": "Prepaid credits and their books",
     "SITE_SYMBOL": "account_balance_wallet",
+    # Without one, browsers ask for /favicon.ico, which is not there.
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda request: static("aforo/favicon.svg"),
+        }
+    ],
     "STYLES": [lambda request: static("aforo/admin.css")],
     "LOGIN": {"form": "aforo.access.login_form.LoginForm"},
     "SHOW_HISTORY": True,

@@ -179,6 +179,18 @@ class _EditedInline(_TabularInline):  # type: ignore[misc]
         },
     }
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Return the fields, with decimals written plainly where all that are named are shown."""
+        if self.fields is None or self.has_change_permission(request, obj):
+            return list(super().get_fields(request, obj))
+        return [plain_column(self.model, name) for name in self.fields]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Return the read-only fields, with the columns that are written plainly."""
+        # Where none are named, Django finds them by the form, which asks for those read-only.
+        named = [] if self.fields is None else self.get_fields(request, obj)
+        return [*super().get_readonly_fields(request, obj), *filter(callable, named)]
+
 
 # The theme is untyped, and so are its classes under their own names. Models of the framework and
 # its packages are written by their own forms, in our looks only.
@@ -226,15 +238,6 @@ class ReadOnlyInline(TabularInline):  # type: ignore[misc]
                 more = f"(the first {SHOWN_ROWS} of more)"
                 self.verbose_name_plural: str = f"{self.opts.verbose_name_plural} {more}"
         return formset
-
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """Return the fields, with decimals written plainly."""
-        return [plain_column(self.model, name) for name in super().get_fields(request, obj)]
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """Return the read-only fields, with the columns that are written plainly."""
-        shown = [name for name in self.get_fields(request, obj) if callable(name)]
-        return [*super().get_readonly_fields(request, obj), *shown]
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Return False: rows come from services."""

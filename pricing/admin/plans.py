@@ -73,6 +73,7 @@ class ChargeInline(DraftOnly, TabularInline):  # type: ignore[misc]
 class GrantInline(DraftOnly, TabularInline):  # type: ignore[misc]
     model = GrantTemplate
     form = GrantForm
+    fields = GrantForm.Meta.fields
     formset = GrantFormSet
     extra = 0
 
@@ -168,6 +169,8 @@ class RatePlanVersionAdmin(DraftOnly, Reporting, ModelAdmin):  # type: ignore[mi
     search_fields = ["plan__code"]
     ordering = ["plan__code", "-number"]
     readonly_fields = ["plan", "number", "status", "published_at"]
+    # Which version it is stands first.
+    fields = [*readonly_fields, *VersionForm.Meta.fields]
     inlines = [ChargeInline, GrantInline]
     actions = ["retire"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.apps import apps
 from django.contrib import admin
@@ -86,6 +88,19 @@ def test_list_and_detail_open(staff: Client, model: type) -> None:
     assert listed.status_code == 200
     if first is not None:
         assert staff.get(reverse(f"{base}_change", args=[first.pk])).status_code == 200
+
+
+def test_a_published_version_reads_as_it_was_written(staff: Client) -> None:
+    version = RatePlanVersion.objects.filter(plan__code=demo.PLAN, status="PUBLISHED")[0]
+
+    page = staff.get(reverse("admin:pricing_rateplanversion_change", args=[version.pk])).text
+
+    assert ">ai_starter v1<" in page
+    assert "Ai_starter" not in page
+    # 100,000 tokens are given, and 5 USD, not with twelve places.
+    assert ".000000" not in page
+    assert re.findall(r">\s*(5|100000)\s*<", page) == ["5", "100000"]
+    assert 'href="/static/aforo/favicon.svg"' in page
 
 
 @pytest.mark.parametrize(
