@@ -15,8 +15,8 @@ from rest_framework.test import APIClient
 from aforo import actors
 from aforo.access.services import create_api_key
 from aforo.celery import app
-from ledger.entries.books import ensure_chart
 from tests import database, serving, template
+from tests.factories.books import ensure_chart
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from django.test import TestCase
 from pytest_django import DjangoDbBlocker
 
-from ledger.entries.books import ensure_chart
+from tests.factories.books import ensure_chart
 
 
 @contextmanager

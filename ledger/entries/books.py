@@ -1,4 +1,4 @@
-"""Find, open and lock books; write the chart of accounts."""
+"""Find, open and lock books."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from aforo.errors import Conflict, NotFound
 from aforo.sandbox.models import TestClock
 from ledger import locks
-from ledger.chart import DEFAULT_CHART
-from ledger.models import Account, Book
+from ledger.models import Book
 
 
 class UnknownCustomer(NotFound):
@@ -23,17 +22,6 @@ class BookExists(Conflict):
 
 # The company's own book, for what concerns no customer; no customer can be called so.
 COMPANY = "~company"
-
-
-def ensure_chart() -> None:
-    """Write the accounts of the default chart that are missing."""
-    Account.objects.bulk_create(
-        [
-            Account(code=code, name=name, normal=normal, statement=statement)
-            for code, name, normal, statement in DEFAULT_CHART
-        ],
-        ignore_conflicts=True,
-    )
 
 
 def _can_be_stored(key: str) -> bool:

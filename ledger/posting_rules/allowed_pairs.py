@@ -154,7 +154,7 @@ RULES: Final[dict[str, Pairs]] = {
     "REVERSAL": _mirror(_BURNED) | _LAPSE,
     "EXPIRY": _LAPSE,
     "ROLLOVER": NOTHING,
-    "REFUND": _pairs((*LOT_LIABILITIES, REFUNDS), (*_MONEY, REFUND_LIABILITY))
+    "REFUND": _pairs(LOT_LIABILITIES, _MONEY)
     | _pairs(_MONEY, (ROUNDING,))
     | _pairs((ROUNDING,), _MONEY),
     "DISPUTE": _pairs((*LOT_LIABILITIES, DISPUTE_LOSSES, ROUNDING), (DISPUTED,))

@@ -20,7 +20,6 @@ from ledger.posting_rules.parts import (
     GOODWILL_CREDITS,
     OPENING_EQUITY,
     PLAN_FEES,
-    REFUNDS,
     ROUNDING,
     TAX_PAYABLE,
     UNCLAIMED_PROPERTY,
@@ -159,15 +158,6 @@ def credits_refunded(
     """
     parts = [LotPart(kind, source, carrying, lot)]
     return given_up(parts, credit=paid_from, currency=currency)
-
-
-def earned_refunded(
-    *, amount: Decimal, currency: str, paid_from: str = CLEARING
-) -> list[PostingLine]:
-    """Post what is paid back beyond the lots, which reduces revenue already earned
-    (docs/accounting.md#e27).
-    """
-    return nonzero_lines(PostingLine(REFUNDS, paid_from, amount, currency))
 
 
 def refund_rounded(*, residue: Decimal, currency: str, paid_from: str) -> list[PostingLine]:

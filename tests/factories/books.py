@@ -7,12 +7,24 @@ from typing import Any
 
 from django.db.models import Sum
 
+from ledger.chart import DEFAULT_CHART
 from ledger.controls import policies
 from ledger.controls.policies import Decision
-from ledger.models import Book, Entry, Posting
+from ledger.models import Account, Book, Entry, Posting
 from tests.factories.customers import person
 from tests.factories.months import START
 from wallets.models import CreditLot, Debit, Hold, Movement, Operation, Reservation
+
+
+def ensure_chart() -> None:
+    """Write the accounts of the default chart that are missing."""
+    Account.objects.bulk_create(
+        [
+            Account(code=code, name=name, normal=normal, statement=statement)
+            for code, name, normal, statement in DEFAULT_CHART
+        ],
+        ignore_conflicts=True,
+    )
 
 
 def everything() -> tuple[Any, ...]:

@@ -81,11 +81,6 @@ EVENTS: list[tuple[str, list[PostingLine], Short]] = [
     ),
     (
         "REFUND",
-        posting_rules.earned_refunded(amount=Decimal(5), currency="USD", paid_from="1000"),
-        [("4920", "1000", "5")],
-    ),
-    (
-        "REFUND",
         posting_rules.refund_rounded(residue=Decimal("0.004"), currency="USD", paid_from="1010"),
         [("1010", "7900", "0.004")],
     ),
