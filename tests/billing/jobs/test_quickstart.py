@@ -56,7 +56,7 @@ def test_the_second_time_finds_what_the_first_made(capsys: pytest.CaptureFixture
 def test_the_readme_shows_what_it_prints_and_what_the_api_answers(
     client: Client, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tour, sent = re.findall(r"^```\n(.*?)^```$", README.split("## Five minutes")[1], re.M | re.S)
+    tour, sent = re.findall(r"(?ms)^```\n(.*?)^```$", README.split("## Five minutes")[1])
     request, answer = sent.split("\"}'\n", maxsplit=1)
 
     quickstart()
