@@ -1,0 +1,1 @@
+"""Databases of released versions, which every later version upgrades."""
