@@ -342,7 +342,10 @@ def _catch_up(
 def _go_on(
     book: Book, subscription: Subscription, settlement: Settlement, counted: usage_burn.Counted
 ) -> None:
-    """Do what follows stage Settle: the next cycle, fees earned, rollover, lapses, its credits."""
+    """Do what follows stage Settle: the month's end of other cycles, the next cycle, fees earned,
+    rollover, lapses, its credits.
+    """
+    month_end.reach_beside(book=book, end=settlement.ends_at)
     if next_cycle.ends_with(subscription, settlement.ends_at):
         _stop(book, subscription, settlement.ends_at, counted)
         return

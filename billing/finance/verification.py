@@ -12,12 +12,14 @@ from django.db import connection, transaction
 from django.db.models import Sum
 
 from aforo import money
+from aforo.money import ZERO
+from billing.models import MonthEnd
 from ledger.entries import books as ledger_books
 from ledger.entries import chain_verification
 from ledger.entries.chain_verification import BadEntry
-from ledger.models import Book
-from ledger.periods import close_packs
-from ledger.posting_rules import LOT_LIABILITIES
+from ledger.models import Book, LedgerEvent, Posting
+from ledger.periods import close_packs, month_ends
+from ledger.posting_rules import FEE_REVENUE, LOT_LIABILITIES, OVERAGE_REVENUE, UNBILLED
 from ledger.seals import seal_proof
 from ledger.seals import seals as ledger_seals
 from wallets.lots import queries
@@ -244,6 +246,7 @@ def _verify_book(book_id: int, advance: Callable[[int], None]) -> Proof:
             (_check_books, Proof()),
             (_check_burns, Proof(burns=1)),
             (_check_refunds, Proof()),
+            (_check_accruals, Proof()),
         ):
             for named, reason in check(book):
                 if reason is not None:
@@ -318,6 +321,36 @@ def _check_refunds(book: Book) -> Iterator[tuple[str, str | None]]:
     for top_up_id, currency, refunded, carried in refunds:
         whole = money.round_amount(carried, currency)
         yield f"top-up {top_up_id}", _difference(["refunded"], [refunded], [whole])
+
+
+def _check_accruals(book: Book) -> Iterator[tuple[str, str | None]]:
+    """Return each month's end of a cycle with its fault, if any: what it has accrued is what its
+    entries posted there, and took back on the 1st.
+    """
+    posted = dict[tuple[str, ...], Decimal]()
+    lines = Posting.objects.filter(entry__book=book, entry__event=LedgerEvent.USAGE_ACCRUED)
+    for line in lines.select_related("entry"):
+        document = line.entry.document
+        cycle = [str(document[name]) for name in ("subscription", "cycle", "period")]
+        is_back = document["what"] != "accrued"
+        is_debited = line.debit_id == UNBILLED
+        account = line.credit_id if is_debited else line.debit_id
+        amount = line.amount if is_debited != is_back else -line.amount
+        key = (*cycle, str(document["what"]), account)
+        posted[key] = posted.get(key, ZERO) + amount
+    for reached in MonthEnd.objects.filter(subscription__customer=book.pk).order_by("pk"):
+        period = f"{month_ends.last_day(reached.ends_at):%Y-%m}"
+        cycle = [str(reached.subscription_id), str(reached.cycle), period]
+        for what in ("accrued", "taken back"):
+            moved = [
+                posted.pop((*cycle, what, account), ZERO)
+                for account in (OVERAGE_REVENUE, FEE_REVENUE)
+            ]
+            named = f"{period}, {what} of cycle {reached.cycle} of {reached.subscription_id}"
+            yield named, _difference(("usage", "fees"), (reached.usage, reached.fees), moved)
+    for key, amount in posted.items():
+        if amount != 0:
+            yield " ".join(key), f"accrued is 0, its entries say {amount:f}"
 
 
 def _difference(

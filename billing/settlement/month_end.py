@@ -87,7 +87,6 @@ def _was_fed(cycle: Subscription, reached: MonthEnd) -> bool:
     ).exists()
 
 
-@actors.acting(actors.job("month_end"))
 def reach(*, book_id: int, end: datetime) -> None:
     """Complete a month's end of a customer's open cycles, in a transaction of its own, reached
     before or not.
@@ -98,6 +97,23 @@ def reach(*, book_id: int, end: datetime) -> None:
         reach_locked(book=book, end=end, counted=counted)
 
 
+def reach_beside(*, book: Book, end: datetime) -> None:
+    """Complete a month's end at which a cycle was settled, for the customer's other cycles, before
+    lots roll over and lapse, and new ones are granted. The book must be locked.
+    """
+    if month_ends.last_before(end) != end:
+        return
+    beside = Subscription.objects.filter(
+        customer=book.pk,
+        status__in=states.RUNNING,
+        current_starts_at__lt=end,
+        current_ends_at__gt=end,
+    )
+    if beside.exists() and month_ends.open_ones([end], livemode=book.livemode):
+        reach_locked(book=book, end=end)
+
+
+@actors.acting(actors.job("month_end"))
 def reach_locked(
     *, book: Book, end: datetime, counted: usage_burn.Counted = usage_burn.NOTHING
 ) -> None:
