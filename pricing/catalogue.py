@@ -97,6 +97,15 @@ def _priced(version: RatePlanVersion) -> _Priced:
 
 
 @lru_cache(maxsize=1_000)
+def published_version(version_id: int, published_at: datetime) -> RatePlanVersion:
+    """Return a version, with its plan, that was published then; a process reads it once. It is
+    shared, and only its terms may be read.
+    """
+    found = RatePlanVersion.objects.select_related("plan")
+    return found.get(pk=version_id, published_at=published_at)
+
+
+@lru_cache(maxsize=1_000)
 def _published(version_id: int, published_at: datetime) -> _Priced:
     # Part of the key: what was published and taken back in one transaction can still be edited.
     del published_at

@@ -145,7 +145,13 @@ def test_the_walks_of_the_architecture_are_whole() -> None:
         for title, body in walks
         if re.search(r"^\d+\. ", body, flags=re.MULTILINE)
     }
-    assert list(hops) == ["One debit", "One metered event", "One campaign grant", "One refund"]
+    assert list(hops) == [
+        "One debit",
+        "One debit of usage in real time",
+        "One metered event",
+        "One campaign grant",
+        "One refund",
+    ]
     assert [hop for found in hops.values() for hop in found if not NAMED.search(hop)] == []
 
 

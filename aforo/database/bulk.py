@@ -7,7 +7,7 @@ quarter of a debit's time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar
@@ -136,6 +136,44 @@ def select_models(model: type[M], rest: str, parameters: Sequence[Any]) -> list[
     for n, read in readers:
         rows = [(*row[:n], read(row[n], None, connection), *row[n + 1 :]) for row in rows]
     return [model.from_db(connection.alias, names, row) for row in rows]
+
+
+def select_joined(
+    models_as: Mapping[str, type[models.Model]],
+    rest: str,
+    parameters: Sequence[Any],
+    *,
+    extra: Sequence[str] = (),
+) -> list[tuple[Any, ...]]:
+    """Read rows of several tables, each as whole instances of its model, None where an outer join
+    found nothing, and then the `extra` columns.
+
+    `models_as` names the models by their aliases in `rest`, which is what follows SELECT's columns,
+    in SQL of the caller's own, as are the `extra` columns.
+    """
+    quote = connection.ops.quote_name
+    columns = [
+        f"{alias}.{quote(str(field.column))}"
+        for alias, model in models_as.items()
+        for field in model._meta.concrete_fields
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join([*columns, *extra])} {rest}", parameters)
+        rows = cursor.fetchall()
+    return [_instances(list(models_as.values()), row) for row in rows]
+
+
+def _instances(every: Sequence[type[models.Model]], row: Sequence[Any]) -> tuple[Any, ...]:
+    made, start = list[Any](), 0
+    for model in every:
+        _, names, readers = _selection(model)
+        values = list(row[start : start + len(names)])
+        start += len(names)
+        for n, read in readers:
+            values[n] = read(values[n], None, connection)
+        is_there = any(value is not None for value in values)
+        made.append(model.from_db(connection.alias, names, values) if is_there else None)
+    return (*made, *row[start:])
 
 
 def insert_rows(

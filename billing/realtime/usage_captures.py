@@ -7,183 +7,221 @@ price that was reserved.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from aforo import money
 from aforo.errors import FieldError, Invalid
+from aforo.ids import new_id
 from aforo.money import ZERO
 from aforo.protocol.idempotency import Answer
-from aforo.sandbox.services import now_for
-from billing.cycle_end import renewal
-from billing.models import Subscription, SubscriptionStatus, UsageReservation
-from billing.realtime import usage_debits, usage_reservations
-from billing.realtime.usage_debits import Charged, UsageRequest
-from billing.realtime.usage_reservations import held_by, lots_of
-from billing.usage import rollup_upkeep
+from billing.models import SubscriptionStatus, UsageEvent, UsageReservation
+from billing.realtime import marginal_price, usage_debits
+from billing.realtime.open_cycles import OpenCycle
+from billing.realtime.usage_debits import Charged
+from billing.realtime.usage_requests import NoSubscription, UsageRequest
 from ledger.models import Book
-from wallets.debits.engine import CaptureRequest, keyed
-from wallets.holds import reservation_holds, usage_holds
-from wallets.lots import provisioning, queries
+from pricing.models import Metric
+from wallets.debits.engine import CaptureRequest
+from wallets.holds import usage_holds
+from wallets.holds.reservation_holds import Held
+from wallets.holds.usage_holds import Parts
 from wallets.models import CreditLot, ReservationStatus
-from wallets.operations import idempotency
 from wallets.operations.responses import allocated
+
+if TYPE_CHECKING:
+    from billing.realtime.usage_pricing import UsagePricing
 
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """The result of a capture: which lots paid, what no credit covered, and what stays held."""
+    """The result of a capture: which lots paid, what no credit covered, and the last entry."""
 
     event: UUID
     amount: Decimal
-    allocations: Sequence[tuple[CreditLot, Decimal]]
+    parts: Parts
     overage: Decimal
     entry: UUID | None
 
 
-@money.exact
-def capture_usage(*, livemode: bool, request: CaptureRequest) -> Answer:
-    """Charge the real quantity and release its holds, in one transaction.
+def capture(
+    usage: UsagePricing, made: UsageReservation, held: Held, request: CaptureRequest
+) -> Answer:
+    """Charge the real quantity and release its holds.
 
     Held lots pay even where their time is over. What is not used is released if the capture is
-    `final`, else it stays held. Raises: UnknownReservation, ReservationExpired, ReservationClosed;
-    Invalid (`exceeds_reservation` unless `allow_more`); NotCovered; beyond what was reserved also
+    `final`, else it stays held. Raises: ReservationExpired, ReservationClosed; Invalid
+    (`exceeds_reservation` unless `allow_more`); NotCovered; beyond what was reserved also
     NoSubscription, Suspended, Paused.
     """
-    found = usage_reservations.find(livemode, request.reservation)
-
-    def make(book: Book, operation_id: UUID) -> dict[str, object]:
-        made = usage_reservations.read_open(found.pk, book)
-        quantity = _asked(request, made)
-        if quantity > made.quantity - made.captured:
-            usage_debits.check_open(usage_debits.subscription_for(book, made.metric))
-        running = _running(book, made)
-        captured = (
-            _sell(book, made, request, quantity, f"capture:{operation_id}")
-            if running is None
-            else _charge(book, made, running, request, quantity, f"capture:{operation_id}")
-        )
-        made.captured += quantity
-        made.save(update_fields=["captured"])
-        usage_reservations.pay_what_is_owed(book)
-        return {"id": operation_id, **_shown(book, made, quantity, captured)}
-
-    rollup_upkeep.keep_up_book(book_id=found.reservation.book_id)
-    return renewal.first(
-        lambda: idempotency.once_in_book(
-            book_id=found.reservation.book_id,
-            asked=keyed(request),
-            make=make,
-            status=200,
-        )
+    book, operation_id = held.reservation.book, new_id()
+    quantity = _asked(request, made)
+    if quantity > made.quantity - made.captured:
+        cycle, _ = marginal_price.cycle_for(usage, book, made.metric.code)
+        marginal_price.check_open(cycle.subscription)
+    running = _running(usage, book, made.metric)
+    event_key = f"capture:{operation_id}"
+    captured = (
+        _sell(usage, made, held, request, quantity, event_key)
+        if running is None
+        else _charge(usage, made, held, running, request, quantity, event_key)
+    )
+    made.captured += quantity
+    usage.capture(made)
+    return usage.answer(
+        request,
+        held,
+        operation_id,
+        lambda: _shown(usage, made, held, operation_id, quantity, captured),
     )
 
 
-def _running(book: Book, made: UsageReservation) -> Subscription | None:
-    """Return the subscription whose running cycle a capture belongs to, if there is one."""
+def _running(usage: UsagePricing, book: Book, metric: Metric) -> OpenCycle | None:
+    """Return the running cycle that a capture belongs to, if there is one."""
     try:
-        found = usage_debits.subscription_for(book, made.metric)
-    except usage_debits.NoSubscription:
+        cycle, _ = marginal_price.cycle_for(usage, book, metric.code)
+    except NoSubscription:
         return None
-    return None if found.status == SubscriptionStatus.PAUSED else found
+    return None if cycle.subscription.status == SubscriptionStatus.PAUSED else cycle
 
 
 def _charge(
-    book: Book,
+    usage: UsagePricing,
     made: UsageReservation,
-    subscription: Subscription,
+    held: Held,
+    cycle: OpenCycle,
     request: CaptureRequest,
     quantity: Decimal,
     event_key: str,
 ) -> Captured:
     """Charge the usage to the running cycle, from the lots held for it and from the others."""
-    now, reservation, document = now_for(book), made.reservation, _document(request, made)
-    held, promised = held_by(reservation), reservation.promised
+    reservation, journal = held.reservation, usage.batch.journal
+    book, now = reservation.book, usage.now(reservation.book)
+    open_holds, promised, earlier = held.by_lot, reservation.promised, len(journal.returned)
+    event = marginal_price.event_of(
+        usage, book, cycle, made.metric, _ask(made, request, quantity), event_key
+    )
     # Metered usage may not burn the credits that are held for this.
-    before = usage_debits.caught_up(book=book, subscription=subscription)
+    before = marginal_price.without(usage, book, cycle)
     status = ReservationStatus.CAPTURED if request.final else ReservationStatus.HELD
-    freed = usage_holds.release_all(book=book, reservation=reservation, status=status, now=now)
+    freed = usage.release(held, status)
     charged = usage_debits.charge(
-        book=book,
-        subscription=subscription,
-        metric=made.metric,
-        ask=UsageRequest(book.key, made.metric.code, quantity, request.key, None, made.properties),
-        event_key=event_key,
-        document=document,
+        usage,
+        book,
+        cycle,
+        made.metric,
+        event,
         before=before,
-        also_pays=lambda lot: lot.id in held,
+        document=_document(request, made),
+        also_pays=lambda lot: lot.id in open_holds,
         promised=promised,
     )
-    kept = [] if request.final else _kept(held, charged)
+    kept = [] if request.final else _kept(usage, book, open_holds, charged)
     burned = {change.lot.id: change.quantity for change in charged.changes}
     unrolled, lapsing = usage_holds.after_burns(
         freed.returned, burned=burned, kept={lot.id: part for lot, part in kept}
     )
+    journal.returned[earlier:] = lapsing
+    used = {lot: min(part, burned.get(lot, ZERO)) for lot, part in open_holds.items()}
+    stays = sum((part for _, part in kept), ZERO) + sum(used.values(), ZERO)
+    usage.note(held, released=sum(open_holds.values(), ZERO) - stays)
     if not request.final:
-        usage_holds.hold_on(
-            book=book,
-            reservation=reservation,
-            parts=kept,
-            unrolled=unrolled,
-            promised=max(promised - charged.overage, ZERO),
-            now=now,
-            document=document,
+        usage.promise(held, max(promised - charged.overage, ZERO))
+        usage.batch.holds += usage_holds.hold_on(
+            journal, held, parts=kept, unrolled=unrolled, now=now, document=_document(request, made)
         )
-    reservation_holds.lapse_returned(lapsing)
-    return Captured(
-        charged.event.pk,
-        charged.amount,
-        [(change.lot, change.quantity) for change in charged.changes],
-        charged.overage,
-        charged.entry,
-    )
+    parts = [(change.lot, change.quantity) for change in charged.changes]
+    return Captured(event.pk, charged.amount, parts, charged.overage, charged.entry)
+
+
+def _kept(
+    usage: UsagePricing, book: Book, held: Mapping[UUID, Decimal], charged: Charged
+) -> list[tuple[CreditLot, Decimal]]:
+    """Return the holds that stay after a part was captured: what was held less what it burned, and
+    nothing that is spent.
+    """
+    lots, burned = usage.lots[book.pk], {c.lot.id: c.quantity for c in charged.changes}
+    room = dict.fromkeys((True, False), ZERO)
+    for sign, amounts in ((1, held), (-1, burned)):
+        for lot_id, quantity in amounts.items():
+            room[lots[lot_id].wallet_id is not None] += sign * quantity
+    kept = []
+    for lot_id, quantity in held.items():
+        lot = lots[lot_id]
+        is_money = lot.wallet_id is not None
+        part = min(quantity - burned.get(lot_id, ZERO), lot.available, room[is_money])
+        if part > 0:
+            kept.append((lot, part))
+            room[is_money] -= part
+    return kept
 
 
 def _sell(
-    book: Book, made: UsageReservation, request: CaptureRequest, quantity: Decimal, event_key: str
+    usage: UsagePricing,
+    made: UsageReservation,
+    held: Held,
+    request: CaptureRequest,
+    quantity: Decimal,
+    event_key: str,
 ) -> Captured:
     """Sell reserved usage by itself, at the reserved price, because no cycle runs to which it
     belongs.
 
     Units go first; the rest of the quantity costs its share of the money that was reserved for it.
     """
-    now, reservation = now_for(book), made.reservation
-    held = lots_of(list(held_by(reservation)))
-    by_lot = held_by(reservation)
-    units = sum((part for lot, part in by_lot.items() if held[lot].wallet_id is None), ZERO)
-    price = sum((part for lot, part in by_lot.items() if held[lot].wallet_id is not None), ZERO)
-    price += reservation.promised
+    reservation, book = held.reservation, held.reservation.book
+    units, price = held.open_of(is_money=False), held.open_of(is_money=True) + reservation.promised
     left = made.quantity - made.captured
     in_units = min(units, quantity)
     for_money = left - units if left > units else left
     share = price if quantity == left else money.proportion(price, quantity - in_units, for_money)
-    event = usage_debits.record_sold(
-        book=book,
-        ask=UsageRequest(book.key, made.metric.code, quantity, request.key, None, made.properties),
-        metric=made.metric,
-        event_key=event_key,
-    )
-    sold = usage_holds.sell(
-        book=book,
-        reservation=reservation,
-        wanted={False: in_units, True: share},
-        now=now,
-        document={
-            **_document(request, made),
-            "quantity": money.plain(quantity),
-            "usage_event": str(event.pk),
-        },
-    )
+    event = _event_sold(usage, book, made, quantity, event_key)
+    document = {
+        **_document(request, made),
+        "quantity": money.plain(quantity),
+        "usage_event": str(event.pk),
+    }
+    parts, overage, entry = list[tuple[CreditLot, Decimal]](), ZERO, None
+    for is_money, wanted in ((False, in_units), (True, share)):
+        if wanted > 0:
+            sold, paid = usage.sell(held, wanted, is_money=is_money, document=document)
+            parts += paid
+            overage, entry = overage + sold.overage, sold.entry_id
     if request.final:
-        usage_reservations.release(book, reservation, ReservationStatus.CAPTURED)
-    return Captured(
-        event.pk,
-        share,
-        [part for each in sold for part in each.parts],
-        sum((each.overage for each in sold), ZERO),
-        sold[-1].entry if sold else None,
+        freed = usage.release(held, ReservationStatus.CAPTURED)
+        usage.note(held, released=freed.money + freed.units)
+    return Captured(event.pk, share, parts, overage, entry)
+
+
+def _event_sold(
+    usage: UsagePricing, book: Book, made: UsageReservation, quantity: Decimal, key: str
+) -> UsageEvent:
+    """Return the event of usage that is sold by itself: no cycle counts it."""
+    now = usage.now(book)
+    event = UsageEvent(
+        book=book,
+        metric=made.metric,
+        key=key,
+        quantity=quantity,
+        occurred_at=now,
+        counted_at=None,
+        received_at=now,
+        properties=made.properties,
+    )
+    usage.events.append(event)
+    return event
+
+
+def _ask(made: UsageReservation, request: CaptureRequest, quantity: Decimal) -> UsageRequest:
+    return UsageRequest(
+        customer_id=made.reservation.book.key,
+        metric=made.metric.code,
+        quantity=quantity,
+        key=request.key,
+        properties=made.properties,
     )
 
 
@@ -192,62 +230,36 @@ def _document(request: CaptureRequest, made: UsageReservation) -> dict[str, obje
 
 
 def _shown(
-    book: Book, made: UsageReservation, quantity: Decimal, captured: Captured
+    usage: UsagePricing,
+    made: UsageReservation,
+    held: Held,
+    operation_id: UUID,
+    quantity: Decimal,
+    captured: Captured,
 ) -> dict[str, object]:
-    """Return the answer of a capture, as things stand after the credits that it released paid
-    arrears.
-    """
-    reservation = made.reservation
-    wallet = reservation.wallet
-    assert wallet is not None, "usage is reserved on a money wallet"
-    now = now_for(book)
-    held, fresh = held_by(reservation), lots_of([lot.id for lot, _ in captured.allocations])
-    in_money = {lot.id for lot in lots_of(list(held)).values() if lot.wallet_id is not None}
+    """Return the answer of a capture, from the lots as they are."""
+    reservation, book = held.reservation, held.reservation.book
+    account = usage.batch.account_of(reservation)
     return {
+        "id": operation_id,
         "customer_id": book.key,
         "metric": made.metric.code,
         "quantity": quantity,
         "amount": captured.amount,
-        "currency": wallet.currency,
-        "allocations": [
-            {**allocated(fresh[lot.id], part), **fresh[lot.id].unit}
-            for lot, part in captured.allocations
-        ],
+        "currency": account.wallet.unit["currency"],
+        "allocations": [{**allocated(lot, part), **lot.unit} for lot, part in captured.parts],
         "overage": captured.overage,
-        "balance": queries.balance_of(wallet, now),
-        "unit_balance": queries.balance_of(
-            provisioning.unit_wallet(book=book, metric=made.metric), now
-        ),
+        "balance": account.balance,
+        "unit_balance": usage.unit_account(book, made.metric).balance,
         "entry": captured.entry,
         "usage_event": captured.event,
-        "occurred_at": now,
+        "occurred_at": usage.now(book),
         "reservation": reservation.pk,
         "status": reservation.status,
         "captured": made.captured,
-        "held": sum((part for lot, part in held.items() if lot in in_money), ZERO),
-        "held_units": sum((part for lot, part in held.items() if lot not in in_money), ZERO),
+        "held": held.open_of(is_money=True),
+        "held_units": held.open_of(is_money=False),
     }
-
-
-def _kept(held: Mapping[UUID, Decimal], charged: Charged) -> list[tuple[CreditLot, Decimal]]:
-    """Return the holds that stay after a part was captured: what was held less what it burned, and
-    nothing that is spent.
-    """
-    burned = {change.lot.id: change.quantity for change in charged.changes}
-    fresh = lots_of({*held, *burned})
-    room = dict.fromkeys((True, False), ZERO)
-    for sign, amounts in ((1, held), (-1, burned)):
-        for lot_id, quantity in amounts.items():
-            room[fresh[lot_id].wallet_id is not None] += sign * quantity
-    kept = []
-    for lot_id, quantity in held.items():
-        lot = fresh[lot_id]
-        is_money = lot.wallet_id is not None
-        part = min(quantity - burned.get(lot_id, ZERO), lot.available, room[is_money])
-        if part > 0:
-            kept.append((lot, part))
-            room[is_money] -= part
-    return kept
 
 
 def _asked(request: CaptureRequest, made: UsageReservation) -> Decimal:

@@ -83,12 +83,44 @@ def adjust_to(
     keeps its payer for the rest of the cycle, below which only a call without `spares_kept` lowers
     it. Not `ahead`, what pays the fees of the next cycle is left to `burn_ahead`.
     """
-    before = by_lot(settlement=settlement)
+    rows = by_lot(settlement=settlement)
+    lots = CreditLot.objects.select_related("unit_wallet__metric")
+    changed, changes = adjust(
+        entry,
+        settlement=settlement,
+        draft=draft,
+        rows=rows,
+        lots=lots.in_bulk({*rows, *targets(draft, ahead=ahead)}),
+        may_lower=may_lower,
+        given_back=given_back,
+        keep=keep,
+        spares_kept=spares_kept,
+        ahead=ahead,
+    )
+    write_rows(changed)
+    return changes
+
+
+def adjust(
+    entry: EntryDraft,
+    *,
+    settlement: Settlement,
+    draft: Calculation,
+    rows: Mapping[UUID, CycleBurn],
+    lots: Mapping[UUID, CreditLot],
+    may_lower: Callable[[CreditLot], bool],
+    given_back: Callable[[CreditLot], None] = lambda lot: None,
+    keep: bool = False,
+    spares_kept: bool = True,
+    ahead: bool = True,
+) -> tuple[list[CycleBurn], list[BurnChange]]:
+    """Do what `adjust_to` does with the rows and lots that were read; return the rows that have
+    changed, new ones among them, which the caller writes.
+    """
     after = targets(draft, ahead=ahead)
-    rows, changes = [], []
-    lots = CreditLot.objects.select_related("unit_wallet__metric").in_bulk({*before, *after})
-    for lot_id in {**after, **before}:
-        lot, row = lots[lot_id], before.get(lot_id) or new_row(settlement, lots[lot_id])
+    changed, changes = [], []
+    for lot_id in {**after, **rows}:
+        lot, row = lots[lot_id], rows.get(lot_id) or new_row(settlement, lots[lot_id])
         old = Burn(row.quantity, row.carrying, row.tax, row.advance_fee)
         new = after.get(lot_id, Burn())
         taken = new.quantity - old.quantity
@@ -101,11 +133,17 @@ def adjust_to(
         row.kept = max(min(row.kept + (taken if keep else ZERO), stands.quantity), ZERO)
         row.quantity, row.carrying = stands.quantity, stands.carrying
         row.tax, row.advance_fee = stands.tax, stands.advance_fee
-        rows.append(row)
+        changed.append(row)
         if taken != 0:
             changes.append(BurnChange(lot, taken))
-    write_rows(rows)
-    return changes
+    return changed, changes
+
+
+def increases(draft: Calculation, rows: Mapping[UUID, CycleBurn]) -> dict[UUID, Decimal]:
+    """Return what `adjust` would burn of each lot if it lowered none."""
+    before = {lot: row.quantity for lot, row in rows.items()}
+    more = {lot: burn.quantity - before.get(lot, ZERO) for lot, burn in targets(draft).items()}
+    return {lot: quantity for lot, quantity in more.items() if quantity > 0}
 
 
 def burn_ahead(entry: EntryDraft, *, settlement: Settlement, draft: Calculation) -> None:

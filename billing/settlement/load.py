@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -77,10 +77,7 @@ def load(
     wallet = Wallet.objects.filter(book=book, currency=draft.currency).first()
     draft = replace(
         draft,
-        rolled_in={
-            code: sum(rolled, ZERO)
-            for code, rolled in rolled_generations(subscription, settlement.cycle).items()
-        },
+        rolled_in=rolled_in(rolled_generations(subscription, settlement.cycle)),
         overages=() if wallet is None else _overages(wallet, settlement.counted_until),
     )
     burned = cycle_burns.by_lot(settlement=settlement)
@@ -125,7 +122,7 @@ def without_credits(
         maximum_spend=version.maximum_spend,
         tax_rate=tax_rate_of(subscription.customer, tax_point(settlement, until)),
         ahead_tax_rate=tax_rate_of(subscription.customer, _next_starts_at(settlement))
-        if version.charges.filter(timing=ChargeTiming.ADVANCE).exists()
+        if _has_fees_in_advance(version)
         else None,
         money_order=tuple(version.burn_order),
         coupon=_coupon(subscription, settlement),
@@ -140,8 +137,12 @@ def _keeps_included(subscription: Subscription, settlement: Settlement) -> bool:
         subscription.cancel_at is not None
         and subscription.cancel_at <= settlement.ends_at
         and not subscription.is_fee_due
-        and subscription.version.charges.filter(timing=ChargeTiming.ADVANCE).exists()
+        and _has_fees_in_advance(subscription.version)
     )
+
+
+def _has_fees_in_advance(version: pricing_models.RatePlanVersion) -> bool:
+    return any(charge.timing == ChargeTiming.ADVANCE for charge in catalogue.charges_of(version))
 
 
 def charge_terms(charges: Sequence[catalogue.PricedCharge]) -> tuple[ChargeTerms, ...]:
@@ -167,12 +168,24 @@ def with_credits(
     burned: Mapping[UUID, CycleBurn] = MappingProxyType({}),
     lapsed: Iterable[CreditLot] = (),
 ) -> Calculation:
-    """Add the lots of a book to a calculation: money of its currency, and units of every metric.
+    """Add the lots of a book to a calculation, as `offered` does."""
+    units = UnitWallet.objects.filter(book=book).select_related("metric")
+    return offered(draft, units=list(units), lots=lots, burned=burned, lapsed=lapsed)
+
+
+def offered(
+    draft: Calculation,
+    *,
+    units: Collection[UnitWallet],
+    lots: Iterable[CreditLot],
+    burned: Mapping[UUID, CycleBurn],
+    lapsed: Iterable[CreditLot],
+) -> Calculation:
+    """Add lots to a calculation: money of its currency, and units of every metric.
 
     What the cycle has `burned` of them is offered again; what it burned of `lapsed` ones, or by
     real-time usage, is kept, in the order of the first burns.
     """
-    units = UnitWallet.objects.filter(book=book).select_related("metric")
     codes = {wallet.pk: wallet.metric.code for wallet in units}
     # By metric code; money is under the empty one.
     offered: dict[str, list[Lot]] = {}
@@ -209,6 +222,11 @@ def with_credits(
     )
 
 
+def rolled_in(generations: Mapping[str, Sequence[Decimal]]) -> dict[str, Decimal]:
+    """Return the included quantity that rolled into a cycle, by charge."""
+    return {code: sum(rolled, ZERO) for code, rolled in generations.items()}
+
+
 def rolled_generations(subscription: Subscription, cycle: int) -> dict[str, list[Decimal]]:
     """Return the included quantity that rolled into a cycle, by charge and by how often it has."""
     last = (
@@ -221,8 +239,12 @@ def rolled_generations(subscription: Subscription, cycle: int) -> dict[str, list
         .exclude(status=SettlementStatus.VOIDED)
         .first()
     )
-    found = last.rolled_on if last else {}
-    return {code: [Decimal(quantity) for quantity in rolled] for code, rolled in found.items()}
+    return as_generations(last.rolled_on if last else {})
+
+
+def as_generations(rolled_on: Mapping[str, Sequence[str]]) -> dict[str, list[Decimal]]:
+    """Return what a settlement has rolled on, as numbers."""
+    return {code: [Decimal(quantity) for quantity in rolled] for code, rolled in rolled_on.items()}
 
 
 def _coupon(subscription: Subscription, settlement: Settlement) -> CouponTerms | None:
@@ -233,7 +255,7 @@ def _coupon(subscription: Subscription, settlement: Settlement) -> CouponTerms |
     found = subscription.coupon
     if found is None:
         return None
-    ahead = 1 if subscription.version.charges.filter(timing=ChargeTiming.ADVANCE).exists() else 0
+    ahead = 1 if _has_fees_in_advance(subscription.version) else 0
     number = settlement.period_number
     if settlement.kind == SettlementKind.CYCLE:
         number += ahead

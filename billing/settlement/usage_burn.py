@@ -78,10 +78,10 @@ def count_ahead(*, book_id: int, limit: datetime, month_end: datetime | None = N
         for subscription in open_cycles(book=book, at=moment):
             # A cycle that is over holds back what lapses at its end or later.
             if moment < subscription.current_ends_at:
-                parts[_part(subscription, moment, moment + grace)] = subscription
+                parts[part_until(subscription, moment, moment + grace)] = subscription
     if month_end is not None:
         for subscription in open_cycles(book=book, at=month_end):
-            parts[_part(subscription, month_end, None)] = subscription
+            parts[part_until(subscription, month_end, None)] = subscription
     if parts:
         with transaction.atomic():
             books.lock_book(book_id=book_id, exclusive=True)
@@ -98,7 +98,9 @@ def count_for_lapse(*, book_id: int, until: datetime | None = None) -> Counted:
     return count_ahead(book_id=book_id, limit=limit)
 
 
-def _part(subscription: Subscription, until: datetime, received_by: datetime | None) -> CyclePart:
+def part_until(
+    subscription: Subscription, until: datetime, received_by: datetime | None = None
+) -> CyclePart:
     """Return the part of a cycle that counts up to a moment. While time stands at the instant at
     which a cycle began, new usage counts a microsecond later: it is included at this instant too.
     """
@@ -166,7 +168,7 @@ def load_open(
     was_there: Callable[[CreditLot], bool] = lambda lot: True,
 ) -> Calculation:
     """Read an open cycle up to a moment, with its usage, scaled to the time that it serves."""
-    part = _part(subscription, until, received_by)
+    part = part_until(subscription, until, received_by)
     draft = load.load(
         book=book,
         subscription=subscription,
@@ -270,7 +272,7 @@ def burn_ended(
 def _ended(subscription: Subscription, *, is_closed: bool) -> CyclePart:
     ends_at = subscription.current_ends_at
     received_by = None if is_closed else ends_at
-    return _part(subscription, ends_at, received_by)
+    return part_until(subscription, ends_at, received_by)
 
 
 def _held_back(book: Book, until: datetime) -> datetime:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 
 from aforo import money
 from aforo.periods import Period
 from billing.calculation.calculation import MetricUsage
-from billing.models import Settlement, Subscription
+from billing.models import Settlement, Subscription, UsageEvent
 from pricing import catalogue
 from pricing.models import Aggregation, LateUsagePolicy, Metric
 
@@ -34,13 +36,23 @@ _AGGREGATES = {
     Aggregation.UNIQUE: "count(DISTINCT {text})",
 }
 # Clients put their own properties into `metadata`; a member beside it of the same name wins.
-EVENTS = """
+_READ = """
     SELECT id, key, quantity, occurred_at, counted_at, received_at,
         CASE WHEN jsonb_typeof(properties -> 'metadata') = 'object'
             THEN (properties -> 'metadata') || properties ELSE properties END AS properties
-    FROM billing_usageevent
-    WHERE book_id = %s AND metric_id = %s
 """
+STORED = f"{_READ} FROM billing_usageevent"
+EVENTS = f"{STORED} WHERE book_id = %s AND metric_id = %s"
+# Events of a list that is being decided: they count as if they were written.
+UNWRITTEN = f"""
+    {_READ} FROM (
+        SELECT id, key, quantity, occurred_at, counted_at, received_at, stored::jsonb AS properties
+        FROM unnest(
+            %s::uuid[], %s::text[], %s::numeric[],
+            %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::text[]
+        ) AS given(id, key, quantity, occurred_at, counted_at, received_at, stored)
+    ) AS unwritten
+"""  # noqa: S608
 _OPERATORS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
@@ -85,8 +97,9 @@ def read_metric(
     starts_at: datetime,
     counted: Period,
     received_by: datetime | None = None,
+    unwritten: Sequence[UsageEvent] = (),
 ) -> MetricUsage:
-    """Return the usage of one metric, as `read_part` does."""
+    """Return the usage of one metric, as `read_part` does, with events not written yet."""
     is_rerated = subscription.version.late_usage == LateUsagePolicy.RERATE
     return aggregate(
         book_id=subscription.customer_id,
@@ -95,6 +108,7 @@ def read_metric(
         ends_at=counted.ends_at,
         received_by=received_by,
         occurred=Period(starts_at, counted.ends_at) if is_rerated else None,
+        unwritten=unwritten,
     )
 
 
@@ -108,27 +122,61 @@ def aggregate(
     occurred: Period | None = None,
     on_time: datetime | None = None,
     also: Sequence[datetime] = (),
+    unwritten: Sequence[UsageEvent] = (),
 ) -> MetricUsage:
     """Aggregate the events of a metric that count in [starts_at, ends_at) by the metric's
     definition.
 
     With `received_by`, later arrivals are left out, and with `occurred`, events that occurred
     outside; but events that count before `on_time` were there when the period ended. Events that
-    count at one of the instants `also` are added.
+    count at one of the instants `also` are added, and those of the period not written yet.
     """
     formula = formula_of(metric, received_by=received_by, occurred=occurred, on_time=on_time)
     expression, named = formula.select(metric.aggregation)
     statement = (
         f"SELECT {expression}, count(*) "  # noqa: S608
         f"FROM ({EVENTS} AND (counted_at >= %s AND counted_at < %s"
-        f"{' OR counted_at = ANY(%s)' if also else ''})) AS event WHERE true{formula.where}"
+        f"{' OR counted_at = ANY(%s)' if also else ''})"
+        f"{f' UNION ALL {UNWRITTEN}' if unwritten else ''}) AS event WHERE true{formula.where}"
     )
     counted: list[Any] = [starts_at, ends_at, *([list(also)] if also else [])]
+    counted += as_arrays(unwritten) if unwritten else []
     parameters = [*named, book_id, metric.pk, *counted, *formula.parameters]
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         quantity, events = cursor.fetchone()
     return MetricUsage(money.to_books(Decimal(quantity)), events)
+
+
+def as_arrays(events: Sequence[UsageEvent]) -> list[list[Any]]:
+    """Return events not written yet as the parameters of `UNWRITTEN`."""
+    return [
+        [event.id for event in events],
+        [event.key for event in events],
+        [event.quantity for event in events],
+        [event.occurred_at for event in events],
+        [event.counted_at for event in events],
+        [event.received_at for event in events],
+        [json.dumps(event.properties) for event in events],
+    ]
+
+
+def values_of(metric: Metric, events: Sequence[UsageEvent]) -> dict[UUID, Decimal]:
+    """Return what events not written yet add to a metric that counts or sums; none for those that
+    it leaves out.
+    """
+    formula = formula_of(metric)
+    is_count = metric.aggregation == Aggregation.COUNT
+    if formula.is_plain:
+        return {event.id: Decimal(1) if is_count else event.quantity for event in events}
+    value, named = ("1", []) if is_count else (formula.value, formula.named)
+    statement = (
+        f"SELECT id, ({value})::numeric FROM ({UNWRITTEN}) AS event "  # noqa: S608
+        f"WHERE true{formula.where}"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*named, *as_arrays(events), *formula.parameters])
+        return dict(cursor.fetchall())
 
 
 def aggregate_windows(
@@ -184,6 +232,11 @@ class Formula:
     named: list[str]
     where: str
     parameters: list[Parameter]
+
+    @property
+    def is_plain(self) -> bool:
+        """Return whether every event counts, by its quantity."""
+        return self.value == "quantity" and not self.where
 
     def select(self, aggregation: str) -> tuple[str, list[str]]:
         """Return the SQL of an aggregate of these events, with its parameters."""

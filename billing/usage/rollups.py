@@ -6,7 +6,7 @@ P95 and UNIQUE cannot continue from a rollup: they are computed from all events 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -73,29 +73,40 @@ def behind(mark: UsageRollup | None, counted_at: datetime) -> int | None:
 
 
 def usage_so_far(
-    *, subscription: Subscription, until: datetime, only: Metric | None = None
+    *,
+    subscription: Subscription,
+    until: datetime,
+    only: Metric | None = None,
+    unwritten: Sequence[UsageEvent] = (),
 ) -> dict[str, MetricUsage]:
     """Return the usage that counts in the open cycle before a moment: the figures of
-    `aggregates.read_part`.
+    `aggregates.read_part`, with events of one metric (`only`) that are not written yet.
     """
     kept = latest(subscription=subscription)
     asked = catalogue.metrics_of(subscription.version) if only is None else [only]
     return {
-        metric.code: _go_on(subscription, metric, until, kept.get(metric.pk)) for metric in asked
+        metric.code: _go_on(subscription, metric, until, kept.get(metric.pk), unwritten)
+        for metric in asked
     }
 
 
 def _go_on(
-    subscription: Subscription, metric: Metric, until: datetime, kept: UsageRollup | None
+    subscription: Subscription,
+    metric: Metric,
+    until: datetime,
+    kept: UsageRollup | None,
+    unwritten: Sequence[UsageEvent],
 ) -> MetricUsage:
+    unwritten = [e for e in unwritten if e.counted_at is not None and e.counted_at < until]
     if kept is None or until < kept.through:
         return usages.read_metric(
             subscription=subscription,
             metric=metric,
             starts_at=subscription.current_starts_at,
             counted=Period(subscription.counted_from, until),
+            unwritten=unwritten,
         )
-    quantity, _, events, _ = _add_up(subscription, metric, until, kept)
+    quantity, _, events, _ = _add_up(subscription, metric, until, kept, unwritten=unwritten)
     return MetricUsage(money.to_books(quantity), events)
 
 
@@ -149,10 +160,11 @@ def _add_up(
     ends_at: datetime,
     kept: UsageRollup | None,
     before: int | None = None,
+    unwritten: Sequence[UsageEvent] = (),
 ) -> tuple[Decimal, Decimal, int, UUID | None]:
     """Return quantity, sum, number of events and deciding event of a rollup and the events that it
-    does not contain; with `before`, without events that came after the rollup of that key was
-    written.
+    does not contain, also those not written yet; with `before`, without events that came after the
+    rollup of that key was written.
     """
     starts_at = subscription.counted_from
     is_rerated = subscription.version.late_usage == LateUsagePolicy.RERATE
@@ -161,6 +173,11 @@ def _add_up(
     is_counted = metric.aggregation == Aggregation.COUNT
     value, named = ("0", []) if is_counted else (formula.value, formula.named)
     events, given = _events(subscription.customer_id, metric, starts_at, ends_at, kept, before)
+    if unwritten:
+        events, given = (
+            f"{events} UNION ALL {usages.UNWRITTEN}",
+            given + usages.as_arrays(unwritten),
+        )
     total, number = (ZERO, 0) if kept is None else (kept.total or ZERO, kept.events or 0)
     if metric.aggregation in _SUMS:
         shown = _SUM.format(quantity=_SUMS[Aggregation(metric.aggregation)])

@@ -30,8 +30,8 @@ from billing.models import (
     UsageRollup,
     WorkerHeartbeat,
 )
-from billing.realtime import usage_reservations
-from billing.realtime.usage_debits import UsageRequest
+from billing.realtime import usage_calls
+from billing.realtime.usage_requests import UsageReserveRequest
 from billing.simulation import backtest
 from billing.usage import ingest
 from ledger.controls import adjustments
@@ -99,8 +99,14 @@ def _customer(key: str) -> None:
         asked = engine.ReserveRequest(customer_id=key, key=f"{key}-hold-{name}", amount=D(1))
         factories.body(engine.execute([asked], livemode=False)[0])
     for name in ("u1", "u2"):
-        usage = UsageRequest(customer_id=key, metric="tokens", quantity=D(300), key=f"{key}-{name}")
-        usage_reservations.reserve_usage(livemode=False, ask=usage, expires_in=3600)
+        usage = UsageReserveRequest(
+            customer_id=key,
+            metric="tokens",
+            quantity=D(300),
+            key=f"{key}-{name}",
+            expires_in=3600,
+        )
+        usage_calls.execute(livemode=False, ask=usage)
     events = [factories.event(key, 60_000, f"{key}-{n}", START + timedelta(days=n)) for n in (2, 3)]
     factories.advance(book, START + timedelta(days=4))
     assert ingest.ingest(livemode=False, events=events, received_at=timezone.now()).accepted == 2

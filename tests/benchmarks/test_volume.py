@@ -17,7 +17,6 @@ from aforo.protocol.idempotency import Answer
 from billing.jobs import due_work
 from billing.lifecycle import subscribing
 from billing.models import Settlement
-from billing.realtime.usage_debits import UsageRequest, debit_usage
 from ledger.models import Book
 from pricing.models import Metric
 from tests import factories
@@ -82,8 +81,7 @@ def debit_money(name: str) -> None:
 
 def debit_tokens(name: str) -> None:
     """Debit a token in real time."""
-    ask = UsageRequest("cust_1", "tokens", Decimal(1), name)
-    assert isinstance(debit_usage(livemode=False, ask=ask), Answer)
+    assert isinstance(factories.use("cust_1", Decimal(1), name), Answer)
 
 
 def beside(title: str, work: Callable[[], object], *debits: Debits) -> None:

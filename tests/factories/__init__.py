@@ -2,7 +2,7 @@
 
 from tests.factories.books import available, decide, everything, posted
 from tests.factories.catalogue import TOKENS_AT_2_MILLS, metric, offering
-from tests.factories.credits import body, bundle, debit, grant, grant_units, refusal, top_up
+from tests.factories.credits import body, bundle, debit, grant, grant_units, refusal, top_up, use
 from tests.factories.customers import (
     advance,
     clocked_customer,
@@ -47,4 +47,5 @@ __all__ = [
     "subscribed_since",
     "subscription",
     "top_up",
+    "use",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,8 @@ from factory.declarations import LazyAttribute
 
 from aforo.errors import DomainError
 from aforo.protocol.idempotency import Answer
+from billing.realtime import usage_calls
+from billing.realtime.usage_requests import UsageRequest
 from tests.factories.making import ServiceFactory
 from wallets.debits import engine
 from wallets.debits.combiner import execute_list
@@ -84,6 +87,14 @@ def debit(key: str, amount: str, name: str = "", **terms: Any) -> engine.Result:
     )
     (result,) = execute_list([request], livemode=False)
     return result
+
+
+def use(
+    key: str, quantity: Decimal, name: str, *, metric: str = "tokens", at: datetime | None = None
+) -> Answer:
+    """Use something in real time."""
+    ask = UsageRequest(customer_id=key, metric=metric, quantity=quantity, key=name, occurred_at=at)
+    return usage_calls.execute(livemode=False, ask=ask)
 
 
 def body(result: engine.Result) -> dict[str, Any]:

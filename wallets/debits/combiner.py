@@ -21,7 +21,8 @@ from aforo.errors import Busy
 from wallets import port
 from wallets.debits import engine
 from wallets.debits.engine import NeedsRenewal, Request, Result
-from wallets.debits.engine.requests import CreditRequest
+from wallets.debits.engine.pricing import OpenPricing
+from wallets.debits.engine.requests import CustomerRequest
 
 MAX_LIST = 500
 WAIT_SECONDS = 30
@@ -59,14 +60,15 @@ class _Call:
         """Return what distinguishes the calls of different customers."""
         asked = self.request
         return self.livemode, asked.customer_id if isinstance(
-            asked, CreditRequest
+            asked, CustomerRequest
         ) else asked.reservation
 
 
 class Combiner:
-    """The waiting calls of this process."""
+    """The waiting calls of this process that may go to one list; calls of usage need `pricing`."""
 
-    def __init__(self) -> None:
+    def __init__(self, pricing: OpenPricing | None = None) -> None:
+        self._pricing = pricing
         self._lock = threading.Lock()
         self._common = _Lane(waits=False)
         self._own: dict[tuple[bool, object], _Lane] = {}
@@ -80,7 +82,7 @@ class Combiner:
         with the same key is safe.
         """
         if connection.in_atomic_block:
-            return execute_list([request], livemode=livemode)[0]
+            return execute_list([request], livemode=livemode, pricing=self._pricing)[0]
         result = self._take_once(_Call(request, livemode, self._common))
         if isinstance(result, NeedsRenewal):
             port.billing().renew(result.book_id)
@@ -165,6 +167,7 @@ class Combiner:
             livemode=calls[0].livemode,
             wait=lane.waits,
             renewed={book_id for call in calls for book_id in call.renewed},
+            pricing=self._pricing,
         )
         for call, result in zip(calls, results, strict=True):
             if isinstance(result, Busy) and not call.has_left:
@@ -185,20 +188,24 @@ class Combiner:
                 call.failure = failed
 
 
-def execute_list(requests: Sequence[Request], *, livemode: bool) -> list[Result]:
+def execute_list(
+    requests: Sequence[Request], *, livemode: bool, pricing: OpenPricing | None = None
+) -> list[Result]:
     """Execute a list of requests in one transaction, and those of customers whose cycle is over in
     a second one, once the next cycle has begun; return the results in order.
 
     Raises: Busy.
     """
-    results = engine.execute(requests, livemode=livemode)
+    results = engine.execute(requests, livemode=livemode, pricing=pricing)
     again = [n for n, result in enumerate(results) if isinstance(result, NeedsRenewal)]
     needed = {result.book_id for result in results if isinstance(result, NeedsRenewal)}
     if not needed:
         return results
     for book_id in sorted(needed):
         port.billing().renew(book_id)
-    taken = engine.execute([requests[n] for n in again], livemode=livemode, renewed=needed)
+    taken = engine.execute(
+        [requests[n] for n in again], livemode=livemode, renewed=needed, pricing=pricing
+    )
     for n, result in zip(again, taken, strict=True):
         results[n] = result
     return results

@@ -37,6 +37,20 @@ class Held:
         """Return what it still holds."""
         return sum((hold.open for hold, _ in self.holds), ZERO)
 
+    @property
+    def by_lot(self) -> dict[UUID, Decimal]:
+        """Return what is held of each lot, in the order fixed by the reservation."""
+        held: dict[UUID, Decimal] = {}
+        for hold, lot in self.holds:
+            if hold.open > 0:
+                held[lot.id] = held.get(lot.id, ZERO) + hold.open
+        return held
+
+    def open_of(self, *, is_money: bool) -> Decimal:
+        """Return what it still holds of money or of units."""
+        mine = (hold.open for hold, lot in self.holds if (lot.wallet_id is not None) is is_money)
+        return sum(mine, ZERO)
+
     def is_due(self, now: datetime) -> bool:
         """Return whether it has timed out, be it recorded or not."""
         status = self.reservation.status

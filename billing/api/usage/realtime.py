@@ -13,7 +13,8 @@ from rest_framework.request import Request
 from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField, StrictSerializer, TimeField
 from aforo.api.views import ApiView
-from billing.realtime import usage_debits, usage_reservations
+from billing.realtime import usage_calls
+from billing.realtime.usage_requests import UsageRequest, UsageReserveRequest
 from billing.usage.events import BadEvent, kept
 from wallets.api.shapes import AllocationAnswer, BalanceAnswer, CustomerIdField, reply
 from wallets.debits import engine
@@ -100,38 +101,25 @@ class UsageReservationAnswer(serializers.Serializer[Any]):
     occurred_at = serializers.DateTimeField()
 
 
-def _ask(body: dict[str, Any], key: str) -> usage_debits.UsageRequest:
-    return usage_debits.UsageRequest(
-        customer_id=body["customer_id"],
-        metric=body["metric"],
-        quantity=body["quantity"],
-        key=key,
-        occurred_at=body.get("occurred_at"),
-        properties=body.get("properties", {}),
-    )
-
-
 class UsageDebitView(ApiView):
     scope = ApiScope.USAGE
-    operation = usage_debits.DEBIT
+    operation = UsageRequest.operation
 
     @extend_schema(request=UsageBody, responses=UsageDebitAnswer)
     def post(self, request: Request) -> HttpResponse:
         """Record usage, price it under the subscription and pay for it: units, then money."""
         key, body = self.read_keyed(UsageBody, request)
-        return reply(usage_debits.debit_usage(livemode=self.livemode, ask=_ask(body, key)))
+        ask = UsageRequest(key=key, **body)
+        return reply(usage_calls.execute(livemode=self.livemode, ask=ask))
 
 
 class UsageReserveView(ApiView):
     scope = ApiScope.USAGE
-    operation = usage_reservations.RESERVE
+    operation = UsageReserveRequest.operation
 
     @extend_schema(request=UsageReserveBody, responses={201: UsageReservationAnswer})
     def post(self, request: Request) -> HttpResponse:
         """Reserve what usage would cost; capture it at `/v1/wallets/reservations/{id}/capture`."""
         key, body = self.read_keyed(UsageReserveBody, request)
-        return reply(
-            usage_reservations.reserve_usage(
-                livemode=self.livemode, ask=_ask(body, key), expires_in=body["expires_in"]
-            )
-        )
+        ask = UsageReserveRequest(key=key, **body)
+        return reply(usage_calls.execute(livemode=self.livemode, ask=ask))

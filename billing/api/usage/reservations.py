@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
 from aforo.api.views import ApiView
-from billing.realtime import usage_captures, usage_reservations
+from billing.realtime import usage_calls, usage_reservations
 from wallets.api import reservations
 from wallets.debits import engine
 from wallets.holds import reservations as wallet_reservations
@@ -61,7 +61,7 @@ class CaptureView(reservations.ReservationCaptureView):
     def execute(self, ask: engine.CaptureRequest) -> engine.Result:
         """Capture reserved usage at its price; leave the rest to the engine."""
         if usage_reservations.is_usage(livemode=self.livemode, reservation_id=ask.reservation):
-            return usage_captures.capture_usage(livemode=self.livemode, request=ask)
+            return usage_calls.execute(livemode=self.livemode, ask=ask)
         return super().execute(ask)
 
 
@@ -71,7 +71,7 @@ class VoidView(reservations.ReservationVoidView):
     def execute(self, ask: engine.VoidRequest) -> engine.Result:
         """Release reserved usage; leave the rest to the engine."""
         if usage_reservations.is_usage(livemode=self.livemode, reservation_id=ask.reservation):
-            return usage_reservations.void_usage(livemode=self.livemode, request=ask)
+            return usage_calls.execute(livemode=self.livemode, ask=ask)
         return super().execute(ask)
 
 
@@ -100,7 +100,7 @@ class UsageCaptureView(reservations.ReservationCaptureView):
 
     def execute(self, ask: engine.CaptureRequest) -> engine.Result:
         """Capture reserved usage at its price."""
-        return usage_captures.capture_usage(livemode=self.livemode, request=ask)
+        return usage_calls.execute(livemode=self.livemode, ask=ask)
 
 
 class UsageVoidView(reservations.ReservationVoidView):
@@ -108,4 +108,4 @@ class UsageVoidView(reservations.ReservationVoidView):
 
     def execute(self, ask: engine.VoidRequest) -> engine.Result:
         """Release reserved usage."""
-        return usage_reservations.void_usage(livemode=self.livemode, request=ask)
+        return usage_calls.execute(livemode=self.livemode, ask=ask)

@@ -18,7 +18,6 @@ from billing.finance import verification
 from billing.finance.closing import tie_outs
 from billing.lifecycle import subscribing
 from billing.models import Settlement
-from billing.realtime import usage_debits
 from billing.settlement import month_end
 from billing.usage import ingest
 from ledger.models import Book, Entry
@@ -352,10 +351,7 @@ class TestPrepaidUsage:
         advance(book, at("2026-01-31T23:00"))
         TestClock.objects.filter(books=book).update(now=at("2026-02-01T00:03"))
         meter(16_500, at("2026-01-31T15:59"), at("2026-02-01T00:03"))
-        usage_debits.debit_usage(
-            livemode=False,
-            ask=usage_debits.UsageRequest("cust_1", "tokens", D(1_000), "now"),
-        )
+        factories.use("cust_1", D(1_000), "now")
         assert standing("2026-01-31") == {"1010": D(100), "2100": D(100)}
         assert standing("2026-02-01") == {"1010": D(100), "2100": D(65), "4000": D(35)}
 

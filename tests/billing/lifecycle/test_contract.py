@@ -32,7 +32,6 @@ from billing.customers import customers
 from billing.finance import verification
 from billing.lifecycle import changes, subscribing
 from billing.models import Invoice, Settlement, Subscription
-from billing.realtime.usage_debits import UsageRequest, debit_usage
 from billing.usage import ingest
 from tests import factories
 from tests.billing.lifecycle import contract
@@ -128,9 +127,10 @@ class Subscribing(RuleBasedStateMachine):
 
     @rule(quantity=st.integers(1, 400))
     def debit(self, quantity: int) -> None:
-        ask = UsageRequest("cust_1", "tokens", Decimal(quantity), f"debit {next(NUMBERS)}")
+        name = f"debit {next(NUMBERS)}"
         self.both(
-            lambda: debit_usage(livemode=False, ask=ask), lambda: self.model.use_at_once(quantity)
+            lambda: factories.use("cust_1", Decimal(quantity), name),
+            lambda: self.model.use_at_once(quantity),
         )
 
     @precondition(lambda self: Subscription.objects.exists())

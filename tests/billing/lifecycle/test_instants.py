@@ -13,7 +13,6 @@ from aforo.errors import Invalid
 from billing.finance import verification
 from billing.lifecycle import changes
 from billing.models import Invoice, Settlement, Subscription, UsageEvent
-from billing.realtime.usage_debits import UsageRequest, debit_usage
 from ledger.models import Book
 from tests import factories
 from tests.factories import FEBRUARY, MARCH, START, advance, meter, subscription
@@ -116,8 +115,7 @@ def test_usage_of_the_instant_of_a_cancellation_is_billed_once(real_time: bool) 
         if not real_time:
             meter(quantity, AT, name)
             return
-        ask = UsageRequest("cust_1", "tokens", Decimal(quantity), name)
-        assert debit_usage(livemode=False, ask=ask).status == 200
+        assert factories.use("cust_1", Decimal(quantity), name).status == 200
 
     use(100, "first")
     cancel(found)

@@ -31,7 +31,6 @@ from billing.finance import verification
 from billing.invoicing.tax_rates import create_tax_rate
 from billing.lifecycle import subscribing
 from billing.models import CycleBurn, Settlement, Subscription, UsageEvent
-from billing.realtime import usage_debits
 from billing.settlement import usage_burn
 from ledger.entries import books as ledger_books
 from ledger.models import Book, Posting
@@ -55,8 +54,7 @@ WAYS = {"metered": "MMM", "real": "RRR", "mixed": "MRM"}
 def use(key: str, quantity: Decimal, at: datetime) -> None:
     """Pay for usage in real time."""
     name = f"{key} {at.isoformat()} {quantity}"
-    ask = usage_debits.UsageRequest(key, "tokens", quantity, name, occurred_at=at)
-    usage_debits.debit_usage(livemode=False, ask=ask)
+    factories.use(key, quantity, name, at=at)
 
 
 def send(key: str, how: str, quantity: Decimal, at: datetime) -> None:

@@ -20,7 +20,6 @@ from aforo.periods import Period
 from aforo.sandbox.models import TestClock
 from billing.cycle_end import cycle_settlement
 from billing.models import Settlement, Subscription, UsageEvent, UsageRollup
-from billing.realtime.usage_debits import UsageRequest, debit_usage
 from billing.settlement import usage_burn
 from billing.usage import aggregates as usages
 from billing.usage import ingest, rollup_upkeep, rollups
@@ -123,7 +122,7 @@ def test_a_real_time_debit_counts_what_a_rollup_holds(monkeypatch: pytest.Monkey
     TestClock.objects.update(now=START + HOUR)
 
     for name, quantity in (("d1", 50), ("d2", 100)):
-        debit_usage(livemode=False, ask=UsageRequest("cust_1", "tokens", Decimal(quantity), name))
+        factories.use("cust_1", Decimal(quantity), name)
 
     assert CreditLot.objects.get(book=book).remaining == Decimal("90.5")
     rollup = UsageRollup.objects.get()
@@ -188,13 +187,13 @@ def test_the_book_is_free_while_many_events_are_added_up(
     meter_hours(0, 40)
 
     with watched(monkeypatch, book) as seen:
-        debit_usage(livemode=False, ask=UsageRequest("cust_1", "tokens", Decimal(5), "d1"))
+        factories.use("cust_1", Decimal(5), "d1")
         TestClock.objects.update(now=START + 350 * HOUR)
         lapse_at = START + 350 * HOUR
         cycle_settlement.settle_book(book_id=book.pk, until=lapse_at, issued_at=lapse_at)
         assert Movement.objects.filter(kind="EXPIRE").count() == 1
         meter_hours(310, 350)
-        debit_usage(livemode=False, ask=UsageRequest("cust_1", "tokens", Decimal(5), "d2"))
+        factories.use("cust_1", Decimal(5), "d2")
         TestClock.objects.update(now=FEBRUARY)
         assert (
             cycle_settlement.settle_book(book_id=book.pk, until=FEBRUARY, issued_at=FEBRUARY) == 1

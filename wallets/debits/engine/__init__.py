@@ -23,16 +23,18 @@ from ledger.models import Book
 from wallets.debits.engine.accounts import Paused, Suspended
 from wallets.debits.engine.batch import Batch
 from wallets.debits.engine.debiting import ReservationClosed, ReservationExpired, capture, debit
+from wallets.debits.engine.pricing import OpenPricing
 from wallets.debits.engine.requests import (
     DEFAULT_HOLD,
     MAX_HOLD,
     CaptureRequest,
-    CreditRequest,
+    CustomerRequest,
     DebitRequest,
     NeedsRenewal,
     Request,
     ReserveRequest,
     Result,
+    UsageRequest,
     VoidRequest,
     keyed,
 )
@@ -43,6 +45,7 @@ __all__ = [
     "DEFAULT_HOLD",
     "MAX_HOLD",
     "CaptureRequest",
+    "CustomerRequest",
     "DebitRequest",
     "NeedsRenewal",
     "Paused",
@@ -52,6 +55,7 @@ __all__ = [
     "ReserveRequest",
     "Result",
     "Suspended",
+    "UsageRequest",
     "VoidRequest",
     "execute",
     "keyed",
@@ -66,15 +70,17 @@ def execute(
     livemode: bool,
     wait: bool = True,
     renewed: Collection[int] = (),
+    pricing: OpenPricing | None = None,
 ) -> list[Result]:
     """Execute a list of requests; return an answer or a refusal for each, in order.
 
     One transaction: locks the books by primary key, commits before it returns (unless the caller
     holds a transaction open). Without `wait`, a request on a book that others have locked is
     refused as Busy, and the rest of the list goes on. A request on a book with a cycle that is over
-    is answered NeedsRenewal and leaves the list, unless the caller has `renewed` it. Raises: Busy
-    when a lock cannot be taken in time; then nothing happened. Each request is its own actor's
-    doing; the caller, who may run those of others, is none here.
+    is answered NeedsRenewal and leaves the list, unless the caller has `renewed` it. A list of
+    usage needs `pricing`, which then decides every request. Raises: Busy when a lock cannot be
+    taken in time; then nothing happened. Each request is its own actor's doing; the caller, who
+    may run those of others, is none here.
     """
     asked_of = _books_of(requests, livemode=livemode)
     ids = {book_id for book_id in asked_of if book_id is not None}
@@ -83,7 +89,7 @@ def execute(
         if ids and not locked:
             return [_busy() for _ in requests]
         books = {book.key: book for book in locked.values()}
-        return _take_all(books, requests, asked_of, renewed, livemode=livemode)
+        return _take_all(books, requests, asked_of, renewed, pricing, livemode=livemode)
 
 
 def _take_all(
@@ -91,6 +97,7 @@ def _take_all(
     requests: Sequence[Request],
     asked_of: Sequence[int | None],
     renewed: Collection[int],
+    pricing: OpenPricing | None,
     *,
     livemode: bool,
 ) -> list[Result]:
@@ -99,10 +106,12 @@ def _take_all(
     """
     locked = {book.pk for book in books.values()}
     results: list[Result] = []
-    batch = Batch.read(books, requests, asked_of, livemode=livemode)
+    batch = Batch.read(books, requests, asked_of, pricing, livemode=livemode)
     if batch.is_followed:
         batch.follow()
-        batch = Batch.read(books, requests, asked_of, livemode=livemode)
+        batch = Batch.read(books, requests, asked_of, pricing, livemode=livemode)
+    if batch.pricing is not None and batch.pricing.catch_up():
+        batch = Batch.read(books, requests, asked_of, pricing, livemode=livemode)
     for place, (request, book_id) in enumerate(zip(requests, asked_of, strict=True)):
         is_ours = book_id is None or book_id in locked
         results.append(_take(batch, request, renewed) if is_ours else _busy())
@@ -111,7 +120,7 @@ def _take_all(
             rest = slice(place + 1, None)
             if not requests[rest]:
                 return results
-            batch = Batch.read(books, requests[rest], asked_of[rest], livemode=livemode)
+            batch = Batch.read(books, requests[rest], asked_of[rest], pricing, livemode=livemode)
     batch.write()
     return results
 
@@ -124,18 +133,22 @@ def _books_of(requests: Sequence[Request], *, livemode: bool) -> list[int | None
     """Return the book of each request; a customer or reservation that does not exist is refused
     later, one by one.
     """
-    customers = {request.customer_id for request in requests if isinstance(request, CreditRequest)}
+    customers = {
+        request.customer_id for request in requests if isinstance(request, CustomerRequest)
+    }
     found: dict[str, int] = {}
     if customers:
         found = ledger_books.find_book_ids(livemode=livemode, keys=customers)
-    named = [request.reservation for request in requests if not isinstance(request, CreditRequest)]
+    named = [
+        request.reservation for request in requests if not isinstance(request, CustomerRequest)
+    ]
     reserved: dict[UUID, int] = {}
     if named:
         rows = Reservation.objects.filter(pk__in=named, book__livemode=livemode)
         reserved = dict(rows.values_list("pk", "book_id"))
     return [
         found.get(request.customer_id)
-        if isinstance(request, CreditRequest)
+        if isinstance(request, CustomerRequest)
         else reserved.get(request.reservation)
         for request in requests
     ]
@@ -167,6 +180,8 @@ def _check_renewed(batch: Batch, request: Request, renewed: Collection[int]) -> 
 
 
 def _accept(batch: Batch, request: Request) -> Answer:
+    if batch.pricing is not None:
+        return batch.pricing.decide(request)
     match request:
         case DebitRequest():
             return debit(batch, request)
@@ -176,5 +191,7 @@ def _accept(batch: Batch, request: Request) -> Answer:
             return capture(batch, request)
         case VoidRequest():
             return void(batch, request)
+        case UsageRequest():
+            raise AssertionError("Usage goes to lists that price it.")
         case _:
             assert_never(request)

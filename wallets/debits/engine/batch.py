@@ -8,7 +8,6 @@ nothing, unless what was released is owed, or lapses.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from uuid import UUID
@@ -25,35 +24,31 @@ from ledger.models import Book
 from pricing.models import Metric
 from wallets import outbox, port
 from wallets.debits.engine.accounts import WalletState
-from wallets.debits.engine.requests import CreditRequest, DebitRequest, Request, keyed
+from wallets.debits.engine.latest import Latest, ReadAgain
+from wallets.debits.engine.pricing import OpenPricing, Pricing
+from wallets.debits.engine.requests import (
+    CreditRequest,
+    CustomerRequest,
+    DebitRequest,
+    Request,
+    keyed,
+)
 from wallets.holds import reservation_holds
 from wallets.holds.reservation_holds import Held
 from wallets.holds.reservations import UnknownReservation
 from wallets.lots import queries
 from wallets.lots.credit_journal import CreditJournal
-from wallets.models import CreditLot, Debit, Hold, Operation, Reservation, UnitWallet, Wallet
+from wallets.models import (
+    CreditLot,
+    Debit,
+    Hold,
+    Operation,
+    Reservation,
+    UnitWallet,
+    Wallet,
+)
 from wallets.operations import idempotency
-from wallets.operations.responses import read_again
 from wallets.outbox import BalanceDrop, DeclinedDebit
-
-
-@dataclass(slots=True)
-class Latest:
-    """The operation that was accepted last, and what it answers."""
-
-    operation: Operation
-    content: Mapping[str, object]
-    account: WalletState
-
-    @property
-    def answer(self) -> Answer:
-        return Answer(self.operation.status, self.operation.body)
-
-    def read_again(self) -> None:
-        """Rebuild the stored answer from the balances after all consequences of the operation."""
-        wallet, now = self.account.wallet, self.account.now
-        self.content = read_again(self.content, wallet=wallet, now=now)
-        self.operation.body = Answer.fresh(self.operation.status, self.content).body
 
 
 class Batch:
@@ -81,6 +76,7 @@ class Batch:
         self.latest: Latest | None = None
         self.declines: list[DeclinedDebit] = []
         self.renewing: set[int] = set()
+        self.pricing: Pricing | None = None
 
     @classmethod
     def read(
@@ -88,19 +84,24 @@ class Batch:
         books: Mapping[str, Book],
         requests: Sequence[Request],
         asked_of: Sequence[int | None],
+        pricing: OpenPricing | None = None,
         *,
         livemode: bool,
     ) -> Batch:
         """Read replays, wallets, open lots and holds of the locked books; `asked_of` names the book
-        of each request.
+        of each request. `pricing` prices their usage.
         """
         batch = cls(books, livemode=livemode)
         batch._read_replays(requests, asked_of)
-        named = [r.reservation for r in requests if not isinstance(r, CreditRequest)]
-        batch._read_accounts(with_units=bool(named) or any(_asks_units(r) for r in requests))
+        named = [r.reservation for r in requests if not isinstance(r, CustomerRequest)]
+        batch._read_accounts(
+            with_units=bool(named or pricing) or any(_asks_units(r) for r in requests)
+        )
         batch._read_lots()
         batch._read_open_overage()
         batch._read_held(named)
+        if pricing is not None:
+            batch.pricing = pricing(batch, requests)
         return batch
 
     def _read_replays(self, requests: Sequence[Request], asked_of: Sequence[int | None]) -> None:
@@ -122,17 +123,23 @@ class Batch:
 
     def _read_accounts(self, *, with_units: bool) -> None:
         for wallet in bulk.select_models(Wallet, "WHERE t.book_id = ANY(%s)", [list(self.by_id)]):
-            account = self._open(wallet)
-            self.money[wallet.book_id, wallet.currency] = account
-            self.wallets[True, wallet.pk] = account
+            account = self.add_account(wallet)
             if wallet.renews_at is not None and wallet.renews_at <= account.now:
                 self.renewing.add(wallet.book_id)
         if with_units:
             found = UnitWallet.objects.filter(book_id__in=self.by_id).select_related("metric")
             for units in found:
-                account = self._open(units)
-                self.units[units.book_id, units.metric.code] = account
-                self.wallets[False, units.pk] = account
+                self.add_account(units)
+
+    def add_account(self, wallet: Wallet | UnitWallet) -> WalletState:
+        """Return the account of a wallet that was read or opened now."""
+        account = self._open(wallet)
+        if isinstance(wallet, Wallet):
+            self.money[wallet.book_id, wallet.currency] = account
+        else:
+            self.units[wallet.book_id, wallet.metric.code] = account
+        self.wallets[isinstance(wallet, Wallet), wallet.pk] = account
+        return account
 
     def _open(self, wallet: Wallet | UnitWallet) -> WalletState:
         return WalletState(self.by_id[wallet.book_id], wallet, self.now[wallet.book_id])
@@ -200,12 +207,12 @@ class Batch:
     def metrics(self) -> dict[str, Metric]:
         return {metric.code: metric for metric in Metric.objects.filter(livemode=self.livemode)}
 
-    def book_of(self, request: Request | CreditRequest) -> Book:
+    def book_of(self, request: Request | CustomerRequest) -> Book:
         """Return the customer's book.
 
         Raises: UnknownCustomer, UnknownReservation.
         """
-        if not isinstance(request, CreditRequest):
+        if not isinstance(request, CustomerRequest):
             return self.held_by(request.reservation).reservation.book
         book = self.books.get(request.customer_id)
         if book is None:
@@ -275,8 +282,11 @@ class Batch:
         account: WalletState,
         status: int,
         body: Mapping[str, object],
+        again: ReadAgain | None = None,
     ) -> Answer:
-        """Record an accepted request's answer under its key, for ever."""
+        """Record an accepted request's answer under its key, for ever. `again` gives it after all
+        consequences, where more than balances may change.
+        """
         given = Answer.fresh(status, body)
         operation = idempotency.recorded(
             book=account.book,
@@ -286,7 +296,7 @@ class Batch:
             now=account.now,
         )
         self.new_operations.append(operation)
-        self.latest = Latest(operation, body, account)
+        self.latest = Latest(operation, body, account, again)
         self.operations[account.book.pk, request.key] = operation
         return given
 
@@ -349,6 +359,8 @@ class Batch:
         bulk.insert_models(Reservation, self.reservations)
         bulk.insert_models(Hold, self.holds)
         reservation_holds.write(self.changed.values())
+        if self.pricing is not None:
+            self.pricing.write()
         reservation_holds.lapse_returned(self.journal.returned)
         for book_id in self._paying:
             port.billing().credits_arrived(self.by_id[book_id])

@@ -20,7 +20,14 @@ from wallets.holds import reservation_holds
 from wallets.holds.reservation_holds import Held
 from wallets.lots.credit_journal import EntryBuilder
 from wallets.lots.waterfall import Allocated, Allocation
-from wallets.models import Debit, ReservationKind, ReservationStatus, UnitWallet, Wallet
+from wallets.models import (
+    Debit,
+    Reservation,
+    ReservationKind,
+    ReservationStatus,
+    UnitWallet,
+    Wallet,
+)
 from wallets.operations.responses import debit_answer
 
 
@@ -143,9 +150,16 @@ def check_held(held: Held) -> None:
 
     Raises: ReservationOfUsage, ReservationExpired, ReservationClosed.
     """
-    reservation = held.reservation
-    if reservation.kind == ReservationKind.USAGE:
+    if held.reservation.kind == ReservationKind.USAGE:
         raise ReservationOfUsage("It holds credits for usage: capture or void that.")
+    check_not_ended(held.reservation)
+
+
+def check_not_ended(reservation: Reservation) -> None:
+    """Check that a reservation is still open.
+
+    Raises: ReservationExpired, ReservationClosed.
+    """
     if reservation.status == ReservationStatus.EXPIRED:
         raise ReservationExpired("The reservation's time is over; its credits were released.")
     if reservation.status != ReservationStatus.HELD:

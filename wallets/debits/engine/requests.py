@@ -35,21 +35,37 @@ class NeedsRenewal(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class CreditRequest:
-    """A need of money (`amount` in `currency`, or in the customer's only one) or of units
-    (`quantity` of `metric`), in the customer's burn order or of one kind.
-    """
+class CustomerRequest:
+    """What names its customer; a capture or a void names a reservation instead."""
 
     operation: ClassVar[str]
 
     customer_id: str
     key: str
+    actor: Actor = field(default_factory=actors.current, kw_only=True, compare=False)
+
+    @property
+    def content(self) -> dict[str, object]:
+        """Return what a repeat under the same key must contain again."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRequest(CustomerRequest):
+    """Usage, which the list's `Pricing` prices: what else it asks is defined there."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreditRequest(CustomerRequest):
+    """A need of money (`amount` in `currency`, or in the customer's only one) or of units
+    (`quantity` of `metric`), in the customer's burn order or of one kind.
+    """
+
     strategy: str = BurnStrategy.WATERFALL
     amount: Decimal | None = None
     currency: str | None = None
     metric: str | None = None
     quantity: Decimal | None = None
-    actor: Actor = field(default_factory=actors.current, kw_only=True, compare=False)
 
     @property
     def content(self) -> dict[str, object]:
@@ -130,7 +146,7 @@ class VoidRequest:
         return {"reservation": self.reservation}
 
 
-Request = DebitRequest | ReserveRequest | CaptureRequest | VoidRequest
+Request = DebitRequest | ReserveRequest | CaptureRequest | VoidRequest | UsageRequest
 
 
 def _asked(ask: CreditRequest) -> dict[str, object]:

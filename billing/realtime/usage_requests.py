@@ -1,0 +1,61 @@
+"""What a client may ask of usage in real time, and the refusals that only usage has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import ClassVar
+
+from aforo.errors import Conflict, Invalid
+from wallets.debits import engine
+
+
+class NoSubscription(Conflict):
+    default_code = "no_subscription"
+
+
+class KeyMetered(Invalid):
+    """The key belongs to an event that was metered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageRequest(engine.UsageRequest):
+    """A quantity of usage of a metric, now or a moment ago, to be paid at once."""
+
+    operation: ClassVar[str] = "billing.usage.debit"
+
+    metric: str
+    quantity: Decimal
+    occurred_at: datetime | None = None
+    properties: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def content(self) -> dict[str, object]:
+        """Return what a repeat under the same key must contain again."""
+        return _asked(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageReserveRequest(UsageRequest):
+    """A quantity of usage to come, whose price is reserved for at most `expires_in` seconds."""
+
+    operation: ClassVar[str] = "billing.usage.reserve"
+
+    expires_in: int = engine.DEFAULT_HOLD
+
+    @property
+    def content(self) -> dict[str, object]:
+        """Return what a repeat under the same key must contain again."""
+        return {**_asked(self), "expires_in": self.expires_in}
+
+
+def _asked(ask: UsageRequest) -> dict[str, object]:
+    return {
+        "customer_id": ask.customer_id,
+        "metric": ask.metric,
+        "quantity": ask.quantity,
+        "occurred_at": ask.occurred_at,
+        "properties": ask.properties,
+    }
