@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+import math
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
@@ -102,7 +103,13 @@ def live_key(db: None) -> str:
 
 
 @pytest.fixture
-def api(sandbox_key: str) -> APIClient:
+def remembered_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remember keys for as long as a test runs: its pace then changes no count of statements."""
+    monkeypatch.setattr("aforo.access.services.CACHE_SECONDS", math.inf)
+
+
+@pytest.fixture
+def api(sandbox_key: str, remembered_keys: None) -> APIClient:
     """The API as a sandbox key sees it."""
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {sandbox_key}")
@@ -110,7 +117,7 @@ def api(sandbox_key: str) -> APIClient:
 
 
 @pytest.fixture
-def live_api(live_key: str) -> APIClient:
+def live_api(live_key: str, remembered_keys: None) -> APIClient:
     """The API as a live key sees it."""
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {live_key}")

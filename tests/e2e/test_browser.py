@@ -39,6 +39,7 @@ def test_finance_finds_the_invoice(address: str, page: Page) -> None:
     page.on("request", lambda r: None if r.url.startswith(address) else elsewhere.append(r.url))
     page.on("requestfailed", lambda r: failed.append(r.url))
     page.on("pageerror", lambda error: failed.append(str(error)))
+    page.on("console", lambda m: failed.append(m.text) if m.type == "error" else None)
 
     page.goto(f"{address}/admin/")
     page.fill("#id_username", "finance")

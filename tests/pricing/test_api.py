@@ -45,7 +45,7 @@ def test_a_list_is_paged_newest_first_in_constant_queries(api: APIClient, path: 
             assert api.get(f"/v1/{path}").status_code == 200
         return len(captured)
 
-    queries()  # The key is read once every two seconds.
+    queries()  # The first call reads the key.
     before = queries()
     for n in range(1, 8):
         factories.metric(f"m{n}")
