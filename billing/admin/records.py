@@ -31,6 +31,7 @@ from billing.models import (
     InvoiceLine,
     InvoicePayment,
     InvoiceSeries,
+    MonthEnd,
     OneTimeBenefit,
     SettlementRun,
     SettlementRunItem,
@@ -248,6 +249,15 @@ class AdvanceFeeAdmin(ReadOnlyAdmin):
     list_select_related = ["book"]
     search_fields = ["book__key", "=subscription__id"]
     ordering = ["-pk"]
+
+
+@admin.register(MonthEnd)
+class MonthEndAdmin(ReadOnlyAdmin):
+    list_display = ["subscription", "cycle", "ends_at", "usage", "fees", "reached_at"]
+    list_filter = ["ends_at"]
+    search_fields = ["subscription__customer__book__key"]
+    ordering = ["-ends_at", "-pk"]
+    list_select_related = ["subscription"]
 
 
 class InvoiceLineInline(ReadOnlyInline):
