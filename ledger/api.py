@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
-from rest_framework import generics, serializers
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import ActorAnswer, CurrencyField, DayField, DecimalField, StrictSerializer
 from aforo.api.pagination import NewestFirst
+from aforo.api.rows import Row, RowsView
 from aforo.api.views import ApiView
 from ledger import reports
 from ledger.entries.entry_filters import EntryFilter
@@ -58,16 +61,27 @@ class NewestRecorded(NewestFirst):
         return ("-sequence",) if request.query_params.get("customer_id") else self.ordering
 
 
-class EntriesView(ApiView, generics.ListAPIView[Entry]):
+class EntriesView(RowsView[Entry]):
     scope = ApiScope.LEDGER
     serializer_class = EntryAnswer
     filterset_class = EntryFilter
     pagination_class = NewestRecorded
+    columns = {"actor": {"kind": "actor_kind", "id": "actor_id"}}
 
     def get_queryset(self) -> QuerySet[Entry]:
         """Return the entries of the key's mode."""
-        mine = Entry.objects.filter(book__livemode=self.livemode)
-        return mine.select_related("book").prefetch_related("postings")
+        return Entry.objects.filter(book__livemode=self.livemode)
+
+    def complete(self, rows: Sequence[Row], beside: Sequence[tuple[Any, ...]]) -> None:
+        """Add the postings in their order."""
+        names = ("debit", "credit", "amount", "currency", "lot")
+        found = Posting.objects.filter(entry__in=[row["id"] for row in rows])
+        postings = defaultdict[Any, list[Row]](list)
+        columns = ("entry_id", "debit_id", "credit_id", "amount", "currency", "lot")
+        for entry, *posting in found.order_by("entry", "position").values_list(*columns):
+            postings[entry].append(dict(zip(names, posting, strict=True)))
+        for row in rows:
+            row["postings"] = postings[row["id"]]
 
 
 class BalanceQuery(StrictSerializer):

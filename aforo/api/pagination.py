@@ -68,6 +68,13 @@ class NewestFirst(CursorPagination):
             raise Invalid([FieldError("/cursor", "invalid_cursor", detail)]) from error
         return Cursor(offset=offset, reverse=is_reverse, position=position)
 
+    def _get_position_from_instance(self, instance: Any, ordering: Sequence[str]) -> str | None:
+        """Return what an object is ordered by; of a row it is the last column (`aforo.api.rows`)."""
+        if isinstance(instance, tuple):
+            return None if instance[-1] is None else str(instance[-1])
+        position: str | None = super()._get_position_from_instance(instance, ordering)
+        return position
+
     def encode_cursor(self, cursor: Cursor) -> str:
         """Write the address of another page."""
         signed = self.signer.sign_object([cursor.offset, cursor.reverse, cursor.position])

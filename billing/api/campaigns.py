@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema, extend_schema_field
-from rest_framework import generics, serializers
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -25,6 +25,7 @@ from aforo.api.fields import (
     StrictSerializer,
     TimeField,
 )
+from aforo.api.rows import RowsView
 from aforo.api.views import ApiView
 from billing.campaigns import campaign_runs
 from billing.jobs import tasks
@@ -125,10 +126,6 @@ class CampaignsView(CatalogList):
     model = Campaign
     serializer_class = CampaignAnswer
     filterset_fields = ["status", "trigger"]
-
-    def get_queryset(self) -> QuerySet[Any]:
-        """Return the campaigns with their metrics."""
-        return super().get_queryset().select_related("metric", "milestone_metric")
 
     @extend_schema(request=CampaignBody, responses={201: CampaignAnswer})
     def post(self, request: Request) -> HttpResponse:
@@ -307,7 +304,7 @@ class GrantFilter(filters.FilterSet):
         fields = ["customer_id", "cause"]
 
 
-class GrantsView(ApiView, generics.ListAPIView[CampaignGrant]):
+class GrantsView(RowsView[CampaignGrant]):
     """The grants of a campaign, with customer and cause, newest first."""
 
     scope = ApiScope.CATALOG
@@ -319,7 +316,7 @@ class GrantsView(ApiView, generics.ListAPIView[CampaignGrant]):
         if getattr(self, "swagger_fake_view", False):
             return CampaignGrant.objects.none()
         campaign = campaigns.get_campaign(livemode=self.livemode, code=self.kwargs["code"])
-        return CampaignGrant.objects.filter(campaign=campaign).select_related("book", "lot")
+        return CampaignGrant.objects.filter(campaign=campaign)
 
 
 class RedeemBody(StrictSerializer):

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, Model, Prefetch, QuerySet, Window, prefetch_related_objects
+from django.db.models import F, QuerySet, Window
 from django.db.models.functions import RowNumber
 from django.http import HttpResponse
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
-from rest_framework import generics, serializers
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import NothingBody, StrictSerializer, TimeField
+from aforo.api.rows import Row, RowsView
 from aforo.api.views import ApiView
 from billing.customers import customers
 from billing.lifecycle import changes, subscribing
@@ -80,49 +81,33 @@ class PinnedAnswer(serializers.Serializer[Any]):
     version = serializers.IntegerField(source="number")
 
 
-def granted(subscriptions: Collection[Subscription]) -> dict[str, list[CreditLot]]:
+def granted(subscription_ids: Collection[UUID]) -> dict[object, list[dict[str, object]]]:
     """Return the lots that each subscription has issued, by its id, the newest first, at most a
     hundred of each.
     """
     lots = (
-        CreditLot.objects.filter(subscription_id__in=[each.pk for each in subscriptions])
+        CreditLot.objects.filter(subscription_id__in=subscription_ids)
         .annotate(
             place=Window(
                 RowNumber(), partition_by="subscription_id", order_by=[F("granted_at").desc(), "id"]
             )
         )
         .filter(place__lte=100)
-        .select_related("unit_wallet__metric")
         .order_by("-granted_at", "id")
     )
-    found: dict[str, list[CreditLot]] = defaultdict(list)
-    for lot in lots:
-        found[str(lot.subscription_id)].append(lot)
+    return queries.describe_lots(lots, by="subscription_id")
+
+
+def units(book_ids: Collection[int]) -> dict[int, list[dict[str, str]]]:
+    """Return what the wallets of books are in, currencies before metrics, by book."""
+    found: dict[int, list[dict[str, str]]] = defaultdict(list)
+    wallets = Wallet.objects.filter(book__in=book_ids).order_by("pk")
+    for book_id, currency in wallets.values_list("book_id", "currency"):
+        found[book_id].append({"currency": currency})
+    unit_wallets = UnitWallet.objects.filter(book__in=book_ids).order_by("pk")
+    for book_id, metric in unit_wallets.values_list("book_id", "metric__code"):
+        found[book_id].append({"metric": metric})
     return found
-
-
-def _pk(wallet: Model) -> int:
-    key: int = wallet.pk
-    return key
-
-
-class SubscriptionList(serializers.ListSerializer[Subscription]):
-    """Subscriptions, with what belongs to them read for all of them at once."""
-
-    def to_representation(self, data: Any) -> Any:
-        """Read wallets and lots of all subscriptions at once, then render each."""
-        prefetch_related_objects(
-            data,
-            Prefetch("customer__book__wallets", Wallet.objects.order_by("pk")),
-            Prefetch(
-                "customer__book__unit_wallets",
-                UnitWallet.objects.select_related("metric").order_by("pk"),
-            ),
-        )
-        lots = granted(data)
-        for subscription in data:
-            subscription.granted = lots[str(subscription.pk)]
-        return super().to_representation(data)
 
 
 class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
@@ -136,31 +121,21 @@ class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
 
     class Meta:
         model = Subscription
-        list_serializer_class = SubscriptionList
         fields = [
             "id", "customer_id", "offering", "status", "billing_mode", "starts_at", "coupon",
             "trial_ends_at", "cancel_at", "current_period", "rate_plan", "wallets", "grants",
         ]  # fmt: skip
 
-    def get_wallets(self, subscription: Subscription) -> list[dict[str, Any]]:
+    def get_wallets(self, subscription: Subscription) -> list[dict[str, str]]:
         """Return the wallets of the customer."""
-        book = subscription.customer.book
-        return [
-            *({"currency": wallet.currency} for wallet in sorted(book.wallets.all(), key=_pk)),
-            *(
-                {"metric": wallet.metric.code}
-                for wallet in sorted(book.unit_wallets.all(), key=_pk)
-            ),
-        ]
+        return units([subscription.customer_id])[subscription.customer_id]
 
     def get_grants(self, subscription: Subscription) -> list[dict[str, Any]]:
         """Return the credits that it has issued, newest first, at most a hundred."""
-        read: list[CreditLot] | None = getattr(subscription, "granted", None)
-        lots = granted([subscription])[str(subscription.pk)] if read is None else read
-        return [queries.describe_lot(lot) for lot in lots]
+        return granted([subscription.pk])[subscription.pk]
 
 
-class CustomersView(ApiView, generics.ListAPIView[Customer]):
+class CustomersView(RowsView[Customer]):
     scope = ApiScope.BILLING
     operation = "billing.customers.create"
     serializer_class = CustomerAnswer
@@ -168,7 +143,7 @@ class CustomersView(ApiView, generics.ListAPIView[Customer]):
 
     def get_queryset(self) -> QuerySet[Customer]:
         """Return the customers of the key's mode."""
-        return Customer.objects.filter(book__livemode=self.livemode).select_related("book")
+        return Customer.objects.filter(book__livemode=self.livemode)
 
     @extend_schema(request=CustomerBody, responses={201: CustomerAnswer})
     def post(self, request: Request) -> HttpResponse:
@@ -216,16 +191,23 @@ class SubscriptionFilter(filters.FilterSet):
         fields = ["status", "customer_id"]
 
 
-class SubscriptionsView(ApiView, generics.ListAPIView[Subscription]):
+class SubscriptionsView(RowsView[Subscription]):
     scope = ApiScope.BILLING
     operation = "billing.subscriptions.create"
     serializer_class = SubscriptionAnswer
     filterset_class = SubscriptionFilter
+    beside = ("customer_id",)
 
     def get_queryset(self) -> QuerySet[Subscription]:
         """Return the subscriptions of the key's mode."""
-        mine = Subscription.objects.filter(customer__book__livemode=self.livemode)
-        return mine.select_related("customer__book", "offering", "version__plan", "coupon")
+        return Subscription.objects.filter(customer__book__livemode=self.livemode)
+
+    def complete(self, rows: Sequence[Row], beside: Sequence[tuple[Any, ...]]) -> None:
+        """Add the wallets of the customers, and the credits that each has issued."""
+        wallets = units([book_id for (book_id,) in beside])
+        lots = granted([row["id"] for row in rows])
+        for row, (book_id,) in zip(rows, beside, strict=True):
+            row["wallets"], row["grants"] = wallets[book_id], lots[row["id"]]
 
     @extend_schema(request=SubscriptionBody, responses={201: SubscriptionAnswer})
     def post(self, request: Request) -> HttpResponse:

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import CharField, F, QuerySet, Value
+from django.db.models.functions import Cast, Coalesce, NullIf
 from django.http import HttpResponse
 from django.utils import timezone
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
-from rest_framework import generics, serializers
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField, StrictSerializer, TimeField
 from aforo.api.idempotency import respond
+from aforo.api.rows import Row, RowsView
 from aforo.api.views import ApiView
-from aforo.sandbox.services import now_for
+from aforo.sandbox.services import now_at, now_for
 from billing.cycle_end import cycle_settlement, runs
 from billing.invoicing import invoices, payments, tax_rates
 from billing.jobs import tasks
-from billing.models import Invoice, InvoiceLine, Settlement, TaxRate
+from billing.models import Invoice, InvoiceLine, InvoiceStatus, Settlement, TaxRate
 
 
 class RunBody(StrictSerializer):
@@ -77,6 +82,12 @@ class RunView(ApiView):
         return Response(runs.describe(runs.get_run(livemode=self.livemode, run_id=run_id)))
 
 
+# An invoice as others name it: by its number, a draft by its id.
+NUMBER_OR_ID = Coalesce(
+    NullIf("invoice__number", Value("")), Cast("invoice__pk", CharField()), output_field=CharField()
+)
+
+
 class SettlementPeriod(serializers.Serializer[Any]):
     starts_at = serializers.DateTimeField()
     ends_at = serializers.DateTimeField()
@@ -117,15 +128,18 @@ class SettlementFilter(filters.FilterSet):
         fields = ["customer_id", "subscription", "status"]
 
 
-class SettlementsView(ApiView, generics.ListAPIView[Settlement]):
+class SettlementsView(RowsView[Settlement]):
     scope = ApiScope.BILLING
     serializer_class = SettlementAnswer
     filterset_class = SettlementFilter
+    columns = {
+        "arrears_open": F("arrears") - F("arrears_paid"),
+        "invoice": NUMBER_OR_ID,
+    }
 
     def get_queryset(self) -> QuerySet[Settlement]:
         """Return the settlements of the key's mode."""
-        mine = Settlement.objects.filter(book__livemode=self.livemode)
-        return mine.select_related("book", "invoice")
+        return Settlement.objects.filter(book__livemode=self.livemode)
 
 
 class SettlementView(ApiView):
@@ -146,6 +160,11 @@ class LineAnswer(serializers.ModelSerializer[InvoiceLine]):
     class Meta:
         model = InvoiceLine
         fields = ["kind", "charge", "description", "quantity", "unit_price", "amount", "steps"]
+
+
+def is_overdue(status: str, due_at: datetime | None, now: datetime) -> bool:
+    """Return whether an invoice is open after its due date."""
+    return status == InvoiceStatus.OPEN and due_at is not None and due_at < now
 
 
 class InvoiceAnswer(serializers.ModelSerializer[Invoice]):
@@ -176,11 +195,7 @@ class InvoiceAnswer(serializers.ModelSerializer[Invoice]):
 
     def get_overdue(self, invoice: Invoice) -> bool:
         """Return whether an open invoice is past its due date at the customer's time."""
-        return (
-            invoice.status == "OPEN"
-            and invoice.due_at is not None
-            and invoice.due_at < now_for(invoice.customer.book)
-        )
+        return is_overdue(invoice.status, invoice.due_at, now_for(invoice.customer.book))
 
     def get_lines(self, invoice: Invoice) -> list[dict[str, Any]]:
         """Return the lines in their order."""
@@ -196,15 +211,27 @@ class InvoiceFilter(filters.FilterSet):
         fields = ["customer_id", "status"]
 
 
-class InvoicesView(ApiView, generics.ListAPIView[Invoice]):
+class InvoicesView(RowsView[Invoice]):
     scope = ApiScope.BILLING
     serializer_class = InvoiceAnswer
     filterset_class = InvoiceFilter
+    columns = {"total": "total", "open": F("amount_due") - F("credited") - F("paid")}
+    beside = ("customer__book__test_clock__now",)
 
     def get_queryset(self) -> QuerySet[Invoice]:
         """Return the invoices of the key's mode."""
-        mine = Invoice.objects.filter(livemode=self.livemode)
-        return mine.select_related("customer__book__test_clock").prefetch_related("lines")
+        return Invoice.objects.filter(livemode=self.livemode)
+
+    def complete(self, rows: Sequence[Row], beside: Sequence[tuple[Any, ...]]) -> None:
+        """Add the lines in their order, and whether the invoice is overdue."""
+        found = InvoiceLine.objects.filter(invoice__in=[row["id"] for row in rows])
+        lines = defaultdict[Any, list[Row]](list)
+        names = LineAnswer.Meta.fields
+        for invoice, *line in found.order_by("position").values_list("invoice_id", *names):
+            lines[invoice].append(dict(zip(names, line, strict=True)))
+        for row, (clock,) in zip(rows, beside, strict=True):
+            row["lines"] = lines[row["id"]]
+            row["overdue"] = is_overdue(row["status"], row["due_at"], now_at(clock))
 
 
 class InvoiceView(ApiView):
@@ -268,7 +295,7 @@ class TaxRateAnswer(serializers.ModelSerializer[TaxRate]):
         fields = ["id", "name", "country", "region", "percent", "reverse_charge", "valid_from"]
 
 
-class TaxRatesView(ApiView, generics.ListAPIView[TaxRate]):
+class TaxRatesView(RowsView[TaxRate]):
     scope = ApiScope.BILLING
     operation = "billing.tax_rates.create"
     serializer_class = TaxRateAnswer

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
-from rest_framework import generics, serializers
+from rest_framework import serializers
 
 from aforo.access.models import ApiScope
-from aforo.api.views import ApiView
+from aforo.api.rows import RowsView
 from pricing.plans.codes import CODE_PATTERN
 
 
@@ -26,7 +26,7 @@ class VersionField(serializers.IntegerField):
         super().__init__(min_value=1, max_value=2_147_483_647, **kwargs)
 
 
-class CatalogList(ApiView, generics.ListAPIView[Any]):
+class CatalogList(RowsView[Any]):
     """A list of the catalogue, newest first."""
 
     scope = ApiScope.CATALOG

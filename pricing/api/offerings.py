@@ -66,10 +66,6 @@ class OfferingsView(CatalogList):
     serializer_class = OfferingAnswer
     filterset_fields = ["status", "billing_mode"]
 
-    def get_queryset(self) -> QuerySet[Any]:
-        """Read the plans with them."""
-        return super().get_queryset().select_related("plan")
-
     @extend_schema(request=OfferingBody, responses={201: OfferingAnswer})
     def post(self, request: Request) -> HttpResponse:
         """Sell a rate plan."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from django.db.models import F, QuerySet
 from django_filters import rest_framework as filters
-from rest_framework import generics, serializers
+from rest_framework import serializers
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import ActorAnswer, DecimalField
 from aforo.api.pagination import NewestFirst
-from aforo.api.views import ApiView
+from aforo.api.rows import RowsView
 from ledger.entries import books
 from wallets.models import Movement
 
@@ -22,8 +22,12 @@ class MovementAnswer(serializers.ModelSerializer[Movement]):
     reason = serializers.CharField(source="entry.reason", allow_null=True)
     lot = serializers.UUIDField(source="lot_id")
     credit = serializers.CharField(source="lot.kind")
-    currency = serializers.SerializerMethodField()
-    metric = serializers.SerializerMethodField()
+    currency = serializers.CharField(
+        read_only=True, allow_null=True, help_text="Return the currency of a money credit."
+    )
+    metric = serializers.CharField(
+        read_only=True, allow_null=True, help_text="Return the metric of a unit credit."
+    )
     quantity = DecimalField()
     carrying = DecimalField()
     balance_after = DecimalField()
@@ -39,14 +43,6 @@ class MovementAnswer(serializers.ModelSerializer[Movement]):
             "held_after", "wallet_balance_after", "lot", "entry", "event", "occurred_at", "actor",
             "reason",
         ]  # fmt: skip
-
-    def get_currency(self, movement: Movement) -> str | None:
-        """Return the currency of a money credit."""
-        return movement.lot.unit.get("currency")
-
-    def get_metric(self, movement: Movement) -> str | None:
-        """Return the metric of a unit credit."""
-        return movement.lot.unit.get("metric")
 
 
 class NewestInBook(NewestFirst):
@@ -67,18 +63,22 @@ class MovementFilter(filters.FilterSet):
         fields = ["kind", "lot", "entry"]
 
 
-class MovementsView(ApiView, generics.ListAPIView[Movement]):
+class MovementsView(RowsView[Movement]):
     """Every change of a customer's credits, newest first, with what each left in its lot."""
 
     scope = ApiScope.WALLETS
     serializer_class = MovementAnswer
     pagination_class = NewestInBook
     filterset_class = MovementFilter
+    columns = {
+        "actor": {"kind": "entry__actor_kind", "id": "entry__actor_id"},
+        "currency": "lot__wallet__currency",
+        "metric": "lot__unit_wallet__metric__code",
+    }
 
     def get_queryset(self) -> QuerySet[Movement]:
         """Return the movements of one customer."""
         if getattr(self, "swagger_fake_view", False):
             return Movement.objects.none()
         book = books.get_book(livemode=self.livemode, key=self.kwargs["customer_id"])
-        mine = Movement.objects.filter(entry__book=book).annotate(sequence=F("entry__sequence"))
-        return mine.select_related("entry", "lot__unit_wallet__metric")
+        return Movement.objects.filter(entry__book=book).annotate(sequence=F("entry__sequence"))

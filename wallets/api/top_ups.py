@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpResponse
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
-from rest_framework import generics, serializers
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from aforo import money
 from aforo.access.models import ApiScope
 from aforo.api.fields import CurrencyField, DecimalField, ExpiryField, StrictSerializer
+from aforo.api.rows import Row, RowsView
 from aforo.api.views import ApiView
 from wallets.api.shapes import (
     CustomerIdField,
@@ -26,7 +30,7 @@ from wallets.api.shapes import (
     resolve_expiry,
 )
 from wallets.lots import queries
-from wallets.models import AutoRefill, DisputeState, TopUp
+from wallets.models import AutoRefill, CreditLot, DisputeState, TopUp
 from wallets.top_ups import disputes, payments, refill, sales
 
 
@@ -61,6 +65,17 @@ class TopUpBody(KeyedBody):
     expires_at = ExpiryField(required=False, allow_null=True)
 
 
+def _bonus(
+    bonus: Decimal | None, metric: str | None, unit_price: Decimal | None
+) -> dict[str, str] | None:
+    if bonus is None:
+        return None
+    if metric is None:
+        return {"amount": money.plain(bonus)}
+    priced = {} if unit_price is None else {"ssp_unit_price": money.plain(unit_price)}
+    return {"metric": metric, "quantity": money.plain(bonus), **priced}
+
+
 class TopUpAnswer(serializers.ModelSerializer[TopUp]):
     customer_id = serializers.CharField(source="book.key")
     amount = DecimalField()
@@ -80,16 +95,8 @@ class TopUpAnswer(serializers.ModelSerializer[TopUp]):
 
     def get_bonus(self, top_up: TopUp) -> dict[str, str] | None:
         """Return the bonus of the top-up."""
-        if top_up.bonus is None:
-            return None
-        quantity = DecimalField().to_representation(top_up.bonus)
-        if top_up.bonus_metric is None:
-            return {"amount": quantity}
-        price = top_up.bonus_unit_price
-        shown = {"metric": top_up.bonus_metric.code, "quantity": quantity}
-        if price is not None:
-            shown["ssp_unit_price"] = DecimalField().to_representation(price)
-        return shown
+        metric = None if top_up.bonus_metric is None else top_up.bonus_metric.code
+        return _bonus(top_up.bonus, metric, top_up.bonus_unit_price)
 
     def get_automatic(self, top_up: TopUp) -> bool:
         """Return whether an automatic refill bought it."""
@@ -109,21 +116,24 @@ class TopUpFilter(filters.FilterSet):
         fields = ["customer_id", "status", "channel"]
 
 
-def _shown(top_ups: QuerySet[TopUp]) -> QuerySet[TopUp]:
-    return top_ups.select_related("book", "bonus_metric").prefetch_related(
-        "lots__unit_wallet__metric"
-    )
-
-
-class TopUpsView(ApiView, generics.ListAPIView[TopUp]):
+class TopUpsView(RowsView[TopUp]):
     scope = ApiScope.WALLETS
     operation = payments.TOP_UP
     serializer_class = TopUpAnswer
     filterset_class = TopUpFilter
+    columns = {"automatic": Q(auto_refill__isnull=False)}
+    beside = ("bonus", "bonus_metric__code", "bonus_unit_price")
 
     def get_queryset(self) -> QuerySet[TopUp]:
         """Return the top-ups of the key's mode."""
-        return _shown(TopUp.objects.filter(book__livemode=self.livemode))
+        return TopUp.objects.filter(book__livemode=self.livemode)
+
+    def complete(self, rows: Sequence[Row], beside: Sequence[tuple[Any, ...]]) -> None:
+        """Add the bonus of each, and the lots that it bought."""
+        bought = CreditLot.objects.filter(top_up__in=[row["id"] for row in rows]).order_by("id")
+        lots = queries.describe_lots(bought, by="top_up_id")
+        for row, bonus in zip(rows, beside, strict=True):
+            row["bonus"], row["lots"] = _bonus(*bonus), lots[row["id"]]
 
     @extend_schema(request=TopUpBody, responses={201: IssuedAnswer, 202: IssuedAnswer})
     def post(self, request: Request) -> HttpResponse:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from uuid import UUID
 
 from django.db.models import F, Q, QuerySet, Sum
@@ -75,22 +76,35 @@ def balance_of(wallet: Wallet | UnitWallet, moment: datetime) -> dict[str, objec
     return balance(wallet.lots.filter(remaining__gt=0), moment)
 
 
+# What is shown of a lot, and its column.
+_SHOWN = {
+    "kind": "kind",
+    "source": "source",
+    "granted": "face",
+    "remaining": "remaining",
+    "held": "held",
+    "carrying": "carrying_remaining",
+    "priority": "priority",
+    "effective_at": "effective_at",
+    "expires_at": "expires_at",
+    "frozen_at": "frozen_at",
+}
+_columns_of = attrgetter(*_SHOWN.values())
+
+
 def describe_lot(lot: CreditLot) -> dict[str, object]:
     """Return one lot."""
-    return {
-        "lot": lot.id,
-        **lot.unit,
-        "kind": lot.kind,
-        "source": lot.source,
-        "granted": lot.face,
-        "remaining": lot.remaining,
-        "held": lot.held,
-        "carrying": lot.carrying_remaining,
-        "priority": lot.priority,
-        "effective_at": lot.effective_at,
-        "expires_at": lot.expires_at,
-        "frozen_at": lot.frozen_at,
-    }
+    return {"lot": lot.id, **lot.unit, **dict(zip(_SHOWN, _columns_of(lot), strict=True))}
+
+
+def describe_lots(lots: QuerySet[CreditLot], *, by: str) -> dict[object, list[dict[str, object]]]:
+    """Return lots as `describe_lot` does, in the order of the queryset, by one of their columns."""
+    described: dict[object, list[dict[str, object]]] = defaultdict(list)
+    named = (by, "id", "currency", "unit_wallet__metric__code", *_SHOWN.values())
+    for key, lot, currency, metric, *shown in lots.values_list(*named):
+        unit = {"currency": currency} if metric is None else {"metric": metric}
+        described[key].append({"lot": lot, **unit, **dict(zip(_SHOWN, shown, strict=True))})
+    return described
 
 
 def with_open_overage() -> QuerySet[Debit]:

@@ -9,13 +9,14 @@ from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema, extend_schema_field
-from rest_framework import generics, serializers
+from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField
 from aforo.api.parsers import CloudEventBatchParser, CloudEventParser, EventsJsonParser
+from aforo.api.rows import RowsView
 from aforo.api.views import ApiView
 from aforo.errors import FieldError, Invalid, TooLarge
 from aforo.protocol.filters import TimeFilter
@@ -229,7 +230,7 @@ class UnbilledFilter(filters.FilterSet):
         fields = ["customer_id", "metric", "reason"]
 
 
-class UnbilledView(ApiView, generics.ListAPIView[UnbilledUsage]):
+class UnbilledView(RowsView[UnbilledUsage]):
     """Usage that was accepted but is never billed, newest first, with the reason."""
 
     scope = ApiScope.USAGE
@@ -238,4 +239,4 @@ class UnbilledView(ApiView, generics.ListAPIView[UnbilledUsage]):
 
     def get_queryset(self) -> QuerySet[UnbilledUsage]:
         """Return the unbilled usage of the key's mode."""
-        return unbilled.unbilled(livemode=self.livemode).select_related("book", "metric", "event")
+        return unbilled.unbilled(livemode=self.livemode)
