@@ -1,12 +1,16 @@
-"""Statements of a customer's credits, now and at any past moment, in constant queries."""
+"""Statements of a customer's credits: now by one statement, and at any past moment by constant
+numbers of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
 
@@ -14,6 +18,7 @@ from aforo.money import ZERO
 from ledger.models import Book, Entry, LedgerEvent
 from wallets.holds import reservation_holds
 from wallets.lots import queries
+from wallets.lots.queries import LotRow
 from wallets.models import (
     ADDED,
     TAKEN,
@@ -25,6 +30,51 @@ from wallets.models import (
     Wallet,
 )
 
+# A row for each open lot of each wallet, and one for a wallet without any; wallets of money come
+# first. Spent lots, billed debits and ended reservations are not read (partial indexes lead past
+# them), so it takes as long after a million movements as after ten. Plain SQL, because the ORM
+# needs five statements and a model instance a lot for it, eight times the time.
+_NOW = """
+    WITH timed_out AS MATERIALIZED (
+        SELECT h.lot_id, sum(h.quantity - h.captured - h.released) AS quantity
+        FROM wallets_reservation AS r JOIN wallets_hold AS h ON h.reservation_id = r.id
+        WHERE r.book_id = %(book)s AND r.status = 'HELD' AND r.expires_at <= %(now)s
+        GROUP BY h.lot_id
+    ), overage AS MATERIALIZED (
+        SELECT wallet_id, sum(overage - overage_billed - overage_reversed) AS quantity
+        FROM wallets_debit
+        WHERE book_id = %(book)s AND overage > overage_billed + overage_reversed
+        GROUP BY wallet_id
+    ), wallet AS (
+        SELECT id AS wallet_id, NULL::bigint AS unit_wallet_id, currency, NULL AS metric,
+            billing_mode, spend_state
+        FROM wallets_wallet WHERE book_id = %(book)s
+        UNION ALL
+        SELECT NULL, w.id, NULL, m.code, NULL, NULL
+        FROM wallets_unitwallet AS w JOIN pricing_metric AS m ON m.id = w.metric_id
+        WHERE w.book_id = %(book)s
+    )
+    SELECT wallet.*, overage.quantity, l.id, l.kind, l.source, l.face, l.remaining,
+        l.held - coalesce(timed_out.quantity, 0), l.carrying_remaining, l.priority, l.effective_at,
+        l.expires_at, l.frozen_at
+    FROM wallet
+    LEFT JOIN overage ON overage.wallet_id = wallet.wallet_id
+    LEFT JOIN wallets_creditlot AS l ON l.book_id = %(book)s AND l.remaining > 0
+        AND (l.wallet_id = wallet.wallet_id OR l.unit_wallet_id = wallet.unit_wallet_id)
+    LEFT JOIN timed_out ON timed_out.lot_id = l.id
+    ORDER BY l.granted_at, l.id
+"""
+
+
+@dataclass(slots=True)
+class _Wallet:
+    """A wallet, of money or units, with its lots in the order they were granted."""
+
+    unit: dict[str, str]
+    billing_mode: str | None
+    state: str | None
+    lots: list[LotRow] = field(default_factory=list)
+
 
 def statement(*, book: Book, now: datetime, pending: Mapping[str, Decimal]) -> dict[str, object]:
     """Return all credits that a customer has now.
@@ -32,16 +82,26 @@ def statement(*, book: Book, now: datetime, pending: Mapping[str, Decimal]) -> d
     `pending` is metered usage that is not burned yet, by currency and by metric code; billing
     passes it in, which alone can price it. Spent lots are not read.
     """
-    lots = list(queries.open_lots([book.pk]).select_related("unit_wallet__metric"))
-    shown = _shown(book, lots, now, pending)
-    overage = (
-        queries.with_open_overage()
-        .filter(book=book)
-        .values("wallet__currency")
-        .annotate(total=Sum(queries.OPEN_OVERAGE))
-        .order_by()
-    )
-    return shown | {"overage": {row["wallet__currency"]: row["total"] for row in overage}}
+    wallets: dict[tuple[bool, int], _Wallet] = {}
+    lots, overage = list[LotRow](), dict[str, Decimal]()
+    with connection.cursor() as cursor:
+        cursor.execute(_NOW, {"book": book.pk, "now": now})
+        rows = cursor.fetchall()
+    for wallet_id, unit_wallet_id, currency, metric, mode, state, over, *shown in rows:
+        # In the order of their keys, those of money first.
+        key = (metric is not None, unit_wallet_id or wallet_id)
+        wallet = wallets.get(key)
+        if wallet is None:
+            unit = {"currency": currency} if metric is None else {"metric": metric}
+            wallet = wallets[key] = _Wallet(unit, mode, state)
+            if over is not None:
+                overage[currency] = over
+        if shown[0] is not None:
+            lot = LotRow(shown[0], wallet.unit, *shown[1:])
+            wallet.lots.append(lot)
+            lots.append(lot)
+    in_order = [wallets[key] for key in sorted(wallets)]
+    return _shown(book, in_order, lots, now, pending) | {"overage": overage}
 
 
 def statement_as_of(*, book: Book, moment: datetime) -> dict[str, object]:
@@ -70,7 +130,33 @@ def statement_as_of(*, book: Book, moment: datetime) -> dict[str, object]:
         lot.remaining, lot.held, lot.carrying_remaining = then[lot.id]
         lot.expires_at = lot.expiry
         lot.frozen_at = frozen.get(lot.top_up_id)
-    return {"as_of": moment, **_shown(book, lots, moment, {})}
+    timed_out = reservation_holds.due_by_lot(book=book, lots=lots, moment=moment)
+    for lot in lots:
+        lot.held -= timed_out.get(lot.id, ZERO)
+    rows = {lot: queries.row_of(lot) for lot in lots}
+    money = Wallet.objects.filter(book=book).order_by("pk")
+    units = UnitWallet.objects.filter(book=book).select_related("metric").order_by("pk")
+    wallets = [
+        *(
+            _Wallet(
+                wallet.unit,
+                wallet.billing_mode,
+                wallet.spend_state,
+                [rows[lot] for lot in lots if lot.wallet_id == wallet.pk],
+            )
+            for wallet in money
+        ),
+        *(
+            _Wallet(
+                wallet.unit,
+                None,
+                None,
+                [rows[lot] for lot in lots if lot.unit_wallet_id == wallet.pk],
+            )
+            for wallet in units
+        ),
+    ]
+    return {"as_of": moment, **_shown(book, wallets, rows.values(), moment, {})}
 
 
 def _frozen(book: Book, moment: datetime) -> dict[UUID | None, datetime]:
@@ -90,33 +176,28 @@ def _sum(column: str, kinds: Sequence[MovementKind]) -> Coalesce:
 
 
 def _shown(
-    book: Book, lots: Sequence[CreditLot], moment: datetime, pending: Mapping[str, Decimal]
+    book: Book,
+    wallets: Sequence[_Wallet],
+    lots: Iterable[LotRow],
+    moment: datetime,
+    pending: Mapping[str, Decimal],
 ) -> dict[str, object]:
-    wallets = Wallet.objects.filter(book=book).order_by("pk")
-    unit_wallets = UnitWallet.objects.filter(book=book).select_related("metric").order_by("pk")
-    timed_out = reservation_holds.due_by_lot(book=book, lots=lots, moment=moment)
-    for lot in lots:
-        lot.held -= timed_out.get(lot.id, ZERO)
+    money, units = [], []
+    for wallet in wallets:
+        (code,) = wallet.unit.values()
+        shown = {
+            **wallet.unit,
+            **queries.balance(wallet.lots, moment),
+            "pending": pending.get(code, ZERO),
+        }
+        if wallet.state is None:
+            units.append(shown)
+        else:
+            money.append(shown | {"billing_mode": wallet.billing_mode, "state": wallet.state})
     return {
         "customer_id": book.key,
-        "wallets": [
-            {
-                "currency": wallet.currency,
-                **queries.balance((lot for lot in lots if lot.wallet_id == wallet.pk), moment),
-                "pending": pending.get(wallet.currency, ZERO),
-                "billing_mode": wallet.billing_mode,
-                "state": wallet.spend_state,
-            }
-            for wallet in wallets
-        ],
-        "unit_wallets": [
-            {
-                "metric": wallet.metric.code,
-                **queries.balance((lot for lot in lots if lot.unit_wallet_id == wallet.pk), moment),
-                "pending": pending.get(wallet.metric.code, ZERO),
-            }
-            for wallet in unit_wallets
-        ],
+        "wallets": money,
+        "unit_wallets": units,
         "lots": [
             queries.describe_lot(lot)
             for lot in lots

@@ -69,7 +69,7 @@ class NewestFirst(CursorPagination):
         return Cursor(offset=offset, reverse=is_reverse, position=position)
 
     def _get_position_from_instance(self, instance: Any, ordering: Sequence[str]) -> str | None:
-        """Return what an object is ordered by; of a row it is the last column (`aforo.api.rows`)."""
+        """Return what an object is ordered by: of a row it is the last column."""
         if isinstance(instance, tuple):
             return None if instance[-1] is None else str(instance[-1])
         position: str | None = super()._get_position_from_instance(instance, ordering)

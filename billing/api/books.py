@@ -77,8 +77,8 @@ class StatementView(ApiView):
             raise Invalid([FieldError("/as_of", "in_the_future", "It must not be later.")])
         if moment is not None:
             return Response(statements.statement_as_of(book=book, moment=moment))
-        renewal.renew_if_due(book=book)
-        forecast = unbilled_usage.pending(book=book, now=now)
+        has_cycles = renewal.renew_if_due(book=book, now=now)
+        forecast = unbilled_usage.pending(book=book, now=now) if has_cycles else {}
         return Response(statements.statement(book=book, now=now, pending=forecast))
 
 

@@ -11,6 +11,8 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
+from django.db import connection
+
 from aforo import actors
 from aforo.errors import Busy
 from aforo.protocol.idempotency import Answer
@@ -19,6 +21,7 @@ from billing.cycle_end import cycle_settlement, next_cycle
 from billing.models import Subscription, UsageEvent
 from billing.progress import Progress
 from billing.settlement import waiting_cycles
+from billing.subscriptions import states
 from billing.usage import rollups
 from ledger.models import Book
 from pricing import catalogue
@@ -29,6 +32,16 @@ logger = logging.getLogger(__name__)
 
 # At most this many events are added up while a request waits.
 FEW = 1_000
+# Whether a cycle is over, as the wallets have it, and whether one runs or waits to be settled.
+_CYCLES = """
+    SELECT EXISTS (
+        SELECT FROM wallets_wallet WHERE book_id = %(book)s AND renews_at <= %(now)s
+    ), EXISTS (
+        SELECT FROM billing_subscription WHERE customer_id = %(book)s AND status = ANY(%(running)s)
+    ) OR EXISTS (
+        SELECT FROM billing_settlement WHERE book_id = %(book)s AND status = 'SEALED'
+    )
+"""
 
 
 def check(book: Book) -> None:
@@ -52,15 +65,18 @@ def first(act: Callable[[], Answer]) -> Answer:
         return act()
 
 
-def renew_if_due(*, book: Book) -> None:
+def renew_if_due(*, book: Book, now: datetime) -> bool:
     """Renew a customer if a cycle is over; without a lock, and outside of transactions of others.
+    Return whether there is a cycle that is not settled.
 
     Raises: Busy.
     """
-    try:
-        check(book)
-    except NeedsRenewal as needed:
-        renew(needed.book_id)
+    with connection.cursor() as cursor:
+        cursor.execute(_CYCLES, {"book": book.pk, "now": now, "running": list(states.RUNNING)})
+        is_over, is_any = cursor.fetchone()
+    if is_over:
+        renew(book.pk)
+    return bool(is_any)
 
 
 def renew(book_id: int) -> None:

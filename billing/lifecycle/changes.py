@@ -37,7 +37,8 @@ def prepare(*, livemode: bool, subscription_id: UUID) -> None:
     """
     found = Subscription.objects.filter(pk=subscription_id, customer__book__livemode=livemode)
     for subscription in found.select_related("customer__book__test_clock"):
-        renewal.renew_if_due(book=subscription.customer.book)
+        book = subscription.customer.book
+        renewal.renew_if_due(book=book, now=now_for(book))
         rollup_upkeep.keep_up_book(book_id=subscription.customer_id)
 
 

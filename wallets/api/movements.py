@@ -23,10 +23,16 @@ class MovementAnswer(serializers.ModelSerializer[Movement]):
     lot = serializers.UUIDField(source="lot_id")
     credit = serializers.CharField(source="lot.kind")
     currency = serializers.CharField(
-        read_only=True, allow_null=True, help_text="Return the currency of a money credit."
+        source="lot.wallet.currency",
+        read_only=True,
+        allow_null=True,
+        help_text="Return the currency of a money credit.",
     )
     metric = serializers.CharField(
-        read_only=True, allow_null=True, help_text="Return the metric of a unit credit."
+        source="lot.unit_wallet.metric.code",
+        read_only=True,
+        allow_null=True,
+        help_text="Return the metric of a unit credit.",
     )
     quantity = DecimalField()
     carrying = DecimalField()
@@ -70,11 +76,7 @@ class MovementsView(RowsView[Movement]):
     serializer_class = MovementAnswer
     pagination_class = NewestInBook
     filterset_class = MovementFilter
-    columns = {
-        "actor": {"kind": "entry__actor_kind", "id": "entry__actor_id"},
-        "currency": "lot__wallet__currency",
-        "metric": "lot__unit_wallet__metric__code",
-    }
+    columns = {"actor": {"kind": "entry__actor_kind", "id": "entry__actor_id"}}
 
     def get_queryset(self) -> QuerySet[Movement]:
         """Return the movements of one customer."""

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
-from operator import attrgetter
+from typing import NamedTuple
 from uuid import UUID
 
 from django.db.models import F, Q, QuerySet, Sum
@@ -41,7 +41,34 @@ def seen_by_waterfall(lot: CreditLot) -> Lot:
     )
 
 
-def is_alive(lot: CreditLot, moment: datetime) -> bool:
+class LotRow(NamedTuple):
+    """A lot as it is shown, read without a model instance."""
+
+    id: UUID
+    unit: dict[str, str]
+    kind: str
+    source: str
+    face: Decimal
+    remaining: Decimal
+    held: Decimal
+    carrying_remaining: Decimal
+    priority: int
+    effective_at: datetime
+    expires_at: datetime | None
+    frozen_at: datetime | None
+
+    @property
+    def available(self) -> Decimal:
+        """Return what can be spent of it while it lives, as `CreditLot` does."""
+        return ZERO if self.frozen_at is not None else self.remaining - self.held
+
+
+def row_of(lot: CreditLot) -> LotRow:
+    """Return a lot as a row."""
+    return LotRow(*(getattr(lot, name) for name in LotRow._fields))
+
+
+def is_alive(lot: CreditLot | LotRow, moment: datetime) -> bool:
     """Return whether a lot can be spent at `moment`: [effective_at, expires_at), swept or not."""
     return lot.effective_at <= moment and (lot.expires_at is None or moment < lot.expires_at)
 
@@ -53,7 +80,7 @@ def refunded_carrying(top_up_ids: Iterable[UUID]) -> dict[UUID, Decimal]:
     return dict(sums)
 
 
-def balance(lots: Iterable[CreditLot], moment: datetime) -> dict[str, object]:
+def balance(lots: Iterable[CreditLot | LotRow], moment: datetime) -> dict[str, object]:
     """Sum one wallet's lots: what is available (without held parts), by kind, and what is held.
 
     A held part outlives its lot's expiry, so it counts as held whatever the moment.
@@ -76,34 +103,31 @@ def balance_of(wallet: Wallet | UnitWallet, moment: datetime) -> dict[str, objec
     return balance(wallet.lots.filter(remaining__gt=0), moment)
 
 
-# What is shown of a lot, and its column.
-_SHOWN = {
-    "kind": "kind",
-    "source": "source",
-    "granted": "face",
-    "remaining": "remaining",
-    "held": "held",
-    "carrying": "carrying_remaining",
-    "priority": "priority",
-    "effective_at": "effective_at",
-    "expires_at": "expires_at",
-    "frozen_at": "frozen_at",
-}
-_columns_of = attrgetter(*_SHOWN.values())
-
-
-def describe_lot(lot: CreditLot) -> dict[str, object]:
+def describe_lot(lot: CreditLot | LotRow) -> dict[str, object]:
     """Return one lot."""
-    return {"lot": lot.id, **lot.unit, **dict(zip(_SHOWN, _columns_of(lot), strict=True))}
+    return {
+        "lot": lot.id,
+        **lot.unit,
+        "kind": lot.kind,
+        "source": lot.source,
+        "granted": lot.face,
+        "remaining": lot.remaining,
+        "held": lot.held,
+        "carrying": lot.carrying_remaining,
+        "priority": lot.priority,
+        "effective_at": lot.effective_at,
+        "expires_at": lot.expires_at,
+        "frozen_at": lot.frozen_at,
+    }
 
 
 def describe_lots(lots: QuerySet[CreditLot], *, by: str) -> dict[object, list[dict[str, object]]]:
     """Return lots as `describe_lot` does, in the order of the queryset, by one of their columns."""
     described: dict[object, list[dict[str, object]]] = defaultdict(list)
-    named = (by, "id", "currency", "unit_wallet__metric__code", *_SHOWN.values())
-    for key, lot, currency, metric, *shown in lots.values_list(*named):
+    named = (by, "currency", "unit_wallet__metric__code", "id", *LotRow._fields[2:])
+    for key, currency, metric, lot, *shown in lots.values_list(*named):
         unit = {"currency": currency} if metric is None else {"metric": metric}
-        described[key].append({"lot": lot, **unit, **dict(zip(_SHOWN, shown, strict=True))})
+        described[key].append(describe_lot(LotRow(lot, unit, *shown)))
     return described
 
 
