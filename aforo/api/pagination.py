@@ -68,12 +68,11 @@ class NewestFirst(CursorPagination):
             raise Invalid([FieldError("/cursor", "invalid_cursor", detail)]) from error
         return Cursor(offset=offset, reverse=is_reverse, position=position)
 
-    def _get_position_from_instance(self, instance: Any, ordering: Sequence[str]) -> str | None:
+    def _get_position_from_instance(self, instance: Any, ordering: Sequence[str]) -> str:
         """Return what an object is ordered by: of a row it is the last column."""
         if isinstance(instance, tuple):
-            return None if instance[-1] is None else str(instance[-1])
-        position: str | None = super()._get_position_from_instance(instance, ordering)
-        return position
+            return str(instance[-1])
+        return super()._get_position_from_instance(instance, ordering)
 
     def encode_cursor(self, cursor: Cursor) -> str:
         """Write the address of another page."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, ClassVar, TypeVar
 
-from django.db.models import Model, Q
+from django.db.models import Model
 from django.db.models.expressions import Combinable
 from rest_framework import generics
 from rest_framework.request import Request
@@ -24,19 +24,15 @@ from aforo.api.pagination import NewestFirst
 from aforo.api.views import ApiView
 
 Row = dict[str, Any]
-Column = str | Combinable | Q
+Column = str | Combinable
 # By the member of the answer; none where it is read otherwise.
 Columns = Mapping[str, "Column | Columns | None"]
 M = TypeVar("M", bound=Model)
 
 
 class RowsView(ApiView, generics.ListAPIView[M]):
-    """A list whose rows are columns of the queryset.
-
-    `columns` has those that a field's source does not name; a member that is neither is None until
-    `complete` sets it.
-    """
-
+    # The columns that a field's source does not name, by member; a member that has neither is None
+    # until `complete` sets it.
     columns: ClassVar[Columns] = {}
     # Columns that `complete` needs beside those of the answer.
     beside: ClassVar[tuple[Column, ...]] = ()

@@ -98,9 +98,9 @@ def granted(subscription_ids: Collection[UUID]) -> dict[object, list[dict[str, o
     return queries.describe_lots(lots, by="subscription_id")
 
 
-def units(book_ids: Collection[int]) -> dict[int, list[dict[str, str]]]:
+def units(book_ids: Collection[int]) -> dict[int, list[dict[str, Any]]]:
     """Return what the wallets of books are in, currencies before metrics, by book."""
-    found: dict[int, list[dict[str, str]]] = defaultdict(list)
+    found: dict[int, list[dict[str, Any]]] = defaultdict(list)
     wallets = Wallet.objects.filter(book__in=book_ids).order_by("pk")
     for book_id, currency in wallets.values_list("book_id", "currency"):
         found[book_id].append({"currency": currency})
@@ -126,7 +126,7 @@ class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
             "trial_ends_at", "cancel_at", "current_period", "rate_plan", "wallets", "grants",
         ]  # fmt: skip
 
-    def get_wallets(self, subscription: Subscription) -> list[dict[str, str]]:
+    def get_wallets(self, subscription: Subscription) -> list[dict[str, Any]]:
         """Return the wallets of the customer."""
         return units([subscription.customer_id])[subscription.customer_id]
 

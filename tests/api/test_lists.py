@@ -44,7 +44,6 @@ from wallets.top_ups import sales
 pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("lists")]
 
 FIFTY = 50
-TAXED = {"country": "DE", "region": "", "percent": Decimal("19.50")}
 GIVEN = {"recurrence": "EVERY_CYCLE", "kind": "PROMO", "code": "free", "metric": "tokens"}
 
 # By the address of a list: all there is, in the order of the list.
@@ -102,8 +101,9 @@ def live() -> None:
 
 def _catalogue(number: int) -> None:
     tax_rates.create_tax_rate(
-        livemode=False, now=START, valid_from=START + timedelta(days=number), name="VAT", **TAXED
-    )
+        livemode=False, now=START, valid_from=START + timedelta(days=number), name="VAT",
+        country="DE", region="", percent=Decimal("19.50"),
+    )  # fmt: skip
     coupons.create_coupon(
         livemode=False, code=f"off{number}", type="FIXED", value=Decimal("2.50"), currency="USD",
         duration="ONCE",

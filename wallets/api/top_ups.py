@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.http import HttpResponse
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
@@ -121,7 +121,7 @@ class TopUpsView(RowsView[TopUp]):
     operation = payments.TOP_UP
     serializer_class = TopUpAnswer
     filterset_class = TopUpFilter
-    columns = {"automatic": Q(auto_refill__isnull=False)}
+    columns = {"automatic": ExpressionWrapper(Q(auto_refill__isnull=False), BooleanField())}
     beside = ("bonus", "bonus_metric__code", "bonus_unit_price")
 
     def get_queryset(self) -> QuerySet[TopUp]:
