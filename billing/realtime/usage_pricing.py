@@ -342,7 +342,7 @@ class UsagePricing:
         )
 
     def _read_lots_again(self, book: Book) -> None:
-        """Bring the lots up to date in place, and add those that were granted since."""
+        """Update the lots in place, and add those that were granted since."""
         known = self.lots[book.pk]
         for lot in CreditLot.objects.filter(Q(pk__in=known) | Q(book=book, remaining__gt=0)):
             mine = known.setdefault(lot.id, lot)
