@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import msgspec
 
 from aforo import periods
-from aforo.protocol.exact_json import is_deeper, read_number
+from aforo.protocol.exact_json import read_number
 from aforo.protocol.idempotency import canonical
 from billing.usage.aggregates import NUMERIC
 
@@ -146,10 +146,7 @@ def kept(members: Mapping[str, object]) -> dict[str, object]:
 
     Raises: BadEvent for what jsonb cannot hold, and for too many or too deep members.
     """
-    if is_deeper(members, MAX_DEPTH):
-        raise BadEvent("too_deep", f"Properties are nested at most {MAX_DEPTH} levels deep.")
-    if _count(members) > MAX_MEMBERS:
-        raise BadEvent("too_many_members", f"An event has at most {MAX_MEMBERS} properties.")
+    _check_size(members)
     extra = canonical(members)
     written = msgspec.json.encode(extra)
     if b"\\u0000" in written and _NUL.search(written):
@@ -182,12 +179,29 @@ def is_number(value: object) -> bool:
     return isinstance(value, str) and _EXACT.fullmatch(value) is not None
 
 
-def _count(members: object) -> int:
-    """Return the number of members and items at every level."""
-    if not isinstance(members, dict | list):
-        return 0
-    inner = members.values() if isinstance(members, dict) else members
-    return len(members) + sum(map(_count, inner))
+def _check_size(members: Mapping[str, object]) -> None:
+    """Check how deep properties are nested, and how many members and items they have at all levels.
+
+    Raises: BadEvent.
+    """
+    found = 0
+    inside: list[Collection[object]] = [members.values()]
+    for _ in range(MAX_DEPTH):
+        deeper: list[Collection[object]] = []
+        for each in inside:
+            found += len(each)
+            for member in each:
+                if isinstance(member, dict) and member:
+                    deeper.append(member.values())
+                elif isinstance(member, list) and member:
+                    deeper.append(member)
+        inside = deeper
+        if not inside:
+            break
+    if inside:
+        raise BadEvent("too_deep", f"Properties are nested at most {MAX_DEPTH} levels deep.")
+    if found > MAX_MEMBERS:
+        raise BadEvent("too_many_members", f"An event has at most {MAX_MEMBERS} properties.")
 
 
 def _text(raw: Mapping[str, object], name: str, limit: int) -> str:

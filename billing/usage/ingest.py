@@ -8,29 +8,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Case, F, Q, When
 
 from aforo import money
 from aforo.database import bulk
 from aforo.ids import new_id_text
 from aforo.sandbox.services import now_at
-from billing.models import (
-    SettlementStatus,
-    Subscription,
-    SubscriptionStatus,
-    UnbilledReason,
-    UsageEvent,
-    UsageRollup,
-)
+from billing.models import UnbilledReason, UsageEvent, UsageRollup
 from billing.usage import aggregates as usages
-from billing.usage import rollups, unbilled
+from billing.usage import charging, rollups, unbilled
 from billing.usage.events import BadEvent, MeteredEvent, Reader, check_numbers, read_event
 from ledger.entries import books as ledger_books
-from ledger.models import Book
 from pricing.models import Metric
 
 MAX_EVENTS = 1_000
@@ -97,12 +87,7 @@ def _store(
     *, livemode: bool, events: Sequence[MeteredEvent], received_at: datetime, outcome: IngestOutcome
 ) -> None:
     keys = {event.customer for event in events}
-    found = Book.objects.filter(livemode=livemode, key__in=keys)
-    # The key, where the book is, and the now of its test clock, if it has one.
-    books = {
-        key: (book_id, clock)
-        for key, book_id, clock in found.values_list("key", "pk", "test_clock__now")
-    }
+    books = ledger_books.find_clocks(livemode=livemode, keys=keys)
     codes = {event.metric for event in events}
     metrics = {
         metric.code: _Measured(metric, usages.numbers_read(metric))
@@ -112,9 +97,10 @@ def _store(
     with transaction.atomic():
         ledger_books.share_books(ids=ids)
         marks = rollups.marks(book_ids=ids)
-        make_row = _Rows(books, metrics, _Cycles(ids), marks, received_at).make
+        charged = charging.read_charging(ids)
+        make_row = _Rows(books, metrics, charged, marks, received_at).make
         rows: list[list[object]] = []
-        reasons = unbilled.Reasons(ids)
+        reasons = unbilled.Reasons(ids, charged)
         never: dict[str, tuple[int, UnbilledReason]] = {}
         for event in events:
             try:
@@ -144,64 +130,6 @@ class _Measured(NamedTuple):
     numbers: set[str]
 
 
-class _Cycles:
-    """The subscriptions that charge the metrics of books, from when, and how far each is sealed.
-
-    A cancelled one counted usage of its last instant that had come by then; what comes later counts
-    after it, for the next subscription.
-    """
-
-    def __init__(self, book_ids: Sequence[int]) -> None:
-        self.book_ids = book_ids
-
-    @cached_property
-    def _sealed(self) -> dict[tuple[int, int], tuple[datetime, datetime]]:
-        is_over = Q(status=SubscriptionStatus.CANCELLED)
-        rows = (
-            Subscription.objects.filter(customer__in=self.book_ids)
-            .filter(~is_over | Q(usage_closed_through__gt=F("cancelled_at")))
-            .annotate(begins_at=Case(When(is_over, then=F("cancelled_at")), default=F("starts_at")))
-            # A live one, of which there is one at most, is read last.
-            .order_by(Case(When(is_over, then=0), default=1), "cancelled_at")
-            .values_list(
-                "customer_id", "version__charges__metrics", "begins_at", "usage_closed_through"
-            )
-        )
-        return {(book, metric): (start, closed) for book, metric, start, closed in rows}
-
-    @cached_property
-    def _waiting(self) -> dict[tuple[int, int], tuple[datetime, datetime, datetime]]:
-        """Return the cancelled subscriptions that still wait for usage of their time, and how far
-        each is sealed.
-        """
-        rows = Subscription.objects.filter(
-            customer__in=self.book_ids,
-            status=SubscriptionStatus.CANCELLED,
-            settlements__status=SettlementStatus.SEALED,
-            settlements__counted_until__gt=F("usage_closed_through"),
-        ).values_list(
-            "customer_id",
-            "version__charges__metrics",
-            "starts_at",
-            "cancelled_at",
-            "usage_closed_through",
-        )
-        return {
-            (book, metric): (start, end, closed)
-            for book, metric, start, end, closed in rows
-            if end is not None
-        }
-
-    def counted_at(self, *, book_id: int, metric_id: int, occurred_at: datetime) -> datetime:
-        """Return the instant at which usage counts: later than it occurred when that is sealed."""
-        if (waiting := self._waiting.get((book_id, metric_id))) is not None:
-            starts_at, ends_at, closed = waiting
-            if starts_at <= occurred_at < ends_at:
-                return max(occurred_at, closed)
-        start, closed = self._sealed.get((book_id, metric_id), (occurred_at, occurred_at))
-        return max(occurred_at, closed) if occurred_at >= start else occurred_at
-
-
 class _Rows:
     """The builder of rows from well-formed events, which checks them against the catalogue."""
 
@@ -209,7 +137,7 @@ class _Rows:
         self,
         books: Mapping[str, tuple[int, datetime | None]],
         metrics: Mapping[str, _Measured],
-        cycles: _Cycles,
+        charged: charging.ByMetric,
         marks: Mapping[tuple[int, int], UsageRollup],
         received_at: datetime,
     ) -> None:
@@ -217,7 +145,7 @@ class _Rows:
         # Read after the lock, so that nothing arrives behind a lapse with a time before it.
         self.now = now_at(None)
         self.metrics = metrics
-        self.cycles = cycles
+        self.charged = charged
         self.marks = marks
         self.received_at = received_at
 
@@ -239,9 +167,7 @@ class _Rows:
         occurred_at = event.occurred_at or now
         if occurred_at > now + FUTURE_TOLERANCE:
             raise BadEvent("in_the_future", "It occurs more than 5 minutes in the future.")
-        counted_at = self.cycles.counted_at(
-            book_id=book_id, metric_id=metric_id, occurred_at=occurred_at
-        )
+        counted_at = charging.counted_at(self.charged.get((book_id, metric_id), ()), occurred_at)
         received_at = clock or max(now, self.received_at)
         row = [
             new_id_text(),

@@ -16,6 +16,7 @@ from django.db import connection
 from django.db.models import Exists, OuterRef, Q
 
 from aforo import money
+from aforo.database import bulk
 from aforo.money import ZERO
 from aforo.periods import Period
 from billing.calculation.calculation import MetricUsage
@@ -63,7 +64,9 @@ def marks(*, book_ids: Collection[int]) -> dict[tuple[int, int], UsageRollup]:
     """Return the last rollup by book and metric, counted or not: an event that counts before its
     end is marked as behind it. The books must be locked, or shared.
     """
-    found = UsageRollup.objects.filter(book__in=book_ids).order_by("pk")
+    found = bulk.select_models(
+        UsageRollup, "WHERE book_id = ANY(%s) ORDER BY id", [list(book_ids)]
+    )
     return {(rollup.book_id, rollup.metric_id): rollup for rollup in found}
 
 

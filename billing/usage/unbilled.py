@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -26,8 +25,9 @@ from billing.models import (
     UnbilledUsage,
 )
 from billing.usage import aggregates as usages
+from billing.usage.charging import ByMetric, Charging
 from billing.usage.events import is_number, property_of
-from pricing.models import LateUsagePolicy, Metric
+from pricing.models import Metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,51 +42,14 @@ class Arrived:
     properties: Mapping[str, object]
 
 
-class _Charging(NamedTuple):
-    """A subscription that charges a metric, with the facts that decide what is billed."""
-
-    starts_at: datetime
-    cancelled_at: datetime | None
-    paused_at: datetime | None
-    grace: timedelta
-    is_rerated: bool
-
-    def covers(self, moment: datetime) -> bool:
-        is_over = self.cancelled_at is not None and moment >= self.cancelled_at
-        return self.starts_at <= moment and not is_over
-
-
 class Reasons:
     """The reasons why events of some books are never billed; the books are locked, at least
     shared.
     """
 
-    def __init__(self, book_ids: Sequence[int]) -> None:
+    def __init__(self, book_ids: Sequence[int], charged: ByMetric) -> None:
         self.book_ids = book_ids
-
-    @cached_property
-    def _charging(self) -> dict[tuple[int, int], list[_Charging]]:
-        rows = Subscription.objects.filter(customer__in=self.book_ids).values_list(
-            "customer_id",
-            "version__charges__metrics",
-            "starts_at",
-            "cancelled_at",
-            "paused_at",
-            "version__grace_hours",
-            "version__late_usage",
-        )
-        found = defaultdict(list)
-        for book_id, metric_id, starts_at, cancelled_at, paused_at, grace, policy in rows:
-            found[book_id, metric_id].append(
-                _Charging(
-                    starts_at,
-                    cancelled_at,
-                    paused_at,
-                    timedelta(hours=grace),
-                    policy == LateUsagePolicy.RERATE,
-                )
-            )
-        return found
+        self._charged = charged
 
     @cached_property
     def _cycles(self) -> dict[int, list[Period]]:
@@ -103,7 +66,7 @@ class Reasons:
             return reason
         charging = [
             each
-            for each in self._charging.get((event.book_id, event.metric.pk), ())
+            for each in self._charged.get((event.book_id, event.metric.pk), ())
             if each.covers(event.occurred_at)
         ]
         if not charging:
@@ -111,7 +74,7 @@ class Reasons:
         reasons = [self._refused(event, each) for each in charging]
         return None if None in reasons else reasons[-1]
 
-    def _refused(self, event: Arrived, by: _Charging) -> UnbilledReason | None:
+    def _refused(self, event: Arrived, by: Charging) -> UnbilledReason | None:
         if by.cancelled_at is not None:
             in_time = event.received_at <= by.cancelled_at + by.grace
             return None if in_time else UnbilledReason.TOO_OLD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 
 from django.db import IntegrityError, connection, transaction
 
@@ -47,6 +48,24 @@ def find_book_ids(*, livemode: bool, keys: Collection[str]) -> dict[str, int]:
             [livemode, sane],
         )
         return dict(cursor.fetchall())
+
+
+def find_clocks(*, livemode: bool, keys: Collection[str]) -> dict[str, tuple[int, datetime | None]]:
+    """Find the primary keys of books by customer id, without locking them, each with the moment at
+    which its test clock stands, if it has one; unknown ones are absent.
+    """
+    sane = [key for key in keys if _can_be_stored(key)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT book.key, book.id, clock.now
+            FROM ledger_book AS book
+            LEFT JOIN sandbox_testclock AS clock ON clock.id = book.test_clock_id
+            WHERE book.livemode = %s AND book.key = ANY(%s)
+            """,
+            [livemode, sane],
+        )
+        return {key: (book_id, clock) for key, book_id, clock in cursor.fetchall()}
 
 
 def get_book(*, livemode: bool, key: str) -> Book:
