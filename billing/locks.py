@@ -28,19 +28,30 @@ def next_number(*, livemode: bool, document: Document = Document.INVOICE) -> str
     """Return the next number of a mode's documents: the counter is locked last and briefly
     (docs/decisions.md#d1).
     """
-    every = InvoiceSeries.objects.filter(livemode=livemode, document=document)
-    locked = every.select_for_update(no_key=True)
-    series = locked.first()
-    if series is None:
+    if (counted := _count_up(livemode=livemode, document=document)) is None:
         InvoiceSeries.objects.get_or_create(
             livemode=livemode,
             document=document,
             defaults={"prefix": _PREFIXES[document][int(livemode)]},
         )
-        series = locked.get()
-    series.last_number += 1
-    series.save(update_fields=["last_number"])
-    return f"{series.prefix}{series.last_number:06d}"
+        counted = _count_up(livemode=livemode, document=document)
+    assert counted is not None, "the series is there"
+    prefix, number = counted
+    return f"{prefix}{number:06d}"
+
+
+def _count_up(*, livemode: bool, document: Document) -> tuple[str, int] | None:
+    """Lock a series and count it up in one statement; None where there is none yet."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE billing_invoiceseries SET last_number = last_number + 1
+            WHERE livemode = %s AND document = %s RETURNING prefix, last_number
+            """,
+            [livemode, str(document)],
+        )
+        found: tuple[str, int] | None = cursor.fetchone()
+    return found
 
 
 def lock_run_scopes(*, livemode: bool) -> None:

@@ -14,6 +14,7 @@ from aforo import money
 from aforo.errors import Conflict, FieldError, Invalid
 from pricing.models import (
     Charge,
+    ChargeTiming,
     Metric,
     Offering,
     OnAccount,
@@ -77,6 +78,11 @@ def charges_of(version: RatePlanVersion) -> tuple[PricedCharge, ...]:
 def metrics_of(version: RatePlanVersion) -> tuple[Metric, ...]:
     """Return the metrics that a version prices, the oldest first."""
     return _priced(version).metrics
+
+
+def bills_in_advance(version: RatePlanVersion) -> bool:
+    """Return whether a version has fees that are billed in advance."""
+    return any(charge.timing == ChargeTiming.ADVANCE for charge in charges_of(version))
 
 
 @dataclass(frozen=True, slots=True)

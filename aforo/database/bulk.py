@@ -151,16 +151,17 @@ def select_joined(
     `models_as` names the models by their aliases in `rest`, which is what follows SELECT's columns,
     in SQL of the caller's own, as are the `extra` columns.
     """
-    quote = connection.ops.quote_name
-    columns = [
-        f"{alias}.{quote(str(field.column))}"
-        for alias, model in models_as.items()
-        for field in model._meta.concrete_fields
-    ]
+    columns = [_columns_of(alias, model) for alias, model in models_as.items()]
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {', '.join([*columns, *extra])} {rest}", parameters)
         rows = cursor.fetchall()
     return [_instances(list(models_as.values()), row) for row in rows]
+
+
+@cache
+def _columns_of(alias: str, model: type[models.Model]) -> str:
+    quote = connection.ops.quote_name
+    return ", ".join(f"{alias}.{quote(str(f.column))}" for f in model._meta.concrete_fields)
 
 
 def _instances(every: Sequence[type[models.Model]], row: Sequence[Any]) -> tuple[Any, ...]:

@@ -18,6 +18,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
+from aforo.database import joined
 from aforo.errors import NotFound
 from aforo.periods import Period
 from billing import calculation
@@ -55,12 +56,18 @@ class UnknownSettlement(NotFound):
     default_code = "unknown_settlement"
 
 
+_FIRST_OVER = """
+    WHERE t.customer_id = %s AND t.status = ANY(%s) AND t.current_ends_at <= %s
+    ORDER BY t.current_ends_at, t.created_at, t.id LIMIT 1
+"""
+
+
 def first_over(*, book_id: int, until: datetime) -> Subscription | None:
     """Return the subscription whose open cycle is over by a moment and ended first, if any."""
-    ended = Subscription.objects.filter(
-        customer=book_id, status__in=states.RUNNING, current_ends_at__lte=until
-    ).select_related("version")
-    return ended.order_by("current_ends_at", "created_at", "pk").first()
+    ended = joined.select(
+        Subscription, ["version"], _FIRST_OVER, [book_id, [*map(str, states.RUNNING)], until]
+    )
+    return ended[0] if ended else None
 
 
 def settle_book(
@@ -160,11 +167,10 @@ def _settle(settlement: Settlement, *, now: datetime, run_id: UUID | None, is_lo
     counted = usage_burn.count_ahead(book_id=settlement.book_id, limit=until)
     with transaction.atomic():
         book = books.lock_book(book_id=settlement.book_id)
-        settlement.refresh_from_db(fields=["status"])
+        current = _read_again(settlement)
         if settlement.status != SettlementStatus.SEALED:
             return False
         settlement.run_id = run_id
-        current = settlement.subscription = _read_again(settlement.subscription)
         # Lots that lapsed within the cycle pay for the usage of their lifetime first.
         if expiry.is_anything_due(book_id=book.pk, until=until):
             limit = until - usage_burn.MICROSECOND
@@ -314,14 +320,17 @@ def _set_state(book: Book, current: Subscription, draft: Calculation) -> None:
     spend_rules.set_status(book=book, subscription=current, status=status)
 
 
-def _read_again(sealed: Subscription) -> Subscription:
-    """Return a subscription read under the lock, with the related rows that were read at
-    sealing.
+def _read_again(settlement: Settlement) -> Subscription:
+    """Read under the lock the status of a cycle, and its subscription, which is returned; it has
+    the related rows that were read at sealing.
     """
-    fresh = Subscription.objects.get(pk=sealed.pk)
+    sealed = settlement.subscription
+    (read,) = joined.select(Settlement, ["subscription"], "WHERE t.id = %s", [settlement.pk])
+    fresh = read.subscription
     for name in ("customer", "offering", "version"):
         if getattr(fresh, f"{name}_id") == getattr(sealed, f"{name}_id"):
             setattr(fresh, name, getattr(sealed, name))
+    settlement.status, settlement.subscription = read.status, fresh
     return fresh
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import transaction
 
 from aforo import money
+from aforo.database import bulk, joined
 from aforo.errors import NotFound
 from aforo.money import ZERO
 from billing import locks
@@ -25,8 +26,14 @@ from billing.models import (
 from ledger import posting_rules
 from ledger.entries import books, entries
 from ledger.models import Book, LedgerEvent
+from pricing.calculators import Step
 
 DUE_AFTER = timedelta(days=30)
+_LINE = [
+    "invoice_id", "position", "kind", "charge", "description", "quantity", "unit_price", "amount",
+    "steps",
+]  # fmt: skip
+_ISSUED = ["number", "status", "issued_at", "due_at"]
 
 
 class UnknownInvoice(NotFound):
@@ -61,29 +68,27 @@ def draft_invoice(
         due_tax=sum((p.tax for p in draft.payers if p.kind == "INVOICE"), ZERO),
     )
     invoice.save(force_insert=True)
-    InvoiceLine.objects.bulk_create(
-        InvoiceLine(
-            invoice=invoice,
-            position=position,
-            kind=line.kind,
-            charge=line.charge,
-            description=line.description,
-            quantity=line.quantity,
-            unit_price=line.unit_price,
-            amount=line.amount,
-            steps=[
-                {
-                    "label": step.label,
-                    "quantity": money.plain(step.quantity),
-                    "unit_price": None if step.unit_price is None else money.plain(step.unit_price),
-                    "amount": money.plain(step.amount),
-                }
-                for step in line.steps
-            ],
-        )
-        for position, line in enumerate(draft.lines)
-    )
+    bulk.insert_rows(
+        InvoiceLine,
+        _LINE,
+        [
+            [
+                invoice.pk, position, line.kind, line.charge, line.description, line.quantity,
+                line.unit_price, line.amount, [_shown(step) for step in line.steps],
+            ]
+            for position, line in enumerate(draft.lines)
+        ],
+    )  # fmt: skip
     return invoice
+
+
+def _shown(step: Step) -> dict[str, str | None]:
+    return {
+        "label": step.label,
+        "quantity": money.plain(step.quantity),
+        "unit_price": None if step.unit_price is None else money.plain(step.unit_price),
+        "amount": money.plain(step.amount),
+    }
 
 
 def posted(invoice: Invoice) -> list[posting_rules.PostingLine]:
@@ -100,7 +105,9 @@ def issue(
     invoice.status = InvoiceStatus.OPEN if invoice.amount_due > 0 else InvoiceStatus.PAID
     invoice.issued_at = now
     invoice.due_at = now + DUE_AFTER
-    invoice.save(update_fields=["number", "status", "issued_at", "due_at"])
+    bulk.update_rows(
+        Invoice, "id", _ISSUED, [[invoice.pk, *(getattr(invoice, name) for name in _ISSUED)]]
+    )
     entries.append(
         [
             entries.EntryDraft(
@@ -156,8 +163,8 @@ def finalize_drafts(*, book_id: int, now: datetime) -> int:
 def _finalize(book_id: int, invoice_id: UUID, now: datetime) -> None:
     """Issue a draft, unless another has meanwhile; one with nothing due is PAID at once."""
     book = books.lock_book(book_id=book_id)
-    invoice = Invoice.objects.select_related("settlement__subscription__version__plan").get(
-        pk=invoice_id
+    (invoice,) = joined.select(
+        Invoice, ["settlement__subscription__version__plan"], "WHERE t.id = %s", [invoice_id]
     )
     if invoice.status == InvoiceStatus.DRAFT:
         issue(book=book, invoice=invoice, lines=posted(invoice), now=now)

@@ -6,13 +6,13 @@ burned in ten parts ends with the same burns and postings as one that was settle
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from aforo.database import bulk
+from aforo.database import bulk, joined
 from aforo.money import ZERO
 from billing.calculation import credit_application
 from billing.calculation.calculation import Calculation
@@ -27,10 +27,12 @@ def by_lot(*, settlement: Settlement) -> dict[UUID, CycleBurn]:
 
     The settlement need not be saved: while the cycle is open, it stands in for the one to come.
     """
-    burns = CycleBurn.objects.filter(
-        subscription=settlement.subscription_id, cycle=settlement.cycle, kind=settlement.kind
+    burns = bulk.select_models(
+        CycleBurn,
+        "WHERE subscription_id = %s AND cycle = %s AND kind = %s ORDER BY id",
+        [settlement.subscription_id, settlement.cycle, str(settlement.kind)],
     )
-    return {burn.lot_id: burn for burn in burns.order_by("pk")}
+    return {burn.lot_id: burn for burn in burns}
 
 
 def targets(draft: Calculation, *, ahead: bool = True) -> dict[UUID, Burn]:
@@ -84,13 +86,13 @@ def adjust_to(
     it. Not `ahead`, what pays the fees of the next cycle is left to `burn_ahead`.
     """
     rows = by_lot(settlement=settlement)
-    lots = CreditLot.objects.select_related("unit_wallet__metric")
+    lots = _lots({*rows, *targets(draft, ahead=ahead)})
     changed, changes = adjust(
         entry,
         settlement=settlement,
         draft=draft,
         rows=rows,
-        lots=lots.in_bulk({*rows, *targets(draft, ahead=ahead)}),
+        lots=lots,
         may_lower=may_lower,
         given_back=given_back,
         keep=keep,
@@ -153,7 +155,7 @@ def burn_ahead(entry: EntryDraft, *, settlement: Settlement, draft: Calculation)
     paid = [(payer, credit_application.ahead_of(draft, payer)) for payer in draft.payers]
     parts = {payer.lot: part for payer, part in paid if payer.lot and part.gross > 0}
     rows, before = [], by_lot(settlement=settlement)
-    lots = CreditLot.objects.select_related("unit_wallet__metric").in_bulk(parts)
+    lots = _lots(parts)
     for lot_id, part in parts.items():
         row = before.get(lot_id) or new_row(settlement, lots[lot_id])
         burn = Burn(part.gross, tax=part.tax, advance_fee=part.net)
@@ -163,6 +165,13 @@ def burn_ahead(entry: EntryDraft, *, settlement: Settlement, draft: Calculation)
         row.advance_fee += burn.advance_fee
         rows.append(row)
     write_rows(rows)
+
+
+def _lots(ids: Collection[UUID]) -> dict[UUID, CreditLot]:
+    if not ids:
+        return {}
+    found = joined.select(CreditLot, ["unit_wallet__metric"], "WHERE t.id = ANY(%s)", [list(ids)])
+    return {lot.id: lot for lot in found}
 
 
 def burn_more(
@@ -232,7 +241,9 @@ def write_rows(rows: Sequence[CycleBurn]) -> None:
     known = [row for row in rows if row.pk is not None]
     changed = [[row.pk, *(getattr(row, name) for name in figures)] for row in known]
     bulk.update_rows(CycleBurn, "id", figures, changed)
-    CycleBurn.objects.bulk_create(row for row in rows if row.pk is None)
+    columns = ["subscription_id", "cycle", "kind", "lot_id", *figures]
+    new = [[getattr(row, name) for name in columns] for row in rows if row.pk is None]
+    bulk.insert_rows(CycleBurn, columns, new)
 
 
 def return_to_lapsed(entry: EntryDraft, lot: CreditLot, *, ends_at: datetime) -> None:

@@ -7,9 +7,15 @@ from uuid import UUID
 
 from django.db import transaction
 
+from aforo.database import bulk, joined
 from billing.models import Settlement, SettlementKind, SettlementStatus, Subscription
 from billing.subscriptions import cycles
 from ledger.entries import books
+
+_OF_CYCLE = f"""
+    WHERE subscription_id = %s AND cycle = %s AND kind = '{SettlementKind.CYCLE}'
+        AND status <> '{SettlementStatus.VOIDED}'
+"""
 
 
 def seal(subscription: Subscription, now: datetime, *, closes: bool = True) -> Settlement | None:
@@ -24,28 +30,34 @@ def seal(subscription: Subscription, now: datetime, *, closes: bool = True) -> S
         current = _read(subscription.pk)
         if current.cycle != subscription.cycle:
             return None
-        full = cycles.full_period(current)
-        of_cycle = current.settlements.filter(cycle=current.cycle, kind=SettlementKind.CYCLE)
-        sealed = of_cycle.exclude(status=SettlementStatus.VOIDED).first()
-        settlement = sealed or Settlement.objects.create(
-            subscription=current,
-            cycle=current.cycle,
-            book_id=current.customer_id,
-            starts_at=current.current_starts_at,
-            ends_at=current.current_ends_at,
-            full_starts_at=full.starts_at,
-            full_ends_at=full.ends_at,
-            period_number=current.period_number,
-            counted_from=current.counted_from,
-            counted_until=cycles.counted_until(current),
-            sealed_at=now,
-            currency=current.version.plan.currency,
-            billing_mode=current.billing_mode,
-        )
+        sealed = bulk.select_models(Settlement, _OF_CYCLE, [current.pk, current.cycle])
+        settlement = sealed[0] if sealed else _write(current, now)
         settlement.subscription = current
         if closes:
             _close(current, settlement)
         return settlement
+
+
+def _write(current: Subscription, now: datetime) -> Settlement:
+    full = cycles.full_period(current)
+    settlement = Settlement(
+        subscription=current,
+        cycle=current.cycle,
+        book_id=current.customer_id,
+        starts_at=current.current_starts_at,
+        ends_at=current.current_ends_at,
+        full_starts_at=full.starts_at,
+        full_ends_at=full.ends_at,
+        period_number=current.period_number,
+        counted_from=current.counted_from,
+        counted_until=cycles.counted_until(current),
+        sealed_at=now,
+        currency=current.version.plan.currency,
+        billing_mode=current.billing_mode,
+    )
+    bulk.insert_models(Settlement, [settlement])
+    settlement._state.adding = False
+    return settlement
 
 
 @transaction.atomic
@@ -58,9 +70,16 @@ def close_usage(settlement: Settlement) -> None:
 def _close(current: Subscription, settlement: Settlement) -> None:
     if current.usage_closed_through < settlement.counted_until:
         current.usage_closed_through = settlement.counted_until
-        current.save(update_fields=["usage_closed_through"])
+        bulk.update_rows(
+            Subscription, "id", ["usage_closed_through"], [[current.pk, settlement.counted_until]]
+        )
 
 
 def _read(subscription_id: UUID) -> Subscription:
-    found = Subscription.objects.select_related("customer__book", "version__plan", "offering")
-    return found.get(pk=subscription_id)
+    (found,) = joined.select(
+        Subscription,
+        ["customer__book", "version__plan", "offering"],
+        "WHERE t.id = %s",
+        [subscription_id],
+    )
+    return found

@@ -9,9 +9,8 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import F
-
 from aforo import money
+from aforo.database import joined
 from aforo.money import ZERO, plain
 from billing.calculation.calculation import CreditOwed, Tax
 from billing.models import LateCredit, Settlement
@@ -77,10 +76,15 @@ def pay_out(*, book: Book, subscription_id: UUID, at: datetime) -> None:
 
 
 def _open(subscription_id: UUID) -> Iterable[LateCredit]:
-    found = LateCredit.objects.filter(
-        settlement__subscription=subscription_id, amount__gt=F("used") + F("paid_out")
+    return joined.select(
+        LateCredit,
+        ["settlement"],
+        """
+        WHERE t1.subscription_id = %s AND t.amount > t.used + t.paid_out
+        ORDER BY t.created_at, t.id
+        """,
+        [subscription_id],
     )
-    return found.select_related("settlement").order_by("created_at", "id")
 
 
 def _rate(shown: dict[str, str]) -> Tax:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from aforo.database import bulk, joined
 from aforo.money import ZERO
 from aforo.periods import Period
 from billing.calculation import proration
@@ -37,13 +38,14 @@ from billing.settlement import cycle_burns
 from ledger.models import Book
 from pricing import catalogue
 from pricing import models as pricing_models
-from pricing.models import ChargeTiming, CouponType
+from pricing.models import CouponType
 from pricing.terms import parse_caps
 from wallets.lots import queries
 from wallets.lots.waterfall import Allocation, Lot
-from wallets.models import CreditLot, CreditSource, UnitWallet, Wallet
+from wallets.models import CreditLot, CreditSource, UnitWallet
 
 MICROSECOND = timedelta(microseconds=1)
+_MAY_PAY = "WHERE book_id = %s AND remaining > 0 OR id = ANY(%s) ORDER BY granted_at, id"
 
 
 def load(
@@ -74,17 +76,16 @@ def load(
         full_period=full_period,
         until=until or settlement.ends_at,
     )
-    wallet = Wallet.objects.filter(book=book, currency=draft.currency).first()
     draft = replace(
         draft,
         rolled_in=rolled_in(rolled_generations(subscription, settlement.cycle)),
-        overages=() if wallet is None else _overages(wallet, settlement.counted_until),
+        overages=_overages(book, draft.currency, settlement.counted_until),
     )
     burned = cycle_burns.by_lot(settlement=settlement)
-    lots = CreditLot.objects.filter(Q(book=book, remaining__gt=0) | Q(pk__in=burned))
+    lots = bulk.select_models(CreditLot, _MAY_PAY, [book.pk, list(burned)])
     pays = pays or partial(pays_for_cycle, ends_at=settlement.counted_until)
     alive, lapsed = list[CreditLot](), list[CreditLot]()
-    for lot in filter(was_there, lots.order_by("granted_at", "id")):
+    for lot in filter(was_there, lots):
         (alive if pays(lot) else lapsed).append(lot)
     return with_credits(draft, book=book, lots=alive, burned=burned, lapsed=lapsed)
 
@@ -122,7 +123,7 @@ def without_credits(
         maximum_spend=version.maximum_spend,
         tax_rate=tax_rate_of(subscription.customer, tax_point(settlement, until)),
         ahead_tax_rate=tax_rate_of(subscription.customer, _next_starts_at(settlement))
-        if _has_fees_in_advance(version)
+        if catalogue.bills_in_advance(version)
         else None,
         money_order=tuple(version.burn_order),
         coupon=_coupon(subscription, settlement),
@@ -137,12 +138,8 @@ def _keeps_included(subscription: Subscription, settlement: Settlement) -> bool:
         subscription.cancel_at is not None
         and subscription.cancel_at <= settlement.ends_at
         and not subscription.is_fee_due
-        and _has_fees_in_advance(subscription.version)
+        and catalogue.bills_in_advance(subscription.version)
     )
-
-
-def _has_fees_in_advance(version: pricing_models.RatePlanVersion) -> bool:
-    return any(charge.timing == ChargeTiming.ADVANCE for charge in catalogue.charges_of(version))
 
 
 def charge_terms(charges: Sequence[catalogue.PricedCharge]) -> tuple[ChargeTerms, ...]:
@@ -169,8 +166,8 @@ def with_credits(
     lapsed: Iterable[CreditLot] = (),
 ) -> Calculation:
     """Add the lots of a book to a calculation, as `offered` does."""
-    units = UnitWallet.objects.filter(book=book).select_related("metric")
-    return offered(draft, units=list(units), lots=lots, burned=burned, lapsed=lapsed)
+    units = joined.select(UnitWallet, ["metric"], "WHERE t.book_id = %s", [book.pk])
+    return offered(draft, units=units, lots=lots, burned=burned, lapsed=lapsed)
 
 
 def offered(
@@ -255,7 +252,7 @@ def _coupon(subscription: Subscription, settlement: Settlement) -> CouponTerms |
     found = subscription.coupon
     if found is None:
         return None
-    ahead = 1 if _has_fees_in_advance(subscription.version) else 0
+    ahead = 1 if catalogue.bills_in_advance(subscription.version) else 0
     number = settlement.period_number
     if settlement.kind == SettlementKind.CYCLE:
         number += ahead
@@ -310,10 +307,12 @@ def pays_for_cycle(lot: CreditLot, ends_at: datetime) -> bool:
     return lot.effective_at < ends_at or is_bought
 
 
-def _overages(wallet: Wallet, ends_at: datetime) -> tuple[Overage, ...]:
+def _overages(book: Book, currency: str, ends_at: datetime) -> tuple[Overage, ...]:
     """Return the overage of wallet debits up to the cycle's end that no settlement has billed."""
-    open_debits = queries.with_open_overage().filter(wallet=wallet, occurred_at__lt=ends_at)
-    return tuple(Overage(d.id, d.open_overage) for d in open_debits.order_by("occurred_at", "id"))
+    return tuple(
+        Overage(debit.id, debit.open_overage)
+        for debit in queries.overage_before(book=book, currency=currency, ends_at=ends_at)
+    )
 
 
 def tax_point(settlement: Settlement, until: datetime | None = None) -> datetime:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import F, Q, QuerySet
 
+from aforo.database import joined
 from billing.models import (
     Settlement,
     SettlementKind,
@@ -19,6 +20,18 @@ from billing.models import (
     Subscription,
     SubscriptionStatus,
 )
+
+# What is read with a waiting cycle.
+RELATED = (
+    "subscription__customer__book", "subscription__version__plan", "subscription__offering"
+)  # fmt: skip
+# `settlements` of a book up to a moment, asked twice for every cycle that is settled.
+_ENDED = f"""
+    WHERE t.book_id = %s AND t.ends_at <= %s AND t.kind = '{SettlementKind.CYCLE}'
+        AND t.status = '{SettlementStatus.SEALED}'
+        AND (t.cycle < t1.cycle OR t1.status = '{SubscriptionStatus.CANCELLED}')
+    ORDER BY t.ends_at, t.id
+"""
 
 
 def settlements(*, book_id: int | None = None) -> QuerySet[Settlement]:
@@ -31,10 +44,7 @@ def settlements(*, book_id: int | None = None) -> QuerySet[Settlement]:
     )
     if book_id is not None:
         found = found.filter(book=book_id)
-    related = found.select_related(
-        "subscription__customer__book", "subscription__version__plan", "subscription__offering"
-    )
-    return related.order_by("ends_at", "pk")
+    return found.select_related(*RELATED).order_by("ends_at", "pk")
 
 
 def behind(*, book_id: int, before: datetime) -> list[Subscription]:
@@ -65,5 +75,5 @@ def due_at(settlement: Settlement) -> datetime:
 
 def first_due(*, book_id: int, until: datetime) -> Settlement | None:
     """Return the waiting cycle of a customer that is due by a moment and ended first, if any."""
-    waiting = settlements(book_id=book_id).filter(ends_at__lte=until)
+    waiting = joined.select(Settlement, RELATED, _ENDED, [book_id, until])
     return next((each for each in waiting if due_at(each) <= until), None)

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from django.db.models import F
 
 from aforo import money
+from aforo.database import bulk
 from aforo.errors import InvariantBroken
 from aforo.money import ZERO, plain
 from aforo.periods import Period
@@ -29,6 +30,10 @@ from wallets.models import CreditLot, Debit
 
 # Who bears what is unbilled.
 INVOICE, CREDIT = "INVOICE", "CREDIT"
+_SETTLED = [
+    "status", "settled_at", "run_id", "arrears", "arrears_tax", "stages", "totals", "rolled_on",
+    "entry_id",
+]  # fmt: skip
 
 
 def settle(
@@ -106,7 +111,12 @@ def settle(
         code: [plain(quantity) for quantity in rolled] for code, rolled in rolled_on.items()
     }
     settlement.entry_id = entry.id
-    settlement.save()
+    bulk.update_rows(
+        Settlement,
+        "id",
+        _SETTLED,
+        [[settlement.pk, *(getattr(settlement, name) for name in _SETTLED)]],
+    )
     _keep_fee(written, settlement, next_period)
 
 

@@ -12,6 +12,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Greatest
 
 from aforo import money
+from aforo.database import joined
 from aforo.money import ZERO, plain
 from aforo.periods import Period
 from billing.models import AdvanceFee, Subscription
@@ -33,10 +34,14 @@ def recognise_fees(*, book: Book, until: datetime) -> int:
 
     The book must be locked. Repeating posts nothing twice. Return the number of entries.
     """
-    fees = (
-        AdvanceFee.objects.filter(book=book, recognised__lt=F("amount"), starts_at__lt=until)
-        .select_related("subscription__version__plan")
-        .order_by("starts_at", "pk")
+    fees = joined.select(
+        AdvanceFee,
+        ["subscription__version__plan"],
+        """
+        WHERE t.book_id = %s AND t.recognised < t.amount AND t.starts_at < %s
+        ORDER BY t.starts_at, t.id
+        """,
+        [book.pk, until],
     )
     drafts = []
     for fee in fees:

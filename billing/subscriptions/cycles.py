@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from aforo import periods
+from aforo.database import bulk
 from aforo.errors import FieldError, Invalid
 from aforo.periods import Interval, Period
 from billing.models import Subscription, SubscriptionStatus
@@ -158,7 +159,9 @@ def open_next_cycle(subscription: Subscription) -> None:
     subscription.timezone = following.timezone
     _open(subscription, following.full, start=following.part.starts_at)
     subscription.counted_from = max(subscription.usage_closed_through, following.part.starts_at)
-    subscription.save(update_fields=[*_BOUNDS, "status", "is_fee_due"])
+    changed = [*_BOUNDS, "status", "is_fee_due"]
+    values = [getattr(subscription, name) for name in changed]
+    bulk.update_rows(Subscription, "id", changed, [[subscription.pk, *values]])
 
 
 def begin_at(*, subscription: Subscription, now: datetime) -> None:

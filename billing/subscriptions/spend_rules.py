@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from django.db.models import F
 
+from aforo.database import bulk, joined
 from billing.models import (
     Claim,
     Settlement,
@@ -14,6 +15,7 @@ from billing.models import (
 )
 from billing.subscriptions import states
 from ledger.models import Book
+from pricing import catalogue
 from wallets.lots import provisioning
 from wallets.models import SpendState, UnitWallet, Wallet
 
@@ -29,23 +31,28 @@ def refresh_rules(*, book: Book) -> None:
     A wallet that serves none is PREPAID with the default burn order; an open claim suspends all of
     them. The book must be locked.
     """
-    live = list(
-        Subscription.objects.filter(customer=book.pk, status__in=states.LIVE)
-        .select_related("version__plan", "offering")
-        .prefetch_related("version__charges__metrics")
-        .order_by("starts_at", "created_at", "pk")
+    live = joined.select(
+        Subscription,
+        ["version__plan", "offering"],
+        """
+        WHERE t.customer_id = %s AND t.status = ANY(%s)
+        ORDER BY t.starts_at, t.created_at, t.id
+        """,
+        [book.pk, [*map(str, states.LIVE)]],
     )
-    owing = Claim.objects.filter(book=book, amount__gt=F("paid")).exists()
-    for wallet in Wallet.objects.filter(book=book):
+    owing = bool(
+        bulk.select_models(Claim, "WHERE book_id = %s AND amount > paid LIMIT 1", [book.pk])
+    )
+    for wallet in bulk.select_models(Wallet, "WHERE book_id = %s", [book.pk]):
         serving = [s for s in live if s.version.plan.currency == wallet.currency]
         provisioning.apply_rules(wallets=[wallet], rules=_rules(serving, owing=owing))
-    for units in UnitWallet.objects.filter(book=book):
+    for units in bulk.select_models(UnitWallet, "WHERE book_id = %s", [book.pk]):
         serving = [s for s in live if units.metric_id in _charged_metrics(s)]
         provisioning.apply_rules(wallets=[units], rules=_rules(serving, owing=owing))
 
 
 def _charged_metrics(subscription: Subscription) -> set[int]:
-    return {m.pk for charge in subscription.version.charges.all() for m in charge.metrics.all()}
+    return {metric.pk for metric in catalogue.metrics_of(subscription.version)}
 
 
 def _rules(serving: Sequence[Subscription], *, owing: bool) -> provisioning.SpendRules:

@@ -83,7 +83,7 @@ def read_charging(book_ids: Collection[int]) -> ByMetric:
         cursor.execute(_CHARGING, [list(book_ids)])
         for book_id, metric_id, *facts, grace_hours, is_rerated, waits in cursor.fetchall():
             found[book_id, metric_id].append(
-                Charging(*facts, timedelta(hours=grace_hours), is_rerated, waits)
+                Charging._make([*facts, timedelta(hours=grace_hours), is_rerated, waits])
             )
     return found
 

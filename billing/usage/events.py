@@ -34,6 +34,7 @@ _CLOUD_COLUMNS = {"specversion", "subject", "type", "time", "data", "datacontent
 _NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _SIGNED = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 _EXACT = re.compile(NUMERIC)
+_NESTS = frozenset({dict, list})
 _SPACE = re.compile(r"\s")
 # An escaped NUL, and not the text that an escaped backslash makes look like one.
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -187,21 +188,21 @@ def _check_size(members: Mapping[str, object]) -> None:
     found = 0
     inside: list[Collection[object]] = [members.values()]
     for _ in range(MAX_DEPTH):
-        deeper: list[Collection[object]] = []
-        for each in inside:
-            found += len(each)
-            for member in each:
-                if isinstance(member, dict) and member:
-                    deeper.append(member.values())
-                elif isinstance(member, list) and member:
-                    deeper.append(member)
-        inside = deeper
+        found += sum(map(len, inside))
+        inside = [
+            _members(each) for some in inside for each in some if type(each) in _NESTS and each
+        ]
         if not inside:
             break
     if inside:
         raise BadEvent("too_deep", f"Properties are nested at most {MAX_DEPTH} levels deep.")
     if found > MAX_MEMBERS:
         raise BadEvent("too_many_members", f"An event has at most {MAX_MEMBERS} properties.")
+
+
+def _members(of: object) -> Collection[object]:
+    assert isinstance(of, dict | list), "nothing else has members"
+    return of.values() if isinstance(of, dict) else of
 
 
 def _text(raw: Mapping[str, object], name: str, limit: int) -> str:

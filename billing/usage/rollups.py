@@ -64,9 +64,7 @@ def marks(*, book_ids: Collection[int]) -> dict[tuple[int, int], UsageRollup]:
     """Return the last rollup by book and metric, counted or not: an event that counts before its
     end is marked as behind it. The books must be locked, or shared.
     """
-    found = bulk.select_models(
-        UsageRollup, "WHERE book_id = ANY(%s) ORDER BY id", [list(book_ids)]
-    )
+    found = bulk.select_models(UsageRollup, "WHERE book_id = ANY(%s) ORDER BY id", [list(book_ids)])
     return {(rollup.book_id, rollup.metric_id): rollup for rollup in found}
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from django.db import connection
+
 from aforo.errors import FieldError, Invalid
 from ledger.models import Book
 from pricing.models import BillingMode, CreditKind, Metric
@@ -53,14 +55,19 @@ def apply_rules(*, wallets: Sequence[Wallet | UnitWallet], rules: SpendRules) ->
     The book must be locked.
     """
     for wallet in wallets:
-        wallet.billing_mode = rules.billing_mode
-        wallet.burn_order = list(rules.burn_order)
         own = wallet.own_overage_limit
-        wallet.overage_limit = rules.overage_limit if own is None else own
-        wallet.spend_state = rules.spend_state
-        wallet.cycle_starts_at = rules.cycle_starts_at
-        wallet.save(
-            update_fields=[
-                "billing_mode", "burn_order", "overage_limit", "spend_state", "cycle_starts_at",
-            ]
-        )  # fmt: skip
+        limit = rules.overage_limit if own is None else own
+        table = connection.ops.quote_name(wallet._meta.db_table)
+        # Of every cycle that is settled, so the ORM does not compile it.
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                UPDATE {table} SET billing_mode = %s, burn_order = %s, overage_limit = %s,
+                    spend_state = %s, cycle_starts_at = %s
+                WHERE id = %s
+                """,  # noqa: S608
+                [
+                    str(rules.billing_mode), list(map(str, rules.burn_order)), limit,
+                    str(rules.spend_state), rules.cycle_starts_at, wallet.pk,
+                ],
+            )  # fmt: skip
