@@ -18,7 +18,7 @@ M = TypeVar("M", bound=models.Model)
 
 @dataclass(slots=True)
 class _Tables:
-    """The tables of a statement by alias, in the order of their columns, and how they are joined."""
+    """The tables of a statement by alias, in the order of their columns, and their joins."""
 
     models_as: dict[str, type[models.Model]]
     source: str

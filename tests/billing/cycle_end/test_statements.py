@@ -1,0 +1,56 @@
+"""How many statements the settlement of a subscription takes, however much usage it has."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from billing.cycle_end import runs
+from billing.models import Settlement, SettlementRunItem, SettlementStatus
+from billing.usage import ingest
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+# One month's end lies in the cycle, and none between its end and now.
+START = datetime(2026, 3, 10, 12, tzinfo=UTC)
+NOW = datetime(2026, 4, 12, 12, tzinfo=UTC)
+
+
+def prepare(customer: str, events: int) -> None:
+    """Subscribe a customer whose cycle is over, with usage and credits for a part of it."""
+    book = factories.clocked_customer(customer, START)
+    factories.subscription(customer)
+    factories.top_up(customer, "0.1")
+    usage = [
+        factories.event(customer, 100, f"{customer}-{n}", START + timedelta(minutes=n))
+        for n in range(events)
+    ]
+    factories.set_clock(book, NOW)
+    ingest.ingest(livemode=False, events=usage, received_at=NOW)
+
+
+def test_a_settlement_takes_as_many_statements_for_much_usage_as_for_little() -> None:
+    factories.offering()
+    events = {"cust_1": 1, "cust_2": 50, "cust_3": 500, "cust_4": 1}
+    for customer, number in events.items():
+        prepare(customer, number)
+    run = runs.start_run(livemode=False, as_of=None, customer_id=None, now=NOW)
+    runs.plan(run_id=run.pk, clock=lambda: NOW)
+    taken = {}
+
+    for item in SettlementRunItem.objects.select_related("book").order_by("pk"):
+        with CaptureQueriesContext(connection) as captured:
+            runs.settle_item(item_id=item.pk, clock=lambda: NOW)
+        taken[item.book.key] = len(captured)
+
+    settled = Settlement.objects.filter(status=SettlementStatus.SETTLED).order_by("book_id")
+    assert [each.totals["total"] for each in settled] == ["0.2", "10", "100", "0.2"]
+    # The first one of a process also reads the plan's terms, and opens the series of invoices; the
+    # last one ends the run.
+    assert taken["cust_2"] == taken["cust_3"]
+    # Half of them are the month's end, before the cycle is sealed and again after it.
+    assert taken["cust_3"] <= 150
