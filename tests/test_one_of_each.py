@@ -100,7 +100,7 @@ def test_the_credit_journal_alone_moves_credits() -> None:
     """Lots are read everywhere, made and changed in one file; a dispute only freezes them."""
     writes = re.compile(
         r"\b(CreditLot|Movement)\.objects\b.*\.(create|bulk_create|update|bulk_update|delete)\("
-        r"|\bbulk\.(insert_models|update_rows)\((CreditLot|Movement)\b"
+        r"|\b(bulk|writes)\.(insert_models|insert_rows|update_rows)\((CreditLot|Movement)\b"
         r"|\blot\.(save|delete)\("
     )
     found = {

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db import connection
 
 from aforo import actors
 from aforo.actors import Actor
 from aforo.database import bulk
-from aforo.errors import InvariantBroken
-from aforo.ids import new_id
-from ledger import locks
-from ledger.entries import hash_chain
+from aforo.database.bulk import Writes
+from aforo.ids import new_id, new_id_text
+from ledger.entries import chain_state, hash_chain
+from ledger.entries.chain_state import ChainState
 from ledger.entries.hash_chain import Content, MovementLine
 from ledger.models import Book, Entry, Posting
 from ledger.posting_rules import PostingLine, allowed_pairs
 
 MICROSECOND = timedelta(microseconds=1)
+_POSTED = [
+    "id", "book_id", "entry_id", "position", "debit_id", "credit_id", "amount", "currency", "lot",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,29 +49,8 @@ class EntryDraft:
     actor: Actor = field(default_factory=actors.current)
 
 
-@dataclass(slots=True)
-class _Head:
-    """Where a book's chain ends."""
-
-    sequence: int
-    hash: str
-    recorded_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    """What the database says after the lock: its clock, the heads, and the closed spans of days.
-
-    A span without a start reaches back for ever.
-    """
-
-    clock: datetime
-    heads: dict[int, _Head]
-    closed: Sequence[tuple[date | None, date]]
-
-
 def append(drafts: Sequence[EntryDraft]) -> list[Entry]:
-    """Append entries to their books, in order, in four statements however many they are.
+    """Append entries to their books, in order, in two statements however many they are.
 
     The books must be locked by the caller in this transaction. Each entry gets the next sequence
     of its book, a `recorded_at` after the one before, its accounting date and its hash. The head
@@ -77,47 +58,52 @@ def append(drafts: Sequence[EntryDraft]) -> list[Entry]:
     danger; the objects of the drafts are brought up to date. Raises: InvariantBroken for accounts
     that the event never moves.
     """
+    writes = Writes()
+    entries = append_to(writes, drafts)
+    writes.execute()
+    return entries
+
+
+def append_to(
+    writes: Writes, drafts: Sequence[EntryDraft], *, state: ChainState | None = None
+) -> list[Entry]:
+    """Append entries as `append` does, among other rows that one statement is to write.
+
+    `state` is what the caller has read after it locked the books, and before anything else was
+    appended to them.
+    """
     if not drafts:
         return []
-    state, dates = _dated(drafts)
+    state, dates = _dated(drafts, state)
     entries = [
         _next_entry(draft, state=state, accounting_date=day)
         for draft, day in zip(drafts, dates, strict=True)
     ]
-    bulk.insert_models(Entry, entries)
-    bulk.insert_rows(
+    writes.insert_models(Entry, entries)
+    writes.insert_rows(
         Posting,
+        _POSTED,
         [
-            "id",
-            "book_id",
-            "entry_id",
-            "position",
-            "debit_id",
-            "credit_id",
-            "amount",
-            "currency",
-            "lot",
-        ],
-        [
-            [new_id(), d.book.pk, d.id, n, x.debit, x.credit, x.amount, x.currency, x.lot]
+            [new_id_text(), d.book.pk, d.id, n, x.debit, x.credit, x.amount, x.currency, x.lot]
             for d in drafts
             for n, x in enumerate(d.lines)
         ],
     )
-    bulk.update_rows(
+    heads = {draft.book.pk: state.heads[draft.book.pk] for draft in drafts}
+    writes.update_rows(
         Book,
         "id",
         ["sequence", "head_hash", "last_recorded_at"],
-        [[pk, head.sequence, head.hash, head.recorded_at] for pk, head in state.heads.items()],
+        [[pk, head.sequence, head.hash, head.recorded_at] for pk, head in heads.items()],
     )
     for draft in drafts:
-        head, book = state.heads[draft.book.pk], draft.book
+        head, book = heads[draft.book.pk], draft.book
         book.sequence, book.head_hash = head.sequence, head.hash
         book.last_recorded_at = head.recorded_at
     return entries
 
 
-def _dated(drafts: Sequence[EntryDraft]) -> tuple[_State, list[date]]:
+def _dated(drafts: Sequence[EntryDraft], state: ChainState | None) -> tuple[ChainState, list[date]]:
     """Date the drafts, holding off the close of every month that they go into
     (docs/decisions.md#d21).
     """
@@ -127,15 +113,16 @@ def _dated(drafts: Sequence[EntryDraft]) -> tuple[_State, list[date]]:
         for draft in drafts
     ]
     live = [day for draft, day in zip(drafts, days, strict=True) if draft.book.livemode]
-    months = {_month(day) for day in live}
+    months = {month_of(day) for day in live}
     while True:
-        state = _read_state(ids, months=months, earliest=min(live, default=None))
+        if state is None or not months <= state.months:
+            state = chain_state.read(ids, months=months)
         dates = [
             _open_day(day, state.closed) if draft.book.livemode else day
             for draft, day in zip(drafts, days, strict=True)
         ]
         moved_into = {
-            _month(day) for draft, day in zip(drafts, dates, strict=True) if draft.book.livemode
+            month_of(day) for draft, day in zip(drafts, dates, strict=True) if draft.book.livemode
         }
         if moved_into <= months:
             return state, dates
@@ -149,7 +136,8 @@ def day_of(moment: datetime) -> date:
     return moment.astimezone(ZoneInfo(settings.ENTITY_TIMEZONE)).date()
 
 
-def _month(day: date) -> date:
+def month_of(day: date) -> date:
+    """Return the first day of a day's month."""
     return day.replace(day=1)
 
 
@@ -161,36 +149,7 @@ def _open_day(day: date, closed: Sequence[tuple[date | None, date]]) -> date:
     return day
 
 
-# Each is a statement of its own after the lock, because a statement sees what was committed before
-# it began: the clock is read after the lock, and a month that was closed while this waited for its
-# lock is seen closed.
-_STATE = """
-    SELECT clock_timestamp(), id, sequence, head_hash, last_recorded_at
-    FROM ledger_book WHERE id = ANY(%s)
-"""
-_CLOSED = """
-    SELECT NULLIF(starts_on, (SELECT min(starts_on) FROM ledger_accountingperiod)), ends_on
-    FROM ledger_accountingperiod WHERE status = 'CLOSED' AND ends_on > %s ORDER BY starts_on
-"""
-
-
-def _read_state(ids: Collection[int], *, months: Collection[date], earliest: date | None) -> _State:
-    closed: list[tuple[date | None, date]] = []
-    if earliest is not None:
-        locks.share_months(months)
-    with connection.cursor() as cursor:
-        cursor.execute(_STATE, [list(ids)])
-        rows = cursor.fetchall()
-        if earliest is not None:
-            cursor.execute(_CLOSED, [earliest])
-            closed = cursor.fetchall()
-    if len(rows) != len(ids):
-        raise InvariantBroken("An entry was drafted for a book that does not exist.")
-    heads = {pk: _Head(sequence, hashed, last) for _, pk, sequence, hashed, last in rows}
-    return _State(clock=rows[0][0], heads=heads, closed=closed)
-
-
-def _next_entry(draft: EntryDraft, *, state: _State, accounting_date: date) -> Entry:
+def _next_entry(draft: EntryDraft, *, state: ChainState, accounting_date: date) -> Entry:
     """Chain an entry onto its book's head, and move the head."""
     allowed_pairs.check(draft.event, draft.lines)
     head = state.heads[draft.book.pk]
@@ -210,9 +169,10 @@ def _next_entry(draft: EntryDraft, *, state: _State, accounting_date: date) -> E
         lines=draft.lines,
         movements=draft.movements,
     )
-    entry = Entry(
+    entry = bulk.build(
+        Entry,
         id=draft.id,
-        book=draft.book,
+        book_id=draft.book.pk,
         sequence=content.sequence,
         event=content.event,
         occurred_at=content.occurred_at,

@@ -7,7 +7,7 @@ freezes lots beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,7 +15,7 @@ from uuid import UUID
 
 from aforo import actors, money
 from aforo.actors import Actor
-from aforo.database import bulk
+from aforo.database.bulk import Writes
 from aforo.errors import InvariantBroken
 from aforo.ids import new_id
 from aforo.money import ZERO
@@ -23,6 +23,7 @@ from aforo.protocol.exact_json import timestamp
 from ledger import posting_rules
 from ledger.controls import policies, recognised_breakage
 from ledger.entries import entries as ledger_entries
+from ledger.entries.chain_state import ChainState
 from ledger.entries.hash_chain import MovementLine
 from ledger.models import Book, Entry
 from ledger.posting_rules import LotPart, PostingLine
@@ -226,11 +227,6 @@ class EntryBuilder:
         return LotPart(lot.kind, lot.source, released, lot.id)
 
 
-def _update(lots: Iterable[CreditLot], names: list[str]) -> None:
-    rows = [[lot.id, *(getattr(lot, name) for name in names)] for lot in lots]
-    bulk.update_rows(CreditLot, "id", names, rows)
-
-
 def _posted(lot: CreditLot, burn: Burn) -> list[PostingLine]:
     return posting_rules.burn(
         kind=lot.kind,
@@ -269,15 +265,18 @@ class CreditJournal:
         return draft
 
     def write(self) -> list[Entry]:
-        """Write the entries, then the lots and movements that they explain."""
+        """Write the entries, the lots and the movements that they explain."""
+        writes = Writes()
+        entries = self.add_to(writes)
+        writes.execute()
+        return entries
+
+    def add_to(self, writes: Writes, *, state: ChainState | None = None) -> list[Entry]:
+        """Add everything to what one statement is to write; `state` as in `append_to`."""
         if not self.drafts:
             return []
         self._post_lapses()
-        bulk.insert_models(CreditLot, self.new_lots)
-        fresh = {lot.id for lot in self.new_lots}
-        # What a lot has not rolled needs the expiry that it kept, so terms are written first.
-        _update(self.extended.values(), TERMS)
-        _update([lot for lot in self.changed.values() if lot.id not in fresh], COUNTERS)
+        self._add_lots(writes)
         drafts = [
             ledger_entries.EntryDraft(
                 book=draft.book,
@@ -292,11 +291,23 @@ class CreditJournal:
             )
             for draft in self.drafts
         ]
-        entries = ledger_entries.append(drafts)
-        movements.write_movements(drafts, self.changed)
+        entries = ledger_entries.append_to(writes, drafts, state=state)
+        movements.write_movements(writes, drafts, self.changed)
         self.drafts, self.new_lots, self.lapses = [], [], []
         self.changed, self.extended = {}, {}
         return entries
+
+    def _add_lots(self, writes: Writes) -> None:
+        """Add the new lots as they are by now, and what has changed of the others."""
+        writes.insert_models(CreditLot, self.new_lots)
+        fresh = {lot.id for lot in self.new_lots}
+        names = COUNTERS + TERMS if self.extended else COUNTERS
+        rows = [
+            [lot.id, *(getattr(lot, name) for name in names)]
+            for lot in {**self.changed, **self.extended}.values()
+            if lot.id not in fresh
+        ]
+        writes.update_rows(CreditLot, "id", names, rows)
 
     def _post_lapses(self) -> None:
         """Post what lapsed: the state's share, what was recognised before, and the rest now."""
