@@ -6,16 +6,16 @@ reservations first, in the same transaction, so no result depends on when a swee
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import Q
-
 from aforo import actors
-from aforo.database import bulk
+from aforo.database.bulk import Writes
+from aforo.database.together import Part, select_together
 from aforo.money import ZERO
 from ledger.models import Book, LedgerEvent
 from wallets import port
@@ -71,24 +71,48 @@ def read(
 ) -> list[Held]:
     """Return the reservations of books that are due by a moment, and those that are named.
 
-    `lots` are all open lots of the books in question; the first to time out comes first.
+    `lots` are all open lots of the books in question.
     """
-    wanted = Q(pk__in=named)
-    if due_by is not None:
-        wanted |= Q(book__in=books, status=ReservationStatus.HELD, expires_at__lte=due_by)
-    found = (
-        Reservation.objects.filter(wanted).prefetch_related("holds").order_by("expires_at", "id")
+    found = select_together(parts(named=named, books=books, due_by=due_by))
+    return assemble(*found.rows, lots=lots)
+
+
+def parts(
+    *, named: Collection[UUID], books: Collection[int], due_by: datetime | None
+) -> list[Part]:
+    """Return what is to be read of the reservations of books that are due by a moment, and of those
+    that are named: themselves, then their holds.
+    """
+    wanted = (
+        "WHERE r.id = ANY(%s::uuid[]) OR r.book_id = ANY(%s::bigint[])"
+        " AND r.status = 'HELD' AND r.expires_at <= %s::timestamptz"
     )
+    asked = [list(named), list(books), due_by]
+    return [
+        Part(Reservation, wanted.replace("r.", "t."), asked),
+        Part(Hold, f"JOIN wallets_reservation AS r ON r.id = t.reservation_id {wanted}", asked),
+    ]
+
+
+def assemble(
+    reservations: Iterable[Reservation], holds: Iterable[Hold], lots: Mapping[UUID, CreditLot]
+) -> list[Held]:
+    """Return reservations with their holds, those on spent lots left out; the first to time out
+    comes first.
+    """
+    of: dict[UUID, list[Hold]] = defaultdict(list)
+    for hold in holds:
+        of[hold.reservation_id].append(hold)
     return [
         Held(
             reservation,
             [
                 (hold, lots[hold.lot_id])
-                for hold in sorted(reservation.holds.all(), key=lambda hold: hold.position)
+                for hold in sorted(of[reservation.id], key=lambda hold: hold.position)
                 if hold.lot_id in lots
             ],
         )
-        for reservation in found
+        for reservation in sorted(reservations, key=lambda each: (each.expires_at, each.id))
     ]
 
 
@@ -155,8 +179,15 @@ def time_out(journal: CreditJournal, held: Held) -> None:
 
 def write(changed: Iterable[Held]) -> None:
     """Write changed reservations and their holds."""
+    writes = Writes()
+    add_to(writes, changed)
+    writes.execute()
+
+
+def add_to(writes: Writes, changed: Iterable[Held]) -> None:
+    """Add changed reservations and their holds to what one statement is to write."""
     every = list(changed)
-    bulk.update_rows(
+    writes.update_rows(
         Reservation,
         "id",
         RESERVED,
@@ -165,7 +196,7 @@ def write(changed: Iterable[Held]) -> None:
             for reservation in (held.reservation for held in every)
         ],
     )
-    bulk.update_rows(
+    writes.update_rows(
         Hold,
         "id",
         ["captured", "released"],

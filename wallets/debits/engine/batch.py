@@ -15,14 +15,17 @@ from uuid import UUID
 from django.db.models import Sum
 
 from aforo.database import bulk
+from aforo.database.bulk import Writes
 from aforo.errors import DomainError, FieldError, Invalid, NotCovered
 from aforo.money import ZERO
 from aforo.protocol.idempotency import Answer
 from aforo.sandbox.services import now_for
 from ledger.entries import books as ledger_books
+from ledger.entries.chain_state import ChainState
 from ledger.models import Book
 from pricing.models import Metric
 from wallets import outbox, port
+from wallets.debits.engine import reading
 from wallets.debits.engine.accounts import WalletState
 from wallets.debits.engine.latest import Latest, ReadAgain
 from wallets.debits.engine.pricing import OpenPricing, Pricing
@@ -60,6 +63,7 @@ class Batch:
         # One moment a book, so that a list sees every lot and hold on the same side of its end.
         self.now = {book.pk: now_for(book) for book in books.values()}
         self.livemode = livemode
+        self.state: ChainState | None = None
         self.operations: dict[tuple[int, str], Operation] = {}
         self.money: dict[tuple[int, str], WalletState] = {}
         self.units: dict[tuple[int, str], WalletState] = {}
@@ -92,44 +96,35 @@ class Batch:
         of each request. `pricing` prices their usage.
         """
         batch = cls(books, livemode=livemode)
-        batch._read_replays(requests, asked_of)
+        if not books:
+            return batch
         named = [r.reservation for r in requests if not isinstance(r, CustomerRequest)]
-        batch._read_accounts(
-            with_units=bool(named or pricing) or any(_asks_units(r) for r in requests)
+        keys = [
+            (book_id, request.key)
+            for book_id, request in zip(asked_of, requests, strict=True)
+            if book_id in batch.by_id
+        ]
+        with_units = bool(named or pricing) or any(_asks_units(r) for r in requests)
+        found = reading.read(
+            batch.by_id.values(), batch.now, reading.Asked(keys, named, with_units)
         )
-        batch._read_lots()
+        batch.state = found.state
+        batch.operations = {(each.book_id, each.key): each for each in found.operations}
+        batch._open_accounts(found)
+        batch._sort_lots(found.lots)
         batch._read_open_overage()
-        batch._read_held(named)
+        batch._take_held(found.held, named)
         if pricing is not None:
             batch.pricing = pricing(batch, requests)
         return batch
 
-    def _read_replays(self, requests: Sequence[Request], asked_of: Sequence[int | None]) -> None:
-        """Read the earlier answers, each key in its own book only: every book times every key would
-        read far too much.
-        """
-        pairs = [
-            (book_id, request.key)
-            for book_id, request in zip(asked_of, requests, strict=True)
-            if book_id is not None
-        ]
-        for operation in bulk.select_models(
-            Operation,
-            "JOIN unnest(%s::bigint[], %s::text[]) AS asked(book_id, key)"
-            " ON t.book_id = asked.book_id AND t.key = asked.key",
-            [[book_id for book_id, _ in pairs], [key for _, key in pairs]],
-        ):
-            self.operations[operation.book_id, operation.key] = operation
-
-    def _read_accounts(self, *, with_units: bool) -> None:
-        for wallet in bulk.select_models(Wallet, "WHERE t.book_id = ANY(%s)", [list(self.by_id)]):
+    def _open_accounts(self, found: reading.Found) -> None:
+        for wallet in found.wallets:
             account = self.add_account(wallet)
             if wallet.renews_at is not None and wallet.renews_at <= account.now:
                 self.renewing.add(wallet.book_id)
-        if with_units:
-            found = UnitWallet.objects.filter(book_id__in=self.by_id).select_related("metric")
-            for units in found:
-                self.add_account(units)
+        for units in found.units:
+            self.add_account(units)
 
     def add_account(self, wallet: Wallet | UnitWallet) -> WalletState:
         """Return the account of a wallet that was read or opened now."""
@@ -144,12 +139,8 @@ class Batch:
     def _open(self, wallet: Wallet | UnitWallet) -> WalletState:
         return WalletState(self.by_id[wallet.book_id], wallet, self.now[wallet.book_id])
 
-    def _read_lots(self) -> None:
-        for lot in bulk.select_models(
-            CreditLot,
-            "WHERE t.book_id = ANY(%s) AND t.remaining > 0 ORDER BY t.granted_at, t.id",
-            [list(self.by_id)],
-        ):
+    def _sort_lots(self, lots: Sequence[CreditLot]) -> None:
+        for lot in lots:
             self.lots[lot.id] = lot
             is_money = lot.wallet_id is not None
             account = self.wallets.get((is_money, lot.wallet_id or lot.unit_wallet_id or 0))
@@ -178,18 +169,13 @@ class Batch:
             for wallet_id, total in queries.promised_overage(limited, self.now).items():
                 limited[wallet_id].promised = total
 
-    def _read_held(self, named: Sequence[UUID]) -> None:
-        """Read the named and the due reservations, and end those whose time is over."""
+    def _take_held(self, found: Sequence[Held], named: Sequence[UUID]) -> None:
+        """Note the reservations, and end those whose time is over."""
         holding = {lot.book_id for lot in self.lots.values() if lot.held > 0}
-        if not self.books or not (named or holding):
-            return
-        latest = max(self.now.values())
-        for held in reservation_holds.read(
-            books=holding, lots=self.lots, due_by=latest, named=named
-        ):
+        for held in found:
             reservation = held.reservation
             book = self.by_id.get(reservation.book_id)
-            if book is None:
+            if book is None or (book.pk not in holding and reservation.id not in named):
                 continue
             reservation.book = book
             self.held[reservation.id] = held
@@ -354,19 +340,29 @@ class Batch:
 
     def _write_changes(self) -> None:
         """Write journal, operations and reservations; released credits pay arrears, or lapse."""
-        self.journal.write()
-        bulk.insert_models(Debit, self.debits)
-        bulk.insert_models(Reservation, self.reservations)
-        bulk.insert_models(Hold, self.holds)
-        reservation_holds.write(self.changed.values())
+        is_followed, writes = self.is_followed, Writes()
+        self.journal.add_to(writes, state=self.state)
+        writes.insert_models(Debit, self.debits)
+        writes.insert_models(Reservation, self.reservations)
+        writes.insert_models(Hold, self.holds)
+        reservation_holds.add_to(writes, self.changed.values())
+        if not is_followed:
+            writes.insert_models(Operation, self.new_operations)
+        writes.execute()
         if self.pricing is not None:
             self.pricing.write()
+        if is_followed:
+            self._write_consequences()
+
+    def _write_consequences(self) -> None:
+        """Lapse what came back to expired lots and pay what is owed; then answers are stored, as
+        they are after that.
+        """
         reservation_holds.lapse_returned(self.journal.returned)
         for book_id in self._paying:
             port.billing().credits_arrived(self.by_id[book_id])
-        if self.latest is not None and self.is_followed:
+        if self.latest is not None:
             self.latest.read_again()
-        # Released credits may have paid arrears: answers are stored as they are after that.
         bulk.insert_models(Operation, self.new_operations)
 
 
