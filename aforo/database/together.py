@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -20,6 +20,17 @@ class Part:
     model: type[models.Model]
     rest: str
     parameters: Sequence[Any]
+
+
+def among(column: str, values: Collection[Any]) -> tuple[str, list[Any]]:
+    """Return the condition that a column has one of some values, with its parameter.
+
+    A single value is not looked for as an array: of an array nobody knows the length, so that
+    PostgreSQL plans such a statement anew each time, which takes longer than executing it.
+    """
+    if len(values) == 1:
+        return f"{column} = %s", [*values]
+    return f"{column} = ANY(%s)", [list(values)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
-from aforo.database.together import Part, Together, select_together
+from aforo.database.together import Part, among, select_together
 from aforo.errors import InvariantBroken
 from ledger import locks
 from ledger.models import AccountingPeriod, Book, PeriodStatus
@@ -39,7 +40,8 @@ def parts(ids: Collection[int], *, months: Collection[date]) -> list[Part]:
     """Return what is to be read of the locked books, `months` having been shared before: their
     heads, and the closed months that could matter, with the first on record.
     """
-    read = [Part(Book, "WHERE t.id = ANY(%s)", [list(ids)])]
+    mine, asked = among("t.id", ids)
+    read = [Part(Book, f"WHERE {mine}", asked)]
     if months:
         closed = (
             "WHERE t.status = 'CLOSED' AND t.ends_on > %s"
@@ -49,23 +51,29 @@ def parts(ids: Collection[int], *, months: Collection[date]) -> list[Part]:
     return read
 
 
-def of(read: Together, ids: Collection[int], *, months: Collection[date]) -> ChainState:
-    """Return the state from what was read by `parts`, which come first there.
+def of(
+    read_at: datetime | None,
+    rows: Sequence[Sequence[Any]],
+    ids: Collection[int],
+    *,
+    months: Collection[date],
+) -> ChainState:
+    """Return the state from the rows that were read by `parts`.
 
     Raises: InvariantBroken for a book that does not exist.
     """
-    books = read.rows[0]
-    if len(books) != len(ids) or read.read_at is None:
+    books, *periods = rows
+    if len(books) != len(ids) or read_at is None:
         raise InvariantBroken("An entry was drafted for a book that does not exist.")
     return ChainState(
-        clock=read.read_at,
+        clock=read_at,
         heads={b.pk: Head(b.sequence, b.head_hash, b.last_recorded_at) for b in books},
-        closed=_closed(read.rows[1]) if months else (),
+        closed=_closed(*periods),
         months=frozenset(months),
     )
 
 
-def _closed(periods: Sequence[AccountingPeriod]) -> list[tuple[date | None, date]]:
+def _closed(periods: Sequence[AccountingPeriod] = ()) -> list[tuple[date | None, date]]:
     """Return the closed spans in order; the first month on record also stands for every day before
     it.
     """
@@ -86,4 +94,5 @@ def share(months: Collection[date]) -> None:
 def read(ids: Collection[int], *, months: Collection[date]) -> ChainState:
     """Share months and read the state of locked books."""
     share(months)
-    return of(select_together(parts(ids, months=months)), ids, months=months)
+    found = select_together(parts(ids, months=months))
+    return of(found.read_at, found.rows, ids, months=months)

@@ -6,22 +6,23 @@ reservations first, in the same transaction, so no result depends on when a swee
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from aforo import actors
 from aforo.database.bulk import Writes
-from aforo.database.together import Part, select_together
+from aforo.database.together import Part, among, select_together
 from aforo.money import ZERO
 from ledger.models import Book, LedgerEvent
 from wallets import port
 from wallets.lots.credit_journal import CreditJournal, EntryBuilder, Returned
 from wallets.models import CreditLot, Hold, Reservation, ReservationStatus
 
+_OF_RESERVATION = "JOIN wallets_reservation AS r ON r.id = t.reservation_id"
 RESERVED = ["captured", "promised", "status", "ended_at"]
 
 
@@ -74,45 +75,48 @@ def read(
     `lots` are all open lots of the books in question.
     """
     found = select_together(parts(named=named, books=books, due_by=due_by))
-    return assemble(*found.rows, lots=lots)
+    return assemble(found.rows, lots)
 
 
 def parts(
     *, named: Collection[UUID], books: Collection[int], due_by: datetime | None
 ) -> list[Part]:
     """Return what is to be read of the reservations of books that are due by a moment, and of those
-    that are named: themselves, then their holds.
+    that are named: themselves and their holds, by turns.
+
+    The due and the named are read apart: no index finds both.
     """
-    wanted = (
-        "WHERE r.id = ANY(%s::uuid[]) OR r.book_id = ANY(%s::bigint[])"
-        " AND r.status = 'HELD' AND r.expires_at <= %s::timestamptz"
-    )
-    asked = [list(named), list(books), due_by]
+    wanted: list[tuple[str, list[Any]]] = []
+    if due_by is not None:
+        mine, asked = among("r.book_id", books)
+        wanted.append((f"{mine} AND r.status = 'HELD' AND r.expires_at <= %s", [*asked, due_by]))
+    if named:
+        wanted.append(among("r.id", named))
     return [
-        Part(Reservation, wanted.replace("r.", "t."), asked),
-        Part(Hold, f"JOIN wallets_reservation AS r ON r.id = t.reservation_id {wanted}", asked),
+        part
+        for which, asked in wanted
+        for part in (
+            Part(Reservation, f"WHERE {which.replace('r.', 't.')}", asked),
+            Part(Hold, f"{_OF_RESERVATION} WHERE {which}", asked),
+        )
     ]
 
 
-def assemble(
-    reservations: Iterable[Reservation], holds: Iterable[Hold], lots: Mapping[UUID, CreditLot]
-) -> list[Held]:
-    """Return reservations with their holds, those on spent lots left out; the first to time out
-    comes first.
+def assemble(rows: Sequence[Sequence[Any]], lots: Mapping[UUID, CreditLot]) -> list[Held]:
+    """Return reservations with their holds from the rows of `parts`, holds on spent lots left out;
+    the first to time out comes first.
     """
-    of: dict[UUID, list[Hold]] = defaultdict(list)
-    for hold in holds:
-        of[hold.reservation_id].append(hold)
+    reservations = {each.id: each for found in rows[::2] for each in found}
+    holds = {hold.id: hold for found in rows[1::2] for hold in found}
+    of: dict[UUID, list[tuple[Hold, CreditLot]]] = {id_: [] for id_ in reservations}
+    for hold in sorted(holds.values(), key=lambda hold: hold.position):
+        if hold.lot_id in lots:
+            of[hold.reservation_id].append((hold, lots[hold.lot_id]))
     return [
-        Held(
-            reservation,
-            [
-                (hold, lots[hold.lot_id])
-                for hold in sorted(of[reservation.id], key=lambda hold: hold.position)
-                if hold.lot_id in lots
-            ],
+        Held(reservation, of[reservation.id])
+        for reservation in sorted(
+            reservations.values(), key=lambda each: (each.expires_at, each.id)
         )
-        for reservation in sorted(reservations, key=lambda each: (each.expires_at, each.id))
     ]
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from aforo.database.together import Part, select_together
+from aforo.database.together import Part, among, select_together
 from ledger.entries import chain_state, entries
 from ledger.entries.chain_state import ChainState
 from ledger.models import Book
@@ -20,12 +20,10 @@ from wallets.holds import reservation_holds
 from wallets.holds.reservation_holds import Held
 from wallets.models import CreditLot, Operation, UnitWallet, Wallet
 
-# Each key in its own book only: every book times every key would read far too much.
 _REPLAYS = """
     JOIN unnest(%s::bigint[], %s::text[]) AS asked(book_id, key)
     ON t.book_id = asked.book_id AND t.key = asked.key
 """
-_METRICS = "WHERE t.id IN (SELECT metric_id FROM wallets_unitwallet WHERE book_id = ANY(%s))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,39 +55,59 @@ def read(books: Collection[Book], now: dict[int, datetime], asked: Asked) -> Fou
     months = {entries.month_of(entries.day_of(now[b.pk])) for b in books if b.livemode}
     chain_state.share(months)
     chain = chain_state.parts(ids, months=months)
-    names, keys = [book_id for book_id, _ in asked.keys], [key for _, key in asked.keys]
+    units = _of_units(ids, with_units=asked.with_units)
+    reserved = reservation_holds.parts(
+        named=asked.reservations, books=ids, due_by=max(now.values())
+    )
+    mine, book_ids = among("t.book_id", ids)
     found = select_together(
         [
             *chain,
-            Part(Operation, _REPLAYS, [names, keys]),
-            Part(Wallet, "WHERE t.book_id = ANY(%s)", [ids]),
-            Part(CreditLot, "WHERE t.book_id = ANY(%s) AND t.remaining > 0", [ids]),
-            *reservation_holds.parts(named=asked.reservations, books=ids, due_by=max(now.values())),
-            *_of_units(ids, with_units=asked.with_units),
+            _replays(asked.keys),
+            Part(Wallet, f"WHERE {mine}", book_ids),
+            Part(CreditLot, f"WHERE {mine} AND t.remaining > 0", book_ids),
+            *units,
+            *reserved,
         ]
     )
-    operations, wallets, lots, reservations, holds, *units = found.rows[len(chain) :]
+    rows = iter(found.rows)
+    state = chain_state.of(found.read_at, [next(rows) for _ in chain], ids, months=months)
+    operations, wallets, lots = next(rows), next(rows), next(rows)
     lots.sort(key=lambda lot: (lot.granted_at, lot.id))
     return Found(
-        state=chain_state.of(found, ids, months=months),
+        state=state,
         operations=operations,
         wallets=wallets,
-        units=_with_metrics(*units) if units else (),
+        units=_with_metrics(*(next(rows) for _ in units)),
         lots=lots,
-        held=reservation_holds.assemble(reservations, holds, {lot.id: lot for lot in lots}),
+        held=reservation_holds.assemble(list(rows), {lot.id: lot for lot in lots}),
     )
+
+
+def _replays(keys: Sequence[tuple[int, str]]) -> Part:
+    """Return the earlier operations, each key in its own book only: every book times every key
+    would read far too much.
+    """
+    if len(keys) == 1:
+        return Part(Operation, "WHERE t.book_id = %s AND t.key = %s", keys[0])
+    books, names = [book_id for book_id, _ in keys], [key for _, key in keys]
+    return Part(Operation, _REPLAYS, [books, names])
 
 
 def _of_units(ids: Sequence[int], *, with_units: bool) -> list[Part]:
     if not with_units:
         return []
+    mine, book_ids = among("w.book_id", ids)
+    metrics = f"WHERE t.id IN (SELECT w.metric_id FROM wallets_unitwallet w WHERE {mine})"  # noqa: S608
     return [
-        Part(UnitWallet, "WHERE t.book_id = ANY(%s)", [ids]),
-        Part(Metric, _METRICS, [ids]),
+        Part(UnitWallet, f"WHERE {mine.replace('w.', 't.')}", book_ids),
+        Part(Metric, metrics, book_ids),
     ]
 
 
-def _with_metrics(wallets: Sequence[UnitWallet], metrics: Sequence[Metric]) -> list[UnitWallet]:
+def _with_metrics(
+    wallets: Sequence[UnitWallet] = (), metrics: Sequence[Metric] = ()
+) -> list[UnitWallet]:
     by_id = {metric.pk: metric for metric in metrics}
     for wallet in wallets:
         wallet.metric = by_id[wallet.metric_id]
