@@ -1,0 +1,101 @@
+"""The statements of the hottest calls: few, and no more for a list or after a history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def post(client: APIClient, path: str, status: int = 200, **body: Any) -> tuple[Any, list[str]]:
+    """Call; return the answer and its statements, those of savepoints left out."""
+    with CaptureQueriesContext(connection) as captured:
+        answer = client.post(path, body)
+    assert answer.status_code == status, answer.content
+    statements = [query["sql"] for query in captured.captured_queries]
+    return answer.json(), [sql for sql in statements if "SAVEPOINT" not in sql]
+
+
+def after_lock(statements: list[str]) -> int:
+    """Return how many follow the lock on the books."""
+    (lock,) = [n for n, sql in enumerate(statements) if "FOR NO KEY UPDATE" in sql]
+    return len(statements) - lock - 1
+
+
+def debit(key: str, customer: str = "cust_1", amount: str = "1") -> dict[str, str]:
+    return {
+        "customer_id": customer, "amount": amount, "currency": "USD", "idempotency_key": key,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def company() -> None:
+    for n in (1, 2, 3):
+        factories.customer(f"cust_{n}")
+        factories.top_up(f"cust_{n}", "100")
+    factories.debit("cust_1", "1", "first", currency="USD")
+
+
+@pytest.mark.usefixtures("company")
+class TestOneRead:
+    """One statement reads under the lock, one writes."""
+
+    def test_a_debit(self, api: APIClient) -> None:
+        _, statements = post(api, "/v1/wallets/debit", **debit("k"))
+
+        assert after_lock(statements) == 2
+        assert len(statements) <= 6
+
+    def test_a_replay_and_a_refusal(self, api: APIClient) -> None:
+        _, replayed = post(api, "/v1/wallets/debit", **debit("first"))
+        _, refused = post(api, "/v1/wallets/debit", 402, **debit("k", amount="1000"))
+
+        assert after_lock(replayed) == 1
+        # The notice of the refusal.
+        assert after_lock(refused) == 2
+
+    def test_a_list(self, api: APIClient) -> None:
+        debits = [debit(f"k{n}", f"cust_{n % 3 + 1}") for n in range(60)]
+
+        answer, statements = post(api, "/v1/wallets/debits/batch", debits=debits)
+
+        assert [each["status"] for each in answer["results"]] == [200] * 60
+        assert after_lock(statements) == 2
+
+    def test_a_reservation_its_capture_and_its_void(self, api: APIClient) -> None:
+        path = "/v1/wallets/reservations"
+        first, reserved = post(api, path, 201, **debit("r1"))
+        second, _ = post(api, path, 201, **debit("r2"))
+
+        _, captured = post(api, f"{path}/{first['id']}/capture", idempotency_key="c")
+        _, voided = post(api, f"{path}/{second['id']}/void", idempotency_key="v")
+
+        assert after_lock(reserved) == after_lock(captured) == 2
+        # Whether what was released pays for something is billing's to say.
+        assert after_lock(voided) == 3
+        assert len(captured) <= 8
+
+
+def test_a_live_debit_also_holds_off_the_close_of_its_month(live_api: APIClient) -> None:
+    factories.customer(livemode=True)
+    factories.grant("cust_1", "10", livemode=True)
+
+    _, statements = post(live_api, "/v1/wallets/debit", **debit("k"))
+
+    assert after_lock(statements) == 3
+
+
+@pytest.mark.usefixtures("company")
+def test_a_top_up(api: APIClient) -> None:
+    body = {"customer_id": "cust_1", "amount": "10", "currency": "USD", "idempotency_key": "t"}
+
+    _, statements = post(api, "/v1/wallets/top-ups", 201, **body)
+
+    assert len(statements) <= 28
