@@ -160,7 +160,7 @@ def test_movements_are_listed_in_the_order_of_the_book(
     """Processes whose clocks differ make ids that do not ascend; here each is below the last."""
     factories.customer()
     descending = (UUID(int=n) for n in count(2**127, -1))
-    monkeypatch.setattr(movements, "new_id", lambda: next(descending))
+    monkeypatch.setattr(movements, "new_id_text", lambda: str(next(descending)))
     factories.grant("cust_1", "10")
     actions.bundle("20", "5")
     for amount in ("12", "4", "9"):
