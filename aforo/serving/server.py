@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import shutil
 import sys
@@ -13,6 +14,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
 from django.db import connections
+from django.urls import get_resolver
 from gunicorn.app.base import BaseApplication
 from whitenoise.storage import CompressedStaticFilesStorage
 
@@ -75,6 +77,11 @@ class _Server(BaseApplication):  # type: ignore[misc]
         # Imported after the fork, so that every worker makes its own connections and threads.
         from aforo.wsgi import application
 
+        # What every call needs is loaded now and kept out of the collection of garbage, which would
+        # look through all of it again and again: a fifth of the time of a list of debits.
+        deque(get_resolver().url_patterns, maxlen=0)
+        gc.collect()
+        gc.freeze()
         return application
 
 

@@ -32,6 +32,8 @@ class Held:
 
     reservation: Reservation
     holds: list[tuple[Hold, CreditLot]]
+    # How many positions it has used, those of holds on spent lots included.
+    used: int = 0
 
     @property
     def open(self) -> Decimal:
@@ -108,16 +110,15 @@ def assemble(rows: Sequence[Sequence[Any]], lots: Mapping[UUID, CreditLot]) -> l
     """
     reservations = {each.id: each for found in rows[::2] for each in found}
     holds = {hold.id: hold for found in rows[1::2] for hold in found}
-    of: dict[UUID, list[tuple[Hold, CreditLot]]] = {id_: [] for id_ in reservations}
+    read = {each.id: Held(each, []) for each in reservations.values()}
     for hold in sorted(holds.values(), key=lambda hold: hold.position):
+        held = read[hold.reservation_id]
+        held.used = hold.position + 1
         if hold.lot_id in lots:
-            of[hold.reservation_id].append((hold, lots[hold.lot_id]))
-    return [
-        Held(reservation, of[reservation.id])
-        for reservation in sorted(
-            reservations.values(), key=lambda each: (each.expires_at, each.id)
-        )
-    ]
+            held.holds.append((hold, lots[hold.lot_id]))
+    return sorted(
+        read.values(), key=lambda held: (held.reservation.expires_at, held.reservation.id)
+    )
 
 
 def release_rest(draft: EntryBuilder, held: Held) -> Decimal:

@@ -109,8 +109,7 @@ def hold_on(
 
 
 def _next_position(held: Held) -> int:
-    stored = [hold.position for hold in held.reservation.holds.all()]
-    return max([*stored, *(hold.position for hold, _ in held.holds)], default=-1) + 1
+    return max([held.used, *(hold.position + 1 for hold, _ in held.holds)])
 
 
 def _holds(reservation: Reservation, parts: Parts, *, first: int) -> list[tuple[Hold, CreditLot]]:
