@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 
@@ -23,6 +25,20 @@ from wallets.models import Reservation, ReservationStatus
 
 class UnknownReservation(NotFound):
     default_code = "unknown_reservation"
+
+
+def find_book_ids(*, livemode: bool, ids: Collection[UUID]) -> dict[UUID, int]:
+    """Find the primary keys of reservations' books, without locking them; unknown ones are
+    absent.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT r.id, r.book_id FROM wallets_reservation AS r"
+            " JOIN ledger_book AS b ON b.id = r.book_id"
+            " WHERE r.id = ANY(%s::uuid[]) AND b.livemode = %s",
+            [list(ids), livemode],
+        )
+        return dict(cursor.fetchall())
 
 
 def release_due(*, book: Book, until: datetime) -> int:

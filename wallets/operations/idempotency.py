@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
+from aforo.database import bulk
 from aforo.errors import FieldError, Invalid
 from aforo.ids import new_id
 from aforo.protocol import idempotency
@@ -99,7 +100,7 @@ def recorded(
     """Build the row that records an answer for ever; it is inserted in the transaction of its
     effect.
     """
-    return Operation(id=id, book=book, created_at=now, **asked.row(given))
+    return bulk.build(Operation, id=id, book_id=book.pk, created_at=now, **asked.row(given))
 
 
 def check_expiry(expires_at: datetime | None, now: datetime) -> None:

@@ -59,10 +59,11 @@ class CaptureView(reservations.ReservationCaptureView):
     """Captures reservations of credits, and of usage, which has to be priced."""
 
     def execute(self, ask: engine.CaptureRequest) -> engine.Result:
-        """Capture reserved usage at its price; leave the rest to the engine."""
-        if usage_reservations.is_usage(livemode=self.livemode, reservation_id=ask.reservation):
+        """Capture credits; what turns out to be of usage is captured at its price."""
+        result = super().execute(ask)
+        if isinstance(result, engine.ReservationOfUsage):
             return usage_calls.execute(livemode=self.livemode, ask=ask)
-        return super().execute(ask)
+        return result
 
 
 class VoidView(reservations.ReservationVoidView):

@@ -22,7 +22,13 @@ from ledger.entries import books as ledger_books
 from ledger.models import Book
 from wallets.debits.engine.accounts import Paused, Suspended
 from wallets.debits.engine.batch import Batch
-from wallets.debits.engine.debiting import ReservationClosed, ReservationExpired, capture, debit
+from wallets.debits.engine.debiting import (
+    ReservationClosed,
+    ReservationExpired,
+    ReservationOfUsage,
+    capture,
+    debit,
+)
 from wallets.debits.engine.pricing import OpenPricing
 from wallets.debits.engine.requests import (
     DEFAULT_HOLD,
@@ -39,7 +45,7 @@ from wallets.debits.engine.requests import (
     keyed,
 )
 from wallets.debits.engine.reserving import reserve, void
-from wallets.models import Reservation
+from wallets.holds import reservations
 
 __all__ = [
     "DEFAULT_HOLD",
@@ -52,6 +58,7 @@ __all__ = [
     "Request",
     "ReservationClosed",
     "ReservationExpired",
+    "ReservationOfUsage",
     "ReserveRequest",
     "Result",
     "Suspended",
@@ -144,8 +151,7 @@ def _books_of(requests: Sequence[Request], *, livemode: bool) -> list[int | None
     ]
     reserved: dict[UUID, int] = {}
     if named:
-        rows = Reservation.objects.filter(pk__in=named, book__livemode=livemode)
-        reserved = dict(rows.values_list("pk", "book_id"))
+        reserved = reservations.find_book_ids(livemode=livemode, ids=named)
     return [
         found.get(request.customer_id)
         if isinstance(request, CustomerRequest)

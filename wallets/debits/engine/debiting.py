@@ -8,6 +8,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from aforo import money
+from aforo.database import bulk
 from aforo.errors import Conflict, FieldError, Invalid
 from aforo.ids import new_id
 from aforo.money import ZERO
@@ -228,12 +229,13 @@ def _record(
     """Record the debit, and its answer under its key."""
     wallet = account.wallet
     operation_id = new_id()
-    made = Debit(
-        book=account.book,
+    made = bulk.build(
+        Debit,
+        book_id=account.book.pk,
         operation_id=operation_id,
         entry_id=draft.id,
-        wallet=wallet if isinstance(wallet, Wallet) else None,
-        unit_wallet=wallet if isinstance(wallet, UnitWallet) else None,
+        wallet_id=wallet.pk if isinstance(wallet, Wallet) else None,
+        unit_wallet_id=wallet.pk if isinstance(wallet, UnitWallet) else None,
         quantity=burned.quantity,
         overage=burned.overage,
         overage_billed=ZERO,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from aforo import money
+from aforo.database import bulk
 from aforo.ids import new_id
 from aforo.money import ZERO
 from aforo.protocol.idempotency import Answer
@@ -42,13 +43,14 @@ def reserve(batch: Batch, request: ReserveRequest) -> Answer:
             **account.wallet.unit,
         },
     )
-    made = Reservation(
+    made = bulk.build(
+        Reservation,
         id=reservation_id,
-        book=account.book,
+        book_id=account.book.pk,
         operation_id=operation_id,
         entry_id=draft.id,
-        wallet=wallet if isinstance(wallet, Wallet) else None,
-        unit_wallet=wallet if isinstance(wallet, UnitWallet) else None,
+        wallet_id=wallet.pk if isinstance(wallet, Wallet) else None,
+        unit_wallet_id=wallet.pk if isinstance(wallet, UnitWallet) else None,
         strategy=request.strategy,
         quantity=request.need,
         held=outcome.covered,
@@ -57,16 +59,18 @@ def reserve(batch: Batch, request: ReserveRequest) -> Answer:
         created_at=account.now,
         expires_at=expires_at,
     )
+    made.book = account.book
     held = Held(made, [])
     account.promised += made.promised
     account.note_balance_before()
     for position, allocation in enumerate(outcome.allocations):
         lot = account.lots[allocation.lot]
         draft.hold(lot, allocation.quantity)
-        hold = Hold(
-            book=account.book,
-            reservation=made,
-            lot=lot,
+        hold = bulk.build(
+            Hold,
+            book_id=account.book.pk,
+            reservation_id=made.id,
+            lot_id=lot.id,
             position=position,
             quantity=allocation.quantity,
             captured=ZERO,
