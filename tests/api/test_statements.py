@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -14,9 +15,11 @@ from tests import factories
 pytestmark = pytest.mark.django_db
 
 
-def post(client: APIClient, path: str, status: int = 200, **body: Any) -> tuple[Any, list[str]]:
-    """Call; return the answer and its statements, savepoints and the look at the key left out, which
-    is remembered for seconds.
+def post(
+    client: APIClient, path: str, body: Mapping[str, object], status: int = 200
+) -> tuple[Any, list[str]]:
+    """Call; return the answer and its statements, without savepoints and the look at the API key,
+    which is remembered for seconds.
     """
     with CaptureQueriesContext(connection) as captured:
         answer = client.post(path, body)
@@ -51,14 +54,14 @@ class TestOneRead:
     """One statement reads under the lock, one writes."""
 
     def test_a_debit(self, api: APIClient) -> None:
-        _, statements = post(api, "/v1/wallets/debit", **debit("k"))
+        _, statements = post(api, "/v1/wallets/debit", debit("k"))
 
         assert after_lock(statements) == 2
         assert len(statements) <= 6
 
     def test_a_replay_and_a_refusal(self, api: APIClient) -> None:
-        _, replayed = post(api, "/v1/wallets/debit", **debit("first"))
-        _, refused = post(api, "/v1/wallets/debit", 402, **debit("k", amount="1000"))
+        _, replayed = post(api, "/v1/wallets/debit", debit("first"))
+        _, refused = post(api, "/v1/wallets/debit", debit("k", amount="1000"), 402)
 
         assert after_lock(replayed) == 1
         # The notice of the refusal.
@@ -67,18 +70,18 @@ class TestOneRead:
     def test_a_list(self, api: APIClient) -> None:
         debits = [debit(f"k{n}", f"cust_{n % 3 + 1}") for n in range(60)]
 
-        answer, statements = post(api, "/v1/wallets/debits/batch", debits=debits)
+        answer, statements = post(api, "/v1/wallets/debits/batch", {"debits": debits})
 
         assert [each["status"] for each in answer["results"]] == [200] * 60
         assert after_lock(statements) == 2
 
     def test_a_reservation_its_capture_and_its_void(self, api: APIClient) -> None:
         path = "/v1/wallets/reservations"
-        first, reserved = post(api, path, 201, **debit("r1"))
-        second, _ = post(api, path, 201, **debit("r2"))
+        first, reserved = post(api, path, debit("r1"), 201)
+        second, _ = post(api, path, debit("r2"), 201)
 
-        _, captured = post(api, f"{path}/{first['id']}/capture", idempotency_key="c")
-        _, voided = post(api, f"{path}/{second['id']}/void", idempotency_key="v")
+        _, captured = post(api, f"{path}/{first['id']}/capture", {"idempotency_key": "c"})
+        _, voided = post(api, f"{path}/{second['id']}/void", {"idempotency_key": "v"})
 
         assert after_lock(reserved) == after_lock(captured) == 2
         # Whether what was released pays for something is billing's to say.
@@ -90,7 +93,7 @@ def test_a_live_debit_also_holds_off_the_close_of_its_month(live_api: APIClient)
     factories.customer(livemode=True)
     factories.grant("cust_1", "10", livemode=True)
 
-    _, statements = post(live_api, "/v1/wallets/debit", **debit("k"))
+    _, statements = post(live_api, "/v1/wallets/debit", debit("k"))
 
     assert after_lock(statements) == 3
 
@@ -99,6 +102,6 @@ def test_a_live_debit_also_holds_off_the_close_of_its_month(live_api: APIClient)
 def test_a_top_up(api: APIClient) -> None:
     body = {"customer_id": "cust_1", "amount": "10", "currency": "USD", "idempotency_key": "t"}
 
-    _, statements = post(api, "/v1/wallets/top-ups", 201, **body)
+    _, statements = post(api, "/v1/wallets/top-ups", body, 201)
 
     assert len(statements) <= 28
