@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
@@ -152,6 +153,48 @@ def test_calls_of_a_customer_who_is_locked_for_a_moment_are_taken_together_after
 
     assert sum(isinstance(r, Answer) for r in results) == 20
     assert factories.available(book) == 80
+
+
+def test_captures_of_a_locked_customer_are_taken_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose reservation it is, the first list says, which finds the customer locked; then ten of
+    them wait in one lane, behind whichever of them leads it.
+    """
+    book = factories.customer()
+    factories.top_up("cust_1", "100")
+    combiner, lists = Combiner(), []
+    holds = [
+        combiner.execute(
+            engine.ReserveRequest(customer_id="cust_1", key=f"r{n}", amount=Decimal(2)),
+            livemode=False,
+        )
+        for n in range(10)
+    ]
+    run = engine.execute
+
+    def counted(
+        requests: Sequence[engine.Request], *, livemode: bool, **terms: Any
+    ) -> list[engine.Result]:
+        results = run(requests, livemode=livemode, **terms)
+        lists.append(sum(isinstance(result, Answer) for result in results))
+        return results
+
+    def capture(number: int) -> engine.Result:
+        reservation = UUID(factories.body(holds[number])["id"])
+        ask = engine.CaptureRequest(reservation=reservation, key=f"c{number}")
+        return combiner.execute(ask, livemode=False)
+
+    monkeypatch.setattr(engine, "execute", counted)
+    results = list[engine.Result]()
+    with locked("cust_1"):
+        caller = threading.Thread(target=lambda: results.extend(at_once(10, capture)))
+        caller.start()
+        time.sleep(1)
+    caller.join()
+
+    assert sum(isinstance(result, Answer) for result in results) == sum(lists) == 10
+    assert max(lists) > 1
+    assert factories.available(book) == 80
+    assert verification.verify().ok
 
 
 def test_each_entry_names_its_own_key_whoever_leads_the_list(

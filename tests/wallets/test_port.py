@@ -24,7 +24,7 @@ ASKED = {
     "wallets/debits/engine/accounts.py:_usage_overage": {"usage_overage"},
     "wallets/debits/engine/batch.py:_notify": {"credits_fell"},
     "wallets/debits/engine/batch.py:_waiting": {"waiting_for_credits"},
-    "wallets/debits/engine/batch.py:_write_changes": {"credits_arrived"},
+    "wallets/debits/engine/batch.py:_write_consequences": {"credits_arrived"},
     "wallets/debits/reversals.py:reverse": {"credits_arrived"},
     "wallets/grants/campaign_grants.py:_refusals": {"traits_of"},
     "wallets/grants/campaign_grants.py:grant_credits": {"credits_arrived", "traits_of"},

@@ -48,6 +48,8 @@ class _Call:
     woken: threading.Event = field(default_factory=threading.Event)
     leads: bool = False
     has_left: bool = False
+    # Whose reservation it is, once a list has found its customer locked.
+    customer_id: str | None = None
     result: Result | None = None
     failure: Exception | None = None
 
@@ -59,9 +61,9 @@ class _Call:
     def whose(self) -> tuple[bool, object]:
         """Return what distinguishes the calls of different customers."""
         asked = self.request
-        return self.livemode, asked.customer_id if isinstance(
-            asked, CustomerRequest
-        ) else asked.reservation
+        if isinstance(asked, CustomerRequest):
+            return self.livemode, asked.customer_id
+        return self.livemode, self.customer_id or asked.reservation
 
 
 class Combiner:
@@ -170,8 +172,9 @@ class Combiner:
             pricing=self._pricing,
         )
         for call, result in zip(calls, results, strict=True):
-            if isinstance(result, Busy) and not call.has_left:
+            if isinstance(result, engine.CustomerBusy) and not call.has_left:
                 with self._lock:
+                    call.customer_id = result.customer_id
                     self._queue(call, self._own.setdefault(call.whose, _Lane(waits=True)))
             else:
                 call.result = result

@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import transaction
 
 from aforo import actors, money
-from aforo.errors import Busy, DomainError
+from aforo.errors import DomainError
 from aforo.protocol.idempotency import Answer
 from ledger.entries import books as ledger_books
 from ledger.models import Book
@@ -34,6 +34,7 @@ from wallets.debits.engine.requests import (
     DEFAULT_HOLD,
     MAX_HOLD,
     CaptureRequest,
+    CustomerBusy,
     CustomerRequest,
     DebitRequest,
     NeedsRenewal,
@@ -51,6 +52,7 @@ __all__ = [
     "DEFAULT_HOLD",
     "MAX_HOLD",
     "CaptureRequest",
+    "CustomerBusy",
     "CustomerRequest",
     "DebitRequest",
     "NeedsRenewal",
@@ -89,14 +91,18 @@ def execute(
     taken in time; then nothing happened. Each request is its own actor's doing; the caller, who
     may run those of others, is none here.
     """
-    asked_of = _books_of(requests, livemode=livemode)
+    asked_of, customers = _books_of(requests, livemode=livemode)
     ids = {book_id for book_id in asked_of if book_id is not None}
     with transaction.atomic():
         locked = ledger_books.lock_books(ids=ids, wait=wait)
         if ids and not locked:
-            return [_busy() for _ in requests]
+            return [CustomerBusy(customers.get(book_id)) for book_id in asked_of]
         books = {book.key: book for book in locked.values()}
-        return _take_all(books, requests, asked_of, renewed, pricing, livemode=livemode)
+        results = _take_all(books, requests, asked_of, renewed, pricing, livemode=livemode)
+    return [
+        CustomerBusy(customers.get(book_id)) if isinstance(result, CustomerBusy) else result
+        for result, book_id in zip(results, asked_of, strict=True)
+    ]
 
 
 def _take_all(
@@ -121,7 +127,7 @@ def _take_all(
         batch = Batch.read(books, requests, asked_of, pricing, livemode=livemode)
     for place, (request, book_id) in enumerate(zip(requests, asked_of, strict=True)):
         is_ours = book_id is None or book_id in locked
-        results.append(_take(batch, request, renewed) if is_ours else _busy())
+        results.append(_take(batch, request, renewed) if is_ours else CustomerBusy(None))
         if batch.is_followed:
             results[-1] = batch.follow() or results[-1]
             rest = slice(place + 1, None)
@@ -132,13 +138,11 @@ def _take_all(
     return results
 
 
-def _busy() -> Busy:
-    return Busy("Others are at work on this customer; send the request again.")
-
-
-def _books_of(requests: Sequence[Request], *, livemode: bool) -> list[int | None]:
-    """Return the book of each request; a customer or reservation that does not exist is refused
-    later, one by one.
+def _books_of(
+    requests: Sequence[Request], *, livemode: bool
+) -> tuple[list[int | None], dict[int | None, str]]:
+    """Return the book of each request, and the customers by their books; a customer or reservation
+    that does not exist is refused later, one by one.
     """
     customers = {
         request.customer_id for request in requests if isinstance(request, CustomerRequest)
@@ -149,15 +153,16 @@ def _books_of(requests: Sequence[Request], *, livemode: bool) -> list[int | None
     named = [
         request.reservation for request in requests if not isinstance(request, CustomerRequest)
     ]
-    reserved: dict[UUID, int] = {}
+    reserved: dict[UUID, tuple[int | None, str]] = {}
     if named:
-        reserved = reservations.find_book_ids(livemode=livemode, ids=named)
-    return [
+        reserved = dict(reservations.find_books(livemode=livemode, ids=named))
+    asked_of = [
         found.get(request.customer_id)
         if isinstance(request, CustomerRequest)
-        else reserved.get(request.reservation)
+        else reserved.get(request.reservation, (None, ""))[0]
         for request in requests
     ]
+    return asked_of, {**{book_id: key for key, book_id in found.items()}, **dict(reserved.values())}
 
 
 def _take(batch: Batch, request: Request, renewed: Collection[int]) -> Result:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from aforo import actors
 from aforo.actors import Actor
-from aforo.errors import Conflict, DomainError
+from aforo.errors import Busy, Conflict, DomainError
 from aforo.protocol.idempotency import Answer, KeyedOperation
 from wallets.models import BurnStrategy
 
@@ -32,6 +32,14 @@ class NeedsRenewal(Conflict):
     def __init__(self, book_id: int) -> None:
         super().__init__("The cycle is over and is being renewed; send it again.")
         self.book_id = book_id
+
+
+class CustomerBusy(Busy):
+    """Others have locked the customer, who is named where it exists."""
+
+    def __init__(self, customer_id: str | None) -> None:
+        super().__init__("Others are at work on this customer; send the request again.")
+        self.customer_id = customer_id
 
 
 @dataclass(frozen=True, slots=True)
