@@ -164,7 +164,7 @@ def _settle(settlement: Settlement, *, now: datetime, run_id: UUID | None, is_lo
         late_since=min((late.cycle.starts_at for late in came_late), default=None),
     )
     until = settlement.counted_until
-    counted = usage_burn.count_ahead(book_id=settlement.book_id, limit=until)
+    counted, beside = month_end.add_up_beside(settlement)
     with transaction.atomic():
         book = books.lock_book(book_id=settlement.book_id)
         current = _read_again(settlement)
@@ -186,7 +186,7 @@ def _settle(settlement: Settlement, *, now: datetime, run_id: UUID | None, is_lo
         if _is_behind(current, settlement):
             _catch_up(book, current, settlement, counted)
         else:
-            _go_on(book, current, settlement, counted)
+            _go_on(book, current, settlement, counted, beside)
         if any(each.gives_back for each in rerated):
             arrears.pay_arrears(book)
     if draft.billing_mode == "PREPAID":
@@ -349,12 +349,17 @@ def _catch_up(
 
 
 def _go_on(
-    book: Book, subscription: Subscription, settlement: Settlement, counted: usage_burn.Counted
+    book: Book,
+    subscription: Subscription,
+    settlement: Settlement,
+    counted: usage_burn.Counted,
+    beside: month_end.LateUsage | None,
 ) -> None:
     """Do what follows stage Settle: the month's end of other cycles, the next cycle, fees earned,
     rollover, lapses, its credits.
     """
-    month_end.reach_beside(book=book, end=settlement.ends_at)
+    if beside is not None:
+        month_end.reach_locked(book=book, end=settlement.ends_at, counted=counted, came_late=beside)
     if next_cycle.ends_with(subscription, settlement.ends_at):
         _stop(book, subscription, settlement.ends_at, counted)
         return

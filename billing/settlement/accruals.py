@@ -84,12 +84,19 @@ def overage(*, book: Book, currency: str, end: datetime) -> Decimal:
     )
 
 
-def late(*, book: Book, subscription: Subscription, end: datetime) -> Decimal:
-    """Return how much more settled cycles owe for usage of before a month's end that arrived since
-    they were settled and is not billed yet.
+def read_late(*, subscription: Subscription, end: datetime) -> list[late_usage.Late]:
+    """Read the usage of before a month's end that arrived since its cycles were settled; this takes
+    no lock.
     """
     cycle = usage_burn.stand_in(subscription)
-    found = late_usage.read_late(settlement=cycle, occurred_before=end)
+    return late_usage.read_late(settlement=cycle, occurred_before=end)
+
+
+def late(*, book: Book, subscription: Subscription, found: Sequence[late_usage.Late]) -> Decimal:
+    """Return how much more settled cycles owe for the late usage that was read of them and is not
+    billed yet.
+    """
+    cycle = usage_burn.stand_in(subscription)
     changes = (each.change for each in rerating.rerate(book=book, found=found, cycle=cycle))
     return sum((change for change in changes if change > 0), ZERO)
 

@@ -9,8 +9,10 @@ month. Debits neither do this nor wait for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
+from types import MappingProxyType
 from uuid import UUID
 
 from django.db import transaction
@@ -28,7 +30,9 @@ from billing.models import (
     UsageEvent,
 )
 from billing.settlement import accruals, month_end_burns, usage_burn
+from billing.settlement.late_usage import Late
 from billing.subscriptions import states
+from billing.usage import rollup_upkeep
 from ledger.entries import books
 from ledger.models import Book
 from ledger.periods import month_ends
@@ -40,6 +44,9 @@ MICROSECOND = timedelta(microseconds=1)
 IN_FLIGHT = timedelta(hours=1)
 
 Key = tuple[UUID, int, datetime]
+# Late usage by subscription and the cycle that will bill it.
+LateUsage = Mapping[tuple[UUID, int], Sequence[Late]]
+NOT_READ: LateUsage = MappingProxyType({})
 
 
 def bring_up(*, book_id: int, before: datetime, late_since: datetime | None = None) -> int:
@@ -91,49 +98,96 @@ def reach(*, book_id: int, end: datetime) -> None:
     """Complete a month's end of a customer's open cycles, in a transaction of its own, reached
     before or not.
     """
-    counted = usage_burn.count_ahead(book_id=book_id, limit=end, month_end=end)
+    book = Book.objects.select_related("test_clock").get(pk=book_id)
+    counted, came_late = _add_up(book, end=end, limit=end)
     with transaction.atomic():
         book = books.lock_book(book_id=book_id, exclusive=True)
-        reach_locked(book=book, end=end, counted=counted)
+        reach_locked(book=book, end=end, counted=counted, came_late=came_late)
 
 
-def reach_beside(*, book: Book, end: datetime) -> None:
-    """Complete a month's end at which a cycle was settled, for the customer's other cycles, before
-    lots roll over and lapse, and new ones are granted. The book must be locked.
+def add_up_beside(settlement: Settlement) -> tuple[usage_burn.Counted, LateUsage | None]:
+    """Add up, before the book is locked, what lapses in a cycle that is settled will need, and, if
+    its end is a month's end in other cycles, what that will need: the late usage of these apart.
+
+    Once the cycle is settled, that month's end is completed, before lots roll over and lapse, and
+    new ones are granted.
     """
+    book, end = settlement.subscription.customer.book, settlement.ends_at
+    until = settlement.counted_until
+    if _is_beside(book, end):
+        return _add_up(book, end=end, limit=until)
+    return usage_burn.count_ahead(book_id=book.pk, limit=until), None
+
+
+def _is_beside(book: Book, end: datetime) -> bool:
+    """Return whether a moment is an open month's end in a cycle of the customer."""
     if month_ends.last_before(end) != end:
-        return
+        return False
     beside = Subscription.objects.filter(
         customer=book.pk,
         status__in=states.RUNNING,
         current_starts_at__lt=end,
         current_ends_at__gt=end,
     )
-    if beside.exists() and month_ends.open_ones([end], livemode=book.livemode):
-        reach_locked(book=book, end=end)
+    return beside.exists() and bool(month_ends.open_ones([end], livemode=book.livemode))
+
+
+def _add_up(book: Book, *, end: datetime, limit: datetime) -> tuple[usage_burn.Counted, LateUsage]:
+    """Add up, before the book is locked, what lapses through a limit and a month's end will need,
+    and the late usage. What comes after this counts as if it came after the close.
+    """
+    # What is burned up to now besides continues from these.
+    rollup_upkeep.keep_up_book(book_id=book.pk)
+    counted = usage_burn.count_ahead(book_id=book.pk, limit=limit, month_end=end)
+    return counted, {
+        (cycle.pk, cycle.cycle): accruals.read_late(subscription=cycle, end=end)
+        for cycle in _first_of_each(_by_end(book)).values()
+    }
+
+
+def _by_end(book: Book) -> list[Subscription]:
+    """Return the customer's open cycles, the first to end first."""
+    cycles = usage_burn.open_cycles(book=book, at=now_for(book) + MICROSECOND)
+    return sorted(cycles, key=lambda each: each.current_ends_at)
+
+
+def _first_of_each(cycles: Sequence[Subscription]) -> dict[UUID, Subscription]:
+    """Return the cycle of each subscription that is settled first: it bills the late usage."""
+    return {cycle.pk: cycle for cycle in reversed(cycles)}
 
 
 @actors.acting(actors.job("month_end"))
 def reach_locked(
-    *, book: Book, end: datetime, counted: usage_burn.Counted = usage_burn.NOTHING
+    *,
+    book: Book,
+    end: datetime,
+    counted: usage_burn.Counted = usage_burn.NOTHING,
+    came_late: LateUsage = NOT_READ,
 ) -> None:
     """Complete a month's end of a customer's open cycles: lapse what is due, burn, accrue. The
     book must be locked.
+
+    What was not added up before is added up here.
     """
     usage_burn.lapse(book=book, until=end, counted=counted)
-    cycles = usage_burn.open_cycles(book=book, at=now_for(book) + MICROSECOND)
-    billed, seen = set[str](), set[UUID]()
-    for cycle in sorted(cycles, key=lambda each: each.current_ends_at):
+    cycles, billed = _by_end(book), set[str]()
+    first = _first_of_each(cycles)
+    for cycle in cycles:
         is_over = cycle.current_starts_at < end < cycle.current_ends_at
         earned = _earned(book, cycle, end, counted, billed) if is_over else accruals.Earned()
-        # The first cycle of a subscription to be settled bills its late usage.
-        if cycle.pk not in seen:
-            seen.add(cycle.pk)
-            late = accruals.late(book=book, subscription=cycle, end=end)
+        if cycle is first[cycle.pk]:
+            late = _late(book, cycle, end, came_late)
             earned = accruals.Earned(earned.usage + late, earned.fees)
         if is_over or earned.usage > 0 or (cycle.pk, cycle.cycle, end) in _reached([cycle]):
             most = accruals.covered(book=book, subscription=cycle, end=end)
             accruals.accrue(book=book, subscription=cycle, end=end, earned=earned.within(most))
+
+
+def _late(book: Book, cycle: Subscription, end: datetime, came_late: LateUsage) -> Decimal:
+    found = came_late.get((cycle.pk, cycle.cycle))
+    if found is None:
+        found = accruals.read_late(subscription=cycle, end=end)
+    return accruals.late(book=book, subscription=cycle, found=found)
 
 
 def _earned(

@@ -81,7 +81,8 @@ def count_ahead(*, book_id: int, limit: datetime, month_end: datetime | None = N
                 parts[part_until(subscription, moment, moment + grace)] = subscription
     if month_end is not None:
         for subscription in open_cycles(book=book, at=month_end):
-            parts[part_until(subscription, month_end, None)] = subscription
+            if month_end < subscription.current_ends_at:
+                parts[part_until(subscription, month_end, None)] = subscription
     if parts:
         with transaction.atomic():
             books.lock_book(book_id=book_id, exclusive=True)

@@ -19,7 +19,7 @@ from django.utils import timezone
 from aforo.periods import Period
 from aforo.sandbox.models import TestClock
 from billing.cycle_end import cycle_settlement
-from billing.models import Settlement, Subscription, UsageEvent, UsageRollup
+from billing.models import MonthEnd, Settlement, Subscription, UsageEvent, UsageRollup
 from billing.settlement import usage_burn
 from billing.usage import aggregates as usages
 from billing.usage import ingest, rollup_upkeep, rollups, running_sums
@@ -33,7 +33,7 @@ from wallets.models import CreditLot, Movement
 pytestmark = pytest.mark.django_db
 
 MICROSECOND = timedelta(microseconds=1)
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 # One metric of each kind, with and without a property.
 METRICS: list[dict[str, Any]] = [
     {"aggregation": aggregation, "property": name}
@@ -220,7 +220,44 @@ def test_the_book_is_free_while_many_events_are_added_up(
     assert usage_burn.open_cycles(book=book, at=until + HOUR)[0].cycle == 2
 
 
-def meter_hours(first: int, last: int) -> None:
-    events = [factories.event("cust_1", 1, f"h{n}", START + n * HOUR) for n in range(first, last)]
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.xdist_group("threads")
+def test_the_book_is_free_while_a_month_is_added_up_beside_a_settlement(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Tokens are settled on 1 March. Calls, of the 15th to the 15th, are open over it: 30 of
+    February, and 40 late ones of the cycle before, at 0.002.
+    """
+    monkeypatch.setattr(rollup_upkeep, "MANY", 10)
+    factories.metric("calls")
+    calls = {**factories.TOKENS_AT_2_MILLS[0], "code": "calls", "metric": "calls"}
+    factories.offering()
+    factories.offering("called", charges=[calls])
+    book = factories.clocked_customer()
+    factories.subscription("cust_1")
+    factories.set_clock(book, START + 14 * DAY)
+    beside = factories.subscription("cust_1", "called")
+    until = START + 45 * DAY
+    factories.set_clock(book, until)
+    assert cycle_settlement.settle_book(book_id=book.pk, until=until, issued_at=until) == 2
+    factories.set_clock(book, START + 50 * DAY)
+    meter_hours(40 * 24, 40 * 24 + 40, "calls")
+    meter_hours(46 * 24, 46 * 24 + 30, "calls")
+    until = factories.MARCH
+    factories.set_clock(book, until)
+
+    with watched(monkeypatch, book) as seen:
+        assert cycle_settlement.settle_book(book_id=book.pk, until=until, issued_at=until) == 1
+
+    assert max(events for events, is_free in seen if is_free) >= 40
+    assert max((events for events, is_free in seen if not is_free), default=0) <= 21
+    accrued = MonthEnd.objects.get(subscription=beside, ends_at=until)
+    assert accrued.usage == Decimal("0.14")
+
+
+def meter_hours(first: int, last: int, metric: str = "tokens") -> None:
+    events = [
+        factories.event("cust_1", 1, f"h{n}", START + n * HOUR, metric) for n in range(first, last)
+    ]
     taken = ingest.ingest(livemode=False, events=events, received_at=timezone.now())
     assert taken.accepted == last - first
