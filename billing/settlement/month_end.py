@@ -64,10 +64,10 @@ def bring_up(*, book_id: int, before: datetime, late_since: datetime | None = No
         ends |= {key[-1] for key in over if key not in reached or _was_fed(cycle, reached[key])}
     if not ends:
         return 0
-    livemode = Book.objects.values_list("livemode", flat=True).get(pk=book_id)
-    due = month_ends.open_ones(sorted(ends), livemode=livemode)
+    book = _read(book_id)
+    due = month_ends.open_ones(sorted(ends), livemode=book.livemode)
     for end in due:
-        reach(book_id=book_id, end=end)
+        _reach(book, end)
     return len(due)
 
 
@@ -98,10 +98,17 @@ def reach(*, book_id: int, end: datetime) -> None:
     """Complete a month's end of a customer's open cycles, in a transaction of its own, reached
     before or not.
     """
-    book = Book.objects.select_related("test_clock").get(pk=book_id)
+    _reach(_read(book_id), end)
+
+
+def _read(book_id: int) -> Book:
+    return Book.objects.select_related("test_clock").get(pk=book_id)
+
+
+def _reach(book: Book, end: datetime) -> None:
     counted, came_late = _add_up(book, end=end, limit=end)
     with transaction.atomic():
-        book = books.lock_book(book_id=book_id, exclusive=True)
+        book = books.lock_book(book_id=book.pk, exclusive=True)
         reach_locked(book=book, end=end, counted=counted, came_late=came_late)
 
 
@@ -138,11 +145,17 @@ def _add_up(book: Book, *, end: datetime, limit: datetime) -> tuple[usage_burn.C
     """
     # What is burned up to now besides continues from these.
     rollup_upkeep.keep_up_book(book_id=book.pk)
-    counted = usage_burn.count_ahead(book_id=book.pk, limit=limit, month_end=end)
+    cycles = _by_end(book)
+    over = {usage_burn.part_until(each, end): each for each in cycles if _is_over(each, end)}
+    counted = usage_burn.count_ahead(book_id=book.pk, limit=limit, besides=over)
     return counted, {
         (cycle.pk, cycle.cycle): accruals.read_late(subscription=cycle, end=end)
-        for cycle in _first_of_each(_by_end(book)).values()
+        for cycle in _first_of_each(cycles).values()
     }
+
+
+def _is_over(cycle: Subscription, end: datetime) -> bool:
+    return cycle.current_starts_at < end < cycle.current_ends_at
 
 
 def _by_end(book: Book) -> list[Subscription]:
@@ -173,7 +186,7 @@ def reach_locked(
     cycles, billed = _by_end(book), set[str]()
     first = _first_of_each(cycles)
     for cycle in cycles:
-        is_over = cycle.current_starts_at < end < cycle.current_ends_at
+        is_over = _is_over(cycle, end)
         earned = _earned(book, cycle, end, counted, billed) if is_over else accruals.Earned()
         if cycle is first[cycle.pk]:
             late = _late(book, cycle, end, came_late)

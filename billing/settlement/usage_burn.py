@@ -64,25 +64,25 @@ def _add_up(subscription: Subscription, part: CyclePart) -> Usage:
     )
 
 
-def count_ahead(*, book_id: int, limit: datetime, month_end: datetime | None = None) -> Counted:
-    """Add up, before the book is locked, the usage that lapsing through `limit`, and a close at
-    `month_end`, will need.
+def count_ahead(
+    *,
+    book_id: int,
+    limit: datetime,
+    besides: Mapping[CyclePart, Subscription] = MappingProxyType({}),
+) -> Counted:
+    """Add up, before the book is locked, the usage that lapsing through `limit` will need, and
+    `besides` other parts.
 
     A lapse counts usage received before a past moment: once no ingest is in flight, for which the
-    book is locked an instant, that does not change. At a month's end, usage that comes after this
-    counts as if it came after the close.
+    book is locked an instant, that does not change.
     """
-    book, parts = Book(pk=book_id), {}
+    book, parts = Book(pk=book_id), dict(besides)
     for moment in _expiries(book, limit):
         grace = lapse_grace(book=book)
         for subscription in open_cycles(book=book, at=moment):
             # A cycle that is over holds back what lapses at its end or later.
             if moment < subscription.current_ends_at:
                 parts[part_until(subscription, moment, moment + grace)] = subscription
-    if month_end is not None:
-        for subscription in open_cycles(book=book, at=month_end):
-            if month_end < subscription.current_ends_at:
-                parts[part_until(subscription, month_end, None)] = subscription
     if parts:
         with transaction.atomic():
             books.lock_book(book_id=book_id, exclusive=True)
