@@ -27,6 +27,7 @@ from billing.calculation.calculation import Calculation, MetricUsage
 from billing.cycle_end import next_cycle
 from billing.invoicing import invoices, statement_numbers
 from billing.models import Settlement, SettlementStatus, Subscription, SubscriptionStatus
+from billing.month_ends import month_end
 from billing.prepaid import arrears
 from billing.progress import Progress
 from billing.settlement import (
@@ -34,7 +35,6 @@ from billing.settlement import (
     late_credits,
     late_usage,
     load,
-    month_end,
     rerating,
     usage_burn,
     waiting_cycles,

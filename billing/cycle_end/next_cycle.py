@@ -18,7 +18,8 @@ from billing.calculation import advance
 from billing.calculation.calculation import Calculation
 from billing.invoicing import numbering
 from billing.models import Settlement, Subscription, SubscriptionStatus
-from billing.settlement import advance_billing, cycle_sealing, load, month_end, usage_burn
+from billing.month_ends import month_end
+from billing.settlement import advance_billing, cycle_sealing, load, usage_burn
 from billing.subscriptions import advance_fees, cycles, plan_credits, spend_rules, states
 from ledger.entries import books
 from ledger.models import Book

@@ -16,8 +16,9 @@ from billing.invoicing import numbering
 from billing.isolation import Failure, Isolation
 from billing.lifecycle import final_overage
 from billing.models import SettlementRun
+from billing.month_ends import month_end
 from billing.prepaid import reactivation
-from billing.settlement import month_end, usage_burn
+from billing.settlement import usage_burn
 from billing.subscriptions import advance_fees
 from ledger.entries import books
 from ledger.seals import seals

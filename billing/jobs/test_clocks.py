@@ -20,8 +20,9 @@ from billing.cycle_end import cycle_settlement
 from billing.isolation import Failure, Isolation
 from billing.lifecycle import final_overage
 from billing.models import Subscription, SubscriptionStatus
+from billing.month_ends import month_end
 from billing.prepaid import reactivation
-from billing.settlement import month_end, waiting_cycles
+from billing.settlement import waiting_cycles
 from billing.subscriptions import advance_fees, states
 from ledger.models import Book
 from pricing.models import BillingMode

@@ -23,7 +23,7 @@ from billing.finance.closing import tie_outs
 from billing.finance.closing.tie_outs import TieOut
 from billing.jobs import due_work
 from billing.models import Settlement, SettlementStatus, Subscription, SubscriptionStatus
-from billing.settlement import month_end
+from billing.month_ends import month_end
 from ledger.models import ClosePack, Entry
 from ledger.periods import month_ends, periods
 from ledger.reports import writing

@@ -18,7 +18,7 @@ from billing.finance import closing, verification
 from billing.finance.closing import tie_outs
 from billing.jobs import test_clocks
 from billing.lifecycle import subscribing
-from billing.settlement import month_end
+from billing.month_ends import month_end
 from billing.usage import ingest
 from ledger.controls import policies
 from ledger.entries import books

@@ -18,7 +18,7 @@ from billing.finance import verification
 from billing.finance.closing import tie_outs
 from billing.lifecycle import subscribing
 from billing.models import Settlement
-from billing.settlement import month_end
+from billing.month_ends import month_end
 from billing.usage import ingest
 from ledger.models import Book, Entry
 from ledger.reports import trial_balance

@@ -22,8 +22,9 @@ from billing.isolation import Isolation
 from billing.jobs import due_work, tasks
 from billing.lifecycle import subscribing
 from billing.models import AdvanceFee, CampaignRun, MilestoneWatch, MonthEnd, Settlement
+from billing.month_ends import month_end
 from billing.prepaid import reactivation
-from billing.settlement import month_end, usage_burn
+from billing.settlement import usage_burn
 from billing.subscriptions import advance_fees
 from billing.usage import ingest
 from ledger.models import Book, Seal

@@ -29,7 +29,8 @@ from billing.models import (
     SubscriptionStatus,
     UsageEvent,
 )
-from billing.settlement import accruals, month_end_burns, usage_burn
+from billing.month_ends import accruals, month_end_burns
+from billing.settlement import usage_burn
 from billing.settlement.late_usage import Late
 from billing.subscriptions import states
 from billing.usage import rollup_upkeep
