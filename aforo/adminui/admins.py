@@ -180,8 +180,9 @@ class _EditedInline(_TabularInline):  # type: ignore[misc]
     }
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """Return the fields, with decimals written plainly where all that are named are shown."""
-        if self.fields is None or self.has_change_permission(request, obj):
+        """Return the fields, with decimals written plainly where nobody can type them."""
+        typed = self.has_change_permission(request, obj) or self.has_add_permission(request, obj)
+        if self.fields is None or typed:
             return list(super().get_fields(request, obj))
         return [plain_column(self.model, name) for name in self.fields]
 
