@@ -110,9 +110,15 @@ def check_not_former(
 
 def unapplied_migrations() -> list[str]:
     """Return the migrations that the database lacks, as app.name, in the order of applying."""
-    executor = MigrationExecutor(connection)
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return [f"{migration.app_label}.{migration.name}" for migration, _backwards in plan]
+    loader = MigrationExecutor(connection).loader
+    graph = loader.graph
+    ordered = dict.fromkeys(
+        name for leaf in graph.leaf_nodes() for name in graph.forwards_plan(leaf)
+    )
+    # One by one: a plan to the last ones takes for granted what goes before an applied one.
+    return [
+        f"{app}.{name}" for app, name in ordered if (app, name) not in loader.applied_migrations
+    ]
 
 
 def _faults_of(
