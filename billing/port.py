@@ -16,7 +16,6 @@ from billing.jobs import tasks
 from billing.prepaid import arrears, unbilled_usage
 from billing.settlement import returned_credits
 from billing.subscriptions import advance_fees
-from billing.usage import rollup_upkeep
 from ledger.models import Book
 from pricing.models import Metric
 from wallets.models import TopUp
@@ -65,5 +64,4 @@ class Billing:
         return on_account.invoice_top_up(book, top_up)
 
     def renew(self, book_id: int) -> None:
-        rollup_upkeep.keep_up_book(book_id=book_id)
         renewal.renew(book_id)

@@ -22,7 +22,7 @@ from billing.models import Subscription, UsageEvent
 from billing.progress import Progress
 from billing.settlement import waiting_cycles
 from billing.subscriptions import states
-from billing.usage import rollups
+from billing.usage import rollup_upkeep, rollups
 from ledger.models import Book
 from pricing import catalogue
 from wallets.debits.engine import NeedsRenewal
@@ -80,11 +80,13 @@ def renew_if_due(*, book: Book, now: datetime) -> bool:
 
 
 def renew(book_id: int) -> None:
-    """Renew a customer for somebody who goes on with the credits there are, should that fail.
+    """Roll up a customer's usage and renew its cycles, for somebody who goes on with the credits
+    there are, should that fail.
 
     Raises: Busy, when the customer's lock was not had in time.
     """
     try:
+        rollup_upkeep.keep_up_book(book_id=book_id)
         renew_book(book_id)
     except Busy:
         raise
