@@ -257,7 +257,7 @@ class MonthEndAdmin(ReadOnlyAdmin):
     list_filter = ["ends_at"]
     search_fields = ["subscription__customer__book__key"]
     ordering = ["-ends_at", "-pk"]
-    list_select_related = ["subscription"]
+    list_select_related = ["subscription__offering", "subscription__customer__book"]
 
 
 class InvoiceLineInline(ReadOnlyInline):

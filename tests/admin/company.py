@@ -20,6 +20,7 @@ from billing.jobs import due_work
 from billing.models import (
     Invoice,
     LateCredit,
+    MonthEnd,
     OneTimeBenefit,
     Settlement,
     SettlementRun,
@@ -237,6 +238,9 @@ def _access() -> None:
             offering=contract.offering,
             benefit="another",
             subscription=contract,
+        )
+        MonthEnd.objects.create(
+            subscription=contract, cycle=1, ends_at=FEBRUARY, reached_at=FEBRUARY
         )
         settlement = contract.settlements.earliest("pk")
         LateCredit.objects.create(

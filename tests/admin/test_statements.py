@@ -33,6 +33,7 @@ REPEATED = re.compile(
 CONSTANT = {
     "ledger_posting_changelist": 2,
     "ledger_posting_change": 2,
+    "django_celery_beat_periodictask_change": 2,
     "pricing_metric_change": 4,
     "pricing_campaign_change": 5,
     "wallets_debit_change": 2,

@@ -12,8 +12,8 @@ from django.utils import timezone
 from billing.campaigns import campaign_runs
 from billing.finance import closing
 from billing.quickstart import demo
-from billing.realtime import usage_reservations
-from billing.realtime.usage_debits import UsageRequest
+from billing.realtime import usage_calls
+from billing.realtime.usage_requests import UsageReserveRequest
 from ledger.entries import books, entries
 from ledger.posting_rules import PostingLine
 from tests import campaigns, factories
@@ -74,10 +74,11 @@ def _hybrid() -> None:
     factories.debit("cust_hybrid", "3")
     held = engine.ReserveRequest(customer_id="cust_hybrid", key="hold", amount=D(2))
     factories.body(engine.execute([held], livemode=False)[0])
-    usage = UsageRequest(
-        customer_id="cust_hybrid", metric="tokens", quantity=D(300), key="hold-usage"
-    )
-    usage_reservations.reserve_usage(livemode=False, ask=usage, expires_in=86_400 * 20)
+    usage = UsageReserveRequest(
+        customer_id="cust_hybrid", metric="tokens", quantity=D(300), key="hold-usage",
+        expires_in=86_400 * 20,
+    )  # fmt: skip
+    factories.body(usage_calls.execute(livemode=False, ask=usage))
     refunds.refund(
         livemode=False, customer_id="cust_hybrid", key="refund", amount=D(5), currency="USD",
         reason="asked",

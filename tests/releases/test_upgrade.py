@@ -24,6 +24,7 @@ from billing.finance import verification
 from billing.models import Invoice, Settlement
 from ledger.chart import DEFAULT_CHART
 from ledger.models import Account, Book, Entry
+from pricing import catalogue
 from tests import database, factories
 from tests.factories import MARCH
 from tests.releases.dump import path_of, seals_of
@@ -54,10 +55,18 @@ def restored(
         with django_db_blocker.unblock():
             connection.close()
             connection.settings_dict["NAME"] = name
+            _forget_versions()
             yield request.param
+            _forget_versions()
             connection.close()
             connection.settings_dict["NAME"] = tests
         server.execute(drop)
+
+
+def _forget_versions() -> None:
+    """Forget what a process remembers of versions: the other database has the same keys."""
+    catalogue.published_version.cache_clear()
+    catalogue._published.cache_clear()
 
 
 def get(client: APIClient, path: str) -> Any:

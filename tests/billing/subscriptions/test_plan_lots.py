@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from importlib import import_module
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from aforo.ids import new_id
 from billing.models import Subscription
@@ -87,16 +86,3 @@ def test_a_grant_without_its_subscription_is_refused(book: Book) -> None:
         lot.save(force_insert=True)
 
     assert CreditLot.objects.count() == 5
-
-
-def test_the_migration_reads_the_link_from_the_cause(book: Book) -> None:
-    wanted = set(CreditLot.objects.values_list("pk", *COLUMNS))
-    fill = import_module("wallets.migrations.0012_granted_by").FILL
-
-    with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        cursor.execute("ALTER TABLE wallets_creditlot DISABLE TRIGGER USER")
-        CreditLot.objects.update(subscription_id=None, grant_code="", grant_period=None)
-        cursor.execute(fill)
-
-    assert set(CreditLot.objects.values_list("pk", *COLUMNS)) == wanted

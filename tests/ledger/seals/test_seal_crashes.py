@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 
-from aforo.errors import Conflict, Invalid
+from aforo.errors import Invalid
 from billing.finance import verification
 from billing.jobs import due_work
 from ledger.models import Seal, SealCopy, SealedHead
@@ -242,20 +242,3 @@ def test_nobody_goes_on_without_a_reason_or_without_a_loss(restored: list[str]) 
     with pytest.raises(CommandError, match="has not got it"):
         call_command("seal", "--mode", "sandbox")
     assert Seal.objects.count() == SealCopy.objects.count() == 1
-
-
-def test_an_upgrade_finds_its_earlier_seals_kept() -> None:
-    """What the migration writes for the seals that were there."""
-    migration = __import__("ledger.migrations.0007_crash_safe_seals", fromlist=["KEPT"])
-    insert = migration.KEPT.partition(";")[0]
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE ledger_sealcopy DISABLE TRIGGER ALL")
-        cursor.execute("DELETE FROM ledger_sealcopy")
-        cursor.execute(
-            "ALTER TABLE ledger_sealcopy ENABLE ALWAYS TRIGGER ledger_sealcopy_append_only"
-        )
-        cursor.execute(insert)
-
-    assert list(SealCopy.objects.values_list("number", "kept_at")) == [(1, MONDAY - DAY)]
-    with pytest.raises(Conflict):
-        seals.seal_after_restore(livemode=False, now=MONDAY, reason="none was lost")
