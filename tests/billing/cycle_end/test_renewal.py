@@ -237,7 +237,7 @@ def test_a_repeat_is_replayed_without_renewal(api: APIClient) -> None:
 
 def test_a_debit_that_needs_no_renewal_costs_no_statement_more() -> None:
     """A debit with a subscription takes as many statements as one without."""
-    factories.customer("cust_0")
+    factories.clocked_customer("cust_0")
     factories.top_up("cust_0", "100")
     subscribed("HYBRID")
     counts = []
