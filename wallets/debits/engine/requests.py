@@ -6,6 +6,7 @@ A request names who asked from the moment it is made: the combiner runs it in an
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import ClassVar
@@ -43,7 +44,7 @@ class CustomerBusy(Busy):
 
 
 @dataclass(frozen=True, slots=True)
-class CustomerRequest:
+class CustomerRequest(ABC):
     """What names its customer; a capture or a void names a reservation instead."""
 
     operation: ClassVar[str]
@@ -53,9 +54,9 @@ class CustomerRequest:
     actor: Actor = field(default_factory=actors.current, kw_only=True, compare=False)
 
     @property
+    @abstractmethod
     def content(self) -> dict[str, object]:
         """Return what a repeat under the same key must contain again."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
