@@ -69,7 +69,7 @@ def event_of(
     Raises: Invalid (`number_too_long`, `in_the_future`, `period_settled`).
     """
     try:
-        check_numbers(ask.properties, aggregates.numbers_read(metric))
+        check_numbers(ask.event_properties, aggregates.numbers_read(metric))
     except BadEvent as error:
         raise Invalid([FieldError("/properties", error.code, str(error))]) from error
     subscription, now = cycle.subscription, usage.now(book)
@@ -91,7 +91,7 @@ def event_of(
         occurred_at=occurred_at,
         counted_at=counted_at,
         received_at=now,
-        properties=dict(ask.properties),
+        properties=ask.event_properties,
         behind=cycle.behind(metric, counted_at),
     )
 

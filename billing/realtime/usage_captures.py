@@ -116,6 +116,7 @@ def _charge(
         event,
         before=before,
         document=_document(request, made),
+        attributes=reservation.attributes,
         also_pays=lambda lot: lot.id in open_holds,
         promised=promised,
     )

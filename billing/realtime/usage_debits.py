@@ -57,7 +57,14 @@ def debit(usage: UsagePricing, book: Book, request: UsageRequest) -> Answer:
     usage.check_free(book, request.key)
     before = marginal_price.without(usage, book, cycle)
     charged = charge(
-        usage, book, cycle, metric, event, before=before, document={"key": request.key}
+        usage,
+        book,
+        cycle,
+        metric,
+        event,
+        before=before,
+        document={"key": request.key},
+        attributes=request.attributes,
     )
     operation_id = new_id()
     currency = cycle.subscription.version.plan.currency
@@ -94,6 +101,7 @@ def charge(
     *,
     before: Calculation,
     document: Mapping[str, object],
+    attributes: Mapping[str, str] | None,
     also_pays: Pays = lambda lot: False,
     promised: Decimal = ZERO,
 ) -> Charged:
@@ -118,6 +126,7 @@ def charge(
         event=LedgerEvent.USAGE_BURNED,
         occurred_at=usage.now(book),
         document=marginal_price.document(cycle, after, facts),
+        attributes=attributes,
         keep=True,
     )
     cycle.add(metric, event)

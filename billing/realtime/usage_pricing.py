@@ -215,6 +215,7 @@ class UsagePricing:
         event: str,
         occurred_at: datetime,
         document: dict[str, object],
+        attributes: Mapping[str, str] | None = None,
         keep: bool,
     ) -> tuple[Sequence[cycle_burns.BurnChange], UUID | None]:
         """Adjust a cycle's burns to a calculation; return the changes and the entry, if there is
@@ -226,6 +227,7 @@ class UsagePricing:
             event=event,
             occurred_at=occurred_at,
             document=document,
+            attributes=attributes,
             at_period_end=not keep,
         )
         changed, changes = cycle_burns.adjust(

@@ -32,6 +32,13 @@ class UsageRequest(engine.UsageRequest):
     properties: Mapping[str, object] = field(default_factory=dict)
 
     @property
+    def event_properties(self) -> dict[str, object]:
+        """Return the properties of its event: attributes are properties, too, and win over those in
+        `metadata` as any member beside it does.
+        """
+        return {**self.properties, **self.attributes}
+
+    @property
     def content(self) -> dict[str, object]:
         """Return what a repeat under the same key must contain again."""
         return _asked(self)
@@ -58,4 +65,5 @@ def _asked(ask: UsageRequest) -> dict[str, object]:
         "quantity": ask.quantity,
         "occurred_at": ask.occurred_at,
         "properties": ask.properties,
+        **engine.named(ask.attributes),
     }

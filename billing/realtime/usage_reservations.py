@@ -63,13 +63,14 @@ def reserve(usage: UsagePricing, book: Book, request: UsageReserveRequest) -> An
         expires_at=usage.now(book) + timedelta(seconds=request.expires_in),
         operation_id=operation_id,
         document={"key": request.key},
+        attributes=request.attributes,
     )
     made = UsageReservation(
         reservation=held.reservation,
         subscription=subscription,
         metric=metric,
         quantity=request.quantity,
-        properties=dict(request.properties),
+        properties=request.event_properties,
     )
     usage.reserve(account, held, made)
     return usage.batch.record(

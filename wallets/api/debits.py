@@ -19,6 +19,7 @@ from aforo.protocol.exact_json import to_json
 from pricing.models import CreditKind
 from wallets.api.shapes import (
     AllocationAnswer,
+    AttributesField,
     BalanceAnswer,
     CustomerIdField,
     KeyedBody,
@@ -36,11 +37,13 @@ MAX_BATCH = 1_000
 class DebitBody(MoneyOrUnits):
     customer_id = CustomerIdField()
     strategy = serializers.ChoiceField(choices=BurnStrategy.choices, default=BurnStrategy.WATERFALL)
+    attributes = AttributesField(required=False)
     idempotency_key = serializers.CharField(max_length=255, required=False)
 
 
 class DebitAnswer(MeasuredAnswer):
     strategy = serializers.CharField()
+    attributes = AttributesField(required=False)
     allocations = AllocationAnswer(many=True)
     overage = serializers.CharField()
     balance = BalanceAnswer()

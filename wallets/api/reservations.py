@@ -19,6 +19,7 @@ from aforo.api.views import ApiView
 from wallets.api.debits import DebitAnswer
 from wallets.api.shapes import (
     AllocationAnswer,
+    AttributesField,
     BalanceAnswer,
     CustomerIdField,
     KeyedBody,
@@ -35,6 +36,7 @@ from wallets.models import BurnStrategy, Reservation, ReservationStatus
 class ReserveBody(MoneyOrUnits):
     customer_id = CustomerIdField()
     strategy = serializers.ChoiceField(choices=BurnStrategy.choices, default=BurnStrategy.WATERFALL)
+    attributes = AttributesField(required=False)
     expires_in = serializers.IntegerField(
         min_value=1, max_value=engine.MAX_HOLD, default=engine.DEFAULT_HOLD, help_text="Seconds."
     )
@@ -43,6 +45,7 @@ class ReserveBody(MoneyOrUnits):
 
 class ReservationAnswer(MeasuredAnswer):
     strategy = serializers.CharField()
+    attributes = AttributesField(required=False)
     status = serializers.ChoiceField(choices=ReservationStatus.choices)
     held = serializers.CharField()
     allocations = AllocationAnswer(many=True)
@@ -55,6 +58,7 @@ class ReservationAnswer(MeasuredAnswer):
 
 class ReservationRow(MeasuredAnswer):
     strategy = serializers.CharField()
+    attributes = AttributesField(required=False)
     status = serializers.ChoiceField(choices=ReservationStatus.choices)
     held = serializers.CharField(help_text="What it holds now.")
     held_units = serializers.CharField(help_text="What it holds of units now.")

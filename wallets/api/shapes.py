@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,7 +10,7 @@ from zoneinfo import ZoneInfo
 from django.http import HttpResponse
 from rest_framework import serializers
 
-from aforo.api.fields import CurrencyField, DecimalField, ExpiryField, StrictSerializer
+from aforo.api.fields import CurrencyField, DecimalField, ExpiryField, MapField, StrictSerializer
 from aforo.api.idempotency import respond
 from aforo.errors import DomainError
 from ledger.entries import books
@@ -23,6 +24,41 @@ class CustomerIdField(serializers.CharField):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=64, **kwargs)
+
+
+class _AttributeField(serializers.CharField):
+    """The value of an attribute: text as it is, numbers and spaces at its ends included."""
+
+    def to_internal_value(self, data: Any) -> str:
+        """Check that it is text."""
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return str(super().to_internal_value(data))
+
+
+class AttributesField(MapField):
+    """What a client calls a use of credits (team, user, agent, task, model): at most 16 names of 1
+    to 40 characters, values of 1 to 100 characters (docs/decisions.md#d290).
+    """
+
+    default_error_messages = {
+        "name": "A name has 1 to 40 of the characters a to z, 0 to 9 and _.",
+    }
+    limit = 16
+    named = re.compile(r"[a-z0-9_]{1,40}")
+
+    def __init__(self, **kwargs: Any) -> None:
+        value = _AttributeField(max_length=100, trim_whitespace=False)
+        super().__init__(child=value, **kwargs)
+
+    def run_child_validation(self, data: Any) -> dict[str, str]:
+        """Check the names, then each value; every fault is named where it is."""
+        wrong = [str(name) for name in data if not self.named.fullmatch(str(name))]
+        if wrong:
+            message = str(self.error_messages["name"])
+            raise serializers.ValidationError({name: [message] for name in wrong}, code="invalid")
+        checked: dict[str, str] = super().run_child_validation(data)
+        return checked
 
 
 class MoneyOrUnits(StrictSerializer):

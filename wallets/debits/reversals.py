@@ -83,6 +83,7 @@ def reverse(
                 "overage": money.plain(overage),
                 "reason": reason,
             },
+            attributes=debit.attributes,
         )
         returned = _put_back(draft, debit, need - overage)
         journal.write()

@@ -177,6 +177,7 @@ def time_out(journal: CreditJournal, held: Held) -> None:
         event=LedgerEvent.RELEASE,
         occurred_at=reservation.expires_at,
         document={"reservation": str(reservation.id), "why": "timed out"},
+        attributes=reservation.attributes,
     )
     release_rest(draft, held)
     held.end(ReservationStatus.EXPIRED, reservation.expires_at)

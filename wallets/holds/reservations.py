@@ -130,6 +130,7 @@ def describe_reservation(reservation: Reservation) -> dict[str, object]:
         "customer_id": reservation.book.key,
         **measured(wallet, reservation.quantity),
         "strategy": reservation.strategy,
+        **({"attributes": reservation.attributes} if reservation.attributes else {}),
         "status": status,
         "held": held_units if reservation.unit_wallet_id is not None else held,
         "held_units": held_units,

@@ -51,6 +51,7 @@ def hold(
     expires_at: datetime,
     operation_id: UUID,
     document: Mapping[str, object],
+    attributes: Mapping[str, str],
 ) -> Held:
     """Reserve parts of lots, of money and of units, that billing has chosen for usage to come;
     `overage` is what they leave uncovered of its price. The book must be locked.
@@ -68,12 +69,14 @@ def hold(
         promised=overage,
         created_at=now,
         expires_at=expires_at,
+        attributes=attributes or None,
     )
     entry = journal.entry(
         book=book,
         event=LedgerEvent.HOLD,
         occurred_at=now,
         document={**document, "reservation": str(made.id)},
+        attributes=attributes,
     )
     made.entry_id = entry.id
     for lot, part in parts:
@@ -97,7 +100,11 @@ def hold_on(
         return []
     reservation = held.reservation
     entry = journal.entry(
-        book=reservation.book, event=LedgerEvent.HOLD, occurred_at=now, document=document
+        book=reservation.book,
+        event=LedgerEvent.HOLD,
+        occurred_at=now,
+        document=document,
+        attributes=reservation.attributes,
     )
     for lot, part in parts:
         entry.hold(lot, part)
@@ -143,6 +150,7 @@ def release_all(
         event=LedgerEvent.RELEASE,
         occurred_at=now,
         document={"reservation": str(reservation.pk), "why": status.lower()},
+        attributes=reservation.attributes,
     )
     reservation_holds.release_rest(entry, held)
     reservation.promised = ZERO
@@ -167,7 +175,11 @@ def sell(
     """
     reservation = held.reservation
     entry = journal.entry(
-        book=reservation.book, event=LedgerEvent.CAPTURE, occurred_at=now, document=document
+        book=reservation.book,
+        event=LedgerEvent.CAPTURE,
+        occurred_at=now,
+        document=document,
+        attributes=reservation.attributes,
     )
     mine = [(hold, lot) for hold, lot in held.holds if (lot.wallet_id is not None) is is_money]
     parts, left = list[tuple[CreditLot, Decimal]](), quantity
@@ -192,6 +204,7 @@ def sell(
         overage=left,
         strategy=BurnStrategy.WATERFALL,
         reservation=reservation.pk,
+        attributes=reservation.attributes,
         occurred_at=now,
     )
     if is_money:

@@ -257,10 +257,12 @@ class CreditJournal:
         event: str,
         occurred_at: datetime,
         document: Mapping[str, object],
+        attributes: Mapping[str, str] | None = None,
         at_period_end: bool = False,
     ) -> EntryBuilder:
-        """Begin an entry."""
-        draft = EntryBuilder(self, book, event, occurred_at, dict(document), at_period_end)
+        """Begin an entry; `attributes`, where there are any, become a part of its document."""
+        facts = {**document, "attributes": dict(attributes)} if attributes else dict(document)
+        draft = EntryBuilder(self, book, event, occurred_at, facts, at_period_end)
         self.drafts.append(draft)
         return draft
 

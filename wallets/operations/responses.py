@@ -43,6 +43,13 @@ def allocated(lot: CreditLot, quantity: Decimal) -> dict[str, object]:
     }
 
 
+def tagged(attributes: Mapping[str, str] | None) -> dict[str, object]:
+    """Return the attributes of a debit or a reservation as a part of what is shown of it, where it
+    has any.
+    """
+    return {"attributes": attributes} if attributes else {}
+
+
 def debit_answer(
     *,
     debit: Debit,
@@ -59,6 +66,7 @@ def debit_answer(
         "customer_id": book.key,
         **queries.measured(wallet, debit.quantity),
         "strategy": debit.strategy,
+        **tagged(debit.attributes),
         "allocations": [allocated(lot, allocation.quantity) for allocation, lot in allocations],
         "overage": debit.overage,
         "balance": balance,
@@ -79,6 +87,7 @@ def reservation_answer(
         "customer_id": book.key,
         **queries.measured(wallet, made.quantity),
         "strategy": made.strategy,
+        **tagged(made.attributes),
         "status": made.status,
         "held": made.held,
         "allocations": [allocated(lot, hold.quantity) for hold, lot in held.holds],

@@ -16,7 +16,13 @@ from aforo.api.views import ApiView
 from billing.realtime import usage_calls
 from billing.realtime.usage_requests import UsageRequest, UsageReserveRequest
 from billing.usage.events import BadEvent, kept
-from wallets.api.shapes import AllocationAnswer, BalanceAnswer, CustomerIdField, reply
+from wallets.api.shapes import (
+    AllocationAnswer,
+    AttributesField,
+    BalanceAnswer,
+    CustomerIdField,
+    reply,
+)
 from wallets.debits import engine
 from wallets.models import ReservationStatus
 
@@ -54,7 +60,19 @@ class UsageBody(StrictSerializer):
     quantity = UsageQuantityField(positive=True)
     occurred_at = TimeField(required=False, allow_null=True)
     properties = PropertiesField(required=False)
+    attributes = AttributesField(
+        required=False, help_text="Become properties; none may be sent as another property."
+    )
     idempotency_key = serializers.CharField(max_length=255, required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Check that no attribute is sent as another property, too."""
+        properties = attrs.get("properties", {})
+        for name, value in attrs.get("attributes", {}).items():
+            if properties.get(name, value) != value:
+                message = "It is also sent as another property."
+                raise serializers.ValidationError({"attributes": {name: message}}, code="ambiguous")
+        return attrs
 
 
 class UsageReserveBody(UsageBody):

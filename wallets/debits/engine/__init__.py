@@ -44,6 +44,7 @@ from wallets.debits.engine.requests import (
     UsageRequest,
     VoidRequest,
     keyed,
+    named,
 )
 from wallets.debits.engine.reserving import reserve, void
 from wallets.holds import reservations
@@ -68,6 +69,7 @@ __all__ = [
     "VoidRequest",
     "execute",
     "keyed",
+    "named",
 ]
 
 

@@ -55,6 +55,7 @@ class Burned:
     allocations: tuple[Allocation, ...]
     overage: Decimal = ZERO
     reservation: UUID | None = None
+    attributes: Mapping[str, str] | None = None
 
 
 def debit(batch: Batch, request: DebitRequest) -> Answer:
@@ -66,12 +67,19 @@ def debit(batch: Batch, request: DebitRequest) -> Answer:
     outcome = account.allocate(request.need, request.strategy)
     account.check_open()
     account.check_covered(outcome, request.strategy)
-    burned = Burned(request.need, request.strategy, outcome.allocations, outcome.shortfall)
+    burned = Burned(
+        request.need,
+        request.strategy,
+        outcome.allocations,
+        outcome.shortfall,
+        attributes=request.attributes or None,
+    )
     draft = batch.journal.entry(
         book=account.book,
         event=LedgerEvent.DEBIT,
         occurred_at=account.now,
         document=_document(request.key, account, burned),
+        attributes=burned.attributes,
     )
     _burn(draft, account, burned)
     return _record(batch, request, account, burned, draft, {})
@@ -97,6 +105,7 @@ def capture(batch: Batch, request: CaptureRequest) -> Answer:
         (*from_holds, *beyond.allocations),
         beyond.shortfall,
         reservation.id,
+        reservation.attributes,
     )
     draft = batch.journal.entry(
         book=account.book,
@@ -106,6 +115,7 @@ def capture(batch: Batch, request: CaptureRequest) -> Answer:
             **_document(request.key, account, burned),
             "reservation": str(reservation.id),
         },
+        attributes=burned.attributes,
     )
     account.note_balance_before()
     _release_captured(draft, held, from_holds)
@@ -241,6 +251,7 @@ def _record(
         overage_billed=ZERO,
         strategy=burned.strategy,
         reservation=burned.reservation,
+        attributes=burned.attributes,
         occurred_at=account.now,
     )
     batch.debits.append(made)

@@ -7,6 +7,7 @@ A request names who asked from the moment it is made: the combiner runs it in an
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import ClassVar
@@ -51,6 +52,8 @@ class CustomerRequest(ABC):
 
     customer_id: str
     key: str
+    # What the client calls this use: its team, user, agent, task, model.
+    attributes: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     actor: Actor = field(default_factory=actors.current, kw_only=True, compare=False)
 
     @property
@@ -158,6 +161,13 @@ class VoidRequest:
 Request = DebitRequest | ReserveRequest | CaptureRequest | VoidRequest | UsageRequest
 
 
+def named(attributes: Mapping[str, str]) -> dict[str, object]:
+    """Return attributes as a part of a request's content: none where it has none, as for requests
+    from before there were any (docs/decisions.md#d290).
+    """
+    return {"attributes": attributes} if attributes else {}
+
+
 def _asked(ask: CreditRequest) -> dict[str, object]:
     return {
         "customer_id": ask.customer_id,
@@ -166,6 +176,7 @@ def _asked(ask: CreditRequest) -> dict[str, object]:
         "currency": ask.currency,
         "metric": ask.metric,
         "quantity": ask.quantity,
+        **named(ask.attributes),
     }
 
 

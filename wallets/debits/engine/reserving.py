@@ -42,6 +42,7 @@ def reserve(batch: Batch, request: ReserveRequest) -> Answer:
             "overage_expected": money.plain(outcome.shortfall),
             **account.wallet.unit,
         },
+        attributes=request.attributes,
     )
     made = bulk.build(
         Reservation,
@@ -58,6 +59,7 @@ def reserve(batch: Batch, request: ReserveRequest) -> Answer:
         promised=outcome.shortfall,
         created_at=account.now,
         expires_at=expires_at,
+        attributes=request.attributes or None,
     )
     made.book = account.book
     held = Held(made, [])
@@ -98,6 +100,7 @@ def void(batch: Batch, request: VoidRequest) -> Answer:
         event=LedgerEvent.RELEASE,
         occurred_at=account.now,
         document={"key": request.key, "reservation": str(reservation.id), "why": "voided"},
+        attributes=reservation.attributes,
     )
     released = reservation_holds.release_rest(draft, held)
     account.promised -= reservation.promised
