@@ -20,6 +20,7 @@ from aforo.errors import InvariantBroken
 
 M = TypeVar("M", bound=models.Model)
 NOTHING: Mapping[str, str] = {}
+_UNLESS_TAKEN = " ON CONFLICT DO NOTHING"
 # Numbers, ids, dates and times need no quotes in an array literal, and are most of the rows.
 _BARE = frozenset(
     {
@@ -239,7 +240,7 @@ def insert_rows(
         return 0
     statement, parameters = _insertion(model, names, rows)
     if ignore_conflicts:
-        statement += " ON CONFLICT DO NOTHING"
+        statement += _UNLESS_TAKEN
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         inserted: int = cursor.rowcount
@@ -278,16 +279,35 @@ def update_rows(
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """A part of a statement; `only` says which rows of its table it updates."""
+    """A part of a statement; `only` says which rows of its table it updates, `after` what becomes
+    of those that it cannot insert.
+    """
 
     statement: str
     parameters: Sequence[Any]
     only: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """The part that is written last, its number of rows, and the error where one is refused."""
+
+    part: _Write
+    rows: int
+    error: Exception
 
 
 @cache
 def _stored(model: type[models.Model]) -> tuple[str, ...]:
     return tuple(f.attname for f in model._meta.concrete_fields if not f.generated)
+
+
+def _rows_of(
+    model: type[models.Model], instances: Sequence[models.Model]
+) -> tuple[Sequence[str], list[list[Any]]]:
+    names = _stored(model)
+    return names, [[each.__dict__[name] for name in names] for each in instances]
 
 
 @dataclass(slots=True)
@@ -300,6 +320,7 @@ class Writes:
     """
 
     parts: list[_Write] = field(default_factory=list)
+    last: _Last | None = None
 
     def add(self, statement: str, parameters: Sequence[Any]) -> None:
         """Add a statement of the caller's own, which ends with what it reads from (FROM)."""
@@ -314,9 +335,18 @@ class Writes:
 
     def insert_models(self, model: type[models.Model], instances: Sequence[models.Model]) -> None:
         """Add unsaved instances, as they are now."""
-        names = _stored(model)
-        values = [each.__dict__ for each in instances]
-        self.insert_rows(model, names, [[row[name] for name in names] for row in values])
+        self.insert_rows(model, *_rows_of(model, instances))
+
+    def insert_last(
+        self, model: type[models.Model], instances: Sequence[models.Model], *, or_raise: Exception
+    ) -> None:
+        """Add unsaved instances to be inserted after everything else, once; `execute` raises where
+        one of them meets a unique constraint.
+        """
+        assert self.last is None, "only what is written last is counted"
+        if instances:
+            part = _Write(*_insertion(model, *_rows_of(model, instances)), after=_UNLESS_TAKEN)
+            self.last = _Last(part, len(instances), or_raise)
 
     def update_rows(
         self,
@@ -342,13 +372,17 @@ class Writes:
         self.parts.append(_Write(statement, _arrays(rows, columns), only))
 
     def execute(self) -> None:
-        """Write everything."""
-        if not self.parts:
+        """Write everything. Raises: the error of `insert_last`."""
+        last = self.last
+        parts = self.parts if last is None else [*self.parts, last.part]
+        self.parts, self.last = [], None
+        if not parts:
             return
-        parameters = [each for part in self.parts for each in part.parameters]
+        parameters = [each for part in parts for each in part.parameters]
         with connection.cursor() as cursor:
-            cursor.execute(_in_order(self.parts), parameters)
-        self.parts = []
+            cursor.execute(_in_order(parts), parameters)
+            if last is not None and cursor.rowcount < last.rows:
+                raise last.error
 
 
 def _in_order(parts: Sequence[_Write]) -> str:
@@ -359,7 +393,7 @@ def _in_order(parts: Sequence[_Write]) -> str:
     for n, part in enumerate(parts):
         counted = [f"(SELECT count(*) FROM part{n - 1}) >= 0"] if n else []  # noqa: S608
         only = " AND ".join([*([part.only] if part.only else []), *counted])
-        texts.append(f"{part.statement} WHERE {only}" if only else part.statement)
+        texts.append(f"{part.statement}{f' WHERE {only}' if only else ''}{part.after}")
     *before, last = texts
     named = ", ".join(f"part{n} AS ({text} RETURNING 1)" for n, text in enumerate(before))
     return f"WITH {named} {last}" if named else last

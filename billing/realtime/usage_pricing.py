@@ -17,6 +17,7 @@ from django.db.models import Q
 
 from aforo import actors
 from aforo.database import bulk
+from aforo.database.bulk import Writes
 from aforo.errors import DomainError, FieldError
 from aforo.money import ZERO
 from aforo.protocol.idempotency import Answer
@@ -29,7 +30,6 @@ from billing.realtime.usage_requests import KeyMetered, UsageRequest, UsageReser
 from billing.settlement import cycle_burns, usage_burn
 from ledger.models import Book
 from pricing.models import Metric
-from wallets import port
 from wallets.debits import engine
 from wallets.debits.engine.accounts import WalletState
 from wallets.debits.engine.batch import Batch
@@ -354,23 +354,20 @@ class UsagePricing:
             if (account := self.batch.wallets.get(key)) is not None:
                 account.lots[lot.id] = mine
 
-    def write(self) -> None:
-        """Write burns, events and reservations of usage; see to the refill of what they burned.
+    def add_to(self, writes: Writes) -> None:
+        """Add burns, events and reservations of usage to what the list writes; record in whose
+        books they took credits.
 
-        Raises: KeyMetered, where an event of that key was metered meanwhile.
+        Writing raises: KeyMetered, where an event of that key was metered meanwhile.
         """
-        cycle_burns.write_rows(list(self.burns.values()))
-        names = [field.attname for field in UsageEvent._meta.concrete_fields]
-        rows = [[getattr(event, name) for name in names] for event in self.events]
-        if bulk.insert_rows(UsageEvent, names, rows, ignore_conflicts=True) < len(rows):
-            raise key_metered("; ".join(event.key for event in self.events))
-        bulk.insert_models(UsageReservation, self.reservations)
+        cycle_burns.add_to(writes, list(self.burns.values()))
+        writes.insert_models(UsageReservation, self.reservations)
         captured = [[made.pk, made.captured] for made in self.captures]
-        bulk.update_rows(UsageReservation, "reservation_id", ["captured"], captured)
-        books = {event.book_id for event in self.events}
-        books |= {made.reservation.book_id for made in self.reservations}
-        if books:
-            port.billing().credits_fell(books)
+        writes.update_rows(UsageReservation, "reservation_id", ["captured"], captured)
+        metered = key_metered("; ".join(event.key for event in self.events))
+        writes.insert_last(UsageEvent, self.events, or_raise=metered)
+        self.batch.fallen.update(event.book_id for event in self.events)
+        self.batch.fallen.update(made.reservation.book_id for made in self.reservations)
 
 
 def _named(requests: Sequence[engine.Request]) -> dict[UUID, UsageReservation]:

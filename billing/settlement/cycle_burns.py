@@ -13,6 +13,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from aforo.database import bulk, joined
+from aforo.database.bulk import Writes
 from aforo.money import ZERO
 from billing.calculation import credit_application
 from billing.calculation.calculation import Calculation
@@ -237,13 +238,20 @@ def new_row(settlement: Settlement, lot: CreditLot) -> CycleBurn:
 
 def write_rows(rows: Sequence[CycleBurn]) -> None:
     """Write what cycles burned of lots, new or changed."""
+    writes = Writes()
+    add_to(writes, rows)
+    writes.execute()
+
+
+def add_to(writes: Writes, rows: Sequence[CycleBurn]) -> None:
+    """Add what cycles burned of lots to what one statement is to write."""
     figures = ["quantity", "kept", "late", "carrying", "tax", "advance_fee"]
     known = [row for row in rows if row.pk is not None]
     changed = [[row.pk, *(getattr(row, name) for name in figures)] for row in known]
-    bulk.update_rows(CycleBurn, "id", figures, changed)
+    writes.update_rows(CycleBurn, "id", figures, changed)
     columns = ["subscription_id", "cycle", "kind", "lot_id", *figures]
     new = [[getattr(row, name) for name in columns] for row in rows if row.pk is None]
-    bulk.insert_rows(CycleBurn, columns, new)
+    writes.insert_rows(CycleBurn, columns, new)
 
 
 def return_to_lapsed(entry: EntryDraft, lot: CreditLot, *, ends_at: datetime) -> None:

@@ -6,11 +6,13 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from django.db import connection, models
+from django.db import connection, models, transaction
 from django.test.utils import CaptureQueriesContext
+from psycopg import _queries
 
 from aforo.access.models import ApiKey
 from aforo.database import bulk
+from aforo.database.bulk import Writes
 from aforo.errors import InvariantBroken
 from aforo.ids import new_id
 from ledger.models import Account, AccountingPeriod, Book, Posting, Side, Statement
@@ -81,6 +83,39 @@ def test_conflicts_are_passed_over_and_what_was_inserted_is_told() -> None:
     assert inserted == 1
     assert Account.objects.filter(code="9001").exists()
     assert Account.objects.get(code="9000").name == "First"
+
+
+def test_what_is_inserted_last_raises_where_it_is_taken() -> None:
+    codes = ("9000", "9001")
+    bulk.insert_rows(Account, NAMES, [account("9001", "First")])
+    new = [Account(**dict(zip(NAMES, account(code), strict=True))) for code in codes]
+    writes = Writes()
+    writes.insert_rows(Account, NAMES, [account("8000")])
+    writes.insert_last(Account, new, or_raise=KeyError("9001"))
+
+    with pytest.raises(KeyError), transaction.atomic():
+        writes.execute()
+
+    assert list(Account.objects.filter(code__in=["8000", *codes]).values_list("name")) == [
+        ("First",)
+    ]
+    writes.insert_last(Account, new[:1], or_raise=KeyError("9000"))
+    writes.execute()
+    assert Account.objects.filter(code="9000").exists()
+
+
+def test_the_driver_translates_the_statement_of_a_list_once() -> None:
+    """Whatever its length, as long as its text is the same."""
+    factories.customer()
+    factories.top_up("cust_1", "10")
+    factories.debit("cust_1", "1", "first")
+    before = _queries._query2pg.cache_info()
+
+    factories.debit("cust_1", "1", "second")
+
+    after = _queries._query2pg.cache_info()
+    assert after.misses == before.misses
+    assert after.hits > before.hits
 
 
 def test_updates_touch_the_named_rows_and_columns_only() -> None:

@@ -23,6 +23,7 @@ from ledger.models import Book
 from tests import factories
 from tests.concurrency.threads import at_once
 from tests.factories import subscribed_since
+from wallets.models import AutoRefill, Wallet
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]
 
@@ -110,13 +111,23 @@ def test_what_follows_a_debit_never_decides_its_answer(
     client = request.getfixturevalue("live_api" if livemode else "api")
     factories.customer(livemode=livemode)
     factories.top_up("cust_1", "10", livemode=livemode)
-    monkeypatch.setattr("wallets.top_ups.refill.active_books", refuse)
+    wallet = Wallet.objects.get()
+    terms = {"threshold": 20, "amount": 50, "method": "test_ok"}
+    AutoRefill.objects.create(book_id=wallet.book_id, wallet=wallet, **terms)
+    asked = list[Any]()
+
+    def broken(*args: Any, **options: Any) -> None:
+        asked.append(options)
+        refuse()
+
+    monkeypatch.setattr("wallets.top_ups.refill.active_books", broken)
     monkeypatch.setattr(tasks.refill_books, "delay", refuse)
     body = {"customer_id": "cust_1", "amount": 1, "idempotency_key": "k"}
 
     answer = client.post("/v1/wallets/debit", body)
 
     assert (answer.status_code, answer.json()["balance"]["available"]) == (200, "9")
+    assert asked == [{"among": {wallet.book_id}}]
 
 
 def test_overlapping_runs_are_refused_until_the_lease_is_over(api: APIClient) -> None:

@@ -17,7 +17,6 @@ ROOT = Path(__file__).parent.parent.parent
 ASKED = {
     "billing/adjustments/corrections.py:_charge": {"credits_fell"},
     "billing/prepaid/reactivation.py:burn_prepaid": {"credits_fell"},
-    "billing/realtime/usage_pricing.py:write": {"credits_fell"},
     "wallets/api/shapes.py:resolve_expiry": {"traits_of"},
     "wallets/debits/combiner.py:execute": {"renew"},
     "wallets/debits/combiner.py:execute_list": {"renew"},

@@ -79,6 +79,9 @@ class Batch:
         self.released: set[int] = set()
         self.latest: Latest | None = None
         self.declines: list[DeclinedDebit] = []
+        # The books that have fewer credits, and those of which a wallet fills itself.
+        self.fallen: set[int] = set()
+        self.refilled: set[int] = set()
         self.renewing: set[int] = set()
         self.pricing: Pricing | None = None
 
@@ -110,6 +113,7 @@ class Batch:
         )
         batch.state = found.state
         batch.operations = {(each.book_id, each.key): each for each in found.operations}
+        batch.refilled = {rule.book_id for rule in found.refills}
         batch._open_accounts(found)
         batch._sort_lots(found.lots)
         batch._read_open_overage()
@@ -334,8 +338,11 @@ class Batch:
         outbox.balances_fell(
             BalanceDrop(a.book, a.wallet, a.before or ZERO, a.available, a.now) for a in fallen
         )
-        books = {a.book.pk for a in fallen} | {decline.book.pk for decline in self.declines}
-        if books:
+        books = self.fallen.union(
+            (account.book.pk for account in fallen), (decline.book.pk for decline in self.declines)
+        )
+        # A rule is set under the lock on its book, and looks at the balance by itself then.
+        if books := books & self.refilled:
             port.billing().credits_fell(books)
 
     def _write_changes(self) -> None:
@@ -348,9 +355,9 @@ class Batch:
         reservation_holds.add_to(writes, self.changed.values())
         if not is_followed:
             writes.insert_models(Operation, self.new_operations)
-        writes.execute()
         if self.pricing is not None:
-            self.pricing.write()
+            self.pricing.add_to(writes)
+        writes.execute()
         if is_followed:
             self._write_consequences()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from aforo.database.bulk import Writes
 from aforo.protocol.idempotency import Answer
 from wallets.debits.engine.requests import Request
 
@@ -30,8 +31,8 @@ class Pricing(Protocol):
         Raises: a refusal, which leaves batch and prices as they were.
         """
 
-    def write(self) -> None:
-        """Write what the accepted requests changed beside lots, entries and reservations."""
+    def add_to(self, writes: Writes) -> None:
+        """Add what the accepted requests changed beside lots, entries and reservations."""
 
 
 OpenPricing = Callable[["Batch", Sequence[Request]], Pricing]

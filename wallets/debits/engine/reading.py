@@ -18,7 +18,7 @@ from ledger.models import Book
 from pricing.models import Metric
 from wallets.holds import reservation_holds
 from wallets.holds.reservation_holds import Held
-from wallets.models import CreditLot, Operation, UnitWallet, Wallet
+from wallets.models import AutoRefill, CreditLot, Operation, UnitWallet, Wallet
 
 _REPLAYS = """
     JOIN unnest(%s::bigint[], %s::text[]) AS asked(book_id, key)
@@ -47,6 +47,7 @@ class Found:
     units: Sequence[UnitWallet]
     lots: Sequence[CreditLot]
     held: Sequence[Held]
+    refills: Sequence[AutoRefill]
 
 
 def read(books: Collection[Book], now: dict[int, datetime], asked: Asked) -> Found:
@@ -66,13 +67,14 @@ def read(books: Collection[Book], now: dict[int, datetime], asked: Asked) -> Fou
             _replays(asked.keys),
             Part(Wallet, f"WHERE {mine}", book_ids),
             Part(CreditLot, f"WHERE {mine} AND t.remaining > 0", book_ids),
+            Part(AutoRefill, f"WHERE {mine} AND t.switched_off_at IS NULL", book_ids),
             *units,
             *reserved,
         ]
     )
     rows = iter(found.rows)
     state = chain_state.of(found.read_at, [next(rows) for _ in chain], ids, months=months)
-    operations, wallets, lots = next(rows), next(rows), next(rows)
+    operations, wallets, lots, refills = next(rows), next(rows), next(rows), next(rows)
     lots.sort(key=lambda lot: (lot.granted_at, lot.id))
     return Found(
         state=state,
@@ -80,6 +82,7 @@ def read(books: Collection[Book], now: dict[int, datetime], asked: Asked) -> Fou
         wallets=wallets,
         units=_with_metrics(*(next(rows) for _ in units)),
         lots=lots,
+        refills=refills,
         held=reservation_holds.assemble(list(rows), {lot.id: lot for lot in lots}),
     )
 
