@@ -5,7 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
-from aforo.api import problems
+from aforo.api import error_codes, problems
 
 # Addresses are tried in order, so the busiest come first.
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/", include("pricing.urls")),
     path("v1/openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
     path("v1/docs", SpectacularSwaggerView.as_view(url_name="openapi")),
+    path("v1/problems/<str:code>", error_codes.explain_code),
     # The metering clients of either generation.
     path("api/v1/", include("billing.urls_ingest")),
     re_path(r"^(api/)?v1(/|$)", problems.not_found),

@@ -23,6 +23,11 @@ class UnmappedAccounts(Invalid):
 
 
 class MappingExists(Conflict):
+    """The account is mapped for that time already.
+
+    Change or end that mapping.
+    """
+
     default_code = "mapping_exists"
 
 

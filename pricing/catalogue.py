@@ -27,6 +27,11 @@ from pricing.terms import Terms, parse
 
 
 class NotPublished(Conflict):
+    """The rate plan has no published version.
+
+    Publish its draft by POST /v1/rate-plans/{code}/publish.
+    """
+
     default_code = "not_published"
 
 

@@ -20,6 +20,11 @@ _known: dict[str, tuple[float, ApiKey]] = {}
 
 
 class UnknownScope(Rejected):
+    """A key was asked for with a scope that does not exist.
+
+    Use the scopes that the message names.
+    """
+
     default_code = "unknown_scope"
 
 

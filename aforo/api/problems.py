@@ -23,6 +23,8 @@ from aforo.protocol.exact_json import to_json
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
+# Where this server explains a code (docs/decisions.md#d360).
+ADDRESS = "/v1/problems/"
 REPEAT_WHEN_BUSY = (
     "The data is busy or out of reach. Send the request again with the same idempotency key: what "
     "has been done is not done twice."
@@ -63,13 +65,22 @@ def _escape(name: object) -> str:
     return pointers.escape(str(name)[:_POINTER_LENGTH])
 
 
-class _Translated(DomainError):
-    """An error of a framework as a domain error."""
-
-    def __init__(self, status: int, title: str, code: str, detail: str) -> None:
-        super().__init__(detail, code=code)
-        self.status = status  # type: ignore[misc]
-        self.title = title  # type: ignore[misc]
+# The errors of a framework, by their status; any other is a request that cannot be read.
+_OF_STATUS: dict[int, type[DomainError]] = {
+    kind.status: kind
+    for kind in (
+        errors.Unauthorized,
+        errors.MethodNotAllowed,
+        errors.NotAcceptable,
+        errors.UnsupportedMediaType,
+        errors.Throttled,
+        errors.Forbidden,
+        errors.NotFound,
+        errors.TooLarge,
+        errors.Failed,
+        errors.Busy,
+    )
+}
 
 
 def _translate(error: Exception) -> DomainError | None:
@@ -99,8 +110,7 @@ def _translate_framework(
         case Http404() | exceptions.NotFound():
             return errors.NotFound("There is nothing here.")
         case exceptions.APIException():
-            title = HTTPStatus(error.status_code).phrase
-            return _Translated(error.status_code, title, str(error.default_code), str(error.detail))
+            return of_status(HTTPStatus(error.status_code), str(error.detail))
 
 
 def _retryable(error: Exception) -> bool:
@@ -116,7 +126,7 @@ def invalid(detail: object) -> errors.Invalid:
 def body(error: DomainError, request_id: str) -> dict[str, object]:
     """Return the members of the problem document."""
     document: dict[str, object] = {
-        "type": f"https://aforo.dev/problems/{error.code}",
+        "type": f"{ADDRESS}{error.code}",
         "title": error.title,
         "status": error.status,
         "detail": error.detail,
@@ -148,7 +158,7 @@ def render(error: Exception, request: HttpRequest) -> HttpResponse:
     translated = _translate(error)
     if translated is None:
         logger.error("Unexpected failure of request %s", request_id, exc_info=error)
-        translated = _Translated(500, "Internal error", "internal_error", REPEAT_AFTER_FAILURE)
+        translated = errors.Failed(REPEAT_AFTER_FAILURE)
     wait = getattr(error, "wait", None)
     return HttpResponse(
         to_json(body(translated, request_id)),
@@ -163,11 +173,10 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
     return render(error, context["request"]._request)
 
 
-def of_status(status: HTTPStatus) -> DomainError:
+def of_status(status: HTTPStatus, detail: str = "") -> DomainError:
     """Return the problem for an answer of the framework of which only the status is known."""
-    return _Translated(
-        status, status.phrase, status.name.lower(), f"{status.description or status.phrase}."
-    )
+    kind = _OF_STATUS.get(status, errors.BadRequest)
+    return kind(detail or f"{status.description or status.phrase}.")
 
 
 @csrf_exempt

@@ -29,7 +29,11 @@ _MEMBERS = (dict, Mapping)
 
 
 class KeyReused(Rejected):
-    """The key was used with other content, or for another operation."""
+    """The idempotency key was used before, with other content or for another operation.
+
+    Nothing was done. Send what is new under a key of its own; to repeat the first request, send its
+    content unchanged.
+    """
 
     title = "Idempotency key reused"
     default_code = "key_reused"

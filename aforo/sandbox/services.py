@@ -13,10 +13,20 @@ from aforo.sandbox.models import TestClock
 
 
 class UnknownTestClock(NotFound):
+    """No test clock has this id.
+
+    Create one by POST /v1/test-clocks with a sandbox key, and use its id.
+    """
+
     default_code = "unknown_test_clock"
 
 
 class ClockIsSandbox(Rejected):
+    """A live customer was given a test clock, or a live key asked for one.
+
+    Use a sandbox key (sk_test_...); live customers live in real time.
+    """
+
     default_code = "test_clock_in_live_mode"
 
 

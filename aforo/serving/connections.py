@@ -17,6 +17,8 @@ from typing import Any, Final
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from aforo import errors
+
 # From the first byte to the end of the head, and to the end of the body.
 HEAD_SECONDS: Final = 10
 BODY_SECONDS: Final = 60
@@ -34,9 +36,9 @@ _EXPECT = re.compile(rb"\r\nexpect:[ \t]*100-continue[ \t]*(?=\r\n)", re.IGNOREC
 
 # The words of the status line, and the code that the same refusal has elsewhere.
 _REASONS: Final = {
-    408: ("Request Timeout", "request_timeout"),
-    413: ("Content Too Large", "too_large"),
-    503: ("Service Unavailable", "busy"),
+    408: ("Request Timeout", errors.RequestTimeout.default_code),
+    413: ("Content Too Large", errors.TooLarge.default_code),
+    503: ("Service Unavailable", errors.Busy.default_code),
 }
 
 

@@ -55,10 +55,20 @@ LIFE = timedelta(days=30)
 
 
 class NotSettled(Conflict):
+    """The settlement is not settled yet, so there is nothing to correct.
+
+    Wait until it is SETTLED.
+    """
+
     default_code = "not_settled"
 
 
 class InvoiceInDraft(Conflict):
+    """The invoice of the cycle is not final yet.
+
+    Adjust the settlement after the invoice was finalized.
+    """
+
     default_code = "invoice_in_draft"
 
 

@@ -53,6 +53,11 @@ Clock = Callable[[], datetime]
 
 
 class UnknownSettlement(NotFound):
+    """No settlement of the key's mode has this id.
+
+    Take it from GET /v1/settlements.
+    """
+
     default_code = "unknown_settlement"
 
 

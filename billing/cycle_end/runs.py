@@ -52,10 +52,20 @@ _FINISHED = [RunItemStatus.DONE, RunItemStatus.FAILED]
 
 
 class AlreadyRunning(Conflict):
+    """A run over the same customers is under way.
+
+    Follow it by GET /v1/settlements/runs/{id}, and repeat when it is done.
+    """
+
     default_code = "run_in_progress"
 
 
 class UnknownRun(NotFound):
+    """No run of the key's mode has this id.
+
+    Use the id that POST /v1/settlements/run answered.
+    """
+
     default_code = "unknown_run"
 
 

@@ -37,6 +37,11 @@ _ISSUED = ["number", "status", "issued_at", "due_at"]
 
 
 class UnknownInvoice(NotFound):
+    """No invoice of the key's mode has this number or id.
+
+    Take it from GET /v1/invoices.
+    """
+
     default_code = "unknown_invoice"
 
 

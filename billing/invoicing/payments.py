@@ -25,6 +25,11 @@ PAY = "billing.invoices.pay"
 
 
 class NotOpen(Conflict):
+    """The invoice is a draft, void or paid in full, so it takes no payment.
+
+    Read it by GET /v1/invoices/{reference}.
+    """
+
     default_code = "invoice_not_open"
 
 

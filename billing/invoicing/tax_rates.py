@@ -13,6 +13,11 @@ from billing.models import TaxRate
 
 
 class RateExists(Conflict):
+    """There is a rate for this country, region and moment already.
+
+    Use another `valid_from`.
+    """
+
     default_code = "tax_rate_exists"
 
 

@@ -37,6 +37,11 @@ LEASE = timedelta(seconds=2 * MAX_SECONDS)
 
 
 class ClockBusy(Conflict):
+    """Another request is advancing the test clock.
+
+    Repeat it when that one has answered.
+    """
+
     default_code = "clock_advancing"
 
 

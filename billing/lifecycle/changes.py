@@ -28,7 +28,29 @@ class When(StrEnum):
 
 
 class NotInState(Conflict):
-    """The subscription's state does not allow this."""
+    """The subscription's state does not allow this.
+
+    The message names the state.
+    """
+
+    variants = {
+        "already_cancelled": (
+            "The subscription is cancelled already.",
+            "There is nothing to do.",
+        ),
+        "not_active": (
+            "The subscription is not active, so it cannot be paused.",
+            "Read its `status` first.",
+        ),
+        "not_paused": (
+            "The subscription is not paused, so it cannot be resumed.",
+            "Read its `status` first.",
+        ),
+        "cycle_not_settled": (
+            "A cycle that is over waits to be settled.",
+            "Repeat it in a minute, when the sweep has settled it.",
+        ),
+    }
 
 
 def prepare(*, livemode: bool, subscription_id: UUID) -> None:

@@ -35,14 +35,29 @@ LONGEST_DAYS = {Interval.DAY: 1, Interval.WEEK: 7, Interval.MONTH: 31, Interval.
 
 
 class MetricAlreadySubscribed(Conflict):
+    """Another live subscription of the customer prices the same metric.
+
+    Cancel that one first, or choose an offering of other metrics.
+    """
+
     default_code = "metric_already_subscribed"
 
 
 class OfferingNotSold(Conflict):
+    """The offering is a draft or archived, so it is not sold.
+
+    Activate it by PATCH /v1/offerings/{code}, or choose another one.
+    """
+
     default_code = "offering_not_active"
 
 
 class UnknownSubscription(NotFound):
+    """No subscription of the key's mode has this id.
+
+    Take it from GET /v1/subscriptions?customer_id=.
+    """
+
     default_code = "unknown_subscription"
 
 

@@ -13,6 +13,11 @@ from wallets.debits import engine
 
 
 class NoSubscription(Conflict):
+    """No live subscription of the customer prices this metric.
+
+    Subscribe the customer to an offering that prices it, or debit units or money.
+    """
+
     default_code = "no_subscription"
 
 

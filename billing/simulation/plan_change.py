@@ -41,6 +41,25 @@ from wallets.models import CreditLot
 
 
 class CannotMove(Conflict):
+    """The subscription cannot move to that plan.
+
+    The message names the reason.
+    """
+
+    variants = {
+        "subscription_cancelled": (
+            "The subscription is cancelled.",
+            "Create another one.",
+        ),
+        "cycle_not_settled": (
+            "A cycle that is over waits to be settled.",
+            "Repeat it in a minute, when the sweep has settled it.",
+        ),
+        "already_there": (
+            "The subscription has that offering and version already.",
+            "There is nothing to do.",
+        ),
+    }
     default_code = "cannot_move"
 
 

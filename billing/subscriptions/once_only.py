@@ -15,6 +15,11 @@ TRIAL = "trial"
 
 
 class AlreadySubscribed(Conflict):
+    """The customer has a live subscription of this offering, which is sold once.
+
+    Use that subscription.
+    """
+
     default_code = "already_subscribed"
 
 

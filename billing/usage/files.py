@@ -36,10 +36,20 @@ _NEEDED = COLUMNS - {"quantity"}
 
 
 class UnreadableFile(Rejected):
+    """The file of events cannot be read as NDJSON or CSV.
+
+    Mend what the message names, and give the file again.
+    """
+
     default_code = "unreadable_file"
 
 
 class FileInUse(Conflict):
+    """Another process reads the same file of events.
+
+    Wait for it.
+    """
+
     default_code = "file_in_use"
 
 

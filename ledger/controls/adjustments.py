@@ -21,6 +21,11 @@ from ledger.posting_rules import PostingLine, allowed_pairs
 
 
 class UnknownAdjustment(NotFound):
+    """No adjustment of the books has this id.
+
+    Take the id from the list of adjustments.
+    """
+
     default_code = "unknown_adjustment"
 
 

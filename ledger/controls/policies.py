@@ -16,10 +16,20 @@ Decision = TypeVar("Decision", bound=FourEyes)
 
 
 class SamePerson(Conflict):
+    """Who proposed it wants to approve it too.
+
+    Have it approved by another person.
+    """
+
     default_code = "same_person"
 
 
 class Decided(Conflict):
+    """The proposal was approved or rejected already.
+
+    Make a new proposal if it has to change.
+    """
+
     default_code = "already_decided"
 
 

@@ -14,10 +14,20 @@ from ledger.models import Book
 
 
 class UnknownCustomer(NotFound):
+    """No customer of the key's mode has this id.
+
+    Create it by POST /v1/customers, or check whether the key is of the right mode.
+    """
+
     default_code = "unknown_customer"
 
 
 class BookExists(Conflict):
+    """There is a customer with this id already.
+
+    Use it, or another id; a repeated creation is safe under one idempotency key.
+    """
+
     default_code = "customer_exists"
 
 

@@ -34,10 +34,20 @@ from ledger.reports.totals import sums as posted
 
 
 class NothingToExport(Conflict):
+    """Nothing was posted that has not been exported yet.
+
+    There is nothing to do.
+    """
+
     default_code = "nothing_to_export"
 
 
 class UnknownBatch(NotFound):
+    """No export batch has this id.
+
+    Take the id from the list of batches.
+    """
+
     default_code = "unknown_batch"
 
 

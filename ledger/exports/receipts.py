@@ -28,6 +28,11 @@ LONGEST = 200
 
 
 class ReceiptDiffers(Conflict):
+    """A journal already has another id of the general ledger.
+
+    Compare both; a receipt that was recorded stays.
+    """
+
     default_code = "receipt_differs"
 
 

@@ -19,18 +19,38 @@ from ledger.periods.month_ends import month_after
 
 
 class PeriodNotOver(Conflict):
+    """A month is to be closed before it is over in the entity's calendar.
+
+    Close it after its last day.
+    """
+
     default_code = "period_not_over"
 
 
 class OutOfOrder(Conflict):
+    """A month is to be closed or reopened out of order.
+
+    Close the earliest open month first, and reopen the latest closed one first.
+    """
+
     default_code = "period_out_of_order"
 
 
 class PeriodClosed(Conflict):
+    """What was asked for would post into a closed month.
+
+    Let it fall into the open month, or reopen the closed one.
+    """
+
     default_code = "period_closed"
 
 
 class PeriodNotClosed(Conflict):
+    """The month is not closed, which what was asked for needs.
+
+    Close it first.
+    """
+
     default_code = "period_not_closed"
 
 

@@ -15,6 +15,11 @@ from aforo.errors import Conflict
 
 
 class CopyDiffers(Conflict):
+    """The copy of a seal is not what the database has.
+
+    Run `manage.py verify_ledger`, and find out which of the two was changed.
+    """
+
     default_code = "seal_copy_differs"
 
 

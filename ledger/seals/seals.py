@@ -22,6 +22,12 @@ CHUNK = 2_000
 
 
 class SealMissing(Conflict):
+    """The database lacks a seal of which there is a copy: it was restored to before it, or the seal
+    was removed.
+
+    After a restore, go on by `manage.py seal --after-restore`; otherwise find out who removed it.
+    """
+
     default_code = "seal_missing"
 
 

@@ -32,7 +32,10 @@ __all__ = ["ChargeOutOfRange", "ExactCharge", "Step", "Usage", "allowance", "cha
 
 
 class ChargeOutOfRange(Rejected):
-    """Quantity times price has more digits than the 50 that are kept exact."""
+    """Quantity times price has more digits than the 50 that are kept exact.
+
+    Send a smaller quantity, or a price of fewer decimals.
+    """
 
     default_code = "charge_out_of_range"
 

@@ -27,26 +27,56 @@ RUNNING = [CampaignStatus.SCHEDULED, CampaignStatus.ACTIVE]
 
 
 class UnknownCampaign(NotFound):
+    """No campaign of the key's mode has this code.
+
+    Take the code from GET /v1/campaigns.
+    """
+
     default_code = "unknown_campaign"
 
 
 class CampaignNotDraft(Conflict):
+    """Terms of a campaign that was activated do not change.
+
+    End it and draft another one.
+    """
+
     default_code = "campaign_not_draft"
 
 
 class CampaignNotActive(Conflict):
+    """The campaign is a draft, paused, or has not begun.
+
+    Activate it, or wait until its window opens.
+    """
+
     default_code = "campaign_not_active"
 
 
 class CampaignOver(Conflict):
+    """The campaign has ended, or its window has closed.
+
+    Draft another one.
+    """
+
     default_code = "campaign_over"
 
 
 class BudgetSpent(Conflict):
+    """The campaign's budget does not pay for another grant.
+
+    Nothing was granted; draft another campaign to go on.
+    """
+
     default_code = "budget_spent"
 
 
 class LimitReached(Conflict):
+    """The campaign has given all its grants, or this customer has had as many as one may.
+
+    Nothing was granted; do not repeat it.
+    """
+
     default_code = "limit_reached"
 
 

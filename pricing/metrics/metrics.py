@@ -14,10 +14,20 @@ from pricing.plans.codes import CodeTaken, can_exist
 
 
 class UnknownMetric(NotFound):
+    """No metric of the key's mode has this code.
+
+    Define it by POST /v1/metrics.
+    """
+
     default_code = "unknown_metric"
 
 
 class MetricInUse(Conflict):
+    """A metric that is priced keeps its aggregation, property and filters.
+
+    Change its name only, or define another metric.
+    """
+
     default_code = "metric_in_use"
 
 

@@ -13,10 +13,20 @@ from pricing.plans.codes import CodeTaken, can_exist
 
 
 class CouponSpent(Conflict):
+    """The coupon has been redeemed as often as it may be.
+
+    Subscribe without it, or create another coupon.
+    """
+
     default_code = "coupon_spent"
 
 
 class UnknownCoupon(NotFound):
+    """No coupon of the key's mode has this code.
+
+    Take the code from GET /v1/coupons.
+    """
+
     default_code = "unknown_coupon"
 
 

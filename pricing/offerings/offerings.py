@@ -15,6 +15,11 @@ from pricing.plans.codes import CodeTaken, can_exist
 
 
 class UnknownOffering(NotFound):
+    """No offering of the key's mode has this code.
+
+    Take the code from GET /v1/offerings.
+    """
+
     default_code = "unknown_offering"
 
 

@@ -10,6 +10,11 @@ CODE_PATTERN = r"^[A-Za-z0-9._:\-]+$"
 
 
 class CodeTaken(Conflict):
+    """Another object has this code already.
+
+    Choose another code, or change the existing one.
+    """
+
     default_code = "code_taken"
 
 

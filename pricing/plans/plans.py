@@ -17,18 +17,38 @@ from pricing.plans.codes import CodeTaken, can_exist
 
 
 class UnknownRatePlan(NotFound):
+    """No rate plan, or no such version of it, has this code in the key's mode.
+
+    Take the code from GET /v1/rate-plans.
+    """
+
     default_code = "unknown_rate_plan"
 
 
 class NoDraft(Conflict):
+    """The rate plan has no draft.
+
+    Begin one by POST /v1/rate-plans/{code}/versions.
+    """
+
     default_code = "no_draft"
 
 
 class DraftExists(Conflict):
+    """The rate plan has a draft already.
+
+    Change or publish that draft first.
+    """
+
     default_code = "draft_exists"
 
 
 class OnSale(Conflict):
+    """The version is the one that offerings sell.
+
+    Publish another version first, or archive the offerings.
+    """
+
     default_code = "on_sale"
 
 

@@ -25,14 +25,29 @@ REVERSE = "wallets.debits.reverse"
 
 
 class UnknownDebit(NotFound):
+    """No debit of the key's mode has this id.
+
+    Use the `id` that the debit or capture answered.
+    """
+
     default_code = "unknown_debit"
 
 
 class AlreadyReversed(Conflict):
+    """All of the debit has been reversed.
+
+    There is nothing left to reverse.
+    """
+
     default_code = "already_reversed"
 
 
 class OverageInvoiced(Conflict):
+    """The debit's overage is on an invoice already.
+
+    Correct the invoice instead, by POST /v1/settlements/{id}/adjust.
+    """
+
     default_code = "overage_invoiced"
 
 

@@ -38,10 +38,20 @@ HUNDRED = Decimal(100)
 
 
 class NotInAudience(Conflict):
+    """The campaign is not for this customer.
+
+    Nothing was granted; the campaign names its audience.
+    """
+
     default_code = "not_in_audience"
 
 
 class AlreadyGranted(Conflict):
+    """The customer has had this grant of the campaign.
+
+    Nothing was granted; do not repeat it.
+    """
+
     default_code = "already_granted"
 
 

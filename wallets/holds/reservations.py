@@ -24,6 +24,11 @@ from wallets.models import Reservation, ReservationStatus
 
 
 class UnknownReservation(NotFound):
+    """No reservation of the key's mode has this id.
+
+    Use the `id` that the reservation answered.
+    """
+
     default_code = "unknown_reservation"
 
 

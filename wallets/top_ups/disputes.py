@@ -45,10 +45,20 @@ _BEFORE = {
 
 
 class NotDisputable(Conflict):
+    """Nothing of this top-up can be disputed: no payment was taken, or all of it was refunded.
+
+    Do not repeat it.
+    """
+
     default_code = "not_disputable"
 
 
 class WrongDisputeState(Conflict):
+    """The dispute cannot go from the state it is in to the one asked for.
+
+    Open it first; won and lost are final.
+    """
+
     default_code = "dispute_state"
 
 

@@ -37,6 +37,11 @@ GAP = timedelta(minutes=1)
 
 
 class NoAutoRefill(NotFound):
+    """The wallet has no automatic refill.
+
+    Set one by PUT /v1/wallets/{customer_id}/auto-refill.
+    """
+
     default_code = "no_auto_refill"
 
 

@@ -31,14 +31,29 @@ from wallets.top_ups.payments import TOP_UP
 
 
 class PaymentDeclined(NotCovered):
+    """The payment of a top-up was declined; no credits were given.
+
+    Ask for another means of payment. The same idempotency key may be used again.
+    """
+
     default_code = "payment_declined"
 
 
 class InProgress(Conflict):
+    """The payment under this idempotency key has no answer yet.
+
+    Repeat the request with the same key in a minute, or read the top-up.
+    """
+
     default_code = "in_progress"
 
 
 class UnknownTopUp(NotFound):
+    """No top-up of the key's mode has this id.
+
+    Use the `id` that the top-up answered, or GET /v1/wallets/top-ups.
+    """
+
     default_code = "unknown_top_up"
 
 

@@ -41,6 +41,11 @@ OF_THE_MONTH = {"settlement", "month ends", "holds and lapses", "prepaid burns",
 
 
 class NotReady(Conflict):
+    """The month cannot be closed: cycles are unsettled, due work failed, or the books do not tie.
+
+    Mend what the message names, then close again.
+    """
+
     default_code = "period_not_ready"
 
 

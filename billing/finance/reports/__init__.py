@@ -24,6 +24,11 @@ from wallets.reports import ageing, breakage, contract_liability, lots, promo, r
 
 
 class UnknownReport(NotFound):
+    """There is no report of this name.
+
+    Take the name from GET /v1/ledger/reports.
+    """
+
     default_code = "unknown_report"
 
 

@@ -25,6 +25,11 @@ Clock = Callable[[], datetime]
 
 
 class UnknownBacktest(NotFound):
+    """No backtest of the key's mode has this id.
+
+    Take it from GET /v1/backtests.
+    """
+
     default_code = "unknown_backtest"
 
 

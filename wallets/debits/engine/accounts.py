@@ -19,10 +19,20 @@ from wallets.models import BurnStrategy, CreditLot, Reservation, SpendState, Uni
 
 
 class Suspended(Conflict):
+    """The customer's subscription is suspended: something is owed.
+
+    Top up what is owed; that lifts the suspension.
+    """
+
     default_code = "suspended"
 
 
 class Paused(Conflict):
+    """The customer's subscription is paused.
+
+    Resume it by POST /v1/subscriptions/{id}/resume.
+    """
+
     default_code = "paused"
 
 

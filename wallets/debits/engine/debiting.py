@@ -33,15 +33,28 @@ from wallets.operations.responses import debit_answer
 
 
 class ReservationExpired(Conflict):
+    """The reservation ended at its `expires_at`; what it held is free again.
+
+    Debit instead, or reserve anew, for longer.
+    """
+
     default_code = "reservation_expired"
 
 
 class ReservationClosed(Conflict):
+    """The reservation was captured or voided already.
+
+    Read it by GET /v1/wallets/reservations/{id}; reserve anew if something is left to do.
+    """
+
     default_code = "reservation_closed"
 
 
 class ReservationOfUsage(Conflict):
-    """Such a reservation is captured by a quantity of usage, which only billing can price."""
+    """The reservation is of usage, which is captured by a quantity that only billing can price.
+
+    Capture it with `quantity` by POST /v1/usage/reservations/{id}/capture.
+    """
 
     default_code = "reservation_of_usage"
 

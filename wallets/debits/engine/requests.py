@@ -27,7 +27,10 @@ MAX_HOLD = 30 * 24 * 3600
 
 
 class NeedsRenewal(Conflict):
-    """A cycle of the customer is over and the next has not begun: nothing was done yet."""
+    """A cycle of the customer is over and the next has not begun: nothing was done yet.
+
+    Send the request again in a moment, with the same idempotency key.
+    """
 
     default_code = "cycle_settling"
 

@@ -1,0 +1,162 @@
+"""The codes of invalid fields: when each comes, and what to do.
+
+A field's code stands in `errors` of a 422, and is the code of the whole problem where one field
+alone is invalid. What each field takes, its sentence says.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aforo.errors import Advice
+
+FIELD_CODES: Final[dict[str, Advice]] = {
+    # What is there and what is not.
+    "required": ("The field is missing, and needed here.", "Send it."),
+    "null": ("The field is null, which it cannot be.", "Leave it out, or send a value."),
+    "blank": ("The field is empty.", "Send a value, or leave it out."),
+    "empty": ("The list or object is empty.", "Send at least one entry."),
+    "unknown_field": (
+        "There is no such field.",
+        "Leave it out; the sentence names those there are.",
+    ),
+    "unknown_filter": (
+        "There is no such query parameter.",
+        "Leave it out; the sentence names those there are.",
+    ),
+    "repeated": ("Something is given twice.", "Give it once."),
+    # Forms.
+    "invalid": ("The value has not the form of this field.", "The sentence says what it takes."),
+    "invalid_type": (
+        "The value is of another JSON type.",
+        "Send the type that the sentence names.",
+    ),
+    "invalid_choice": ("The value is none of those allowed.", "Send one of those named."),
+    "invalid_value": ("A filter compares with a value that it cannot.", "See the sentence."),
+    "invalid_number": ("The value is no decimal number.", "Send one such as 12.50 or its string."),
+    "invalid_time": ("The value is no time with its zone.", "Write ISO 8601 with Z or an offset."),
+    "invalid_period": ("The value is no month.", "Write it as YYYY-MM."),
+    "invalid_page_size": ("The page size is no number from 1 to 500.", "Send one that is."),
+    "invalid_cursor": (
+        "The cursor is not of this list in this order.",
+        "Follow `next` as it was answered.",
+    ),
+    "date": ("A time was sent where a day is taken, or the other way round.", "Send a day."),
+    "datetime": ("A day was sent where a time is taken.", "Send a time with its zone."),
+    "not_a_list": ("The value is no list.", "Send a list."),
+    "not_a_dict": ("The value is no object.", "Send an object."),
+    "control_characters": ("The text has control characters.", "Send one line of text."),
+    "null_characters_not_allowed": ("The text has a NUL character.", "Send it without."),
+    "surrogate_characters_not_allowed": (
+        "The text has half of a surrogate pair, which is no character.",
+        "Send valid Unicode.",
+    ),
+    "unreadable": ("A line of a file of events cannot be read.", "Mend the line."),
+    "unsupported": ("A CloudEvent is of a kind that cannot be metered.", "See the sentence."),
+    # Lengths and bounds.
+    "max_length": ("The text is too long.", "Shorten it."),
+    "min_length": ("The text or list is too short.", "Lengthen it."),
+    "max_value": ("The number is too large.", "Send at most what the sentence names."),
+    "min_value": ("The number is too small.", "Send at least what the sentence names."),
+    "max_string_length": ("The number has too many characters.", "Send a shorter one."),
+    "too_long": ("A line of a file of events is too long.", "Send the event in fewer bytes."),
+    "too_large": ("The number is too large.", "Send one within the bound that is named."),
+    "too_small": ("The number is too small.", "Send one within the bound that is named."),
+    "too_many": ("The list or object has too many members.", "Send fewer at once."),
+    "too_many_rows": ("The report has too many rows for a workbook.", "Ask for it as CSV."),
+    "too_many_cells": ("A line of receipts has more than two cells.", "Mend the line."),
+    "too_many_members": ("An event has too many properties.", "Send fewer."),
+    "too_many_decimals": ("The number has too many decimals.", "Round it before."),
+    "too_deep": ("Properties are nested too deep.", "Nest them less."),
+    "number_too_long": ("A property to be added up has too many digits.", "Round it before."),
+    "out_of_range": ("The value lies outside what can be reckoned with.", "See the sentence."),
+    "out_of_bounds": ("The number lies outside its bounds.", "Send one within them."),
+    "negative": ("The number is below zero.", "Send zero or more."),
+    "not_positive": ("The number is not above zero.", "Send more than zero."),
+    "not_payable": (
+        "The amount has more decimals than its currency can pay.",
+        "Round it to the currency's decimals.",
+    ),
+    # Times that do not go together.
+    "in_the_future": ("The time is later than now allows.", "Send an earlier one."),
+    "in_the_past": ("The time is over.", "Send a later one."),
+    "too_early": ("The subscription would start too far back.", "Start it later."),
+    "period_settled": (
+        "The time lies in a cycle that is settled.",
+        "Use a later time; late usage in arrears goes to /v1/ingest.",
+    ),
+    "before_start": ("The end lies before the start.", "Send a later end."),
+    "before_end": ("Credits would expire before the campaign ends.", "Let them live longer."),
+    "before_from": ("`to` is not later than `from`.", "Send a later `to`."),
+    "not_after_from": ("`to` is not later than `from`.", "Send a later `to`."),
+    "two_expiries": ("Two ways of expiring are given.", "Give one."),
+    # Fields that do not go together.
+    "conflict": ("Two fields exclude each other.", "Give one of them."),
+    "ambiguous": ("The same thing is said twice, in two ways.", "Say it once."),
+    "not_combinable": ("The field has no meaning beside another one.", "Leave one of them out."),
+    "bonus_only": ("A top-up campaign grants BONUS credits.", "Set `kind` to BONUS."),
+    "below_minimum": ("The amount is below the minimum.", "Raise it."),
+    "above_maximum": ("The amount is above the maximum.", "Lower it."),
+    "minimum_above_maximum": (
+        "A minimum is above its maximum.",
+        "Lower the one or raise the other.",
+    ),
+    "above_limit": ("The correction is above the policy's limit.", "Split it, or raise the limit."),
+    "below_one_grant": ("The budget does not pay for one grant.", "Raise the budget."),
+    "not_ascending": ("The bounds of tiers do not ascend.", "Order them."),
+    "open_end_missing": ("The last tier has an end.", "Set its `up_to` to null."),
+    "open_end_not_last": ("A tier before the last one has no end.", "Give it an `up_to`."),
+    "unknown_mode": ("There is no such mode of rollover.", "Send one of those named."),
+    "unknown_model": ("There is no such pricing model.", "Send one of those named."),
+    "not_in_advance": ("Only fees are charged in advance.", "Set `timing` to ARREARS."),
+    "not_monthly": ("An anchor day belongs to months and years.", "Leave it out."),
+    "not_for_everybody": ("Only a campaign for everybody has a run.", "Use its own trigger."),
+    "not_for_generic": ("The generic export has no clearing account.", "Leave it out."),
+    "not_allowed": ("The accounts are no pair that a correction may move.", "Use another pair."),
+    # Objects that are named and are not there.
+    "code_taken": ("The code is taken.", "Choose another one."),
+    "reserved": ("The code is an address of the API.", "Choose another one."),
+    "reserved_id": ("The id is an address of the API.", "Choose another one."),
+    "reused": ("The external id was used for another balance.", "Use one id for one balance."),
+    "unknown_customer": ("There is no such customer.", "Create it first."),
+    "unknown_metric": ("There is no such metric.", "Define it first, by POST /v1/metrics."),
+    "unknown_offering": ("There is no such offering.", "Take one of GET /v1/offerings."),
+    "unknown_rate_plan": ("There is no such rate plan.", "Take one of GET /v1/rate-plans."),
+    "unknown_coupon": ("There is no such coupon.", "Take one of GET /v1/coupons."),
+    "unknown_code": ("No campaign has this redemption code.", "Check its spelling."),
+    "unknown_currency": ("The currency is not supported.", "Use an ISO 4217 code in use."),
+    "unknown_timezone": ("There is no such time zone.", "Write one such as Europe/Madrid."),
+    "unknown_payment_method": (
+        "There is no such payment method.",
+        "In the sandbox use test_ok, test_declined, test_delayed or test_delayed_declined.",
+    ),
+    "unknown_journal": ("The journal is not in the batch.", "Take its id from the export."),
+    "unmapped_account": ("An account has no place in the general ledger.", "Map it first."),
+    "offering_not_active": ("The offering is not sold.", "Activate it, or choose another one."),
+    "currency_required": ("The currency cannot be known.", "Send `currency`."),
+    "currency_differs": ("Both sides are sold in different currencies.", "Choose the same one."),
+    "wrong_currency": ("The coupon is of another currency.", "Use another coupon."),
+    "payment_required": ("Credits on account are not sold here.", "Send `payment`."),
+    "unit_price_required": ("Units given with a top-up need their worth.", "Send it."),
+    # Idempotency keys.
+    "idempotency_key_required": (
+        "What moves credits or money needs an idempotency key.",
+        "Send `Idempotency-Key`, or `idempotency_key` in the body.",
+    ),
+    "key_mismatch": ("The keys of header and body differ.", "Send one, or the same twice."),
+    "key_reused": (
+        "The content differs from what was sent under this key before.",
+        "Send what is new under a key of its own.",
+    ),
+    # What is left of something.
+    "exceeds_debit": ("More is to be reversed than was burned.", "Reverse at most what is left."),
+    "exceeds_reservation": (
+        "More is to be captured than is held.",
+        "Capture at most what is held.",
+    ),
+    "exceeds_settlement": ("The correction returns more than was charged.", "Return less."),
+    "nothing_left": ("Nothing is left to capture.", "Void the reservation."),
+    "nothing_to_adjust": ("The lines sum to zero.", "Send lines that change something."),
+    "not_reservable": ("Usage of the past cannot be reserved.", "Debit it."),
+    "migration_preview_only": ("Moving is not offered yet.", "Send `preview: true`."),
+}
