@@ -130,6 +130,7 @@ FIELD_CODES: Final[dict[str, Advice]] = {
         "There is no such payment method.",
         "In the sandbox use test_ok, test_declined, test_delayed or test_delayed_declined.",
     ),
+    "unknown_event_type": ("No such event is ever told.", "Take one of those named."),
     "unknown_journal": ("The journal is not in the batch.", "Take its id from the export."),
     "unmapped_account": ("An account has no place in the general ledger.", "Map it first."),
     "offering_not_active": ("The offering is not sold.", "Activate it, or choose another one."),

@@ -14,6 +14,7 @@ class ApiScope(models.TextChoices):
     WALLETS = "wallets"
     USAGE = "usage"
     LEDGER = "ledger"
+    WEBHOOKS = "webhooks"
 
 
 class ApiKey(models.Model):

@@ -11,4 +11,5 @@ from typing import Final
 MONTHS: Final = 1  # with the month as YYYYMM
 SEALS: Final = 2  # with the mode
 EXPORTS: Final = 7
+FEED: Final = 8
 RUN_SCOPES: Final = 7_001  # with the mode

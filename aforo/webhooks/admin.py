@@ -10,7 +10,7 @@ from aforo.webhooks.models import OutboxEvent
 
 @admin.register(OutboxEvent)
 class OutboxEventAdmin(ReadOnlyAdmin):
-    list_display = ["type", "customer_id", "livemode", "occurred_at", "delivered_at"]
+    list_display = ["type", "customer_id", "livemode", "occurred_at", "position"]
     list_filter = ["type", "livemode", "occurred_at"]
     search_fields = ["customer_id", "=id"]
     ordering = ["-id"]
