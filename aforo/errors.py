@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import ClassVar
 
 # When an error comes, and what to do.
@@ -83,7 +85,8 @@ class NotCovered(DomainError):
     """Credits do not cover what was asked for; `shortfall` is what is missing of `available`.
 
     Nothing was changed. Top up, ask for less, or choose another strategy. The same idempotency key
-    may be used again.
+    may be used again. `skipped` says why lots were not used, `offers` which top-ups would cover it,
+    `retry_after` after how many seconds another try may do.
     """
 
     status = 402
@@ -99,6 +102,24 @@ class NotCovered(DomainError):
             "Wait for the next cycle, or move the customer to another plan.",
         ),
     }
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str = "",
+        extra: Mapping[str, object] | None = None,
+        missing: Decimal | None = None,
+        currency: str = "",
+        until: datetime | None = None,
+    ) -> None:
+        super().__init__(detail, code=code, extra=extra)
+        # What new credits would have to bring, where they help.
+        self.missing = missing
+        # What it is in, where the request does not name it.
+        self.currency = currency
+        # When what refuses it ends by itself.
+        self.until = until
 
 
 class Forbidden(DomainError):

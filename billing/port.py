@@ -48,8 +48,8 @@ class Billing:
     def credits_lost(self, book: Book, top_up: TopUp, owed: Decimal) -> None:
         arrears.claim_lost_credits(book, top_up, owed)
 
-    def owed(self, book: Book, currency: str) -> Decimal:
-        return arrears.owed(book, currency)
+    def owed(self, book_ids: Collection[int]) -> Mapping[tuple[int, str], Decimal]:
+        return arrears.owed(book_ids)
 
     def usage_overage(self, book: Book, currency: str) -> Decimal:
         return unbilled_usage.overage(book, currency)

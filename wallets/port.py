@@ -58,8 +58,10 @@ class BillingPort(Protocol):
     def credits_lost(self, book: Book, top_up: TopUp, owed: Decimal) -> None:
         """Claim what a customer owes for credits spent but, after a dispute, not paid."""
 
-    def owed(self, book: Book, currency: str) -> Decimal:
-        """Return what credits of a currency yet to come have to pay."""
+    def owed(self, book_ids: Collection[int]) -> Mapping[tuple[int, str], Decimal]:
+        """Return what credits yet to come have to pay, by book and currency; zero where one is
+        missing. No lock is needed.
+        """
 
     def usage_overage(self, book: Book, currency: str) -> Decimal:
         """Return what usage of the open cycles leaves to be invoiced so far."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 
 from django.db import connection
-from django.db.models import F, Q, Sum
+from django.db.models import F, Q
 from django.db.models.functions import Coalesce
 
 from aforo import actors
-from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from billing.models import Claim, Settlement, Subscription, SubscriptionStatus
 from billing.prepaid import reactivation
@@ -88,16 +88,16 @@ def service_ended_at(book: Book, currency: str) -> datetime | None:
     return max(ends, default=None)
 
 
-def owed(book: Book, currency: str) -> Decimal:
-    """Return what the next credits of a currency have to pay."""
-    short = F("arrears") - F("arrears_paid")
-    settled = Settlement.objects.filter(book=book, currency=currency, arrears__gt=F("arrears_paid"))
-    claimed = Claim.objects.filter(book=book, currency=currency, amount__gt=F("paid"))
-    sums = (
-        settled.aggregate(total=Sum(short))["total"],
-        claimed.aggregate(total=Sum(F("amount") - F("paid")))["total"],
-    )
-    return sum((one for one in sums if one is not None), ZERO)
+def owed(book_ids: Collection[int]) -> dict[tuple[int, str], Decimal]:
+    """Return what the next credits of books have to pay, by book and currency."""
+    short, unpaid = F("arrears") - F("arrears_paid"), F("amount") - F("paid")
+    settled = Settlement.objects.filter(book__in=book_ids, arrears__gt=F("arrears_paid"))
+    claimed = Claim.objects.filter(book__in=book_ids, amount__gt=F("paid"))
+    sums: dict[tuple[int, str], Decimal] = defaultdict(Decimal)
+    for rows in (settled.annotate(due=short), claimed.annotate(due=unpaid)):
+        for book_id, currency, due in rows.order_by().values_list("book", "currency", "due"):
+            sums[book_id, currency] += due
+    return sums
 
 
 def _pay_claims(book: Book) -> bool:

@@ -180,6 +180,8 @@ def _check_cap(cycle: OpenCycle, event: UsageEvent) -> None:
             f"The hard cap of {money.plain(cap.quantity)} {metric.code} would be passed by {over}.",
             code="quota_exceeded",
             extra={"shortfall": over, "available": "0"},
+            currency=cycle.subscription.version.plan.currency,
+            until=cycle.subscription.current_ends_at,
         )
 
 
@@ -200,6 +202,9 @@ def _check_covered(
                 "shortfall": money.plain(uncovered),
                 "available": "0" if account is None else account.balance["available"],
             },
+            # The next credits first pay what was metered before it.
+            missing=after.arrears,
+            currency=after.currency,
         )
     limit = None if account is None else account.wallet.overage_limit
     if account is None or limit is None or after.to_invoice - before.to_invoice <= promised:
@@ -210,4 +215,7 @@ def _check_covered(
             f"The overage would pass the limit of {money.plain(limit)}.",
             code="overage_limit",
             extra={"shortfall": money.plain(run_up - limit), "available": "0"},
+            missing=run_up - limit,
+            currency=after.currency,
+            until=account.wallet.renews_at,
         )

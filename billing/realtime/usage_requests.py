@@ -31,7 +31,6 @@ class UsageRequest(engine.UsageRequest):
 
     operation: ClassVar[str] = "billing.usage.debit"
 
-    metric: str
     quantity: Decimal
     occurred_at: datetime | None = None
     properties: Mapping[str, object] = field(default_factory=dict)

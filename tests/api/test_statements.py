@@ -64,8 +64,16 @@ class TestOneRead:
         _, refused = post(api, "/v1/wallets/debit", debit("k", amount="1000"), 402)
 
         assert after_lock(replayed) == 1
-        # The notice of the refusal.
-        assert after_lock(refused) == 2
+        # The notice of the refusal; after the commit what is owed, refills and terms of sale.
+        assert after_lock(refused) == 2 + 4
+
+    def test_refusals_of_a_list_are_explained_together(self, api: APIClient) -> None:
+        debits = [debit(f"k{n}", f"cust_{n % 3 + 1}", amount="1000") for n in range(60)]
+
+        answer, statements = post(api, "/v1/wallets/debits/batch", {"debits": debits})
+
+        assert all(each["offers"] for each in answer["results"])
+        assert after_lock(statements) == 2 + 4
 
     def test_a_list(self, api: APIClient) -> None:
         debits = [debit(f"k{n}", f"cust_{n % 3 + 1}") for n in range(60)]

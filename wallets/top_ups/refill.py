@@ -177,7 +177,7 @@ def _begin(rule: AutoRefill) -> TopUp | None:
             return None
         currency = current.wallet.currency
         terms = catalogue.top_up_terms(livemode=book.livemode, currency=currency)
-        amount = _amount(current, port.billing().owed(book, currency), terms)
+        amount = _amount(current, _owed(book, currency), terms)
         return TopUp.objects.create(
             id=new_id(),
             book=book,
@@ -213,13 +213,18 @@ def _has_left(rule: AutoRefill) -> bool:
     return ended_at is not None and ended_at != rule.set_after
 
 
+def _owed(book: Book, currency: str) -> Decimal:
+    """Return what the next credits of a currency have to pay."""
+    return port.billing().owed([book.pk]).get((book.pk, currency), ZERO)
+
+
 def _is_idle(rule: AutoRefill) -> bool:
     return rule.wallet.spend_state == SpendState.PAUSED or _has_left(rule)
 
 
 def _is_over(rule: AutoRefill) -> bool:
     """Return whether a rule has nothing to do any more: service has ended, and nothing is owed."""
-    return _has_left(rule) and port.billing().owed(rule.book, rule.wallet.currency) == 0
+    return _has_left(rule) and _owed(rule.book, rule.wallet.currency) == 0
 
 
 def _may_charge(rule: AutoRefill) -> bool:
@@ -228,7 +233,7 @@ def _may_charge(rule: AutoRefill) -> bool:
     """
     if rule.wallet.spend_state == SpendState.ACTIVE and not _has_left(rule):
         return True
-    return port.billing().owed(rule.book, rule.wallet.currency) > 0
+    return _owed(rule.book, rule.wallet.currency) > 0
 
 
 def _is_low(rule: AutoRefill, now: datetime) -> bool:

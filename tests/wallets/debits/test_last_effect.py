@@ -124,7 +124,7 @@ def test_in_a_list_what_is_released_pays_before_the_next_debit(owing: Owing) -> 
     voided, refused, debited = engine.execute([void, *debits], livemode=False)
 
     assert factories.body(voided)["balance"]["available"] == "2"
-    assert factories.refusal(refused).extra == {"shortfall": "1", "available": "2"}
+    assert {"shortfall": "1", "available": "2"}.items() <= factories.refusal(refused).extra.items()
     assert factories.body(debited)["balance"]["available"] == "0"
     assert owing.settlement.arrears_paid == OWED
     assert verification.verify().ok
@@ -137,7 +137,7 @@ def test_what_timed_out_unswept_pays_before_a_debit(owing: Owing) -> None:
     refused = factories.refusal(factories.debit(owing.key, "3"))
     debited = factories.body(factories.debit(owing.key, "2"))
 
-    assert refused.extra == {"shortfall": "1", "available": "2"}
+    assert {"shortfall": "1", "available": "2"}.items() <= refused.extra.items()
     assert debited["balance"]["available"] == "0"
     assert owing.settlement.arrears_paid == OWED
     assert verification.verify().ok
@@ -156,7 +156,8 @@ def test_a_list_of_two_customers_cuts_none_short(owing: Owing) -> None:
 
     left = [factories.body(each)["balance"]["available"] for each in answers[:-1]]
     assert left == ["3", "2", "1", "3"]
-    assert factories.refusal(answers[-1]).extra == {"shortfall": "1", "available": "1"}
+    refused = factories.refusal(answers[-1])
+    assert {"shortfall": "1", "available": "1"}.items() <= refused.extra.items()
     assert verification.verify().ok
 
 

@@ -54,9 +54,8 @@ class TestHolding:
         spent = factories.refusal(factories.debit("cust_1", "11"))
         kept = factories.refusal(reserve("10.01"))
 
-        assert (spent.code, spent.extra) == (
-            "insufficient_funds", {"shortfall": "1", "available": "10"},
-        )  # fmt: skip
+        assert spent.code == "insufficient_funds"
+        assert {"shortfall": "1", "available": "10"}.items() <= spent.extra.items()
         assert (kept.status, kept.extra["shortfall"]) == (402, "0.01")
         assert factories.everything() == before
         factories.body(factories.debit("cust_1", "10"))
@@ -69,7 +68,10 @@ class TestHolding:
 
         refused = factories.refusal(reserve("31", strategy=kind))
 
-        assert refused.extra == {"shortfall": str(31 - int(most)), "available": most}
+        assert {
+            "shortfall": str(31 - int(most)),
+            "available": most,
+        }.items() <= refused.extra.items()
         assert factories.everything() == before
         assert actions.allocations(factories.body(reserve(most, strategy=kind))) == [(kind, most)]
 

@@ -9,17 +9,20 @@ not use the key up.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import assert_never
 from uuid import UUID
 
 from django.db import transaction
 
 from aforo import actors, money
-from aforo.errors import DomainError
+from aforo.errors import DomainError, NotCovered
 from aforo.protocol.idempotency import Answer
 from ledger.entries import books as ledger_books
 from ledger.models import Book
+from wallets.debits import shortages
+from wallets.debits.engine import refusing
 from wallets.debits.engine.accounts import Paused, Suspended
 from wallets.debits.engine.batch import Batch
 from wallets.debits.engine.debiting import (
@@ -47,6 +50,7 @@ from wallets.debits.engine.requests import (
     named,
 )
 from wallets.debits.engine.reserving import reserve, void
+from wallets.debits.shortages import Shortage
 from wallets.holds import reservations
 
 __all__ = [
@@ -94,13 +98,16 @@ def execute(
     may run those of others, is none here.
     """
     asked_of, customers = _books_of(requests, livemode=livemode)
+    short: list[Shortage] = []
     ids = {book_id for book_id in asked_of if book_id is not None}
     with transaction.atomic():
         locked = ledger_books.lock_books(ids=ids, wait=wait)
         if ids and not locked:
             return [CustomerBusy(customers.get(book_id)) for book_id in asked_of]
         books = {book.key: book for book in locked.values()}
-        results = _take_all(books, requests, asked_of, renewed, pricing, livemode=livemode)
+        read = partial(Batch.read, books, pricing=pricing, livemode=livemode)
+        results = _take_all(books, requests, asked_of, renewed, read, short)
+    shortages.explain(short)
     return [
         CustomerBusy(customers.get(book_id)) if isinstance(result, CustomerBusy) else result
         for result, book_id in zip(results, asked_of, strict=True)
@@ -112,30 +119,31 @@ def _take_all(
     requests: Sequence[Request],
     asked_of: Sequence[int | None],
     renewed: Collection[int],
-    pricing: OpenPricing | None,
-    *,
-    livemode: bool,
+    read: Callable[[Sequence[Request], Sequence[int | None]], Batch],
+    short: list[Shortage],
 ) -> list[Result]:
-    """Decide requests in order. The list is cut where a request has consequences that come before
-    the next, as if each had come alone: released credits pay arrears first.
+    """Decide requests in order, and note in `short` what credits do not cover.
+
+    The list is cut where a request has consequences that come before the next, as if each had come
+    alone: released credits pay arrears first.
     """
     locked = {book.pk for book in books.values()}
     results: list[Result] = []
-    batch = Batch.read(books, requests, asked_of, pricing, livemode=livemode)
+    batch = read(requests, asked_of)
     if batch.is_followed:
         batch.follow()
-        batch = Batch.read(books, requests, asked_of, pricing, livemode=livemode)
+        batch = read(requests, asked_of)
     if batch.pricing is not None and batch.pricing.catch_up():
-        batch = Batch.read(books, requests, asked_of, pricing, livemode=livemode)
+        batch = read(requests, asked_of)
     for place, (request, book_id) in enumerate(zip(requests, asked_of, strict=True)):
         is_ours = book_id is None or book_id in locked
-        results.append(_take(batch, request, renewed) if is_ours else CustomerBusy(None))
+        results.append(_take(batch, request, renewed, short) if is_ours else CustomerBusy(None))
         if batch.is_followed:
             results[-1] = batch.follow() or results[-1]
             rest = slice(place + 1, None)
             if not requests[rest]:
                 return results
-            batch = Batch.read(books, requests[rest], asked_of[rest], pricing, livemode=livemode)
+            batch = read(requests[rest], asked_of[rest])
     batch.write()
     return results
 
@@ -167,7 +175,9 @@ def _books_of(
     return asked_of, {**{book_id: key for key, book_id in found.items()}, **dict(reserved.values())}
 
 
-def _take(batch: Batch, request: Request, renewed: Collection[int]) -> Result:
+def _take(
+    batch: Batch, request: Request, renewed: Collection[int], short: list[Shortage]
+) -> Result:
     """Decide one request; its changes are written later, with the rest of the list."""
     try:
         replayed = batch.replay(request)
@@ -179,6 +189,8 @@ def _take(batch: Batch, request: Request, renewed: Collection[int]) -> Result:
         return needed
     except DomainError as refusal:
         batch.decline(request, refusal)
+        if isinstance(refusal, NotCovered):
+            short.append(refusing.shortage(batch, request, refusal))
         return refusal
 
 

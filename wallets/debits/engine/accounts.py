@@ -115,14 +115,23 @@ class WalletState:
         }
         if not self._may_overrun(strategy):
             need = money.plain(outcome.covered + outcome.shortfall)
-            raise NotCovered(f"{facts['available']} of {need} is available.", extra=facts)
+            raise NotCovered(
+                f"{facts['available']} of {need} is available.",
+                extra=facts,
+                missing=outcome.shortfall,
+            )
         limit = self.wallet.overage_limit
+        if limit is None:
+            return
         run_up = self.open_overage + self.promised - promised + outcome.shortfall
-        if limit is not None and run_up + self._usage_overage() > limit:
+        over = run_up + self._usage_overage() - limit
+        if over > 0:
             raise NotCovered(
                 f"The overage would pass the limit of {money.plain(limit)}.",
                 code="overage_limit",
                 extra=facts,
+                missing=over,
+                until=self.wallet.renews_at,
             )
 
     def _usage_overage(self) -> Decimal:

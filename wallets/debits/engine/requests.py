@@ -67,7 +67,9 @@ class CustomerRequest(ABC):
 
 @dataclass(frozen=True, slots=True)
 class UsageRequest(CustomerRequest):
-    """Usage, which the list's `Pricing` prices: what else it asks is defined there."""
+    """Usage of a metric, which the list's `Pricing` prices: what else it asks is defined there."""
+
+    metric: str = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
