@@ -93,6 +93,10 @@ class NotCovered(DomainError):
     title = "Not covered"
     default_code = "insufficient_funds"
     variants = {
+        "debt_limit": (
+            "What a capture leaves to be owed would pass the debt limit of the customer.",
+            "Top up, raise the limit, or capture less.",
+        ),
         "overage_limit": (
             "What credits do not cover would pass the overage limit of the customer.",
             "Top up, raise the limit, or wait for the next cycle.",

@@ -151,11 +151,15 @@ FIELD_CODES: Final[dict[str, Advice]] = {
     ),
     # What is left of something.
     "exceeds_debit": ("More is to be reversed than was burned.", "Reverse at most what is left."),
-    "exceeds_reservation": (
-        "More is to be captured than is held.",
-        "Capture at most what is held.",
-    ),
     "exceeds_settlement": ("The correction returns more than was charged.", "Return less."),
+    "units_refuse": (
+        "A reservation of units has another `over_capture` than REFUSE.",
+        "Leave it out; units are neither owed nor left uncovered.",
+    ),
+    "prepaid_only": (
+        "DEBT is asked for of a customer, or in an offering, that is not PREPAID.",
+        "Take REFUSE or AVAILABLE; what credits do not cover is overage there.",
+    ),
     "nothing_left": ("Nothing is left to capture.", "Void the reservation."),
     "nothing_to_adjust": ("The lines sum to zero.", "Send lines that change something."),
     "not_reservable": ("Usage of the past cannot be reserved.", "Debit it."),

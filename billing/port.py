@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
+from uuid import UUID
 
 from aforo import actors
 from aforo.database.after_commit import after_commit
@@ -13,7 +14,7 @@ from billing.campaigns import audiences
 from billing.cycle_end import renewal
 from billing.invoicing import on_account
 from billing.jobs import tasks
-from billing.prepaid import arrears, unbilled_usage
+from billing.prepaid import arrears, debts, unbilled_usage
 from billing.settlement import returned_credits
 from billing.subscriptions import advance_fees
 from ledger.models import Book
@@ -47,6 +48,18 @@ class Billing:
 
     def credits_lost(self, book: Book, top_up: TopUp, owed: Decimal) -> None:
         arrears.claim_lost_credits(book, top_up, owed)
+
+    def credits_owed(self, book: Book, debit: UUID, currency: str, owed: Decimal) -> None:
+        debts.claim_debt(book, debit, currency, owed)
+
+    def debt_of(self, debit: UUID) -> Decimal:
+        return debts.open_debt(debit)
+
+    def debt_forgiven(self, book: Book, debit: UUID, quantity: Decimal) -> None:
+        debts.forgive(book, debit, quantity)
+
+    def debt(self, book: Book, currency: str) -> Decimal:
+        return debts.owed(book, currency)
 
     def owed(self, book_ids: Collection[int]) -> Mapping[tuple[int, str], Decimal]:
         return arrears.owed(book_ids)

@@ -90,7 +90,10 @@ class MovementAdmin(ReadOnlyAdmin):
 
 @admin.register(Debit)
 class DebitAdmin(ReadOnlyAdmin):
-    list_display = ["book", "quantity", "strategy", "overage", "overage_billed", "occurred_at"]
+    list_display = [
+        "book", "quantity", "strategy", "overage", "overage_billed", "debt", "uncovered",
+        "occurred_at",
+    ]  # fmt: skip
     list_filter = ["strategy", "book__livemode", "occurred_at"]
     list_select_related = ["book"]
     search_fields = ["book__key", "=id", "operation__key"]
@@ -109,9 +112,10 @@ class HoldInline(ReadOnlyInline):
 @admin.register(Reservation)
 class ReservationAdmin(ReadOnlyAdmin):
     list_display = [
-        "book", "status", "quantity", "held", "captured", "strategy", "created_at", "expires_at",
+        "book", "status", "quantity", "held", "captured", "over_capture", "grace_seconds",
+        "uncovered", "debt", "strategy", "created_at", "expires_at",
     ]  # fmt: skip
-    list_filter = ["status", "strategy", "book__livemode", "created_at"]
+    list_filter = ["status", "over_capture", "strategy", "book__livemode", "created_at"]
     list_select_related = ["book"]
     search_fields = ["book__key", "=id", "operation__key"]
     ordering = ["-id"]

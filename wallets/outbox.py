@@ -14,7 +14,7 @@ from aforo.money import ZERO
 from aforo.webhooks.models import EventType
 from aforo.webhooks.services import Notice, emit
 from ledger.models import Book
-from wallets.models import UnitWallet, Wallet
+from wallets.models import Debit, UnitWallet, Wallet
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,19 @@ class DeclinedDebit:
     book: Book
     facts: Mapping[str, object]
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unpaid:
+    """A capture of which its reservation's policy left a part unpaid."""
+
+    book: Book
+    wallet: Wallet | UnitWallet
+    debit: Debit
+
+    @property
+    def currency(self) -> str:
+        return self.wallet.unit["currency"]
 
 
 def notify(book: Book, type: str, payload: Mapping[str, object], at: datetime) -> None:  # noqa: A002
@@ -87,3 +100,28 @@ def debits_declined(declines: Iterable[DeclinedDebit]) -> None:
             ),
         )
     emit(list(first.values()))
+
+
+def captures_uncovered(left: Iterable[Unpaid]) -> None:
+    """Write notices of captures of which something stayed unpaid: nothing that was served is lost
+    in silence.
+    """
+    emit(
+        [
+            Notice(
+                each.book.livemode,
+                each.book.key,
+                EventType.RESERVATION_UNCOVERED,
+                {
+                    "reservation": str(each.debit.reservation),
+                    "debit": str(each.debit.pk),
+                    **each.wallet.unit,
+                    "captured": each.debit.quantity,
+                    "uncovered": each.debit.uncovered,
+                    "debt": each.debit.debt,
+                },
+                each.debit.occurred_at,
+            )
+            for each in left
+        ]
+    )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
+from uuid import UUID
 
 from ledger.models import Book
 from pricing.models import Metric
@@ -57,6 +58,20 @@ class BillingPort(Protocol):
 
     def credits_lost(self, book: Book, top_up: TopUp, owed: Decimal) -> None:
         """Claim what a customer owes for credits spent but, after a dispute, not paid."""
+
+    def credits_owed(self, book: Book, debit: UUID, currency: str, owed: Decimal) -> None:
+        """Claim what a capture took beyond a customer's credits, and suspend who owes it."""
+
+    def debt_of(self, debit: UUID) -> Decimal:
+        """Return how much of what a capture took beyond a customer's credits is not paid yet."""
+
+    def debt_forgiven(self, book: Book, debit: UUID, quantity: Decimal) -> None:
+        """Lower what is not paid yet of such a capture, because it was reversed."""
+
+    def debt(self, book: Book, currency: str) -> Decimal:
+        """Return what a customer owes: what credits yet to come have to pay, usage of the open
+        cycles that no credit covers included.
+        """
 
     def owed(self, book_ids: Collection[int]) -> Mapping[tuple[int, str], Decimal]:
         """Return what credits yet to come have to pay, by book and currency; zero where one is

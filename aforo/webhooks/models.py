@@ -26,6 +26,7 @@ class EventType(models.TextChoices):
     WALLET_REFILL_FAILED = "wallet.refill_failed", "wallet.refill_failed"
     CREDITS_GRANTED = "credits.granted", "credits.granted"
     DEBIT_DECLINED = "debit.declined", "debit.declined"
+    RESERVATION_UNCOVERED = "reservation.uncovered", "reservation.uncovered"
     TOP_UP_DISPUTED = "top_up.disputed", "top_up.disputed"
     INVOICE_PAID = "invoice.paid", "invoice.paid"
 

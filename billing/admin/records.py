@@ -288,10 +288,13 @@ class PaymentAdmin(ReadOnlyAdmin):
 
 @admin.register(Claim)
 class ClaimAdmin(ReadOnlyAdmin):
-    when_empty = "A claim arises when a payment is contested and lost after its credits were spent."
-    list_display = ["book", "amount", "paid", "currency", "top_up", "created_at"]
+    when_empty = (
+        "A claim arises when a payment is contested and lost after its credits were spent, or when"
+        " a capture takes more than the credits there are."
+    )
+    list_display = ["book", "amount", "paid", "currency", "top_up", "debit", "created_at"]
     list_filter = ["currency", "book__livemode"]
-    list_select_related = ["book", "top_up"]
+    list_select_related = ["book", "top_up", "debit"]
     search_fields = ["book__key"]
     ordering = ["-created_at"]
 

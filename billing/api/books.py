@@ -86,6 +86,7 @@ class LimitsBody(StrictSerializer):
     currency = CurrencyField()
     low_balance_threshold = DecimalField(required=False, allow_null=True)
     overage_limit = DecimalField(required=False, allow_null=True)
+    debt_limit = DecimalField(required=False, allow_null=True)
 
 
 class LimitsAnswer(serializers.Serializer[Any]):
@@ -93,6 +94,7 @@ class LimitsAnswer(serializers.Serializer[Any]):
     currency = serializers.CharField()
     low_balance_threshold = DecimalField(allow_null=True)
     overage_limit = DecimalField(allow_null=True)
+    debt_limit = DecimalField(allow_null=True)
 
 
 class LimitsView(ApiView):
@@ -102,7 +104,8 @@ class LimitsView(ApiView):
     def patch(self, request: Request, customer_id: str) -> Response:
         """Set a customer's own limits on a wallet; null removes one, what is left out stays.
 
-        The answer has the overage limit in force: the customer's own, else the offering's.
+        The answer has the overage and debt limits in force: the customer's own, else the
+        offering's.
         """
         body = self.read(LimitsBody, request)
         currency = body.pop("currency")
@@ -114,6 +117,7 @@ class LimitsView(ApiView):
             "currency": wallet.currency,
             "low_balance_threshold": wallet.low_balance_threshold,
             "overage_limit": wallet.overage_limit,
+            "debt_limit": wallet.debt_limit,
         }
         return Response(LimitsAnswer(shown).data)
 

@@ -7,11 +7,12 @@ from django.db.models import F, Q
 
 from aforo.ids import new_id
 from ledger.models import Book
-from wallets.models import TopUp
+from wallets.models import Debit, TopUp
 
 
 class Claim(models.Model):
-    """A debt for credits that were spent and whose payment a lost dispute took back.
+    """A debt outside of any settlement: for credits that were spent and whose payment a lost
+    dispute took back, or for what a capture took beyond the credits there were.
 
     Arrears like those of a settlement: an open claim suspends the customer, and the next credits
     pay it first.
@@ -19,7 +20,8 @@ class Claim(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="claims")
-    top_up = models.OneToOneField(TopUp, on_delete=models.PROTECT, related_name="claim")
+    top_up = models.OneToOneField(TopUp, on_delete=models.PROTECT, null=True, related_name="claim")
+    debit = models.OneToOneField(Debit, on_delete=models.PROTECT, null=True, related_name="claim")
     currency = models.CharField(max_length=3)
     amount = models.DecimalField(max_digits=38, decimal_places=12)
     paid = models.DecimalField(max_digits=38, decimal_places=12, default=0)
@@ -35,7 +37,11 @@ class Claim(models.Model):
             models.CheckConstraint(
                 condition=Q(amount__gt=0, paid__gte=0, paid__lte=F("amount")),
                 name="billing_claim_paid",
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(top_up=None, debit__isnull=False) | Q(top_up__isnull=False, debit=None),
+                name="billing_claim_one_cause",
+            ),
         ]
 
     def __str__(self) -> str:

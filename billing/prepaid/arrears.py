@@ -38,8 +38,12 @@ def claim_lost_credits(book: Book, top_up: TopUp, owed: Decimal) -> None:
         book=book, top_up=top_up, currency=top_up.currency, amount=owed, created_at=now_for(book)
     )
     pay_arrears(book)
-    if not Claim.objects.filter(book=book, amount__gt=F("paid")).exists():
-        return
+    if Claim.objects.filter(book=book, amount__gt=F("paid")).exists():
+        suspend(book)
+
+
+def suspend(book: Book) -> None:
+    """Suspend a customer with an open claim. The book must be locked."""
     active = Subscription.objects.filter(customer=book.pk, status=SubscriptionStatus.ACTIVE)
     for subscription in active.order_by("pk"):
         spend_rules.set_status(
@@ -111,6 +115,7 @@ def _pay_claims(book: Book) -> bool:
             owed=claim.amount - claim.paid,
             claim=str(claim.pk),
             now=now_for(book),
+            is_debt=claim.debit_id is not None,
         )
         claim.save(update_fields=["paid"])
     return bool(found)

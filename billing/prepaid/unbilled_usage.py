@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 
 from aforo.money import ZERO
 from aforo.sandbox.services import now_for
+from billing.calculation.calculation import Calculation
 from billing.prepaid import arrears
 from billing.settlement import cycle_burns, usage_burn
 from ledger.models import Book
@@ -42,9 +44,19 @@ def overage(book: Book, currency: str) -> Decimal:
     """Return what usage of the open cycles leaves to be invoiced so far, tax included, as usage in
     real time counts it against the overage limit. The book must be locked.
     """
+    return sum((draft.to_invoice for draft in _forecasts(book, currency)), ZERO)
+
+
+def arrears_so_far(book: Book, currency: str) -> Decimal:
+    """Return what usage of the open cycles leaves to be owed so far. The book must be locked."""
+    return sum((draft.arrears for draft in _forecasts(book, currency)), ZERO)
+
+
+def _forecasts(book: Book, currency: str) -> Iterator[Calculation]:
+    """Price each cycle that is open now, paid by the credits there are."""
     now = now_for(book)
     until = now + usage_burn.MICROSECOND
-    open_now = (
+    return (
         usage_burn.forecast(
             book=book,
             subscription=subscription,
@@ -54,7 +66,6 @@ def overage(book: Book, currency: str) -> Decimal:
         for subscription in usage_burn.open_cycles(book=book, at=until)
         if subscription.version.plan.currency == currency and subscription.current_ends_at > now
     )
-    return sum((draft.to_invoice for draft in open_now), ZERO)
 
 
 def pay_first(book: Book) -> None:

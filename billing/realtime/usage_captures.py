@@ -53,9 +53,8 @@ def capture(
     """Charge the real quantity and release its holds.
 
     Held lots pay even where their time is over. What is not used is released if the capture is
-    `final`, else it stays held. Raises: ReservationExpired, ReservationClosed; Invalid
-    (`exceeds_reservation` unless `allow_more`); NotCovered; beyond what was reserved also
-    NoSubscription, Suspended, Paused.
+    `final`, else it stays held. Raises: ReservationExpired, ReservationClosed; Invalid;
+    NotCovered; beyond what was reserved also NoSubscription, Suspended, Paused.
     """
     book, operation_id = held.reservation.book, new_id()
     quantity = _asked(request, made)
@@ -274,7 +273,4 @@ def _asked(request: CaptureRequest, made: UsageReservation) -> Decimal:
     quantity = left if request.quantity is None else request.quantity
     if quantity == 0:
         raise Invalid([FieldError("", "nothing_left", "Nothing is left to capture; void it.")])
-    if quantity > left and not request.allow_more:
-        detail = f"{money.plain(left)} is left of it; allow_more charges what goes beyond."
-        raise Invalid([FieldError("/quantity", "exceeds_reservation", detail)])
     return quantity

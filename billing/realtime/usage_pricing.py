@@ -33,8 +33,8 @@ from pricing.models import Metric
 from wallets.debits import engine
 from wallets.debits.engine.accounts import WalletState
 from wallets.debits.engine.batch import Batch
-from wallets.debits.engine.debiting import check_not_ended
 from wallets.holds import usage_holds
+from wallets.holds.over_capture import check_not_ended
 from wallets.holds.reservation_holds import Held
 from wallets.holds.reservations import UnknownReservation
 from wallets.lots import provisioning

@@ -1,4 +1,4 @@
-"""A customer's own limits on a wallet: its low-balance threshold and its overage limit."""
+"""A customer's own limits on a wallet: its low-balance threshold, overage limit and debt limit."""
 
 from __future__ import annotations
 
@@ -12,16 +12,21 @@ from ledger.entries import books
 from wallets.lots import provisioning
 from wallets.models import Wallet
 
-COLUMNS = {"low_balance_threshold": "low_balance_threshold", "overage_limit": "own_overage_limit"}
+COLUMNS = {
+    "low_balance_threshold": "low_balance_threshold",
+    "overage_limit": "own_overage_limit",
+    "debt_limit": "own_debt_limit",
+}
 
 
 def set_limits(
     *, livemode: bool, customer_id: str, currency: str, limits: Mapping[str, Decimal | None]
 ) -> Wallet:
-    """Set the named ones of `low_balance_threshold` and `overage_limit`; None removes one.
+    """Set the named ones of `low_balance_threshold`, `overage_limit` and `debt_limit`; None removes
+    one.
 
-    The own overage limit overrides the offering's (docs/decisions.md#d18), which counts again
-    without it. Raises: UnknownCustomer.
+    The own overage and debt limits override the offering's (docs/decisions.md#d18), which count
+    again without them. Raises: UnknownCustomer.
     """
     book_id = books.get_book(livemode=livemode, key=customer_id).pk
     with transaction.atomic():

@@ -65,6 +65,9 @@ def _rules(serving: Sequence[Subscription], *, owing: bool) -> provisioning.Spen
         billing_mode=oldest.billing_mode,
         burn_order=tuple(oldest.version.burn_order),
         overage_limit=oldest.offering.overage_limit,
+        over_capture=oldest.offering.over_capture,
+        grace_seconds=oldest.offering.grace_seconds,
+        debt_limit=oldest.offering.debt_limit,
         spend_state=SpendState.SUSPENDED if owing else state,
         cycle_starts_at=oldest.current_starts_at,
     )

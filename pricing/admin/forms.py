@@ -259,15 +259,19 @@ class OfferingForm(forms.ModelForm[Offering]):
         model = Offering
         fields = [
             "livemode", "code", "name", "plan", "billing_mode", "interval", "interval_count",
-            "trial_days", "overage_limit", "several_per_customer", "gives_again", "status",
+            "trial_days", "overage_limit", "over_capture", "grace_seconds", "debt_limit",
+            "several_per_customer", "gives_again", "status",
         ]  # fmt: skip
 
     def clean(self) -> dict[str, Any]:
         """Check that the plan is of the same mode, and published."""
         cleaned = super().clean() or {}
-        numbers = ("interval_count", "trial_days", "overage_limit")
+        checked = (
+            "interval_count", "trial_days", "overage_limit", "billing_mode", "over_capture",
+            "grace_seconds", "debt_limit",
+        )  # fmt: skip
         try:
-            offerings.check_offering(**{name: cleaned[name] for name in numbers if name in cleaned})
+            offerings.check_offering(**{name: cleaned[name] for name in checked if name in cleaned})
         except Invalid as error:
             add_faults(self, error)
         plan: RatePlan | None = cleaned.get("plan")

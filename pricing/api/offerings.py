@@ -13,7 +13,7 @@ from aforo.api.fields import DecimalField, StrictSerializer
 from aforo.api.views import ApiView
 from aforo.periods import Interval
 from pricing.api.catalog import CatalogList, CodeField
-from pricing.models import BillingMode, Offering, OfferingStatus
+from pricing.models import MAX_GRACE, BillingMode, Offering, OfferingStatus, OverCapture
 from pricing.offerings import offerings
 
 
@@ -26,6 +26,20 @@ class OfferingBody(StrictSerializer):
     interval_count = serializers.IntegerField(min_value=1, max_value=366, required=False)
     trial_days = serializers.IntegerField(min_value=0, max_value=3_660, required=False)
     overage_limit = DecimalField(required=False, allow_null=True)
+    over_capture = serializers.ChoiceField(
+        choices=OverCapture.choices,
+        required=False,
+        help_text="What reservations do with a capture that nothing covers, unless they name it.",
+    )
+    grace_seconds = serializers.IntegerField(
+        min_value=0,
+        max_value=MAX_GRACE,
+        required=False,
+        help_text="How long after its end a reservation may be captured, unless it names it.",
+    )
+    debt_limit = DecimalField(
+        required=False, allow_null=True, help_text="Most that may be owed for such captures."
+    )
     several_per_customer = serializers.BooleanField(
         required=False, help_text="Whether a customer may have several at once."
     )
@@ -47,13 +61,14 @@ class OfferingChange(StrictSerializer):
 class OfferingAnswer(serializers.ModelSerializer[Offering]):
     rate_plan = serializers.CharField(source="plan.code")
     overage_limit = DecimalField(allow_null=True)
+    debt_limit = DecimalField(allow_null=True)
 
     class Meta:
         model = Offering
         fields = [
             "code", "name", "rate_plan", "billing_mode", "interval", "interval_count",
-            "trial_days", "overage_limit", "several_per_customer", "gives_again", "status",
-            "created_at",
+            "trial_days", "overage_limit", "over_capture", "grace_seconds", "debt_limit",
+            "several_per_customer", "gives_again", "status", "created_at",
         ]  # fmt: skip
 
 

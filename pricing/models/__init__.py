@@ -2,6 +2,7 @@
 
 from pricing.models.campaigns import Campaign, CampaignAudience, CampaignStatus, CampaignTrigger
 from pricing.models.catalogue import (
+    MAX_GRACE,
     Aggregation,
     BillingMode,
     Charge,
@@ -17,6 +18,7 @@ from pricing.models.catalogue import (
     Metric,
     Offering,
     OfferingStatus,
+    OverCapture,
     PriceModel,
     RatePlan,
     RatePlanVersion,
@@ -26,6 +28,7 @@ from pricing.models.catalogue import (
 from pricing.models.top_ups import BonusSlab, OnAccount, TopUpRule
 
 __all__ = [
+    "MAX_GRACE",
     "Aggregation",
     "BillingMode",
     "BonusSlab",
@@ -47,6 +50,7 @@ __all__ = [
     "Offering",
     "OfferingStatus",
     "OnAccount",
+    "OverCapture",
     "PriceModel",
     "RatePlan",
     "RatePlanVersion",

@@ -252,6 +252,18 @@ class BillingMode(models.TextChoices):
     POSTPAID = "POSTPAID", "Postpaid: to the invoice, no cash credits"
 
 
+class OverCapture(models.TextChoices):
+    """What happens to the part of a capture that neither the hold nor free credits cover."""
+
+    REFUSE = "REFUSE", "Refuse: the capture is refused"
+    AVAILABLE = "AVAILABLE", "Available: takes what is there, the rest stays uncovered"
+    DEBT = "DEBT", "Debt: the next credits pay the rest"
+
+
+# The longest time after its end in which a reservation may still be captured, in seconds.
+MAX_GRACE = 24 * 3600
+
+
 class OfferingStatus(models.TextChoices):
     DRAFT = "DRAFT"
     ACTIVE = "ACTIVE"
@@ -276,6 +288,26 @@ class Offering(models.Model):
         blank=True,
         help_text="Most overage a customer may run up in a cycle.",
     )
+    over_capture = models.CharField(
+        max_length=9,
+        choices=OverCapture.choices,
+        default=OverCapture.REFUSE,
+        db_default=OverCapture.REFUSE,
+        help_text="What reservations of money do with a capture that nothing covers, unless they "
+        "name it themselves.",
+    )
+    grace_seconds = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        help_text="How long after its end a reservation may be captured, unless it names it.",
+    )
+    debt_limit = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        null=True,
+        blank=True,
+        help_text="Most that a customer may owe for captures beyond its credits; empty for none.",
+    )
     several_per_customer = models.BooleanField(
         default=False, help_text="A customer may have several live subscriptions of it."
     )
@@ -293,6 +325,12 @@ class Offering(models.Model):
             models.UniqueConstraint(fields=["livemode", "code"], name="pricing_offering_code"),
             models.CheckConstraint(
                 condition=Q(interval_count__gte=1), name="pricing_offering_interval"
+            ),
+            models.CheckConstraint(
+                condition=Q(grace_seconds__lte=MAX_GRACE)
+                & (Q(debt_limit=None) | Q(debt_limit__gte=0))
+                & (Q(billing_mode="PREPAID") | ~Q(over_capture="DEBT")),
+                name="pricing_offering_over_capture",
             ),
         ]
 

@@ -10,7 +10,14 @@ from django.db import IntegrityError, transaction
 
 from aforo.errors import FieldError, Invalid, NotFound
 from pricing.catalogue import current_version
-from pricing.models import Offering, OfferingStatus, RatePlan
+from pricing.models import (
+    MAX_GRACE,
+    BillingMode,
+    Offering,
+    OfferingStatus,
+    OverCapture,
+    RatePlan,
+)
 from pricing.plans.codes import CodeTaken, can_exist
 
 
@@ -29,13 +36,20 @@ MOST_INTERVALS = 366
 
 
 def check_offering(
-    *, interval_count: int = 1, trial_days: int = 0, overage_limit: Decimal | None = None
+    *,
+    interval_count: int = 1,
+    trial_days: int = 0,
+    overage_limit: Decimal | None = None,
+    billing_mode: str = BillingMode.PREPAID,
+    over_capture: str = OverCapture.REFUSE,
+    grace_seconds: int = 0,
+    debt_limit: Decimal | None = None,
 ) -> None:
-    """Check the numbers of an offering.
+    """Check the numbers of an offering, and what it does with captures beyond the credits.
 
     Raises: Invalid, naming each that is out of bounds.
     """
-    faults = []
+    faults = _faults_of_holds(billing_mode, over_capture, grace_seconds, debt_limit)
     if not 1 <= interval_count <= MOST_INTERVALS:
         detail = f"From 1 to {MOST_INTERVALS}."
         faults.append(FieldError("/interval_count", "out_of_bounds", detail))
@@ -46,6 +60,20 @@ def check_offering(
         faults.append(FieldError("/overage_limit", "negative", detail))
     if faults:
         raise Invalid(faults)
+
+
+def _faults_of_holds(
+    billing_mode: str, over_capture: str, grace_seconds: int, debt_limit: Decimal | None
+) -> list[FieldError]:
+    faults = []
+    if over_capture == OverCapture.DEBT and billing_mode != BillingMode.PREPAID:
+        detail = "Only PREPAID customers run into debt; others have overage."
+        faults.append(FieldError("/over_capture", "prepaid_only", detail))
+    if not 0 <= grace_seconds <= MAX_GRACE:
+        faults.append(FieldError("/grace_seconds", "out_of_bounds", f"From 0 to {MAX_GRACE}."))
+    if debt_limit is not None and debt_limit < 0:
+        faults.append(FieldError("/debt_limit", "negative", "Zero or above; none is zero."))
+    return faults
 
 
 def create_offering(
@@ -59,6 +87,9 @@ def create_offering(
     interval_count: int = 1,
     trial_days: int = 0,
     overage_limit: Decimal | None = None,
+    over_capture: str = OverCapture.REFUSE,
+    grace_seconds: int = 0,
+    debt_limit: Decimal | None = None,
     several_per_customer: bool = False,
     gives_again: bool = False,
     status: str = OfferingStatus.ACTIVE,
@@ -68,7 +99,13 @@ def create_offering(
     Raises: CodeTaken; Invalid (`unknown_rate_plan`); NotPublished for an active one.
     """
     check_offering(
-        interval_count=interval_count, trial_days=trial_days, overage_limit=overage_limit
+        interval_count=interval_count,
+        trial_days=trial_days,
+        overage_limit=overage_limit,
+        billing_mode=billing_mode,
+        over_capture=over_capture,
+        grace_seconds=grace_seconds,
+        debt_limit=debt_limit,
     )
     plan = RatePlan.objects.filter(livemode=livemode, code=rate_plan).first()
     if plan is None:
@@ -88,6 +125,9 @@ def create_offering(
                 interval_count=interval_count,
                 trial_days=trial_days,
                 overage_limit=overage_limit,
+                over_capture=over_capture,
+                grace_seconds=grace_seconds,
+                debt_limit=debt_limit,
                 several_per_customer=several_per_customer,
                 gives_again=gives_again,
                 status=status,

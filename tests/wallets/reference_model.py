@@ -88,14 +88,12 @@ class Customer:
         self.holds.append(hold)
         return hold
 
-    def capture(self, hold: Hold, asked: Fraction | None, *, final: bool, more: bool) -> Debit:
+    def capture(self, hold: Hold, asked: Fraction | None, *, final: bool) -> Debit:
         must_be_open(hold)
         left = max(hold.asked - hold.captured, Fraction(0))
         need = left if asked is None else asked
         if need == 0:
             raise Refused("nothing_left")
-        if need > left and not more:
-            raise Refused("exceeds_reservation")
         taken = first_of(hold.parts, need)
         rest = need - sum((part for _, part in taken), Fraction(0))
         if rest > 0 and need > hold.asked - hold.captured:

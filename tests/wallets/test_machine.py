@@ -177,7 +177,7 @@ class Credits(RuleBasedStateMachine):
             allow_more=more,
         )
         asked = None if amount is None else Fraction(amount)
-        self.both(ask, lambda: self.model.capture(hold, asked, final=final, more=more))
+        self.both(ask, lambda: self.model.capture(hold, asked, final=final))
 
     @precondition(lambda self: self.model.holds)
     @rule(which=NUMBERS)

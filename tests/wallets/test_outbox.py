@@ -104,6 +104,7 @@ def test_what_is_left_out_stays(api: APIClient) -> None:
         "currency": "USD",
         "low_balance_threshold": "20",
         "overage_limit": "6",
+        "debt_limit": None,
     }
 
 

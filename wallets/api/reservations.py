@@ -16,6 +16,7 @@ from rest_framework.request import Request
 from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField
 from aforo.api.views import ApiView
+from pricing.models import MAX_GRACE, OverCapture
 from wallets.api.debits import DebitAnswer
 from wallets.api.shapes import (
     AllocationAnswer,
@@ -33,6 +34,30 @@ from wallets.holds import reservations
 from wallets.models import BurnStrategy, Reservation, ReservationStatus
 
 
+class OverCaptureField(serializers.ChoiceField):
+    """What happens to the part of a capture that nothing covers; the offering's, if left out."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            choices=OverCapture.choices,
+            required=False,
+            help_text="What a capture does that nothing covers; the offering's, if left out.",
+        )
+
+
+class GraceField(serializers.IntegerField):
+    """How long after its end a reservation may be captured; the offering's, if left out."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            min_value=0,
+            max_value=MAX_GRACE,
+            required=False,
+            help_text="Seconds after its end in which it may be captured; the offering's, if left"
+            " out.",
+        )
+
+
 class ReserveBody(MoneyOrUnits):
     customer_id = CustomerIdField()
     strategy = serializers.ChoiceField(choices=BurnStrategy.choices, default=BurnStrategy.WATERFALL)
@@ -40,12 +65,16 @@ class ReserveBody(MoneyOrUnits):
     expires_in = serializers.IntegerField(
         min_value=1, max_value=engine.MAX_HOLD, default=engine.DEFAULT_HOLD, help_text="Seconds."
     )
+    over_capture = OverCaptureField()
+    grace_seconds = GraceField()
     idempotency_key = serializers.CharField(max_length=255, required=False)
 
 
 class ReservationAnswer(MeasuredAnswer):
     strategy = serializers.CharField()
     attributes = AttributesField(required=False)
+    over_capture = serializers.CharField()
+    grace_seconds = serializers.IntegerField()
     status = serializers.ChoiceField(choices=ReservationStatus.choices)
     held = serializers.CharField()
     allocations = AllocationAnswer(many=True)
@@ -63,6 +92,10 @@ class ReservationRow(MeasuredAnswer):
     held = serializers.CharField(help_text="What it holds now.")
     held_units = serializers.CharField(help_text="What it holds of units now.")
     captured = serializers.CharField()
+    over_capture = serializers.CharField()
+    grace_seconds = serializers.IntegerField()
+    uncovered = serializers.CharField(help_text="What its captures left that nobody pays.")
+    debt = serializers.CharField(help_text="What its captures left for the next credits to pay.")
     properties = serializers.DictField(required=False, help_text="Of reserved usage.")
     created_at = serializers.DateTimeField()
     expires_at = serializers.DateTimeField()
@@ -108,7 +141,7 @@ class CaptureBody(KeyedBody):
     amount = DecimalField(positive=True, required=False)
     quantity = DecimalField(positive=True, required=False)
     final = serializers.BooleanField(default=True)
-    allow_more = serializers.BooleanField(default=False)
+    allow_more = serializers.BooleanField(default=False, help_text="Ignored.")
 
 
 class CapturedAllocationAnswer(AllocationAnswer):
@@ -130,6 +163,10 @@ class CaptureAnswer(DebitAnswer):
     status = serializers.ChoiceField(choices=ReservationStatus.choices)
     released = serializers.CharField(required=False)
     held = serializers.CharField()
+    uncovered = serializers.CharField(
+        required=False, help_text="What nobody pays, under AVAILABLE."
+    )
+    debt = serializers.CharField(required=False, help_text="What the next credits pay, under DEBT.")
 
 
 class ReservationCaptureView(ApiView):
@@ -140,7 +177,9 @@ class ReservationCaptureView(ApiView):
     def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
         """Burn what is held, all or a part; the rest is released when it is final.
 
-        Reserved usage is captured with its real `quantity`, whole or in parts.
+        More than is held takes free credits; what they do not cover follows `over_capture`, as does
+        a capture within `grace_seconds` after the reservation's end. Reserved usage is captured
+        with its real `quantity`, whole or in parts.
         """
         key, body = self.read_keyed(CaptureBody, request)
         return reply(

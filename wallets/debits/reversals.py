@@ -70,7 +70,8 @@ def reverse(
     amount: Decimal | None = None,
     quantity: Decimal | None = None,
 ) -> Answer:
-    """Reverse a debit, whole or in part: its overage first, then its lots, last burned first.
+    """Reverse a debit, whole or in part: what is still owed for it first, then its overage, then
+    its lots, last burned first.
 
     What returns to an expired lot pays for metered usage of its lifetime; the rest lapses at once,
     and the answer says so. Raises: UnknownDebit, AlreadyReversed, Invalid (`exceeds_debit`);
@@ -83,7 +84,8 @@ def reverse(
     def make(book: Book, operation_id: UUID) -> dict[str, object]:
         debit = Debit.objects.select_related("wallet", "unit_wallet__metric").get(pk=debit_id)
         need = _asked(debit, amount, quantity)
-        overage = _overage_part(debit, need)
+        debt = min(need, _open_debt(debit))
+        overage = _overage_part(debit, need - debt)
         now = now_for(book)
         journal = CreditJournal()
         draft = journal.entry(
@@ -96,19 +98,24 @@ def reverse(
                 "reverses": str(debit.entry_id),
                 "quantity": money.plain(need),
                 "overage": money.plain(overage),
+                **({"debt": money.plain(debt)} if debt > 0 else {}),
                 "reason": reason,
             },
             attributes=debit.attributes,
         )
-        returned = _put_back(draft, debit, need - overage)
+        returned = _put_back(draft, debit, need - debt - overage)
         journal.write()
         debit.reversed += need
         debit.overage_reversed += overage
-        debit.save(update_fields=["reversed", "overage_reversed"])
+        debit.debt_reversed += debt
+        debit.save(update_fields=["reversed", "overage_reversed", "debt_reversed"])
+        if debt > 0:
+            port.billing().debt_forgiven(book, debit.pk, debt)
         lapsed = sum(reservation_holds.lapse_returned(journal.returned).values(), ZERO)
         port.billing().credits_arrived(book)
         return {
             **_body(operation_id, book, debit, need, overage, returned, draft),
+            **({"debt": debt} if debt > 0 else {}),
             "lapsed": lapsed,
         }
 
@@ -139,13 +146,20 @@ def _asked(debit: Debit, amount: Decimal | None, quantity: Decimal | None) -> De
     if wrong is not None:
         other = "quantity" if is_money else "amount"
         raise Invalid([FieldError(f"/{other}", "invalid", f"The debit has no {other}.")])
-    left = debit.quantity - debit.reversed
+    # What the next credits have paid of its debt is a burn of theirs, and stays.
+    paid = debit.debt - debit.debt_reversed - _open_debt(debit)
+    left = debit.quantity - debit.uncovered - paid - debit.reversed
     if left == 0:
         raise AlreadyReversed("The whole debit was taken back before.")
     if asked is not None and asked > left:
         detail = f"{money.plain(left)} of it is left to take back."
         raise Invalid([FieldError(f"/{name}", "exceeds_debit", detail)])
     return left if asked is None else asked
+
+
+def _open_debt(debit: Debit) -> Decimal:
+    """Return how much of a debit the next credits are still to pay."""
+    return port.billing().debt_of(debit.pk) if debit.debt > 0 else ZERO
 
 
 def _overage_part(debit: Debit, need: Decimal) -> Decimal:
@@ -167,7 +181,7 @@ def _put_back(draft: EntryBuilder, debit: Debit, need: Decimal) -> list[_Return]
         Movement.objects.filter(entry=debit.entry_id, kind=MovementKind.BURN).order_by("-position")
     )
     lots = CreditLot.objects.in_bulk({burn.lot_id for burn in burns})
-    skipped, returned = debit.reversed - debit.overage_reversed, []
+    skipped, returned = debit.reversed - debit.overage_reversed - debit.debt_reversed, []
     for burn in burns:
         before = min(skipped, burn.quantity)
         skipped -= before

@@ -23,7 +23,7 @@ from wallets.lots.credit_journal import CreditJournal, EntryBuilder, Returned
 from wallets.models import CreditLot, Hold, Reservation, ReservationStatus
 
 _OF_RESERVATION = "JOIN wallets_reservation AS r ON r.id = t.reservation_id"
-RESERVED = ["captured", "promised", "status", "ended_at"]
+RESERVED = ["captured", "promised", "uncovered", "debt", "status", "ended_at"]
 
 
 @dataclass(slots=True, eq=False)

@@ -11,7 +11,7 @@ from django.db import connection
 
 from aforo.errors import FieldError, Invalid
 from ledger.models import Book
-from pricing.models import BillingMode, CreditKind, Metric
+from pricing.models import BillingMode, CreditKind, Metric, OverCapture
 from wallets.models import SpendState, UnitWallet, Wallet
 
 
@@ -45,29 +45,36 @@ class SpendRules:
     billing_mode: str = BillingMode.PREPAID
     burn_order: tuple[str, ...] = (CreditKind.PROMO, CreditKind.BONUS, CreditKind.CASH)
     overage_limit: Decimal | None = None
+    over_capture: str = OverCapture.REFUSE
+    grace_seconds: int = 0
+    debt_limit: Decimal | None = None
     spend_state: str = SpendState.ACTIVE
     cycle_starts_at: datetime | None = None
 
 
 def apply_rules(*, wallets: Sequence[Wallet | UnitWallet], rules: SpendRules) -> None:
-    """Write spend rules to wallets; a customer's own overage limit overrides that of the rules.
+    """Write spend rules to wallets; a customer's own limits override those of the rules.
 
     The book must be locked.
     """
     for wallet in wallets:
         own = wallet.own_overage_limit
         limit = rules.overage_limit if own is None else own
+        owed = wallet.own_debt_limit
+        debt_limit = rules.debt_limit if owed is None else owed
         table = connection.ops.quote_name(wallet._meta.db_table)
         # Of every cycle that is settled, so the ORM does not compile it.
         with connection.cursor() as cursor:
             cursor.execute(
                 f"""
                 UPDATE {table} SET billing_mode = %s, burn_order = %s, overage_limit = %s,
-                    spend_state = %s, cycle_starts_at = %s
+                    spend_state = %s, cycle_starts_at = %s, over_capture = %s,
+                    grace_seconds = %s, debt_limit = %s
                 WHERE id = %s
                 """,  # noqa: S608
                 [
                     str(rules.billing_mode), list(map(str, rules.burn_order)), limit,
-                    str(rules.spend_state), rules.cycle_starts_at, wallet.pk,
+                    str(rules.spend_state), rules.cycle_starts_at, str(rules.over_capture),
+                    rules.grace_seconds, debt_limit, wallet.pk,
                 ],
             )  # fmt: skip

@@ -42,10 +42,11 @@ class BurnStrategy(models.TextChoices):
 
 
 class Debit(models.Model):
-    """An accepted debit: `quantity` was asked for, `overage` of it no credit covered.
+    """An accepted debit: `quantity` was asked for, `overage` of it goes to the invoice.
 
     Of the overage, `overage_billed` went to a settlement and `overage_reversed` was taken back;
-    what is left waits for the next settlement.
+    what is left waits for the next settlement. A capture may also leave a `debt`, which the next
+    credits pay, or an `uncovered` part, which nobody does.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -68,6 +69,16 @@ class Debit(models.Model):
         default=0,
         help_text="How much of the overage a settlement has taken.",
     )
+    debt = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        default=0,
+        db_default=0,
+        help_text="How much the next credits pay.",
+    )
+    uncovered = models.DecimalField(
+        max_digits=38, decimal_places=12, default=0, db_default=0, help_text="How much nobody pays."
+    )
     strategy = models.CharField(max_length=10, choices=BurnStrategy.choices)
     reservation = models.UUIDField(
         null=True, blank=True, help_text="The reservation that this captures."
@@ -79,6 +90,7 @@ class Debit(models.Model):
         max_digits=38, decimal_places=12, default=0, help_text="How much of it was taken back."
     )
     overage_reversed = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    debt_reversed = models.DecimalField(max_digits=38, decimal_places=12, default=0, db_default=0)
     occurred_at = models.DateTimeField()
 
     class Meta:
@@ -87,6 +99,11 @@ class Debit(models.Model):
                 fields=["book"],
                 condition=Q(overage__gt=F("overage_billed") + F("overage_reversed")),
                 name="wallets_debit_unbilled",
+            ),
+            models.Index(
+                fields=["occurred_at"],
+                condition=Q(uncovered__gt=0) | Q(debt__gt=0),
+                name="wallets_debit_uncovered",
             ),
         ]
         constraints = [
@@ -106,6 +123,16 @@ class Debit(models.Model):
                     overage__gte=F("overage_billed") + F("overage_reversed"),
                 ),
                 name="wallets_debit_overage_billed",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    debt__gte=F("debt_reversed"),
+                    debt_reversed__gte=0,
+                    uncovered__gte=0,
+                    quantity__gte=F("overage") + F("debt") + F("uncovered"),
+                )
+                & (Q(debt=0, uncovered=0) | Q(wallet__isnull=False, reservation__isnull=False)),
+                name="wallets_debit_over_captured",
             ),
             models.CheckConstraint(
                 condition=Q(

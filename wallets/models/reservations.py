@@ -1,8 +1,8 @@
 """Reservations: credits held on named lots until they are captured, voided or time out.
 
 Guarantees, held by the database: what was captured and released of a hold never exceeds what was
-held, a reservation that has ended promises no overage any more, and a hold is in the book of its
-reservation and of its lot.
+held, a reservation that has ended promises no overage any more, what it does with a capture that
+nothing covers never changes, and a hold is in the book of its reservation and of its lot.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from django.db.models import F, Q
 
 from aforo.ids import new_id
 from ledger.models import Book, Entry
+from pricing.models import MAX_GRACE, OverCapture
 from wallets.models.lots import CreditLot
 from wallets.models.operations import BurnStrategy, Operation
 from wallets.models.wallets import UnitWallet, Wallet
@@ -70,6 +71,30 @@ class Reservation(models.Model):
         default=0,
         help_text="Overage that it may still come to; it counts against the overage limit.",
     )
+    over_capture = models.CharField(
+        max_length=9,
+        choices=OverCapture.choices,
+        default=OverCapture.REFUSE,
+        db_default=OverCapture.REFUSE,
+        help_text="What happens to the part of a capture that no credit covers.",
+    )
+    grace_seconds = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="How long after its end it may still be captured."
+    )
+    uncovered = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        default=0,
+        db_default=0,
+        help_text="What its captures left that nobody pays, under AVAILABLE.",
+    )
+    debt = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        default=0,
+        db_default=0,
+        help_text="What its captures left to be paid by the next credits, under DEBT.",
+    )
     status = models.CharField(
         max_length=8, choices=ReservationStatus.choices, default=ReservationStatus.HELD
     )
@@ -122,6 +147,19 @@ class Reservation(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(expires_at__gt=F("created_at")), name="wallets_reservation_lifetime"
+            ),
+            models.CheckConstraint(
+                condition=Q(grace_seconds__lte=MAX_GRACE), name="wallets_reservation_grace"
+            ),
+            models.CheckConstraint(
+                condition=Q(uncovered=0, debt=0)
+                | Q(uncovered__gte=0, debt=0, over_capture="AVAILABLE")
+                | Q(uncovered=0, debt__gte=0, over_capture="DEBT"),
+                name="wallets_reservation_over_captured",
+            ),
+            models.CheckConstraint(
+                condition=Q(over_capture="REFUSE") | Q(wallet__isnull=False),
+                name="wallets_reservation_units_refuse",
             ),
         ]
 

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 
 from ledger.models import Book
-from pricing.models import BillingMode, CreditKind, Metric, default_burn_order
+from pricing.models import BillingMode, CreditKind, Metric, OverCapture, default_burn_order
 
 
 class SpendState(models.TextChoices):
@@ -31,6 +31,27 @@ class SpendRuleFields(models.Model):
     )
     overage_limit = models.DecimalField(max_digits=38, decimal_places=12, null=True, blank=True)
     own_overage_limit = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        null=True,
+        blank=True,
+        help_text="The customer's own; it goes before the offering's.",
+    )
+    over_capture = models.CharField(
+        max_length=9,
+        choices=OverCapture.choices,
+        default=OverCapture.REFUSE,
+        db_default=OverCapture.REFUSE,
+    )
+    grace_seconds = models.PositiveIntegerField(default=0, db_default=0)
+    debt_limit = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        null=True,
+        blank=True,
+        help_text="Most that may be owed for captures beyond the credits; empty for none.",
+    )
+    own_debt_limit = models.DecimalField(
         max_digits=38,
         decimal_places=12,
         null=True,
@@ -79,6 +100,11 @@ class Wallet(SpendRuleFields):
                 condition=(Q(overage_limit=None) | Q(overage_limit__gte=0))
                 & (Q(own_overage_limit=None) | Q(own_overage_limit__gte=0)),
                 name="wallets_wallet_overage_limit",
+            ),
+            models.CheckConstraint(
+                condition=(Q(debt_limit=None) | Q(debt_limit__gte=0))
+                & (Q(own_debt_limit=None) | Q(own_debt_limit__gte=0)),
+                name="wallets_wallet_debt_limit",
             ),
         ]
 

@@ -92,6 +92,8 @@ def reservation_answer(
         "held": made.held,
         "allocations": [allocated(lot, hold.quantity) for hold, lot in held.holds],
         "overage_expected": made.quantity - made.held,
+        "over_capture": made.over_capture,
+        "grace_seconds": made.grace_seconds,
         "balance": balance,
         "expires_at": made.expires_at,
         "entry": made.entry_id,

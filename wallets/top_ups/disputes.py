@@ -190,11 +190,14 @@ def _claim_order(burn_order: Sequence[str]) -> list[str]:
 
 
 @money.exact
-def pay_claim(*, book: Book, currency: str, owed: Decimal, claim: str, now: datetime) -> Decimal:
-    """Burn BONUS and CASH toward a claim, in the wallet's burn order; return how much was paid.
+def pay_claim(
+    *, book: Book, currency: str, owed: Decimal, claim: str, now: datetime, is_debt: bool
+) -> Decimal:
+    """Burn credits toward a claim, in the wallet's burn order; return how much was paid.
 
     The book must be locked. An ordinary burn: what was lost is earned after all. PROMO never pays
-    for money that the bank took back, and CASH does also where it pays for no usage.
+    for money that the bank took back, and CASH does also where it pays for no usage. The debt of a
+    capture is paid as the capture would have been.
     """
     wallet = book.wallets.filter(currency=currency).first()
     if wallet is None:
@@ -203,7 +206,7 @@ def pay_claim(*, book: Book, currency: str, owed: Decimal, claim: str, now: date
     outcome = waterfall.allocate(
         (queries.seen_by_waterfall(lot) for lot in lots.values() if queries.is_alive(lot, now)),
         owed,
-        _claim_order(wallet.burn_order),
+        wallet.burn_order if is_debt else _claim_order(wallet.burn_order),
     )
     if not outcome.allocations:
         return ZERO

@@ -97,13 +97,11 @@ def test_more_than_reserved(api: APIClient) -> None:
     held = reserve(api, 500).json()
     before = factories.everything()
 
-    refused = capture(api, held["id"], quantity=600)
-    uncovered = capture(api, held["id"], quantity=2_000, allow_more=True)
+    uncovered = capture(api, held["id"], quantity=2_000)
 
-    assert refused.json()["code"] == "exceeds_reservation"
     assert uncovered.status_code == 402
     assert factories.everything() == before
-    assert capture(api, held["id"], quantity=600, allow_more=True).status_code == 200
+    assert capture(api, held["id"], quantity=600).status_code == 200
 
 
 def test_it_is_captured_in_parts(api: APIClient) -> None:
@@ -142,7 +140,7 @@ def test_between_parts_the_rest_stays_held_and_no_more_can_be_captured(api: APIC
     refused = capture(api, held, "c2", quantity=2_001)
     debit = use(api, 1, "u1")
 
-    assert (refused.json()["code"], debit.status_code) == ("exceeds_reservation", 402)
+    assert (refused.json()["code"], debit.status_code) == ("insufficient_funds", 402)
     assert factories.everything() == before
     assert capture(api, held, "c1", quantity=1_000, final=False).content == first.content
     assert capture(api, held, "c3", final=False).json()["amount"] == "4"

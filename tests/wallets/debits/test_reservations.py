@@ -287,17 +287,18 @@ class TestCapturing:
         factories.body(capture(reserved, "5", final=False))
         before = factories.everything()
 
-        refused = factories.refusal(capture(reserved, "15.000000000001"))
+        refused = factories.refusal(capture(reserved, "55.000000000001"))
 
-        assert (refused.status, refused.code) == (422, "exceeds_reservation")
-        assert [error.pointer for error in refused.errors] == ["/amount"]
+        assert (refused.status, refused.code) == (402, "insufficient_funds")
+        assert refused.extra["shortfall"] == "0.000000000001"
         assert factories.everything() == before
 
-    def test_more_is_debited_as_usual_where_allowed(self) -> None:
+    @pytest.mark.parametrize("more", [True, False])
+    def test_more_is_debited_as_usual(self, more: bool) -> None:
         book = customer_of_60()
         reserved = held("20")
 
-        answer = factories.body(capture(reserved, "45", allow_more=True))
+        answer = factories.body(capture(reserved, "45", allow_more=more))
 
         assert actions.allocations(answer) == [
             ("PROMO", "10"), ("BONUS", "10"), ("BONUS", "10"), ("CASH", "15"),

@@ -79,9 +79,10 @@ class TestKeys:
             livemode=False,
         )
 
-        refused = [factories.refusal(r).code for r in results if not isinstance(r, Answer)]
-        assert refused == ["exceeds_reservation"]
-        assert sum(lot[2] for lot in actions.lots(book)) == 4
+        answers = [factories.body(result) for result in results]
+        assert [answer["held"] for answer in answers] == ["12", "4", "0"]
+        assert sum(lot[1] for lot in actions.lots(book)) == 60 - 3 * 8
+        assert sum(lot[2] for lot in actions.lots(book)) == 0
         assert verification.verify().ok
 
 

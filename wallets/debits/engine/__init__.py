@@ -25,13 +25,7 @@ from wallets.debits import shortages
 from wallets.debits.engine import refusing
 from wallets.debits.engine.accounts import Paused, Suspended
 from wallets.debits.engine.batch import Batch
-from wallets.debits.engine.debiting import (
-    ReservationClosed,
-    ReservationExpired,
-    ReservationOfUsage,
-    capture,
-    debit,
-)
+from wallets.debits.engine.debiting import ReservationOfUsage, capture, debit
 from wallets.debits.engine.pricing import OpenPricing
 from wallets.debits.engine.requests import (
     DEFAULT_HOLD,
@@ -52,6 +46,7 @@ from wallets.debits.engine.requests import (
 from wallets.debits.engine.reserving import reserve, void
 from wallets.debits.shortages import Shortage
 from wallets.holds import reservations
+from wallets.holds.over_capture import ReservationClosed, ReservationExpired
 
 __all__ = [
     "DEFAULT_HOLD",

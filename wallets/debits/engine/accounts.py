@@ -107,32 +107,42 @@ class WalletState:
         being captured: it was accepted then, and is not refused now.
         Raises: NotCovered (`insufficient_funds` or `overage_limit`).
         """
-        if outcome.shortfall <= promised:
+        overage = self.overage_within(outcome.shortfall, strategy, promised=promised)
+        if overage == outcome.shortfall:
             return
         facts = {
             "shortfall": money.plain(outcome.shortfall),
             "available": money.plain(outcome.covered),
         }
-        if not self._may_overrun(strategy):
+        limit = self.wallet.overage_limit
+        if limit is None or not self._may_overrun(strategy):
             need = money.plain(outcome.covered + outcome.shortfall)
             raise NotCovered(
                 f"{facts['available']} of {need} is available.",
                 extra=facts,
                 missing=outcome.shortfall,
             )
+        raise NotCovered(
+            f"The overage would pass the limit of {money.plain(limit)}.",
+            code="overage_limit",
+            extra=facts,
+            missing=outcome.shortfall - overage,
+            until=self.wallet.renews_at,
+        )
+
+    def overage_within(self, shortfall: Decimal, strategy: str, *, promised: Decimal) -> Decimal:
+        """Return how much of a shortfall may go to the invoice: what was `promised`, and in a money
+        waterfall of HYBRID or POSTPAID as much as the limit leaves.
+        """
+        if shortfall <= promised:
+            return shortfall
+        if not self._may_overrun(strategy):
+            return promised
         limit = self.wallet.overage_limit
         if limit is None:
-            return
-        run_up = self.open_overage + self.promised - promised + outcome.shortfall
-        over = run_up + self._usage_overage() - limit
-        if over > 0:
-            raise NotCovered(
-                f"The overage would pass the limit of {money.plain(limit)}.",
-                code="overage_limit",
-                extra=facts,
-                missing=over,
-                until=self.wallet.renews_at,
-            )
+            return shortfall
+        run_up = self.open_overage + self.promised - promised + self._usage_overage()
+        return min(shortfall, max(limit - run_up, promised))
 
     def _usage_overage(self) -> Decimal:
         assert isinstance(self.wallet, Wallet), "units have no overage"

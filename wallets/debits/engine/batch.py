@@ -51,7 +51,7 @@ from wallets.models import (
     Wallet,
 )
 from wallets.operations import idempotency
-from wallets.outbox import BalanceDrop, DeclinedDebit
+from wallets.outbox import BalanceDrop, DeclinedDebit, Unpaid
 
 
 class Batch:
@@ -82,6 +82,7 @@ class Batch:
         # The books that have fewer credits, and those of which a wallet fills itself.
         self.fallen: set[int] = set()
         self.refilled: set[int] = set()
+        self.unpaid: list[Unpaid] = []
         self.renewing: set[int] = set()
         self.pricing: Pricing | None = None
 
@@ -293,9 +294,13 @@ class Batch:
     @property
     def is_followed(self) -> bool:
         """Return whether the changes so far have consequences that come before the next request:
-        released credits pay what is owed, or lapse with their lot.
+        released credits pay what is owed, or lapse with their lot, and who owes is suspended.
         """
-        return bool(self.journal.returned or self._paying)
+        return bool(self.journal.returned or self._paying or self._debts)
+
+    @property
+    def _debts(self) -> list[Unpaid]:
+        return [each for each in self.unpaid if each.debit.debt > 0]
 
     @property
     def _paying(self) -> list[int]:
@@ -334,6 +339,7 @@ class Batch:
 
     def _notify(self) -> None:
         outbox.debits_declined(self.declines)
+        outbox.captures_uncovered(self.unpaid)
         fallen = [a for a in self.wallets.values() if a.before is not None]
         outbox.balances_fell(
             BalanceDrop(a.book, a.wallet, a.before or ZERO, a.available, a.now) for a in fallen
@@ -362,9 +368,11 @@ class Batch:
             self._write_consequences()
 
     def _write_consequences(self) -> None:
-        """Lapse what came back to expired lots and pay what is owed; then answers are stored, as
-        they are after that.
+        """Claim new debts, lapse what came back to expired lots and pay what is owed; then answers
+        are stored, as they are after that.
         """
+        for debt in self._debts:
+            port.billing().credits_owed(debt.book, debt.debit.pk, debt.currency, debt.debit.debt)
         reservation_holds.lapse_returned(self.journal.returned)
         for book_id in self._paying:
             port.billing().credits_arrived(self.by_id[book_id])

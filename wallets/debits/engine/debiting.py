@@ -14,40 +14,24 @@ from aforo.ids import new_id
 from aforo.money import ZERO
 from aforo.protocol.idempotency import Answer
 from ledger.models import LedgerEvent
+from wallets.debits.engine import over_capture
 from wallets.debits.engine.accounts import WalletState
 from wallets.debits.engine.batch import Batch
 from wallets.debits.engine.requests import CaptureRequest, DebitRequest
 from wallets.holds import reservation_holds
+from wallets.holds.over_capture import check_capturable
 from wallets.holds.reservation_holds import Held
 from wallets.lots.credit_journal import EntryBuilder
-from wallets.lots.waterfall import Allocated, Allocation
+from wallets.lots.waterfall import Allocation
 from wallets.models import (
     Debit,
-    Reservation,
     ReservationKind,
     ReservationStatus,
     UnitWallet,
     Wallet,
 )
 from wallets.operations.responses import debit_answer
-
-
-class ReservationExpired(Conflict):
-    """The reservation ended at its `expires_at`; what it held is free again.
-
-    Debit instead, or reserve anew, for longer.
-    """
-
-    default_code = "reservation_expired"
-
-
-class ReservationClosed(Conflict):
-    """The reservation was captured or voided already.
-
-    Read it by GET /v1/wallets/reservations/{id}; reserve anew if something is left to do.
-    """
-
-    default_code = "reservation_closed"
+from wallets.outbox import Unpaid
 
 
 class ReservationOfUsage(Conflict):
@@ -69,6 +53,14 @@ class Burned:
     overage: Decimal = ZERO
     reservation: UUID | None = None
     attributes: Mapping[str, str] | None = None
+    debt: Decimal = ZERO
+    uncovered: Decimal = ZERO
+
+    @property
+    def left(self) -> dict[str, Decimal]:
+        """Return what the reservation's policy left unpaid, where it did."""
+        left = {"uncovered": self.uncovered, "debt": self.debt}
+        return {name: part for name, part in left.items() if part > 0}
 
 
 def debit(batch: Batch, request: DebitRequest) -> Answer:
@@ -101,24 +93,34 @@ def debit(batch: Batch, request: DebitRequest) -> Answer:
 def capture(batch: Batch, request: CaptureRequest) -> Answer:
     """Burn the credits that a reservation holds, in the order fixed when it was made.
 
-    The burn occurs at the moment of the capture. A final one releases the rest. Raises:
-    UnknownReservation, ReservationExpired, ReservationClosed, Invalid (`exceeds_reservation`),
-    NotCovered for what goes beyond the holds.
+    The burn occurs at the moment of the capture. A final one releases the rest. What goes beyond
+    the holds, and within the grace after their end all of it, is a debit by the reservation's
+    policy. Raises: UnknownReservation, ReservationExpired, ReservationClosed, Invalid; Suspended,
+    Paused, NotCovered for what goes beyond the holds.
     """
     held = batch.held_by(request.reservation)
     reservation = held.reservation
-    check_held(held)
+    check_credits(held)
     account = batch.account_of(reservation)
+    check_capturable(reservation, account.now)
     need = _captured(request, held, account)
     from_holds = _from_holds(held, need)
-    beyond = _beyond(account, held, need, from_holds)
+    is_late = reservation.status == ReservationStatus.EXPIRED
+    beyond = over_capture.bear(
+        account,
+        reservation,
+        need - sum((part.quantity for part in from_holds), ZERO),
+        is_more=is_late or need > reservation.quantity - reservation.captured,
+    )
     burned = Burned(
         need,
         reservation.strategy,
         (*from_holds, *beyond.allocations),
-        beyond.shortfall,
+        beyond.overage,
         reservation.id,
         reservation.attributes,
+        beyond.debt,
+        beyond.uncovered,
     )
     draft = batch.journal.entry(
         book=account.book,
@@ -134,6 +136,8 @@ def capture(batch: Batch, request: CaptureRequest) -> Answer:
     _release_captured(draft, held, from_holds)
     _burn(draft, account, burned)
     reservation.captured += need
+    reservation.debt += burned.debt
+    reservation.uncovered += burned.uncovered
     account.promise(reservation, held.open)
     released = ZERO
     if request.final:
@@ -146,54 +150,24 @@ def capture(batch: Batch, request: CaptureRequest) -> Answer:
         "status": reservation.status,
         "released": released,
         "held": held.open,
+        **burned.left,
     }
     return _record(batch, request, account, burned, draft, after)
 
 
-def _beyond(
-    account: WalletState, held: Held, need: Decimal, from_holds: list[Allocation]
-) -> Allocated:
-    """Allocate what a capture needs beyond the holds. What was reserved is honoured even if the
-    customer was suspended since; anything more is a new debit.
+def check_credits(held: Held) -> None:
+    """Check that a reservation is of credits.
 
-    Raises: Suspended, Paused, NotCovered.
-    """
-    rest = need - sum((part.quantity for part in from_holds), ZERO)
-    if rest == 0:
-        return Allocated((), ZERO)
-    reservation = held.reservation
-    if need > reservation.quantity - reservation.captured:
-        account.check_open()
-    beyond = account.allocate(rest, reservation.strategy)
-    account.check_covered(beyond, reservation.strategy, promised=reservation.promised)
-    return beyond
-
-
-def check_held(held: Held) -> None:
-    """Check that a reservation is of credits and still open.
-
-    Raises: ReservationOfUsage, ReservationExpired, ReservationClosed.
+    Raises: ReservationOfUsage.
     """
     if held.reservation.kind == ReservationKind.USAGE:
         raise ReservationOfUsage("It holds credits for usage: capture or void that.")
-    check_not_ended(held.reservation)
-
-
-def check_not_ended(reservation: Reservation) -> None:
-    """Check that a reservation is still open.
-
-    Raises: ReservationExpired, ReservationClosed.
-    """
-    if reservation.status == ReservationStatus.EXPIRED:
-        raise ReservationExpired("The reservation's time is over; its credits were released.")
-    if reservation.status != ReservationStatus.HELD:
-        raise ReservationClosed(f"The reservation was {reservation.status.lower()} already.")
 
 
 def _captured(request: CaptureRequest, held: Held, account: WalletState) -> Decimal:
     """Return how much is to be captured; all that is left where the request names no amount.
 
-    Raises: Invalid (`exceeds_reservation`, and where units are called an amount).
+    Raises: Invalid (`nothing_left`, and where units are called an amount).
     """
     is_money = isinstance(account.wallet, Wallet)
     wrong = request.quantity if is_money else request.amount
@@ -206,10 +180,6 @@ def _captured(request: CaptureRequest, held: Held, account: WalletState) -> Deci
     need = left if asked is None else asked
     if need == 0:
         raise Invalid([FieldError("", "nothing_left", "Nothing is left to capture; void it.")])
-    if need > left and not request.allow_more:
-        name = "amount" if is_money else "quantity"
-        detail = f"{money.plain(left)} is left of it; allow_more debits what goes beyond."
-        raise Invalid([FieldError(f"/{name}", "exceeds_reservation", detail)])
     return need
 
 
@@ -262,12 +232,16 @@ def _record(
         quantity=burned.quantity,
         overage=burned.overage,
         overage_billed=ZERO,
+        debt=burned.debt,
+        uncovered=burned.uncovered,
         strategy=burned.strategy,
         reservation=burned.reservation,
         attributes=burned.attributes,
         occurred_at=account.now,
     )
     batch.debits.append(made)
+    if burned.left:
+        batch.unpaid.append(Unpaid(account.book, wallet, made))
     body = debit_answer(
         debit=made,
         book=account.book,
@@ -287,5 +261,6 @@ def _document(key: str, account: WalletState, burned: Burned) -> dict[str, objec
         "strategy": str(burned.strategy),
         "quantity": money.plain(burned.quantity),
         "overage": money.plain(burned.overage),
+        **{name: money.plain(part) for name, part in burned.left.items()},
         **account.wallet.unit,
     }

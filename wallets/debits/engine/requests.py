@@ -105,24 +105,31 @@ class DebitRequest(CreditRequest):
 
 @dataclass(frozen=True, slots=True)
 class ReserveRequest(CreditRequest):
-    """Reserve credits for at most `expires_in` seconds."""
+    """Reserve credits for at most `expires_in` seconds; what is None is as the offering has it."""
 
     operation: ClassVar[str] = "wallets.reserve"
 
     expires_in: int = DEFAULT_HOLD
+    over_capture: str | None = None
+    grace_seconds: int | None = None
 
     @property
     def content(self) -> dict[str, object]:
         """Return what a repeat under the same key must contain again."""
-        return {**_asked(self), "expires_in": self.expires_in}
+        return {
+            **_asked(self),
+            "expires_in": self.expires_in,
+            "over_capture": self.over_capture,
+            "grace_seconds": self.grace_seconds,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureRequest:
     """Burn what a reservation holds: a part of it, or without either all that is left.
 
-    `amount` is of money, `quantity` of units. More than was reserved is debited as usual with
-    `allow_more`; `final` releases the rest.
+    `amount` is of money, `quantity` of units. What goes beyond the holds follows the reservation's
+    policy, whatever `allow_more` says, which older clients send; `final` releases the rest.
     """
 
     operation: ClassVar[str] = "wallets.reservations.capture"

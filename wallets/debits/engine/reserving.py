@@ -11,9 +11,10 @@ from aforo.money import ZERO
 from aforo.protocol.idempotency import Answer
 from ledger.models import LedgerEvent
 from wallets.debits.engine.batch import Batch
-from wallets.debits.engine.debiting import check_held
+from wallets.debits.engine.debiting import check_credits
 from wallets.debits.engine.requests import ReserveRequest, VoidRequest
-from wallets.holds import reservation_holds
+from wallets.holds import over_capture, reservation_holds
+from wallets.holds.over_capture import check_not_ended
 from wallets.holds.reservation_holds import Held
 from wallets.models import Hold, Reservation, ReservationStatus, UnitWallet, Wallet
 from wallets.operations.responses import reservation_answer, void_answer
@@ -25,6 +26,7 @@ def reserve(batch: Batch, request: ReserveRequest) -> Answer:
     Raises: Suspended, Paused, NotCovered, Invalid, UnknownCustomer.
     """
     account = batch.account_for(request)
+    terms = over_capture.terms(account.wallet, request.over_capture, request.grace_seconds)
     outcome = account.allocate(request.need, request.strategy)
     account.check_open()
     account.check_covered(outcome, request.strategy)
@@ -57,6 +59,8 @@ def reserve(batch: Batch, request: ReserveRequest) -> Answer:
         held=outcome.covered,
         captured=ZERO,
         promised=outcome.shortfall,
+        over_capture=terms.over_capture,
+        grace_seconds=terms.grace_seconds,
         created_at=account.now,
         expires_at=expires_at,
         attributes=request.attributes or None,
@@ -92,8 +96,9 @@ def void(batch: Batch, request: VoidRequest) -> Answer:
     Raises: UnknownReservation, ReservationExpired, ReservationClosed.
     """
     held = batch.held_by(request.reservation)
-    check_held(held)
+    check_credits(held)
     reservation = held.reservation
+    check_not_ended(reservation)
     account = batch.account_of(reservation)
     draft = batch.journal.entry(
         book=account.book,
