@@ -8,15 +8,19 @@ closes a month locks it alone, and locks no book while doing so.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date
+from typing import Any
+from uuid import UUID
 
-from django.db import OperationalError, connection, models
+from django.db import OperationalError, connection
 from django.db.transaction import TransactionManagementError
 
 from aforo.database import advisory_locks, bulk
+from aforo.database.together import among
 from aforo.errors import Busy
+from aforo.sandbox.models import TestClock
 from ledger.models import Book
 
 _LOCK_NOT_AVAILABLE = "55P03"
@@ -49,12 +53,36 @@ def lock_books(ids: Collection[int], *, exclusive: bool, wait: bool) -> list[Boo
         if len(ids) == 1 and wait and not exclusive:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s)", list(ids))
-        strength = "UPDATE" if exclusive else "NO KEY UPDATE"
-        others = "" if wait else "SKIP LOCKED"
-        books = bulk.select_models(
-            Book, f"WHERE id = ANY(%s) ORDER BY id FOR {strength} {others}", [list(ids)]
-        )
-    models.prefetch_related_objects([b for b in books if b.test_clock_id], "test_clock")
+        return _lock("t.id = ANY(%s)", [list(ids)], exclusive=exclusive, wait=wait)
+
+
+def lock_customers(keys: Collection[str], *, livemode: bool, wait: bool) -> list[Book]:
+    """Find the books of customers and lock them in one statement, as `lock_books` does; unknown
+    customers have none.
+    """
+    mine, asked = among("t.key", keys)
+    mine, asked = f"t.livemode = %s AND {mine}", [livemode, *asked]
+    with _bounded():
+        if len(keys) == 1 and wait:
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    f"SELECT pg_advisory_xact_lock(t.id) FROM ledger_book AS t WHERE {mine}",  # noqa: S608
+                    asked,
+                )
+        return _lock(mine, asked, exclusive=False, wait=wait)
+
+
+def _lock(which: str, asked: Sequence[Any], *, exclusive: bool, wait: bool) -> list[Book]:
+    strength = "UPDATE" if exclusive else "NO KEY UPDATE"
+    others = "" if wait else "SKIP LOCKED"
+    rest = f"WHERE {which} ORDER BY t.id FOR {strength} OF t {others}"
+    books = bulk.select_models(Book, rest, asked)
+    if ids := {book.test_clock_id for book in books} - {None}:
+        # In a statement after the lock: what it waited for may have moved the clock.
+        found = bulk.select_models(TestClock, "WHERE t.id = ANY(%s)", [list(ids)])
+        clocks: dict[UUID | None, TestClock] = {clock.pk: clock for clock in found}
+        for book in books:
+            book.test_clock = clocks.get(book.test_clock_id)
     return books
 
 

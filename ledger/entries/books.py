@@ -47,17 +47,14 @@ def find_books(*, livemode: bool, keys: Collection[str]) -> dict[str, Book]:
     return {book.key: book for book in found}
 
 
-def find_book_ids(*, livemode: bool, keys: Collection[str]) -> dict[str, int]:
-    """Find the primary keys of books by customer id, without locking them; unknown ones are
-    absent.
-    """
+def known(*, livemode: bool, keys: Collection[str]) -> set[str]:
+    """Return those of some customer ids that have a book."""
     sane = [key for key in keys if _can_be_stored(key)]
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT key, id FROM ledger_book WHERE livemode = %s AND key = ANY(%s)",
-            [livemode, sane],
+            "SELECT key FROM ledger_book WHERE livemode = %s AND key = ANY(%s)", [livemode, sane]
         )
-        return dict(cursor.fetchall())
+        return {key for (key,) in cursor.fetchall()}
 
 
 def find_clocks(*, livemode: bool, keys: Collection[str]) -> dict[str, tuple[int, datetime | None]]:
@@ -119,6 +116,17 @@ def lock_books(
     left out. Raises: Busy after the role's lock_timeout.
     """
     return {book.pk: book for book in locks.lock_books(ids, exclusive=exclusive, wait=wait)}
+
+
+def lock_customers(*, livemode: bool, keys: Collection[str], wait: bool) -> dict[str, Book]:
+    """Find and lock the books of customers inside the caller's transaction, by primary key; those
+    of unknown customers are absent, and without `wait` those that others have locked.
+
+    Raises: Busy after the role's lock_timeout.
+    """
+    sane = {key for key in keys if _can_be_stored(key)}
+    found = locks.lock_customers(sane, livemode=livemode, wait=wait) if sane else []
+    return {book.key: book for book in found}
 
 
 def lock_book(*, book_id: int, exclusive: bool = False) -> Book:

@@ -57,7 +57,7 @@ class TestOneRead:
         _, statements = post(api, "/v1/wallets/debit", debit("k"))
 
         assert after_lock(statements) == 2
-        assert len(statements) == 5
+        assert len(statements) == 4
 
     def test_a_replay_and_a_refusal(self, api: APIClient) -> None:
         _, replayed = post(api, "/v1/wallets/debit", debit("first"))
@@ -102,6 +102,15 @@ def test_a_live_debit_also_holds_off_the_close_of_its_month(live_api: APIClient)
     factories.grant("cust_1", "10", livemode=True)
 
     _, statements = post(live_api, "/v1/wallets/debit", debit("k"))
+
+    assert after_lock(statements) == 3
+
+
+def test_a_clock_is_read_after_its_customer_is_locked(api: APIClient) -> None:
+    factories.clocked_customer()
+    factories.top_up("cust_1", "10")
+
+    _, statements = post(api, "/v1/wallets/debit", debit("k"))
 
     assert after_lock(statements) == 3
 

@@ -135,6 +135,22 @@ def test_a_locked_customer_waits_alone() -> None:
     assert verification.verify().ok
 
 
+def test_beside_a_locked_customer_an_unknown_one_is_refused() -> None:
+    factories.customer()
+    factories.customer("cust_2")
+    factories.top_up("cust_2", "10")
+    asked = [request(n, customer=f"cust_{n}") for n in (1, 2, 3)]
+
+    with locked("cust_1"):
+        busy, paid, unknown = engine.execute(asked, livemode=False, wait=False)
+
+    assert isinstance(busy, engine.CustomerBusy)
+    assert busy.customer_id == "cust_1"
+    assert isinstance(paid, Answer)
+    assert isinstance(unknown, books.UnknownCustomer)
+    assert Entry.objects.filter(event="DEBIT").count() == 1
+
+
 def test_calls_of_a_customer_who_is_locked_for_a_moment_are_taken_together_after_it() -> None:
     book = factories.customer()
     factories.top_up("cust_1", "100")

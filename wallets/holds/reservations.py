@@ -32,18 +32,16 @@ class UnknownReservation(NotFound):
     default_code = "unknown_reservation"
 
 
-def find_books(*, livemode: bool, ids: Collection[UUID]) -> dict[UUID, tuple[int, str]]:
-    """Find the books of reservations, by primary key and customer, without locking them; unknown
-    ones are absent.
-    """
+def find_customers(*, livemode: bool, ids: Collection[UUID]) -> dict[UUID, str]:
+    """Find whose reservations are, without locking anything; unknown ones are absent."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT r.id, r.book_id, b.key FROM wallets_reservation AS r"
+            "SELECT r.id, b.key FROM wallets_reservation AS r"
             " JOIN ledger_book AS b ON b.id = r.book_id"
             " WHERE r.id = ANY(%s::uuid[]) AND b.livemode = %s",
             [list(ids), livemode],
         )
-        return {reservation: (book_id, key) for reservation, book_id, key in cursor.fetchall()}
+        return dict(cursor.fetchall())
 
 
 def release_due(*, book: Book, until: datetime) -> int:

@@ -50,11 +50,11 @@ def company() -> None:
 
 
 def test_one_call_takes_few_statements() -> None:
-    """To find and lock the book three, to read the list, its cycles and their sums three, to write
+    """To find and lock the book two, to read the list, its cycles and their sums three, to write
     one.
     """
-    assert statements([asked("debit")]) == 7
-    assert statements([reserved("hold")]) == 7
+    assert statements([asked("debit")]) == 6
+    assert statements([reserved("hold")]) == 6
 
 
 def test_a_capture_takes_few_statements() -> None:

@@ -9,10 +9,9 @@ not use the key up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import assert_never
-from uuid import UUID
 
 from django.db import transaction
 
@@ -20,7 +19,6 @@ from aforo import actors, money
 from aforo.errors import DomainError, NotCovered
 from aforo.protocol.idempotency import Answer
 from ledger.entries import books as ledger_books
-from ledger.models import Book
 from wallets.debits import shortages
 from wallets.debits.engine import refusing
 from wallets.debits.engine.accounts import Paused, Suspended
@@ -92,37 +90,33 @@ def execute(
     taken in time; then nothing happened. Each request is its own actor's doing; the caller, who
     may run those of others, is none here.
     """
-    asked_of, customers = _books_of(requests, livemode=livemode)
-    short: list[Shortage] = []
-    ids = {book_id for book_id in asked_of if book_id is not None}
+    asked_of, short = _customers_of(requests, livemode=livemode), list[Shortage]()
+    customers = {*asked_of} - {""}
     with transaction.atomic():
-        locked = ledger_books.lock_books(ids=ids, wait=wait)
-        if ids and not locked:
-            return [CustomerBusy(customers.get(book_id)) for book_id in asked_of]
-        books = {book.key: book for book in locked.values()}
+        books = ledger_books.lock_customers(livemode=livemode, keys=customers, wait=wait)
+        busy = set[str]()
+        if not wait and len(books) < len(customers):
+            busy = ledger_books.known(livemode=livemode, keys=customers - books.keys())
         read = partial(Batch.read, books, pricing=pricing, livemode=livemode)
-        results = _take_all(books, requests, asked_of, renewed, read, short)
+        results = _take_all(busy, requests, asked_of, renewed, read, short)
     shortages.explain(short)
-    return [
-        CustomerBusy(customers.get(book_id)) if isinstance(result, CustomerBusy) else result
-        for result, book_id in zip(results, asked_of, strict=True)
-    ]
+    return results
 
 
 def _take_all(
-    books: Mapping[str, Book],
+    busy: Collection[str],
     requests: Sequence[Request],
-    asked_of: Sequence[int | None],
+    asked_of: Sequence[str],
     renewed: Collection[int],
-    read: Callable[[Sequence[Request], Sequence[int | None]], Batch],
+    read: Callable[[Sequence[Request], Sequence[str]], Batch],
     short: list[Shortage],
 ) -> list[Result]:
-    """Decide requests in order, and note in `short` what credits do not cover.
+    """Decide requests in order, and note in `short` what credits do not cover. Those of `busy`
+    customers are left to a list that waits.
 
     The list is cut where a request has consequences that come before the next, as if each had come
     alone: released credits pay arrears first.
     """
-    locked = {book.pk for book in books.values()}
     results: list[Result] = []
     batch = read(requests, asked_of)
     if batch.is_followed:
@@ -130,9 +124,9 @@ def _take_all(
         batch = read(requests, asked_of)
     if batch.pricing is not None and batch.pricing.catch_up():
         batch = read(requests, asked_of)
-    for place, (request, book_id) in enumerate(zip(requests, asked_of, strict=True)):
-        is_ours = book_id is None or book_id in locked
-        results.append(_take(batch, request, renewed, short) if is_ours else CustomerBusy(None))
+    for place, (request, customer) in enumerate(zip(requests, asked_of, strict=True)):
+        is_busy = customer in busy
+        results.append(CustomerBusy(customer) if is_busy else _take(batch, request, renewed, short))
         if batch.is_followed:
             results[-1] = batch.follow() or results[-1]
             rest = slice(place + 1, None)
@@ -143,31 +137,20 @@ def _take_all(
     return results
 
 
-def _books_of(
-    requests: Sequence[Request], *, livemode: bool
-) -> tuple[list[int | None], dict[int | None, str]]:
-    """Return the book of each request, and the customers by their books; a customer or reservation
-    that does not exist is refused later, one by one.
+def _customers_of(requests: Sequence[Request], *, livemode: bool) -> list[str]:
+    """Return the customer of each request, "" for a reservation that does not exist; that, or an
+    unknown customer, is refused later, one by one.
     """
-    customers = {
-        request.customer_id for request in requests if isinstance(request, CustomerRequest)
-    }
-    found: dict[str, int] = {}
-    if customers:
-        found = ledger_books.find_book_ids(livemode=livemode, keys=customers)
     named = [
         request.reservation for request in requests if not isinstance(request, CustomerRequest)
     ]
-    reserved: dict[UUID, tuple[int | None, str]] = {}
-    if named:
-        reserved = dict(reservations.find_books(livemode=livemode, ids=named))
-    asked_of = [
-        found.get(request.customer_id)
+    reserved = reservations.find_customers(livemode=livemode, ids=named) if named else {}
+    return [
+        request.customer_id
         if isinstance(request, CustomerRequest)
-        else reserved.get(request.reservation, (None, ""))[0]
+        else reserved.get(request.reservation, "")
         for request in requests
     ]
-    return asked_of, {**{book_id: key for key, book_id in found.items()}, **dict(reserved.values())}
 
 
 def _take(

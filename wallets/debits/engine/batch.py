@@ -91,22 +91,22 @@ class Batch:
         cls,
         books: Mapping[str, Book],
         requests: Sequence[Request],
-        asked_of: Sequence[int | None],
+        asked_of: Sequence[str],
         pricing: OpenPricing | None = None,
         *,
         livemode: bool,
     ) -> Batch:
-        """Read replays, wallets, open lots and holds of the locked books; `asked_of` names the book
-        of each request. `pricing` prices their usage.
+        """Read replays, wallets, open lots and holds of the locked books; `asked_of` names the
+        customer of each request. `pricing` prices their usage.
         """
         batch = cls(books, livemode=livemode)
         if not books:
             return batch
         named = [r.reservation for r in requests if not isinstance(r, CustomerRequest)]
         keys = [
-            (book_id, request.key)
-            for book_id, request in zip(asked_of, requests, strict=True)
-            if book_id in batch.by_id
+            (books[customer].pk, request.key)
+            for customer, request in zip(asked_of, requests, strict=True)
+            if customer in books
         ]
         with_units = bool(named or pricing) or any(_asks_units(r) for r in requests)
         found = reading.read(
