@@ -20,7 +20,7 @@ from aforo.sandbox.services import create_clock, now_for
 from billing.cycle_end import renewal
 from billing.finance import verification
 from billing.jobs import test_clocks
-from billing.prepaid import unbilled_usage
+from billing.realtime import pending_usage
 from billing.subscriptions import spend_limits
 from ledger.entries import books
 from pricing.models import BillingMode
@@ -78,7 +78,7 @@ class StatementView(ApiView):
         if moment is not None:
             return Response(statements.statement_as_of(book=book, moment=moment))
         has_cycles = renewal.renew_if_due(book=book, now=now)
-        forecast = unbilled_usage.pending(book=book, now=now) if has_cycles else {}
+        forecast = pending_usage.pending(book=book, now=now) if has_cycles else {}
         return Response(statements.statement(book=book, now=now, pending=forecast))
 
 

@@ -95,10 +95,13 @@ def settle_book(
     while True:
         over = first_over(book_id=book_id, until=until)
         late_until = until if over is None else over.current_ends_at
-        month_end.bring_up(
-            book_id=book_id, before=late_until if over else until + usage_burn.MICROSECOND
-        )
-        if due := waiting_cycles.first_due(book_id=book_id, until=late_until):
+        due = waiting_cycles.first_due(book_id=book_id, until=late_until)
+        if over is None or due is not None or over.version.grace_hours > 0:
+            # To settle an open cycle brings the month's ends up by itself, once it is sealed.
+            month_end.bring_up(
+                book_id=book_id, before=late_until if over else until + usage_burn.MICROSECOND
+            )
+        if due is not None:
             progress.on_settlement(due)
             settled += settle_waiting(settlement=due, now=issued_at, run_id=run_id)
         elif over is None:

@@ -1,43 +1,16 @@
-"""Metered usage of the open cycles that no credit has paid yet, priced by the same stages."""
+"""Metered usage of the open cycles: what of it is to be invoiced, and what credits pay first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
 from decimal import Decimal
 
 from aforo.money import ZERO
 from aforo.sandbox.services import now_for
 from billing.calculation.calculation import Calculation
 from billing.prepaid import arrears
-from billing.settlement import cycle_burns, usage_burn
+from billing.settlement import usage_burn
 from ledger.models import Book
-from wallets.models import CreditLot
-
-
-def pending(*, book: Book, now: datetime) -> dict[str, Decimal]:
-    """Return what burning the open cycles would take now: units by metric code, money by currency.
-
-    Reads without a lock: it is a forecast, and nothing rests on it.
-    """
-    taken: dict[str, Decimal] = {}
-    until = now + usage_burn.MICROSECOND
-    for subscription in usage_burn.open_cycles(book=book, at=until):
-        draft = usage_burn.forecast(
-            book=book,
-            subscription=subscription,
-            until=until,
-            pays=usage_burn.payers(subscription, now),
-        )
-        before = cycle_burns.by_lot(settlement=usage_burn.stand_in(subscription))
-        after = cycle_burns.targets(draft)
-        lots = CreditLot.objects.select_related("unit_wallet__metric").in_bulk({*before, *after})
-        for lot_id, lot in lots.items():
-            code = lot.currency if lot.unit_wallet is None else lot.unit_wallet.metric.code
-            burned = before[lot_id].quantity if lot_id in before else ZERO
-            open_part = after[lot_id].quantity if lot_id in after else ZERO
-            taken[code] = taken.get(code, ZERO) + open_part - burned
-    return {code: max(quantity, ZERO) for code, quantity in taken.items()}
 
 
 def overage(book: Book, currency: str) -> Decimal:

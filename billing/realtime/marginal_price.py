@@ -21,7 +21,6 @@ from billing.models import Subscription, SubscriptionStatus, UsageEvent
 from billing.realtime.open_cycles import OpenCycle, Pays
 from billing.realtime.usage_requests import NoSubscription, UsageRequest
 from billing.settlement import usage_burn
-from billing.subscriptions import states
 from billing.usage import aggregates
 from billing.usage.events import BadEvent, check_numbers
 from ledger.models import Book, LedgerEvent
@@ -104,7 +103,7 @@ def without(usage: UsagePricing, book: Book, cycle: OpenCycle) -> Calculation:
     until = now + usage_burn.MICROSECOND
     for each in usage.cycles.by_book[book.pk]:
         subscription = each.subscription
-        if subscription.status not in states.RUNNING or subscription.current_starts_at >= until:
+        if not each.runs_before(until):
             continue
         draft = usage.price(book, each, until=until, pays=usage_burn.payers(subscription, now))
         with actors.acting(actors.job("usage_burn")):

@@ -17,13 +17,13 @@ from billing import calculation
 from billing.calculation import proration
 from billing.calculation.calculation import Calculation, MetricUsage
 from billing.models import Customer, CycleBurn, Settlement, Subscription, UsageEvent
-from billing.settlement import load, usage_burn
+from billing.settlement import cycle_burns, load, usage_burn, waiting_cycles
 from billing.subscriptions import cycles, states
 from billing.usage import aggregates, rollups, running_sums
 from billing.usage.running_sums import SUMMED, RunningSum, Wanted
 from ledger.models import Book
 from pricing import catalogue
-from pricing.models import Metric
+from pricing.models import Coupon, Metric
 from wallets.models import CreditLot, UnitWallet
 
 Pays = Callable[[CreditLot], bool]
@@ -46,6 +46,11 @@ class OpenCycle:
     """What events of the list add to a running sum."""
     drafts: dict[datetime, Calculation] = field(default_factory=dict)
     """What the cycle owes before usage and credits, by the moment of its tax."""
+
+    def runs_before(self, moment: datetime) -> bool:
+        """Return whether usage is metered in the cycle, and it began before a moment."""
+        subscription = self.subscription
+        return subscription.status in states.RUNNING and subscription.current_starts_at < moment
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -165,6 +170,7 @@ _CYCLES = """
     FROM billing_subscription AS s
     JOIN billing_customer AS c ON c.book_id = s.customer_id
     JOIN pricing_rateplanversion AS v ON v.id = s.version_id
+    LEFT JOIN pricing_coupon AS k ON k.id = s.coupon_id
     LEFT JOIN billing_cycleburn AS t
         ON t.subscription_id = s.id AND t.cycle = s.cycle AND t.kind = 'CYCLE'
     LEFT JOIN wallets_creditlot AS l ON l.id = t.lot_id AND l.remaining = 0
@@ -201,19 +207,20 @@ def read(
     found, opened = OpenCycles(), dict[UUID, OpenCycle]()
     asked = [[book_id for book_id, _ in keys], [key for _, key in keys]]
     rows = bulk.select_joined(
-        {"s": Subscription, "c": Customer, "t": CycleBurn, "l": CreditLot},
+        {"s": Subscription, "c": Customer, "k": Coupon, "t": CycleBurn, "l": CreditLot},
         _CYCLES,
         [*asked, list(books), list(states.LIVE)],
         extra=["v.published_at", _WAITING, _ROLLED_ON, _TAKEN],
     )
-    for subscription, customer, burn, spent, published_at, waits, rolled_on, taken in rows:
+    for subscription, customer, coupon, burn, spent, published_at, waits, rolled_on, taken in rows:
         book, cycle = books[subscription.customer_id], opened.get(subscription.pk)
         if cycle is None:
-            customer.book, subscription.customer = book, customer
+            customer.book, subscription.customer, subscription.coupon = book, customer, coupon
             subscription.version = catalogue.published_version(
                 subscription.version_id, published_at
             )
-            cycle = opened[subscription.pk] = _opened(subscription, now[book.pk], rolled_on)
+            rolled_in = load.rolled_in(load.as_generations(json.loads(rolled_on or "{}")))
+            cycle = opened[subscription.pk] = _opened(subscription, now[book.pk], rolled_in)
             found.by_book.setdefault(book.pk, []).append(cycle)
             found.taken.update((book.pk, key) for key in taken)
             if waits:
@@ -226,13 +233,34 @@ def read(
     return found
 
 
-def _opened(subscription: Subscription, now: datetime, rolled_on: str | None) -> OpenCycle:
+def read_unsettled(*, book: Book, now: datetime, before: datetime) -> list[OpenCycle]:
+    """Read the cycles of a customer that began before a moment and are not settled: those that
+    wait, which are read one by one, and those that run. For a forecast, without a lock.
+    """
+    found = read(books={book.pk: book}, now={book.pk: now}, keys=())
+    running = [each for each in found.by_book.get(book.pk, ()) if each.runs_before(before)]
+    if book.pk in found.by_book and book.pk not in found.waiting:
+        return running
+    behind = waiting_cycles.behind(book_id=book.pk, before=before)
+    return [*(_waiting(each, now) for each in behind), *running]
+
+
+def _waiting(subscription: Subscription, now: datetime) -> OpenCycle:
+    rolled_in = load.rolled_in(load.rolled_generations(subscription, subscription.cycle))
+    cycle = _opened(subscription, now, rolled_in)
+    cycle.burns = cycle_burns.by_lot(settlement=cycle.settlement)
+    return cycle
+
+
+def _opened(
+    subscription: Subscription, now: datetime, rolled_in: Mapping[str, Decimal]
+) -> OpenCycle:
     until = now + usage_burn.MICROSECOND
     return OpenCycle(
         subscription,
         usage_burn.stand_in(subscription),
         usage_burn.part_until(subscription, until).counted_until,
-        load.rolled_in(load.as_generations(json.loads(rolled_on or "{}"))),
+        rolled_in,
     )
 
 

@@ -45,7 +45,12 @@ from wallets.lots.waterfall import Allocation, Lot
 from wallets.models import CreditLot, CreditSource, UnitWallet
 
 MICROSECOND = timedelta(microseconds=1)
-_MAY_PAY = "WHERE book_id = %s AND remaining > 0 OR id = ANY(%s) ORDER BY granted_at, id"
+# The lots of a book that have something left, and those that a cycle burned.
+MAY_PAY = "WHERE t.book_id = %s AND t.remaining > 0 OR t.id = ANY(%s) ORDER BY t.granted_at, t.id"
+_IN_FORCE = """
+    WHERE livemode = %s AND country = %s AND region IN ('', %s) AND valid_from <= %s
+    ORDER BY region DESC, valid_from DESC, id DESC LIMIT 1
+"""
 
 
 def load(
@@ -82,7 +87,7 @@ def load(
         overages=_overages(book, draft.currency, settlement.counted_until),
     )
     burned = cycle_burns.by_lot(settlement=settlement)
-    lots = bulk.select_models(CreditLot, _MAY_PAY, [book.pk, list(burned)])
+    lots = bulk.select_models(CreditLot, MAY_PAY, [book.pk, list(burned)])
     pays = pays or partial(pays_for_cycle, ends_at=settlement.counted_until)
     alive, lapsed = list[CreditLot](), list[CreditLot]()
     for lot in filter(was_there, lots):
@@ -335,15 +340,11 @@ def tax_rate_of(customer: Customer, at: datetime) -> Tax | None:
     """Return the rate in force at a moment: the region's before the country's, the latest first."""
     if not customer.country:
         return None
-    rates = TaxRate.objects.filter(
-        Q(region="") | Q(region=customer.region),
-        livemode=customer.book.livemode,
-        country=customer.country,
-        valid_from__lte=at,
-    )
-    rate = rates.order_by("-region", "-valid_from", "-pk").first()
-    if rate is None:
+    asked = [customer.book.livemode, customer.country, customer.region, at]
+    rates = bulk.select_models(TaxRate, _IN_FORCE, asked)
+    if not rates:
         return None
+    (rate,) = rates
     jurisdiction = "-".join(filter(None, (rate.country, rate.region)))
     if rate.reverse_charge and customer.tax_id:
         return Tax(f"{rate.name}, reverse charge", ZERO, jurisdiction)

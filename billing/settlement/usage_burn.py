@@ -18,6 +18,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F, Max
 
+from aforo.database import joined
 from aforo.periods import Period
 from aforo.sandbox.services import now_for
 from billing import calculation
@@ -37,6 +38,11 @@ from wallets.lots.credit_journal import CreditJournal
 from wallets.models import CreditLot
 
 MICROSECOND = timedelta(microseconds=1)
+# Asked again and again on the way to a settlement, so the ORM does not compile it.
+_RUNNING = """
+    WHERE t.customer_id = %s AND t.status = ANY(%s) AND t.current_starts_at < %s
+    ORDER BY t.starts_at, t.created_at, t.id
+"""
 
 
 class CyclePart(NamedTuple):
@@ -114,10 +120,12 @@ def open_cycles(*, book: Book, at: datetime) -> list[Subscription]:
     """Return the live subscriptions whose open cycle began before a moment, the oldest first, after
     the waiting cycles behind them.
     """
-    live = Subscription.objects.filter(
-        customer=book.pk, status__in=states.RUNNING, current_starts_at__lt=at
-    ).select_related("customer__book", "version__plan", "offering")
-    running = live.order_by("starts_at", "created_at", "pk")
+    running = joined.select(
+        Subscription,
+        ["customer__book", "version__plan", "offering"],
+        _RUNNING,
+        [book.pk, [*map(str, states.RUNNING)], at],
+    )
     return [*waiting_cycles.behind(book_id=book.pk, before=at), *running]
 
 

@@ -25,13 +25,15 @@ from billing.models import (
 RELATED = (
     "subscription__customer__book", "subscription__version__plan", "subscription__offering"
 )  # fmt: skip
-# `settlements` of a book up to a moment, asked twice for every cycle that is settled.
-_ENDED = f"""
-    WHERE t.book_id = %s AND t.ends_at <= %s AND t.kind = '{SettlementKind.CYCLE}'
+# `settlements` of a book, asked several times for every cycle that is settled, so the ORM does not
+# compile it.
+_WAITING = f"""
+    WHERE t.book_id = %s AND t.kind = '{SettlementKind.CYCLE}'
         AND t.status = '{SettlementStatus.SEALED}'
         AND (t.cycle < t1.cycle OR t1.status = '{SubscriptionStatus.CANCELLED}')
-    ORDER BY t.ends_at, t.id
 """
+_ENDED = f"{_WAITING} AND t.ends_at <= %s ORDER BY t.ends_at, t.id"
+_BEGUN = f"{_WAITING} AND t.starts_at < %s ORDER BY t.ends_at, t.id"
 
 
 def settlements(*, book_id: int | None = None) -> QuerySet[Settlement]:
@@ -51,7 +53,7 @@ def behind(*, book_id: int, before: datetime) -> list[Subscription]:
     """Return a customer's subscriptions as they were in each waiting cycle that began before a
     moment, the first to end first. They must not be saved.
     """
-    waiting = settlements(book_id=book_id).filter(starts_at__lt=before)
+    waiting = joined.select(Settlement, RELATED, _BEGUN, [book_id, before])
     return [rewound(each) for each in waiting]
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from django.db import IntegrityError, connection, transaction
 
+from aforo.database import joined
 from aforo.errors import Conflict, NotFound
 from aforo.sandbox.models import TestClock
 from ledger import locks
@@ -43,7 +44,9 @@ def _can_be_stored(key: str) -> bool:
 def find_books(*, livemode: bool, keys: Collection[str]) -> dict[str, Book]:
     """Find books by customer id, without locking them; unknown ones are absent."""
     sane = [key for key in keys if _can_be_stored(key)]
-    found = Book.objects.filter(livemode=livemode, key__in=sane).select_related("test_clock")
+    found = joined.select(
+        Book, ["test_clock"], "WHERE t.livemode = %s AND t.key = ANY(%s)", [livemode, sane]
+    )
     return {book.key: book for book in found}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -10,6 +11,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
+from billing.invoicing import tax_rates
+from ledger.models import Book
+from pricing.offerings import coupons
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -27,6 +31,14 @@ def post(
     statements = [query["sql"] for query in captured.captured_queries]
     beside = ("SAVEPOINT", "access_apikey")
     return answer.json(), [sql for sql in statements if not any(each in sql for each in beside)]
+
+
+def read(client: APIClient, path: str) -> int:
+    """Read; return the number of statements."""
+    with CaptureQueriesContext(connection) as captured:
+        answer = client.get(path)
+    assert answer.status_code == 200, answer.content
+    return sum("access_apikey" not in query["sql"] for query in captured.captured_queries)
 
 
 def after_lock(statements: list[str]) -> int:
@@ -122,3 +134,42 @@ def test_a_top_up(api: APIClient) -> None:
     _, statements = post(api, "/v1/wallets/top-ups", body, 201)
 
     assert len(statements) <= 28
+
+
+WALLET = "/v1/wallets/cust_1"
+
+
+@pytest.mark.usefixtures("company")
+def test_a_wallet_read(api: APIClient) -> None:
+    """The book, whether a cycle is over, and the credits."""
+    assert read(api, WALLET) == 3
+
+    for n in range(20):
+        factories.debit("cust_1", "5", f"spent_{n}", currency="USD")
+
+    assert read(api, WALLET) == 3
+
+
+def test_a_wallet_read_with_an_open_cycle(api: APIClient) -> None:
+    """Also the cycles with their burns, what they have used, the lots, and the tax in force."""
+    coupons.create_coupon(
+        livemode=False, code="tenth", type="PERCENT", value=Decimal(10), duration="FOREVER"
+    )
+    tax_rates.create_tax_rate(
+        livemode=False, name="IVA", country="ES", percent=Decimal(21), now=factories.START
+    )
+    factories.subscribed(money="100", country="ES", coupon="tenth")
+    factories.grant_units("cust_1", "10")
+    factories.meter(10, factories.START)
+    read(api, WALLET)  # The first of a process also reads the plan's terms.
+
+    assert read(api, WALLET) == 7
+
+    for n in range(20):
+        factories.debit("cust_1", "1", f"spent_{n}", currency="USD")
+        factories.grant("cust_1", "1", name=f"given_{n}")
+        factories.meter(10, factories.START)
+
+    assert read(api, WALLET) == 7
+    factories.advance(Book.objects.get(), factories.MARCH)
+    assert read(api, WALLET) == 7

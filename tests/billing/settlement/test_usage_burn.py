@@ -16,7 +16,7 @@ from billing.cycle_end import cycle_settlement
 from billing.finance import verification
 from billing.invoicing.tax_rates import create_tax_rate
 from billing.models import CycleBurn, Settlement, UsageEvent
-from billing.prepaid import unbilled_usage
+from billing.realtime import pending_usage
 from billing.settlement import usage_burn
 from ledger.entries import books
 from ledger.models import Book, Entry, Posting
@@ -238,13 +238,13 @@ def test_what_is_burned_is_no_longer_pending() -> None:
     factories.top_up("cust_1", "50")
     advance(book, START + DAY)
     meter(3_000, START + DAY)
-    assert unbilled_usage.pending(book=book, now=START + DAY) == {"tokens": 1_000, "USD": 4}
+    assert pending_usage.pending(book=book, now=START + DAY) == {"tokens": 1_000, "USD": 4}
 
     with transaction.atomic():
         locked = books.lock_book(book_id=book.pk)
         usage_burn.burn_through(book=locked, until=START + DAY)
 
-    assert unbilled_usage.pending(book=book, now=START + DAY) == {"tokens": 0, "USD": 0}
+    assert pending_usage.pending(book=book, now=START + DAY) == {"tokens": 0, "USD": 0}
     assert factories.available(book) == 46
 
 
