@@ -150,6 +150,9 @@ def _facts(invoice: Invoice) -> dict[str, object]:
     }
 
 
+_DRAFTS = "WHERE t.customer_id = %s AND t.status = 'DRAFT' ORDER BY t.created_at, t.id"
+
+
 def finalize_drafts(*, book_id: int, now: datetime) -> int:
     """Assign the drafts of a book, also those that a killed run left, their numbers and post them;
     return how many there were.
@@ -157,11 +160,10 @@ def finalize_drafts(*, book_id: int, now: datetime) -> int:
     The book is locked first, the counter of the series last and briefly, so that numbering never
     holds up the settlement of others (docs/decisions.md#d1).
     """
-    drafts = Invoice.objects.filter(customer=book_id, status=InvoiceStatus.DRAFT)
-    ids = list(drafts.order_by("created_at", "pk").values_list("pk", flat=True))
-    for invoice_id in ids:
-        _finalize(book_id, invoice_id, now)
-    return len(ids)
+    drafts = bulk.select_models(Invoice, _DRAFTS, [book_id])
+    for draft in drafts:
+        _finalize(book_id, draft.pk, now)
+    return len(drafts)
 
 
 @transaction.atomic

@@ -12,6 +12,8 @@ from functools import partial
 
 from django.db.models import F, Q
 
+from aforo.database import bulk
+from aforo.database.bulk import Writes
 from aforo.money import ZERO, plain, to_books
 from aforo.periods import Period
 from aforo.sandbox.services import now_for
@@ -27,6 +29,9 @@ from ledger.periods import month_ends
 from pricing.models import BillingMode
 from wallets.lots import queries
 from wallets.models import CreditLot, Debit
+
+_KEY, _FIGURES = ["subscription_id", "cycle", "ends_at"], ["usage", "fees", "reached_at"]
+_REACHED = "WHERE t.subscription_id = %s AND t.cycle = %s AND t.ends_at = %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,29 +123,30 @@ def accrue(*, book: Book, subscription: Subscription, end: datetime, earned: Ear
     """Post the difference of what a cycle has earned by a month's end to what is accrued of it
     there, and take it back on the 1st. The book must be locked.
     """
-    reached, _ = MonthEnd.objects.get_or_create(
-        subscription_id=subscription.pk,
-        cycle=subscription.cycle,
-        ends_at=end,
-        defaults={"reached_at": end},
-    )
+    key = [subscription.pk, subscription.cycle, end]
+    found = bulk.select_models(MonthEnd, _REACHED, key)
+    before = found[0] if found else MonthEnd(usage=ZERO, fees=ZERO)
+    usage, fees = to_books(earned.usage), to_books(earned.fees)
     lines = posting_rules.unbilled_accrued(
-        usage=to_books(earned.usage) - reached.usage,
-        fees=to_books(earned.fees) - reached.fees,
+        usage=usage - before.usage,
+        fees=fees - before.fees,
         currency=subscription.version.plan.currency,
     )
-    reached.usage, reached.fees = to_books(earned.usage), to_books(earned.fees)
-    reached.reached_at = now_for(book)
-    reached.save(update_fields=["usage", "fees", "reached_at"])
+    writes, reached = Writes(), [usage, fees, now_for(book)]
+    if found:
+        writes.update_rows(MonthEnd, "id", _FIGURES, [[before.pk, *reached]])
+    else:
+        writes.insert_rows(MonthEnd, [*_KEY, *_FIGURES], [[*key, *reached]])
     if lines:
-        entries.append(_entries(book, subscription, end, reached, lines))
+        entries.append_to(writes, _entries(book, subscription, end, earned, lines))
+    writes.execute()
 
 
 def _entries(
     book: Book,
     subscription: Subscription,
     end: datetime,
-    reached: MonthEnd,
+    earned: Earned,
     lines: Sequence[posting_rules.PostingLine],
 ) -> list[entries.EntryDraft]:
     document = {
@@ -148,8 +154,8 @@ def _entries(
         "cycle": str(subscription.cycle),
         "period": f"{month_ends.last_day(end):%Y-%m}",
         "product": subscription.version.plan.code,
-        "usage": plain(reached.usage),
-        "fees": plain(reached.fees),
+        "usage": plain(to_books(earned.usage)),
+        "fees": plain(to_books(earned.fees)),
     }
     accrued = entries.EntryDraft(
         book=book,

@@ -19,6 +19,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from aforo import actors
+from aforo.database import bulk, joined
 from aforo.sandbox.services import now_for
 from billing import calculation
 from billing.models import (
@@ -59,10 +60,13 @@ def bring_up(*, book_id: int, before: datetime, late_since: datetime | None = No
     """
     cycles = usage_burn.open_cycles(book=Book(pk=book_id), at=before)
     ends = set(month_ends.between(late_since, before)) if late_since is not None else set()
-    for cycle in cycles:
-        over = _over(cycle, before)
-        reached = _reached([cycle]) if over else {}
-        ends |= {key[-1] for key in over if key not in reached or _was_fed(cycle, reached[key])}
+    over = {key: cycle for cycle in cycles for key in _over(cycle, before)}
+    reached = _reached(cycles) if over else {}
+    ends |= {
+        key[-1]
+        for key, cycle in over.items()
+        if key not in reached or _was_fed(cycle, reached[key])
+    }
     if not ends:
         return 0
     book = _read(book_id)
@@ -80,7 +84,8 @@ def _over(cycle: Subscription, before: datetime) -> list[Key]:
 
 
 def _reached(cycles: Sequence[Subscription]) -> dict[Key, MonthEnd]:
-    found = MonthEnd.objects.filter(subscription__in=[cycle.pk for cycle in cycles])
+    ids = [cycle.pk for cycle in cycles]
+    found = bulk.select_models(MonthEnd, "WHERE t.subscription_id = ANY(%s)", [ids])
     return {(each.subscription_id, each.cycle, each.ends_at): each for each in found}
 
 
@@ -103,7 +108,8 @@ def reach(*, book_id: int, end: datetime) -> None:
 
 
 def _read(book_id: int) -> Book:
-    return Book.objects.select_related("test_clock").get(pk=book_id)
+    (book,) = joined.select(Book, ["test_clock"], "WHERE t.id = %s", [book_id])
+    return book
 
 
 def _reach(book: Book, end: datetime) -> None:

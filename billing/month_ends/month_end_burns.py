@@ -34,17 +34,20 @@ def burn_by(*, book: Book, subscription: Subscription, draft: Calculation, end: 
     rows = cycle_burns.by_lot(settlement=cycle)
     after = _burned_after(book, subscription, rows, end)
     dates = _Entries(book, subscription, draft, end)
+    target = cycle_burns.targets(draft)
+    lots = cycle_burns.read_lots({*rows, *target})
     if not after:
-        cycle_burns.adjust_to(
+        changed, _ = cycle_burns.adjust(
             dates.at_end,
             settlement=cycle,
             draft=draft,
+            rows=rows,
+            lots=lots,
             may_lower=usage_burn.lived_until(end),
         )
         dates.write()
+        cycle_burns.write_rows(changed)
         return False
-    target = cycle_burns.targets(draft)
-    lots = CreditLot.objects.select_related("unit_wallet__metric").in_bulk({*rows, *target})
     grew = False
     for lot_id in {**target, **rows}:
         lot, row = lots[lot_id], rows.get(lot_id) or cycle_burns.new_row(cycle, lots[lot_id])

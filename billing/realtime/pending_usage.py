@@ -11,9 +11,11 @@ from aforo.database import joined
 from aforo.money import ZERO
 from billing.realtime import open_cycles
 from billing.realtime.open_cycles import OpenCycle
-from billing.settlement import cycle_burns, load, usage_burn
+from billing.settlement import cycle_burns, usage_burn
 from ledger.models import Book
 from wallets.models import CreditLot
+
+_MAY_PAY = "WHERE t.book_id = %s AND t.remaining > 0 OR t.id = ANY(%s) ORDER BY t.granted_at, t.id"
 
 
 def pending(*, book: Book, now: datetime) -> dict[str, Decimal]:
@@ -46,5 +48,5 @@ def pending(*, book: Book, now: datetime) -> dict[str, Decimal]:
 def _lots(book: Book, cycles: Iterable[OpenCycle]) -> dict[UUID, CreditLot]:
     """Read the lots that may pay for cycles, with their metrics."""
     burned = [lot_id for cycle in cycles for lot_id in cycle.burns]
-    found = joined.select(CreditLot, ["unit_wallet__metric"], load.MAY_PAY, [book.pk, burned])
+    found = joined.select(CreditLot, ["unit_wallet__metric"], _MAY_PAY, [book.pk, burned])
     return {lot.id: lot for lot in found}

@@ -87,7 +87,7 @@ def adjust_to(
     it. Not `ahead`, what pays the fees of the next cycle is left to `burn_ahead`.
     """
     rows = by_lot(settlement=settlement)
-    lots = _lots({*rows, *targets(draft, ahead=ahead)})
+    lots = read_lots({*rows, *targets(draft, ahead=ahead)})
     changed, changes = adjust(
         entry,
         settlement=settlement,
@@ -156,7 +156,7 @@ def burn_ahead(entry: EntryDraft, *, settlement: Settlement, draft: Calculation)
     paid = [(payer, credit_application.ahead_of(draft, payer)) for payer in draft.payers]
     parts = {payer.lot: part for payer, part in paid if payer.lot and part.gross > 0}
     rows, before = [], by_lot(settlement=settlement)
-    lots = _lots(parts)
+    lots = read_lots(parts)
     for lot_id, part in parts.items():
         row = before.get(lot_id) or new_row(settlement, lots[lot_id])
         burn = Burn(part.gross, tax=part.tax, advance_fee=part.net)
@@ -168,7 +168,8 @@ def burn_ahead(entry: EntryDraft, *, settlement: Settlement, draft: Calculation)
     write_rows(rows)
 
 
-def _lots(ids: Collection[UUID]) -> dict[UUID, CreditLot]:
+def read_lots(ids: Collection[UUID]) -> dict[UUID, CreditLot]:
+    """Read lots with their metrics."""
     if not ids:
         return {}
     found = joined.select(CreditLot, ["unit_wallet__metric"], "WHERE t.id = ANY(%s)", [list(ids)])

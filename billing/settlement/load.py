@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,6 +11,7 @@ from functools import partial
 from types import MappingProxyType
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Q
 
 from aforo.database import bulk, joined
@@ -34,7 +36,7 @@ from billing.models import (
     Subscription,
     TaxRate,
 )
-from billing.settlement import cycle_burns
+from billing.settlement import cycle_credits
 from ledger.models import Book
 from pricing import catalogue
 from pricing import models as pricing_models
@@ -45,11 +47,15 @@ from wallets.lots.waterfall import Allocation, Lot
 from wallets.models import CreditLot, CreditSource, UnitWallet
 
 MICROSECOND = timedelta(microseconds=1)
-# The lots of a book that have something left, and those that a cycle burned.
-MAY_PAY = "WHERE t.book_id = %s AND t.remaining > 0 OR t.id = ANY(%s) ORDER BY t.granted_at, t.id"
 _IN_FORCE = """
     WHERE livemode = %s AND country = %s AND region IN ('', %s) AND valid_from <= %s
     ORDER BY region DESC, valid_from DESC, id DESC LIMIT 1
+"""
+
+_ROLLED_ON = """
+    SELECT rolled_on::text FROM billing_settlement
+    WHERE subscription_id = %s AND cycle = %s AND kind = 'CYCLE' AND status <> 'VOIDED'
+    ORDER BY id LIMIT 1
 """
 
 
@@ -81,18 +87,18 @@ def load(
         full_period=full_period,
         until=until or settlement.ends_at,
     )
+    found = cycle_credits.read(book=book, settlement=settlement, currency=draft.currency)
     draft = replace(
         draft,
         rolled_in=rolled_in(rolled_generations(subscription, settlement.cycle)),
-        overages=_overages(book, draft.currency, settlement.counted_until),
+        overages=tuple(Overage(debit.id, debit.open_overage) for debit in found.debits),
     )
-    burned = cycle_burns.by_lot(settlement=settlement)
-    lots = bulk.select_models(CreditLot, MAY_PAY, [book.pk, list(burned)])
     pays = pays or partial(pays_for_cycle, ends_at=settlement.counted_until)
     alive, lapsed = list[CreditLot](), list[CreditLot]()
-    for lot in filter(was_there, lots):
+    for lot in filter(was_there, found.lots):
         (alive if pays(lot) else lapsed).append(lot)
-    return with_credits(draft, book=book, lots=alive, burned=burned, lapsed=lapsed)
+    burned = {burn.lot_id: burn for burn in found.burns}
+    return offered(draft, units=found.units, lots=alive, burned=burned, lapsed=lapsed)
 
 
 def without_credits(
@@ -231,17 +237,12 @@ def rolled_in(generations: Mapping[str, Sequence[Decimal]]) -> dict[str, Decimal
 
 def rolled_generations(subscription: Subscription, cycle: int) -> dict[str, list[Decimal]]:
     """Return the included quantity that rolled into a cycle, by charge and by how often it has."""
-    last = (
-        cycle
-        and Settlement.objects.filter(
-            subscription=subscription.pk,
-            cycle=cycle - 1,
-            kind=SettlementKind.CYCLE,
-        )
-        .exclude(status=SettlementStatus.VOIDED)
-        .first()
-    )
-    return as_generations(last.rolled_on if last else {})
+    if not cycle:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_ROLLED_ON, [subscription.pk, cycle - 1])
+        found = cursor.fetchone()
+    return as_generations(json.loads(found[0]) if found else {})
 
 
 def as_generations(rolled_on: Mapping[str, Sequence[str]]) -> dict[str, list[Decimal]]:
@@ -310,14 +311,6 @@ def pays_for_cycle(lot: CreditLot, ends_at: datetime) -> bool:
         lot.source in {CreditSource.TOP_UP, CreditSource.REFILL} or lot.top_up_id is not None
     )
     return lot.effective_at < ends_at or is_bought
-
-
-def _overages(book: Book, currency: str, ends_at: datetime) -> tuple[Overage, ...]:
-    """Return the overage of wallet debits up to the cycle's end that no settlement has billed."""
-    return tuple(
-        Overage(debit.id, debit.open_overage)
-        for debit in queries.overage_before(book=book, currency=currency, ends_at=ends_at)
-    )
 
 
 def tax_point(settlement: Settlement, until: datetime | None = None) -> datetime:

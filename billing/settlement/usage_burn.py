@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import NamedTuple
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import F, Max
+from django.db import connection, transaction
+from django.db.models import Max
 
 from aforo.database import joined
 from aforo.periods import Period
@@ -42,6 +42,11 @@ MICROSECOND = timedelta(microseconds=1)
 _RUNNING = """
     WHERE t.customer_id = %s AND t.status = ANY(%s) AND t.current_starts_at < %s
     ORDER BY t.starts_at, t.created_at, t.id
+"""
+_EXPIRIES = """
+    SELECT DISTINCT expires_at FROM wallets_creditlot
+    WHERE book_id = %s AND remaining > held AND expires_at <= %s AND frozen_at IS NULL
+    ORDER BY expires_at
 """
 
 
@@ -321,11 +326,9 @@ def lapse_through(*, book: Book, limit: datetime, counted: Counted = NOTHING) ->
 
 
 def _expiries(book: Book, limit: datetime) -> list[datetime]:
-    lots = CreditLot.objects.filter(
-        book=book, remaining__gt=F("held"), expires_at__lte=limit, frozen_at=None
-    )
-    moments = lots.order_by("expires_at").values_list("expires_at", flat=True).distinct()
-    return [moment for moment in moments if moment is not None]
+    with connection.cursor() as cursor:
+        cursor.execute(_EXPIRIES, [book.pk, limit])
+        return [moment for (moment,) in cursor.fetchall()]
 
 
 def lapse_grace(*, book: Book) -> timedelta:

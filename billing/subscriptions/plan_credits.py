@@ -8,6 +8,7 @@ from decimal import Decimal
 from django.db.models import QuerySet
 
 from aforo import money, periods
+from aforo.database import joined
 from aforo.money import ZERO
 from billing.calculation import proration
 from billing.calculation.proration import PeriodShare
@@ -37,9 +38,12 @@ def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) 
     is_past = subscription.full_ends_at <= subscription.subscribed_at
     templates = [
         template
-        for template in GrantTemplate.objects.filter(version=subscription.version)
-        .select_related("metric")
-        .order_by("position", "pk")
+        for template in joined.select(
+            GrantTemplate,
+            ["metric"],
+            "WHERE t.version_id = %s ORDER BY t.position, t.id",
+            [subscription.version_id],
+        )
         if (subscription.cycle == 0 if template.recurrence == GrantRecurrence.ONCE else not is_past)
     ]
     first = {

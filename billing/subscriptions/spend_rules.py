@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from django.db.models import F
 
-from aforo.database import bulk, joined
+from aforo.database import joined
+from aforo.database.together import Part, select_together
 from billing.models import (
     Claim,
     Settlement,
@@ -40,15 +41,20 @@ def refresh_rules(*, book: Book) -> None:
         """,
         [book.pk, [*map(str, states.LIVE)]],
     )
-    owing = bool(
-        bulk.select_models(Claim, "WHERE book_id = %s AND amount > paid LIMIT 1", [book.pk])
+    found = select_together(
+        [
+            Part(Claim, "WHERE t.book_id = %s AND t.amount > t.paid", [book.pk]),
+            Part(Wallet, "WHERE t.book_id = %s", [book.pk]),
+            Part(UnitWallet, "WHERE t.book_id = %s", [book.pk]),
+        ]
     )
-    for wallet in bulk.select_models(Wallet, "WHERE book_id = %s", [book.pk]):
+    claims, money_wallets, unit_wallets = found.rows
+    for wallet in money_wallets:
         serving = [s for s in live if s.version.plan.currency == wallet.currency]
-        provisioning.apply_rules(wallets=[wallet], rules=_rules(serving, owing=owing))
-    for units in bulk.select_models(UnitWallet, "WHERE book_id = %s", [book.pk]):
+        provisioning.apply_rules(wallets=[wallet], rules=_rules(serving, owing=bool(claims)))
+    for units in unit_wallets:
         serving = [s for s in live if units.metric_id in _charged_metrics(s)]
-        provisioning.apply_rules(wallets=[units], rules=_rules(serving, owing=owing))
+        provisioning.apply_rules(wallets=[units], rules=_rules(serving, owing=bool(claims)))
 
 
 def _charged_metrics(subscription: Subscription) -> set[int]:

@@ -51,13 +51,16 @@ _DECIDED = """
 
 def latest(*, subscription: Subscription) -> dict[int, UsageRollup]:
     """Return the latest counted rollup of the open cycle, by metric."""
-    found = UsageRollup.objects.filter(
-        book=subscription.customer_id,
-        subscription=subscription.pk,
-        starts_at=subscription.counted_from,
-        events__isnull=False,
+    found = bulk.select_models(
+        UsageRollup,
+        """
+        WHERE t.book_id = %s AND t.subscription_id = %s AND t.starts_at = %s
+            AND t.events IS NOT NULL
+        ORDER BY t.id
+        """,
+        [subscription.customer_id, subscription.pk, subscription.counted_from],
     )
-    return {rollup.metric_id: rollup for rollup in found.order_by("pk")}
+    return {rollup.metric_id: rollup for rollup in found}
 
 
 def marks(*, book_ids: Collection[int]) -> dict[tuple[int, int], UsageRollup]:

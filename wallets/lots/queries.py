@@ -12,10 +12,8 @@ from uuid import UUID
 from django.db.models import F, Q, QuerySet, Sum
 
 from aforo import money
-from aforo.database import bulk
 from aforo.money import ZERO
 from ledger.entries.hash_chain import MovementLine
-from ledger.models import Book
 from pricing.models import CreditKind
 from wallets.lots.waterfall import Lot
 from wallets.models import CreditLot, Debit, Movement, MovementKind, Reservation, UnitWallet, Wallet
@@ -133,25 +131,18 @@ def describe_lots(lots: QuerySet[CreditLot], *, by: str) -> dict[object, list[di
     return described
 
 
+# A customer's debits in a currency before a moment with open overage, as `with_open_overage` has
+# them.
+OPEN_OVERAGE_BEFORE = """
+    JOIN wallets_wallet AS wallet ON wallet.id = t.wallet_id
+    WHERE wallet.book_id = %s AND wallet.currency = %s AND t.occurred_at < %s
+        AND t.overage > t.overage_billed + t.overage_reversed
+"""
+
+
 def with_open_overage() -> QuerySet[Debit]:
     """Return the debits with overage that waits for the next settlement (OPEN_OVERAGE)."""
     return Debit.objects.filter(overage__gt=F("overage_billed") + F("overage_reversed"))
-
-
-def overage_before(*, book: Book, currency: str, ends_at: datetime) -> list[Debit]:
-    """Return a customer's debits in a currency before a moment with open overage, the oldest
-    first.
-    """
-    return bulk.select_models(
-        Debit,
-        """
-        JOIN wallets_wallet AS wallet ON wallet.id = t.wallet_id
-        WHERE wallet.book_id = %s AND wallet.currency = %s AND t.occurred_at < %s
-            AND t.overage > t.overage_billed + t.overage_reversed
-        ORDER BY t.occurred_at, t.id
-        """,
-        [book.pk, currency, ends_at],
-    )
 
 
 def promised_overage(wallet_ids: Iterable[int], now: Mapping[int, datetime]) -> dict[int, Decimal]:
