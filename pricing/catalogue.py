@@ -11,8 +11,10 @@ from functools import lru_cache
 from django.db.models import QuerySet
 
 from aforo import money
+from aforo.database.together import Part, select_together
 from aforo.errors import Conflict, FieldError, Invalid
 from pricing.models import (
+    BonusSlab,
     Charge,
     ChargeTiming,
     Metric,
@@ -183,16 +185,22 @@ class TopUpTerms:
             raise Invalid([FieldError("/amount", "above_maximum", detail)])
 
 
+_RULE = "WHERE t.livemode = %s AND t.currency = %s"
+_SLABS = "JOIN pricing_topuprule AS r ON r.id = t.rule_id WHERE r.livemode = %s AND r.currency = %s"
+
+
 def top_up_terms(*, livemode: bool, currency: str) -> TopUpTerms:
     """Return the terms on which credits of a currency are sold."""
-    rule = TopUpRule.objects.filter(livemode=livemode, currency=currency).first()
-    if rule is None:
+    asked = [livemode, currency]
+    found = select_together([Part(TopUpRule, _RULE, asked), Part(BonusSlab, _SLABS, asked)])
+    rules, slabs = found.rows
+    if not rules:
         return TopUpTerms()
-    slabs = rule.slabs.order_by("-from_amount").values_list("from_amount", "bonus")
+    rule = rules[0]
     return TopUpTerms(
         minimum=rule.minimum,
         maximum=rule.maximum,
         expires_after_days=rule.expires_after_days,
         on_account=rule.on_account,
-        slabs=tuple(slabs),
+        slabs=tuple(sorted(((slab.from_amount, slab.bonus) for slab in slabs), reverse=True)),
     )

@@ -59,6 +59,8 @@ def pay_arrears(book: Book) -> None:
 
     The book is locked; runs in the transaction of the grant or top-up that brought the credits.
     """
+    if not waiting([book.pk]):
+        return
     owed = Settlement.objects.filter(book=book, arrears__gt=F("arrears_paid")).select_related(
         "subscription__version"
     )

@@ -9,6 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import Q
 
+from aforo.database import bulk
 from aforo.errors import Conflict
 from ledger.models import BreakageRate, FourEyes, Policy
 
@@ -63,12 +64,16 @@ def approve(proposal: Decision, *, by: AbstractBaseUser, now: datetime) -> Decis
     return proposal
 
 
+_IN_FORCE = """
+    WHERE t.livemode = %s AND t.starts_on <= %s AND t.approved_at IS NOT NULL
+    ORDER BY t.starts_on DESC LIMIT 1
+"""
+
+
 def policy(*, livemode: bool, on: date) -> Policy:
     """Return the policy in force on a day; without one, the defaults."""
-    approved = Policy.objects.filter(
-        livemode=livemode, starts_on__lte=on, approved_at__isnull=False
-    )
-    return approved.order_by("-starts_on").first() or Policy(livemode=livemode, starts_on=on)
+    approved = bulk.select_models(Policy, _IN_FORCE, [livemode, on])
+    return approved[0] if approved else Policy(livemode=livemode, starts_on=on)
 
 
 def breakage_rate(

@@ -17,6 +17,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
 
 from aforo import money
+from aforo.database import joined
 from aforo.errors import Conflict, FieldError, Invalid, NotFound
 from pricing.campaigns import campaign_terms
 from pricing.campaigns.campaign_terms import CampaignTerms
@@ -157,8 +158,12 @@ def find_redeemable(*, livemode: bool, code: str) -> Campaign:
 
 def running_campaigns(*, livemode: bool, trigger: str) -> list[Campaign]:
     """Return the campaigns that may give for a trigger, in the order in which they are locked."""
-    running = _with_metrics().filter(livemode=livemode, trigger=trigger, status__in=RUNNING)
-    return list(running.order_by("pk"))
+    return joined.select(
+        Campaign,
+        ["metric", "milestone_metric"],
+        "WHERE t.livemode = %s AND t.trigger = %s AND t.status = ANY(%s) ORDER BY t.id",
+        [livemode, trigger, [*map(str, RUNNING)]],
+    )
 
 
 def lock_in_order(campaigns: Sequence[Campaign]) -> None:

@@ -133,7 +133,7 @@ def test_a_top_up(api: APIClient) -> None:
 
     _, statements = post(api, "/v1/wallets/top-ups", body, 201)
 
-    assert len(statements) <= 28
+    assert len(statements) <= 22
 
 
 WALLET = "/v1/wallets/cust_1"

@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 
+from aforo.database import bulk
 from aforo.errors import NotFound
 from aforo.money import ZERO
 from aforo.sandbox.services import now_for
@@ -44,13 +45,16 @@ def find_customers(*, livemode: bool, ids: Collection[UUID]) -> dict[UUID, str]:
         return dict(cursor.fetchall())
 
 
+_DUE = "WHERE t.book_id = %s AND t.status = 'HELD' AND t.expires_at <= %s LIMIT 1"
+
+
 def release_due(*, book: Book, until: datetime) -> int:
     """End the reservations whose time is over at `until`, each at its own moment.
 
     The book must be locked. What is set free pays arrears first, and lapses where its lot has.
     Return the number of reservations that ended; repeating ends none twice.
     """
-    if not _on_record_as_held(until).filter(book=book).exists():
+    if not bulk.select_models(Reservation, _DUE, [book.pk, until]):
         return 0
     lots = {lot.id: lot for lot in queries.open_lots([book.pk])}
     due = reservation_holds.read(books=[book.pk], lots=lots, due_by=until)

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from django.db import connection
 
+from aforo.database import bulk
 from aforo.errors import FieldError, Invalid
 from ledger.models import Book
 from pricing.models import BillingMode, CreditKind, Metric, OverCapture
@@ -17,7 +18,10 @@ from wallets.models import SpendState, UnitWallet, Wallet
 
 def money_wallet(*, book: Book, currency: str) -> Wallet:
     """Return the customer's wallet in a currency, opened if need be. The book must be locked."""
-    return Wallet.objects.get_or_create(book=book, currency=currency)[0]
+    found = bulk.select_models(
+        Wallet, "WHERE t.book_id = %s AND t.currency = %s", [book.pk, currency]
+    )
+    return found[0] if found else Wallet.objects.create(book=book, currency=currency)
 
 
 def unit_wallet(*, book: Book, metric: Metric) -> UnitWallet:

@@ -17,6 +17,9 @@ from ledger.models import Book
 from wallets.holds.reservations import release_due
 from wallets.models import Operation
 
+# What was done under a key of a book, which is at most one thing.
+UNDER_KEY = "WHERE t.book_id = %s AND t.key = %s"
+
 
 class AnswersOfBook:
     """The answers of one customer's book, which is locked before the first is looked for."""
@@ -86,7 +89,8 @@ def once_in_book(
 
 def find(*, book: Book, key: str) -> Operation | None:
     """Return what was done under a key. The book must be locked."""
-    return Operation.objects.filter(book=book, key=key).first()
+    found = bulk.select_models(Operation, UNDER_KEY, [book.pk, key])
+    return found[0] if found else None
 
 
 def recorded(

@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from aforo.database import joined
 from ledger.models import Book
 from wallets.holds.reservation_holds import Held
 from wallets.lots import queries
@@ -138,9 +139,9 @@ def grant_answer(
     """Return the answer of a grant or top-up: the lots it issued, after what they have paid at
     once.
     """
-    found = CreditLot.objects.select_related("unit_wallet__metric").in_bulk(
-        [lot.id for lot in lots]
-    )
+    ids = [lot.id for lot in lots]
+    read = joined.select(CreditLot, ["unit_wallet__metric"], "WHERE t.id = ANY(%s)", [ids])
+    found = {lot.id: lot for lot in read}
     return {
         "id": id,
         "customer_id": book.key,

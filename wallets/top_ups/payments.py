@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 
 from aforo import actors
+from aforo.database import bulk, joined
 from aforo.errors import InvariantBroken
 from aforo.money import ZERO
 from aforo.periods import days_after
@@ -256,7 +257,10 @@ def resolve_payment(*, top_up: TopUp) -> tuple[TopUp, bool]:
 def _conclude(top_up: TopUp, outcome: GatewayOutcome) -> tuple[TopUp, bool]:
     with transaction.atomic():
         book = books.lock_book(book_id=top_up.book_id)
-        current = TopUp.objects.select_related("bonus_metric", "auto_refill").get(pk=top_up.pk)
+        (current,) = joined.select(
+            TopUp, ["bonus_metric", "auto_refill"], "WHERE t.id = %s", [top_up.pk]
+        )
+        current.book = book
         if current.status != TopUpStatus.PENDING:
             return current, False
         now = now_for(book)
@@ -295,22 +299,23 @@ def _succeed(book: Book, top_up: TopUp, now: datetime) -> None:
     Where the key was used elsewhere meanwhile, that answer stays; the payment counts all the same.
     """
     top_up.status, top_up.paid_at = TopUpStatus.SUCCEEDED, now
-    top_up.save(update_fields=["status", "paid_at"])
+    bulk.update_rows(TopUp, "id", ["status", "paid_at"], [[top_up.pk, str(top_up.status), now]])
     rule = top_up.auto_refill
     if rule is not None:
         rule.failures, rule.next_attempt_at = 0, None
         rule.save(update_fields=["failures", "next_attempt_at"])
     paid_into = PAID_INTO[TopUpChannel(top_up.channel)]
     delivery = fulfil_top_up(book=book, top_up=top_up, now=now, paid_into=paid_into)
-    if top_up.key and not Operation.objects.filter(book=book, key=top_up.key).exists():
+    if top_up.key and idempotency.find(book=book, key=top_up.key) is None:
         shown = delivered_answer(book=book, top_up=top_up, delivery=delivery)
-        idempotency.recorded(
+        kept = idempotency.recorded(
             book=book,
             id=top_up.id,
             asked=KeyedOperation(top_up.key, TOP_UP, top_up.content),
             given=Answer.fresh(201, shown),
             now=now_for(book),
-        ).save(force_insert=True)
+        )
+        bulk.insert_models(Operation, [kept])
 
 
 def _fail(book: Book, top_up: TopUp, now: datetime) -> None:

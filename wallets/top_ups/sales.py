@@ -12,6 +12,8 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from aforo import money, payable
+from aforo.database import bulk
+from aforo.database.together import Part, select_together
 from aforo.errors import Conflict, FieldError, Invalid, NotCovered, NotFound
 from aforo.ids import new_id
 from aforo.protocol.idempotency import Answer, KeyedOperation, canonical
@@ -28,6 +30,9 @@ from wallets.operations import idempotency
 from wallets.top_ups import payments
 from wallets.top_ups.gateway import gateway_of
 from wallets.top_ups.payments import TOP_UP
+
+# A key has at most one payment without an answer.
+_WAITING = "WHERE t.book_id = %s AND t.key = %s AND t.status = 'PENDING'"
 
 
 class PaymentDeclined(NotCovered):
@@ -145,10 +150,18 @@ def top_up(
         key=key,
         operation=TOP_UP,
         content=order.content,
-        make=lambda book, operation_id: sell(
-            _ordered(book=book, id=operation_id, key=key, order=order)
-        ),
+        make=lambda book, operation_id: sell(_new(book, operation_id, key, order)),
     )
+
+
+def _new(book: Book, id: UUID, key: str, order: _Order) -> TopUp:  # noqa: A002
+    """Build the top-up of an order, unless a payment under its key has no answer yet.
+
+    Raises: InProgress, and what `_ordered` raises.
+    """
+    if bulk.select_models(TopUp, _WAITING, [book.pk, key]):
+        raise InProgress(f"The payment under the key {key} has no answer yet.")
+    return _ordered(book=book, id=id, key=key, order=order)
 
 
 def _channel(*, livemode: bool, payment: TopUpPayment | None) -> tuple[str, str]:
@@ -170,7 +183,7 @@ def _channel(*, livemode: bool, payment: TopUpPayment | None) -> tuple[str, str]
 def _ordered(*, book: Book, id: UUID, key: str, order: _Order) -> TopUp:  # noqa: A002
     """Build the top-up of an order on the currency's terms of today; it is not yet written.
 
-    Raises: Invalid; InProgress when a payment under the key has no answer yet.
+    Raises: Invalid.
     """
     now = now_for(book)
     idempotency.check_expiry(order.expires_at, now)
@@ -179,8 +192,6 @@ def _ordered(*, book: Book, id: UUID, key: str, order: _Order) -> TopUp:  # noqa
     terms.check(order.amount)
     if order.channel == TopUpChannel.ON_ACCOUNT:
         _check_on_account(terms)
-    if TopUp.objects.filter(book=book, key=key, status=TopUpStatus.PENDING).exists():
-        raise InProgress(f"The payment under the key {key} has no answer yet.")
     bonus, metric, unit_price = _bonus(book=book, order=order, terms=terms)
     return TopUp(
         id=id,
@@ -298,7 +309,8 @@ def _through_gateway(*, livemode: bool, key: str, order: _Order) -> Answer:
             raise InProgress(f"The payment under the key {key} has no answer yet.")
         case TopUpStatus.PENDING:
             return Answer.fresh(202, payments.waiting_answer(book=bought.book, top_up=bought))
-    kept = Operation.objects.get(book=bought.book_id, key=key)
+    kept = idempotency.find(book=bought.book, key=key)
+    assert kept is not None, "it is recorded with what the payment bought"
     answered = KeyedOperation(key, TOP_UP, bought.content).replay(kept)
     return replace(answered, replayed=not concluded)
 
@@ -311,16 +323,20 @@ def _open(*, livemode: bool, key: str, order: _Order) -> Answer | tuple[TopUp, b
     asked = KeyedOperation.of(key, TOP_UP, order.content)
     with transaction.atomic():
         book = books.lock_book(book_id=book_id)
-        first = idempotency.find(book=book, key=key)
-        if first is not None:
-            return asked.replay(first)
-        waiting = TopUp.objects.filter(book=book, key=key, status=TopUpStatus.PENDING).first()
-        if waiting is not None:
-            asked.check_same(TOP_UP, waiting.content)
-            waiting.book = book
-            return waiting, True
+        named = [book.pk, key]
+        known = select_together(
+            [Part(Operation, idempotency.UNDER_KEY, named), Part(TopUp, _WAITING, named)]
+        )
+        done, waiting = known.rows
+        if done:
+            return asked.replay(done[0])
+        if waiting:
+            bought: TopUp = waiting[0]
+            asked.check_same(TOP_UP, bought.content)
+            bought.book = book
+            return bought, True
         bought = _ordered(book=book, id=new_id(), key=key, order=order)
-        bought.save(force_insert=True)
+        bulk.insert_models(TopUp, [bought])
         return bought, False
 
 
