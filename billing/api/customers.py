@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, QuerySet, Window
-from django.db.models.functions import RowNumber
+from django.db import connection
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
@@ -24,7 +24,6 @@ from billing.customers import customers
 from billing.lifecycle import changes, subscribing
 from billing.models import Customer, Subscription
 from wallets.lots import queries
-from wallets.models import CreditLot, UnitWallet, Wallet
 
 
 class PersonalBody(StrictSerializer):
@@ -81,32 +80,30 @@ class PinnedAnswer(serializers.Serializer[Any]):
     version = serializers.IntegerField(source="number")
 
 
-def granted(subscription_ids: Collection[UUID]) -> dict[object, list[dict[str, object]]]:
+def granted(subscription_ids: Collection[UUID]) -> dict[UUID, list[dict[str, object]]]:
     """Return the lots that each subscription has issued, by its id, the newest first, at most a
     hundred of each.
     """
-    lots = (
-        CreditLot.objects.filter(subscription_id__in=subscription_ids)
-        .annotate(
-            place=Window(
-                RowNumber(), partition_by="subscription_id", order_by=[F("granted_at").desc(), "id"]
-            )
-        )
-        .filter(place__lte=100)
-        .order_by("-granted_at", "id")
-    )
-    return queries.describe_lots(lots, by="subscription_id")
+    return queries.issued_by(subscription_ids, at_most=100)
+
+
+_UNITS = """
+    SELECT book_id, 0, id, 'currency', currency FROM wallets_wallet WHERE book_id = ANY(%s)
+    UNION ALL
+    SELECT w.book_id, 1, w.id, 'metric', m.code
+    FROM wallets_unitwallet AS w JOIN pricing_metric AS m ON m.id = w.metric_id
+    WHERE w.book_id = ANY(%s)
+    ORDER BY 1, 2, 3
+"""
 
 
 def units(book_ids: Collection[int]) -> dict[int, list[dict[str, Any]]]:
     """Return what the wallets of books are in, currencies before metrics, by book."""
     found: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    wallets = Wallet.objects.filter(book__in=book_ids).order_by("pk")
-    for book_id, currency in wallets.values_list("book_id", "currency"):
-        found[book_id].append({"currency": currency})
-    unit_wallets = UnitWallet.objects.filter(book__in=book_ids).order_by("pk")
-    for book_id, metric in unit_wallets.values_list("book_id", "metric__code"):
-        found[book_id].append({"metric": metric})
+    with connection.cursor() as cursor:
+        cursor.execute(_UNITS, [list(book_ids)] * 2)
+        for book_id, _, _, name, code in cursor.fetchall():
+            found[book_id].append({name: code})
     return found
 
 

@@ -195,7 +195,8 @@ def aggregate_windows(
     )
     first, last = bounds[0], bounds[-1]
     parameters: list[Any] = [
-        list(bounds),
+        # As text, because there may be hundreds, and the driver looks at each.
+        f"{{{','.join(map(str, bounds))}}}",
         *named,
         book_id,
         metric.pk,

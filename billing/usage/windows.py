@@ -10,12 +10,11 @@ from itertools import count, islice, pairwise
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from django.db.models import Exists, OuterRef
-
 from aforo import money, periods
+from aforo.database import bulk
 from aforo.errors import FieldError, Invalid
 from aforo.sandbox.services import now_for
-from billing.models import Customer, UsageEvent
+from billing.models import Customer
 from billing.usage import aggregates
 from ledger.entries import books
 from ledger.models import Book
@@ -26,6 +25,16 @@ Group = Literal["hour", "day"]
 DEFAULT_SPAN = timedelta(days=30)
 # The most rows of one answer; at least one window of every metric is answered.
 MAX_ROWS = 1_000
+
+_NAMED = "WHERE t.livemode = %s AND t.code = %s"
+_USED = """
+    WHERE t.livemode = %s AND EXISTS (
+        SELECT FROM billing_usageevent AS e
+        WHERE e.book_id = %s AND e.metric_id = t.id AND e.counted_at >= %s
+            AND e.occurred_at >= %s AND e.occurred_at < %s
+    )
+    ORDER BY t.code
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,8 @@ def read_windows(
     if starts_at >= ends_at:
         raise Invalid([FieldError("/to", "not_after_from", "It has to lie after from.")])
     metrics = _metrics(book, metric, starts_at, ends_at)
-    zone = ZoneInfo(Customer.objects.values_list("timezone", flat=True).get(pk=book.pk))
+    (customer,) = bulk.select_models(Customer, "WHERE t.book_id = %s", [book.pk])
+    zone = ZoneInfo(customer.timezone)
     at_once = max(1, MAX_ROWS // max(1, len(metrics)))
     bounds = list(islice(_bounds(starts_at, ends_at, zone, group_by), at_once + 1))
     rows = [row for each in metrics for row in _rows(book, each, bounds)]
@@ -86,21 +96,14 @@ def _metrics(
 
     Raises: Invalid.
     """
-    mine = Metric.objects.filter(livemode=book.livemode)
     if code is not None:
-        found = list(mine.filter(code=code))
+        found = bulk.select_models(Metric, _NAMED, [book.livemode, code])
         if not found:
             detail = f"There is no metric {code}."
             raise Invalid([FieldError("/metric", "unknown_metric", detail)])
         return found
-    used = UsageEvent.objects.filter(
-        book=book,
-        metric=OuterRef("pk"),
-        counted_at__gte=starts_at,
-        occurred_at__gte=starts_at,
-        occurred_at__lt=ends_at,
-    )
-    return list(mine.filter(Exists(used)).order_by("code"))
+    span = [book.livemode, book.pk, starts_at, starts_at, ends_at]
+    return bulk.select_models(Metric, _USED, span)
 
 
 def _bounds(
@@ -109,11 +112,11 @@ def _bounds(
     """Return the bounds of the windows: the first and the last are cut to the span."""
     yield starts_at
     if group_by is not None:
-        hour = starts_at.astimezone(zone).replace(minute=0, second=0, microsecond=0)
-        midnight = hour.replace(hour=0, tzinfo=None)
+        local = starts_at.astimezone(zone).replace(minute=0, second=0, microsecond=0)
+        hour, midnight = local.astimezone(UTC), local.replace(hour=0, tzinfo=None)
         for number in count(1):
             if group_by == "hour":
-                bound = hour.astimezone(UTC) + timedelta(hours=number)
+                bound = hour + timedelta(hours=number)
             else:
                 bound = periods.bound(midnight, zone, periods.Interval.DAY, 1, number)
             if bound >= ends_at:

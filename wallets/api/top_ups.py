@@ -30,7 +30,7 @@ from wallets.api.shapes import (
     resolve_expiry,
 )
 from wallets.lots import queries
-from wallets.models import AutoRefill, CreditLot, DisputeState, TopUp
+from wallets.models import AutoRefill, DisputeState, TopUp
 from wallets.top_ups import disputes, payments, refill, sales
 
 
@@ -130,8 +130,7 @@ class TopUpsView(RowsView[TopUp]):
 
     def complete(self, rows: Sequence[Row], beside: Sequence[tuple[Any, ...]]) -> None:
         """Add the bonus of each, and the lots that it bought."""
-        bought = CreditLot.objects.filter(top_up__in=[row["id"] for row in rows]).order_by("id")
-        lots = queries.describe_lots(bought, by="top_up_id")
+        lots = queries.bought_by([row["id"] for row in rows])
         for row, bonus in zip(rows, beside, strict=True):
             row["bonus"], row["lots"] = _bonus(*bonus), lots[row["id"]]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import F, Q, QuerySet, Sum
 
 from aforo import money
@@ -121,13 +122,41 @@ def describe_lot(lot: CreditLot | LotRow) -> dict[str, object]:
     }
 
 
-def describe_lots(lots: QuerySet[CreditLot], *, by: str) -> dict[object, list[dict[str, object]]]:
-    """Return lots as `describe_lot` does, in the order of the queryset, by one of their columns."""
-    described: dict[object, list[dict[str, object]]] = defaultdict(list)
-    named = (by, "currency", "unit_wallet__metric__code", "id", *LotRow._fields[2:])
-    for key, currency, metric, lot, *shown in lots.values_list(*named):
-        unit = {"currency": currency} if metric is None else {"metric": metric}
-        described[key].append(describe_lot(LotRow(lot, unit, *shown)))
+# The lots of one owner after the other; asked for pages of fifty, so the ORM does not compile it.
+_DESCRIBED = """
+    SELECT owner.id, t.currency, metric.code, t.id, {shown}
+    FROM unnest(%s::uuid[]) AS owner(id)
+    CROSS JOIN LATERAL (
+        SELECT t.* FROM wallets_creditlot AS t WHERE t.{by} = owner.id ORDER BY {order} LIMIT %s
+    ) AS t
+    LEFT JOIN wallets_unitwallet AS wallet ON wallet.id = t.unit_wallet_id
+    LEFT JOIN pricing_metric AS metric ON metric.id = wallet.metric_id
+    ORDER BY {order}
+"""
+_SHOWN = ", ".join(f"t.{name}" for name in LotRow._fields[2:])
+_ISSUED = _DESCRIBED.format(shown=_SHOWN, by="subscription_id", order="t.granted_at DESC, t.id")
+_BOUGHT = _DESCRIBED.format(shown=_SHOWN, by="top_up_id", order="t.id")
+
+
+def issued_by(
+    subscription_ids: Collection[UUID], *, at_most: int
+) -> dict[UUID, list[dict[str, object]]]:
+    """Return the lots that each subscription has issued, the newest first, at most so many."""
+    return _described(_ISSUED, [list(subscription_ids), at_most])
+
+
+def bought_by(top_up_ids: Collection[UUID]) -> dict[UUID, list[dict[str, object]]]:
+    """Return the lots that each top-up has bought."""
+    return _described(_BOUGHT, [list(top_up_ids), None])
+
+
+def _described(statement: str, parameters: Sequence[Any]) -> dict[UUID, list[dict[str, object]]]:
+    described: dict[UUID, list[dict[str, object]]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        for owner, currency, metric, lot, *shown in cursor.fetchall():
+            unit = {"currency": currency} if metric is None else {"metric": metric}
+            described[owner].append(describe_lot(LotRow(lot, unit, *shown)))
     return described
 
 

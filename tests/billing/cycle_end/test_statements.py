@@ -52,4 +52,4 @@ def test_a_settlement_takes_as_many_statements_for_much_usage_as_for_little() ->
     # The first one of a process also reads the plan's terms, and opens the series of invoices; the
     # last one ends the run.
     assert taken["cust_2"] == taken["cust_3"]
-    assert taken["cust_3"] <= 90
+    assert taken["cust_3"] <= 94
