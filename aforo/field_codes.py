@@ -67,6 +67,14 @@ FIELD_CODES: Final[dict[str, Advice]] = {
     "too_many_cells": ("A line of receipts has more than two cells.", "Mend the line."),
     "too_many_members": ("An event has too many properties.", "Send fewer."),
     "too_many_decimals": ("The number has too many decimals.", "Round it before."),
+    "too_many_budgets": (
+        "The customer has as many budgets as it can.",
+        "End one, or count one per value of an attribute.",
+    ),
+    "not_countable": (
+        "The metric is not one of which a budget can count each event alone.",
+        "Take one that sums quantities or counts events, without filters.",
+    ),
     "too_deep": ("Properties are nested too deep.", "Nest them less."),
     "number_too_long": ("A property to be added up has too many digits.", "Round it before."),
     "out_of_range": ("The value lies outside what can be reckoned with.", "See the sentence."),

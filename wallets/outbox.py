@@ -80,6 +80,41 @@ def balances_fell(falls: Iterable[BalanceDrop]) -> None:
     )
 
 
+def budgets_exceeded(refusals: Iterable[tuple[Book, Mapping[str, object], datetime]]) -> None:
+    """Write notices of requests that a budget refused, at most one per budget, value and minute."""
+    emit(
+        [
+            Notice(
+                book.livemode,
+                book.key,
+                EventType.BUDGET_EXCEEDED,
+                facts,
+                at,
+                f"{EventType.BUDGET_EXCEEDED}:{book.pk}:{facts['budget']}:"
+                f"{at.replace(second=0, microsecond=0).isoformat()}:{facts['value'] or ''}",
+            )
+            for book, facts, at in refusals
+        ]
+    )
+
+
+def budget_alerts(alerts: Iterable[tuple[Book, Mapping[str, object], datetime]]) -> None:
+    """Write notices of budgets of which a share is taken, once for a window, limit and share."""
+    emit(
+        [
+            Notice(
+                book.livemode,
+                book.key,
+                EventType.BUDGET_ALERT,
+                facts,
+                at,
+                f"{EventType.BUDGET_ALERT}:{facts['counter']}:{facts['percent']}:{facts['limit']}",
+            )
+            for book, facts, at in alerts
+        ]
+    )
+
+
 def debits_declined(declines: Iterable[DeclinedDebit]) -> None:
     """Write notices of refused debits, at most one per book and minute of its time
     (docs/decisions.md#d7).

@@ -16,6 +16,7 @@ from django.db.models.functions import Coalesce
 
 from aforo.money import ZERO
 from ledger.models import Book, Entry, LedgerEvent
+from wallets.budgets import figures
 from wallets.holds import reservation_holds
 from wallets.lots import queries
 from wallets.lots.queries import LotRow
@@ -101,7 +102,8 @@ def statement(*, book: Book, now: datetime, pending: Mapping[str, Decimal]) -> d
             wallet.lots.append(lot)
             lots.append(lot)
     in_order = [wallets[key] for key in sorted(wallets)]
-    return _shown(book, in_order, lots, now, pending) | {"overage": overage}
+    shown = _shown(book, in_order, lots, now, pending) | {"overage": overage}
+    return shown | {"budgets": figures.of_book(book, now)} if book.has_budgets else shown
 
 
 def statement_as_of(*, book: Book, moment: datetime) -> dict[str, object]:

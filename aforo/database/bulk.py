@@ -322,9 +322,9 @@ class Writes:
     parts: list[_Write] = field(default_factory=list)
     last: _Last | None = None
 
-    def add(self, statement: str, parameters: Sequence[Any]) -> None:
-        """Add a statement of the caller's own, which ends with what it reads from (FROM)."""
-        self.parts.append(_Write(statement, parameters))
+    def add(self, statement: str, parameters: Sequence[Any], *, only: str = "") -> None:
+        """Add a statement of the caller's own up to FROM, with `only` as its condition."""
+        self.parts.append(_Write(statement, parameters, only))
 
     def insert_rows(
         self, model: type[models.Model], names: Sequence[str], rows: Sequence[Sequence[Any]]

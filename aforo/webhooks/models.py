@@ -27,6 +27,8 @@ class EventType(models.TextChoices):
     CREDITS_GRANTED = "credits.granted", "credits.granted"
     DEBIT_DECLINED = "debit.declined", "debit.declined"
     RESERVATION_UNCOVERED = "reservation.uncovered", "reservation.uncovered"
+    BUDGET_ALERT = "budget.alert", "budget.alert"
+    BUDGET_EXCEEDED = "budget.exceeded", "budget.exceeded"
     TOP_UP_DISPUTED = "top_up.disputed", "top_up.disputed"
     INVOICE_PAID = "invoice.paid", "invoice.paid"
 

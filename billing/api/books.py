@@ -25,6 +25,7 @@ from billing.subscriptions import spend_limits
 from ledger.entries import books
 from pricing.models import BillingMode
 from wallets import statements
+from wallets.api.budgets import BudgetFigures, BudgetTerms
 from wallets.api.shapes import CustomerIdField, LotAnswer
 from wallets.models import SpendState
 
@@ -47,12 +48,19 @@ class UnitWalletAnswer(serializers.Serializer[Any]):
     by_kind = serializers.DictField(child=serializers.CharField())
 
 
+class BudgetOfCustomer(BudgetTerms):
+    usage = BudgetFigures(
+        allow_null=True, help_text="Of one per value: the value that has taken the most."
+    )
+
+
 class StatementAnswer(serializers.Serializer[Any]):
     customer_id = serializers.CharField()
     wallets = WalletAnswer(many=True)
     unit_wallets = UnitWalletAnswer(many=True)
     lots = LotAnswer(many=True)
     overage = serializers.DictField(child=serializers.CharField(), required=False)
+    budgets = BudgetOfCustomer(many=True, required=False, help_text="Where there are any.")
     as_of = serializers.DateTimeField(required=False)
 
 

@@ -14,6 +14,7 @@ from aforo.errors import FieldError, Invalid
 from aforo.sandbox.services import ClockIsSandbox, get_clock
 from billing.models import Customer
 from ledger.entries import books
+from wallets.budgets import budgets
 
 # The addresses beside a customer's own under /v1/wallets/, and what an address cannot end in.
 RESERVED = frozenset(
@@ -127,6 +128,8 @@ def update_customer(*, livemode: bool, customer_id: str, changes: dict[str, obje
         setattr(customer, name, changes[name])
     if names:
         customer.save(update_fields=names)
+    if "timezone" in names:
+        budgets.move_zone(book=customer.book, zone=customer.timezone)
     return customer
 
 

@@ -19,8 +19,9 @@ from aforo.ids import new_id
 from aforo.money import ZERO
 from aforo.protocol.idempotency import Answer
 from billing.models import SubscriptionStatus, UsageEvent, UsageReservation
-from billing.realtime import marginal_price, usage_debits
+from billing.realtime import marginal_price, usage_budgets, usage_debits
 from billing.realtime.open_cycles import OpenCycle
+from billing.realtime.usage_budgets import Accepted, Use
 from billing.realtime.usage_debits import Charged
 from billing.realtime.usage_requests import NoSubscription, UsageRequest
 from ledger.models import Book
@@ -100,6 +101,7 @@ def _charge(
     reservation, journal = held.reservation, usage.batch.journal
     book, now = reservation.book, usage.now(reservation.book)
     open_holds, promised, earlier = held.by_lot, reservation.promised, len(journal.returned)
+    open_money = held.open_of(is_money=True)
     event = marginal_price.event_of(
         usage, book, cycle, made.metric, _ask(made, request, quantity), event_key
     )
@@ -118,6 +120,12 @@ def _charge(
         attributes=reservation.attributes,
         also_pays=lambda lot: lot.id in open_holds,
         promised=promised,
+        accepted=Accepted(
+            reservation,
+            max(made.quantity - made.captured, ZERO),
+            open_money + promised,
+            request.final,
+        ),
     )
     kept = [] if request.final else _kept(usage, book, open_holds, charged)
     burned = {change.lot.id: change.quantity for change in charged.changes}
@@ -190,6 +198,14 @@ def _sell(
             sold, paid = usage.sell(held, wanted, is_money=is_money, document=document)
             parts += paid
             overage, entry = overage + sold.overage, sold.entry_id
+    currency = usage.batch.account_of(reservation).wallet.unit["currency"]
+    use = Use(made.metric, currency, made.properties, quantity, share)
+    counted = usage_budgets.take(
+        usage, book, use, Accepted(reservation, left, price, request.final)
+    )
+    entry = usage_budgets.count(
+        usage, book, counted, entry=entry, document=document, attributes=reservation.attributes
+    )
     if request.final:
         freed = usage.release(held, ReservationStatus.CAPTURED)
         usage.note(held, released=freed.money + freed.units)

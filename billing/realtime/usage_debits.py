@@ -6,7 +6,7 @@ What a debit burned keeps its payer; settlement nets it (docs/decisions.md#d17, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -18,8 +18,9 @@ from aforo.protocol.exact_json import timestamp
 from aforo.protocol.idempotency import Answer
 from billing.calculation.calculation import Calculation
 from billing.models import UsageEvent
-from billing.realtime import marginal_price
+from billing.realtime import marginal_price, usage_budgets
 from billing.realtime.open_cycles import OpenCycle, Pays
+from billing.realtime.usage_budgets import Accepted, Use
 from billing.realtime.usage_requests import UsageRequest
 from billing.settlement import cycle_burns
 from ledger.models import Book, LedgerEvent
@@ -104,10 +105,13 @@ def charge(
     attributes: Mapping[str, str] | None,
     also_pays: Pays = lambda lot: False,
     promised: Decimal = ZERO,
+    accepted: Accepted | None = None,
 ) -> Charged:
-    """Record an event and adjust the cycle's burns from what it owed `before` to what it then owes.
+    """Record an event and adjust the cycle's burns from what it owed `before` to what it then owes;
+    `accepted` is what a reservation has of it.
 
-    Raises: NotCovered (`quota_exceeded`, `insufficient_funds` in PREPAID, `overage_limit`).
+    Raises: NotCovered (`quota_exceeded`, `insufficient_funds` in PREPAID, `overage_limit`);
+    BudgetExceeded.
     """
     after = marginal_price.with_event(
         usage, book, cycle, event, before=before, also_pays=also_pays, promised=promised
@@ -129,7 +133,13 @@ def charge(
         attributes=attributes,
         keep=True,
     )
+    overage = max(after.to_invoice - before.to_invoice, ZERO)
+    charged = Charged(event, changes, overage, entry)
+    use = Use(metric, after.currency, event.properties, event.quantity, charged.amount)
+    counted = usage_budgets.take(usage, book, use, accepted)
+    entry = usage_budgets.count(
+        usage, book, counted, entry=entry, document=facts, attributes=attributes
+    )
     cycle.add(metric, event)
     usage.events.append(event)
-    overage = max(after.to_invoice - before.to_invoice, ZERO)
-    return Charged(event, changes, overage, entry)
+    return replace(charged, entry=entry)

@@ -168,7 +168,7 @@ class UsagePricing:
         before.keep([batch.journal], "drafts", "returned", copied=list)
         if not isinstance(request, engine.CustomerRequest):
             held = batch.held_by(request.reservation)
-            before.keep([held.reservation], "status", "ended_at", "promised", "captured")
+            before.keep([held.reservation], "status", "ended_at", "promised", "captured", "counted")
             before.keep([hold for hold, _ in held.holds], "captured", "released")
             before.keep([batch.account_of(held.reservation)], "promised", "open_overage")
         try:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from aforo.errors import Conflict, Invalid
+from wallets.budgets import counting
 from wallets.debits import engine
 
 
@@ -34,6 +35,11 @@ class UsageRequest(engine.UsageRequest):
     quantity: Decimal
     occurred_at: datetime | None = None
     properties: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def matched_by(self) -> Mapping[str, str]:
+        """Return what budgets match it by: the properties of its event."""
+        return counting.texts(self.event_properties)
 
     @property
     def event_properties(self) -> dict[str, object]:

@@ -18,7 +18,8 @@ from aforo.ids import new_id
 from aforo.money import ZERO
 from aforo.protocol.idempotency import Answer
 from billing.models import UsageReservation
-from billing.realtime import marginal_price
+from billing.realtime import marginal_price, usage_budgets
+from billing.realtime.usage_budgets import Use
 from billing.realtime.usage_requests import UsageReserveRequest
 from billing.settlement import cycle_burns
 from ledger.models import Book
@@ -65,6 +66,9 @@ def reserve(usage: UsagePricing, book: Book, request: UsageReserveRequest) -> An
         document={"key": request.key},
         attributes=request.attributes,
     )
+    amount, quantity = held.reservation.quantity, request.quantity
+    use = Use(metric, account.wallet.currency, event.properties, quantity, amount)
+    usage_budgets.hold(usage, book, use, held)
     made = UsageReservation(
         reservation=held.reservation,
         subscription=subscription,

@@ -22,7 +22,7 @@ from ledger.models import Book
 from pricing.models import GrantRecurrence, GrantTemplate
 from wallets.grants import grants
 from wallets.lots import provisioning
-from wallets.lots.credit_journal import new_lot
+from wallets.lots.new_lots import new_lot
 from wallets.models import CreditLot, CreditSource, UnitWallet, Wallet
 
 

@@ -76,6 +76,7 @@ def _rules(serving: Sequence[Subscription], *, owing: bool) -> provisioning.Spen
         debt_limit=oldest.offering.debt_limit,
         spend_state=SpendState.SUSPENDED if owing else state,
         cycle_starts_at=oldest.current_starts_at,
+        cycle_ends_at=oldest.current_ends_at,
     )
 
 

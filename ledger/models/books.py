@@ -34,6 +34,11 @@ class Book(models.Model):
     test_clock = models.ForeignKey(
         TestClock, on_delete=models.PROTECT, null=True, blank=True, related_name="books"
     )
+    has_budgets = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Whoever takes its credits asks its budgets, too.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -99,6 +99,13 @@ def wallets(call: Caller) -> str:
     for end in ("capture", "void"):
         held = call.post("wallets/reservations", {**WHO, "amount": 2, "currency": "USD"})
         call.post(f"wallets/reservations/{held['id']}/{end}", {})
+    call.post("budgets", {**WHO, "code": "c", "match": {"team": "*"}, "per": "team", "limit": 9,
+                          "currency": "USD", "window": "DAY", "alert_at": [50]})  # fmt: skip
+    call.change("patch", "budgets/acme/c", {"max_per_call": 5})
+    call.post("wallets/debit", {**WHO, "amount": 2, "attributes": {"team": "a"}})
+    call.post("budgets", {**WHO, "code": "d", "match": {"a": "b"}, "limit": 9, "metric": "tokens",
+                          "window": "TOTAL"})  # fmt: skip
+    call.change("delete", "budgets/acme/d", {})
     call.post("wallets/refunds", {**WHO, "amount": 1, "currency": "EUR", "reason": "x"})
     call.post("campaigns/redeem", {**WHO, "code": "hello"})
     call.change("patch", "wallets/acme/limits", {"currency": "USD", "low_balance_threshold": 1})

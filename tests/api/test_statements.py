@@ -47,7 +47,7 @@ def after_lock(statements: list[str]) -> int:
     return len(statements) - lock - 1
 
 
-def debit(key: str, customer: str = "cust_1", amount: str = "1") -> dict[str, str]:
+def debit(key: str, customer: str = "cust_1", amount: str = "1") -> dict[str, Any]:
     return {
         "customer_id": customer, "amount": amount, "currency": "USD", "idempotency_key": key,
     }  # fmt: skip
@@ -107,6 +107,36 @@ class TestOneRead:
         # Whether what was released pays for something is billing's to say.
         assert after_lock(voided) == 3
         assert len(captured) == 5
+
+
+class TestWithBudgets:
+    """Budgets are read in the same read and counted in the same write."""
+
+    @pytest.fixture(autouse=True)
+    def tree(self, company: None) -> None:
+        for n in range(6):
+            factories.budget(f"b{n}", "50", match={f"level_{n}": "*"}, per=f"level_{n}")
+
+    def attributes(self) -> dict[str, Any]:
+        return {"attributes": {f"level_{n}": "x" for n in range(6)}}
+
+    def test_a_debit_and_its_refusal(self, api: APIClient) -> None:
+        _, first = post(api, "/v1/wallets/debit", debit("k") | self.attributes())
+        _, second = post(api, "/v1/wallets/debit", debit("l") | self.attributes())
+        refusal = debit("m", amount="60") | self.attributes()
+        _, refused = post(api, "/v1/wallets/debit", refusal, 402)
+
+        assert after_lock(first) == after_lock(second) == 2
+        # The notice of the refusal.
+        assert after_lock(refused) == 2
+
+    def test_a_reservation_and_its_capture(self, api: APIClient) -> None:
+        path = "/v1/wallets/reservations"
+        made, reserved = post(api, path, debit("r1") | self.attributes(), 201)
+
+        _, captured = post(api, f"{path}/{made['id']}/capture", {"idempotency_key": "c"})
+
+        assert after_lock(reserved) == after_lock(captured) == 2
 
 
 def test_a_live_debit_also_holds_off_the_close_of_its_month(live_api: APIClient) -> None:

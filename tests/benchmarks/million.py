@@ -14,7 +14,7 @@ from aforo import actors
 from ledger.entries import hash_chain
 from ledger.entries.hash_chain import Content, MovementLine
 from ledger.posting_rules import PostingLine
-from wallets.lots.credit_journal import new_lot
+from wallets.lots.new_lots import new_lot
 from wallets.models import CreditLot, Wallet
 
 FIRST = date(2024, 1, 1)

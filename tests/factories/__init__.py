@@ -2,7 +2,17 @@
 
 from tests.factories.books import available, decide, everything, posted
 from tests.factories.catalogue import TOKENS_AT_2_MILLS, metric, offering
-from tests.factories.credits import body, bundle, debit, grant, grant_units, refusal, top_up, use
+from tests.factories.credits import (
+    body,
+    budget,
+    bundle,
+    debit,
+    grant,
+    grant_units,
+    refusal,
+    top_up,
+    use,
+)
 from tests.factories.customers import (
     advance,
     clocked_customer,
@@ -26,6 +36,7 @@ __all__ = [
     "advance",
     "available",
     "body",
+    "budget",
     "bundle",
     "clocked_customer",
     "customer",

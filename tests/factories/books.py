@@ -13,7 +13,7 @@ from ledger.controls.policies import Decision
 from ledger.models import Account, Book, Entry, Posting
 from tests.factories.customers import person
 from tests.factories.months import START
-from wallets.models import CreditLot, Debit, Hold, Movement, Operation, Reservation
+from wallets.models import BudgetCounter, CreditLot, Debit, Hold, Movement, Operation, Reservation
 
 
 def ensure_chart() -> None:
@@ -40,6 +40,7 @@ def everything() -> tuple[Any, ...]:
         sorted(Book.objects.values_list("key", "sequence", "head_hash")),
         sorted(Reservation.objects.values_list("id", "status", "captured")),
         sorted(Hold.objects.values_list("id", "quantity", "captured", "released")),
+        sorted(BudgetCounter.objects.values_list("id", "used", "held")),
     )
 
 

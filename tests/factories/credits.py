@@ -14,9 +14,11 @@ from aforo.protocol.idempotency import Answer
 from billing.realtime import usage_calls
 from billing.realtime.usage_requests import UsageRequest
 from tests.factories.making import ServiceFactory
+from wallets.budgets import budgets
 from wallets.debits import engine
 from wallets.debits.combiner import execute_list
 from wallets.grants import grants
+from wallets.models import Budget
 from wallets.top_ups import sales
 
 
@@ -52,6 +54,16 @@ class GrantFactory(ServiceFactory[Answer]):
     @classmethod
     def _create(cls, model_class: type[Answer], *args: Any, **fields: Any) -> Answer:
         return grants.grant(**fields)
+
+
+def budget(code: str, limit: str, *, customer: str = "cust_1", **terms: Any) -> Budget:
+    """Limit a customer's use, of any team unless it says else, in USD in all."""
+    if "metric" not in terms:
+        terms.setdefault("currency", "USD")
+    named = {"match": {"team": "*"}, "window": "TOTAL", **terms}
+    return budgets.create_budget(
+        livemode=False, customer_id=customer, code=code, limit=Decimal(limit), **named
+    )
 
 
 def top_up(key: str, amount: str, *, name: str = "", **terms: Any) -> None:

@@ -28,6 +28,7 @@ ASKED = {
     "wallets/debits/shortages.py:_read_selling": {"owed"},
     "wallets/debits/reversals.py:_open_debt": {"debt_of"},
     "wallets/debits/reversals.py:reverse": {"credits_arrived", "debt_forgiven"},
+    "wallets/budgets/budgets.py:create_budget": {"traits_of"},
     "wallets/grants/campaign_grants.py:_refusals": {"traits_of"},
     "wallets/grants/campaign_grants.py:grant_credits": {"credits_arrived", "traits_of"},
     "wallets/grants/campaign_grants.py:match_top_up": {"traits_of"},

@@ -14,6 +14,7 @@ from aforo.protocol.idempotency import Answer, KeyedOperation
 from aforo.sandbox.services import now_for
 from ledger.models import Book, LedgerEvent
 from wallets import port
+from wallets.budgets import counters
 from wallets.holds import reservation_holds
 from wallets.lots import queries
 from wallets.lots.credit_journal import CreditJournal, EntryBuilder
@@ -104,6 +105,9 @@ def reverse(
             attributes=debit.attributes,
         )
         returned = _put_back(draft, debit, need - debt - overage)
+        if debit.attributes:
+            document = debit.entry.document
+            draft.count(counters.reverse(document, before=debit.reversed, quantity=need))
         journal.write()
         debit.reversed += need
         debit.overage_reversed += overage

@@ -25,7 +25,8 @@ from pricing.models import Campaign, CampaignTrigger
 from wallets import port
 from wallets.grants.grants import notify_granted
 from wallets.lots import queries
-from wallets.lots.credit_journal import CreditJournal, lot_document, new_lot
+from wallets.lots.credit_journal import CreditJournal
+from wallets.lots.new_lots import lot_document, new_lot
 from wallets.models import CampaignGrant, CreditLot, CreditSource, MovementKind, UnitWallet, Wallet
 from wallets.operations import idempotency
 from wallets.operations.responses import grant_answer

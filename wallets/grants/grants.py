@@ -16,7 +16,8 @@ from ledger import posting_rules
 from ledger.models import Book, LedgerEvent
 from wallets import outbox, port
 from wallets.lots import provisioning, queries
-from wallets.lots.credit_journal import CreditJournal, lot_document, new_lot
+from wallets.lots.credit_journal import CreditJournal
+from wallets.lots.new_lots import lot_document, new_lot
 from wallets.models import CreditLot, CreditSource, UnitWallet, Wallet
 from wallets.operations import idempotency
 from wallets.operations.responses import grant_answer

@@ -17,7 +17,8 @@ from ledger.entries import books
 from ledger.models import Book, LedgerEvent
 from pricing.models import CreditKind
 from wallets.lots import provisioning
-from wallets.lots.credit_journal import CreditJournal, lot_document, new_lot
+from wallets.lots.credit_journal import CreditJournal
+from wallets.lots.new_lots import lot_document, new_lot
 from wallets.models import CreditLot, CreditSource, UnitWallet, Wallet
 
 

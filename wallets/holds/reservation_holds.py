@@ -19,11 +19,12 @@ from aforo.database.together import Part, among, select_together
 from aforo.money import ZERO
 from ledger.models import Book, LedgerEvent
 from wallets import port
+from wallets.budgets import counters
 from wallets.lots.credit_journal import CreditJournal, EntryBuilder, Returned
 from wallets.models import CreditLot, Hold, Reservation, ReservationStatus
 
 _OF_RESERVATION = "JOIN wallets_reservation AS r ON r.id = t.reservation_id"
-RESERVED = ["captured", "promised", "uncovered", "debt", "status", "ended_at"]
+RESERVED = ["captured", "promised", "uncovered", "debt", "status", "ended_at", "counted"]
 
 
 @dataclass(slots=True, eq=False)
@@ -121,6 +122,12 @@ def assemble(rows: Sequence[Sequence[Any]], lots: Mapping[UUID, CreditLot]) -> l
     )
 
 
+def give_back(draft: EntryBuilder, reservation: Reservation) -> None:
+    """Return to budgets what a reservation holds of them, each part to its window."""
+    draft.count(counters.release(reservation.counted))
+    reservation.counted = None
+
+
 def release_rest(draft: EntryBuilder, held: Held) -> Decimal:
     """Release what a reservation holds; what goes to expired lots awaits `lapse_returned`. Return
     the quantity.
@@ -180,6 +187,7 @@ def time_out(journal: CreditJournal, held: Held) -> None:
         attributes=reservation.attributes,
     )
     release_rest(draft, held)
+    give_back(draft, reservation)
     held.end(ReservationStatus.EXPIRED, reservation.expires_at)
 
 

@@ -153,6 +153,8 @@ def release_all(
         attributes=reservation.attributes,
     )
     reservation_holds.release_rest(entry, held)
+    if status == ReservationStatus.VOIDED:
+        reservation_holds.give_back(entry, reservation)
     reservation.promised = ZERO
     if status != ReservationStatus.HELD:
         held.end(status, now)

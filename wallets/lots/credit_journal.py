@@ -7,7 +7,7 @@ freezes lots beside it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -28,9 +28,11 @@ from ledger.entries.hash_chain import MovementLine
 from ledger.models import Book, Entry
 from ledger.posting_rules import LotPart, PostingLine
 from pricing.models import CreditKind
+from wallets.budgets import counters
+from wallets.budgets.counters import Change, CounterChanges
 from wallets.lots import movements
 from wallets.lots.cost_basis import remaining_carrying
-from wallets.models import CreditLot, MovementKind, UnitWallet, Wallet
+from wallets.models import CreditLot, MovementKind
 
 COUNTERS = ["remaining", "held", "carrying_remaining", "lapsing"]
 TERMS = ["expires_at", "rolled", "lapsing_since"]
@@ -75,6 +77,15 @@ class EntryBuilder:
     actor: Actor = field(default_factory=actors.current)
     lines: list[PostingLine] = field(default_factory=list)
     movements: list[MovementLine] = field(default_factory=list)
+    counted: dict[UUID, Change] = field(default_factory=dict)
+
+    def count(self, changes: Sequence[Change]) -> None:
+        """Change counters of budgets; the entry's document has by how much."""
+        for change in changes:
+            counters.add(self.counted, change)
+            self.journal.counters.note(change)
+        if changes:
+            self.document["budgets"] = counters.described(self.counted.values())
 
     def _move(
         self, lot: CreditLot, kind: MovementKind, *, quantity: Decimal, carrying: Decimal
@@ -249,6 +260,7 @@ class CreditJournal:
         self.extended: dict[UUID, CreditLot] = {}
         self.lapses: list[tuple[EntryBuilder, CreditLot, Decimal]] = []
         self.returned: list[Returned] = []
+        self.counters = CounterChanges()
 
     def entry(
         self,
@@ -295,6 +307,8 @@ class CreditJournal:
         ]
         entries = ledger_entries.append_to(writes, drafts, state=state)
         movements.write_movements(writes, drafts, self.changed)
+        self.counters.add_to(writes)
+        self.counters = CounterChanges()
         self.drafts, self.new_lots, self.lapses = [], [], []
         self.changed, self.extended = {}, {}
         return entries
@@ -334,67 +348,3 @@ class CreditJournal:
                 accrued=before,
                 unclaimed=unclaimed,
             )
-
-
-def new_lot(
-    *,
-    wallet: Wallet | UnitWallet,
-    kind: str,
-    source: str,
-    quantity: Decimal,
-    now: datetime,
-    carrying: Decimal = ZERO,
-    currency: str = "",
-    cause: str = "",
-    reason: str = "",
-    priority: int = 100,
-    effective_at: datetime | None = None,
-    expires_at: datetime | None = None,
-    rollover: dict[str, object] | None = None,
-    top_up_id: UUID | None = None,
-) -> CreditLot:
-    """Build a lot that is not yet written; `effective_at` defaults to `now`."""
-    return CreditLot(
-        book_id=wallet.book_id,
-        wallet=wallet if isinstance(wallet, Wallet) else None,
-        unit_wallet=wallet if isinstance(wallet, UnitWallet) else None,
-        kind=kind,
-        source=source,
-        cause=cause,
-        reason=reason,
-        top_up_id=top_up_id,
-        face=quantity,
-        remaining=quantity,
-        carrying=carrying,
-        carrying_remaining=carrying,
-        held=ZERO,
-        currency=wallet.currency if isinstance(wallet, Wallet) else currency,
-        priority=priority,
-        granted_at=now,
-        effective_at=effective_at or now,
-        expires_at=expires_at,
-        rollover=rollover,
-    )
-
-
-def lot_document(lot: CreditLot) -> dict[str, object]:
-    """Describe a new lot for its entry, in strings only, so that its terms are in the chain."""
-    described: dict[str, object] = {
-        "lot": str(lot.id),
-        "kind": lot.kind,
-        "source": lot.source,
-        "face": money.plain(lot.face),
-        "carrying": money.plain(lot.carrying),
-        "priority": str(lot.priority),
-        "effective_at": timestamp(lot.effective_at),
-    }
-    if lot.wallet_id is not None:
-        described["currency"] = lot.currency
-    else:
-        described["unit_wallet"] = str(lot.unit_wallet_id)
-    if lot.expires_at is not None:
-        described["expires_at"] = timestamp(lot.expires_at)
-    for name in ("cause", "reason"):
-        if getattr(lot, name):
-            described[name] = getattr(lot, name)
-    return described

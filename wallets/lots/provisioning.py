@@ -54,6 +54,7 @@ class SpendRules:
     debt_limit: Decimal | None = None
     spend_state: str = SpendState.ACTIVE
     cycle_starts_at: datetime | None = None
+    cycle_ends_at: datetime | None = None
 
 
 def apply_rules(*, wallets: Sequence[Wallet | UnitWallet], rules: SpendRules) -> None:
@@ -72,13 +73,13 @@ def apply_rules(*, wallets: Sequence[Wallet | UnitWallet], rules: SpendRules) ->
             cursor.execute(
                 f"""
                 UPDATE {table} SET billing_mode = %s, burn_order = %s, overage_limit = %s,
-                    spend_state = %s, cycle_starts_at = %s, over_capture = %s,
+                    spend_state = %s, cycle_starts_at = %s, cycle_ends_at = %s, over_capture = %s,
                     grace_seconds = %s, debt_limit = %s
                 WHERE id = %s
                 """,  # noqa: S608
                 [
                     str(rules.billing_mode), list(map(str, rules.burn_order)), limit,
-                    str(rules.spend_state), rules.cycle_starts_at, str(rules.over_capture),
-                    rules.grace_seconds, debt_limit, wallet.pk,
+                    str(rules.spend_state), rules.cycle_starts_at, rules.cycle_ends_at,
+                    str(rules.over_capture), rules.grace_seconds, debt_limit, wallet.pk,
                 ],
             )  # fmt: skip

@@ -1,5 +1,6 @@
 """Models: wallets, lots, top-ups, reservations, operations and campaign grants."""
 
+from wallets.models.budgets import Budget, BudgetChange, BudgetCounter, BudgetWindow
 from wallets.models.campaigns import CampaignGrant
 from wallets.models.lots import ADDED, TAKEN, CreditLot, CreditSource, Movement, MovementKind
 from wallets.models.operations import BurnStrategy, Debit, Operation
@@ -11,6 +12,10 @@ __all__ = [
     "ADDED",
     "TAKEN",
     "AutoRefill",
+    "Budget",
+    "BudgetChange",
+    "BudgetCounter",
+    "BudgetWindow",
     "BurnStrategy",
     "CampaignGrant",
     "CreditLot",

@@ -103,6 +103,9 @@ class Reservation(models.Model):
     attributes = models.JSONField(
         null=True, blank=True, help_text="A copy of its entry's, to filter by."
     )
+    counted = models.JSONField(
+        null=True, blank=True, help_text="What it holds of budgets, by their counters."
+    )
     ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:

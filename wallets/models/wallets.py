@@ -73,6 +73,9 @@ class SpendRuleFields(models.Model):
     cycle_starts_at = models.DateTimeField(
         null=True, blank=True, help_text="The overage limit counts from here."
     )
+    cycle_ends_at = models.DateTimeField(
+        null=True, blank=True, help_text="Budgets of a cycle count until here."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

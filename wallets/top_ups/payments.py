@@ -35,7 +35,8 @@ from wallets.grants import campaign_grants
 from wallets.holds.reservations import release_due
 from wallets.lots import provisioning
 from wallets.lots.cost_basis import PurchasePart, allocate
-from wallets.lots.credit_journal import CreditJournal, lot_document, new_lot
+from wallets.lots.credit_journal import CreditJournal
+from wallets.lots.new_lots import lot_document, new_lot
 from wallets.models import (
     CreditLot,
     CreditSource,

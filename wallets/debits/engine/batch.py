@@ -25,8 +25,10 @@ from ledger.entries.chain_state import ChainState
 from ledger.models import Book
 from pricing.models import Metric
 from wallets import outbox, port
+from wallets.budgets.counting import BudgetExceeded
 from wallets.debits.engine import reading
 from wallets.debits.engine.accounts import WalletState
+from wallets.debits.engine.budgeting import ListBudgets
 from wallets.debits.engine.latest import Latest, ReadAgain
 from wallets.debits.engine.pricing import OpenPricing, Pricing
 from wallets.debits.engine.requests import (
@@ -85,6 +87,7 @@ class Batch:
         self.unpaid: list[Unpaid] = []
         self.renewing: set[int] = set()
         self.pricing: Pricing | None = None
+        self.budgets = ListBudgets(books, self.now)
 
     @classmethod
     def read(
@@ -109,14 +112,17 @@ class Batch:
             if customer in books
         ]
         with_units = bool(named or pricing) or any(_asks_units(r) for r in requests)
+        values = batch.budgets.values(requests)
         found = reading.read(
-            batch.by_id.values(), batch.now, reading.Asked(keys, named, with_units)
+            batch.by_id.values(), batch.now, reading.Asked(keys, named, with_units, values)
         )
         batch.state = found.state
         batch.operations = {(each.book_id, each.key): each for each in found.operations}
         batch.refilled = {rule.book_id for rule in found.refills}
         batch._open_accounts(found)
         batch._sort_lots(found.lots)
+        wallets: list[Wallet | UnitWallet] = [*found.wallets, *found.units]
+        batch.budgets.open(found.budgets, wallets, batch.journal.counters)
         batch._read_open_overage()
         batch._take_held(found.held, named)
         if pricing is not None:
@@ -320,7 +326,9 @@ class Batch:
         return None if self.latest is None else self.latest.answer
 
     def decline(self, request: Request, refusal: DomainError) -> None:
-        """Record that a debit was refused for lack of credits."""
+        """Record that a debit was refused for lack of credits, or a request by a budget."""
+        if isinstance(refusal, BudgetExceeded):
+            self.budgets.decline(self.book_of(request), refusal.extra)
         if isinstance(request, DebitRequest) and isinstance(refusal, NotCovered):
             account = self.account_for(request)
             facts = {
@@ -340,6 +348,7 @@ class Batch:
     def _notify(self) -> None:
         outbox.debits_declined(self.declines)
         outbox.captures_uncovered(self.unpaid)
+        self.budgets.notify()
         fallen = [a for a in self.wallets.values() if a.before is not None]
         outbox.balances_fell(
             BalanceDrop(a.book, a.wallet, a.before or ZERO, a.available, a.now) for a in fallen
@@ -354,6 +363,7 @@ class Batch:
     def _write_changes(self) -> None:
         """Write journal, operations and reservations; released credits pay arrears, or lapse."""
         is_followed, writes = self.is_followed, Writes()
+        self.budgets.note_alerts()
         self.journal.add_to(writes, state=self.state)
         writes.insert_models(Debit, self.debits)
         writes.insert_models(Reservation, self.reservations)

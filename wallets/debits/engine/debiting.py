@@ -14,6 +14,8 @@ from aforo.ids import new_id
 from aforo.money import ZERO
 from aforo.protocol.idempotency import Answer
 from ledger.models import LedgerEvent
+from pricing.models import OverCapture
+from wallets.budgets import counters, counting
 from wallets.debits.engine import over_capture
 from wallets.debits.engine.accounts import WalletState
 from wallets.debits.engine.batch import Batch
@@ -25,6 +27,7 @@ from wallets.lots.credit_journal import EntryBuilder
 from wallets.lots.waterfall import Allocation
 from wallets.models import (
     Debit,
+    Reservation,
     ReservationKind,
     ReservationStatus,
     UnitWallet,
@@ -72,6 +75,8 @@ def debit(batch: Batch, request: DebitRequest) -> Answer:
     outcome = account.allocate(request.need, request.strategy)
     account.check_open()
     account.check_covered(outcome, request.strategy)
+    need = counting.need_of(account.wallet, request.need, request.attributes)
+    taken = batch.budgets.take(account.book, need)
     burned = Burned(
         request.need,
         request.strategy,
@@ -86,6 +91,7 @@ def debit(batch: Batch, request: DebitRequest) -> Answer:
         document=_document(request.key, account, burned),
         attributes=burned.attributes,
     )
+    draft.count(counters.used(taken))
     _burn(draft, account, burned)
     return _record(batch, request, account, burned, draft, {})
 
@@ -112,6 +118,13 @@ def capture(batch: Batch, request: CaptureRequest) -> Answer:
         need - sum((part.quantity for part in from_holds), ZERO),
         is_more=is_late or need > reservation.quantity - reservation.captured,
     )
+    counted = need - beyond.uncovered
+    reserved = min(counted, _reserved(reservation))
+    taken = batch.budgets.take(
+        account.book,
+        counting.need_of(account.wallet, counted - reserved, reservation.attributes),
+        refuse=reservation.over_capture == OverCapture.REFUSE,
+    )
     burned = Burned(
         need,
         reservation.strategy,
@@ -132,6 +145,8 @@ def capture(batch: Batch, request: CaptureRequest) -> Answer:
         },
         attributes=burned.attributes,
     )
+    draft.count(counters.used(taken))
+    _count_captured(draft, reservation, reserved)
     account.note_balance_before()
     _release_captured(draft, held, from_holds)
     _burn(draft, account, burned)
@@ -142,6 +157,7 @@ def capture(batch: Batch, request: CaptureRequest) -> Answer:
     released = ZERO
     if request.final:
         released = reservation_holds.release_rest(draft, held)
+        reservation_holds.give_back(draft, reservation)
         account.promise(reservation, reservation.quantity)
         held.end(ReservationStatus.CAPTURED, account.now)
     batch.note(held, released=released)
@@ -183,6 +199,13 @@ def _captured(request: CaptureRequest, held: Held, account: WalletState) -> Deci
     return need
 
 
+def _reserved(reservation: Reservation) -> Decimal:
+    """Return what a capture does not take anew: what is left of a reservation until it ends."""
+    if reservation.status != ReservationStatus.HELD:
+        return ZERO
+    return max(reservation.quantity - reservation.captured, ZERO)
+
+
 def _from_holds(held: Held, need: Decimal) -> list[Allocation]:
     """Allocate a need to the holds in their order, as far as they reach."""
     parts, left = [], need
@@ -192,6 +215,13 @@ def _from_holds(held: Held, need: Decimal) -> list[Allocation]:
             parts.append(Allocation(lot.id, lot.kind, taken))
             left -= taken
     return parts
+
+
+def _count_captured(draft: EntryBuilder, reservation: Reservation, quantity: Decimal) -> None:
+    """Move what is captured of a reservation from held to used, in the windows of its hold."""
+    measure = counters.MONEY if reservation.unit_wallet_id is None else counters.UNITS
+    reservation.counted, changes = counters.capture(reservation.counted, measure, quantity)
+    draft.count(changes)
 
 
 def _release_captured(draft: EntryBuilder, held: Held, parts: list[Allocation]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from aforo.database.together import Part, among, select_together
@@ -16,6 +17,7 @@ from ledger.entries import chain_state, entries
 from ledger.entries.chain_state import ChainState
 from ledger.models import Book
 from pricing.models import Metric
+from wallets.budgets import counting
 from wallets.holds import reservation_holds
 from wallets.holds.reservation_holds import Held
 from wallets.models import AutoRefill, CreditLot, Operation, UnitWallet, Wallet
@@ -35,6 +37,8 @@ class Asked:
     keys: Sequence[tuple[int, str]]
     reservations: Sequence[UUID]
     with_units: bool
+    # What the requests are matched by, where a book has budgets.
+    values: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class Found:
     lots: Sequence[CreditLot]
     held: Sequence[Held]
     refills: Sequence[AutoRefill]
+    budgets: Sequence[Sequence[Any]]
 
 
 def read(books: Collection[Book], now: dict[int, datetime], asked: Asked) -> Found:
@@ -60,6 +65,8 @@ def read(books: Collection[Book], now: dict[int, datetime], asked: Asked) -> Fou
     reserved = reservation_holds.parts(
         named=asked.reservations, books=ids, due_by=max(now.values())
     )
+    limited = [book.pk for book in books if book.has_budgets]
+    budgets = counting.parts(limited, now, asked.values) if limited else []
     mine, book_ids = among("t.book_id", ids)
     found = select_together(
         [
@@ -69,6 +76,7 @@ def read(books: Collection[Book], now: dict[int, datetime], asked: Asked) -> Fou
             Part(CreditLot, f"WHERE {mine} AND t.remaining > 0", book_ids),
             Part(AutoRefill, f"WHERE {mine} AND t.switched_off_at IS NULL", book_ids),
             *units,
+            *budgets,
             *reserved,
         ]
     )
@@ -81,6 +89,7 @@ def read(books: Collection[Book], now: dict[int, datetime], asked: Asked) -> Fou
         operations=operations,
         wallets=wallets,
         units=_with_metrics(*(next(rows) for _ in units)),
+        budgets=[next(rows) for _ in budgets],
         lots=lots,
         refills=refills,
         held=reservation_holds.assemble(list(rows), {lot.id: lot for lot in lots}),

@@ -60,6 +60,11 @@ class CustomerRequest(ABC):
     actor: Actor = field(default_factory=actors.current, kw_only=True, compare=False)
 
     @property
+    def matched_by(self) -> Mapping[str, str]:
+        """Return what budgets match it by."""
+        return self.attributes
+
+    @property
     @abstractmethod
     def content(self) -> dict[str, object]:
         """Return what a repeat under the same key must contain again."""

@@ -10,6 +10,7 @@ from aforo.ids import new_id
 from aforo.money import ZERO
 from aforo.protocol.idempotency import Answer
 from ledger.models import LedgerEvent
+from wallets.budgets import counters, counting
 from wallets.debits.engine.batch import Batch
 from wallets.debits.engine.debiting import check_credits
 from wallets.debits.engine.requests import ReserveRequest, VoidRequest
@@ -30,6 +31,8 @@ def reserve(batch: Batch, request: ReserveRequest) -> Answer:
     outcome = account.allocate(request.need, request.strategy)
     account.check_open()
     account.check_covered(outcome, request.strategy)
+    need = counting.need_of(account.wallet, request.need, request.attributes)
+    taken = batch.budgets.take(account.book, need)
     wallet, operation_id, reservation_id = account.wallet, new_id(), new_id()
     expires_at = account.now + timedelta(seconds=request.expires_in)
     draft = batch.journal.entry(
@@ -46,6 +49,7 @@ def reserve(batch: Batch, request: ReserveRequest) -> Answer:
         },
         attributes=request.attributes,
     )
+    draft.count(counters.held(taken))
     made = bulk.build(
         Reservation,
         id=reservation_id,
@@ -64,6 +68,7 @@ def reserve(batch: Batch, request: ReserveRequest) -> Answer:
         created_at=account.now,
         expires_at=expires_at,
         attributes=request.attributes or None,
+        counted=counters.hold(None, taken),
     )
     made.book = account.book
     held = Held(made, [])
@@ -108,6 +113,7 @@ def void(batch: Batch, request: VoidRequest) -> Answer:
         attributes=reservation.attributes,
     )
     released = reservation_holds.release_rest(draft, held)
+    reservation_holds.give_back(draft, reservation)
     account.promised -= reservation.promised
     held.end(ReservationStatus.VOIDED, account.now)
     batch.note(held, released=released)
