@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
@@ -16,6 +16,7 @@ from aforo.protocol.idempotency import Answer
 from ledger.models import LedgerEvent
 from pricing.models import OverCapture
 from wallets.budgets import counters, counting
+from wallets.budgets.counters import Taken
 from wallets.debits.engine import over_capture
 from wallets.debits.engine.accounts import WalletState
 from wallets.debits.engine.batch import Batch
@@ -118,13 +119,7 @@ def capture(batch: Batch, request: CaptureRequest) -> Answer:
         need - sum((part.quantity for part in from_holds), ZERO),
         is_more=is_late or need > reservation.quantity - reservation.captured,
     )
-    counted = need - beyond.uncovered
-    reserved = min(counted, _reserved(reservation))
-    taken = batch.budgets.take(
-        account.book,
-        counting.need_of(account.wallet, counted - reserved, reservation.attributes),
-        refuse=reservation.over_capture == OverCapture.REFUSE,
-    )
+    reserved, taken = _take(batch, account, reservation, need - beyond.uncovered)
     burned = Burned(
         need,
         reservation.strategy,
@@ -145,8 +140,7 @@ def capture(batch: Batch, request: CaptureRequest) -> Answer:
         },
         attributes=burned.attributes,
     )
-    draft.count(counters.used(taken))
-    _count_captured(draft, reservation, reserved)
+    _count_captured(draft, reservation, reserved, taken)
     account.note_balance_before()
     _release_captured(draft, held, from_holds)
     _burn(draft, account, burned)
@@ -199,11 +193,20 @@ def _captured(request: CaptureRequest, held: Held, account: WalletState) -> Deci
     return need
 
 
-def _reserved(reservation: Reservation) -> Decimal:
-    """Return what a capture does not take anew: what is left of a reservation until it ends."""
-    if reservation.status != ReservationStatus.HELD:
-        return ZERO
-    return max(reservation.quantity - reservation.captured, ZERO)
+def _take(
+    batch: Batch, account: WalletState, reservation: Reservation, quantity: Decimal
+) -> tuple[Decimal, list[Taken]]:
+    """Return how much of a capture its reservation has taken of budgets, until it ended, and what
+    the rest takes of them now; under REFUSE they may refuse that.
+
+    Raises: BudgetExceeded, TooManyValues.
+    """
+    is_open = reservation.status == ReservationStatus.HELD
+    left = max(reservation.quantity - reservation.captured, ZERO) if is_open else ZERO
+    reserved = min(quantity, left)
+    need = counting.need_of(account.wallet, quantity - reserved, reservation.attributes)
+    refuse = reservation.over_capture == OverCapture.REFUSE
+    return reserved, batch.budgets.take(account.book, need, refuse=refuse)
 
 
 def _from_holds(held: Held, need: Decimal) -> list[Allocation]:
@@ -217,11 +220,15 @@ def _from_holds(held: Held, need: Decimal) -> list[Allocation]:
     return parts
 
 
-def _count_captured(draft: EntryBuilder, reservation: Reservation, quantity: Decimal) -> None:
-    """Move what is captured of a reservation from held to used, in the windows of its hold."""
+def _count_captured(
+    draft: EntryBuilder, reservation: Reservation, quantity: Decimal, more: Sequence[Taken]
+) -> None:
+    """Move what is captured of a reservation from held to used, in the windows of its hold, and
+    count what goes beyond.
+    """
     measure = counters.MONEY if reservation.unit_wallet_id is None else counters.UNITS
     reservation.counted, changes = counters.capture(reservation.counted, measure, quantity)
-    draft.count(changes)
+    draft.count([*changes, *counters.used(more)])
 
 
 def _release_captured(draft: EntryBuilder, held: Held, parts: list[Allocation]) -> None:
