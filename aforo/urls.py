@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerSplitView
 
 from aforo.api import error_codes, problems
 
@@ -15,7 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/", include("pricing.urls")),
     path("v1/", include("aforo.webhooks.urls")),
     path("v1/openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
-    path("v1/docs", SpectacularSwaggerView.as_view(url_name="openapi")),
+    path("v1/docs", SpectacularSwaggerSplitView.as_view(url_name="openapi")),
     path("v1/problems/<str:code>", error_codes.explain_code),
     # The metering clients of either generation.
     path("api/v1/", include("billing.urls_ingest")),

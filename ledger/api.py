@@ -63,6 +63,7 @@ class NewestRecorded(NewestFirst):
 
 class EntriesView(RowsView[Entry]):
     scope = ApiScope.LEDGER
+    names = {"get": "listEntries"}
     serializer_class = EntryAnswer
     filterset_class = EntryFilter
     pagination_class = NewestRecorded
@@ -100,6 +101,7 @@ class AccountBalanceAnswer(serializers.Serializer[Any]):
 
 class TrialBalanceView(ApiView):
     scope = ApiScope.LEDGER
+    names = {"get": "getTrialBalance"}
     query = BalanceQuery
 
     @extend_schema(parameters=[BalanceQuery], responses=AccountBalanceAnswer(many=True))

@@ -7,7 +7,7 @@ The words stand beside what raises them: in the docstrings of the errors, and in
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
@@ -91,6 +91,14 @@ def explain(kind: type) -> Iterator[Explained]:
 def explained() -> list[Explained]:
     """Return every code of the errors that are loaded, by status and code, without the fields'."""
     return sorted({each for kind in kinds() for each in explain(kind)})
+
+
+def named(codes: Iterable[str]) -> list[Explained]:
+    """Return what is said of some codes of errors, each of which has to exist."""
+    wanted = set(codes)
+    found = [each for each in explained() if each.code in wanted]
+    assert wanted == {each.code for each in found}, f"{wanted} has a code that no error has"
+    return found
 
 
 def of_fields() -> list[Explained]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from django.db import transaction
@@ -35,6 +35,10 @@ class ApiView(APIView):
     # The stable name of what its POST does under an idempotency key. No address and no file names
     # it, so that a replay outlives their changes (docs/decisions.md#d170).
     operation: ClassVar[str] = ""
+    # The names of its methods in the document, where they are verbs with nouns (`debitWallet`).
+    names: ClassVar[Mapping[str, str]] = {}
+    # The codes that it refuses with, apart from those of every view and of fields.
+    refusals: ClassVar[tuple[str, ...]] = ()
     # Whether clients call it that were not written for this API.
     is_lenient: ClassVar[bool] = False
 

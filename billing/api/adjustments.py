@@ -60,6 +60,8 @@ class AdjustAnswer(serializers.Serializer[Any]):
 
 class AdjustView(ApiView):
     scope = ApiScope.BILLING
+    names = {"post": "adjustSettlement"}
+    refusals = ("unknown_settlement", "not_settled", "invoice_in_draft")
     operation = corrections.ADJUST
 
     @extend_schema(request=AdjustBody, responses={201: AdjustAnswer})

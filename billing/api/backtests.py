@@ -71,6 +71,8 @@ class BacktestEnvelope(serializers.Serializer[Any]):
 
 class PlanBacktestView(ApiView):
     scope = ApiScope.BILLING
+    names = {"post": "startBacktest"}
+    refusals = ("unknown_rate_plan", "not_published")
     operation = "billing.rate_plans.backtest"
 
     @extend_schema(request=BacktestBody, responses={202: BacktestEnvelope})
@@ -98,6 +100,7 @@ class PlanBacktestView(ApiView):
 
 class BacktestsView(ApiView, generics.ListAPIView[Backtest]):
     scope = ApiScope.BILLING
+    names = {"get": "listBacktests"}
     serializer_class = BacktestAnswer
     filterset_fields = ["status"]
 
@@ -109,6 +112,8 @@ class BacktestsView(ApiView, generics.ListAPIView[Backtest]):
 
 class BacktestView(ApiView):
     scope = ApiScope.BILLING
+    names = {"get": "getBacktest"}
+    refusals = ("unknown_backtest",)
 
     @extend_schema(responses=BacktestAnswer)
     def get(self, request: Request, backtest_id: UUID) -> Response:
@@ -141,6 +146,8 @@ class BacktestCyclesView(ApiView, generics.ListAPIView[BacktestCycle]):
     """The settled cycles with both sides, by customer and time."""
 
     scope = ApiScope.BILLING
+    names = {"get": "listBacktestCycles"}
+    refusals = ("unknown_backtest",)
     serializer_class = CycleAnswer
     pagination_class = ByCustomer
 

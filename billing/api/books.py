@@ -70,6 +70,8 @@ class StatementQuery(StrictSerializer):
 
 class StatementView(ApiView):
     scope = ApiScope.WALLETS
+    names = {"get": "getWallets"}
+    refusals = ("unknown_customer",)
     query = StatementQuery
 
     @extend_schema(parameters=[StatementQuery], responses=StatementAnswer)
@@ -107,6 +109,8 @@ class LimitsAnswer(serializers.Serializer[Any]):
 
 class LimitsView(ApiView):
     scope = ApiScope.WALLETS
+    names = {"patch": "updateWalletLimits"}
+    refusals = ("unknown_customer",)
 
     @extend_schema(request=LimitsBody, responses=LimitsAnswer)
     def patch(self, request: Request, customer_id: str) -> Response:
@@ -155,6 +159,8 @@ def _show(clock: TestClock) -> dict[str, object]:
 
 class ClocksView(ApiView):
     scope = ApiScope.BILLING
+    names = {"post": "createTestClock"}
+    refusals = ("test_clock_in_live_mode",)
     operation = "billing.test_clocks.create"
 
     @extend_schema(request=ClockBody, responses={201: ClockAnswer})
@@ -170,6 +176,8 @@ class ClocksView(ApiView):
 
 class AdvanceView(ApiView):
     scope = ApiScope.BILLING
+    names = {"post": "advanceTestClock"}
+    refusals = ("unknown_test_clock", "clock_advancing")
 
     @extend_schema(request=ClockBody, responses={200: AdvanceAnswer, 202: AdvanceAnswer})
     def post(self, request: Request, clock_id: UUID) -> Response:
@@ -205,6 +213,8 @@ class VerifyQuery(StrictSerializer):
 
 class VerifyView(ApiView):
     scope = ApiScope.LEDGER
+    names = {"get": "verifyLedger"}
+    refusals = ("unknown_customer",)
     query = VerifyQuery
 
     @extend_schema(parameters=[VerifyQuery], responses=ProofAnswer)

@@ -122,6 +122,8 @@ class CampaignAnswer(serializers.ModelSerializer[Campaign]):
 
 
 class CampaignsView(CatalogList):
+    names = {"get": "listCampaigns", "post": "createCampaign"}
+    refusals = ("code_taken",)
     operation = "billing.campaigns.create"
     model = Campaign
     serializer_class = CampaignAnswer
@@ -150,6 +152,8 @@ class CampaignsView(CatalogList):
 
 class CampaignView(ApiView):
     scope = ApiScope.CATALOG
+    names = {"get": "getCampaign", "patch": "updateCampaign"}
+    refusals = ("unknown_campaign", "campaign_not_draft")
 
     @extend_schema(responses=CampaignAnswer)
     def get(self, request: Request, code: str) -> Response:
@@ -178,6 +182,8 @@ class CampaignMove(ApiView):
 
 
 class ActivateView(CampaignMove):
+    names = {"post": "activateCampaign"}
+    refusals = ("unknown_campaign", "campaign_over")
     operation = "billing.campaigns.activate"
 
     @extend_schema(request=None, responses=CampaignAnswer)
@@ -196,6 +202,8 @@ class ActivateView(CampaignMove):
 
 
 class CampaignPauseView(CampaignMove):
+    names = {"post": "pauseCampaign"}
+    refusals = ("unknown_campaign", "campaign_not_active", "campaign_over")
     operation = "billing.campaigns.pause"
 
     @extend_schema(request=None, responses=CampaignAnswer)
@@ -209,6 +217,8 @@ class CampaignPauseView(CampaignMove):
 
 
 class EndView(CampaignMove):
+    names = {"post": "endCampaign"}
+    refusals = ("unknown_campaign",)
     operation = "billing.campaigns.end"
 
     @extend_schema(request=None, responses=CampaignAnswer)
@@ -237,6 +247,8 @@ class CampaignRunAnswer(serializers.ModelSerializer[CampaignRun]):
 
 
 class CampaignRunView(CampaignMove):
+    names = {"post": "runCampaign"}
+    refusals = ("unknown_campaign", "campaign_not_active", "campaign_over", "run_in_progress")
     operation = "billing.campaigns.run"
 
     @extend_schema(request=None, responses=CampaignRunAnswer)
@@ -272,6 +284,8 @@ class ProgressAnswer(serializers.Serializer[Any]):
 
 class ProgressView(ApiView):
     scope = ApiScope.CATALOG
+    names = {"get": "getCampaignProgress"}
+    refusals = ("unknown_campaign",)
 
     @extend_schema(responses=ProgressAnswer)
     def get(self, request: Request, code: str) -> Response:
@@ -308,6 +322,8 @@ class GrantsView(RowsView[CampaignGrant]):
     """The grants of a campaign, with customer and cause, newest first."""
 
     scope = ApiScope.CATALOG
+    names = {"get": "listCampaignGrants"}
+    refusals = ("unknown_campaign",)
     serializer_class = CampaignGrantAnswer
     filterset_class = GrantFilter
 
@@ -332,6 +348,16 @@ class RedeemedAnswer(IssuedAnswer):
 
 class RedeemView(ApiView):
     scope = ApiScope.WALLETS
+    names = {"post": "redeemCampaignCode"}
+    refusals = (
+        "unknown_customer",
+        "campaign_not_active",
+        "campaign_over",
+        "budget_spent",
+        "limit_reached",
+        "not_in_audience",
+        "already_granted",
+    )
     operation = campaign_grants.REDEEM
 
     @extend_schema(request=RedeemBody, responses={201: RedeemedAnswer})

@@ -134,6 +134,8 @@ class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
 
 class CustomersView(RowsView[Customer]):
     scope = ApiScope.BILLING
+    names = {"get": "listCustomers", "post": "createCustomer"}
+    refusals = ("customer_exists", "unknown_test_clock", "test_clock_in_live_mode")
     operation = "billing.customers.create"
     serializer_class = CustomerAnswer
     filterset_fields = ["country"]
@@ -163,6 +165,8 @@ class CustomersView(RowsView[Customer]):
 
 class CustomerView(ApiView):
     scope = ApiScope.BILLING
+    names = {"get": "getCustomer", "patch": "updateCustomer"}
+    refusals = ("unknown_customer",)
 
     @extend_schema(responses=CustomerAnswer)
     def get(self, request: Request, customer_id: str) -> Response:
@@ -190,6 +194,15 @@ class SubscriptionFilter(filters.FilterSet):
 
 class SubscriptionsView(RowsView[Subscription]):
     scope = ApiScope.BILLING
+    names = {"get": "listSubscriptions", "post": "createSubscription"}
+    refusals = (
+        "unknown_customer",
+        "offering_not_active",
+        "metric_already_subscribed",
+        "already_subscribed",
+        "coupon_spent",
+        "not_published",
+    )
     operation = "billing.subscriptions.create"
     serializer_class = SubscriptionAnswer
     filterset_class = SubscriptionFilter
@@ -221,6 +234,8 @@ class SubscriptionsView(RowsView[Subscription]):
 
 class SubscriptionView(ApiView):
     scope = ApiScope.BILLING
+    names = {"get": "getSubscription"}
+    refusals = ("unknown_subscription",)
 
     @extend_schema(responses=SubscriptionAnswer)
     def get(self, request: Request, subscription_id: UUID) -> Response:
@@ -237,6 +252,8 @@ class CancelBody(StrictSerializer):
 
 class CancelView(ApiView):
     scope = ApiScope.BILLING
+    names = {"post": "cancelSubscription"}
+    refusals = ("unknown_subscription", "already_cancelled", "cycle_not_settled")
     operation = "billing.subscriptions.cancel"
 
     @extend_schema(request=CancelBody, responses=SubscriptionAnswer)
@@ -260,6 +277,8 @@ class CancelView(ApiView):
 
 class SubscriptionPauseView(ApiView):
     scope = ApiScope.BILLING
+    names = {"post": "pauseSubscription"}
+    refusals = ("unknown_subscription", "not_active", "cycle_not_settled")
     operation = "billing.subscriptions.pause"
 
     @extend_schema(request=NothingBody, responses=SubscriptionAnswer)
@@ -283,6 +302,8 @@ class SubscriptionPauseView(ApiView):
 
 class ResumeView(ApiView):
     scope = ApiScope.BILLING
+    names = {"post": "resumeSubscription"}
+    refusals = ("unknown_subscription", "not_paused")
     operation = "billing.subscriptions.resume"
 
     @extend_schema(request=NothingBody, responses=SubscriptionAnswer)

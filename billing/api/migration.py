@@ -65,6 +65,18 @@ class MoveAnswer(serializers.Serializer[Any]):
 
 class MigrateView(ApiView):
     scope = ApiScope.BILLING
+    names = {"post": "migrateSubscription"}
+    refusals = (
+        "unknown_subscription",
+        "cannot_move",
+        "subscription_cancelled",
+        "cycle_not_settled",
+        "already_there",
+        "metric_already_subscribed",
+        "already_subscribed",
+        "not_published",
+        "unknown_rate_plan",
+    )
 
     @extend_schema(request=MigrateBody, responses=MoveAnswer)
     def post(self, request: Request, subscription_id: UUID) -> Response:
@@ -104,6 +116,8 @@ class MovesAnswer(serializers.Serializer[Any]):
 
 class OfferingMigrationView(ApiView):
     scope = ApiScope.BILLING
+    names = {"post": "previewOfferingMigration"}
+    refusals = ("unknown_offering", "unknown_rate_plan", "not_published")
     posted = ("cursor", "page_size")
 
     @extend_schema(

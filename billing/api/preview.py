@@ -37,6 +37,8 @@ class PlanPreviewAnswer(serializers.Serializer[Any]):
 
 class PlanPreviewView(ApiView):
     scope = ApiScope.CATALOG
+    names = {"post": "previewRatePlan"}
+    refusals = ("unknown_rate_plan", "unknown_customer", "not_published", "charge_out_of_range")
 
     @extend_schema(request=PlanPreviewBody, responses=PlanPreviewAnswer)
     def post(self, request: Request, code: str) -> Response:

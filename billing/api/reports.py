@@ -46,8 +46,9 @@ class ReportAnswer(serializers.Serializer[Any]):
 
 class ReportsView(ApiView):
     scope = ApiScope.LEDGER
+    names = {"get": "listReports"}
 
-    @extend_schema(operation_id="ledger_reports_list", responses=ReportsAnswer)
+    @extend_schema(responses=ReportsAnswer)
     def get(self, request: Request) -> Response:
         """Return the list of reports."""
         data = [
@@ -59,6 +60,8 @@ class ReportsView(ApiView):
 
 class ReportView(ApiView):
     scope = ApiScope.LEDGER
+    names = {"get": "runReport"}
+    refusals = ("unknown_report",)
     query = ReportQuery
 
     @extend_schema(

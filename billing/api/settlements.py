@@ -51,6 +51,8 @@ class RunEnvelope(serializers.Serializer[Any]):
 
 class RunsView(ApiView):
     scope = ApiScope.BILLING
+    names = {"post": "runSettlements"}
+    refusals = ("unknown_customer", "run_in_progress")
     operation = "billing.settlements.run"
 
     @extend_schema(request=RunBody, responses={202: RunEnvelope})
@@ -75,6 +77,8 @@ class RunsView(ApiView):
 
 class RunView(ApiView):
     scope = ApiScope.BILLING
+    names = {"get": "getSettlementRun"}
+    refusals = ("unknown_run",)
 
     @extend_schema(responses=RunAnswer)
     def get(self, request: Request, run_id: UUID) -> Response:
@@ -130,6 +134,7 @@ class SettlementFilter(filters.FilterSet):
 
 class SettlementsView(RowsView[Settlement]):
     scope = ApiScope.BILLING
+    names = {"get": "listSettlements"}
     serializer_class = SettlementAnswer
     filterset_class = SettlementFilter
     columns = {
@@ -144,6 +149,8 @@ class SettlementsView(RowsView[Settlement]):
 
 class SettlementView(ApiView):
     scope = ApiScope.BILLING
+    names = {"get": "getSettlement"}
+    refusals = ("unknown_settlement",)
 
     @extend_schema(responses=SettlementAnswer)
     def get(self, request: Request, settlement_id: UUID) -> Response:
@@ -213,6 +220,7 @@ class InvoiceFilter(filters.FilterSet):
 
 class InvoicesView(RowsView[Invoice]):
     scope = ApiScope.BILLING
+    names = {"get": "listInvoices"}
     serializer_class = InvoiceAnswer
     filterset_class = InvoiceFilter
     columns = {"total": "total", "open": F("amount_due") - F("credited") - F("paid")}
@@ -236,6 +244,8 @@ class InvoicesView(RowsView[Invoice]):
 
 class InvoiceView(ApiView):
     scope = ApiScope.BILLING
+    names = {"get": "getInvoice"}
+    refusals = ("unknown_invoice",)
 
     @extend_schema(responses=InvoiceAnswer)
     def get(self, request: Request, reference: str) -> Response:
@@ -268,6 +278,8 @@ class PayAnswer(serializers.Serializer[Any]):
 
 class PayView(ApiView):
     scope = ApiScope.BILLING
+    names = {"post": "payInvoice"}
+    refusals = ("unknown_invoice", "invoice_not_open")
     operation = payments.PAY
 
     @extend_schema(request=PayBody, responses=PayAnswer)
@@ -297,6 +309,8 @@ class TaxRateAnswer(serializers.ModelSerializer[TaxRate]):
 
 class TaxRatesView(RowsView[TaxRate]):
     scope = ApiScope.BILLING
+    names = {"get": "listTaxRates", "post": "createTaxRate"}
+    refusals = ("tax_rate_exists",)
     operation = "billing.tax_rates.create"
     serializer_class = TaxRateAnswer
     filterset_fields = ["country"]

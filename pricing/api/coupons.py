@@ -39,6 +39,8 @@ class CouponAnswer(serializers.ModelSerializer[Coupon]):
 
 class CouponsView(CatalogList):
     scope = ApiScope.BILLING
+    names = {"get": "listCoupons", "post": "createCoupon"}
+    refusals = ("code_taken",)
     operation = "pricing.coupons.create"
     model = Coupon
     serializer_class = CouponAnswer
@@ -57,6 +59,8 @@ class CouponsView(CatalogList):
 
 class CouponView(ApiView):
     scope = ApiScope.BILLING
+    names = {"get": "getCoupon"}
+    refusals = ("unknown_coupon",)
 
     @extend_schema(responses=CouponAnswer)
     def get(self, request: Request, code: str) -> Response:

@@ -50,6 +50,8 @@ class MetricAnswer(serializers.ModelSerializer[Metric]):
 
 
 class MetricsView(CatalogList):
+    names = {"get": "listMetrics", "post": "createMetric"}
+    refusals = ("code_taken",)
     operation = "pricing.metrics.create"
     model = Metric
     serializer_class = MetricAnswer
@@ -68,6 +70,8 @@ class MetricsView(CatalogList):
 
 class MetricView(ApiView):
     scope = ApiScope.CATALOG
+    names = {"get": "getMetric", "patch": "updateMetric"}
+    refusals = ("unknown_metric", "metric_in_use")
 
     @extend_schema(responses=MetricAnswer)
     def get(self, request: Request, code: str) -> Response:

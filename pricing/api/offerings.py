@@ -73,6 +73,8 @@ class OfferingAnswer(serializers.ModelSerializer[Offering]):
 
 
 class OfferingsView(CatalogList):
+    names = {"get": "listOfferings", "post": "createOffering"}
+    refusals = ("code_taken", "not_published")
     operation = "pricing.offerings.create"
     model = Offering
     serializer_class = OfferingAnswer
@@ -93,6 +95,8 @@ class OfferingsView(CatalogList):
 
 class OfferingView(ApiView):
     scope = ApiScope.CATALOG
+    names = {"get": "getOffering", "patch": "updateOffering"}
+    refusals = ("unknown_offering", "not_published")
 
     @extend_schema(responses=OfferingAnswer)
     def get(self, request: Request, code: str) -> Response:

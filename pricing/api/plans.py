@@ -21,6 +21,7 @@ from aforo.api.fields import (
     NothingBody,
     StrictSerializer,
 )
+from aforo.api.schema_fields import DECIMAL
 from aforo.api.views import ApiView
 from pricing import catalogue
 from pricing.api.catalog import CatalogList, CodeField, VersionField
@@ -68,7 +69,7 @@ class GrantTermsBody(StrictSerializer):
     ssp_unit_price = DecimalField(positive=True, required=False, allow_null=True)
 
 
-_QUANTITY = {"type": ["string", "number"], "examples": ["12.50"]}
+_QUANTITY = {"type": ["string", "number"], "pattern": DECIMAL, "examples": ["12.50"]}
 _CAP = {
     "type": "object",
     "required": ["quantity"],
@@ -195,6 +196,8 @@ def version_spec_of(body: dict[str, Any]) -> version_spec.VersionSpec:
 
 
 class RatePlansView(CatalogList):
+    names = {"get": "listRatePlans", "post": "createRatePlan"}
+    refusals = ("code_taken",)
     operation = "pricing.rate_plans.create"
     model = RatePlan
     serializer_class = RatePlanAnswer
@@ -219,6 +222,8 @@ class RatePlansView(CatalogList):
 
 class RatePlanView(ApiView):
     scope = ApiScope.CATALOG
+    names = {"get": "getRatePlan", "patch": "updateRatePlan"}
+    refusals = ("unknown_rate_plan", "no_draft")
 
     @extend_schema(responses=VersionAnswer)
     def get(self, request: Request, code: str) -> Response:
@@ -244,6 +249,8 @@ class VersionLine(serializers.ModelSerializer[RatePlanVersion]):
 
 
 class VersionsView(CatalogList):
+    names = {"get": "listRatePlanVersions", "post": "createRatePlanVersion"}
+    refusals = ("unknown_rate_plan", "draft_exists")
     operation = "pricing.rate_plans.create_version"
     model = RatePlanVersion
     serializer_class = VersionLine
@@ -275,6 +282,8 @@ class VersionsView(CatalogList):
 
 class VersionView(ApiView):
     scope = ApiScope.CATALOG
+    names = {"get": "getRatePlanVersion"}
+    refusals = ("unknown_rate_plan",)
 
     @extend_schema(responses=VersionAnswer)
     def get(self, request: Request, code: str, number: int) -> Response:
@@ -285,6 +294,8 @@ class VersionView(ApiView):
 
 class RetireView(ApiView):
     scope = ApiScope.CATALOG
+    names = {"post": "retireRatePlanVersion"}
+    refusals = ("unknown_rate_plan", "on_sale", "not_published")
     operation = "pricing.rate_plans.retire"
 
     @extend_schema(request=None, responses=VersionAnswer)
@@ -303,6 +314,8 @@ class RetireView(ApiView):
 
 class PublishView(ApiView):
     scope = ApiScope.CATALOG
+    names = {"post": "publishRatePlan"}
+    refusals = ("unknown_rate_plan", "no_draft")
     operation = "pricing.rate_plans.publish"
 
     @extend_schema(request=None, responses=VersionAnswer)
@@ -339,6 +352,8 @@ class ChangeAnswer(serializers.Serializer[Any]):
 
 class DiffView(ApiView):
     scope = ApiScope.CATALOG
+    names = {"get": "compareRatePlanVersions"}
+    refusals = ("unknown_rate_plan",)
     query = DiffQuery
 
     @extend_schema(

@@ -41,6 +41,8 @@ class PreviewAnswer(serializers.Serializer[Any]):
 
 class PricingPreviewView(ApiView):
     scope = ApiScope.CATALOG
+    names = {"post": "previewPrice"}
+    refusals = ("charge_out_of_range",)
 
     @extend_schema(request=PreviewBody, responses=PreviewAnswer)
     def post(self, request: Request) -> Response:

@@ -9,9 +9,12 @@ import re
 from functools import cache
 from typing import Any
 
+from django.test.client import FakePayload
 from drf_spectacular.generators import SchemaGenerator
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 from rest_framework.test import APIClient
+
+from tests.api import examples
 
 
 def _closed(schema: Any) -> Any:
@@ -68,27 +71,31 @@ class CheckedClient(APIClient):
         super().__init__()
         self.credentials(HTTP_AUTHORIZATION=f"Bearer {secret}")
         self.seen: set[tuple[str, str]] = set()
+        self.examples: dict[str, dict[str, Any]] = {}
         self.faults: set[str] = set()
 
     def request(self, **request: Any) -> Any:
         """Send it, and check what comes back."""
-        response = super().request(**request)
+        sent = request["wsgi.input"].read() if "wsgi.input" in request else b""
+        response = super().request(**request | {"wsgi.input": FakePayload(sent)})
         method, path = request["REQUEST_METHOD"].lower(), request["PATH_INFO"]
         assert response.status_code < 500, (method, path, response.content)
         if response["Content-Type"].startswith(("text/", "application/vnd.")):
             return response
         template = template_of(path)
         where = f"{method} {template} {response.status_code}"
-        declared = document()["paths"][template][method]["responses"]
-        code = str(response.status_code) if response.status_code < 400 else "default"
-        if code not in declared:
+        operation = document()["paths"][template][method]
+        code = str(response.status_code)
+        if code not in operation["responses"]:
             self.faults.add(f"{where} is not declared")
             return response
-        (content,) = declared[code]["content"].values()
-        body = b"".join(response) if response.streaming else response.content
-        self.faults |= {
-            f"{where} {fault}" for fault in faults_of(content["schema"], json.loads(body))
-        }
+        (content,) = operation["responses"][code]["content"].values()
+        body = json.loads(b"".join(response) if response.streaming else response.content)
+        self.faults |= {f"{where} {fault}" for fault in faults_of(content["schema"], body)}
+        if response.status_code not in {400, 422} and response.status_code >= 400:
+            named = f"`{body['code']}`" in operation["responses"][code]["description"]
+            self.faults |= set() if named else {f"{where} names no {body['code']}"}
+        examples.record(self.examples, operation, sent, code, body)
         if response.status_code < 400:
             self.seen.add((method, template))
         return response

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
 
+from aforo.api.schema_document import EXAMPLES
+from tests.api import examples
 from tests.api.contract import CheckedClient, document
 
 pytestmark = pytest.mark.django_db
@@ -163,6 +166,7 @@ def settle(call: Caller, clock: str, made: str) -> dict[str, Any]:
 def read(call: Caller, ids: dict[str, Any]) -> None:
     """Read from every address that there is."""
     queries = {"/diff": "?from=1&to=2", "/auto-refill": "?currency=EUR"}
+    queries["/reports/{name}"] = "?period=2026-01"
     queries["/v1/usage"] = f"?customer_id=acme&from={START}"
     codes = {"metrics": "tokens", "rate-plans": "p", "offerings": "o", "coupons": "ten"}
     for template, operations in document()["paths"].items():
@@ -209,3 +213,7 @@ def test_every_operation(sandbox_key: str, eager_tasks: None) -> None:
     }
     assert client.faults == set()
     assert operations - client.seen == set()
+    made = examples.text_of(client.examples)
+    if "AFORO_WRITE_EXAMPLES" in os.environ:
+        EXAMPLES.write_text(made)
+    assert EXAMPLES.read_text() == made, "write them anew: AFORO_WRITE_EXAMPLES=1"

@@ -53,6 +53,15 @@ class DebitAnswer(MeasuredAnswer):
 
 class DebitView(ApiView):
     scope = ApiScope.WALLETS
+    names = {"post": "debitWallet"}
+    refusals = (
+        "unknown_customer",
+        "insufficient_funds",
+        "overage_limit",
+        "suspended",
+        "paused",
+        "cycle_settling",
+    )
     operation = engine.DebitRequest.operation
 
     @extend_schema(request=DebitBody, responses=DebitAnswer)
@@ -97,6 +106,7 @@ class BatchAnswer(serializers.Serializer[Any]):
 
 class DebitBatchView(ApiView):
     scope = ApiScope.WALLETS
+    names = {"post": "debitWallets"}
 
     @extend_schema(request=BatchBody, responses=BatchAnswer)
     def post(self, request: Request) -> HttpResponse:
@@ -162,6 +172,8 @@ class ReverseAnswer(MeasuredAnswer):
 
 class ReverseView(ApiView):
     scope = ApiScope.WALLETS
+    names = {"post": "reverseDebit"}
+    refusals = ("unknown_debit", "already_reversed", "overage_invoiced", "cycle_settling")
     operation = reversals.REVERSE
 
     @extend_schema(request=ReverseBody, responses=ReverseAnswer)

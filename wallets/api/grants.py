@@ -57,6 +57,8 @@ class GrantAnswer(IssuedAnswer):
 
 class GrantView(ApiView):
     scope = ApiScope.WALLETS
+    names = {"post": "grantCredits"}
+    refusals = ("unknown_customer",)
     operation = grants.GRANT
 
     @extend_schema(request=GrantBody, responses={201: GrantAnswer})
@@ -105,6 +107,8 @@ class RefundAnswer(serializers.Serializer[Any]):
 
 class RefundView(ApiView):
     scope = ApiScope.WALLETS
+    names = {"post": "refundCredits"}
+    refusals = ("unknown_customer", "insufficient_funds")
     operation = refunds.REFUND
 
     @extend_schema(request=RefundBody, responses={201: RefundAnswer})

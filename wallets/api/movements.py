@@ -73,6 +73,8 @@ class MovementsView(RowsView[Movement]):
     """Every change of a customer's credits, newest first, with what each left in its lot."""
 
     scope = ApiScope.WALLETS
+    names = {"get": "listMovements"}
+    refusals = ("unknown_customer",)
     serializer_class = MovementAnswer
     pagination_class = NewestInBook
     filterset_class = MovementFilter

@@ -121,6 +121,15 @@ class ReservationFilter(filters.FilterSet):
 
 class ReservationsView(ApiView, generics.ListAPIView[Reservation]):
     scope = ApiScope.WALLETS
+    names = {"get": "listReservations", "post": "reserveCredits"}
+    refusals = (
+        "unknown_customer",
+        "insufficient_funds",
+        "overage_limit",
+        "suspended",
+        "paused",
+        "cycle_settling",
+    )
     operation = engine.ReserveRequest.operation
     serializer_class = ReservationRow
     filterset_class = ReservationFilter
@@ -171,6 +180,19 @@ class CaptureAnswer(DebitAnswer):
 
 class ReservationCaptureView(ApiView):
     scope = ApiScope.WALLETS
+    names = {"post": "captureReservation"}
+    refusals = (
+        "unknown_reservation",
+        "reservation_expired",
+        "reservation_closed",
+        "quota_exceeded",
+        "charge_out_of_range",
+        "insufficient_funds",
+        "overage_limit",
+        "suspended",
+        "paused",
+        "cycle_settling",
+    )
     operation = engine.CaptureRequest.operation
 
     @extend_schema(request=CaptureBody, responses=CaptureAnswer)
@@ -209,6 +231,13 @@ class VoidAnswer(MeasuredAnswer):
 
 class ReservationVoidView(ApiView):
     scope = ApiScope.WALLETS
+    names = {"post": "voidReservation"}
+    refusals = (
+        "unknown_reservation",
+        "reservation_expired",
+        "reservation_closed",
+        "cycle_settling",
+    )
     operation = engine.VoidRequest.operation
 
     @extend_schema(request=KeyedBody, responses=VoidAnswer)

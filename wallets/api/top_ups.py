@@ -118,6 +118,8 @@ class TopUpFilter(filters.FilterSet):
 
 class TopUpsView(RowsView[TopUp]):
     scope = ApiScope.WALLETS
+    names = {"get": "listTopUps", "post": "topUpWallet"}
+    refusals = ("unknown_customer", "payment_declined", "in_progress")
     operation = payments.TOP_UP
     serializer_class = TopUpAnswer
     filterset_class = TopUpFilter
@@ -153,6 +155,8 @@ class TopUpsView(RowsView[TopUp]):
 
 class TopUpView(ApiView):
     scope = ApiScope.WALLETS
+    names = {"get": "getTopUp"}
+    refusals = ("unknown_top_up",)
 
     @extend_schema(responses=TopUpAnswer)
     def get(self, request: Request, top_up_id: UUID) -> Response:
@@ -178,6 +182,8 @@ class DisputeAnswer(serializers.Serializer[Any]):
 
 class DisputeView(ApiView):
     scope = ApiScope.WALLETS
+    names = {"post": "disputeTopUp"}
+    refusals = ("unknown_top_up", "not_disputable", "dispute_state")
     operation = disputes.DISPUTE
 
     @extend_schema(request=DisputeBody, responses=DisputeAnswer)
@@ -233,6 +239,8 @@ class AutoRefillQuery(StrictSerializer):
 
 class AutoRefillView(ApiView):
     scope = ApiScope.WALLETS
+    names = {"get": "getAutoRefill", "put": "setAutoRefill"}
+    refusals = ("unknown_customer", "no_auto_refill")
     query = AutoRefillQuery
 
     @extend_schema(parameters=[AutoRefillQuery], responses=AutoRefillAnswer)

@@ -8,7 +8,11 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import (
+    PolymorphicProxySerializer,
+    extend_schema,
+    extend_schema_field,
+)
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -113,6 +117,7 @@ def _events(data: object) -> list[object]:
 
 class IngestBatchView(ApiView):
     scope = ApiScope.USAGE
+    names = {"post": "ingestBatch"}
     parser_classes = [EventsJsonParser]
     is_lenient = True
 
@@ -149,14 +154,25 @@ class IngestBatchView(ApiView):
 
 
 class IngestView(IngestBatchView):
+    names = {"post": "ingestEvent"}
+
     @extend_schema(request=EventBody, responses={202: IngestAnswer})
     def post(self, request: Request) -> Response:
         """Ingest one event."""
         return self.take([request.data])
 
 
+_EVENT_OR_BATCH = PolymorphicProxySerializer(
+    component_name="EventOrBatch",
+    serializers=[EventBody, EventBatchBody],
+    resource_type_field_name=None,
+)
+
+
 class IngestEventsView(IngestBatchView):
-    @extend_schema(request=EventBatchBody, responses={202: IngestAnswer})
+    names = {"post": "ingestEvents"}
+
+    @extend_schema(request=_EVENT_OR_BATCH, responses={202: IngestAnswer})
     def post(self, request: Request) -> Response:
         """Ingest one event, or a batch."""
         is_batch = isinstance(request.data, Mapping) and "events" in request.data
@@ -164,6 +180,7 @@ class IngestEventsView(IngestBatchView):
 
 
 class CloudEventsView(IngestBatchView):
+    names = {"post": "ingestCloudEvents"}
     parser_classes = [EventsJsonParser, CloudEventParser, CloudEventBatchParser]
 
     @extend_schema(
@@ -234,6 +251,7 @@ class UnbilledView(RowsView[UnbilledUsage]):
     """Usage that was accepted but is never billed, newest first, with the reason."""
 
     scope = ApiScope.USAGE
+    names = {"get": "listUnbilledUsage"}
     serializer_class = UnbilledAnswer
     filterset_class = UnbilledFilter
 

@@ -121,6 +121,18 @@ class UsageReservationAnswer(serializers.Serializer[Any]):
 
 class UsageDebitView(ApiView):
     scope = ApiScope.USAGE
+    names = {"post": "debitUsage"}
+    refusals = (
+        "unknown_customer",
+        "no_subscription",
+        "quota_exceeded",
+        "charge_out_of_range",
+        "insufficient_funds",
+        "overage_limit",
+        "suspended",
+        "paused",
+        "cycle_settling",
+    )
     operation = UsageRequest.operation
 
     @extend_schema(request=UsageBody, responses=UsageDebitAnswer)
@@ -133,6 +145,18 @@ class UsageDebitView(ApiView):
 
 class UsageReserveView(ApiView):
     scope = ApiScope.USAGE
+    names = {"post": "reserveUsage"}
+    refusals = (
+        "unknown_customer",
+        "no_subscription",
+        "quota_exceeded",
+        "charge_out_of_range",
+        "insufficient_funds",
+        "overage_limit",
+        "suspended",
+        "paused",
+        "cycle_settling",
+    )
     operation = UsageReserveRequest.operation
 
     @extend_schema(request=UsageReserveBody, responses={201: UsageReservationAnswer})

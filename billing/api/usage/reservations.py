@@ -45,6 +45,8 @@ class ReservationsView(reservations.ReservationsView):
 
 class ReservationView(ApiView):
     scope = ApiScope.WALLETS
+    names = {"get": "getReservation"}
+    refusals = ("unknown_reservation",)
 
     @extend_schema(responses=AnyReservationRow)
     def get(self, request: Request, reservation_id: UUID) -> Response:
@@ -78,6 +80,7 @@ class VoidView(reservations.ReservationVoidView):
 
 class UsageReservationsView(ApiView, generics.ListAPIView[Reservation]):
     scope = ApiScope.USAGE
+    names = {"get": "listUsageReservations"}
     serializer_class = AnyReservationRow
     filterset_class = reservations.ReservationFilter
 
@@ -88,6 +91,8 @@ class UsageReservationsView(ApiView, generics.ListAPIView[Reservation]):
 
 class UsageReservationView(ApiView):
     scope = ApiScope.USAGE
+    names = {"get": "getUsageReservation"}
+    refusals = ("unknown_reservation",)
 
     @extend_schema(responses=AnyReservationRow)
     def get(self, request: Request, reservation_id: UUID) -> Response:
@@ -98,6 +103,7 @@ class UsageReservationView(ApiView):
 
 class UsageCaptureView(reservations.ReservationCaptureView):
     scope = ApiScope.USAGE
+    names = {"post": "captureUsageReservation"}
 
     def execute(self, ask: engine.CaptureRequest) -> engine.Result:
         """Capture reserved usage at its price."""
@@ -106,6 +112,7 @@ class UsageCaptureView(reservations.ReservationCaptureView):
 
 class UsageVoidView(reservations.ReservationVoidView):
     scope = ApiScope.USAGE
+    names = {"post": "voidUsageReservation"}
 
     def execute(self, ask: engine.VoidRequest) -> engine.Result:
         """Release reserved usage."""

@@ -45,6 +45,8 @@ class UsageAnswer(serializers.Serializer[Any]):
 
 class UsageView(ApiView):
     scope = ApiScope.USAGE
+    names = {"get": "aggregateUsage"}
+    refusals = ("unknown_customer",)
     query = UsageQuery
 
     @extend_schema(parameters=[UsageQuery], responses=UsageAnswer)
