@@ -28,6 +28,7 @@ class DecimalFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-un
 
 class JsonFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
     target_class = "aforo.api.fields.JsonField"
+    match_subclasses = True
 
     def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
         """Describe a part that the service reads by name: any JSON."""

@@ -42,6 +42,7 @@ class EventsAnswer(serializers.Serializer[feed.Page]):
 
 class EventsView(ApiView):
     scope = ApiScope.WEBHOOKS
+    names = {"get": "listWebhookEvents"}
     query = EventsQuery
 
     @extend_schema(parameters=[EventsQuery], responses=EventsAnswer)

@@ -17,10 +17,10 @@ from tests.api.routes import OWN
 
 VERBS = {
     "activate", "adjust", "advance", "aggregate", "archive", "cancel", "capture", "check",
-    "compare", "create", "debit", "delete", "dispute", "end", "extend", "get", "grant", "ingest", "list",
-    "migrate", "pause", "pay", "preview", "publish", "redeem", "refund", "replay", "reserve",
-    "resume", "retire", "reverse", "revoke", "rotate", "run", "set", "start", "top", "update",
-    "verify", "void",
+    "compare", "create", "debit", "delete", "dispute", "end", "extend", "get", "grant", "ingest",
+    "list", "migrate", "pause", "pay", "preview", "publish", "redeem", "refund", "replay",
+    "reserve", "resume", "retire", "reverse", "revoke", "rotate", "run", "set", "start",
+    "top", "update", "verify", "void",
 }  # fmt: skip
 PROBLEM = {"application/problem+json": {"$ref": "#/components/schemas/Problem"}}
 
