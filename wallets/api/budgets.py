@@ -90,6 +90,8 @@ class BudgetFilter(filters.FilterSet):
 
 class BudgetsView(ApiView, generics.ListAPIView[Budget]):
     scope = ApiScope.WALLETS
+    names = {"get": "listBudgets", "post": "createBudget"}
+    refusals = ("unknown_customer", "budget_exists")
     operation = "wallets.budgets.create"
     serializer_class = BudgetAnswer
     filterset_class = BudgetFilter
@@ -112,6 +114,8 @@ class BudgetsView(ApiView, generics.ListAPIView[Budget]):
 
 class BudgetView(ApiView):
     scope = ApiScope.WALLETS
+    names = {"get": "getBudget", "patch": "updateBudget", "delete": "deleteBudget"}
+    refusals = ("unknown_budget", "unknown_customer")
 
     @extend_schema(responses=BudgetAnswer)
     def get(self, request: Request, customer_id: str, code: str) -> Response:
@@ -161,6 +165,8 @@ class BudgetUsageAnswer(serializers.Serializer[Any]):
 
 class BudgetUsageView(ApiView):
     scope = ApiScope.WALLETS
+    names = {"get": "getBudgetUsage"}
+    refusals = ("unknown_budget", "unknown_customer")
     query = UsageQuery
 
     @extend_schema(parameters=[UsageQuery], responses=BudgetUsageAnswer)

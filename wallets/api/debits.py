@@ -57,6 +57,7 @@ class DebitView(ApiView):
     refusals = (
         "unknown_customer",
         "insufficient_funds",
+        "budget_exceeded",
         "overage_limit",
         "suspended",
         "paused",

@@ -125,6 +125,7 @@ class ReservationsView(ApiView, generics.ListAPIView[Reservation]):
     refusals = (
         "unknown_customer",
         "insufficient_funds",
+        "budget_exceeded",
         "overage_limit",
         "suspended",
         "paused",
@@ -188,6 +189,7 @@ class ReservationCaptureView(ApiView):
         "quota_exceeded",
         "charge_out_of_range",
         "insufficient_funds",
+        "budget_exceeded",
         "overage_limit",
         "suspended",
         "paused",
