@@ -65,7 +65,8 @@ def preview(shown: Mapping[str, Any], currency: str) -> dict[str, Any]:
 
 def who_pays(totals: Mapping[str, Any], currency: str) -> list[list[str]]:
     """Return the rows from the subtotal to who pays."""
-    steps = ("subtotal", "discount", "tax", "total")
+    has_bonus = Decimal(totals.get("bonus", "0")) != 0
+    steps = ("subtotal", "discount", "tax", *(("bonus",) if has_bonus else ()), "total")
     payers = [("From " + kind.lower(), paid) for kind, paid in totals["from_wallet"].items()]
     payers += [("To the invoice", totals["to_invoice"]), ("Arrears", totals["arrears"])]
     return [[name.capitalize(), _amount(totals[name], currency)] for name in steps] + [

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from uuid import UUID
 
-from aforo.money import ZERO, plain
+from aforo.money import ZERO, plain, proportion
 from aforo.periods import Period
 from pricing.calculators import Step
 from pricing.terms import Cap, Terms
@@ -70,10 +70,11 @@ class Taxed:
 
 @dataclass(frozen=True, slots=True)
 class Overage:
-    """What a wallet debit ran up beyond its credits: gross, taken as it is."""
+    """What a wallet debit ran up beyond its credits: gross, with the tax of its moment inside."""
 
     debit: UUID
     amount: Decimal
+    tax_rate: Tax | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +103,14 @@ class CreditOwed:
 
 @dataclass(frozen=True, slots=True)
 class Consideration:
-    """What was paid for a unit lot: `carrying` for its `face`, of which `remaining` is left."""
+    """What was paid for a lot: `carrying` for its `face`, of which `remaining` is left; and whether
+    a document has taxed it.
+    """
 
     carrying: Decimal
     face: Decimal
     remaining: Decimal
+    taxed_at_sale: bool = False
 
     def released_by(self, quantity: Decimal) -> Decimal:
         """Return the part that burning `quantity` releases."""
@@ -115,6 +119,14 @@ class Consideration:
             for remaining in (self.remaining, self.remaining - quantity)
         )
         return before - after
+
+    def held_by(self, quantity: Decimal) -> Decimal:
+        """Return what was paid for `quantity`, whatever is left of the lot."""
+        return (
+            quantity
+            if self.carrying == self.face
+            else proportion(self.carrying, quantity, self.face)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +172,9 @@ class CalculatedLine:
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """Who pays `gross` = `net` + `tax`: a lot's kind, INVOICE or ARREARS."""
+    """Who pays `gross` = `net` + `tax`: a lot's kind, INVOICE or ARREARS. The tax is that in the
+    face of credits, of which as much is owed as was paid for them.
+    """
 
     kind: str
     gross: Decimal
@@ -208,7 +222,9 @@ class Calculation:
     unit_lots: Mapping[str, tuple[Lot, ...]] = field(default_factory=dict)
     unit_orders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     considerations: Mapping[UUID, Consideration] = field(default_factory=dict)
-    """Of the unit lots that were paid for in this currency."""
+    """Of the unit lots that were paid for in this currency, and of money lots; one that is not
+    here was paid for at its face.
+    """
     money_lots: tuple[Lot, ...] = ()
     kept_units: Mapping[str, tuple[Allocation, ...]] = field(default_factory=dict)
     kept_money: tuple[Allocation, ...] = ()
@@ -229,6 +245,10 @@ class Calculation:
     tax: Decimal = ZERO
     taxes: tuple[Taxed, ...] = ()
     """The tax by rate, in the order of the lines."""
+    bonus: Decimal = ZERO
+    """Of the tax at the face of credits, the part that is not owed: nothing was paid for it."""
+    bonus_residue: Decimal = ZERO
+    """What rounding the tax took off the bonus."""
     rounding: Decimal = ZERO
     total: Decimal = ZERO
     money_burns: tuple[Allocation, ...] = ()
@@ -267,6 +287,7 @@ class Calculation:
 
     @property
     def overage(self) -> Decimal:
+        """Return what debits ran up, with the tax inside."""
         return sum((overage.amount for overage in self.overages), ZERO)
 
 

@@ -71,7 +71,8 @@ def _settled(draft: Calculation) -> dict[str, bool]:
         == wallet + draft.to_invoice + draft.arrears,
         "no payer pays less than nothing": min(draft.to_invoice, draft.arrears, wallet) >= 0,
         "the payers pay the total": sum((p.gross for p in draft.payers), ZERO) == draft.total,
-        "the payers hold the tax": sum((p.tax for p in draft.payers), ZERO) == draft.tax,
+        "the payers hold the tax, owed or not": sum((p.tax for p in draft.payers), ZERO)
+        == draft.tax + draft.bonus,
         "what a payer holds is its gross": all(p.gross == p.net + p.tax for p in draft.payers),
         "no part of a payer is below zero": all(min(p.net, p.tax) >= 0 for p in draft.payers),
         "no lot gives more than it has": all(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
 from aforo.money import ZERO, plain
 from billing.calculation import credit_application
 from billing.calculation.calculation import Calculation, Tax
+from billing.calculation.stages.tax import taxes_in_overage
 
 
 def facts(draft: Calculation, *, product: str) -> dict[str, object]:
@@ -54,6 +56,11 @@ def _rate(rate: Tax) -> dict[str, str]:
     }
 
 
+def net_overage(draft: Calculation) -> Decimal:
+    """Return what debits ran up, without the tax inside, which is part of the tax."""
+    return draft.overage - sum((part.amount for part in taxes_in_overage(draft)), ZERO)
+
+
 def totals(draft: Calculation) -> dict[str, object]:
     """Return the totals: who pays what."""
     rate = main_rate(draft)
@@ -64,7 +71,8 @@ def totals(draft: Calculation) -> dict[str, object]:
         "tax": plain(draft.tax),
         "tax_rate": None if rate is None else _rate(rate),
         "taxes": taxes(draft),
-        "overage": plain(draft.overage),
+        "bonus": plain(draft.bonus),
+        "overage": plain(net_overage(draft)),
         "total": plain(draft.total),
         "from_units": [
             {"metric": metric, "kind": kind, "quantity": plain(quantity)}
@@ -72,6 +80,7 @@ def totals(draft: Calculation) -> dict[str, object]:
             for kind, quantity in credit_application.by_kind(burns).items()
             if quantity > 0
         ],
+        "tax_in_units": plain(credit_application.tax_in_units(draft)),
         "from_wallet": {kind: plain(amount) for kind, amount in draft.from_wallet.items()},
         "to_invoice": plain(draft.to_invoice),
         "arrears": plain(draft.arrears),

@@ -13,6 +13,7 @@ from django.db.models import Sum
 
 from aforo import money
 from aforo.money import ZERO
+from billing.finance import tax_verification
 from billing.models import MonthEnd
 from ledger.entries import books as ledger_books
 from ledger.entries import chain_verification
@@ -247,6 +248,7 @@ def _verify_book(book_id: int, advance: Callable[[int], None]) -> Proof:
             (_check_burns, Proof(burns=1)),
             (_check_refunds, Proof()),
             (_check_accruals, Proof()),
+            (tax_verification.check_tax, Proof()),
         ):
             for named, reason in check(book):
                 if reason is not None:

@@ -169,6 +169,7 @@ class LineKind(models.TextChoices):
     TAX = "TAX"
     PRORATION = "PRORATION"
     OVERAGE = "OVERAGE"
+    BONUS = "BONUS"
     ADJUSTMENT = "ADJUSTMENT"
     ROUNDING = "ROUNDING"
     CREDITS = "CREDITS"

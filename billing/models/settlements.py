@@ -150,8 +150,9 @@ class CycleBurn(models.Model):
     A running sum of the movements whose entries name the cycle or its settlement (so `carrying` may
     end a last place below zero, where the lot's rounding fell to another burn): a burn before a lot
     lapses begins it, settlement adjusts it to what the whole cycle owes; `late` is the part that
-    later usage burned. What real-time usage burned (`kept`) keeps its payer: it pays first when the
-    cycle is priced again (docs/decisions.md#d33).
+    later usage burned. `tax` is that in the face of `quantity`, owed as far as was paid for it
+    (docs/decisions.md#d44). What real-time usage burned (`kept`) keeps its payer: it pays first
+    when the cycle is priced again (docs/decisions.md#d33).
     """
 
     subscription = models.ForeignKey(

@@ -28,6 +28,7 @@ from ledger.models import Book, Entry, LedgerEvent
 from ledger.periods import month_ends
 from pricing.models import BillingMode
 from wallets.lots import queries
+from wallets.lots.consideration_tax import tax_within
 from wallets.models import CreditLot, Debit
 
 _KEY, _FIGURES = ["subscription_id", "cycle", "ends_at"], ["usage", "fees", "reached_at"]
@@ -68,8 +69,8 @@ def _by_day(fee: Decimal, *, period: Period, until: datetime) -> Decimal:
 
 
 def overage(*, book: Book, currency: str, end: datetime) -> Decimal:
-    """Return the overage of debits before a month's end that was open at it: what reversals took
-    back since is of the next month.
+    """Return the overage of debits before a month's end that was open at it, without the tax
+    inside: what reversals took back since is of the next month.
     """
     before = Debit.objects.filter(
         book=book, wallet__currency=currency, overage__gt=0, occurred_at__lt=end
@@ -80,13 +81,14 @@ def overage(*, book: Book, currency: str, end: datetime) -> Decimal:
         for debit, amount in found.values_list("document__debit", "document__overage"):
             reversed_since[debit] = reversed_since.get(debit, ZERO) + Decimal(amount)
     is_open = Q(overage__gt=F("overage_billed") + F("overage_reversed"))
-    return sum(
-        (
-            debit.open_overage + reversed_since.get(str(debit.pk), ZERO)
-            for debit in before.filter(is_open | Q(pk__in=list(reversed_since)))
-        ),
-        ZERO,
-    )
+    debits = list(before.filter(is_open | Q(pk__in=list(reversed_since))))
+    rates = queries.tax_of_debits(debits)
+    net = ZERO
+    for debit in debits:
+        gross = debit.open_overage + reversed_since.get(str(debit.pk), ZERO)
+        rate = rates.get(debit.id)
+        net += gross if rate is None else gross - tax_within(gross, rate.percent)
+    return net
 
 
 def read_late(*, subscription: Subscription, end: datetime) -> list[late_usage.Late]:

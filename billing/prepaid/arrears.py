@@ -108,7 +108,8 @@ def owed(book_ids: Collection[int]) -> dict[tuple[int, str], Decimal]:
 
 def _pay_claims(book: Book) -> bool:
     """Pay open claims; return whether there were any."""
-    claims = Claim.objects.filter(book=book, amount__gt=F("paid")).order_by("created_at", "pk")
+    claims = Claim.objects.filter(book=book, amount__gt=F("paid"))
+    claims = claims.select_related("debit__entry").order_by("created_at", "pk")
     found = list(claims)
     for claim in found:
         claim.paid += disputes.pay_claim(
@@ -117,7 +118,7 @@ def _pay_claims(book: Book) -> bool:
             owed=claim.amount - claim.paid,
             claim=str(claim.pk),
             now=now_for(book),
-            is_debt=claim.debit_id is not None,
+            debt_of=claim.debit,
         )
         claim.save(update_fields=["paid"])
     return bool(found)

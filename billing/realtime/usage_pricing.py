@@ -307,6 +307,7 @@ class UsagePricing:
             free=[(account.lots[each.lot], each.quantity) for each in free],
             now=self.now(reservation.book),
             document=document,
+            rate=account.tax,
         )
         account.promised += reservation.promised - promised
         account.open_overage += sold.overage

@@ -10,14 +10,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from uuid import UUID
 
 from aforo.database import bulk, joined
 from aforo.database.bulk import Writes
 from aforo.money import ZERO
 from billing.calculation import credit_application
-from billing.calculation.calculation import Calculation
+from billing.calculation.calculation import Calculation, Tax
 from billing.models import CycleBurn, Settlement
+from wallets.lots.consideration_tax import tax_within
 from wallets.lots.credit_journal import Burn
 from wallets.lots.credit_journal import EntryBuilder as EntryDraft
 from wallets.models import CreditLot
@@ -41,10 +43,11 @@ def targets(draft: Calculation, *, ahead: bool = True) -> dict[UUID, Burn]:
     `ahead`: without what pays the fees of the next cycle.
     """
     found: dict[UUID, Burn] = {}
-    units = [burn for burned in draft.unit_burns.values() for burn in burned]
-    for burn in (*units, *draft.money_burns):
+    for burn in chain(*draft.unit_burns.values(), draft.money_burns):
         before = found.get(burn.lot, Burn())
         found[burn.lot] = Burn(before.quantity + burn.quantity)
+    for burn in chain(*draft.unit_burns.values()):
+        found[burn.lot] = of_units(found[burn.lot].quantity, draft.tax_rate)
     for payer in draft.payers:
         if payer.lot is not None:
             burned, part = found[payer.lot], credit_application.ahead_of(draft, payer)
@@ -57,6 +60,11 @@ def targets(draft: Calculation, *, ahead: bool = True) -> dict[UUID, Burn]:
                 )
             )
     return {lot: burn for lot, burn in found.items() if burn.quantity > 0}
+
+
+def of_units(quantity: Decimal, rate: Tax | None) -> Burn:
+    """Return a burn of units: the tax in it is the part of them that stands for tax."""
+    return Burn(quantity, tax=ZERO if rate is None else tax_within(quantity, rate.percent))
 
 
 @dataclass(frozen=True, slots=True)

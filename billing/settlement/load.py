@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Q
 
-from aforo.database import bulk, joined
+from aforo.database import joined
 from aforo.money import ZERO
 from aforo.periods import Period
 from billing.calculation import proration
@@ -34,7 +34,6 @@ from billing.models import (
     SettlementKind,
     SettlementStatus,
     Subscription,
-    TaxRate,
 )
 from billing.settlement import cycle_credits
 from ledger.models import Book
@@ -43,15 +42,11 @@ from pricing import models as pricing_models
 from pricing.models import CouponType
 from pricing.terms import parse_caps
 from wallets.lots import queries
+from wallets.lots.tax_rates import RateInForce, rate_at
 from wallets.lots.waterfall import Allocation, Lot
-from wallets.models import CreditLot, CreditSource, UnitWallet
+from wallets.models import CreditLot, CreditSource, Debit, UnitWallet
 
 MICROSECOND = timedelta(microseconds=1)
-_IN_FORCE = """
-    WHERE livemode = %s AND country = %s AND region IN ('', %s) AND valid_from <= %s
-    ORDER BY region DESC, valid_from DESC, id DESC LIMIT 1
-"""
-
 _ROLLED_ON = """
     SELECT rolled_on::text FROM billing_settlement
     WHERE subscription_id = %s AND cycle = %s AND kind = 'CYCLE' AND status <> 'VOIDED'
@@ -91,7 +86,7 @@ def load(
     draft = replace(
         draft,
         rolled_in=rolled_in(rolled_generations(subscription, settlement.cycle)),
-        overages=tuple(Overage(debit.id, debit.open_overage) for debit in found.debits),
+        overages=_overages(found.debits),
     )
     pays = pays or partial(pays_for_cycle, ends_at=settlement.counted_until)
     alive, lapsed = list[CreditLot](), list[CreditLot]()
@@ -212,9 +207,10 @@ def offered(
             offered.setdefault(code, []).append(offer)
         if stays > 0:
             kept.setdefault(code, []).append(Allocation(lot.id, lot.kind, stays))
-        if code and lot.carrying > 0 and lot.currency == draft.currency:
-            remaining = lot.remaining + before
-            considerations[lot.id] = Consideration(lot.carrying, lot.face, remaining)
+        if not code or (lot.carrying > 0 and lot.currency == draft.currency):
+            considerations[lot.id] = Consideration(
+                lot.carrying, lot.face, lot.remaining + before, lot.taxed_at_sale
+            )
     first = {lot: position for position, lot in enumerate(burned)}
     for stayed in kept.values():
         stayed.sort(key=lambda allocation: first[allocation.lot])
@@ -313,6 +309,19 @@ def pays_for_cycle(lot: CreditLot, ends_at: datetime) -> bool:
     return lot.effective_at < ends_at or is_bought
 
 
+def _overages(debits: Sequence[Debit]) -> tuple[Overage, ...]:
+    """Return what debits ran up, each with the tax rate of its moment."""
+    rates = queries.tax_of_debits(debits)
+    return tuple(
+        Overage(debit.id, debit.open_overage, as_tax(rates.get(debit.id))) for debit in debits
+    )
+
+
+def as_tax(rate: RateInForce | None) -> Tax | None:
+    """Return a rate as the stages read it."""
+    return None if rate is None else Tax(rate.name, rate.percent, rate.jurisdiction)
+
+
 def tax_point(settlement: Settlement, until: datetime | None = None) -> datetime:
     """Return the instant whose tax rate counts for a cycle, or for the part of it before `until`:
     the last one of it, because a period ends just before its end; for an opening, which bills fees
@@ -330,15 +339,12 @@ def _next_starts_at(settlement: Settlement) -> datetime:
 
 
 def tax_rate_of(customer: Customer, at: datetime) -> Tax | None:
-    """Return the rate in force at a moment: the region's before the country's, the latest first."""
+    """Return the rate in force at a moment; which rates a customer has is the database's function,
+    which fills wallets by it too.
+    """
     if not customer.country:
         return None
-    asked = [customer.book.livemode, customer.country, customer.region, at]
-    rates = bulk.select_models(TaxRate, _IN_FORCE, asked)
-    if not rates:
-        return None
-    (rate,) = rates
-    jurisdiction = "-".join(filter(None, (rate.country, rate.region)))
-    if rate.reverse_charge and customer.tax_id:
-        return Tax(f"{rate.name}, reverse charge", ZERO, jurisdiction)
-    return Tax(rate.name, rate.percent, jurisdiction)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT billing_tax_rates(%s)::text", [customer.pk])
+        ((rates,),) = cursor.fetchall()
+    return as_tax(rate_at(json.loads(rates), at))

@@ -31,7 +31,7 @@ from billing.settlement.late_usage import Late, read_late
 from ledger import posting_rules
 from ledger.models import Book, LedgerEvent
 from wallets.lots import queries
-from wallets.lots.credit_journal import Burn, CreditJournal
+from wallets.lots.credit_journal import CreditJournal
 from wallets.lots.credit_journal import EntryBuilder as EntryDraft
 from wallets.lots.waterfall import Allocation, Lot, allocate
 from wallets.models import CreditLot
@@ -301,7 +301,8 @@ def _give_back(book: Book, rerated: Rerated, at: datetime, lives_until: datetime
     )
     rows = cycle_burns.by_lot(settlement=cycle)
     for lot, quantity in lowered.items():
-        _return(entry, rows[lot], quantity, ZERO, lives_until)
+        tax = money.proportion(rows[lot].tax, quantity, rows[lot].quantity)
+        _return(entry, rows[lot], quantity, tax, lives_until)
     owed = _money_back(entry, rerated, lives_until) if rerated.change < 0 else ZERO
     if owed > 0:
         entry.lines += posting_rules.credit_owed(amount=owed, currency=cycle.currency)
@@ -350,7 +351,11 @@ def burn_units(*, book: Book, rerated: Iterable[Rerated], at: datetime) -> None:
     """
     journal = CreditJournal()
     for each in rerated:
-        more = {lot: Burn(change) for lot, change in each.units.items() if change > 0}
+        more = {
+            lot: cycle_burns.of_units(change, each.tax_rate)
+            for lot, change in each.units.items()
+            if change > 0
+        }
         if more:
             entry = journal.entry(
                 book=book,

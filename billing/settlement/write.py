@@ -147,11 +147,12 @@ def _burn(
 
 def accrue(entry: EntryDraft, draft: Calculation) -> None:
     """Post what goes to the invoice as unbilled, with its share of fees, commitment and rounding;
-    and the credits owed to the customer that were used here, which count as paid. Fees in advance
-    are left to `ahead_unbilled`.
+    and the credits owed to the customer that were used here, which count as paid; and what rounding
+    the tax left. Fees in advance are left to `ahead_unbilled`.
 
     Arrears post nothing until they are paid: collection is not probable.
     """
+    entry.lines += posting_rules.tax_rounded(residue=draft.bonus_residue, currency=draft.currency)
     for payer in _unbilled(draft):
         residue = _residue(draft, payer)
         fees, commitment, ahead = _parts(draft, payer)

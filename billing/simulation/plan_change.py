@@ -25,7 +25,7 @@ from aforo.periods import Interval, Period
 from aforo.sandbox.services import now_for
 from billing import calculation
 from billing.calculation import advance, proration
-from billing.calculation.calculation import Calculation
+from billing.calculation.calculation import Calculation, Consideration
 from billing.calculation.proration import PeriodShare
 from billing.lifecycle import subscribing
 from billing.models import Settlement, Subscription, SubscriptionStatus
@@ -288,7 +288,12 @@ def _opening(
     left = tuple(
         replace(lot, available=lot.available - spent.get(lot.id, ZERO)) for lot in draft.money_lots
     )
-    offered = replace(draft, money_lots=(*left, *_new_money(added, moved)))
+    new = _new_money(added, moved)
+    offered = replace(
+        draft,
+        money_lots=(*left, *new),
+        considerations={**draft.considerations, **_of_fee(new, moved.version)},
+    )
     return calculation.run(proration.prorate(_timed(offered, part, full)))
 
 
@@ -300,6 +305,16 @@ def _new_money(added: Sequence[Added], moved: Subscription) -> tuple[Lot, ...]:
         for number, each in enumerate(added)
         if each.template.metric_id is None
     )  # fmt: skip
+
+
+def _of_fee(lots: Sequence[Lot], version: RatePlanVersion) -> dict[UUID, Consideration]:
+    """Return that the fees of a version have been taxed, where they buy its credits."""
+    if not catalogue.bills_in_advance(version):
+        return {}
+    return {
+        lot.id: Consideration(lot.available, lot.available, lot.available, taxed_at_sale=True)
+        for lot in lots
+    }
 
 
 def _added(

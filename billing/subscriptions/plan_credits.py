@@ -144,6 +144,8 @@ def _plan_lot(
         priority=template.priority,
         expires_at=expiry_of(template, subscription, at),
         rollover=template.rollover,
+        # It comes out of a fee that a document has taxed, by whatever rate (docs/decisions.md#d44).
+        taxed_at_sale=carrying > 0,
     )
     lot.subscription_id, lot.grant_code, lot.grant_period = subscription.pk, template.code, period
     return lot

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from uuid import UUID
 
@@ -26,7 +27,6 @@ from ledger.posting_rules.parts import (
     LotPart,
     PostingLine,
     breakage,
-    discount,
     given_up,
     liability,
     mirrored,
@@ -80,23 +80,31 @@ def burn(
     tax: Decimal = ZERO,
     advance_fee: Decimal = ZERO,
 ) -> list[PostingLine]:
-    """Post the consideration that is released as earned, less the tax in it (docs/accounting.md#e14
-    to #e17).
+    """Post the consideration that is released as earned, less the tax that it holds
+    (docs/accounting.md#e14 to #e17).
 
-    Credits pay gross at face, so a lot that cost less than its face, or nothing, may hold less
-    than the tax: the rest of the tax is owed all the same, and is part of the discount given.
     `advance_fee` of what is left pays for a period to come, and is earned by day
     (docs/decisions.md#d28).
     """
     account = liability(kind=kind, source=source)
-    held = min(tax, carrying)
-    deferred = min(advance_fee, carrying - held)
+    deferred = min(advance_fee, carrying - tax)
     return nonzero_lines(
-        PostingLine(account, revenue(kind=kind), carrying - held - deferred, currency, lot),
+        PostingLine(account, revenue(kind=kind), carrying - tax - deferred, currency, lot),
         PostingLine(account, PLAN_FEES, deferred, currency, lot),
-        PostingLine(account, TAX_PAYABLE, held, currency, lot),
-        PostingLine(discount(kind=kind, source=source), TAX_PAYABLE, tax - held, currency, lot),
+        PostingLine(account, TAX_PAYABLE, tax, currency, lot),
     )
+
+
+def tax_rounded(*, residue: Decimal, currency: str) -> list[PostingLine]:
+    """Post what the tax of a document, rounded, is above what its payments hold, or below it."""
+    return signed(ROUNDING, TAX_PAYABLE, residue, currency)
+
+
+def loss_repaid(lines: Sequence[PostingLine]) -> list[PostingLine]:
+    """Post a burn as paying back what a dispute took: the loss is lower, nothing is sold
+    (docs/accounting.md#e32).
+    """
+    return [replace(line, credit=DISPUTE_LOSSES) for line in lines]
 
 
 def expiry(

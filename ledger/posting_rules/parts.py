@@ -119,13 +119,6 @@ def breakage(*, kind: str, source: str) -> str:
     return CASH_BREAKAGE
 
 
-def discount(*, kind: str, source: str) -> str:
-    """Return the contra-revenue account of what a lot pays without consideration."""
-    if source == "GOODWILL":
-        return GOODWILL
-    return BONUS_DISCOUNT if kind == "BONUS" else PROMO_DISCOUNT
-
-
 def given_up(parts: Iterable[LotPart], *, credit: str, currency: str) -> list[PostingLine]:
     """Debit each lot's liability for its part."""
     return nonzero_lines(

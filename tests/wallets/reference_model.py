@@ -27,6 +27,7 @@ from tests.wallets.reference_records import (
 )
 
 REVENUE = {"CASH": "4000", "BONUS": "4010", "PROMO": "4000"}
+LOSSES = {"CASH": "4940", "BONUS": "4940"}
 BREAKAGE = {"CASH": "4200", "BONUS": "4210", "PROMO": "4200"}
 LIABILITY = {"CASH": "2100", "BONUS": "2110"}
 ORDER = ["PROMO", "BONUS", "CASH"]
@@ -241,7 +242,7 @@ class Customer:
         self._post("4940", owed)
         self._post("7900", bought.gone - bought.paid_back)
         for lot, part in self._find("USD", owed, ["BONUS", "CASH"], False)[0]:
-            self._change(lot, -part, REVENUE)
+            self._change(lot, -part, LOSSES)
         return owed
 
     def _ended(self, number: int, state: str) -> Purchase:

@@ -17,8 +17,10 @@ from wallets import port
 from wallets.budgets import counters
 from wallets.holds import reservation_holds
 from wallets.lots import queries
+from wallets.lots.consideration_tax import tax_within
 from wallets.lots.credit_journal import CreditJournal, EntryBuilder
 from wallets.lots.queries import measured
+from wallets.lots.tax_rates import rate_in
 from wallets.models import CreditLot, Debit, Movement, MovementKind, UnitWallet, Wallet
 from wallets.operations import idempotency
 
@@ -83,7 +85,9 @@ def reverse(
         raise UnknownDebit(f"There is no debit {debit_id}.")
 
     def make(book: Book, operation_id: UUID) -> dict[str, object]:
-        debit = Debit.objects.select_related("wallet", "unit_wallet__metric").get(pk=debit_id)
+        debit = Debit.objects.select_related("wallet", "unit_wallet__metric", "entry").get(
+            pk=debit_id
+        )
         need = _asked(debit, amount, quantity)
         debt = min(need, _open_debt(debit))
         overage = _overage_part(debit, need - debt)
@@ -101,6 +105,7 @@ def reverse(
                 "overage": money.plain(overage),
                 **({"debt": money.plain(debt)} if debt > 0 else {}),
                 "reason": reason,
+                **_tax_facts(debit),
             },
             attributes=debit.attributes,
         )
@@ -133,6 +138,11 @@ def reverse(
         make=make,
         status=200,
     )
+
+
+def _tax_facts(debit: Debit) -> dict[str, str]:
+    rate = rate_in(debit.entry.document)
+    return {} if rate is None else rate.facts
 
 
 def _wallet_of(debit: Debit) -> Wallet | UnitWallet:
@@ -179,8 +189,10 @@ def _overage_part(debit: Debit, need: Decimal) -> Decimal:
 
 def _put_back(draft: EntryBuilder, debit: Debit, need: Decimal) -> list[_Return]:
     """Return credits to the lots that were burned, last burned first, after what earlier
-    reversals put back.
+    reversals put back, each with its part of the tax.
     """
+    rate = rate_in(debit.entry.document)
+    percent = ZERO if rate is None else rate.percent
     burns = list(
         Movement.objects.filter(entry=debit.entry_id, kind=MovementKind.BURN).order_by("-position")
     )
@@ -194,7 +206,8 @@ def _put_back(draft: EntryBuilder, debit: Debit, need: Decimal) -> list[_Return]
             continue
         need -= quantity
         lot = lots[burn.lot_id]
-        draft.reverse(lot, quantity)
+        tax = tax_within(before + quantity, percent) - tax_within(before, percent)
+        draft.reverse(lot, quantity, tax=tax)
         draft.note_return(lot, quantity)
         is_over = lot.expires_at is not None and lot.expires_at <= draft.occurred_at
         returned.append(_Return(lot, quantity, is_over))

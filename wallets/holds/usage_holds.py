@@ -16,7 +16,9 @@ from aforo.money import ZERO
 from ledger.models import Book, LedgerEvent
 from wallets.holds import reservation_holds
 from wallets.holds.reservation_holds import Held
+from wallets.lots.consideration_tax import tax_within
 from wallets.lots.credit_journal import CreditJournal, Returned
+from wallets.lots.tax_rates import RateInForce
 from wallets.models import (
     BurnStrategy,
     CreditLot,
@@ -170,17 +172,19 @@ def sell(
     free: Parts,
     now: datetime,
     document: Mapping[str, object],
+    rate: RateInForce | None = None,
 ) -> tuple[Debit, Parts]:
-    """Burn money or units from a reservation's holds, as a debit of its own: `free` credits pay
-    what the holds do not cover, and the rest is overage, as promised. Return the debit and what
-    each lot paid. The reservation stays open.
+    """Burn money or units from a reservation's holds, as a debit of its own with the tax inside:
+    `free` credits pay what the holds do not cover, and the rest is overage, as promised. Return the
+    debit and what each lot paid. The reservation stays open.
     """
     reservation = held.reservation
+    percent = ZERO if rate is None else rate.percent
     entry = journal.entry(
         book=reservation.book,
         event=LedgerEvent.CAPTURE,
         occurred_at=now,
-        document=document,
+        document={**document, **({} if rate is None else rate.facts)},
         attributes=reservation.attributes,
     )
     mine = [(hold, lot) for hold, lot in held.holds if (lot.wallet_id is not None) is is_money]
@@ -188,12 +192,12 @@ def sell(
     for hold_of, lot in mine:
         if (part := min(hold_of.open, left)) > 0:
             entry.release(lot, part)
-            entry.burn(lot, part)
+            entry.burn(lot, part, tax=tax_within(part, percent))
             hold_of.captured += part
             parts.append((lot, part))
             left -= part
     for lot, part in free:
-        entry.burn(lot, part)
+        entry.burn(lot, part, tax=tax_within(part, percent))
         parts.append((lot, part))
         left -= part
     made = Debit(

@@ -31,6 +31,7 @@ from pricing.models import CreditKind
 from wallets.budgets import counters
 from wallets.budgets.counters import Change, CounterChanges
 from wallets.lots import movements
+from wallets.lots.consideration_tax import pays_net, tax_owed
 from wallets.lots.cost_basis import remaining_carrying
 from wallets.models import CreditLot, MovementKind
 
@@ -40,8 +41,8 @@ TERMS = ["expires_at", "rolled", "lapsing_since"]
 
 @dataclass(frozen=True, slots=True)
 class Burn:
-    """The burn of a lot for one cause: the face, its consideration, the tax in it, and the part
-    that pays for a period to come.
+    """The burn of a lot for one cause: the face, its consideration, the tax in the face, owed as
+    far as was paid for it, and the part that pays for a period to come.
     """
 
     quantity: Decimal = ZERO
@@ -124,9 +125,7 @@ class EntryBuilder:
         return restored
 
     def burn(self, lot: CreditLot, quantity: Decimal, *, tax: Decimal = ZERO) -> Decimal:
-        """Spend part of a lot; return its consideration, which becomes revenue, less the tax
-        in it.
-        """
+        """Spend part of a lot, with the tax in its face; return its consideration, now revenue."""
         released = self._take(lot, MovementKind.BURN, quantity)
         self.lines += _posted(lot, Burn(quantity, released, tax))
         return released
@@ -187,9 +186,7 @@ class EntryBuilder:
             )
 
     def reverse(self, lot: CreditLot, quantity: Decimal, *, tax: Decimal = ZERO) -> Decimal:
-        """Restore burned credits; return the consideration that this restores, with the tax
-        in it.
-        """
+        """Restore burned credits and the tax in their face; return the consideration restored."""
         if not ZERO < quantity <= lot.face - lot.remaining:
             raise InvariantBroken(f"A reversal of {quantity} into lot {lot.id} of {lot.face}.")
         restored = self._return(lot, quantity)
@@ -239,13 +236,14 @@ class EntryBuilder:
 
 
 def _posted(lot: CreditLot, burn: Burn) -> list[PostingLine]:
+    owes = not pays_net(kind=lot.kind, taxed_at_sale=lot.taxed_at_sale)
     return posting_rules.burn(
         kind=lot.kind,
         source=lot.source,
         carrying=burn.carrying,
         currency=lot.currency,
         lot=lot.id,
-        tax=burn.tax,
+        tax=tax_owed(burn.tax, face=burn.quantity, consideration=burn.carrying) if owes else ZERO,
         advance_fee=burn.advance_fee,
     )
 

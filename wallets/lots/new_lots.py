@@ -28,6 +28,7 @@ def new_lot(
     expires_at: datetime | None = None,
     rollover: dict[str, object] | None = None,
     top_up_id: UUID | None = None,
+    taxed_at_sale: bool = False,
 ) -> CreditLot:
     """Build a lot that is not yet written; `effective_at` defaults to `now`."""
     return CreditLot(
@@ -50,6 +51,7 @@ def new_lot(
         effective_at=effective_at or now,
         expires_at=expires_at,
         rollover=rollover,
+        taxed_at_sale=taxed_at_sale,
     )
 
 
@@ -70,6 +72,8 @@ def lot_document(lot: CreditLot) -> dict[str, object]:
         described["unit_wallet"] = str(lot.unit_wallet_id)
     if lot.expires_at is not None:
         described["expires_at"] = timestamp(lot.expires_at)
+    if lot.taxed_at_sale:
+        described["taxed_at_sale"] = "true"
     for name in ("cause", "reason"):
         if getattr(lot, name):
             described[name] = getattr(lot, name)

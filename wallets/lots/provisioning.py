@@ -21,7 +21,11 @@ def money_wallet(*, book: Book, currency: str) -> Wallet:
     found = bulk.select_models(
         Wallet, "WHERE t.book_id = %s AND t.currency = %s", [book.pk, currency]
     )
-    return found[0] if found else Wallet.objects.create(book=book, currency=currency)
+    if found:
+        return found[0]
+    wallet = Wallet.objects.create(book=book, currency=currency)
+    wallet.refresh_from_db(fields=["renews_at", "tax_rates"])
+    return wallet
 
 
 def unit_wallet(*, book: Book, metric: Metric) -> UnitWallet:

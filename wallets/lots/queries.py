@@ -15,7 +15,9 @@ from django.db.models import F, Q, QuerySet, Sum
 from aforo import money
 from aforo.money import ZERO
 from ledger.entries.hash_chain import MovementLine
+from ledger.models import Entry
 from pricing.models import CreditKind
+from wallets.lots.tax_rates import RateInForce, rate_in
 from wallets.lots.waterfall import Lot
 from wallets.models import CreditLot, Debit, Movement, MovementKind, Reservation, UnitWallet, Wallet
 
@@ -172,6 +174,16 @@ OPEN_OVERAGE_BEFORE = """
 def with_open_overage() -> QuerySet[Debit]:
     """Return the debits with overage that waits for the next settlement (OPEN_OVERAGE)."""
     return Debit.objects.filter(overage__gt=F("overage_billed") + F("overage_reversed"))
+
+
+def tax_of_debits(debits: Iterable[Debit]) -> dict[UUID, RateInForce]:
+    """Return the tax rate inside each debit, as its entry has it; none where no tax applies."""
+    entries = {debit.entry_id: debit.id for debit in debits}
+    if not entries:
+        return {}
+    documents = Entry.objects.filter(pk__in=entries).values_list("pk", "document")
+    found = ((entries[pk], rate_in(document)) for pk, document in documents)
+    return {debit: rate for debit, rate in found if rate is not None}
 
 
 def promised_overage(wallet_ids: Iterable[int], now: Mapping[int, datetime]) -> dict[int, Decimal]:

@@ -43,6 +43,8 @@ class CreditLot(models.Model):
     Quantities are money in a wallet's currency or units of a unit wallet's metric. `carrying` is
     the part of the price paid that the lot holds, in `currency`, released in proportion as the lot
     is used (docs/accounting.md#m1): carrying_remaining = carrying x remaining / face, to 12 places.
+    What a document has taxed (`taxed_at_sale`) pays net, and its use owes no tax again
+    (docs/decisions.md#d44).
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -78,6 +80,11 @@ class CreditLot(models.Model):
     carrying = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     carrying_remaining = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     currency = models.CharField(max_length=3, blank=True)
+    taxed_at_sale = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="A document has taxed what was paid for it: a plan's fee.",
+    )
     priority = models.PositiveSmallIntegerField(default=100)
     granted_at = models.DateTimeField()
     effective_at = models.DateTimeField()

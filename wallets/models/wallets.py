@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 
 from ledger.models import Book
 from pricing.models import BillingMode, CreditKind, Metric, OverCapture, default_burn_order
@@ -75,6 +75,13 @@ class SpendRuleFields(models.Model):
     )
     cycle_ends_at = models.DateTimeField(
         null=True, blank=True, help_text="Budgets of a cycle count until here."
+    )
+    tax_rates = models.JSONField(
+        default=list,
+        db_default=Value([], models.JSONField()),
+        blank=True,
+        help_text="The customer's tax rates, each from an instant on, for what it spends directly. "
+        "Kept by the database with the customer and the rates.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

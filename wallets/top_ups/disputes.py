@@ -21,11 +21,14 @@ from pricing.campaigns import campaigns
 from pricing.models import CreditKind
 from wallets import outbox, port
 from wallets.lots import queries, waterfall
+from wallets.lots.consideration_tax import tax_within
 from wallets.lots.credit_journal import CreditJournal, EntryBuilder
+from wallets.lots.tax_rates import rate_in
 from wallets.models import (
     AutoRefill,
     CampaignGrant,
     CreditLot,
+    Debit,
     DisputeState,
     TopUp,
     TopUpChannel,
@@ -191,13 +194,19 @@ def _claim_order(burn_order: Sequence[str]) -> list[str]:
 
 @money.exact
 def pay_claim(
-    *, book: Book, currency: str, owed: Decimal, claim: str, now: datetime, is_debt: bool
+    *,
+    book: Book,
+    currency: str,
+    owed: Decimal,
+    claim: str,
+    now: datetime,
+    debt_of: Debit | None = None,
 ) -> Decimal:
     """Burn credits toward a claim, in the wallet's burn order; return how much was paid.
 
-    The book must be locked. An ordinary burn: what was lost is earned after all. PROMO never pays
-    for money that the bank took back, and CASH does also where it pays for no usage. The debt of a
-    capture is paid as the capture would have been.
+    The book must be locked. What was lost is got back after all (2100 / 4940), without tax. PROMO
+    never pays for money that the bank took back, and CASH does also where it pays for no usage. The
+    debt of a capture is paid as the capture would have been, with the tax of its moment inside.
     """
     wallet = book.wallets.filter(currency=currency).first()
     if wallet is None:
@@ -206,18 +215,27 @@ def pay_claim(
     outcome = waterfall.allocate(
         (queries.seen_by_waterfall(lot) for lot in lots.values() if queries.is_alive(lot, now)),
         owed,
-        wallet.burn_order if is_debt else _claim_order(wallet.burn_order),
+        _claim_order(wallet.burn_order) if debt_of is None else wallet.burn_order,
     )
     if not outcome.allocations:
         return ZERO
+    rate = None if debt_of is None else rate_in(debt_of.entry.document)
+    percent = ZERO if rate is None else rate.percent
     journal = CreditJournal()
     draft = journal.entry(
         book=book,
         event=LedgerEvent.SETTLEMENT,
         occurred_at=now,
-        document={"claim": claim, "paid": money.plain(outcome.covered)},
+        document={
+            "claim": claim,
+            "paid": money.plain(outcome.covered),
+            **({} if rate is None else rate.facts),
+        },
     )
     for allocation in outcome.allocations:
-        draft.burn(lots[allocation.lot], allocation.quantity)
+        tax = tax_within(allocation.quantity, percent)
+        draft.burn(lots[allocation.lot], allocation.quantity, tax=tax)
+    if debt_of is None:
+        draft.lines = posting_rules.loss_repaid(draft.lines)
     journal.write()
     return outcome.covered

@@ -4,44 +4,54 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from uuid import UUID
 
-from aforo.money import ZERO, plain, round_amount
-from billing.calculation.calculation import CalculatedLine, Calculation, traced
-from billing.calculation.credit_application import burns, by_kind, payers, promo_part
-from billing.calculation.stages.tax import described, taxes_on
+from aforo.money import ZERO, plain, proportion, round_amount
+from billing.calculation.calculation import CalculatedLine, Calculation, Taxed, traced
+from billing.calculation.credit_application import (
+    bonus_in,
+    burns,
+    by_kind,
+    paid_net,
+    payers,
+    untaxed_part,
+)
+from billing.calculation.stages.tax import (
+    described,
+    shares,
+    taxes_in_overage,
+    taxes_on,
+    together,
+)
 
 
 def route(draft: Calculation) -> Calculation:
     """Pay from money credits in burn order, and route the rest to the invoice or the arrears by the
     billing mode.
 
-    Needs: subtotal, discount, tax, overages, money_lots, kept_money, money_order. Gives:
-    money_burns, payers, from_wallet, to_invoice, arrears, the TAX, OVERAGE and final ROUNDING
-    lines, and the final tax and total. Keeps: total = from_wallet + to_invoice + arrears; the
-    lines sum to the total.
+    Needs: subtotal, discount, tax, overages, money_lots, kept_money, considerations, money_order.
+    Gives: money_burns, payers, from_wallet, to_invoice, arrears, bonus, the TAX, BONUS, OVERAGE and
+    final ROUNDING lines, and the final tax and total. Keeps: total = from_wallet + to_invoice +
+    arrears; the lines sum to the total.
     """
     net = draft.subtotal - draft.discount
-    promo = promo_part(draft, net)
-    billed = _billed(draft, net - promo)
-    spent = by_kind(billed.money_burns)
-    if spent["PROMO"] < promo and sum(spent.values(), ZERO) < billed.total:
+    untaxed = untaxed_part(draft, net)
+    billed = _billed(draft, net - untaxed)
+    covered = sum((burn.quantity for burn in billed.money_burns), ZERO)
+    if paid_net(billed) < untaxed and covered < billed.total:
         # Trimming to whole cents cut promo's own burn: what it left to the invoice is taxed. Where
         # credits cover all, only rounding parts the two: .0045 of tax on bonus credits is none.
-        billed = _billed(draft, net - spent["PROMO"])
+        untaxed = paid_net(billed)
+        billed = _billed(draft, net - untaxed)
     from_wallet = by_kind(billed.money_burns)
     rest = billed.total - sum(from_wallet.values(), ZERO)
     to_invoice, arrears = (ZERO, rest) if draft.billing_mode == "PREPAID" else (rest, ZERO)
-    residue = billed.total - (net + billed.tax + draft.overage)
-    settled = replace(
-        billed,
-        lines=(*draft.lines, *_last_lines(billed, residue)),
-        rounding=draft.rounding + residue,
-        from_wallet=from_wallet,
-        to_invoice=to_invoice,
-        arrears=arrears,
-    )
+    paid = replace(billed, from_wallet=from_wallet, to_invoice=to_invoice, arrears=arrears)
+    owing = _owing(replace(paid, payers=payers(paid, untaxed)))
+    lines, residue = _last_lines(owing, net)
+    settled = replace(owing, lines=(*draft.lines, *lines), rounding=draft.rounding + residue)
     return traced(
-        replace(settled, payers=payers(settled)),
+        settled,
         "Route",
         given={"total": settled.total},
         found={**from_wallet, "to_invoice": to_invoice, "arrears": arrears},
@@ -55,15 +65,40 @@ def route(draft: Calculation) -> Calculation:
 
 def _billed(draft: Calculation, taxable: Decimal) -> Calculation:
     """Tax a part of the net, add up the total, and allocate it to the lots."""
-    taxes = taxes_on(draft, taxable)
-    tax = sum((part.amount for part in taxes), ZERO)
-    total = draft.subtotal - draft.discount + tax + draft.overage
+    on_net = taxes_on(draft, taxable)
+    taxes = together(on_net, taxes_in_overage(draft))
+    total = draft.subtotal - draft.discount + draft.overage
+    total += sum((part.amount for part in on_net), ZERO)
     if draft.is_rounded:
         total = round_amount(total, draft.currency)
+    tax = sum((part.amount for part in taxes), ZERO)
     return replace(draft, taxes=taxes, tax=tax, total=total, money_burns=burns(draft, total))
 
 
-def _last_lines(draft: Calculation, residue: Decimal) -> list[CalculatedLine]:
+def _owing(draft: Calculation) -> Calculation:
+    """Lower the tax by what its payers do not owe, and each rate's base with it."""
+    exact = bonus_in(draft)
+    if exact == 0:
+        return draft
+    bonus = round_amount(exact, draft.currency) if draft.is_rounded else exact
+    less = shares(draft, bonus, [part.amount for part in draft.taxes])
+    taxes = []
+    for part, unpaid in zip(draft.taxes, less, strict=True):
+        base = part.net - proportion(part.net, exact, draft.tax)
+        if draft.is_rounded:
+            base = round_amount(base, draft.currency)
+        taxes.append(Taxed(part.rate, base, part.amount - unpaid))
+    return replace(
+        draft,
+        taxes=tuple(taxes),
+        tax=draft.tax - bonus,
+        bonus=bonus,
+        bonus_residue=exact - bonus,
+    )
+
+
+def _last_lines(draft: Calculation, net: Decimal) -> tuple[list[CalculatedLine], Decimal]:
+    """Return the lines after the net, and the residue of rounding them to the total."""
     owing = [part for part in draft.taxes if part.amount != 0]
     lines = [CalculatedLine("TAX", part.rate.name, part.amount) for part in owing]
     if len(owing) > 1:
@@ -71,10 +106,24 @@ def _last_lines(draft: Calculation, residue: Decimal) -> list[CalculatedLine]:
             replace(line, description=described(part))
             for line, part in zip(lines, owing, strict=True)
         ]
+    if draft.bonus != 0:
+        lines.append(CalculatedLine("BONUS", "Face of credits beyond what was paid", draft.bonus))
     lines += [
-        CalculatedLine("OVERAGE", f"Overage of debit {overage.debit}", overage.amount)
-        for overage in draft.overages
+        CalculatedLine("OVERAGE", f"Overage of debit {debit}", amount)
+        for debit, amount in _overages(draft)
     ]
+    residue = draft.total - net - sum((line.amount for line in lines), ZERO)
     if residue != 0:
         lines.append(CalculatedLine("ROUNDING", "Rounding", residue))
-    return lines
+    return lines, residue
+
+
+def _overages(draft: Calculation) -> list[tuple[UUID, Decimal]]:
+    """Return the overage of each debit without the tax inside."""
+    net = {each.debit: each.amount for each in draft.overages}
+    for part in taxes_in_overage(draft):
+        mine = [each for each in draft.overages if each.tax_rate == part.rate]
+        inside = shares(draft, part.amount, [each.amount for each in mine])
+        for each, tax in zip(mine, inside, strict=True):
+            net[each.debit] -= tax
+    return list(net.items())

@@ -5,26 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from itertools import accumulate, chain, pairwise
 
 from aforo.money import ZERO, plain, round_amount, split, to_books
 from billing.calculation.calculation import CalculatedLine, Calculation, Tax, Taxed, traced
+from wallets.lots.consideration_tax import tax_within
 
 
 def tax(draft: Calculation) -> Calculation:
     """Tax the net amount by the customer's jurisdiction, each line by the rate at its tax point.
 
-    Needs: subtotal, discount, tax_rate, ahead_tax_rate, late, credits_owed. Gives: taxes, tax,
-    total; Route lowers them where promo money pays, which is a reduction of the price. Keeps:
-    total = net + tax + overage.
+    Needs: subtotal, discount, tax_rate, ahead_tax_rate, late, credits_owed, overages. Gives: taxes,
+    tax, total; Route lowers them where promo money pays, which is a reduction of the price, and
+    states as bonus what of the tax is not owed. Keeps: total = net + tax + net overage.
     """
     net = draft.subtotal - draft.discount
-    taxes = taxes_on(draft, net)
-    owed = sum((part.amount for part in taxes), ZERO)
+    inside = taxes_in_overage(draft)
+    taxes = together(taxes_on(draft, net), inside)
+    owed, in_overage = (sum((p.amount for p in parts), ZERO) for parts in (taxes, inside))
+    on_net = owed - in_overage
     return traced(
-        replace(draft, taxes=taxes, tax=owed, total=net + owed + draft.overage),
+        replace(draft, taxes=taxes, tax=owed, total=net + on_net + draft.overage),
         "Tax",
         given={"net": net},
-        found={"tax": owed},
+        found={"tax": on_net, **({"tax_in_overage": in_overage} if inside else {})},
         notes=[_note(part) for part in taxes] or ["No tax rate applies."],
     )
 
@@ -46,6 +50,41 @@ def taxes_on(draft: Calculation, taxable: Decimal) -> tuple[Taxed, ...]:
             amount = round_amount(exact, draft.currency) if draft.is_rounded else to_books(exact)
             found.append(Taxed(rate, net, amount))
     return tuple(_not_below_zero(found))
+
+
+def taxes_in_overage(draft: Calculation) -> tuple[Taxed, ...]:
+    """Return the tax inside the overage of debits by rate, each rounded once: 8 of 48 at 20 %."""
+    sums: dict[Tax, Decimal] = {}
+    for each in draft.overages:
+        if each.tax_rate is not None:
+            sums[each.tax_rate] = sums.get(each.tax_rate, ZERO) + each.amount
+    found = []
+    for rate, gross in sums.items():
+        amount = tax_within(gross, rate.percent)
+        if draft.is_rounded:
+            amount = round_amount(amount, draft.currency)
+        found.append(Taxed(rate, gross - amount, amount))
+    return tuple(found)
+
+
+def together(*taxes: Sequence[Taxed]) -> tuple[Taxed, ...]:
+    """Return one part a rate, in the order in which rates first come."""
+    found: dict[Tax, Taxed] = {}
+    for part in chain(*taxes):
+        before = found.get(part.rate, Taxed(part.rate, ZERO, ZERO))
+        found[part.rate] = Taxed(part.rate, before.net + part.net, before.amount + part.amount)
+    return tuple(found.values())
+
+
+def shares(draft: Calculation, total: Decimal, weights: Sequence[Decimal]) -> list[Decimal]:
+    """Split an amount by weight, in whole cents where the document is rounded."""
+    if not any(weights):
+        return [ZERO for _ in weights]
+    parts = split(total, weights)
+    if not draft.is_rounded:
+        return parts
+    ends = [round_amount(end, draft.currency) for end in accumulate(parts)]
+    return [end - before for before, end in pairwise([ZERO, *ends])]
 
 
 def unrounded(draft: Calculation) -> Decimal:

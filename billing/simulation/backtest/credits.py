@@ -25,6 +25,7 @@ from billing.customers.customers import zone_of
 from billing.models import Settlement, Subscription
 from billing.settlement import load
 from billing.subscriptions import plan_credits
+from pricing import catalogue
 from pricing.models import GrantRecurrence, GrantTemplate, RatePlanVersion
 from pricing.terms import parse_rollover, rolled_parts
 from wallets.lots import queries
@@ -141,7 +142,13 @@ class Credits:
         currency = self.version.plan.currency
         offered = [self._really(each, ends_at) for each in found if not self._is_replaced(each.lot)]
         offered += [
-            OfferedLot(mine.lot, mine.metric, currency, is_alive=_lives(mine, settlement.ends_at))
+            OfferedLot(
+                mine.lot,
+                mine.metric,
+                currency,
+                is_alive=_lives(mine, settlement.ends_at),
+                consideration=None if mine.metric else self._of_fee(mine.lot.available),
+            )
             for mine in self.granted[subscription.pk]
         ]
         return [each for each in offered if each.metric or self.with_money]
@@ -154,10 +161,16 @@ class Credits:
             metric=lot.unit_wallet.metric.code if lot.unit_wallet else "",
             currency=lot.currency,
             is_alive=load.pays_for_cycle(lot, ends_at),
-            consideration=Consideration(lot.carrying, lot.face, available)
+            consideration=Consideration(lot.carrying, lot.face, available, lot.taxed_at_sale)
             if lot.carrying
             else None,
         )
+
+    def _of_fee(self, quantity: Decimal) -> Consideration | None:
+        """Return that the fees of a version have been taxed, where they buy its credits."""
+        if not catalogue.bills_in_advance(self.version):
+            return None
+        return Consideration(quantity, quantity, quantity, taxed_at_sale=True)
 
     def take(self, run: Calculation, found: Iterable[Found], *, really: bool = True) -> None:
         """Record what a run would have burned of the lots; `really` if the cycle itself burned

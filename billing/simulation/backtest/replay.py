@@ -283,6 +283,7 @@ def _figures(stages: Iterable[Mapping[str, object]], totals: Mapping[str, object
     return {
         **totals,
         "tax": tax["tax"],
+        "bonus": "0",
         "total": plain(net + Decimal(str(tax["tax"]))),
     }
 

@@ -9,7 +9,14 @@ from typing import Any
 from uuid import UUID
 
 from aforo.periods import Period
-from billing.calculation.calculation import Calculation, ChargeTerms, Demand, MetricUsage
+from billing.calculation.calculation import (
+    CalculatedLine,
+    Calculation,
+    ChargeTerms,
+    Demand,
+    MetricUsage,
+)
+from billing.calculation.stages.route import route
 from pricing.terms import PerUnit, Terms, model_of
 from wallets.lots.waterfall import Allocation, Lot
 
@@ -56,3 +63,22 @@ def demand(price: ChargeTerms, *, included: str = "0", events: int = 1, **weight
 def burned(*allocations: Allocation) -> list[tuple[int, str, Decimal]]:
     """Write burns as number of the lot, kind and quantity."""
     return [(a.lot.int, a.kind, a.quantity) for a in allocations]
+
+
+def routed(net: str, *lots: Lot, mode: str = "HYBRID", **context: Any) -> Calculation:
+    """Route a net amount, as the stages before leave it."""
+    lines = (CalculatedLine("USAGE", "Tokens", Decimal(net)),)
+    return route(draft(mode, lines=lines, subtotal=Decimal(net), money_lots=lots, **context))
+
+
+def paid(settled: Calculation) -> dict[str, Decimal]:
+    everybody = {
+        **settled.from_wallet,
+        "invoice": settled.to_invoice,
+        "arrears": settled.arrears,
+    }
+    return {name: amount for name, amount in everybody.items() if amount}
+
+
+def shares(settled: Calculation) -> list[tuple[str, Decimal, Decimal, Decimal]]:
+    return [(p.kind, p.gross, p.net, p.tax) for p in settled.payers]

@@ -191,8 +191,9 @@ CAP = D(13_000)
         ("coupon", "6 0.60 0", ["2 3 0.40 0 0", "2 3 0.40 0 0", "2 3 0 0.40 0"]),
         ("minimum", "20 0 0", ["2 3 5 0 10", "2 3 5 10 0", "2 3 0 15 0"]),
         ("maximum", "4 0 0", ["2 2 0 0 0", "2 2 0 0 0", "2 2 0 0 0"]),
-        # Promo lowers the taxed base to 4.00.
-        ("tax", "6 0 0.80", ["2 3 1.80 0 0", "2 3 1.80 0 0", "2 3 0 1.80 0"]),
+        # Promo lowers the taxed base to 4.00, which holds 0.80; of that, the bonus of 3, for which
+        # nothing was paid, holds 0.50 that is not owed.
+        ("tax", "6 0 0.30", ["2 3 1.80 0 0", "2 3 1.80 0 0", "2 3 0 1.80 0"]),
         # 13,000 count, 1,000 x .002.
         ("cap", "2 0 0", ["2 0 0 0 0", "2 0 0 0 0", "2 0 0 0 0"]),
     ],

@@ -45,6 +45,9 @@ def test_a_dispute_that_is_lost_takes_the_rest_and_claims_what_was_spent(api: AP
     claim.refresh_from_db()
     assert claim.paid == claim.amount
     assert factories.available(book) == Decimal("13.333333333333")
+    # What was lost is got back, and nothing is sold: of 44 used, 36.67 are revenue.
+    assert factories.posted("4940") == 0
+    assert factories.posted("4000") + factories.posted("4010") == Decimal("-36.666666666667")
     assert Subscription.objects.get().status == "ACTIVE"
     factories.body(factories.debit("cust_1", "1", "allowed again"))
     assert verification.verify().ok

@@ -14,6 +14,7 @@ from ledger.models import Book
 from pricing.models import BillingMode, CreditKind
 from wallets import port
 from wallets.lots import queries, waterfall
+from wallets.lots.tax_rates import RateInForce, rate_at
 from wallets.lots.waterfall import Allocated
 from wallets.models import BurnStrategy, CreditLot, Reservation, SpendState, UnitWallet, Wallet
 
@@ -59,6 +60,11 @@ class WalletState:
         return sum(
             (lot.available for lot in self.lots.values() if queries.is_alive(lot, self.now)), ZERO
         )
+
+    @property
+    def tax(self) -> RateInForce | None:
+        """Return the tax rate of what is sold now."""
+        return rate_at(self.wallet.tax_rates, self.now)
 
     @property
     def balance(self) -> dict[str, object]:

@@ -24,6 +24,7 @@ from wallets.debits.engine.requests import CaptureRequest, DebitRequest
 from wallets.holds import reservation_holds
 from wallets.holds.over_capture import check_capturable
 from wallets.holds.reservation_holds import Held
+from wallets.lots.consideration_tax import tax_within
 from wallets.lots.credit_journal import EntryBuilder
 from wallets.lots.waterfall import Allocation
 from wallets.models import (
@@ -242,9 +243,13 @@ def _release_captured(draft: EntryBuilder, held: Held, parts: list[Allocation]) 
 
 
 def _burn(draft: EntryBuilder, account: WalletState, burned: Burned) -> None:
+    """Burn what pays; the tax is inside the price (docs/decisions.md#d17, #d44)."""
     account.note_balance_before()
+    rate = account.tax
+    percent = ZERO if rate is None else rate.percent
     for allocation in burned.allocations:
-        draft.burn(account.lots[allocation.lot], allocation.quantity)
+        tax = tax_within(allocation.quantity, percent)
+        draft.burn(account.lots[allocation.lot], allocation.quantity, tax=tax)
     account.open_overage += burned.overage
 
 
@@ -292,7 +297,8 @@ def _record(
 
 
 def _document(key: str, account: WalletState, burned: Burned) -> dict[str, object]:
-    """Return the entry's document: what was asked for, and what is overage."""
+    """Return the entry's document: what was asked for, what is overage, and the tax inside."""
+    rate = account.tax
     return {
         "key": key,
         "strategy": str(burned.strategy),
@@ -300,4 +306,5 @@ def _document(key: str, account: WalletState, burned: Burned) -> dict[str, objec
         "overage": money.plain(burned.overage),
         **{name: money.plain(part) for name, part in burned.left.items()},
         **account.wallet.unit,
+        **({} if rate is None else rate.facts),
     }

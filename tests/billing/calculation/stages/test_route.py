@@ -1,38 +1,20 @@
 """Stage 9: who pays."""
 
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 import pytest
 
-from billing.calculation.calculation import CalculatedLine, Calculation, Overage, Tax
+from billing.calculation.calculation import (
+    Overage,
+    Tax,
+)
 from billing.calculation.stages.route import route
-from tests.billing.calculation.calculations import burned, draft, lot
-from wallets.lots.waterfall import Lot
+from tests.billing.calculation.calculations import burned, draft, lot, paid, routed, shares
 
 D = Decimal
 VAT_10 = Tax("VAT", D(10))
 PROMO_LAST = ("BONUS", "CASH", "PROMO")
-
-
-def routed(net: str, *lots: Lot, mode: str = "HYBRID", **context: Any) -> Calculation:
-    """Route a net amount, as the stages before leave it."""
-    lines = (CalculatedLine("USAGE", "Tokens", D(net)),)
-    return route(draft(mode, lines=lines, subtotal=D(net), money_lots=lots, **context))
-
-
-def paid(settled: Calculation) -> dict[str, Decimal]:
-    everybody = {
-        **settled.from_wallet,
-        "invoice": settled.to_invoice,
-        "arrears": settled.arrears,
-    }
-    return {name: amount for name, amount in everybody.items() if amount}
-
-
-def shares(settled: Calculation) -> list[tuple[str, Decimal, Decimal, Decimal]]:
-    return [(p.kind, p.gross, p.net, p.tax) for p in settled.payers]
 
 
 @pytest.mark.parametrize(
@@ -238,7 +220,47 @@ class TestTax:
 
 
 class TestOverage:
-    """Of wallet debits: gross, not taxed again, not discounted, paid by whoever pays the rest."""
+    """Of wallet debits: the tax is inside, nothing is discounted, whoever pays the rest pays it."""
+
+    def test_the_line_is_net_and_the_tax_inside_is_tax(self) -> None:
+        """48 at 20 % are 40 and 8, beside 10 and 2 of usage."""
+        vat = Tax("VAT", D(20))
+
+        settled = routed("10", tax_rate=vat, overages=(Overage(UUID(int=8), D(48), vat),))
+
+        assert [(line.kind, line.amount) for line in settled.lines] == [
+            ("USAGE", 10),
+            ("TAX", 10),
+            ("OVERAGE", 40),
+        ]
+        assert (settled.tax, settled.total) == (10, 60)
+        assert shares(settled) == [("INVOICE", 60, 50, 10)]
+
+    def test_each_debit_keeps_the_rate_of_its_moment(self) -> None:
+        overages = (
+            Overage(UUID(int=7), D(48), Tax("VAT", D(20))),
+            Overage(UUID(int=8), D(11), VAT_10),
+            Overage(UUID(int=9), D(5)),
+        )
+
+        settled = routed("0", overages=overages)
+
+        assert [(line.kind, line.amount) for line in settled.lines] == [
+            ("USAGE", 0),
+            ("TAX", 8),
+            ("TAX", 1),
+            ("OVERAGE", 40),
+            ("OVERAGE", 10),
+            ("OVERAGE", 5),
+        ]
+        assert settled.total == 64
+
+    def test_promo_pays_it_at_face_and_owes_no_tax(self) -> None:
+        vat = Tax("VAT", D(20))
+
+        settled = routed("0", lot("PROMO", "48"), overages=(Overage(UUID(int=9), D(48), vat),))
+
+        assert (settled.tax, settled.bonus, paid(settled)) == (0, 8, {"PROMO": 48})
 
     def test_it_is_a_line_and_part_of_the_total(self) -> None:
         overages = (Overage(UUID(int=8), D("1.00")), Overage(UUID(int=9), D("0.50")))
