@@ -160,6 +160,10 @@ FIELD_CODES: Final[dict[str, Advice]] = {
     # What is left of something.
     "exceeds_debit": ("More is to be reversed than was burned.", "Reverse at most what is left."),
     "exceeds_settlement": ("The correction returns more than was charged.", "Return less."),
+    "held_too_long": (
+        "An extension would hold a reservation for more than 7 days in all.",
+        "Capture it, and reserve anew.",
+    ),
     "units_refuse": (
         "A reservation of units has another `over_capture` than REFUSE.",
         "Leave it out; units are neither owed nor left uncovered.",

@@ -42,7 +42,9 @@ urlpatterns = [
     path("wallets/reservations", reservations.ReservationsView.as_view()),
     path("wallets/reservations/<uuid:reservation_id>", reservations.ReservationView.as_view()),
     path("wallets/reservations/<uuid:reservation_id>/capture", reservations.CaptureView.as_view()),
+    path("wallets/reservations/<uuid:reservation_id>/extend", reservations.ExtendView.as_view()),
     path("wallets/reservations/<uuid:reservation_id>/void", reservations.VoidView.as_view()),
+    path("wallets/captures/batch", reservations.CaptureBatchView.as_view()),
     path("wallets/<str:customer_id>", books.StatementView.as_view()),
     path("wallets/<str:customer_id>/limits", books.LimitsView.as_view()),
     path("settlements", settlements.SettlementsView.as_view()),
@@ -64,6 +66,7 @@ urlpatterns = [
     path(
         "usage/reservations/<uuid:reservation_id>/capture", reservations.UsageCaptureView.as_view()
     ),
+    path("usage/reservations/<uuid:reservation_id>/extend", reservations.UsageExtendView.as_view()),
     path("usage/reservations/<uuid:reservation_id>/void", reservations.UsageVoidView.as_view()),
     path("usage/unbilled", ingest.UnbilledView.as_view()),
     path("usage", windows.UsageView.as_view()),

@@ -95,13 +95,14 @@ def _moved(use: Use, accepted: Accepted) -> Sequence[Change]:
 
 
 def hold(usage: UsagePricing, book: Book, use: Use, held: Held) -> None:
-    """Count reserved usage as held, in the entry that has just been drafted for it.
+    """Count usage that is reserved, or more of it, as held, in the entry that has just been drafted
+    for it.
 
     Raises: BudgetExceeded, TooManyValues.
     """
     taken = usage.batch.budgets.take(book, use.need)
     usage.batch.journal.drafts[-1].count(counters.held(taken))
-    held.reservation.counted = counters.hold(None, taken)
+    held.reservation.counted = counters.hold(held.reservation.counted, taken)
 
 
 def count(

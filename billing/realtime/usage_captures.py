@@ -70,7 +70,7 @@ def capture(
         else _charge(usage, made, held, running, request, quantity, event_key)
     )
     made.captured += quantity
-    usage.capture(made)
+    usage.change(made)
     return usage.answer(
         request,
         held,

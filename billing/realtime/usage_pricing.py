@@ -23,7 +23,13 @@ from aforo.money import ZERO
 from aforo.protocol.idempotency import Answer
 from billing.calculation.calculation import Calculation
 from billing.models import CycleBurn, UsageEvent, UsageReservation
-from billing.realtime import open_cycles, usage_captures, usage_debits, usage_reservations
+from billing.realtime import (
+    open_cycles,
+    usage_captures,
+    usage_debits,
+    usage_extensions,
+    usage_reservations,
+)
 from billing.realtime.open_cycles import OpenCycle, Pays
 from billing.realtime.snapshots import Snapshot
 from billing.realtime.usage_requests import KeyMetered, UsageRequest, UsageReserveRequest
@@ -56,7 +62,7 @@ class UsagePricing:
         self.burns: dict[tuple[UUID, UUID], CycleBurn] = {}
         self.events: list[UsageEvent] = []
         self.reservations: list[UsageReservation] = []
-        self.captures: list[UsageReservation] = []
+        self.changed: list[UsageReservation] = []
         self.named = _named(requests)
         self._gather()
 
@@ -103,7 +109,7 @@ class UsagePricing:
         return any(end is not None and end <= now for end in ends)
 
     def decide(self, request: engine.Request) -> Answer:
-        """Debit usage, reserve it, or capture or void such a reservation.
+        """Debit usage, reserve it, or capture, extend or void such a reservation.
 
         Raises: what `usage_calls.execute` raises; then nothing has changed.
         """
@@ -119,14 +125,14 @@ class UsagePricing:
                     return usage_debits.debit(self, book, request)
                 case engine.CaptureRequest():
                     return usage_captures.capture(self, *self._reserved(request), request)
+                case engine.ExtendRequest():
+                    return usage_extensions.extend(self, *self._reserved(request), request)
                 case engine.VoidRequest():
                     return usage_reservations.void(self, *self._reserved(request), request)
                 case _:
                     raise AssertionError("Only these are of usage.")
 
-    def _reserved(
-        self, request: engine.CaptureRequest | engine.VoidRequest
-    ) -> tuple[UsageReservation, Held]:
+    def _reserved(self, request: engine.ReservationRequest) -> tuple[UsageReservation, Held]:
         """Return an open reservation of usage, with its holds.
 
         Raises: UnknownReservation, ReservationExpired, ReservationClosed.
@@ -315,13 +321,13 @@ class UsagePricing:
         self.batch.note(held, released=ZERO)
         return sold, parts
 
-    def capture(self, made: UsageReservation) -> None:
-        """Record that more of a reservation's usage was captured."""
-        self.captures.append(made)
+    def change(self, made: UsageReservation) -> None:
+        """Record that more of a reservation's usage was captured, or reserved."""
+        self.changed.append(made)
 
     def answer(
         self,
-        request: engine.CaptureRequest | engine.VoidRequest,
+        request: engine.ReservationRequest,
         held: Held,
         operation_id: UUID,
         shown: Callable[[], Mapping[str, object]],
@@ -363,8 +369,8 @@ class UsagePricing:
         """
         cycle_burns.add_to(writes, list(self.burns.values()))
         writes.insert_models(UsageReservation, self.reservations)
-        captured = [[made.pk, made.captured] for made in self.captures]
-        writes.update_rows(UsageReservation, "reservation_id", ["captured"], captured)
+        rows = [[made.pk, made.quantity, made.captured] for made in self.changed]
+        writes.update_rows(UsageReservation, "reservation_id", ["quantity", "captured"], rows)
         metered = key_metered("; ".join(event.key for event in self.events))
         writes.insert_last(UsageEvent, self.events, or_raise=metered)
         self.batch.fallen.update(event.book_id for event in self.events)

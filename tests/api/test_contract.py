@@ -101,7 +101,11 @@ def wallets(call: Caller) -> str:
     call.post("wallets/debits/batch", {"debits": batch})
     for end in ("capture", "void"):
         held = call.post("wallets/reservations", {**WHO, "amount": 2, "currency": "USD"})
+        call.post(f"wallets/reservations/{held['id']}/extend", {"expires_in": 3600, "amount": 1})
         call.post(f"wallets/reservations/{held['id']}/{end}", {})
+    held = call.post("wallets/reservations", {**WHO, "amount": 2, "currency": "USD"})
+    captures = [{"reservation": held["id"], "amount": 1, "idempotency_key": "cb"}, {}]
+    call.post("wallets/captures/batch", {"captures": captures})
     call.post("budgets", {**WHO, "code": "c", "match": {"team": "*"}, "per": "team", "limit": 9,
                           "currency": "USD", "window": "DAY", "alert_at": [50]})  # fmt: skip
     call.change("patch", "budgets/acme/c", {"max_per_call": 5})
@@ -140,6 +144,7 @@ def usage(call: Caller) -> None:
     call.post("usage/reserve", {**WHO, "metric": "tokens", "quantity": 1})
     for end in ("capture", "void"):
         held = call.post("usage/reserve", {**WHO, "metric": "tokens", "quantity": 2})
+        call.post(f"usage/reservations/{held['id']}/extend", {"quantity": 1})
         call.post(f"usage/reservations/{held['id']}/{end}", {})
     call.get(f"usage?customer_id=acme&from={START}&to={MARCH}")
 

@@ -139,6 +139,24 @@ class TestWithBudgets:
         assert after_lock(reserved) == after_lock(captured) == 2
 
 
+@pytest.mark.usefixtures("company")
+def test_captures_in_a_list_take_one_statement_more_than_debits(api: APIClient) -> None:
+    made = [
+        post(api, "/v1/wallets/reservations", debit(f"r{n}", f"cust_{n % 3 + 1}"), 201)[0]["id"]
+        for n in range(30)
+    ]
+    captures = [{"reservation": each, "idempotency_key": f"c{each}"} for each in made]
+    debits = [debit(f"k{n}", f"cust_{n % 3 + 1}") for n in range(30)]
+
+    answer, captured = post(api, "/v1/wallets/captures/batch", {"captures": captures})
+    _, debited = post(api, "/v1/wallets/debits/batch", {"debits": debits})
+
+    assert [each["status"] for each in answer["results"]] == [200] * 30
+    assert after_lock(captured) == after_lock(debited) == 2
+    # Whose reservations they are is asked before the lock.
+    assert len(captured) == len(debited) + 1
+
+
 def test_a_live_debit_also_holds_off_the_close_of_its_month(live_api: APIClient) -> None:
     factories.customer(livemode=True)
     factories.grant("cust_1", "10", livemode=True)

@@ -38,6 +38,20 @@ def test_fifty_threads_on_a_wallet_that_covers_thirty() -> None:
     assert verification.verify().ok
 
 
+def test_twenty_reservations_of_75_against_500() -> None:
+    """Six hold 450; the other fourteen find 50."""
+    book = factories.customer()
+    factories.top_up("cust_1", "500")
+
+    results = at_once(20, lambda n: actions.reserve("75", name=f"r{n}"))
+
+    held = [factories.body(r)["id"] for r in results if isinstance(r, Answer)]
+    refused = Counter(factories.refusal(r).code for r in results if not isinstance(r, Answer))
+    assert (len(held), refused) == (6, {"insufficient_funds": 14})
+    assert actions.lots(book) == [("CASH", 500, 450)]
+    assert verification.verify().ok
+
+
 def test_one_key_fired_twenty_times_has_one_effect() -> None:
     book = factories.customer()
     factories.top_up("cust_1", "100")

@@ -6,17 +6,15 @@ from typing import Any
 from uuid import UUID
 
 from django.http import HttpResponse
-from drf_spectacular.utils import extend_schema, extend_schema_field
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 
 from aforo.access.models import ApiScope
-from aforo.api import problems
-from aforo.api.fields import DecimalField, JsonField, StrictSerializer
-from aforo.api.views import ApiView, validate
-from aforo.errors import DomainError, FieldError, Invalid, TooLarge
-from aforo.protocol.exact_json import to_json
+from aforo.api.fields import DecimalField, StrictSerializer
+from aforo.api.views import ApiView
 from pricing.models import CreditKind
+from wallets.api.batches import BatchAnswer, BatchField, answer_each, read_one
 from wallets.api.shapes import (
     AllocationAnswer,
     AttributesField,
@@ -30,8 +28,6 @@ from wallets.api.shapes import (
 from wallets.debits import engine, reversals
 from wallets.debits.combiner import COMBINER, execute_list
 from wallets.models import BurnStrategy
-
-MAX_BATCH = 1_000
 
 
 class DebitBody(MoneyOrUnits):
@@ -75,34 +71,8 @@ class DebitView(ApiView):
         return reply(COMBINER.execute(debit, livemode=self.livemode))
 
 
-@extend_schema_field(
-    {"type": "array", "minItems": 1, "maxItems": MAX_BATCH, "items": {"type": "object"}}
-)
-class DebitsField(JsonField):
-    """1 to 1,000 debits, each of which is validated alone."""
-
-    default_error_messages = {"not_a_list": "Debits are a list.", "empty": "Send a debit."}
-
-    def to_internal_value(self, data: Any) -> list[Any]:
-        """Check that it is a list of 1 to 1,000.
-
-        Raises: TooLarge.
-        """
-        if not isinstance(data, list):
-            self.fail("not_a_list")
-        if not data:
-            self.fail("empty")
-        if len(data) > MAX_BATCH:
-            raise TooLarge(f"A batch holds at most {MAX_BATCH} debits.")
-        return data
-
-
 class BatchBody(StrictSerializer):
-    debits = DebitsField()
-
-
-class BatchAnswer(serializers.Serializer[Any]):
-    results = serializers.ListField(child=serializers.DictField())
+    debits = BatchField(noun="debit")
 
 
 class DebitBatchView(ApiView):
@@ -113,37 +83,11 @@ class DebitBatchView(ApiView):
     def post(self, request: Request) -> HttpResponse:
         """Run 1 to 1,000 debits; each succeeds or fails alone, and the results are in order."""
         debits = self.read(BatchBody, request)["debits"]
-        parsed = [self._read_one(raw) for raw in debits]
-        asked = [one for one in parsed if isinstance(one, engine.DebitRequest)]
-        answered = iter(execute_list(asked, livemode=self.livemode) if asked else ())
-        results = [
-            next(answered) if isinstance(one, engine.DebitRequest) else one for one in parsed
-        ]
-        request_id = request._request.request_id  # type: ignore[attr-defined]
-        return HttpResponse(
-            f'{{"results":[{",".join(_result(result, request_id) for result in results)}]}}',
-            content_type="application/json",
+        return answer_each(
+            request,
+            [read_one(DebitBody, engine.DebitRequest, raw) for raw in debits],
+            lambda asked: execute_list(asked, livemode=self.livemode),
         )
-
-    def _read_one(self, raw: object) -> engine.DebitRequest | DomainError:
-        """Validate one debit; a fault is the answer of this debit alone."""
-        try:
-            body = validate(DebitBody, raw)
-        except serializers.ValidationError as error:
-            return problems.invalid(error.detail)
-        key = body.pop("idempotency_key", "")
-        if not key:
-            detail = "Every debit of a batch has its idempotency_key."
-            return Invalid([FieldError("/idempotency_key", "idempotency_key_required", detail)])
-        return engine.DebitRequest(key=key, **body)
-
-
-def _result(result: engine.Result, request_id: str) -> str:
-    """Return one result of a batch: the single answer or problem, with its status."""
-    if isinstance(result, DomainError):
-        return to_json({"status": result.status, **problems.body(result, request_id)})
-    replayed = ',"replayed":true' if result.replayed else ""
-    return f'{{"status":{result.status}{replayed},{result.body[1:]}'
 
 
 class ReverseBody(KeyedBody):

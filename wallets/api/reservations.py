@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -14,9 +15,10 @@ from rest_framework import generics, serializers
 from rest_framework.request import Request
 
 from aforo.access.models import ApiScope
-from aforo.api.fields import DecimalField
+from aforo.api.fields import DecimalField, StrictSerializer
 from aforo.api.views import ApiView
 from pricing.models import MAX_GRACE, OverCapture
+from wallets.api.batches import BatchAnswer, BatchField, answer_each, read_one
 from wallets.api.debits import DebitAnswer
 from wallets.api.shapes import (
     AllocationAnswer,
@@ -29,7 +31,7 @@ from wallets.api.shapes import (
     reply,
 )
 from wallets.debits import engine
-from wallets.debits.combiner import COMBINER
+from wallets.debits.combiner import COMBINER, execute_list
 from wallets.holds import reservations
 from wallets.models import BurnStrategy, Reservation, ReservationStatus
 
@@ -108,11 +110,14 @@ class ReservationRow(MeasuredAnswer):
 
 class ReservationFilter(filters.FilterSet):
     customer_id = filters.CharFilter(field_name="book__key")
+    idempotency_key = filters.CharFilter(
+        field_name="operation__key", help_text="The key that it was made with."
+    )
     status = filters.ChoiceFilter(choices=ReservationStatus.choices, method="in_status")
 
     class Meta:
         model = Reservation
-        fields = ["customer_id", "status"]
+        fields = ["customer_id", "idempotency_key", "status"]
 
     def in_status(self, found: QuerySet[Reservation], _: str, status: str) -> QuerySet[Reservation]:
         """Filter by the status of a reservation now, whether or not its end is recorded."""
@@ -191,6 +196,7 @@ class ReservationCaptureView(ApiView):
         "insufficient_funds",
         "budget_exceeded",
         "overage_limit",
+        "debt_limit",
         "suspended",
         "paused",
         "cycle_settling",
@@ -212,6 +218,101 @@ class ReservationCaptureView(ApiView):
 
     def execute(self, ask: engine.CaptureRequest) -> engine.Result:
         """Run a capture in the engine; billing overrides this for usage, which it alone can
+        price.
+        """
+        return COMBINER.execute(ask, livemode=self.livemode)
+
+
+class BatchedCaptureBody(CaptureBody):
+    reservation = serializers.UUIDField()
+
+
+class CapturesBody(StrictSerializer):
+    captures = BatchField(noun="capture")
+
+
+class CaptureBatchView(ApiView):
+    scope = ApiScope.WALLETS
+    names = {"post": "captureReservations"}
+
+    @extend_schema(request=CapturesBody, responses=BatchAnswer)
+    def post(self, request: Request) -> HttpResponse:
+        """Run 1 to 1,000 captures; each succeeds or fails alone, and the results are in order.
+
+        Of one reservation in their order; those of usage after those of credits. `status` is the
+        number here, and that of the reservation `reservation_status`.
+        """
+        captures = self.read(CapturesBody, request)["captures"]
+        parsed = [read_one(BatchedCaptureBody, engine.CaptureRequest, raw) for raw in captures]
+        return answer_each(request, parsed, self.execute)
+
+    def execute(self, asked: Sequence[engine.CaptureRequest]) -> Sequence[engine.Result]:
+        """Run captures in the engine; billing overrides this for usage, which it alone can
+        price.
+        """
+        return execute_list(asked, livemode=self.livemode)
+
+
+class ExtendBody(KeyedBody):
+    expires_in = serializers.IntegerField(
+        min_value=1, max_value=engine.MAX_EXTENDED, required=False, help_text="Seconds from now."
+    )
+    amount = DecimalField(positive=True, required=False, help_text="Money to hold in addition.")
+    quantity = DecimalField(
+        positive=True, required=False, help_text="Units, or usage, to hold in addition."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Check that something is asked for."""
+        if not attrs.keys() & {"expires_in", "amount", "quantity"}:
+            raise serializers.ValidationError(
+                {"expires_in": "Name more time, or more to hold."}, code="required"
+            )
+        return attrs
+
+
+class ExtendAnswer(ReservationAnswer):
+    """The reservation as it holds now; usage has no strategy of its own."""
+
+    strategy = serializers.CharField(required=False)
+    entry = serializers.UUIDField(required=False)
+    captured = serializers.CharField()
+    held_units = serializers.CharField(required=False)
+
+
+class ReservationExtendView(ApiView):
+    scope = ApiScope.WALLETS
+    names = {"post": "extendReservation"}
+    refusals = (
+        "unknown_reservation",
+        "reservation_expired",
+        "reservation_closed",
+        "no_subscription",
+        "quota_exceeded",
+        "charge_out_of_range",
+        "insufficient_funds",
+        "budget_exceeded",
+        "overage_limit",
+        "suspended",
+        "paused",
+        "cycle_settling",
+    )
+    operation = engine.ExtendRequest.operation
+
+    @extend_schema(request=ExtendBody, responses=ExtendAnswer)
+    def post(self, request: Request, reservation_id: UUID) -> HttpResponse:
+        """Extend a reservation until `expires_in` seconds from now, or more for it, or both.
+
+        It ends at most 7 days after it was made, and never sooner than before. What is added is
+        `amount` of money, `quantity` of units or of usage; a 402 leaves the reservation as it was.
+        """
+        key, body = self.read_keyed(ExtendBody, request)
+        return reply(
+            self.execute(engine.ExtendRequest(reservation=reservation_id, key=key, **body))
+        )
+
+    def execute(self, ask: engine.ExtendRequest) -> engine.Result:
+        """Run an extension in the engine; billing overrides this for usage, which it alone can
         price.
         """
         return COMBINER.execute(ask, livemode=self.livemode)

@@ -24,7 +24,10 @@ from wallets.lots.credit_journal import CreditJournal, EntryBuilder, Returned
 from wallets.models import CreditLot, Hold, Reservation, ReservationStatus
 
 _OF_RESERVATION = "JOIN wallets_reservation AS r ON r.id = t.reservation_id"
-RESERVED = ["captured", "promised", "uncovered", "debt", "status", "ended_at", "counted"]
+RESERVED = [
+    "quantity", "held", "captured", "promised", "uncovered", "debt", "status", "expires_at",
+    "ended_at", "counted",
+]  # fmt: skip
 
 
 @dataclass(slots=True, eq=False)
@@ -40,6 +43,11 @@ class Held:
     def open(self) -> Decimal:
         """Return what it still holds."""
         return sum((hold.open for hold, _ in self.holds), ZERO)
+
+    @property
+    def next_position(self) -> int:
+        """Return the position of the next hold, behind all that it ever had."""
+        return max([self.used, *(hold.position + 1 for hold, _ in self.holds)])
 
     @property
     def by_lot(self) -> dict[UUID, Decimal]:

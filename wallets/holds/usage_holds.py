@@ -112,13 +112,9 @@ def hold_on(
         entry.hold(lot, part)
         if lot.expires_at is not None and lot.expires_at > now:
             lot.lapsing += unrolled.get(lot.id, ZERO)
-    added = _holds(reservation, parts, first=_next_position(held))
+    added = _holds(reservation, parts, first=held.next_position)
     held.holds += added
     return [hold for hold, _ in added]
-
-
-def _next_position(held: Held) -> int:
-    return max([held.used, *(hold.position + 1 for hold, _ in held.holds)])
 
 
 def _holds(reservation: Reservation, parts: Parts, *, first: int) -> list[tuple[Hold, CreditLot]]:

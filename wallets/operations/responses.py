@@ -102,6 +102,22 @@ def reservation_answer(
     }
 
 
+def extend_answer(
+    *, held: Held, wallet: Wallet | UnitWallet, book: Book, balance: dict[str, object]
+) -> dict[str, object]:
+    """Return the answer of an extension: the reservation, as it holds now."""
+    made = held.reservation
+    answer = reservation_answer(held=held, wallet=wallet, book=book, balance=balance)
+    kept = [(hold, lot) for hold, lot in held.holds if hold.open > 0]
+    return {
+        **answer,
+        "held": held.open,
+        "captured": made.captured,
+        "allocations": [allocated(lot, hold.open) for hold, lot in kept],
+        "overage_expected": made.promised,
+    }
+
+
 def void_answer(
     *,
     held: Held,

@@ -5,6 +5,7 @@ The first lists all reservations, the second only those of usage.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -68,6 +69,35 @@ class CaptureView(reservations.ReservationCaptureView):
         return result
 
 
+class CaptureBatchView(reservations.CaptureBatchView):
+    """Captures of credits in one list, and of usage in another."""
+
+    def execute(self, asked: Sequence[engine.CaptureRequest]) -> Sequence[engine.Result]:
+        """Capture credits; what turns out to be of usage is captured at its price."""
+        results = list(super().execute(asked))
+        of_usage = [
+            n for n, result in enumerate(results) if isinstance(result, engine.ReservationOfUsage)
+        ]
+        if of_usage:
+            priced = usage_calls.execute_list(
+                livemode=self.livemode, asked=[asked[n] for n in of_usage]
+            )
+            for n, result in zip(of_usage, priced, strict=True):
+                results[n] = result
+        return results
+
+
+class ExtendView(reservations.ReservationExtendView):
+    """Extensions of reservations of credits, and of usage, which has to be priced."""
+
+    def execute(self, ask: engine.ExtendRequest) -> engine.Result:
+        """Extend credits; what turns out to be of usage is priced again."""
+        result = super().execute(ask)
+        if isinstance(result, engine.ReservationOfUsage):
+            return usage_calls.execute(livemode=self.livemode, ask=ask)
+        return result
+
+
 class VoidView(reservations.ReservationVoidView):
     """Voids reservations of credits, and of usage."""
 
@@ -107,6 +137,15 @@ class UsageCaptureView(reservations.ReservationCaptureView):
 
     def execute(self, ask: engine.CaptureRequest) -> engine.Result:
         """Capture reserved usage at its price."""
+        return usage_calls.execute(livemode=self.livemode, ask=ask)
+
+
+class UsageExtendView(reservations.ReservationExtendView):
+    scope = ApiScope.USAGE
+    names = {"post": "extendUsageReservation"}
+
+    def execute(self, ask: engine.ExtendRequest) -> engine.Result:
+        """Extend reserved usage, priced again."""
         return usage_calls.execute(livemode=self.livemode, ask=ask)
 
 

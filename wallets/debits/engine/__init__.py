@@ -27,13 +27,16 @@ from wallets.debits.engine.debiting import ReservationOfUsage, capture, debit
 from wallets.debits.engine.pricing import OpenPricing
 from wallets.debits.engine.requests import (
     DEFAULT_HOLD,
+    MAX_EXTENDED,
     MAX_HOLD,
     CaptureRequest,
     CustomerBusy,
     CustomerRequest,
     DebitRequest,
+    ExtendRequest,
     NeedsRenewal,
     Request,
+    ReservationRequest,
     ReserveRequest,
     Result,
     UsageRequest,
@@ -41,24 +44,27 @@ from wallets.debits.engine.requests import (
     keyed,
     named,
 )
-from wallets.debits.engine.reserving import reserve, void
+from wallets.debits.engine.reserving import extend, reserve, void
 from wallets.debits.shortages import Shortage
 from wallets.holds import reservations
 from wallets.holds.over_capture import ReservationClosed, ReservationExpired
 
 __all__ = [
     "DEFAULT_HOLD",
+    "MAX_EXTENDED",
     "MAX_HOLD",
     "CaptureRequest",
     "CustomerBusy",
     "CustomerRequest",
     "DebitRequest",
+    "ExtendRequest",
     "NeedsRenewal",
     "Paused",
     "Request",
     "ReservationClosed",
     "ReservationExpired",
     "ReservationOfUsage",
+    "ReservationRequest",
     "ReserveRequest",
     "Result",
     "Suspended",
@@ -194,6 +200,8 @@ def _accept(batch: Batch, request: Request) -> Answer:
             return capture(batch, request)
         case VoidRequest():
             return void(batch, request)
+        case ExtendRequest():
+            return extend(batch, request)
         case UsageRequest():
             raise AssertionError("Usage goes to lists that price it.")
         case _:

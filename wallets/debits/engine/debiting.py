@@ -28,7 +28,9 @@ from wallets.lots.consideration_tax import tax_within
 from wallets.lots.credit_journal import EntryBuilder
 from wallets.lots.waterfall import Allocation
 from wallets.models import (
+    CreditLot,
     Debit,
+    Hold,
     Reservation,
     ReservationKind,
     ReservationStatus,
@@ -117,14 +119,14 @@ def capture(batch: Batch, request: CaptureRequest) -> Answer:
     beyond = over_capture.bear(
         account,
         reservation,
-        need - sum((part.quantity for part in from_holds), ZERO),
+        need - sum((part for _, _, part in from_holds), ZERO),
         is_more=is_late or need > reservation.quantity - reservation.captured,
     )
     reserved, taken = _take(batch, account, reservation, need - beyond.uncovered)
     burned = Burned(
         need,
         reservation.strategy,
-        (*from_holds, *beyond.allocations),
+        (*(Allocation(lot.id, lot.kind, p) for _, lot, p in from_holds), *beyond.allocations),
         beyond.overage,
         reservation.id,
         reservation.attributes,
@@ -143,7 +145,10 @@ def capture(batch: Batch, request: CaptureRequest) -> Answer:
     )
     _count_captured(draft, reservation, reserved, taken)
     account.note_balance_before()
-    _release_captured(draft, held, from_holds)
+    # Released first, so that the same entry can burn them.
+    for hold, lot, part in from_holds:
+        draft.release(lot, part)
+        hold.captured += part
     _burn(draft, account, burned)
     reservation.captured += need
     reservation.debt += burned.debt
@@ -180,13 +185,7 @@ def _captured(request: CaptureRequest, held: Held, account: WalletState) -> Deci
 
     Raises: Invalid (`nothing_left`, and where units are called an amount).
     """
-    is_money = isinstance(account.wallet, Wallet)
-    wrong = request.quantity if is_money else request.amount
-    if wrong is not None:
-        name = "quantity" if is_money else "amount"
-        detail = f"The reservation is of {'money' if is_money else 'units'}."
-        raise Invalid([FieldError(f"/{name}", "invalid", detail)])
-    asked = request.amount if is_money else request.quantity
+    asked = measure(account.wallet, request.amount, request.quantity)
     left = max(held.reservation.quantity - held.reservation.captured, ZERO)
     need = left if asked is None else asked
     if need == 0:
@@ -210,13 +209,30 @@ def _take(
     return reserved, batch.budgets.take(account.book, need, refuse=refuse)
 
 
-def _from_holds(held: Held, need: Decimal) -> list[Allocation]:
-    """Allocate a need to the holds in their order, as far as they reach."""
+def measure(
+    wallet: Wallet | UnitWallet, amount: Decimal | None, quantity: Decimal | None
+) -> Decimal | None:
+    """Return how much of a reservation on a wallet is asked for: money by `amount`, units by
+    `quantity`.
+
+    Raises: Invalid.
+    """
+    is_money = isinstance(wallet, Wallet)
+    wrong = quantity if is_money else amount
+    if wrong is not None:
+        name = "quantity" if is_money else "amount"
+        detail = f"The reservation is of {'money' if is_money else 'units'}."
+        raise Invalid([FieldError(f"/{name}", "invalid", detail)])
+    return amount if is_money else quantity
+
+
+def _from_holds(held: Held, need: Decimal) -> list[tuple[Hold, CreditLot, Decimal]]:
+    """Return which holds, in their order, pay how much of a need, as far as they reach."""
     parts, left = [], need
     for hold, lot in held.holds:
         taken = min(hold.open, left)
         if taken > 0:
-            parts.append(Allocation(lot.id, lot.kind, taken))
+            parts.append((hold, lot, taken))
             left -= taken
     return parts
 
@@ -230,16 +246,6 @@ def _count_captured(
     measure = counters.MONEY if reservation.unit_wallet_id is None else counters.UNITS
     reservation.counted, changes = counters.capture(reservation.counted, measure, quantity)
     draft.count([*changes, *counters.used(more)])
-
-
-def _release_captured(draft: EntryBuilder, held: Held, parts: list[Allocation]) -> None:
-    """Release the captured holds, so that the same entry can burn them."""
-    taken = {part.lot: part.quantity for part in parts}
-    for hold, lot in held.holds:
-        quantity = taken.get(lot.id)
-        if quantity is not None:
-            draft.release(lot, quantity)
-            hold.captured += quantity
 
 
 def _burn(draft: EntryBuilder, account: WalletState, burned: Burned) -> None:

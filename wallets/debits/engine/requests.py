@@ -24,6 +24,8 @@ Result = Answer | DomainError
 # The default and the greatest lifetime of a reservation, in seconds.
 DEFAULT_HOLD = 900
 MAX_HOLD = 30 * 24 * 3600
+# How long a reservation may be held in all where it is extended.
+MAX_EXTENDED = 7 * 24 * 3600
 
 
 class NeedsRenewal(Conflict):
@@ -175,7 +177,35 @@ class VoidRequest:
         return {"reservation": self.reservation}
 
 
-Request = DebitRequest | ReserveRequest | CaptureRequest | VoidRequest | UsageRequest
+@dataclass(frozen=True, slots=True)
+class ExtendRequest:
+    """Extend a reservation until `expires_in` seconds from now, or more for it, or both.
+
+    `amount` is of money, `quantity` of units or of usage: what is held in addition.
+    """
+
+    operation: ClassVar[str] = "wallets.reservations.extend"
+
+    reservation: UUID
+    key: str
+    expires_in: int | None = None
+    amount: Decimal | None = None
+    quantity: Decimal | None = None
+    actor: Actor = field(default_factory=actors.current, kw_only=True, compare=False)
+
+    @property
+    def content(self) -> dict[str, object]:
+        """Return what a repeat under the same key must contain again."""
+        return {
+            "reservation": self.reservation,
+            "expires_in": self.expires_in,
+            "amount": self.amount,
+            "quantity": self.quantity,
+        }
+
+
+ReservationRequest = CaptureRequest | ExtendRequest | VoidRequest
+Request = DebitRequest | ReserveRequest | ReservationRequest | UsageRequest
 
 
 def named(attributes: Mapping[str, str]) -> dict[str, object]:
