@@ -216,6 +216,7 @@ _CHOICES = [
     "billing.models.RunStatus",
     "billing.models.SettlementStatus",
     "billing.models.SubscriptionStatus",
+    "billing.models.UnbilledReason",
     "ledger.models.LedgerEvent",
     "pricing.models.Aggregation",
     "pricing.models.BillingMode",
@@ -268,6 +269,7 @@ SPECTACULAR_SETTINGS = {
         "GrantSource": ["MANUAL", "GOODWILL"],
         "GivenKind": ["PROMO", "BONUS"],
         "FilterOperator": "pricing.metrics.filters.OPERATORS",
+        "SkippedReason": "wallets.debits.shortages.SKIPPED",
     },
 }
 

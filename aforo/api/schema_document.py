@@ -78,6 +78,7 @@ TAGS: Final = {
     "offerings": "Rate plans as they are sold.",
     "packs": "Credits at a price, ready to buy.",
     "pricing": "Prices before they are paid.",
+    "quota": "Whether so much may be used, for metering clients.",
     "rate-plans": "What usage costs, in frozen versions.",
     "settlements": "A cycle priced as a whole, and how it was paid.",
     "subscriptions": "Customers and what they subscribed to.",

@@ -162,21 +162,26 @@ def with_event(
     return after
 
 
+def hard_cap(cycle: OpenCycle, metric: Metric) -> Decimal | None:
+    """Return the quantity beyond which the plan refuses usage, if there is one."""
+    cap = parse_caps(cycle.subscription.version.caps).get(metric.code)
+    return cap.quantity if cap is not None and cap.beyond == Beyond.REFUSED else None
+
+
 def _check_cap(cycle: OpenCycle, event: UsageEvent) -> None:
     """Check that usage passes no cap beyond which the plan refuses it; the stages bill none of
     that.
 
     Raises: NotCovered (`quota_exceeded`).
     """
-    metric = event.metric
-    cap = parse_caps(cycle.subscription.version.caps).get(metric.code)
-    if cap is None or cap.beyond != Beyond.REFUSED:
+    metric, cap = event.metric, hard_cap(cycle, event.metric)
+    if cap is None:
         return
     used = cycle.used_in_all(metric, event)
-    if used > cap.quantity:
-        over = money.plain(used - cap.quantity)
+    if used > cap:
+        over = money.plain(used - cap)
         raise NotCovered(
-            f"The hard cap of {money.plain(cap.quantity)} {metric.code} would be passed by {over}.",
+            f"The hard cap of {money.plain(cap)} {metric.code} would be passed by {over}.",
             code="quota_exceeded",
             extra={"shortfall": over, "available": "0"},
             currency=cycle.subscription.version.plan.currency,

@@ -90,13 +90,14 @@ class OpenCycle:
             self.values[event.id] = aggregates.values_of(metric, [event]).get(event.id)
         return self.values[event.id]
 
-    def used_in_all(self, metric: Metric, more: UsageEvent) -> Decimal:
-        """Return what the whole cycle uses of a metric with one event more, ahead of now too."""
+    def used_in_all(self, metric: Metric, more: UsageEvent | None = None) -> Decimal:
+        """Return what the whole cycle uses of a metric, with one event more, ahead of now too."""
         running = self.sums.get(metric.code)
         if running is None:
             until = cycles.counted_until(self.subscription)
             return self._read_usage(metric, until, more).quantity
-        return running.whole + (self.value_of(metric, more) or ZERO)
+        added = None if more is None else self.value_of(metric, more)
+        return running.whole + (added or ZERO)
 
     def behind(self, metric: Metric, counted_at: datetime) -> int | None:
         """Return the rollup that an event which comes now is behind."""

@@ -84,12 +84,13 @@ class UsagePricing:
         """Lapse what is due and burn for the cycles that wait, book by book, where there are
         any.
         """
-        behind = [book_id for book_id in self.batch.by_id if self._is_behind(book_id)]
+        behind = [book_id for book_id in self.batch.by_id if self.is_behind(book_id)]
         for book_id in behind:
             usage_burn.burn_through(book=self.batch.by_id[book_id], until=self.batch.now[book_id])
         return bool(behind)
 
-    def _is_behind(self, book_id: int) -> bool:
+    def is_behind(self, book_id: int) -> bool:
+        """Return whether lapses and cycles that wait come first."""
         if self._is_over(book_id):
             return False
         now = self.batch.now[book_id]
@@ -117,7 +118,7 @@ class UsagePricing:
         # A void only gives back, and asks for no cycle.
         if self._is_over(book.pk) and not isinstance(request, engine.VoidRequest):
             raise engine.NeedsRenewal(book.pk)
-        with self._unless_refused(book, request):
+        with self.unless_refused(book, request):
             match request:
                 case UsageReserveRequest():
                     return usage_reservations.reserve(self, book, request)
@@ -156,7 +157,7 @@ class UsagePricing:
         return made, held
 
     @contextmanager
-    def _unless_refused(self, book: Book, request: engine.Request) -> Iterator[None]:
+    def unless_refused(self, book: Book, request: engine.Request) -> Iterator[None]:
         """Restore everything where a request is refused after credits paid what was metered before
         it, or after its holds were released.
         """

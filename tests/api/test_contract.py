@@ -140,6 +140,10 @@ def usage(call: Caller) -> None:
     assert call.client.post("/api/v1/ingest/batch", batch).status_code == 202
     cloud = {"specversion": "1.0", "id": "1", "source": "/s", "type": "tokens", "subject": "acme"}
     call.post("events", cloud)
+    call.post("wallets/check", {**WHO, "metric": "tokens", "quantity": 1})
+    quota = {"customerId": "acme", "metricName": "tokens", "quantity": 1}
+    call.post("quota/check", quota)
+    assert call.client.post("/api/v1/quota/check", quota).status_code == 200
     call.post("usage/debit", {**WHO, "metric": "tokens", "quantity": 1, "properties": {"a": 1.5}})
     call.post("usage/reserve", {**WHO, "metric": "tokens", "quantity": 1})
     for end in ("capture", "void"):

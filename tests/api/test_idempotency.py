@@ -34,6 +34,9 @@ POSTS = [route for route in OWN if "post" in route.methods]
 # They change nothing, or what they take has keys of its own, or they state what shall be.
 WITHOUT_KEY = {
     "/v1/pricing/preview",
+    "/v1/wallets/check",
+    "/v1/quota/check",
+    "/api/v1/quota/check",
     "/v1/rate-plans/<str:code>/preview",
     "/v1/offerings/<str:code>/migration-preview",
     "/v1/wallets/debits/batch",

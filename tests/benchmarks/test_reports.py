@@ -16,6 +16,7 @@ from decimal import Decimal
 import pytest
 from django.db import connection
 
+from aforo.database.snapshot import snapshot
 from billing.finance import reports, verification
 from billing.finance.reports import running
 from ledger.models import CloseSum, LedgerEvent
@@ -106,7 +107,7 @@ def test_reports_come_within_seconds_and_flat_memory(books: None) -> None:
         harness.LINES += [f"    plan of the trial balance of {period}", *lines]
 
     assert figures() == added_up
-    with reports.snapshot():
+    with snapshot():
         trial = list(reports.find("trial-balance").make(scope(CLOSED)).rows)
     (row,) = [row for row in trial if row["account"] == "2100"]
     assert row["closing"] == million.BOUGHT * BOOKS - million.PRICE * debits_until(scope(CLOSED))

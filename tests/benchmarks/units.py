@@ -127,6 +127,18 @@ def top_up() -> Unit:
     return unit
 
 
+def check() -> Unit:
+    """Ask whether a debit of the customer that is read would be covered."""
+    body = json.dumps({"customer_id": "read_0", "amount": "1", "currency": "USD"}).encode()
+    return lambda caller: caller.call("POST", "/v1/wallets/check", body)
+
+
+def check_usage() -> Unit:
+    """Ask whether usage would be covered."""
+    body = {"customer_id": "subscribed_0", "metric": "bench_tokens", "quantity": "3"}
+    return lambda caller: caller.call("POST", "/v1/wallets/check", json.dumps(body).encode())
+
+
 def get(path: str) -> Callable[[], Unit]:
     """Read a page."""
     return lambda: lambda caller: caller.call("GET", path)
@@ -144,6 +156,8 @@ SINGLE: Final[dict[str, Callable[[], Unit]]] = {
     "usage/debit, one customer": usage_debit,
     "usage/reserve + capture, one customer": usage_reserve_and_capture,
     "top-up, one customer": top_up,
+    "check of a debit": check,
+    "check of usage": check_usage,
     "wallet read": get("/v1/wallets/read_0"),
     f"movements, 50 of {MOVEMENTS + 1}": get("/v1/wallets/read_0/movements"),
     f"subscriptions, {SUBSCRIBED}": get("/v1/subscriptions"),

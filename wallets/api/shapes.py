@@ -17,6 +17,7 @@ from ledger.entries import books
 from pricing.models import CreditKind
 from wallets import port
 from wallets.debits.engine import Result
+from wallets.debits.shortages import SKIPPED
 
 
 class CustomerIdField(serializers.CharField):
@@ -123,6 +124,25 @@ class BalanceAnswer(serializers.Serializer[Any]):
     available = serializers.CharField()
     held = serializers.CharField()
     by_kind = serializers.DictField(child=serializers.CharField())
+
+
+class SkippedAnswer(serializers.Serializer[Any]):
+    """A lot with something left that was not used."""
+
+    lot = serializers.UUIDField()
+    reason = serializers.ChoiceField(choices=SKIPPED)
+    amount = serializers.CharField(help_text="How much of it was not used.")
+
+
+class OfferAnswer(serializers.Serializer[Any]):
+    """A top-up that would cover what is missing, and the call that buys it."""
+
+    amount = serializers.CharField()
+    currency = serializers.CharField()
+    times = serializers.IntegerField(help_text="How many of it are needed.")
+    method = serializers.CharField()
+    path = serializers.CharField()
+    body = serializers.DictField()
 
 
 class LotAnswer(serializers.Serializer[Any]):

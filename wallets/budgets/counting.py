@@ -48,6 +48,13 @@ class BudgetExceeded(DomainError):
     title = "Budget exceeded"
     default_code = "budget_exceeded"
 
+    def __init__(
+        self, detail: str, *, extra: Mapping[str, object], until: datetime | None = None
+    ) -> None:
+        super().__init__(detail, extra=extra)
+        # When all that refuse have reset, if the request could pass then.
+        self.until = until
+
 
 class TooManyValues(Rejected):
     """The budget counts as many values of its attribute in this window as it can.
@@ -181,7 +188,9 @@ class Budgets:
             first, *also = [self.facts(budget, counter) for budget, counter, _ in refused]
             code = refused[0][0].code
             raise BudgetExceeded(
-                f"The budget {code} does not allow it.", extra={**first, "also": also}
+                f"The budget {code} does not allow it.",
+                extra={**first, "also": also},
+                until=_until(refused),
             )
         for budget, counter, _ in matching:
             self._check_values(budget, counter)
@@ -298,3 +307,16 @@ class Budgets:
                 " a shorter window, or an attribute with fewer values.",
                 extra={"budget": budget.code},
             )
+
+
+def _until(refused: Iterable[tuple[Budget, BudgetCounter, Decimal]]) -> datetime | None:
+    """Return when the last of some budgets has reset; None where one never does, or never allows so
+    much.
+    """
+    ends = set()
+    for budget, counter, amount in refused:
+        most = budget.limit if budget.max_per_call is None else budget.max_per_call
+        if amount > min(most, budget.limit) or counter.ends_at == FOREVER.ends_at:
+            return None
+        ends.add(counter.ends_at)
+    return max(ends)

@@ -23,6 +23,7 @@ from ledger.models import Book
 from pricing import catalogue
 from pricing.models import CreditKind
 from wallets import port
+from wallets.budgets.counting import BudgetExceeded
 from wallets.lots import queries
 from wallets.lots.waterfall import Lot
 from wallets.models import AutoRefill, CreditLot, Hold, ReservationStatus
@@ -31,6 +32,12 @@ from wallets.models import AutoRefill, CreditLot, Hold, ReservationStatus
 MOST_SKIPPED = 50
 # Where credits are bought: the call that an offer is for.
 TOP_UPS = "/v1/wallets/top-ups"
+
+# Why a lot is not used; the first that applies is said.
+SKIPPED = ("other_unit", "expired", "not_effective", "frozen", "not_in_burn_order", "held")
+
+# What is explained: credits are short, or a budget refuses.
+Refusal = NotCovered | BudgetExceeded
 
 # The holds on a lot that are still to end, in their order: when, and how much.
 Ends = Mapping[UUID, Sequence[tuple[datetime, Decimal]]]
@@ -83,7 +90,7 @@ class Asked:
 class Shortage:
     """A refusal and what it found: why lots were not used, and those that could pay some time."""
 
-    refusal: NotCovered
+    refusal: Refusal
     missing: Decimal
     asked: Asked
     skipped: Sequence[Mapping[str, object]]
@@ -112,6 +119,12 @@ class Shortage:
         now = self.asked.now
         freed = (part for lot in alive for at, part in ends.get(lot.id, ()) if now < at <= moment)
         return sum((lot.available for lot in alive), ZERO) + sum(freed, ZERO)
+
+
+def limited(refusal: BudgetExceeded, book: Book, now: datetime) -> Shortage:
+    """Note a refusal by a budget: no lot was left out, and no credits help; time may."""
+    asked = Asked(book=book, now=now, currency="", kinds=(), wallets=())
+    return Shortage(refusal, ZERO, asked, skipped=(), lots=(), held=())
 
 
 def note(refusal: NotCovered, asked: Asked, lots: Iterable[CreditLot]) -> Shortage:

@@ -16,6 +16,7 @@ from datetime import date, datetime
 from django.db.models import Q
 
 from aforo import money
+from aforo.database.snapshot import snapshot
 from aforo.errors import Conflict
 from billing.cycle_end.cycle_settlement import Clock
 from billing.finance import reports
@@ -64,7 +65,7 @@ def close_period(*, month: date, by: str, now: datetime, clock: Clock) -> CloseP
     expected_breakage.accrue_breakage(livemode=True, until=last_day, at=until)
     seals.seal(livemode=True, now=now)
     refuse_unsettled(until=until)
-    with reports.snapshot():
+    with snapshot():
         check_ties(tie_outs.of_now(livemode=True))
     return periods.close(
         month=month,

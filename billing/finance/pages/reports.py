@@ -20,6 +20,7 @@ from django.utils import timezone
 
 from aforo import money
 from aforo.adminui.forms import Form, MonthField
+from aforo.database.snapshot import snapshot
 from aforo.errors import DomainError
 from billing.finance import reports
 from billing.finance.reports import running
@@ -127,7 +128,7 @@ def _download(
 
 def _shown(offered: reports.ReportEntry, scope: ReportScope, now: datetime) -> dict[str, Any]:
     """Read all of a report for its header; return it with its first rows."""
-    with reports.snapshot():
+    with snapshot():
         report = offered.make(scope)
         tally = Tally(report)
         passing = tally.cells()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db import connection, transaction
 
 from aforo import money
 from aforo.errors import FieldError, Invalid, NotFound
@@ -185,14 +183,3 @@ def read_month(text: str) -> tuple[date, date]:
     if not in_reach(first):
         raise Invalid([FieldError("/period", "invalid_period", "Write a month as YYYY-MM.")])
     return month_of(first)
-
-
-@contextmanager
-def snapshot() -> Iterator[None]:
-    """Read one state of the books, however long it takes; inside a transaction, that one's."""
-    outermost = not connection.in_atomic_block
-    with transaction.atomic():
-        if outermost:
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        yield

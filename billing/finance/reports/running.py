@@ -7,7 +7,7 @@ from datetime import datetime
 from tempfile import SpooledTemporaryFile
 from typing import BinaryIO, Final, cast
 
-from billing.finance import reports
+from aforo.database.snapshot import snapshot
 from ledger.reports import writing
 from ledger.reports.report_table import Header, Report, ReportScope
 
@@ -33,7 +33,7 @@ def write_to(
     run_at: datetime,
 ) -> Header:
     """Write a report of any size, in bounded memory."""
-    with reports.snapshot():
+    with snapshot():
         return WRITERS[form][0](make(scope), file, run_at=run_at)
 
 

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from rich.console import Console
 
+from aforo.database.snapshot import snapshot
 from aforo.errors import DomainError
 from billing.finance import reports
 from billing.management.arguments import day, moment
@@ -65,7 +66,7 @@ class Command(BaseCommand):
             currency=options["currency"],
             customer_id=options["customer"],
         )
-        with reports.snapshot():
+        with snapshot():
             report = offered.make(scope)
             if options["format"] == "table":
                 self._print(report, options["out"], now)

@@ -14,6 +14,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from aforo import money
+from aforo.database.snapshot import snapshot
 from billing.finance import closing, reports, verification
 from billing.jobs import due_work
 from billing.lifecycle import subscribing
@@ -162,7 +163,7 @@ class TestLateIntoAClosedMonth:
 
     def late_items(self) -> list[tuple[object, ...]]:
         asked = reports.scope_of(livemode=True, now=timezone.now(), period="2026-02")
-        with reports.snapshot():
+        with snapshot():
             found = list(reports.find("late-items").make(asked).rows)
         names = ("entry", "occurred_at", "accounting_date", "debit", "credit", "amount")
         return [tuple(row[name] for name in names) for row in found]
@@ -203,7 +204,7 @@ class TestLateIntoAClosedMonth:
         scope = reports.scope_of(livemode=True, now=timezone.now(), period="2026-01")
         for name in closing.PACK:
             written = io.BytesIO()
-            with reports.snapshot():
+            with snapshot():
                 writing.write_csv(reports.find(name).make(scope), written, run_at=timezone.now())
             assert written.getvalue().decode() == pack[f"{name}.csv"].content, name
         assert ClosePack.objects.count() == 1

@@ -42,7 +42,7 @@ class TestLimit:
 
         assert error.extra == {
             "budget": "b", "value": None, "limit": "10", "used": "7", "held": "0",
-            "resets_at": None, "also": [],
+            "resets_at": None, "also": [], "skipped": (), "offers": [],
         }  # fmt: skip
         assert factories.everything() == before
         assert isinstance(debit("3"), Answer)

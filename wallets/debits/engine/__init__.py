@@ -19,6 +19,7 @@ from aforo import actors, money
 from aforo.errors import DomainError, NotCovered
 from aforo.protocol.idempotency import Answer
 from ledger.entries import books as ledger_books
+from wallets.budgets.counting import BudgetExceeded
 from wallets.debits import shortages
 from wallets.debits.engine import refusing
 from wallets.debits.engine.accounts import Paused, Suspended
@@ -173,7 +174,7 @@ def _take(
         return needed
     except DomainError as refusal:
         batch.decline(request, refusal)
-        if isinstance(refusal, NotCovered):
+        if isinstance(refusal, NotCovered | BudgetExceeded):
             short.append(refusing.shortage(batch, request, refusal))
         return refusal
 

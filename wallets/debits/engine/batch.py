@@ -98,9 +98,11 @@ class Batch:
         pricing: OpenPricing | None = None,
         *,
         livemode: bool,
+        is_locked: bool = True,
     ) -> Batch:
         """Read replays, wallets, open lots and holds of the locked books; `asked_of` names the
-        customer of each request. `pricing` prices their usage.
+        customer of each request. `pricing` prices their usage. Of books that are not locked nothing
+        may be written.
         """
         batch = cls(books, livemode=livemode)
         if not books:
@@ -114,7 +116,10 @@ class Batch:
         with_units = bool(named or pricing) or any(_asks_units(r) for r in requests)
         values = batch.budgets.values(requests)
         found = reading.read(
-            batch.by_id.values(), batch.now, reading.Asked(keys, named, with_units, values)
+            batch.by_id.values(),
+            batch.now,
+            reading.Asked(keys, named, with_units, values),
+            is_locked=is_locked,
         )
         batch.state = found.state
         batch.operations = {(each.book_id, each.key): each for each in found.operations}

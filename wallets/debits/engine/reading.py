@@ -45,7 +45,7 @@ class Asked:
 class Found:
     """The rows of the locked books. `held` are the named reservations and those that are due."""
 
-    state: ChainState
+    state: ChainState | None
     operations: Sequence[Operation]
     wallets: Sequence[Wallet]
     units: Sequence[UnitWallet]
@@ -55,12 +55,17 @@ class Found:
     budgets: Sequence[Sequence[Any]]
 
 
-def read(books: Collection[Book], now: dict[int, datetime], asked: Asked) -> Found:
-    """Read everything of the books, after holding off the close of the months that they are in."""
+def read(
+    books: Collection[Book], now: dict[int, datetime], asked: Asked, *, is_locked: bool
+) -> Found:
+    """Read everything of the books, after holding off the close of the months that they are in. Of
+    books that are not locked, where nothing will be written, the chain is not read.
+    """
     ids = [book.pk for book in books]
     months = {entries.month_of(entries.day_of(now[b.pk])) for b in books if b.livemode}
-    chain_state.share(months)
-    chain = chain_state.parts(ids, months=months)
+    if is_locked:
+        chain_state.share(months)
+    chain = chain_state.parts(ids, months=months) if is_locked else []
     units = _of_units(ids, with_units=asked.with_units)
     reserved = reservation_holds.parts(
         named=asked.reservations, books=ids, due_by=max(now.values())
@@ -81,7 +86,8 @@ def read(books: Collection[Book], now: dict[int, datetime], asked: Asked) -> Fou
         ]
     )
     rows = iter(found.rows)
-    state = chain_state.of(found.read_at, [next(rows) for _ in chain], ids, months=months)
+    read_chain = [next(rows) for _ in chain]
+    state = chain_state.of(found.read_at, read_chain, ids, months=months) if is_locked else None
     operations, wallets, lots, refills = next(rows), next(rows), next(rows), next(rows)
     lots.sort(key=lambda lot: (lot.granted_at, lot.id))
     return Found(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from aforo.errors import NotCovered
+from wallets.budgets.counting import BudgetExceeded
 from wallets.debits import shortages
 from wallets.debits.engine.accounts import WalletState
 from wallets.debits.engine.batch import Batch
 from wallets.debits.engine.requests import CreditRequest, CustomerRequest, Request, UsageRequest
-from wallets.debits.shortages import Asked, Shortage
+from wallets.debits.shortages import Asked, Refusal, Shortage
 from wallets.holds.reservation_holds import Held
 from wallets.models import BurnStrategy, Wallet
 
 
-def shortage(batch: Batch, request: Request, refusal: NotCovered) -> Shortage:
+def shortage(batch: Batch, request: Request, refusal: Refusal) -> Shortage:
     """Note a refusal with what the customer has now."""
     book = batch.book_of(request)
+    if isinstance(refusal, BudgetExceeded):
+        return shortages.limited(refusal, book, batch.now[book.pk])
     held = None if isinstance(request, CustomerRequest) else batch.held_by(request.reservation)
     if held is not None:
         account, strategy = batch.account_of(held.reservation), held.reservation.strategy

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from pytest_django import DjangoDbBlocker
 
+from aforo.database.snapshot import snapshot
 from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import create_clock
 from billing.finance import reports
@@ -80,7 +81,7 @@ def scope(period: str = "2026-01", **terms: Any) -> ReportScope:
 
 
 def rows(name: str, period: str = "2026-01", **terms: Any) -> list[dict[str, Any]]:
-    with reports.snapshot():
+    with snapshot():
         return [dict(row) for row in reports.find(name).make(scope(period, **terms)).rows]
 
 
