@@ -8,9 +8,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from billing.cycle_end import runs
+from billing.cycle_end import cycle_settlement, runs
 from billing.models import Settlement, SettlementRunItem, SettlementStatus
 from billing.usage import ingest
+from ledger.models import Book
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -53,3 +54,30 @@ def test_a_settlement_takes_as_many_statements_for_much_usage_as_for_little() ->
     # last one ends the run.
     assert taken["cust_2"] == taken["cust_3"]
     assert taken["cust_3"] <= 94
+
+
+def settle(book: Book) -> int:
+    """Settle the cycle of a customer that is over; return the number of statements."""
+    with CaptureQueriesContext(connection) as captured:
+        assert cycle_settlement.settle_book(book_id=book.pk, until=NOW, issued_at=NOW) == 1
+    return len(captured)
+
+
+def test_neither_lots_nor_earlier_cycles_make_a_settlement_take_more() -> None:
+    factories.offering()
+    taken = {}
+    # By customer: the month of its first cycle, and the number of its lots.
+    lived = {"first": (2, 1), "cust_1": (2, 1), "cust_2": (2, 20), "cust_3": (1, 1)}
+    for customer, (month, lots) in lived.items():
+        book = factories.clocked_customer(customer, START.replace(month=month))
+        factories.subscription(customer)
+        factories.meter(10, START.replace(month=month), key=customer)
+        for n in range(lots):
+            factories.top_up(customer, "0.1", name=f"{customer}-{n}")
+        factories.advance(book, START)
+        factories.meter(1_000, START, key=customer)
+        factories.set_clock(book, NOW)
+        taken[customer] = settle(book)
+
+    # Two more than in a first cycle ask for usage of earlier ones that came late.
+    assert taken["cust_1"] == taken["cust_2"] == taken["cust_3"] <= 92
