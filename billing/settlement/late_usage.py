@@ -6,15 +6,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import F
+from django.db import connection
 
+from aforo.database import joined
 from aforo.periods import Period
 from billing.calculation.calculation import MetricUsage
-from billing.models import Settlement, SettlementKind, SettlementStatus, UsageEvent
+from billing.models import Settlement
+from billing.settlement import waiting_cycles
 from billing.usage import aggregates as usages
 from billing.usage import unbilled
 from pricing import catalogue
 from pricing.models import LateUsagePolicy as Policy
+
+# Both are asked of every cycle that is settled, so the ORM does not compile them. What came before
+# the last settled cycle began has been taken since.
+_SETTLED = """
+    WHERE t.subscription_id = %s AND t.cycle < %s AND t.kind = 'CYCLE' AND t.status = 'SETTLED'
+        AND t.ends_at >= (
+            SELECT last.starts_at FROM billing_settlement AS last
+            WHERE last.subscription_id = %s AND last.cycle < %s
+                AND last.kind = 'CYCLE' AND last.status = 'SETTLED'
+            ORDER BY last.cycle DESC LIMIT 1
+        ) - %s
+    ORDER BY t.cycle
+"""
+_LATE = """
+    SELECT DISTINCT occurred_at FROM billing_usageevent
+    WHERE book_id = %s AND metric_id = ANY(%s) AND counted_at = ANY(%s)
+        AND occurred_at < counted_at
+    ORDER BY occurred_at
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +61,12 @@ def read_late(
     """
     if settlement.cycle == 0:
         return []
-    before = Settlement.objects.filter(
-        subscription=settlement.subscription,
-        kind=SettlementKind.CYCLE,
-        status=SettlementStatus.SETTLED,
-        cycle__lt=settlement.cycle,
-    ).select_related(
-        "subscription__customer__book", "subscription__version__plan", "subscription__offering"
+    earlier = [settlement.subscription_id, settlement.cycle]
+    settled = joined.select(
+        Settlement, waiting_cycles.RELATED, _SETTLED, [*earlier, *earlier, unbilled.LIMIT]
     )
-    last = before.order_by("cycle").last()
-    if last is None:
+    if not settled:
         return []
-    # What came before the last of them began has been taken since.
-    settled = list(before.filter(ends_at__gte=last.starts_at - unbilled.LIMIT).order_by("cycle"))
     openings = _openings(settlement, settled)
     occurred = _late_usage(settlement, openings)
     found = []
@@ -83,13 +97,12 @@ def _openings(settlement: Settlement, settled: Sequence[Settlement]) -> list[dat
 
 def _late_usage(settlement: Settlement, openings: Sequence[datetime]) -> list[datetime]:
     """Return the times of usage that arrived after its cycle was settled."""
-    late = UsageEvent.objects.filter(
-        book=settlement.book_id,
-        metric__in=catalogue.metrics_of(settlement.subscription.version),
-        counted_at__in=openings,
-        occurred_at__lt=F("counted_at"),
-    )
-    return list(late.order_by("occurred_at").values_list("occurred_at", flat=True).distinct())
+    metrics = catalogue.metrics_of(settlement.subscription.version)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _LATE, [settlement.book_id, [metric.pk for metric in metrics], list(openings)]
+        )
+        return [moment for (moment,) in cursor.fetchall()]
 
 
 def _usage(
