@@ -32,7 +32,11 @@ class JsonFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyp
 
     def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
         """Describe a part that the service reads by name: any JSON."""
-        return {"type": ["array", "boolean", "number", "object", "string"]}
+        return {
+            "type": ["array", "boolean", "number", "object", "string"],
+            "items": {},
+            "additionalProperties": {},
+        }
 
 
 class ExpiryFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]

@@ -17,7 +17,7 @@ from pricing.metrics import metrics
 from pricing.models import Aggregation, Metric
 
 
-@extend_schema_field({"type": ["array", "boolean", "number", "string"]})
+@extend_schema_field({"type": ["array", "boolean", "number", "string"], "items": {}})
 class FilterValueField(JsonField):
     """A text, number, boolean or list of them; what goes with which operator the service knows."""
 
