@@ -45,9 +45,9 @@ class Clients:
         data = request.data
         assert isinstance(data, bytes)
         key = request.get_header("Idempotency-key")
-        named = {"HTTP_IDEMPOTENCY_KEY": key} if key else {}
+        headers = {"Idempotency-Key": key} if key else {}
         path = request.full_url.removeprefix("http://example.test")
-        answer = self.api.post(path, json.loads(data), **named)
+        answer = self.api.post(path, json.loads(data), headers=headers)
         if answer.status_code >= 400:
             raise HTTPError(path, answer.status_code, "", request.headers, None)  # type: ignore[arg-type]
         return io.BytesIO(answer.content)

@@ -18,7 +18,15 @@ from ledger.entries import books
 from ledger.reports.details import adjustments, journal, journal_tests, late_items
 from ledger.reports.report_table import Report, ReportScope
 from ledger.reports.totals import debit_credit_matrix, revenue, tax, trial_balance, unbilled
-from wallets.reports import ageing, breakage, contract_liability, lots, promo, reconciliation
+from wallets.reports import (
+    ageing,
+    breakage,
+    contract_liability,
+    lots,
+    promo,
+    reconciliation,
+    uncovered,
+)
 
 
 class UnknownReport(NotFound):
@@ -105,6 +113,11 @@ CATALOGUE = (
     ReportEntry(
         "late-items", "Late and prior-period items",
         "What happened in another month than it was posted in.", late_items.report,
+    ),
+    ReportEntry(
+        "uncovered", "Served and not paid",
+        "Captures that went beyond the credits: what nobody pays, and what is owed.",
+        uncovered.report,
     ),
     ReportEntry(
         "tax", "Tax by jurisdiction", "What was taxed at which rate, and what is owed for it.",

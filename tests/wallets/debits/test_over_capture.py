@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from aforo.webhooks.models import OutboxEvent
-from billing.finance import verification
+from billing.finance import reports, verification
 from billing.models import Claim, SubscriptionStatus
 from ledger.models import Book, Entry, LedgerEvent
 from tests import factories
@@ -118,6 +119,27 @@ class TestFourTimesTheEstimate:
         assert (refused.extra["shortfall"], refused.extra["owed"]) == ("13.9", "0")
         assert refused.extra["debt_limit"] == ("13.89" if limit else "0")
         assert factories.everything() == before
+
+
+def test_the_report_has_a_line_of_each() -> None:
+    """13.90 of 43.90 nobody pays; of another, 5.00 of 15.00 are owed."""
+    book = customer_of_30(debt_limit=5)
+    Wallet.objects.update(own_debt_limit=5)
+    lost = factories.body(capture(held(ESTIMATE, over_capture="AVAILABLE"), COST))
+    factories.top_up("cust_1", "10")
+    owed = factories.body(capture(held(ESTIMATE, over_capture="DEBT"), "15"))
+    factories.top_up("cust_1", "20")
+    factories.body(capture(held("1"), "2"))
+    asked = reports.scope_of(livemode=False, now=timezone.now())
+
+    with transaction.atomic():
+        rows = list(reports.find("uncovered").make(asked).rows)
+
+    names = ("customer_id", "debit", "captured", "uncovered", "debt")
+    assert [tuple(row[name] for name in names) for row in rows] == [
+        (book.key, lost["id"], Decimal("43.9"), Decimal("13.9"), 0),
+        (book.key, owed["id"], 15, 0, 5),
+    ]
 
 
 class TestOverageFirst:
