@@ -372,6 +372,7 @@ UNFOLD = {
                     _list("Customers", "group", "billing_customer"),
                     _list("Wallets", "wallet", "wallets_wallet"),
                     _list("Credit lots", "toll", "wallets_creditlot"),
+                    _list("Budgets", "speed", "wallets_budget"),
                     _list("Settlements", "calculate", "billing_settlement"),
                     _list("Settlement runs", "sync", "billing_settlementrun"),
                 ],

@@ -86,12 +86,16 @@ def _lock(which: str, asked: Sequence[Any], *, exclusive: bool, wait: bool) -> l
     return books
 
 
-def share_books(ids: Collection[int]) -> None:
-    """Lock books against sealing while rows that refer to them are added (FOR KEY SHARE)."""
+def share_books(ids: Collection[int]) -> set[int]:
+    """Lock books against sealing while rows that refer to them are added (FOR KEY SHARE); return
+    those that have budgets.
+    """
     with _bounded(), connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id FROM ledger_book WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE", [list(ids)]
+            "SELECT id, has_budgets FROM ledger_book WHERE id = ANY(%s) ORDER BY id FOR KEY SHARE",
+            [list(ids)],
         )
+        return {book_id for book_id, has_budgets in cursor.fetchall() if has_budgets}
 
 
 def _month_keys(months: Collection[date]) -> list[int]:

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 from aforo.adminui.pages import link
 from ledger.admin.books import EntryAdmin
 from ledger.models import Entry
-from wallets.admin import CreditLotAdmin, MovementInline
+from wallets.admin.records import CreditLotAdmin, MovementInline
 from wallets.models import CreditLot
 
 # The objects that an entry's document may name, with their pages in the back office.

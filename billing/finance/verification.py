@@ -23,6 +23,7 @@ from ledger.periods import close_packs, month_ends
 from ledger.posting_rules import FEE_REVENUE, LOT_LIABILITIES, OVERAGE_REVENUE, UNBILLED
 from ledger.seals import seal_proof
 from ledger.seals import seals as ledger_seals
+from wallets.budgets import proof as budget_proof
 from wallets.lots import queries
 from wallets.reports import lots
 
@@ -249,6 +250,7 @@ def _verify_book(book_id: int, advance: Callable[[int], None]) -> Proof:
             (_check_refunds, Proof()),
             (_check_accruals, Proof()),
             (tax_verification.check_tax, Proof()),
+            (budget_proof.faults, Proof()),
         ):
             for named, reason in check(book):
                 if reason is not None:

@@ -23,6 +23,7 @@ from billing.subscriptions import advance_fees
 from ledger.entries import books
 from ledger.seals import seals
 from pricing.campaigns import campaigns
+from wallets.budgets import metered
 from wallets.grants import expiry
 from wallets.holds import reservations
 from wallets.top_ups import refill as wallet_refill
@@ -100,6 +101,7 @@ def sweep(
         lambda book_id: month_end.bring_up(book_id=book_id, before=now + month_end.MICROSECOND),
     )
     lapsed = _expire(alone, until=now)
+    alone.each("budgets", metered.pending_books, lambda book_id: metered.fold(book_id=book_id))
     alone.each(
         "prepaid burns",
         lambda: reactivation.due_books(now=now),

@@ -18,7 +18,7 @@ from aforo.ids import new_id_text
 from aforo.sandbox.services import now_at
 from billing.models import UnbilledReason, UsageEvent, UsageRollup
 from billing.usage import aggregates as usages
-from billing.usage import charging, rollups, unbilled
+from billing.usage import budget_usage, charging, rollups, unbilled
 from billing.usage.events import BadEvent, MeteredEvent, Reader, check_numbers, read_event
 from ledger.entries import books as ledger_books
 from pricing.models import Metric
@@ -95,7 +95,7 @@ def _store(
     }
     ids = [book_id for book_id, _ in books.values()]
     with transaction.atomic():
-        ledger_books.share_books(ids=ids)
+        limited = ledger_books.share_books(ids=ids)
         marks = rollups.marks(book_ids=ids)
         charged = charging.read_charging(ids)
         make_row = _Rows(books, metrics, charged, marks, received_at).make
@@ -113,6 +113,12 @@ def _store(
         # In one order everywhere, so that two batches never wait for each other in a circle.
         rows.sort(key=lambda row: (row[1], row[3]))
         inserted = bulk.insert_rows(UsageEvent, _COLUMNS, rows, ignore_conflicts=True)
+        budget_usage.append(
+            limited=limited,
+            rows=rows,
+            inserted=inserted,
+            metrics={each.metric.pk: each.metric for each in metrics.values()},
+        )
         noted = unbilled.note({row_id: reason for row_id, (_, reason) in never.items()})
     outcome.unbilled = [
         {"index": index, "reason": reason}

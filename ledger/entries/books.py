@@ -140,9 +140,10 @@ def lock_book(*, book_id: int, exclusive: bool = False) -> Book:
     return lock_books(ids=[book_id], exclusive=exclusive)[book_id]
 
 
-def share_books(*, ids: Collection[int]) -> None:
-    """Lock books against the sealing of their cycles until the caller's transaction ends.
+def share_books(*, ids: Collection[int]) -> set[int]:
+    """Lock books against the sealing of their cycles until the caller's transaction ends; return
+    those that have budgets.
 
     Raises: Busy after the role's lock_timeout.
     """
-    locks.share_books(ids)
+    return locks.share_books(ids)

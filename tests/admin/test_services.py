@@ -65,11 +65,11 @@ def test_what_has_no_service_not_even_superusers_may(rf: RequestFactory) -> None
         offered |= {(each.model.__name__, name) for name, allowed in may.items() if allowed}
 
     assert {name for name, what in offered if what == "delete_row"} == {
-        "GlMapping", "RatePlanVersion", "TopUpRule",
+        "Budget", "GlMapping", "RatePlanVersion", "TopUpRule",
     }  # fmt: skip
     assert {name for name, what in offered if what == "change_row"} == {
-        "Campaign", "Customer", "GlMapping", "Metric", "Offering", "RatePlan", "RatePlanVersion",
-        "TopUpRule",
+        "Budget", "Campaign", "Customer", "GlMapping", "Metric", "Offering", "RatePlan",
+        "RatePlanVersion", "TopUpRule",
     }  # fmt: skip
 
 

@@ -68,8 +68,13 @@ def create_budget(
     """
     found = books.get_book(livemode=livemode, key=customer_id)
     measured = _metric(livemode=livemode, code=metric)
-    faults = [*_faults(code, match, per, window), *_unit_faults(currency, metric, measured)]
-    _check([*faults, *_term_faults({**terms, "limit": limit})])
+    _check(
+        [
+            *_faults(code, match, per, window),
+            *_unit_faults(currency, metric, measured),
+            *_term_faults({**terms, "limit": limit}),
+        ]
+    )
     book = books.lock_book(book_id=found.pk, exclusive=True)
     live = Budget.objects.filter(book=book, ended_at=None)
     if live.filter(code=code).exists():
@@ -104,7 +109,7 @@ def change_budget(
 
     Raises: UnknownCustomer, UnknownBudget, Invalid naming every fault.
     """
-    _check([*_term_faults(changes)])
+    check_terms(changes)
     budget = _locked(livemode=livemode, customer_id=customer_id, code=code)
     names = [name for name in CHANGED if name in changes]
     for name in names:
@@ -166,6 +171,14 @@ def terms_of(budget: Budget) -> dict[str, object]:
     }
 
 
+def check_terms(terms: Mapping[str, Any]) -> None:
+    """Check what a budget allows.
+
+    Raises: Invalid naming every fault.
+    """
+    _check([*_term_faults(terms)])
+
+
 def _locked(*, livemode: bool, customer_id: str, code: str) -> Budget:
     """Return a budget, read under the lock of its book."""
     found = get_budget(livemode=livemode, customer_id=customer_id, code=code)
@@ -183,7 +196,9 @@ def _note(book: Book) -> None:
 
 def _record(budget: Budget) -> None:
     ended = {"ended": True} if budget.ended_at is not None else {}
-    BudgetChange.objects.create(budget=budget, terms={**terms_of(budget), **ended})
+    BudgetChange.objects.create(
+        budget=budget, terms={**terms_of(budget), **ended}, sequence=budget.book.sequence
+    )
 
 
 def _metric(*, livemode: bool, code: str) -> Metric | None:

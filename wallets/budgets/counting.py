@@ -23,7 +23,7 @@ from pricing.models import Aggregation, Metric
 from wallets.budgets.counters import MONEY, UNITS, CounterChanges, Taken
 from wallets.budgets.cycles import open_cycle
 from wallets.budgets.windows import FOREVER, window_at
-from wallets.models import Budget, BudgetCounter, BudgetWindow, UnitWallet, Wallet
+from wallets.models import Budget, BudgetCounter, BudgetDelta, BudgetWindow, UnitWallet, Wallet
 
 MAX_VALUES = 10_000
 MAX_TEXT = 100
@@ -34,6 +34,9 @@ _COUNTERS = """
     WHERE {mine} AND b.ended_at IS NULL AND b.active AND t.value = ANY(%s)
         AND t.ends_at > %s AND t.starts_at <= %s
 """
+
+
+_DELTAS = f"{_COUNTERS} AND t.folded_at IS NULL"
 
 
 class BudgetExceeded(DomainError):
@@ -124,11 +127,32 @@ def value_of(budget: Budget, attributes: Mapping[str, object]) -> str | None:
     return None if value is None else str(value)
 
 
+def facts(
+    budget: Budget, counter: BudgetCounter, *, used: Decimal, held: Decimal
+) -> dict[str, object]:
+    """Return a budget with what it has counted of one value, as refusals and notices name it."""
+    most = budget.max_per_call
+    return {
+        "budget": budget.code,
+        "value": counter.value or None,
+        "limit": money.plain(budget.limit),
+        "used": money.plain(used),
+        "held": money.plain(held),
+        "resets_at": None if counter.ends_at == FOREVER.ends_at else counter.ends_at,
+        **({} if most is None else {"max_per_call": money.plain(most)}),
+    }
+
+
+def crossed(budget: Budget, before: Decimal, after: Decimal) -> list[int]:
+    """Return the percentages of a budget's limit at which it alerts that were passed."""
+    return [each for each in budget.alert_at if before < budget.limit * each / 100 <= after]
+
+
 def parts(
     books: Collection[int], now: Mapping[int, datetime], values: Collection[str]
 ) -> list[Part]:
-    """Return what is to be read of the budgets of books: themselves, and the counters that run now
-    of some values.
+    """Return what is to be read of the budgets of books: themselves, and of some values the
+    counters that run now, and metered usage that is not in them yet.
     """
     mine, asked = among("t.book_id", books)
     theirs, _ = among("b.book_id", books)
@@ -138,6 +162,11 @@ def parts(
         Part(
             BudgetCounter,
             _COUNTERS.replace("{mine}", theirs),
+            [*asked, ["", *values], min(moments), max(moments)],
+        ),
+        Part(
+            BudgetDelta,
+            _DELTAS.replace("{mine}", theirs),
             [*asked, ["", *values], min(moments), max(moments)],
         ),
     ]
@@ -158,7 +187,7 @@ class Budgets:
         """Arrange the rows of `parts`, in its order. `changes` is where the list notes what its
         entries change.
         """
-        budgets, counters = rows
+        budgets, counters, deltas = rows
         self.now = now
         self.changes = changes
         self.by_book: dict[int, list[Budget]] = defaultdict(list)
@@ -170,6 +199,9 @@ class Budgets:
         self._counters: dict[tuple[int, str], list[BudgetCounter]] = defaultdict(list)
         for counter in counters:
             self._add(counter)
+        self._deltas: dict[tuple[int, str, datetime, datetime], Decimal] = defaultdict(Decimal)
+        for each in deltas:
+            self._deltas[each.budget_id, each.value, each.starts_at, each.ends_at] += each.quantity
 
     def _add(self, counter: BudgetCounter) -> None:
         counter.budget = self._by_id[counter.budget_id]
@@ -225,40 +257,37 @@ class Budgets:
         return is_too_much or self.counted(counter) + amount > budget.limit
 
     def counted(self, counter: BudgetCounter) -> Decimal:
-        """Return what is used and held of a counter, as the list has changed it."""
-        change = self.changes.of(counter.id)
-        return counter.used + change.used + counter.held + change.held
+        """Return what is used and held of a counter as the list has changed it, with metered usage
+        that is not in it yet.
+        """
+        return self._changed(counter) + self._metered(counter)
+
+    def _metered(self, counter: BudgetCounter) -> Decimal:
+        key = (counter.budget_id, counter.value, counter.starts_at, counter.ends_at)
+        return self._deltas.get(key, ZERO)
 
     def alerts(self) -> list[tuple[int, Mapping[str, object]]]:
         """Return the alerts that the list's changes set off, each with its book."""
         return [
             (
-                budget.book_id,
-                {**self.facts(budget, counter), "percent": percent, "counter": counter.id},
+                counter.budget.book_id,
+                {**self.facts(counter.budget, counter), "percent": each, "counter": counter.id},
             )
             for counters in self._counters.values()
             for counter in counters
-            for budget in [counter.budget]
-            for percent in budget.alert_at
-            if counter.used + counter.held < budget.limit * percent / 100 <= self.counted(counter)
+            for each in crossed(counter.budget, counter.used + counter.held, self._changed(counter))
         ]
+
+    def _changed(self, counter: BudgetCounter) -> Decimal:
+        """Return what a counter has, as the list has changed it."""
+        change = self.changes.of(counter.id)
+        return counter.used + change.used + counter.held + change.held
 
     def facts(self, budget: Budget, counter: BudgetCounter) -> dict[str, object]:
         """Return a budget as a refusal names it."""
         change = self.changes.of(counter.id)
-        return {
-            "budget": budget.code,
-            "value": counter.value or None,
-            "limit": money.plain(budget.limit),
-            "used": money.plain(counter.used + change.used),
-            "held": money.plain(counter.held + change.held),
-            "resets_at": None if counter.ends_at == FOREVER.ends_at else counter.ends_at,
-            **(
-                {}
-                if budget.max_per_call is None
-                else {"max_per_call": money.plain(budget.max_per_call)}
-            ),
-        }
+        used = counter.used + change.used + self._metered(counter)
+        return facts(budget, counter, used=used, held=counter.held + change.held)
 
     def _counter(self, budget: Budget, value: str) -> BudgetCounter:
         """Return the counter of the window that runs, new where nothing was counted yet."""

@@ -1,6 +1,12 @@
 """Models: wallets, lots, top-ups, reservations, operations and campaign grants."""
 
-from wallets.models.budgets import Budget, BudgetChange, BudgetCounter, BudgetWindow
+from wallets.models.budgets import (
+    Budget,
+    BudgetChange,
+    BudgetCounter,
+    BudgetDelta,
+    BudgetWindow,
+)
 from wallets.models.campaigns import CampaignGrant
 from wallets.models.lots import ADDED, TAKEN, CreditLot, CreditSource, Movement, MovementKind
 from wallets.models.operations import BurnStrategy, Debit, Operation
@@ -15,6 +21,7 @@ __all__ = [
     "Budget",
     "BudgetChange",
     "BudgetCounter",
+    "BudgetDelta",
     "BudgetWindow",
     "BurnStrategy",
     "CampaignGrant",

@@ -134,6 +134,9 @@ class BudgetChange(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     budget = models.ForeignKey(Budget, on_delete=models.PROTECT, related_name="changes")
     terms = models.JSONField()
+    sequence = models.BigIntegerField(
+        default=0, db_default=0, help_text="The last entry of the book before it."
+    )
     actor_kind = models.CharField(
         max_length=7, choices=actors.ACTOR_KINDS, default=actors.current_kind
     )
@@ -146,3 +149,33 @@ class BudgetChange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.actor_kind}:{self.actor_id}"
+
+
+class BudgetDelta(models.Model):
+    """Metered usage that counts in a budget of units, appended as it comes in; the sweep folds it
+    into its counter under the book's lock.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    budget = models.ForeignKey(
+        Budget, on_delete=models.PROTECT, related_name="deltas", db_constraint=False, db_index=False
+    )
+    value = models.CharField(max_length=100, blank=True)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    quantity = models.DecimalField(max_digits=38, decimal_places=12)
+    folded_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["budget", "ends_at"], name="wallets_budgetdelta_window"),
+            models.Index(
+                fields=["budget"], condition=Q(folded_at=None), name="wallets_budgetdelta_pending"
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="wallets_budgetdelta_quantity")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity.normalize():f}"
