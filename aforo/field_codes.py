@@ -138,6 +138,16 @@ FIELD_CODES: Final[dict[str, Advice]] = {
         "There is no such payment method.",
         "In the sandbox use test_ok, test_declined, test_delayed or test_delayed_declined.",
     ),
+    "invalid_url": (
+        "The address cannot be sent to.",
+        "Write one such as https://example.com/hook.",
+    ),
+    "https_required": ("In live mode webhooks go over TLS only.", "Write an address with https."),
+    "unresolvable": ("The host of the address has no address.", "Check its spelling."),
+    "address_refused": (
+        "The host is, or leads to, an address that is not of the public internet.",
+        "Take a host that is reachable from outside.",
+    ),
     "unknown_event_type": ("No such event is ever told.", "Take one of those named."),
     "unknown_journal": ("The journal is not in the batch.", "Take its id from the export."),
     "unmapped_account": ("An account has no place in the general ledger.", "Map it first."),

@@ -166,6 +166,17 @@ BACKDATED_CYCLES = env.int("BACKDATED_CYCLES", default=1)
 # they are taken elsewhere, or on account.
 PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="")
 
+# Secrets of webhooks are made of the first of these and found again by any of them; without one,
+# of SECRET_KEY. Each has to stay as long as an endpoint has a secret that was made of it.
+WEBHOOK_KEYS = env.list("WEBHOOK_KEYS", default=[]) or [SECRET_KEY]
+# Whether webhooks may be sent to this machine itself; other private addresses are always refused.
+WEBHOOK_LOOPBACK = env.bool("WEBHOOK_LOOPBACK", default=DEBUG)
+
+# Who is written to when something needs a person: nobody, unless it is set.
+NOTICES_TO = env.list("NOTICES_TO", default=[])
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="aforo@localhost")
+vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
 STORAGES = {
@@ -217,6 +228,7 @@ _CHOICES = [
     "billing.models.SettlementStatus",
     "billing.models.SubscriptionStatus",
     "billing.models.UnbilledReason",
+    "aforo.webhooks.models.DeliveryStatus",
     "ledger.models.LedgerEvent",
     "pricing.models.Aggregation",
     "pricing.models.BillingMode",
@@ -285,9 +297,11 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {
     "interval_step": 0.2,
     "interval_max": 0.2,
 }
-# Work on long lists waits in a queue of its own, so that it never holds up the sweep. A worker that
-# is given no queue takes from both.
-CELERY_TASK_QUEUES = [Queue(name, Exchange(name), routing_key=name) for name in ("runs", "sweep")]
+# Work on long lists, and on what others' servers answer, waits in queues of its own, so that it
+# never holds up the sweep. A worker that is given no queue takes from all.
+CELERY_TASK_QUEUES = [
+    Queue(name, Exchange(name), routing_key=name) for name in ("runs", "sweep", "webhooks")
+]
 CELERY_TASK_DEFAULT_QUEUE = "sweep"
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"

@@ -21,6 +21,7 @@ from aforo.errors import DomainError
 from aforo.field_codes import FIELD_CODES
 from tests import database, serving, template
 from tests.factories.books import ensure_chart
+from tests.webhooks.receivers import Receiver, receiver
 
 
 @pytest.fixture(scope="session")
@@ -141,3 +142,11 @@ def live_api(live_key: str, remembered_keys: None) -> APIClient:
     client = APIClient()
     client.credentials(HTTP_AUTHORIZATION=f"Bearer {live_key}")
     return client
+
+
+@pytest.fixture
+def other(settings: LazySettings) -> Iterator[Receiver]:
+    """Another system that gets webhooks, on loopback."""
+    settings.WEBHOOK_LOOPBACK = True
+    with receiver() as given:
+        yield given

@@ -1,4 +1,4 @@
-"""The background processes beside a server: a supervisor that keeps two workers, beat and the
+"""The background processes beside a server: a supervisor that keeps three workers, beat and the
 embedded database running. They end when the server does, however.
 """
 
@@ -29,6 +29,7 @@ _WORKER: Final = [
 COMMANDS: Final = {
     "runs": [*_WORKER, "--queues=runs", "--hostname=runs@%h"],
     "sweep": [*_WORKER, "--queues=sweep", "--hostname=sweep@%h"],
+    "webhooks": [*_WORKER, "--queues=webhooks", "--hostname=webhooks@%h"],
     "beat": ["--quiet", "beat", "--loglevel=WARNING", "--pidfile="],
 }
 # How long a worker may take to finish its task; a killed task is taken up again later.

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import transaction
 
+from aforo.webhooks import delivery as webhook_delivery
 from billing.campaigns import campaign_runs, milestones
 from billing.cycle_end import cycle_settlement, runs
 from billing.invoicing import numbering
@@ -68,13 +69,18 @@ CarryOut = Callable[[UUID], SettlementRun]
 
 
 def sweep(
-    *, now: datetime, clock: cycle_settlement.Clock, carry_out: CarryOut | None = None
+    *,
+    now: datetime,
+    clock: cycle_settlement.Clock,
+    carry_out: CarryOut | None = None,
+    deliver: Callable[[], object] | None = None,
 ) -> Swept:
     """Do what is due in both modes, in the order of the steps below. Safe to repeat.
 
     Each customer is served alone: one who fails or is locked is recorded and passed over. Customers
     on a test clock wait for their clock. Abandoned runs are resumed; where one is under way,
-    settlement is left to it. `carry_out` executes a run; without it, this process does.
+    settlement is left to it. `carry_out` executes a run, and `deliver` sends what has happened to
+    other systems; without them, this process does.
     """
     alone = Isolation()
     paid = alone.each(
@@ -119,6 +125,8 @@ def sweep(
         "campaign runs", lambda: campaign_runs.resume(now=now, clock=clock, alone=alone), 0
     )
     refills = _refill(alone)
+    send = deliver or (lambda: webhook_delivery.deliver_due(clock=clock))
+    alone.whole("webhooks", send, None)
     for livemode in (True, False):
         alone.whole("seals", partial(seals.seal_if_due, livemode=livemode, now=now), None)
     return Swept(paid, tuple(done), lapsed, granted, refills, tuple(alone.failures))

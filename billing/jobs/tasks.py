@@ -20,6 +20,7 @@ from django.utils import timezone
 from aforo import actors
 from aforo.celery import JobTask
 from aforo.database.after_commit import after_commit
+from aforo.webhooks import tasks as webhook_tasks
 from billing.campaigns import campaign_runs
 from billing.cycle_end import runs
 from billing.jobs import due_work, workers
@@ -71,7 +72,12 @@ def sweep() -> dict[str, object]:
     The result lists the customers passed over, as the log does. A message that is not consumed
     before the next one is sent expires.
     """
-    swept = due_work.sweep(now=timezone.now(), clock=timezone.now, carry_out=_fan_out)
+    swept = due_work.sweep(
+        now=timezone.now(),
+        clock=timezone.now,
+        carry_out=_fan_out,
+        deliver=webhook_tasks.deliver.delay,
+    )
     workers.note_swept(now=timezone.now())
     return swept.describe()
 

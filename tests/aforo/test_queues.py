@@ -79,4 +79,4 @@ def test_quickstart_runs_a_worker_for_each_queue() -> None:
         if option.startswith("--queues=")
     )
 
-    assert taken_from == sorted(app.amqp.queues) == ["runs", "sweep"]
+    assert taken_from == sorted(app.amqp.queues) == ["runs", "sweep", "webhooks"]

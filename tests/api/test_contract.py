@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from aforo.api.schema_document import EXAMPLES
+from aforo.webhooks.models import DeliveryStatus, WebhookDelivery
 from tests.api import examples
 from tests.api.contract import CheckedClient, document
 
@@ -172,6 +173,24 @@ def settle(call: Caller, clock: str, made: str) -> dict[str, Any]:
     return {"run_id": run, "settlement_id": settled, "reference": invoice["id"]}
 
 
+def webhooks(call: Caller) -> dict[str, Any]:
+    made = call.post(
+        "webhook-endpoints", {"url": "http://127.0.0.1:9/hook", "events": ["credits.*"]}
+    )
+    address = f"webhook-endpoints/{made['id']}"
+    call.change("patch", address, {"description": "x"})
+    call.post(f"{address}/rotate-secret", {})
+    call.post("wallets/grants", {"customer_id": "other", "kind": "PROMO", "amount": 1,
+                                 "currency": "USD", "reason": "x"})  # fmt: skip
+    call.get("webhook-events")
+    WebhookDelivery.objects.update(status=DeliveryStatus.FAILED)
+    sent = call.get(f"{address}/deliveries")["data"][0]["id"]
+    call.post(f"{address}/deliveries/{sent}/replay", {})
+    gone = call.post("webhook-endpoints", {"url": "http://127.0.0.1:9/hook"})["id"]
+    call.change("delete", f"webhook-endpoints/{gone}", None)
+    return {"endpoint_id": made["id"]}
+
+
 def read(call: Caller, ids: dict[str, Any]) -> None:
     """Read from every address that there is."""
     queries = {"/diff": "?from=1&to=2", "/auto-refill": "?currency=EUR"}
@@ -207,7 +226,7 @@ def test_every_operation(sandbox_key: str, eager_tasks: None) -> None:
     backtest = call.post("rate-plans/p/backtest", {"version": 1, "from": START, "to": MARCH})
     call.post(f"subscriptions/{plain['id']}/cancel", {"at": "NOW"})
     call.post("campaigns/all/end", {})
-    ids |= {"backtest_id": backtest["backtest"]["id"]}
+    ids |= {"backtest_id": backtest["backtest"]["id"], **webhooks(call)}
     ids |= {"reservation_id": call.get("wallets/reservations")["data"][0]["id"]}
     read(call, ids)
     call.get(f"wallets/acme?as_of={DAY_2}")

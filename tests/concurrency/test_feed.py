@@ -32,7 +32,7 @@ def all_behind(after: int) -> tuple[list[OutboxEvent], int]:
     """Read the feed from a position to its end."""
     events: list[OutboxEvent] = []
     while True:
-        page = feed.read(livemode=False, after=after, limit=20)
+        page = feed.read(livemode=False, after=after, limit=20, now=timezone.now())
         events += page.events
         after = page.after
         if not page.is_full:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -53,6 +54,7 @@ class EventsView(ApiView):
             livemode=self.livemode,
             after=asked["after"],
             limit=asked["limit"],
+            now=timezone.now(),
             type_=asked.get("type", ""),
             customer_id=asked.get("customer_id", ""),
         )

@@ -1,0 +1,1 @@
+"""`/v1/webhook-events` and `/v1/webhook-endpoints`."""
