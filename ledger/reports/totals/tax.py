@@ -21,14 +21,16 @@ from ledger.reports.report_table import Drill, Report, ReportScope, Row, amount_
 from ledger.reports.totals import sums
 
 # Tax falls due with the burn of credits, or with the invoice: so what is taxed is what burns earn
-# or defer, and what invoices bring from unbilled; what becomes unbilled is taxed later.
+# or defer, and what invoices bring from unbilled; what becomes unbilled is taxed later. Credits
+# that owe none are no base (nothing was paid for them, or a document has taxed it): at a rate above
+# zero, a lot counts where its tax stands beside it.
 _TAXED = """
     SELECT part.jurisdiction, part.tax_code, part.tax_percent, p.currency,
         coalesce(sum(p.amount * part.of_net) FILTER (WHERE e.document ? 'tax_code' AND (
-            (p.debit_id <> %(unbilled)s AND p.credit_id = ANY(%(earned)s))
+            (p.debit_id <> %(unbilled)s AND p.credit_id = ANY(%(earned)s) AND {owes})
             OR (p.debit_id = %(receivable)s AND p.credit_id = %(unbilled)s))), 0)
         - coalesce(sum(p.amount * part.of_net) FILTER (WHERE e.document ? 'tax_code' AND (
-            (p.credit_id <> %(unbilled)s AND p.debit_id = ANY(%(earned)s))
+            (p.credit_id <> %(unbilled)s AND p.debit_id = ANY(%(earned)s) AND {owes})
             OR (p.credit_id = %(receivable)s AND p.debit_id = %(unbilled)s))), 0),
         coalesce(sum(p.amount * part.of_tax)
             FILTER (WHERE p.credit_id = %(tax)s AND e.event <> %(hand)s), 0),
@@ -49,7 +51,12 @@ _TAXED = """
     WHERE {scope} AND e.accounting_date >= %(starts_on)s
         AND (%(tax)s IN (p.debit_id, p.credit_id) OR e.document ? 'tax_code')
     GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
-"""
+""".replace(
+    "{owes}",
+    """(p.lot IS NULL OR part.tax_percent = '0' OR EXISTS (
+        SELECT FROM ledger_posting own WHERE own.entry_id = p.entry_id AND own.lot = p.lot
+            AND %(tax)s IN (own.debit_id, own.credit_id)))""",
+)
 _EARNED = [
     PLAN_FEES, CASH_REVENUE, BONUS_REVENUE, OVERAGE_REVENUE, FEE_REVENUE, COMMITMENT_REVENUE,
 ]  # fmt: skip

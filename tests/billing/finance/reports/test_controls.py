@@ -74,6 +74,22 @@ def test_tax_by_jurisdiction_when_it_falls_due(taxed: Book) -> None:
     assert -factories.posted("2300") == 2 + 2 - 3
 
 
+def test_credits_that_owe_no_tax_are_no_base() -> None:
+    """A debit of 48: 18 of promo, 30 of cash, which is 25 and 5; a debit of goodwill is nothing."""
+    create_tax_rate(livemode=False, name="IVA", country="ES", percent=D(20), now=START)
+    factories.clocked_customer(country="ES")
+    factories.grant("cust_1", "18")
+    factories.top_up("cust_1", "30")
+    factories.debit("cust_1", "48")
+    factories.grant("cust_1", "10", source="GOODWILL", name="sorry")
+    factories.debit("cust_1", "10")
+
+    (january,) = rows("tax")
+
+    names = ("tax_code", "base", "charged", "owed")
+    assert [january[name] for name in names] == ["IVA", 25, 5, 5]
+
+
 def test_a_document_with_two_rates_counts_with_each() -> None:
     """10,000 tokens x .002 of January come late: 20.00 at 20 %, beside February's 30.00 at 25 %."""
     create_tax_rate(livemode=False, name="IVA", country="ES", percent=D(20), now=START)
