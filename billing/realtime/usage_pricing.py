@@ -299,9 +299,7 @@ class UsagePricing:
     def sell(
         self, held: Held, quantity: Decimal, *, is_money: bool, document: Mapping[str, object]
     ) -> tuple[Debit, usage_holds.Parts]:
-        """Sell what a reservation holds of money or units by itself; free credits pay what was
-        promised beyond the holds.
-        """
+        """Sell what is held of money or units; free credits pay what was promised beyond."""
         reservation = held.reservation
         account, promised = self.batch.account_of(reservation), reservation.promised
         short = max(quantity - held.open_of(is_money=is_money), ZERO)
