@@ -102,11 +102,8 @@ class UsagePricing:
     def _is_over(self, book_id: int) -> bool:
         """Return whether a cycle of a customer is over and the next has not begun."""
         now = self.batch.now[book_id]
-        ends = (
-            account.wallet.renews_at
-            for account in self.batch.money.values()
-            if account.book.pk == book_id
-        )
+        accounts = self.batch.money.values()
+        ends = (each.wallet.renews_at for each in accounts if each.book.pk == book_id)
         return any(end is not None and end <= now for end in ends)
 
     def decide(self, request: engine.Request) -> Answer:
