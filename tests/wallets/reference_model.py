@@ -78,30 +78,58 @@ class Customer:
         parts, overage = self._find(wallet, need, self._kinds(strategy), strategy == "WATERFALL")
         return self._burn(wallet, need, parts, overage)
 
-    def reserve(self, wallet: str, need: Fraction, strategy: str, seconds: int) -> Hold:
+    def reserve(
+        self, wallet: str, need: Fraction, strategy: str, seconds: int, **terms: Any
+    ) -> Hold:
         kinds = self._kinds(strategy)
         self._must_not_be_paused(wallet)
         parts, short = self._find(wallet, need, kinds, strategy == "WATERFALL")
         for lot, part in parts:
             lot.held += part
         ends = self.now + timedelta(seconds=seconds)
-        hold = Hold(wallet, need, kinds, parts, ends, promised=short)
+        hold = Hold(wallet, need, kinds, parts, ends, self.now, promised=short, **terms)
         self.holds.append(hold)
         return hold
 
-    def capture(self, hold: Hold, asked: Fraction | None, *, final: bool) -> Debit:
+    def extend(self, hold: Hold, more: Fraction | None, seconds: int | None) -> Hold:
+        """More is of the lots there are now, and burns after what was held."""
         must_be_open(hold)
+        ends = hold.ends
+        if seconds is not None:
+            ends = max(ends, self.now + timedelta(seconds=seconds))
+            if hold.ends < ends > hold.made + timedelta(days=7):
+                raise Refused("held_too_long")
+        if more is not None:
+            self._must_not_be_paused(hold.wallet)
+            parts, short = self._find(hold.wallet, more, hold.kinds, hold.kinds == ORDER)
+            for lot, part in parts:
+                lot.held += part
+            hold.parts, hold.asked = hold.parts + parts, hold.asked + more
+            hold.promised += short
+        hold.ends = ends
+        return hold
+
+    def capture(self, hold: Hold, asked: Fraction | None, *, final: bool) -> Debit:
+        late = hold.status == "EXPIRED" and self.now < hold.ends + hold.grace
+        if not late:
+            must_be_open(hold)
         left = max(hold.asked - hold.captured, Fraction(0))
         need = left if asked is None else asked
         if need == 0:
             raise Refused("nothing_left")
         taken = first_of(hold.parts, need)
         rest = need - sum((part for _, part in taken), Fraction(0))
-        if rest > 0 and need > hold.asked - hold.captured:
-            self._must_not_be_paused(hold.wallet)
-        beyond, overage = self._find(
-            hold.wallet, rest, hold.kinds, hold.kinds == ORDER, hold.promised
-        )
+        is_more = late or need > hold.asked - hold.captured
+        own = Fraction(0) if late else hold.promised
+        lost = Fraction(0)
+        if hold.takes_what_is_there:
+            beyond, short = self._there(hold.wallet, rest, hold.kinds)
+            overage = self._allowed(hold.wallet, short, hold.kinds == ORDER, own)
+            lost = short - overage
+        else:
+            if rest > 0 and is_more:
+                self._must_not_be_paused(hold.wallet)
+            beyond, overage = self._find(hold.wallet, rest, hold.kinds, hold.kinds == ORDER, own)
         for lot, part in taken:
             self._let_go(lot, part)
         hold.parts = without(hold.parts, need)
@@ -109,6 +137,7 @@ class Customer:
         uncovered = max(hold.asked - hold.captured - hold.open, Fraction(0))
         hold.promised = min(hold.promised, uncovered)
         debit = self._burn(hold.wallet, need, taken + beyond, overage)
+        debit.uncovered = lost
         if final:
             self._end(hold, "CAPTURED")
         return debit
@@ -119,7 +148,7 @@ class Customer:
 
     def reverse(self, debit: Debit, asked: Fraction | None) -> tuple[Fraction, Fraction]:
         """Return how much of it was overage, and how much lapsed at once."""
-        left = debit.asked - debit.back
+        left = debit.asked - debit.uncovered - debit.back
         if left == 0:
             raise Refused("already_reversed")
         if asked is not None and asked > left:
@@ -332,16 +361,29 @@ class Customer:
         """Return the parts that lots pay of a need, and the shortfall; `own` was promised to the
         asker and is honoured whatever the rules are now.
         """
-        alive = [lot for lot in self.lots if lot.wallet == wallet and lot.lives(self.now)]
-        alive.sort(key=lambda lot: (lot.dies is None, lot.dies or lot.granted, lot.granted))
-        queue = [(lot, lot.free) for kind in kinds for lot in alive if lot.kind == kind]
-        parts = first_of(queue, need)
-        short = need - sum((part for _, part in parts), Fraction(0))
+        parts, short = self._there(wallet, need, kinds)
         if short > own and not (self.invoices and waterfall and wallet == "USD"):
             raise Refused("insufficient_funds")
         if short > own and self.limit is not None and self._run_up() - own + short > self.limit:
             raise Refused("overage_limit")
         return parts, short
+
+    def _allowed(self, wallet: str, short: Fraction, waterfall: bool, own: Fraction) -> Fraction:
+        """Return how much of a shortfall may go to an invoice."""
+        if not (self.invoices and waterfall and wallet == "USD"):
+            return min(short, own)
+        if self.limit is None:
+            return short
+        return min(short, max(self.limit - (self._run_up() - own), own))
+
+    def _there(
+        self, wallet: str, need: Fraction, kinds: list[str]
+    ) -> tuple[list[tuple[Lot, Fraction]], Fraction]:
+        alive = [lot for lot in self.lots if lot.wallet == wallet and lot.lives(self.now)]
+        alive.sort(key=lambda lot: (lot.dies is None, lot.dies or lot.granted, lot.granted))
+        queue = [(lot, lot.free) for kind in kinds for lot in alive if lot.kind == kind]
+        parts = first_of(queue, need)
+        return parts, need - sum((part for _, part in parts), Fraction(0))
 
     def _run_up(self) -> Fraction:
         """Sum the overage of debits, less what was taken back of it, and what holds promise."""

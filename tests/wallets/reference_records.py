@@ -62,10 +62,13 @@ class Hold:
     kinds: list[str]
     parts: list[tuple[Lot, Fraction]]
     ends: datetime
+    made: datetime
     status: str = "HELD"
     captured: Fraction = Fraction(0)
     # The overage that it may still come to, accepted when it was made.
     promised: Fraction = Fraction(0)
+    grace: timedelta = timedelta(0)
+    takes_what_is_there: bool = False
 
     @property
     def open(self) -> Fraction:
@@ -78,6 +81,7 @@ class Debit:
     asked: Fraction
     overage: Fraction
     burned: list[tuple[Lot, Fraction]]
+    uncovered: Fraction = Fraction(0)
     back: Fraction = Fraction(0)
 
 

@@ -154,14 +154,39 @@ class Credits(RuleBasedStateMachine):
         ask = engine.DebitRequest(**self.asked(wallet, amount, strategy))
         self.both(ask, lambda: self.model.debit(wallet, Fraction(amount), strategy))
 
-    @rule(wallet=WALLETS, amount=AMOUNTS, strategy=STRATEGIES, hours=HOURS)
-    def reserve(self, wallet: str, amount: Decimal, strategy: str, hours: int) -> None:
+    @rule(
+        wallet=WALLETS, amount=AMOUNTS, strategy=STRATEGIES, hours=HOURS, takes=st.booleans(),
+        grace=st.sampled_from([0, 5]),
+    )  # fmt: skip
+    def reserve(
+        self, wallet: str, amount: Decimal, strategy: str, hours: int, takes: bool, grace: int
+    ) -> None:
+        takes = takes and wallet == "USD"
         ask = engine.ReserveRequest(
-            **self.asked(wallet, amount, strategy), expires_in=hours * 3_600
-        )
+            **self.asked(wallet, amount, strategy), expires_in=hours * 3_600,
+            over_capture="AVAILABLE" if takes else "REFUSE", grace_seconds=grace * 3_600,
+        )  # fmt: skip
+        terms = {"takes_what_is_there": takes, "grace": timedelta(hours=grace)}
         self.both(
-            ask, lambda: self.model.reserve(wallet, Fraction(amount), strategy, hours * 3_600)
+            ask,
+            lambda: self.model.reserve(wallet, Fraction(amount), strategy, hours * 3_600, **terms),
         )
+
+    @precondition(lambda self: self.model.holds)
+    @rule(which=NUMBERS, amount=st.none() | AMOUNTS, hours=st.none() | HOURS)
+    def extend(self, which: int, amount: Decimal | None, hours: int | None) -> None:
+        hold = self.model.holds[which % len(self.model.holds)]
+        is_money = hold.wallet == "USD"
+        seconds = None if hours is None else hours * 3_600
+        ask = engine.ExtendRequest(
+            reservation=self.ids[hold],
+            key=actions.fresh("e"),
+            expires_in=seconds,
+            amount=amount if is_money else None,
+            quantity=None if is_money else amount,
+        )
+        more = None if amount is None else Fraction(amount)
+        self.both(ask, lambda: self.model.extend(hold, more, seconds))
 
     @precondition(lambda self: self.model.holds)
     @rule(which=NUMBERS, amount=st.none() | AMOUNTS, final=st.booleans(), more=st.booleans())
@@ -365,6 +390,7 @@ class Credits(RuleBasedStateMachine):
             ]
         if isinstance(expected, reference_records.Debit):
             assert Fraction(body["overage"]) == expected.overage
+            assert Fraction(body.get("uncovered", 0)) == expected.uncovered
 
     def called(
         self, call: Callable[[], engine.Result], ask: Callable[[], object]
