@@ -29,7 +29,7 @@ from pricing.models import Metric
 from wallets.debits.engine import CaptureRequest
 from wallets.holds import usage_holds
 from wallets.holds.reservation_holds import Held
-from wallets.holds.usage_holds import Parts
+from wallets.holds.usage_holds import Parts, ReleasedHolds
 from wallets.models import CreditLot, ReservationStatus
 from wallets.operations.responses import allocated
 
@@ -54,12 +54,14 @@ def capture(
     """Charge the real quantity and release its holds.
 
     Held lots pay even where their time is over. What is not used is released if the capture is
-    `final`, else it stays held. Raises: ReservationExpired, ReservationClosed; Invalid;
-    NotCovered; beyond what was reserved also NoSubscription, Suspended, Paused.
+    `final`, else it stays held. Within the reservation's grace it is a debit like any other.
+    Raises: ReservationExpired, ReservationClosed; Invalid; NotCovered; in the grace, and beyond
+    what was reserved, also NoSubscription, Suspended, Paused.
     """
     book, operation_id = held.reservation.book, new_id()
     quantity = _asked(request, made)
-    if quantity > made.quantity - made.captured:
+    is_late = held.reservation.status == ReservationStatus.EXPIRED
+    if is_late or quantity > made.quantity - made.captured:
         cycle, _ = marginal_price.cycle_for(usage, book, made.metric.code)
         marginal_price.check_open(cycle.subscription)
     running = _running(usage, book, made.metric)
@@ -107,8 +109,8 @@ def _charge(
     )
     # Metered usage may not burn the credits that are held for this.
     before = marginal_price.without(usage, book, cycle)
-    status = ReservationStatus.CAPTURED if request.final else ReservationStatus.HELD
-    freed = usage.release(held, status)
+    is_late = reservation.status == ReservationStatus.EXPIRED
+    freed = _let_go(usage, held, is_final=request.final)
     charged = usage_debits.charge(
         usage,
         book,
@@ -120,7 +122,9 @@ def _charge(
         attributes=reservation.attributes,
         also_pays=lambda lot: lot.id in open_holds,
         promised=promised,
-        accepted=Accepted(
+        accepted=None
+        if is_late
+        else Accepted(
             reservation,
             max(made.quantity - made.captured, ZERO),
             open_money + promised,
@@ -143,6 +147,19 @@ def _charge(
         )
     parts = [(change.lot, change.quantity) for change in charged.changes]
     return Captured(event.pk, charged.amount, parts, charged.overage, charged.entry)
+
+
+def _let_go(usage: UsagePricing, held: Held, *, is_final: bool) -> ReleasedHolds:
+    """Release what a reservation holds, so that its capture can burn it; what has timed out holds
+    nothing any more.
+    """
+    if held.reservation.status == ReservationStatus.HELD:
+        return usage.release(
+            held, ReservationStatus.CAPTURED if is_final else ReservationStatus.HELD
+        )
+    if is_final:
+        held.end(ReservationStatus.CAPTURED, usage.now(held.reservation.book))
+    return ReleasedHolds(ZERO, ZERO, ())
 
 
 def _kept(

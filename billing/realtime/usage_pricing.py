@@ -40,7 +40,7 @@ from wallets.debits import engine
 from wallets.debits.engine.accounts import WalletState
 from wallets.debits.engine.batch import Batch
 from wallets.holds import usage_holds
-from wallets.holds.over_capture import check_not_ended
+from wallets.holds.over_capture import check_capturable, check_not_ended
 from wallets.holds.reservation_holds import Held
 from wallets.holds.reservations import UnknownReservation
 from wallets.lots import provisioning
@@ -138,7 +138,10 @@ class UsagePricing:
         made, held = self.named.get(request.reservation), self.batch.held_by(request.reservation)
         if made is None:
             raise UnknownReservation(f"There is no reservation {request.reservation} of usage.")
-        check_not_ended(held.reservation)
+        if isinstance(request, engine.CaptureRequest):
+            check_capturable(held.reservation, self.now(held.reservation.book))
+        else:
+            check_not_ended(held.reservation)
         wallet = self.batch.account_of(held.reservation).wallet
         assert isinstance(wallet, Wallet), "usage is reserved on a money wallet"
         held.reservation.wallet = wallet

@@ -61,11 +61,12 @@ class UsageReserveRequest(UsageRequest):
     operation: ClassVar[str] = "billing.usage.reserve"
 
     expires_in: int = engine.DEFAULT_HOLD
+    grace_seconds: int | None = None
 
     @property
     def content(self) -> dict[str, object]:
         """Return what a repeat under the same key must contain again."""
-        return {**_asked(self), "expires_in": self.expires_in}
+        return {**_asked(self), "expires_in": self.expires_in, "grace_seconds": self.grace_seconds}
 
 
 def _asked(ask: UsageRequest) -> dict[str, object]:

@@ -23,9 +23,10 @@ from billing.realtime.usage_budgets import Use
 from billing.realtime.usage_requests import UsageReserveRequest
 from billing.settlement import cycle_burns
 from ledger.models import Book
+from pricing.models import OverCapture
 from wallets.debits.engine import VoidRequest
+from wallets.holds import over_capture, usage_holds
 from wallets.holds import reservations as wallet_reservations
-from wallets.holds import usage_holds
 from wallets.holds.reservation_holds import Held
 from wallets.holds.reservations import UnknownReservation
 from wallets.models import Reservation, ReservationKind, ReservationStatus, Wallet
@@ -52,6 +53,7 @@ def reserve(usage: UsagePricing, book: Book, request: UsageReserveRequest) -> An
     account = usage.money_account(book, subscription.version.plan.currency)
     lots, operation_id = usage.lots[book.pk], new_id()
     assert isinstance(account.wallet, Wallet), "usage is reserved on a money wallet"
+    terms = over_capture.terms(account.wallet, OverCapture.REFUSE, request.grace_seconds)
     held = usage_holds.hold(
         usage.batch.journal,
         book=book,
@@ -65,6 +67,7 @@ def reserve(usage: UsagePricing, book: Book, request: UsageReserveRequest) -> An
         operation_id=operation_id,
         document={"key": request.key},
         attributes=request.attributes,
+        grace_seconds=terms.grace_seconds,
     )
     amount, quantity = held.reservation.quantity, request.quantity
     use = Use(metric, account.wallet.currency, event.properties, quantity, amount)
@@ -104,6 +107,7 @@ def _reserved(
         "held_units": sum(units, ZERO),
         "allocations": [allocated(lot, hold.quantity) for hold, lot in held.holds],
         "overage_expected": reservation.promised,
+        "grace_seconds": reservation.grace_seconds,
         "balance": balance,
         "expires_at": reservation.expires_at,
         "occurred_at": reservation.created_at,

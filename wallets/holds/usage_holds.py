@@ -54,6 +54,7 @@ def hold(
     operation_id: UUID,
     document: Mapping[str, object],
     attributes: Mapping[str, str],
+    grace_seconds: int,
 ) -> Held:
     """Reserve parts of lots, of money and of units, that billing has chosen for usage to come;
     `overage` is what they leave uncovered of its price. The book must be locked.
@@ -71,6 +72,7 @@ def hold(
         promised=overage,
         created_at=now,
         expires_at=expires_at,
+        grace_seconds=grace_seconds,
         attributes=attributes or None,
     )
     entry = journal.entry(

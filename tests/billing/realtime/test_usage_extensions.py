@@ -11,8 +11,9 @@ from rest_framework.test import APIClient
 from billing.finance import verification
 from billing.models import UsageReservation
 from tests import factories
+from tests.billing.realtime.usage_captures import stop
 from tests.billing.realtime.usage_requests import capture, reserve, use
-from tests.factories import START, advance, meter, subscribed
+from tests.factories import START, advance, meter, set_clock, subscribed
 
 pytestmark = pytest.mark.django_db
 
@@ -136,3 +137,44 @@ def test_captures_of_usage_and_of_credits_in_one_batch(api: APIClient) -> None:
     assert [results[n]["amount"] for n in (0, 1, 3)] == ["0.8", "2.5", "1"]
     assert factories.available(book) == Decimal("5.7")
     assert verification.verify().ok
+
+
+def test_a_late_capture_within_its_grace_is_a_debit(api: APIClient) -> None:
+    """5.00; 500 hold 1.00 until 00:01, with 10 minutes of grace; 1.00 goes at 00:05."""
+    book = subscribed("PREPAID", money="5")
+    held, other = (
+        reserve(api, 500, key, expires_in=60, grace_seconds=600).json() for key in ("r1", "r2")
+    )
+    assert held["grace_seconds"] == 600
+    advance(book, START.replace(minute=5))
+    assert factories.available(book) == 5
+
+    part = capture(api, held["id"], "c1", quantity=400, final=False).json()
+    late = capture(api, held["id"], "c2", quantity=100)
+
+    assert (part["amount"], part["status"]) == ("0.8", "EXPIRED")
+    assert (late.json()["amount"], late.json()["status"]) == ("0.2", "CAPTURED")
+    before = factories.everything()
+    assert capture(api, held["id"], "c3", quantity=1).json()["code"] == "reservation_closed"
+    assert capture(api, other["id"], "c4", quantity=2_001).json()["shortfall"] == "0.002"
+    assert factories.everything() == before
+    set_clock(book, START.replace(minute=11))
+    before = factories.everything()
+    assert capture(api, other["id"], "c5").json()["code"] == "reservation_expired"
+    assert factories.everything() == before
+    assert factories.available(book) == 4
+    assert verification.verify().ok
+
+
+@pytest.mark.parametrize(("how", "code"), [("pause", "paused"), ("cancel", "no_subscription")])
+def test_in_its_grace_nothing_is_sold_to_a_stopped_customer(
+    api: APIClient, how: str, code: str
+) -> None:
+    book = subscribed("PREPAID", money="5")
+    held = reserve(api, 500, expires_in=60, grace_seconds=600).json()["id"]
+    advance(book, START.replace(minute=5))
+    stop(how)
+    before = factories.everything()
+
+    assert capture(api, held).json()["code"] == code
+    assert factories.everything() == before
