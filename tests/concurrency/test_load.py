@@ -32,8 +32,10 @@ from billing.jobs import due_work
 from billing.lifecycle import subscribing
 from billing.models import Settlement
 from billing.usage import ingest
+from ledger.models import Book
 from tests import factories, serving
 from tests.concurrency.threads import at_once
+from tests.wallets.budgets.spending import most_ever
 from wallets.models import CreditLot, Debit, Movement, MovementKind, Operation, Reservation, TopUp
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("threads")]
@@ -42,6 +44,9 @@ OPERATIONS = int(os.environ.get("AFORO_LOAD", "320"))
 CALLERS = 16
 CUSTOMERS = [f"cust_{n}" for n in range(4)]
 DAYS = 6
+# A third of what callers would spend is beyond the cap.
+CAP = OPERATIONS // 4
+TAGS: dict[str, Any] = {"attributes": {"team": "search"}}
 
 
 @dataclass
@@ -111,8 +116,8 @@ class Caller:
 
     def _act(self, client: httpx.Client, customer: str) -> None:
         acts: list[tuple[int, Callable[[], tuple[str, dict[str, Any]]]]] = [
-            (60, lambda: ("debit", {"customer_id": customer})),
-            (12, lambda: ("reservations", {"customer_id": customer, "expires_in": 2})),
+            (60, lambda: ("debit", {"customer_id": customer, **TAGS})),
+            (12, lambda: ("reservations", {"customer_id": customer, "expires_in": 2, **TAGS})),
             (8, lambda: ("top-ups", {"customer_id": customer, "currency": "USD"})),
             (8, lambda: ("grants", self._promo(customer))),
         ]
@@ -169,6 +174,7 @@ def open_customers() -> str:
     for key in CUSTOMERS:
         factories.customer(key)
         factories.top_up(key, "100000")
+        factories.budget("cap", str(CAP), customer=key)
         subscribing.subscribe(
             livemode=False, customer_id=key, offering="daily", starts_at=now - timedelta(days=DAYS)
         )
@@ -238,6 +244,8 @@ def check_effects(journal: Journal) -> None:
         - moved[MovementKind.BURN]
         - moved[MovementKind.EXPIRE]
     )
+    for book in Book.objects.filter(key__in=CUSTOMERS):
+        assert max(most_ever(book).values()) <= CAP
     found = verification.verify()
     assert found.ok, found.first_bad
 
@@ -251,8 +259,8 @@ def test_everything_at_once(served_url: serving.Served) -> None:
     due_work.settle(livemode=False, as_of=None, customer_id=None, clock=timezone.now)
 
     allowed = {
-        (402, "insufficient_funds"), (409, "reservation_expired"), (409, "already_reversed"),
-        (422, "in_the_past"),
+        (402, "insufficient_funds"), (402, "budget_exceeded"), (409, "reservation_expired"),
+        (409, "already_reversed"), (422, "in_the_past"),
     }  # fmt: skip
     assert set(journal.refused) <= allowed, journal.refused
     assert journal.unanswered == 0

@@ -204,7 +204,6 @@ class Budgets:
             self._deltas[each.budget_id, each.value, each.starts_at, each.ends_at] += each.quantity
 
     def _add(self, counter: BudgetCounter) -> None:
-        counter.budget = self._by_id[counter.budget_id]
         self._counters[counter.budget_id, counter.value].append(counter)
 
     def take(self, book: int, need: Need, *, refuse: bool = True) -> list[Taken]:
@@ -228,6 +227,7 @@ class Budgets:
             self._check_values(budget, counter)
         for _, counter, _ in matching:
             if counter._state.adding and counter.id not in self.changes.opened:
+                counter.budget = self._by_id[counter.budget_id]
                 self.changes.opened[counter.id] = counter
                 self._add(counter)
         return [
@@ -268,15 +268,15 @@ class Budgets:
 
     def alerts(self) -> list[tuple[int, Mapping[str, object]]]:
         """Return the alerts that the list's changes set off, each with its book."""
-        return [
-            (
-                counter.budget.book_id,
-                {**self.facts(counter.budget, counter), "percent": each, "counter": counter.id},
-            )
-            for counters in self._counters.values()
-            for counter in counters
-            for each in crossed(counter.budget, counter.used + counter.held, self._changed(counter))
-        ]
+        found: list[tuple[int, Mapping[str, object]]] = []
+        for (budget_id, _), counters in self._counters.items():
+            budget = self._by_id[budget_id]
+            for counter in counters if budget.alert_at else ():
+                before, after = counter.used + counter.held, self._changed(counter)
+                for percent in crossed(budget, before, after):
+                    told = {"percent": percent, "counter": counter.id}
+                    found.append((budget.book_id, {**self.facts(budget, counter), **told}))
+        return found
 
     def _changed(self, counter: BudgetCounter) -> Decimal:
         """Return what a counter has, as the list has changed it."""

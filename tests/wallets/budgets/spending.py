@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from aforo.errors import DomainError
+from ledger.models import Book, Entry
 from tests import factories
 from tests.wallets import actions
 from wallets.debits import engine
@@ -63,3 +65,16 @@ def counted(code: str = "b", value: str = "") -> list[tuple[str, str]]:
     """Return used and held of each window, the oldest first."""
     found = BudgetCounter.objects.filter(budget__code=code, value=value).order_by("starts_at")
     return [(f"{each.used.normalize():f}", f"{each.held.normalize():f}") for each in found]
+
+
+def most_ever(book: Book) -> dict[UUID, Decimal]:
+    """Return the most that each counter ever had, used and held, entry by entry."""
+    now: dict[UUID, Decimal] = defaultdict(Decimal)
+    most: dict[UUID, Decimal] = defaultdict(Decimal)
+    entries = Entry.objects.filter(book=book).order_by("sequence")
+    for document in entries.values_list("document", flat=True):
+        for counter, change in document.get("budgets", {}).items():
+            key = UUID(counter)
+            now[key] += sum(map(Decimal, change.values()), Decimal(0))
+            most[key] = max(most[key], now[key])
+    return most
