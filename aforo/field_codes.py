@@ -65,6 +65,10 @@ FIELD_CODES: Final[dict[str, Advice]] = {
     "too_many": ("The list or object has too many members.", "Send fewer at once."),
     "too_many_rows": ("The report has too many rows for a workbook.", "Ask for it as CSV."),
     "too_many_cells": ("A line of receipts has more than two cells.", "Mend the line."),
+    "too_many_groups": (
+        "An attribute has more values than an answer has room for.",
+        "Ask for less time, or for one value.",
+    ),
     "too_many_members": ("An event has too many properties.", "Send fewer."),
     "too_many_decimals": ("The number has too many decimals.", "Round it before."),
     "too_many_budgets": (
@@ -98,6 +102,9 @@ FIELD_CODES: Final[dict[str, Advice]] = {
     "before_from": ("`to` is not later than `from`.", "Send a later `to`."),
     "not_after_from": ("`to` is not later than `from`.", "Send a later `to`."),
     "two_expiries": ("Two ways of expiring are given.", "Give one."),
+    # Attributes that a list is asked by.
+    "invalid_attributes": ("The attributes are no JSON object of texts.", "Write them so."),
+    "invalid_group": ("There is no such way to group.", "Write one that the sentence names."),
     # Fields that do not go together.
     "conflict": ("Two fields exclude each other.", "Give one of them."),
     "ambiguous": ("The same thing is said twice, in two ways.", "Say it once."),

@@ -8,12 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import OuterRef, Q, Subquery, Sum
 from django.db.models.functions import Coalesce
+from psycopg.types.json import Jsonb
 
+from aforo.errors import FieldError, Invalid
 from aforo.money import ZERO
 from ledger.models import Book, Entry, LedgerEvent
 from wallets.budgets import figures
@@ -206,3 +209,58 @@ def _shown(
             if lot.held > 0 or queries.is_alive(lot, moment)
         ],
     }
+
+
+# By entries, because their attributes and their time say what is wanted.
+_SPENT = """
+    SELECT e.attributes->>%(by)s::text, w.currency, m.code,
+        sum(CASE t.kind WHEN 'BURN' THEN t.quantity ELSE -t.quantity END)
+    FROM ledger_entry AS e
+    JOIN wallets_movement AS t ON t.entry_id = e.id
+    JOIN wallets_creditlot AS l ON l.id = t.lot_id
+    LEFT JOIN wallets_wallet AS w ON w.id = l.wallet_id
+    LEFT JOIN wallets_unitwallet AS u ON u.id = l.unit_wallet_id
+    LEFT JOIN pricing_metric AS m ON m.id = u.metric_id
+    WHERE e.book_id = %(book)s AND e.occurred_at >= %(starts_at)s AND e.occurred_at < %(ends_at)s
+        AND t.kind IN ('BURN', 'REVERSE')
+        AND (%(attributes)s::jsonb IS NULL OR e.attributes @> %(attributes)s::jsonb)
+    GROUP BY 1, 2, 3 ORDER BY 2, 3, 4 DESC, 1 LIMIT %(most)s
+"""
+MOST_SPENT = 10_000
+
+
+def spending(
+    *,
+    book: Book,
+    starts_at: datetime,
+    ends_at: datetime,
+    by: str | None,
+    attributes: Mapping[str, str] | None,
+) -> list[dict[str, object]]:
+    """Return what was burned of a customer's credits in [starts_at, ends_at), less what came back,
+    by currency and metric, and by the value of an attribute, the most first; None has none.
+
+    Raises: Invalid (`too_many_groups`).
+    """
+    asked: dict[str, Any] = {
+        "book": book.pk,
+        "starts_at": starts_at,
+        "ends_at": ends_at,
+        "by": by,
+        "attributes": attributes and Jsonb(attributes),
+        "most": MOST_SPENT + 1,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_SPENT, asked)
+        rows = cursor.fetchall()
+    if len(rows) > MOST_SPENT:
+        detail = f"It would be more than {MOST_SPENT:,} rows: ask for less time, or for one value."
+        raise Invalid([FieldError("/group_by", "too_many_groups", detail)])
+    return [
+        {
+            **({} if by is None else {"value": value}),
+            **({"currency": currency} if metric is None else {"metric": metric}),
+            "spent": spent,
+        }
+        for value, currency, metric, spent in rows
+    ]

@@ -14,6 +14,7 @@ urlpatterns = [
     path("wallets/top-ups/<uuid:top_up_id>/dispute", top_ups.DisputeView.as_view()),
     path("wallets/refunds", grants.RefundView.as_view()),
     path("wallets/<str:customer_id>/movements", movements.MovementsView.as_view()),
+    path("wallets/<str:customer_id>/spending", movements.SpendingView.as_view()),
     path("wallets/<str:customer_id>/auto-refill", top_ups.AutoRefillView.as_view()),
     path("budgets", budgets.BudgetsView.as_view()),
     path("budgets/<str:customer_id>/<str:code>", budgets.BudgetView.as_view()),

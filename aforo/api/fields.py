@@ -16,6 +16,7 @@ from rest_framework.exceptions import ErrorDetail
 
 from aforo import money, periods
 from aforo.actors import ACTOR_KINDS
+from aforo.protocol import attributes
 from aforo.protocol.exact_json import MAX_DIGITS, read_number
 
 # At most this many faults of a request are named.
@@ -207,3 +208,29 @@ class ActorAnswer(serializers.Serializer[Any]):
 
     kind = serializers.ChoiceField(choices=ACTOR_KINDS)
     id = serializers.CharField()
+
+
+class AttributesQueryField(serializers.CharField):
+    """Attributes that rows have: the object of a call, as JSON."""
+
+    default_error_messages = {"invalid_attributes": attributes.FORM}
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Read the attributes."""
+        try:
+            return attributes.read(super().to_internal_value(data))
+        except ValueError:
+            self.fail("invalid_attributes")
+
+
+class AttributeGroupField(serializers.CharField):
+    """The attribute whose values are told apart: `attributes.team`."""
+
+    default_error_messages = {"invalid_group": "Write attributes.NAME."}
+
+    def to_internal_value(self, data: Any) -> str:
+        """Return the name."""
+        found = attributes.GROUPED.fullmatch(super().to_internal_value(data))
+        if found is None:
+            self.fail("invalid_group")
+        return found[1]

@@ -7,10 +7,12 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from django_filters.fields import IsoDateTimeField
 
 from aforo import periods
+from aforo.protocol import attributes
 
 
 def _check(day: date | None) -> None:
@@ -32,6 +34,26 @@ class _DayField(forms.DateField):
         day = super().to_python(value)
         _check(day)
         return day
+
+
+class _AttributesField(forms.CharField):
+    def to_python(self, value: Any) -> Any:
+        """Read attributes; none without a text."""
+        text = super().to_python(value)
+        try:
+            return attributes.read(text) if text else None
+        except ValueError as error:
+            raise ValidationError(attributes.FORM, code="invalid_attributes") from error
+
+
+class AttributesFilter(filters.CharFilter):
+    """Rows that have these attributes: the object of a call, as JSON."""
+
+    field_class = _AttributesField
+
+    def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
+        """Narrow a list to what has all of them."""
+        return qs.filter(**{f"{self.field_name}__contains": value}) if value else qs
 
 
 class TimeFilter(filters.IsoDateTimeFilter):

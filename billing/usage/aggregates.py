@@ -180,36 +180,47 @@ def values_of(metric: Metric, events: Sequence[UsageEvent]) -> dict[UUID, Decima
 
 
 def aggregate_windows(
-    *, book_id: int, metric: Metric, bounds: Sequence[datetime]
-) -> dict[int, MetricUsage]:
-    """Aggregate the events that occurred in [bounds[n], bounds[n + 1]), by n; leave out empty ones.
+    *,
+    book_id: int,
+    metric: Metric,
+    bounds: Sequence[datetime],
+    attributes: Mapping[str, str],
+    by: str | None,
+    at_most: int,
+) -> dict[tuple[int, str | None], MetricUsage]:
+    """Aggregate the events that occurred in [bounds[n], bounds[n + 1]) and have these attributes,
+    by n and by the value of one more; leave out empty ones, and what goes beyond `at_most`.
 
     An event never counts before it occurred, so the index on `counted_at` serves here too.
     """
     formula = formula_of(metric)
     expression, named = formula.select(metric.aggregation)
+    having = " AND properties @> %s::jsonb" if attributes else ""
     statement = (
-        f"SELECT width_bucket(occurred_at, %s::timestamptz[]) - 1, {expression}, count(*) "  # noqa: S608
-        f"FROM ({EVENTS} AND counted_at >= %s AND occurred_at >= %s AND occurred_at < %s) AS event "
-        f"WHERE true{formula.where} GROUP BY 1"
+        "SELECT width_bucket(occurred_at, %s::timestamptz[]) - 1, properties->>%s::text, "  # noqa: S608
+        f"{expression}, count(*) "
+        f"FROM ({EVENTS} AND counted_at >= %s AND occurred_at >= %s AND occurred_at < %s{having}) "
+        f"AS event WHERE true{formula.where} GROUP BY 1, 2 ORDER BY 1, 2 LIMIT %s"
     )
     first, last = bounds[0], bounds[-1]
     parameters: list[Any] = [
         # As text, because there may be hundreds, and the driver looks at each.
         f"{{{','.join(map(str, bounds))}}}",
+        by,
         *named,
         book_id,
         metric.pk,
         first,
         first,
         last,
+        *([json.dumps(dict(attributes))] if attributes else []),
     ]
     with connection.cursor() as cursor:
-        cursor.execute(statement, [*parameters, *formula.parameters])
+        cursor.execute(statement, [*parameters, *formula.parameters, at_most])
         rows = cursor.fetchall()
     return {
-        number: MetricUsage(money.to_books(Decimal(quantity)), events)
-        for number, quantity, events in rows
+        (number, value): MetricUsage(money.to_books(Decimal(quantity)), events)
+        for number, value, quantity, events in rows
     }
 
 

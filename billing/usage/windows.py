@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count, islice, pairwise
+from types import MappingProxyType
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -25,6 +26,9 @@ Group = Literal["hour", "day"]
 DEFAULT_SPAN = timedelta(days=30)
 # The most rows of one answer; at least one window of every metric is answered.
 MAX_ROWS = 1_000
+# The most rows of a metric, where each value of an attribute is one of its own.
+MAX_VALUES = 10_000
+NONE: Mapping[str, str] = MappingProxyType({})
 
 _NAMED = "WHERE t.livemode = %s AND t.code = %s"
 _USED = """
@@ -39,11 +43,14 @@ _USED = """
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The aggregate of a metric in [starts_at, ends_at)."""
+    """The aggregate of a metric in [starts_at, ends_at), of the events with one value of the
+    attribute that is grouped by (None: those without it).
+    """
 
     metric: str
     starts_at: datetime
     ends_at: datetime
+    value: str | None
     quantity: Decimal
     events: int
 
@@ -64,13 +71,16 @@ def read_windows(
     starts_at: datetime | None = None,
     ends_at: datetime | None = None,
     group_by: Group | None = None,
+    by: str | None = None,
+    attributes: Mapping[str, str] = NONE,
 ) -> Windows:
     """Aggregate the usage that occurred in [starts_at, ends_at), or in the 30 days up to the
     customer's now.
 
-    Without `group_by` the whole span is one window. Windows without events are left out, and so are
-    metrics, unless one is asked for in one sum. Raises: UnknownCustomer; Invalid for wrong bounds
-    and for an unknown metric.
+    Without `group_by` the whole span is one window. Of events with `attributes` alone, if any are
+    given; each value of the attribute `by` apart. Windows without events are left out, and so are
+    metrics, unless one is asked for in one sum. Raises: UnknownCustomer; Invalid for wrong bounds,
+    for an unknown metric, and for more values than an answer has room for.
     """
     book = books.get_book(livemode=livemode, key=customer_id)
     ends_at = ends_at or now_for(book)
@@ -82,10 +92,10 @@ def read_windows(
     zone = ZoneInfo(customer.timezone)
     at_once = max(1, MAX_ROWS // max(1, len(metrics)))
     bounds = list(islice(_bounds(starts_at, ends_at, zone, group_by), at_once + 1))
-    rows = [row for each in metrics for row in _rows(book, each, bounds)]
-    if metric is not None and group_by is None and not rows:
-        rows = [Window(metric, starts_at, ends_at, money.ZERO, 0)]
-    rows.sort(key=lambda row: (row.starts_at, row.metric))
+    rows = [row for each in metrics for row in _rows(book, each, bounds, attributes, by)]
+    if metric is not None and group_by is None and by is None and not rows:
+        rows = [Window(metric, starts_at, ends_at, None, money.ZERO, 0)]
+    rows.sort(key=lambda row: (row.starts_at, row.metric, row.value or ""))
     return Windows(rows, bounds[-1] if bounds[-1] < ends_at else None)
 
 
@@ -125,10 +135,30 @@ def _bounds(
     yield ends_at
 
 
-def _rows(book: Book, metric: Metric, bounds: Sequence[datetime]) -> list[Window]:
-    found = aggregates.aggregate_windows(book_id=book.pk, metric=metric, bounds=bounds)
+def _rows(
+    book: Book,
+    metric: Metric,
+    bounds: Sequence[datetime],
+    attributes: Mapping[str, str],
+    by: str | None,
+) -> list[Window]:
+    """Return the windows of a metric.
+
+    Raises: Invalid (`too_many_groups`).
+    """
+    found = aggregates.aggregate_windows(
+        book_id=book.pk,
+        metric=metric,
+        bounds=bounds,
+        attributes=attributes,
+        by=by,
+        at_most=MAX_VALUES + 1,
+    )
+    if len(found) > MAX_VALUES:
+        detail = f"It would be more than {MAX_VALUES:,} rows: ask for less time, or for one value."
+        raise Invalid([FieldError("/group_by", "too_many_groups", detail)])
     windows = list(pairwise(bounds))
     return [
-        Window(metric.code, *windows[number], summed.quantity, summed.events)
-        for number, summed in found.items()
+        Window(metric.code, *windows[number], value, summed.quantity, summed.events)
+        for (number, value), summed in found.items()
     ]

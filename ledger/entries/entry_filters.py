@@ -11,7 +11,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django_filters import rest_framework as filters
 
 from aforo.actors import ACTOR_KINDS
-from aforo.protocol.filters import DayFilter, TimeFilter
+from aforo.protocol.filters import AttributesFilter, DayFilter, TimeFilter
 from ledger.models import Account, Entry, LedgerEvent, Posting
 
 # Of these, what is asked is asked of one posting.
@@ -38,6 +38,7 @@ class EntryFilter(filters.FilterSet):
     invoice = filters.CharFilter(field_name="document__invoice")
     jurisdiction = filters.CharFilter(field_name="document__jurisdiction")
     tax_code = filters.CharFilter(method="_taxed", label="A tax's name, or none.")
+    attributes = AttributesFilter(label='As JSON: {"team": "search"}.')
     accounting_date = DayFilter()
     accounting_from = DayFilter(field_name="accounting_date", lookup_expr="gte")
     accounting_to = DayFilter(field_name="accounting_date", lookup_expr="lt")

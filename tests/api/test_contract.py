@@ -152,6 +152,7 @@ def usage(call: Caller) -> None:
         call.post(f"usage/reservations/{held['id']}/extend", {"quantity": 1})
         call.post(f"usage/reservations/{held['id']}/{end}", {})
     call.get(f"usage?customer_id=acme&from={START}&to={MARCH}")
+    call.get(f"wallets/acme/spending?group_by=attributes.team&from={START}&to={MARCH}")
 
 
 def settle(call: Caller, clock: str, made: str) -> dict[str, Any]:

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 from django.db.models import F, QuerySet
 from django_filters import rest_framework as filters
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
-from aforo.api.fields import ActorAnswer, DecimalField
+from aforo.api.fields import (
+    ActorAnswer,
+    AttributeGroupField,
+    AttributesQueryField,
+    DecimalField,
+    StrictSerializer,
+    TimeField,
+)
 from aforo.api.pagination import NewestFirst
 from aforo.api.rows import RowsView
+from aforo.api.views import ApiView
+from aforo.errors import FieldError, Invalid
+from aforo.protocol.filters import AttributesFilter
+from aforo.sandbox.services import now_for
 from ledger.entries import books
+from wallets import statements
+from wallets.api.shapes import AttributesField
 from wallets.models import Movement
+
+DEFAULT_SPAN = timedelta(days=30)
 
 
 class MovementAnswer(serializers.ModelSerializer[Movement]):
@@ -20,6 +41,7 @@ class MovementAnswer(serializers.ModelSerializer[Movement]):
     occurred_at = serializers.DateTimeField(source="entry.occurred_at")
     actor = ActorAnswer(source="entry.document.actor")
     reason = serializers.CharField(source="entry.reason", allow_null=True)
+    attributes = AttributesField(source="entry.attributes", allow_null=True)
     lot = serializers.UUIDField(source="lot_id")
     credit = serializers.CharField(source="lot.kind")
     currency = serializers.CharField(
@@ -47,7 +69,7 @@ class MovementAnswer(serializers.ModelSerializer[Movement]):
         fields = [
             "id", "kind", "credit", "currency", "metric", "quantity", "carrying", "balance_after",
             "held_after", "wallet_balance_after", "lot", "entry", "event", "occurred_at", "actor",
-            "reason",
+            "reason", "attributes",
         ]  # fmt: skip
 
 
@@ -63,10 +85,13 @@ class MovementFilter(filters.FilterSet):
     # By id alone: a choice among rows would reveal those of other customers and modes.
     lot = filters.UUIDFilter(field_name="lot_id")
     entry = filters.UUIDFilter(field_name="entry_id")
+    attributes = AttributesFilter(
+        field_name="entry__attributes", label='As JSON: {"team": "search"}.'
+    )
 
     class Meta:
         model = Movement
-        fields = ["kind", "lot", "entry"]
+        fields = ["kind", "lot", "entry", "attributes"]
 
 
 class MovementsView(RowsView[Movement]):
@@ -86,3 +111,51 @@ class MovementsView(RowsView[Movement]):
             return Movement.objects.none()
         book = books.get_book(livemode=self.livemode, key=self.kwargs["customer_id"])
         return Movement.objects.filter(entry__book=book).annotate(sequence=F("entry__sequence"))
+
+
+class SpendingQuery(StrictSerializer):
+    """Half open: from is included, to is not; the last 30 days without them."""
+
+    vars()["from"] = TimeField(required=False)
+    to = TimeField(required=False)
+    group_by = AttributeGroupField(required=False)
+    attributes = AttributesQueryField(required=False)
+
+
+class SpentAnswer(serializers.Serializer[Any]):
+    value = serializers.CharField(
+        required=False, allow_null=True, help_text="Of the attribute that is grouped by."
+    )
+    currency = serializers.CharField(required=False)
+    metric = serializers.CharField(required=False)
+    spent = DecimalField(help_text="Burned, less what came back.")
+
+
+class SpendingAnswer(serializers.Serializer[Any]):
+    data = SpentAnswer(many=True)  # type: ignore[assignment]
+
+
+class SpendingView(ApiView):
+    scope = ApiScope.WALLETS
+    names = {"get": "aggregateSpending"}
+    refusals = ("unknown_customer",)
+    query = SpendingQuery
+
+    @extend_schema(parameters=[SpendingQuery], responses=SpendingAnswer)
+    def get(self, request: Request, customer_id: str) -> Response:
+        """Return what a customer spent of its credits, by the values of an attribute."""
+        given = self.asked(request)
+        book = books.get_book(livemode=self.livemode, key=customer_id)
+        # What happened at the very instant that is now is included.
+        ends_at = given.get("to") or now_for(book) + timedelta(microseconds=1)
+        starts_at = given.get("from") or ends_at - DEFAULT_SPAN
+        if starts_at >= ends_at:
+            raise Invalid([FieldError("/to", "not_after_from", "It has to lie after from.")])
+        spent = statements.spending(
+            book=book,
+            starts_at=starts_at,
+            ends_at=ends_at,
+            by=given.get("group_by"),
+            attributes=given.get("attributes"),
+        )
+        return Response({"data": spent})

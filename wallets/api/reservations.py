@@ -17,6 +17,7 @@ from rest_framework.request import Request
 from aforo.access.models import ApiScope
 from aforo.api.fields import DecimalField, StrictSerializer
 from aforo.api.views import ApiView
+from aforo.protocol.filters import AttributesFilter
 from pricing.models import MAX_GRACE, OverCapture
 from wallets.api.batches import BatchAnswer, BatchField, answer_each, read_one
 from wallets.api.debits import DebitAnswer
@@ -114,10 +115,11 @@ class ReservationFilter(filters.FilterSet):
         field_name="operation__key", help_text="The key that it was made with."
     )
     status = filters.ChoiceFilter(choices=ReservationStatus.choices, method="in_status")
+    attributes = AttributesFilter(label='As JSON: {"team": "search"}.')
 
     class Meta:
         model = Reservation
-        fields = ["customer_id", "idempotency_key", "status"]
+        fields = ["customer_id", "idempotency_key", "status", "attributes"]
 
     def in_status(self, found: QuerySet[Reservation], _: str, status: str) -> QuerySet[Reservation]:
         """Filter by the status of a reservation now, whether or not its end is recorded."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +12,7 @@ from rest_framework import serializers
 from aforo.api.fields import CurrencyField, DecimalField, ExpiryField, MapField, StrictSerializer
 from aforo.api.idempotency import respond
 from aforo.errors import DomainError
+from aforo.protocol import attributes
 from ledger.entries import books
 from pricing.models import CreditKind
 from wallets import port
@@ -45,16 +45,15 @@ class AttributesField(MapField):
     default_error_messages = {
         "name": "A name has 1 to 40 of the characters a to z, 0 to 9 and _.",
     }
-    limit = 16
-    named = re.compile(r"[a-z0-9_]{1,40}")
+    limit = attributes.MOST
 
     def __init__(self, **kwargs: Any) -> None:
-        value = _AttributeField(max_length=100, trim_whitespace=False)
+        value = _AttributeField(max_length=attributes.LONGEST, trim_whitespace=False)
         super().__init__(child=value, **kwargs)
 
     def run_child_validation(self, data: Any) -> dict[str, str]:
         """Check the names, then each value; every fault is named where it is."""
-        wrong = [str(name) for name in data if not self.named.fullmatch(str(name))]
+        wrong = [str(name) for name in data if not attributes.NAME.fullmatch(str(name))]
         if wrong:
             message = str(self.error_messages["name"])
             raise serializers.ValidationError({name: [message] for name in wrong}, code="invalid")

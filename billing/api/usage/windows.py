@@ -11,10 +11,28 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
 from aforo.access.models import ApiScope
-from aforo.api.fields import DecimalField, StrictSerializer, TimeField
+from aforo.api.fields import AttributesQueryField, DecimalField, StrictSerializer, TimeField
 from aforo.api.views import ApiView
+from aforo.protocol import attributes
 from aforo.protocol.exact_json import timestamp
 from billing.usage.windows import read_windows
+
+
+class GroupField(serializers.CharField):
+    """`hour` or `day` of the customer's zone, an attribute, or both: `day,attributes.team`."""
+
+    default_error_messages = {
+        "invalid_group": "Write hour or day, attributes.NAME, or both with a comma between."
+    }
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Return the time and the attribute to group by."""
+        given = super().to_internal_value(data).split(",")
+        times = [each for each in given if each in {"hour", "day"}]
+        named = [found[1] for each in given if (found := attributes.GROUPED.fullmatch(each))]
+        if len(times) + len(named) < len(given) or len(times) > 1 or len(named) > 1:
+            self.fail("invalid_group")
+        return {"group_by": next(iter(times), None), "by": next(iter(named), None)}
 
 
 class UsageQuery(StrictSerializer):
@@ -25,15 +43,17 @@ class UsageQuery(StrictSerializer):
     # `from` is a reserved word in Python, so it cannot be assigned like the others.
     vars()["from"] = TimeField(required=False)
     to = TimeField(required=False)
-    group_by = serializers.ChoiceField(
-        ["hour", "day"], required=False, help_text="Of the customer's zone; one sum without it."
-    )
+    group_by = GroupField(required=False)
+    attributes = AttributesQueryField(required=False)
 
 
 class UsageWindow(serializers.Serializer[Any]):
     metric = serializers.CharField()
     vars()["from"] = serializers.DateTimeField()
     to = serializers.DateTimeField()
+    value = serializers.CharField(
+        required=False, allow_null=True, help_text="Of the attribute that is grouped by."
+    )
     quantity = DecimalField()
     events = serializers.IntegerField()
 
@@ -57,12 +77,15 @@ class UsageView(ApiView):
         on where an answer would hold more than 1,000 rows.
         """
         given = self.asked(request)
+        grouped = given.pop("group_by", {})
         found = read_windows(
             livemode=self.livemode,
             starts_at=given.pop("from", None),
             ends_at=given.pop("to", None),
+            **grouped,
             **given,
         )
+        is_by_value = grouped.get("by") is not None
         here = request.build_absolute_uri()
         rest = found.go_on_at and replace_query_param(here, "from", timestamp(found.go_on_at))
         return Response(
@@ -72,6 +95,7 @@ class UsageView(ApiView):
                         "metric": row.metric,
                         "from": row.starts_at,
                         "to": row.ends_at,
+                        **({"value": row.value} if is_by_value else {}),
                         "quantity": row.quantity,
                         "events": row.events,
                     }
