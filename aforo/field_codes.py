@@ -104,7 +104,6 @@ FIELD_CODES: Final[dict[str, Advice]] = {
     "two_expiries": ("Two ways of expiring are given.", "Give one."),
     # Attributes that a list is asked by.
     "invalid_attributes": ("The attributes are no JSON object of texts.", "Write them so."),
-    "invalid_group": ("There is no such way to group.", "Write one that the sentence names."),
     # Fields that do not go together.
     "conflict": ("Two fields exclude each other.", "Give one of them."),
     "ambiguous": ("The same thing is said twice, in two ways.", "Say it once."),

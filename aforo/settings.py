@@ -158,20 +158,16 @@ ENTITY_CURRENCY = env.str("ENTITY_CURRENCY", default="USD")
 ENTITY_REGISTRATION = env.str("ENTITY_REGISTRATION", default="")
 # Copies of the daily seals; in production on a disk that the database's people cannot write.
 SEALS_DIR = Path(env.str("SEALS_DIR", default=str(VAR_DIR / "seals")))
-
 # At most this many cycles of a subscription may be over when it is entered; more is a typing error.
 BACKDATED_CYCLES = env.int("BACKDATED_CYCLES", default=1)
-
 # The dotted path of the `wallets.top_ups.gateway.Gateway` that takes live payments; without one
 # they are taken elsewhere, or on account.
 PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="")
-
 # Secrets of webhooks are made of the first of these and found again by any of them; without one,
 # of SECRET_KEY. Each has to stay as long as an endpoint has a secret that was made of it.
 WEBHOOK_KEYS = env.list("WEBHOOK_KEYS", default=[]) or [SECRET_KEY]
 # Whether webhooks may be sent to this machine itself; other private addresses are always refused.
 WEBHOOK_LOOPBACK = env.bool("WEBHOOK_LOOPBACK", default=DEBUG)
-
 # Who is written to when something needs a person: nobody, unless it is set.
 NOTICES_TO = env.list("NOTICES_TO", default=[])
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="aforo@localhost")

@@ -226,11 +226,11 @@ class AttributesQueryField(serializers.CharField):
 class AttributeGroupField(serializers.CharField):
     """The attribute whose values are told apart: `attributes.team`."""
 
-    default_error_messages = {"invalid_group": "Write attributes.NAME."}
+    default_error_messages = {"invalid_choice": "Write attributes.NAME."}
 
     def to_internal_value(self, data: Any) -> str:
         """Return the name."""
         found = attributes.GROUPED.fullmatch(super().to_internal_value(data))
         if found is None:
-            self.fail("invalid_group")
+            self.fail("invalid_choice")
         return found[1]

@@ -113,8 +113,8 @@ class TestSpending:
         assert get(api, self.PATH, to=START.isoformat())["data"] == []
 
     def test_what_cannot_be_asked(self, api: APIClient) -> None:
-        assert get(api, self.PATH, 422, group_by="team")["code"] == "invalid_group"
-        assert get(api, self.PATH, 422, group_by="attributes.Team")["code"] == "invalid_group"
+        assert get(api, self.PATH, 422, group_by="team")["code"] == "invalid_choice"
+        assert get(api, self.PATH, 422, group_by="attributes.Team")["code"] == "invalid_choice"
         times: dict[str, Any] = {"from": START.isoformat(), "to": START.isoformat()}
         assert get(api, self.PATH, 422, **times)["code"] == "not_after_from"
         assert get(api, "wallets/nobody/spending", 404)["code"] == "unknown_customer"
@@ -163,4 +163,4 @@ class TestUsage:
 
     @pytest.mark.parametrize("wrong", ["team", "day,hour", "attributes.a,attributes.b", "week"])
     def test_no_such_group(self, api: APIClient, wrong: str) -> None:
-        assert self.ask(api, 422, group_by=wrong)["code"] == "invalid_group"
+        assert self.ask(api, 422, group_by=wrong)["code"] == "invalid_choice"

@@ -22,7 +22,7 @@ class GroupField(serializers.CharField):
     """`hour` or `day` of the customer's zone, an attribute, or both: `day,attributes.team`."""
 
     default_error_messages = {
-        "invalid_group": "Write hour or day, attributes.NAME, or both with a comma between."
+        "invalid_choice": "Write hour or day, attributes.NAME, or both with a comma between."
     }
 
     def to_internal_value(self, data: Any) -> Any:
@@ -31,7 +31,7 @@ class GroupField(serializers.CharField):
         times = [each for each in given if each in {"hour", "day"}]
         named = [found[1] for each in given if (found := attributes.GROUPED.fullmatch(each))]
         if len(times) + len(named) < len(given) or len(times) > 1 or len(named) > 1:
-            self.fail("invalid_group")
+            self.fail("invalid_choice")
         return {"group_by": next(iter(times), None), "by": next(iter(named), None)}
 
 
