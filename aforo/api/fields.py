@@ -190,7 +190,8 @@ class StrictSerializer(serializers.Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         """Validate the members, then refuse those that are not declared."""
-        if isinstance(data, Mapping) and (unknown := unknown_members(data, self.fields)):
+        if isinstance(data, Mapping) and not data.keys() <= self.fields.fields.keys():
+            unknown = unknown_members(data, self.fields)
             names = (name for name, field in self.fields.items() if not field.read_only)
             message = str(self.error_messages["unknown_field"]).format(known=name_known(names))
             raise serializers.ValidationError(

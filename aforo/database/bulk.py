@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import msgspec
@@ -92,10 +92,10 @@ def _arrays(rows: Sequence[Sequence[Any]], columns: Sequence[_Column]) -> list[s
     return literals
 
 
-def _unnest(columns: Sequence[_Column]) -> str:
+def _unnest(columns: Sequence[_Column], called: Sequence[str] = ()) -> str:
     arrays = ", ".join(f"%s::{column.travels_as}[]" for column in columns)
-    aliases = ", ".join(f"c{n}" for n in range(len(columns)))
-    return f"unnest({arrays}) AS r({aliases})"
+    names = called or [f"c{n}" for n in range(len(columns))]
+    return f"unnest({arrays}) AS r({', '.join(names)})"
 
 
 def from_rows(
@@ -111,9 +111,7 @@ def from_rows(
     `also` are columns that the model does not have, by name, with types that need no quotes.
     """
     columns = [*_columns(model, tuple(names)), *(_Column(n, t, t, str) for n, t in also.items())]
-    arrays = ", ".join(f"%s::{column.travels_as}[]" for column in columns)
-    called = ", ".join(column.name for column in columns)
-    return f"unnest({arrays}) AS r({called})", _arrays(rows, columns)
+    return _unnest(columns, [column.name for column in columns]), _arrays(rows, columns)
 
 
 def _selected(columns: Sequence[_Column]) -> list[str]:
@@ -250,13 +248,33 @@ def insert_rows(
 def _insertion(
     model: type[models.Model], names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> tuple[str, list[str]]:
-    columns = _columns(model, tuple(names))
-    statement = (
+    named = tuple(names)
+    return _inserting(model, named), _arrays(rows, _columns(model, named))
+
+
+@cache
+def _inserting(model: type[models.Model], names: tuple[str, ...]) -> str:
+    columns = _columns(model, names)
+    return (
         f"INSERT INTO {connection.ops.quote_name(model._meta.db_table)} "  # noqa: S608
         f"({', '.join(column.name for column in columns)}) "
         f"SELECT {', '.join(_selected(columns))} FROM {_unnest(columns)}"
     )
-    return statement, _arrays(rows, columns)
+
+
+@cache
+def _updating(model: type[models.Model], names: tuple[str, ...]) -> tuple[str, str]:
+    """Return the statement that updates rows, the first of `names` being their key, and which row
+    of the table each is.
+    """
+    columns = _columns(model, names)
+    values = _selected(columns)
+    assignments = ", ".join(
+        f"{column.name} = {value}" for column, value in zip(columns[1:], values[1:], strict=True)
+    )
+    table = connection.ops.quote_name(model._meta.db_table)
+    statement = f"UPDATE {table} AS t SET {assignments} FROM {_unnest(columns)}"  # noqa: S608
+    return statement, f"t.{columns[0].name} = {values[0]}"
 
 
 def insert_models(model: type[models.Model], instances: Sequence[models.Model]) -> None:
@@ -279,23 +297,12 @@ def update_rows(
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """A part of a statement; `only` says which rows of its table it updates, `after` what becomes
-    of those that it cannot insert.
-    """
+    """A part: `only` says which rows it updates, `after` what becomes of those not inserted."""
 
     statement: str
     parameters: Sequence[Any]
     only: str = ""
     after: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Last:
-    """The part that is written last, its number of rows, and the error where one is refused."""
-
-    part: _Write
-    rows: int
-    error: Exception
 
 
 @cache
@@ -320,7 +327,8 @@ class Writes:
     """
 
     parts: list[_Write] = field(default_factory=list)
-    last: _Last | None = None
+    # With its number of rows, and the error where it inserts fewer.
+    last: tuple[_Write, int, Exception] | None = None
 
     def add(self, statement: str, parameters: Sequence[Any], *, only: str = "") -> None:
         """Add a statement of the caller's own up to FROM, with `only` as its condition."""
@@ -346,7 +354,7 @@ class Writes:
         assert self.last is None, "only what is written last is counted"
         if instances:
             part = _Write(*_insertion(model, *_rows_of(model, instances)), after=_UNLESS_TAKEN)
-            self.last = _Last(part, len(instances), or_raise)
+            self.last = part, len(instances), or_raise
 
     def update_rows(
         self,
@@ -358,42 +366,35 @@ class Writes:
         """Add rows to be updated; each is the key, then the values of `names`."""
         if not rows:
             return
-        columns = _columns(model, (key, *names))
-        values = _selected(columns)
-        assignments = ", ".join(
-            f"{column.name} = {value}"
-            for column, value in zip(columns[1:], values[1:], strict=True)
-        )
-        statement = (
-            f"UPDATE {connection.ops.quote_name(model._meta.db_table)} AS t SET {assignments} "  # noqa: S608
-            f"FROM {_unnest(columns)}"
-        )
-        only = f"t.{columns[0].name} = {values[0]}"
-        self.parts.append(_Write(statement, _arrays(rows, columns), only))
+        named = (key, *names)
+        statement, only = _updating(model, named)
+        self.parts.append(_Write(statement, _arrays(rows, _columns(model, named)), only))
 
     def execute(self) -> None:
         """Write everything. Raises: the error of `insert_last`."""
         last = self.last
-        parts = self.parts if last is None else [*self.parts, last.part]
+        parts = self.parts if last is None else [*self.parts, last[0]]
         self.parts, self.last = [], None
         if not parts:
             return
         parameters = [each for part in parts for each in part.parameters]
         with connection.cursor() as cursor:
-            cursor.execute(_in_order(parts), parameters)
-            if last is not None and cursor.rowcount < last.rows:
-                raise last.error
+            texts = tuple((part.statement, part.only, part.after) for part in parts)
+            cursor.execute(_in_order(texts), parameters)
+            if last is not None and cursor.rowcount < last[1]:
+                raise last[2]
 
 
-def _in_order(parts: Sequence[_Write]) -> str:
-    """Return one statement for all parts. Counting what a part has written, which its successor
-    does before its own first row, is what completes it.
+@lru_cache(maxsize=500)
+def _in_order(parts: tuple[tuple[str, str, str], ...]) -> str:
+    """Return one statement for all parts, from their texts. Counting what a part has written, which
+    its successor does before its own first row, is what completes it.
     """
     texts: list[str] = []
-    for n, part in enumerate(parts):
+    for n, (statement, which, after) in enumerate(parts):
         counted = [f"(SELECT count(*) FROM part{n - 1}) >= 0"] if n else []  # noqa: S608
-        only = " AND ".join([*([part.only] if part.only else []), *counted])
-        texts.append(f"{part.statement}{f' WHERE {only}' if only else ''}{part.after}")
+        only = " AND ".join([*([which] if which else []), *counted])
+        texts.append(f"{statement}{f' WHERE {only}' if only else ''}{after}")
     *before, last = texts
     named = ", ".join(f"part{n} AS ({text} RETURNING 1)" for n, text in enumerate(before))
     return f"WITH {named} {last}" if named else last

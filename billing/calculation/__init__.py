@@ -11,7 +11,7 @@ from decimal import Decimal
 from aforo import money
 from aforo.money import ZERO
 from billing.calculation import guards
-from billing.calculation.calculation import Calculation
+from billing.calculation.calculation import Calculation, changed
 from billing.calculation.stages.aggregate import aggregate
 from billing.calculation.stages.allowance import allowance
 from billing.calculation.stages.commit import commit
@@ -60,7 +60,7 @@ def to_date(draft: Calculation) -> Calculation:
         if any(draft.usage[code].events for code, _ in charge.feeds if code in draft.usage)
         and not isinstance(charge.terms, FlatRate)
     )
-    return replace(without_minimum(draft), charges=metered, overages=())
+    return changed(without_minimum(draft), charges=metered, overages=())
 
 
 def fees_to_date(draft: Calculation, earned: Callable[[Decimal], Decimal]) -> Decimal:
@@ -74,11 +74,11 @@ def fees_to_date(draft: Calculation, earned: Callable[[Decimal], Decimal]) -> De
     )
     if not fees:
         return ZERO
-    usage = to_date(replace(draft, money_lots=(), kept_money=()))
-    before, after = run(usage), run(replace(usage, charges=(*usage.charges, *fees)))
+    usage = to_date(changed(draft, money_lots=(), kept_money=()))
+    before, after = run(usage), run(changed(usage, charges=(*usage.charges, *fees)))
     return after.subtotal - after.discount - before.subtotal + before.discount
 
 
 def without_minimum(draft: Calculation) -> Calculation:
     """Return the calculation without the minimum spend, which falls due at a cycle's end only."""
-    return replace(draft, minimum_spend=None)
+    return changed(draft, minimum_spend=None)

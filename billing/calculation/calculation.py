@@ -9,8 +9,9 @@ HYBRID or POSTPAID cycle is rounded to the currency, a PREPAID one keeps the 12 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from aforo.money import ZERO, plain, proportion
@@ -194,9 +195,9 @@ class StageTrace:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Calculation:
-    """A cycle that is being priced and settled."""
+    """A cycle that is being priced and settled; `changed` makes one of another."""
 
     # Read by load.
     currency: str
@@ -291,6 +292,19 @@ class Calculation:
         return sum((overage.amount for overage in self.overages), ZERO)
 
 
+_NAMES = frozenset(each.name for each in fields(Calculation))
+
+
+def changed(draft: Calculation, **values: Any) -> Calculation:
+    """Return a calculation with other values in some fields. `dataclasses.replace` sets all of its
+    forty anew, which took longer than most stages do.
+    """
+    assert values.keys() <= _NAMES, "these are fields of a calculation"
+    made = object.__new__(Calculation)
+    vars(made).update(vars(draft), **values)
+    return made
+
+
 def traced(
     draft: Calculation,
     title: str,
@@ -307,4 +321,4 @@ def traced(
         found={name: plain(value) for name, value in found.items()},
         notes=tuple(notes),
     )
-    return replace(draft, trace=(*draft.trace, trace))
+    return changed(draft, trace=(*draft.trace, trace))

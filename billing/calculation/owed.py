@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 from aforo.money import ZERO, divide, floor, floor_amount
-from billing.calculation.calculation import CalculatedLine, Calculation, CreditOwed
+from billing.calculation.calculation import CalculatedLine, Calculation, CreditOwed, changed
 from billing.calculation.stages.tax import unrounded
 
 _BOOKS_PLACES = 12
@@ -24,7 +23,7 @@ def use_credits(draft: Calculation) -> Calculation:
             line = CalculatedLine(
                 "ADJUSTMENT", owed.description, -used, adjusts=owed.settlement, credit=owed.id
             )
-            draft = replace(draft, subtotal=draft.subtotal - used, lines=(*draft.lines, line))
+            draft = changed(draft, subtotal=draft.subtotal - used, lines=(*draft.lines, line))
     return draft
 
 

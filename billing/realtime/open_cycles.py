@@ -5,17 +5,18 @@ in memory by each request, and priced by the settlement's own stages.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
-from aforo.database import bulk
+from aforo.database.together import AnyPart, Columns, Part, among, select_together
 from aforo.money import ZERO
 from billing import calculation
 from billing.calculation import proration
-from billing.calculation.calculation import Calculation, MetricUsage
+from billing.calculation.calculation import Calculation, MetricUsage, changed
 from billing.models import Customer, CycleBurn, Settlement, Subscription, UsageEvent
 from billing.settlement import cycle_burns, load, usage_burn, waiting_cycles
 from billing.subscriptions import cycles, states
@@ -129,7 +130,7 @@ class OpenCycle:
         """Price what the cycle owes for its usage before a moment, paid by the lots that `pays`
         selects of those of its book.
         """
-        draft = replace(self._draft(until), usage=self.usage(until, more), rolled_in=self.rolled_in)
+        draft = changed(self._draft(until), usage=self.usage(until, more), rolled_in=self.rolled_in)
         loaded = load.offered(
             draft,
             units=units,
@@ -165,19 +166,9 @@ class OpenCycles:
     """Those of the list's keys that belong to an event."""
 
 
-# A row for each burn of an open cycle, and one for a cycle without any; spent lots come along,
-# because the batch reads only those with something left.
-_CYCLES = """
-    FROM billing_subscription AS s
-    JOIN billing_customer AS c ON c.book_id = s.customer_id
-    JOIN pricing_rateplanversion AS v ON v.id = s.version_id
-    LEFT JOIN pricing_coupon AS k ON k.id = s.coupon_id
-    LEFT JOIN billing_cycleburn AS t
-        ON t.subscription_id = s.id AND t.cycle = s.cycle AND t.kind = 'CYCLE'
-    LEFT JOIN wallets_creditlot AS l ON l.id = t.lot_id AND l.remaining = 0
-    WHERE s.customer_id = ANY(%s) AND s.status = ANY(%s)
-    ORDER BY s.starts_at, s.created_at, s.id, t.id
-"""
+_IS_LIVE = f"status IN ({', '.join(repr(str(status)) for status in states.LIVE)})"
+# What an open cycle has burned of lots.
+_OF_CYCLE = "ON s.id = {burn}.subscription_id AND s.cycle = {burn}.cycle"
 # Whether a cycle waits to be settled, what the last one left of its included quantity, and which of
 # the list's keys belong to an event.
 _WAITING = """EXISTS (
@@ -196,40 +187,69 @@ _TAKEN = """ARRAY(
     JOIN billing_usageevent AS e ON e.book_id = asked.book AND e.key = asked.key
     WHERE asked.book = s.customer_id
 )"""
+_BESIDE = (
+    ("s.id", "uuid"),
+    ("v.published_at", "timestamp with time zone"),
+    (_WAITING, "boolean"),
+    (_ROLLED_ON, "text"),
+    (_TAKEN, "text[]"),
+)
+
+
+def parts(*, books: Collection[int], keys: Collection[tuple[int, str]]) -> list[AnyPart]:
+    """Return what is to be read of the open cycles of books, and which of the keys are taken."""
+    mine, asked = among("s.customer_id", books)
+    is_open = f"{mine} AND s.{_IS_LIVE}"
+    of_burn, of_lot = _OF_CYCLE.format(burn="t"), _OF_CYCLE.format(burn="b")
+    # Spent lots come along, because the batch reads only those with something left.
+    spent = (
+        f"JOIN billing_cycleburn AS b ON b.lot_id = t.id JOIN billing_subscription AS s {of_lot}"
+        f" WHERE {is_open} AND b.kind = 'CYCLE' AND t.remaining = 0"
+    )
+    beside = (
+        "FROM billing_subscription AS s JOIN pricing_rateplanversion AS v ON v.id = s.version_id"
+        f" WHERE {is_open}"
+    )
+    taken = [[book_id for book_id, _ in keys], [key for _, key in keys]]
+    return [
+        Part(Subscription, f"WHERE {is_open.replace('s.', 't.')}", asked),
+        Part(Customer, f"WHERE {mine.replace('s.customer_id', 't.book_id')}", asked),
+        Part(
+            Coupon, f"JOIN billing_subscription AS s ON s.coupon_id = t.id WHERE {is_open}", asked
+        ),
+        Part(
+            CycleBurn,
+            f"JOIN billing_subscription AS s {of_burn} WHERE {is_open} AND t.kind = 'CYCLE'",
+            asked,
+        ),
+        Part(CreditLot, spent, asked),
+        Columns(_BESIDE, beside, [*taken, *asked]),
+    ]
 
 
 def read(
-    *,
-    books: Mapping[int, Book],
-    now: Mapping[int, datetime],
-    keys: Collection[tuple[int, str]],
+    rows: Sequence[Sequence[Any]], *, books: Mapping[int, Book], now: Mapping[int, datetime]
 ) -> OpenCycles:
-    """Read the open cycles of books, which must be locked, and which of the keys are taken."""
-    found, opened = OpenCycles(), dict[UUID, OpenCycle]()
-    asked = [[book_id for book_id, _ in keys], [key for _, key in keys]]
-    rows = bulk.select_joined(
-        {"s": Subscription, "c": Customer, "k": Coupon, "t": CycleBurn, "l": CreditLot},
-        _CYCLES,
-        [*asked, list(books), list(states.LIVE)],
-        extra=["v.published_at", _WAITING, _ROLLED_ON, _TAKEN],
-    )
-    for subscription, customer, coupon, burn, spent, published_at, waits, rolled_on, taken in rows:
-        book, cycle = books[subscription.customer_id], opened.get(subscription.pk)
-        if cycle is None:
-            customer.book, subscription.customer, subscription.coupon = book, customer, coupon
-            subscription.version = catalogue.published_version(
-                subscription.version_id, published_at
-            )
-            rolled_in = load.rolled_in(load.as_generations(json.loads(rolled_on or "{}")))
-            cycle = opened[subscription.pk] = _opened(subscription, now[book.pk], rolled_in)
-            found.by_book.setdefault(book.pk, []).append(cycle)
-            found.taken.update((book.pk, key) for key in taken)
-            if waits:
-                found.waiting.add(book.pk)
-        if burn is not None:
-            cycle.burns[burn.lot_id] = burn
-        if spent is not None:
-            found.spent[spent.id] = spent
+    """Return the open cycles of locked books from the rows of `parts`, with their running sums."""
+    subscriptions, customers, coupons, burns, spent, rest = rows
+    found, opened = OpenCycles(spent={lot.id: lot for lot in spent}), dict[UUID, OpenCycle]()
+    by_book = {customer.book_id: customer for customer in customers}
+    by_key = {coupon.pk: coupon for coupon in coupons}
+    beside = {id_: values for id_, *values in rest}
+    for subscription in sorted(subscriptions, key=lambda s: (s.starts_at, s.created_at, s.pk)):
+        published_at, waits, rolled_on, taken = beside[subscription.pk]
+        customer, book = by_book[subscription.customer_id], books[subscription.customer_id]
+        customer.book, subscription.customer = book, customer
+        subscription.coupon = by_key.get(subscription.coupon_id)
+        subscription.version = catalogue.published_version(subscription.version_id, published_at)
+        rolled_in = load.rolled_in(load.as_generations(json.loads(rolled_on or "{}")))
+        cycle = opened[subscription.pk] = _opened(subscription, now[book.pk], rolled_in)
+        found.by_book.setdefault(book.pk, []).append(cycle)
+        found.taken.update((book.pk, key) for key in taken)
+        if waits:
+            found.waiting.add(book.pk)
+    for burn in sorted(burns, key=lambda burn: burn.pk):
+        opened[burn.subscription_id].burns[burn.lot_id] = burn
     _read_sums(found)
     return found
 
@@ -238,7 +258,8 @@ def read_unsettled(*, book: Book, now: datetime, before: datetime) -> list[OpenC
     """Read the cycles of a customer that began before a moment and are not settled: those that
     wait, which are read one by one, and those that run. For a forecast, without a lock.
     """
-    found = read(books={book.pk: book}, now={book.pk: now}, keys=())
+    rows = select_together(parts(books=[book.pk], keys=())).rows
+    found = read(rows, books={book.pk: book}, now={book.pk: now})
     running = [each for each in found.by_book.get(book.pk, ()) if each.runs_before(before)]
     if book.pk in found.by_book and book.pk not in found.waiting:
         return running

@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q
 
 from aforo import actors
-from aforo.database import bulk
 from aforo.database.bulk import Writes
+from aforo.database.together import AnyPart, Part, among
 from aforo.errors import DomainError, FieldError
 from aforo.money import ZERO
 from aforo.protocol.idempotency import Answer
@@ -32,7 +33,12 @@ from billing.realtime import (
 )
 from billing.realtime.open_cycles import OpenCycle, Pays
 from billing.realtime.snapshots import Snapshot
-from billing.realtime.usage_requests import KeyMetered, UsageRequest, UsageReserveRequest
+from billing.realtime.usage_requests import (
+    KeyMetered,
+    UsageRequest,
+    UsageReserveRequest,
+    event_keys,
+)
 from billing.settlement import cycle_burns, usage_burn
 from ledger.models import Book
 from pricing.models import Metric
@@ -50,11 +56,21 @@ from wallets.models import CreditLot, Debit, ReservationStatus, UnitWallet, Wall
 class UsagePricing:
     """The usage of one list: its books' open cycles and lots, as the list has changed them."""
 
-    def __init__(self, batch: Batch, requests: Sequence[engine.Request]) -> None:
+    @classmethod
+    def parts(cls, books: Mapping[str, Book], requests: Sequence[engine.Request]) -> list[AnyPart]:
+        """Return what is to be read of the books: their open cycles, and named reservations."""
+        ids = [book.pk for book in books.values()]
+        cycles = open_cycles.parts(books=ids, keys=event_keys(books, requests))
+        named = [r.reservation for r in requests if not isinstance(r, engine.CustomerRequest)]
+        mine, asked = among("t.reservation_id", named)
+        return [*cycles, Part(UsageReservation, f"WHERE {mine}", asked)]
+
+    def __init__(
+        self, batch: Batch, requests: Sequence[engine.Request], rows: Sequence[Sequence[Any]]
+    ) -> None:
         self.batch = batch
-        self.cycles = open_cycles.read(
-            books=batch.by_id, now=batch.now, keys=_keys(batch, requests)
-        )
+        *cycles, reserved = rows
+        self.cycles = open_cycles.read(cycles, books=batch.by_id, now=batch.now)
         # What has to be rolled up first leaves the list as what has to be renewed does.
         batch.renewing |= self.cycles.long
         self.lots: dict[int, dict[UUID, CreditLot]] = {book_id: {} for book_id in batch.by_id}
@@ -63,7 +79,7 @@ class UsagePricing:
         self.events: list[UsageEvent] = []
         self.reservations: list[UsageReservation] = []
         self.changed: list[UsageReservation] = []
-        self.named = _named(requests)
+        self.named: dict[UUID, UsageReservation] = {made.pk: made for made in reserved}
         self._gather()
 
     def _gather(self) -> None:
@@ -374,24 +390,6 @@ class UsagePricing:
         writes.insert_last(UsageEvent, self.events, or_raise=metered)
         self.batch.fallen.update(event.book_id for event in self.events)
         self.batch.fallen.update(made.reservation.book_id for made in self.reservations)
-
-
-def _named(requests: Sequence[engine.Request]) -> dict[UUID, UsageReservation]:
-    """Read the reservations of usage that a list captures or voids."""
-    named = [r.reservation for r in requests if not isinstance(r, engine.CustomerRequest)]
-    if not named:
-        return {}
-    found = bulk.select_models(UsageReservation, "WHERE t.reservation_id = ANY(%s)", [named])
-    return {made.pk: made for made in found}
-
-
-def _keys(batch: Batch, requests: Sequence[engine.Request]) -> list[tuple[int, str]]:
-    """Return the keys, with their books, that become keys of events."""
-    return [
-        (batch.books[request.customer_id].pk, request.key)
-        for request in requests
-        if type(request) is UsageRequest and request.customer_id in batch.books
-    ]
 
 
 def key_metered(key: str) -> KeyMetered:

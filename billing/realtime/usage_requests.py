@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar
 
 from aforo.errors import Conflict, Invalid
+from ledger.models import Book
 from wallets.budgets import counting
 from wallets.debits import engine
 
@@ -67,6 +68,17 @@ class UsageReserveRequest(UsageRequest):
     def content(self) -> dict[str, object]:
         """Return what a repeat under the same key must contain again."""
         return {**_asked(self), "expires_in": self.expires_in, "grace_seconds": self.grace_seconds}
+
+
+def event_keys(
+    books: Mapping[str, Book], requests: Sequence[engine.Request]
+) -> list[tuple[int, str]]:
+    """Return the keys of requests, with their books, that become keys of events."""
+    return [
+        (books[request.customer_id].pk, request.key)
+        for request in requests
+        if type(request) is UsageRequest and request.customer_id in books
+    ]
 
 
 def _asked(ask: UsageRequest) -> dict[str, object]:

@@ -26,6 +26,7 @@ from billing.calculation.calculation import (
     MetricUsage,
     Overage,
     Tax,
+    changed,
 )
 from billing.models import (
     Customer,
@@ -83,7 +84,7 @@ def load(
         until=until or settlement.ends_at,
     )
     found = cycle_credits.read(book=book, settlement=settlement, currency=draft.currency)
-    draft = replace(
+    draft = changed(
         draft,
         rolled_in=rolled_in(rolled_generations(subscription, settlement.cycle)),
         overages=_overages(found.debits),
@@ -215,7 +216,7 @@ def offered(
     for stayed in kept.values():
         stayed.sort(key=lambda allocation: first[allocation.lot])
     money_lots, kept_money = offered.pop("", []), kept.pop("", [])
-    return replace(
+    return changed(
         draft,
         unit_lots={code: tuple(lots) for code, lots in offered.items()},
         unit_orders={wallet.metric.code: tuple(wallet.burn_order) for wallet in units},

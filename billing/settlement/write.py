@@ -5,7 +5,6 @@ itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
@@ -18,7 +17,7 @@ from aforo.errors import InvariantBroken
 from aforo.money import ZERO, plain
 from aforo.periods import Period
 from billing.calculation import credit_application, presentation
-from billing.calculation.calculation import Calculation, Payer, StageTrace
+from billing.calculation.calculation import Calculation, Payer, StageTrace, changed
 from billing.models import AdvanceFee, LateCredit, Settlement, SettlementKind, SettlementStatus
 from billing.settlement import cycle_burns
 from ledger import posting_rules
@@ -248,7 +247,7 @@ def _finished(draft: Calculation, written: Sequence[EntryDraft]) -> Calculation:
             for entry in written
         ),
     )
-    return replace(draft, trace=(*draft.trace, trace))
+    return changed(draft, trace=(*draft.trace, trace))
 
 
 @money.exact

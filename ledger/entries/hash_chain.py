@@ -74,7 +74,10 @@ def _is_text(value: object) -> bool:
         case str():
             return True
         case Mapping():
-            return all(isinstance(name, str) and _is_text(v) for name, v in value.items())
+            return all(
+                isinstance(name, str) and (type(each) is str or _is_text(each))
+                for name, each in value.items()
+            )
         case list() | tuple():
             return all(_is_text(item) for item in value)
     return False

@@ -21,6 +21,7 @@ from wallets.lots.tax_rates import RateInForce, rate_in
 from wallets.lots.waterfall import Lot
 from wallets.models import CreditLot, Debit, Movement, MovementKind, Reservation, UnitWallet, Wallet
 
+_KINDS = tuple(CreditKind.values)
 OPEN_OVERAGE = F("overage") - F("overage_billed") - F("overage_reversed")
 
 
@@ -88,7 +89,7 @@ def balance(lots: Iterable[CreditLot | LotRow], moment: datetime) -> dict[str, o
 
     A held part outlives its lot's expiry, so it counts as held whatever the moment.
     """
-    by_kind = dict.fromkeys(CreditKind.values, ZERO)
+    by_kind = dict.fromkeys(_KINDS, ZERO)
     held = ZERO
     for lot in lots:
         held += lot.held

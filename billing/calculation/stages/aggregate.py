@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from aforo.money import ZERO, plain, to_books
-from billing.calculation.calculation import Calculation, Demand, MetricUsage, traced
+from billing.calculation.calculation import Calculation, Demand, MetricUsage, changed, traced
 
 _NONE = MetricUsage(ZERO, 0)
 
@@ -27,7 +25,7 @@ def aggregate(draft: Calculation) -> Calculation:
         demands.append(Demand(charge=charge, weighted=weighted, events=events))
     events_seen = sum(usage.events for usage in draft.usage.values())
     return traced(
-        replace(draft, demands=tuple(demands)),
+        changed(draft, demands=tuple(demands)),
         "Aggregate",
         given={metric: usage.quantity for metric, usage in sorted(draft.usage.items())},
         found={demand.charge.code: demand.used for demand in demands},

@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from aforo.money import ZERO, divide, plain, to_books
-from billing.calculation.calculation import Calculation, Demand, traced
+from billing.calculation.calculation import Calculation, Demand, changed, traced
 from billing.calculation.credit_coverage import cover
 from pricing.terms import FlatRate, Percentage
 from wallets.lots.waterfall import Allocation
@@ -36,7 +36,7 @@ def allowance(draft: Calculation) -> Calculation:
             burns[metric] = outcome.allocations
     demands = [replace(demand, from_units=_paid_in_units(demand, burns)) for demand in demands]
     return traced(
-        replace(draft, demands=tuple(demands), unit_burns=burns),
+        changed(draft, demands=tuple(demands), unit_burns=burns),
         "Allowance",
         given={demand.charge.code: demand.used for demand in demands},
         found={demand.charge.code: demand.billable for demand in demands},

@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from aforo.money import ZERO, plain, round_amount, to_books
-from billing.calculation.calculation import CalculatedLine, Calculation, traced
+from billing.calculation.calculation import CalculatedLine, Calculation, changed, traced
 
 
 def commit(draft: Calculation) -> Calculation:
@@ -44,7 +44,7 @@ def commit(draft: Calculation) -> Calculation:
         lines.append(CalculatedLine("ROUNDING", "Rounding", rounding))
         notes.append(f"Rounded by {plain(rounding)}.")
     return traced(
-        replace(
+        changed(
             draft, lines=tuple(lines), subtotal=subtotal, commitment=commitment, rounding=rounding
         ),
         "Commit",

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 from aforo.money import ZERO, plain, round_amount, to_books
-from billing.calculation.calculation import CalculatedLine, Calculation, CouponTerms, traced
+from billing.calculation.calculation import (
+    CalculatedLine,
+    Calculation,
+    CouponTerms,
+    changed,
+    traced,
+)
 from billing.calculation.owed import use_credits
 
 
@@ -26,7 +31,7 @@ def discount(draft: Calculation) -> Calculation:
         notes = [f"Coupon {draft.coupon.code}: {plain(off)} off."]
         if off > 0:
             lines = (*lines, CalculatedLine("DISCOUNT", f"Coupon {draft.coupon.code}", -off))
-    lowered = use_credits(replace(draft, discount=off, lines=lines))
+    lowered = use_credits(changed(draft, discount=off, lines=lines))
     used = {"credit": lowered.credited} if lowered.credited else {}
     notes += [f"{line.description}: {plain(line.amount)}." for line in lowered.lines if line.credit]
     return traced(

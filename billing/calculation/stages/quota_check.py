@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from aforo.money import plain
-from billing.calculation.calculation import Calculation, traced
+from billing.calculation.calculation import Calculation, changed, traced
 from pricing.terms import Beyond
 
 
@@ -27,7 +27,7 @@ def quota_check(draft: Calculation) -> Calculation:
         beyond = plain(used.quantity - cap.quantity)
         notes.append(f"{metric}: {beyond} beyond the cap of {plain(cap.quantity)}, {outcome}.")
     return traced(
-        replace(draft, usage=kept),
+        changed(draft, usage=kept),
         "Quota check",
         given={metric: usage.quantity for metric, usage in sorted(draft.usage.items())},
         found={metric: cap.quantity for metric, cap in draft.caps.items()},

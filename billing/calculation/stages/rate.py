@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from aforo.money import ZERO, plain
-from billing.calculation.calculation import CalculatedLine, Calculation, Demand, traced
+from billing.calculation.calculation import CalculatedLine, Calculation, Demand, changed, traced
 from pricing import calculators
 from pricing.terms import FlatRate
 
@@ -20,7 +18,7 @@ def rate(draft: Calculation) -> Calculation:
     lines = [line for demand in draft.demands if (line := _line(demand)) is not None]
     subtotal = sum((line.amount for line in lines), ZERO)
     return traced(
-        replace(draft, lines=tuple(lines), subtotal=subtotal),
+        changed(draft, lines=tuple(lines), subtotal=subtotal),
         "Rate",
         given={demand.charge.code: demand.billable for demand in draft.demands},
         found={line.charge: line.amount for line in lines},

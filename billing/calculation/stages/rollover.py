@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from aforo.money import ZERO, plain, proportion
-from billing.calculation.calculation import Calculation, traced
+from billing.calculation.calculation import Calculation, changed, traced
 from pricing.terms import included_quantity
 
 
@@ -26,7 +24,7 @@ def rollover(draft: Calculation) -> Calculation:
             quotas[charge.code] = quota
     notes = [f"{code}: {plain(quantity)} rolled in." for code, quantity in draft.rolled_in.items()]
     return traced(
-        replace(draft, quotas=quotas),
+        changed(draft, quotas=quotas),
         "Rollover",
         given=dict(draft.rolled_in),
         found=quotas,

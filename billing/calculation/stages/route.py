@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from aforo.money import ZERO, plain, proportion, round_amount
-from billing.calculation.calculation import CalculatedLine, Calculation, Taxed, traced
+from billing.calculation.calculation import CalculatedLine, Calculation, Taxed, changed, traced
 from billing.calculation.credit_application import (
     bonus_in,
     burns,
@@ -46,10 +46,10 @@ def route(draft: Calculation) -> Calculation:
     from_wallet = by_kind(billed.money_burns)
     rest = billed.total - sum(from_wallet.values(), ZERO)
     to_invoice, arrears = (ZERO, rest) if draft.billing_mode == "PREPAID" else (rest, ZERO)
-    paid = replace(billed, from_wallet=from_wallet, to_invoice=to_invoice, arrears=arrears)
-    owing = _owing(replace(paid, payers=payers(paid, untaxed)))
+    paid = changed(billed, from_wallet=from_wallet, to_invoice=to_invoice, arrears=arrears)
+    owing = _owing(changed(paid, payers=payers(paid, untaxed)))
     lines, residue = _last_lines(owing, net)
-    settled = replace(owing, lines=(*draft.lines, *lines), rounding=draft.rounding + residue)
+    settled = changed(owing, lines=(*draft.lines, *lines), rounding=draft.rounding + residue)
     return traced(
         settled,
         "Route",
@@ -72,7 +72,7 @@ def _billed(draft: Calculation, taxable: Decimal) -> Calculation:
     if draft.is_rounded:
         total = round_amount(total, draft.currency)
     tax = sum((part.amount for part in taxes), ZERO)
-    return replace(draft, taxes=taxes, tax=tax, total=total, money_burns=burns(draft, total))
+    return changed(draft, taxes=taxes, tax=tax, total=total, money_burns=burns(draft, total))
 
 
 def _owing(draft: Calculation) -> Calculation:
@@ -88,7 +88,7 @@ def _owing(draft: Calculation) -> Calculation:
         if draft.is_rounded:
             base = round_amount(base, draft.currency)
         taxes.append(Taxed(part.rate, base, part.amount - unpaid))
-    return replace(
+    return changed(
         draft,
         taxes=tuple(taxes),
         tax=draft.tax - bonus,

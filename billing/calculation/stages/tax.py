@@ -8,7 +8,7 @@ from decimal import Decimal
 from itertools import accumulate, chain, pairwise
 
 from aforo.money import ZERO, plain, round_amount, split, to_books
-from billing.calculation.calculation import CalculatedLine, Calculation, Tax, Taxed, traced
+from billing.calculation.calculation import CalculatedLine, Calculation, Tax, Taxed, changed, traced
 from wallets.lots.consideration_tax import tax_within
 
 
@@ -25,7 +25,7 @@ def tax(draft: Calculation) -> Calculation:
     owed, in_overage = (sum((p.amount for p in parts), ZERO) for parts in (taxes, inside))
     on_net = owed - in_overage
     return traced(
-        replace(draft, taxes=taxes, tax=owed, total=net + on_net + draft.overage),
+        changed(draft, taxes=taxes, tax=owed, total=net + on_net + draft.overage),
         "Tax",
         given={"net": net},
         found={"tax": on_net, **({"tax_in_overage": in_overage} if inside else {})},

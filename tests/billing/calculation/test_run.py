@@ -23,6 +23,7 @@ from billing.calculation.calculation import (
     MetricUsage,
     Overage,
     Tax,
+    changed,
 )
 from pricing.terms import parse
 from wallets.lots.waterfall import Lot
@@ -268,3 +269,14 @@ def test_what_is_owed_is_paid_by_somebody(
     assert mode != "POSTPAID" or run.from_wallet["CASH"] == 0
     if run.to_invoice:
         assert run.to_invoice == run.to_invoice.quantize(D("0.01"))
+
+
+def test_a_changed_calculation_is_what_replacing_makes_of_it() -> None:
+    before = calculation.run(draft())
+
+    after = changed(before, tax=D(3), lines=())
+
+    assert after == replace(before, tax=D(3), lines=())
+    assert (before.tax, after.total) != (D(3), D(0))
+    with pytest.raises(AssertionError):
+        changed(before, taxx=D(3))

@@ -115,12 +115,9 @@ class Batch:
         ]
         with_units = bool(named or pricing) or any(_asks_units(r) for r in requests)
         values = batch.budgets.values(requests)
-        found = reading.read(
-            batch.by_id.values(),
-            batch.now,
-            reading.Asked(keys, named, with_units, values),
-            is_locked=is_locked,
-        )
+        also = [] if pricing is None else pricing.parts(books, requests)
+        asked = reading.Asked(keys, named, with_units, values, also)
+        found = reading.read(batch.by_id.values(), batch.now, asked, is_locked=is_locked)
         batch.state = found.state
         batch.operations = {(each.book_id, each.key): each for each in found.operations}
         batch.refilled = {rule.book_id for rule in found.refills}
@@ -131,7 +128,7 @@ class Batch:
         batch._read_open_overage()
         batch._take_held(found.held, named)
         if pricing is not None:
-            batch.pricing = pricing(batch, requests)
+            batch.pricing = pricing(batch, requests, found.also)
         return batch
 
     def _open_accounts(self, found: reading.Found) -> None:

@@ -6,11 +6,13 @@ what it keeps beside them in the batch's own transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aforo.database.bulk import Writes
+from aforo.database.together import AnyPart
 from aforo.protocol.idempotency import Answer
+from ledger.models import Book
 from wallets.debits.engine.requests import Request
 
 if TYPE_CHECKING:
@@ -35,4 +37,15 @@ class Pricing(Protocol):
         """Add what the accepted requests changed beside lots, entries and reservations."""
 
 
-OpenPricing = Callable[["Batch", Sequence[Request]], Pricing]
+class OpenPricing(Protocol):
+    """How the prices of a list are opened: what is read for them, in the list's one read, and what
+    is made of that.
+    """
+
+    def parts(self, books: Mapping[str, Book], requests: Sequence[Request]) -> list[AnyPart]:
+        """Return what is to be read of the locked books, by customer."""
+
+    def __call__(
+        self, batch: Batch, requests: Sequence[Request], rows: Sequence[Sequence[Any]]
+    ) -> Pricing:
+        """Return the prices, from the rows of `parts`."""

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from aforo.database.together import Part, among, select_together
+from aforo.database.together import AnyPart, Part, among, select_together
 from ledger.entries import chain_state, entries
 from ledger.entries.chain_state import ChainState
 from ledger.models import Book
@@ -30,8 +30,8 @@ _REPLAYS = """
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a list names: keys with their books, and reservations; and whether it may ask for
-    units.
+    """What a list names: keys with their books, and reservations; whether it may ask for units; and
+    what else is to be read for its prices.
     """
 
     keys: Sequence[tuple[int, str]]
@@ -39,6 +39,7 @@ class Asked:
     with_units: bool
     # What the requests are matched by, where a book has budgets.
     values: Collection[str]
+    also: Sequence[AnyPart] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Found:
     held: Sequence[Held]
     refills: Sequence[AutoRefill]
     budgets: Sequence[Sequence[Any]]
+    also: Sequence[Sequence[Any]]
 
 
 def read(
@@ -80,6 +82,7 @@ def read(
             Part(Wallet, f"WHERE {mine}", book_ids),
             Part(CreditLot, f"WHERE {mine} AND t.remaining > 0", book_ids),
             Part(AutoRefill, f"WHERE {mine} AND t.switched_off_at IS NULL", book_ids),
+            *asked.also,
             *units,
             *budgets,
             *reserved,
@@ -89,6 +92,7 @@ def read(
     read_chain = [next(rows) for _ in chain]
     state = chain_state.of(found.read_at, read_chain, ids, months=months) if is_locked else None
     operations, wallets, lots, refills = next(rows), next(rows), next(rows), next(rows)
+    also = [next(rows) for _ in asked.also]
     lots.sort(key=lambda lot: (lot.granted_at, lot.id))
     return Found(
         state=state,
@@ -98,6 +102,7 @@ def read(
         budgets=[next(rows) for _ in budgets],
         lots=lots,
         refills=refills,
+        also=also,
         held=reservation_holds.assemble(list(rows), {lot.id: lot for lot in lots}),
     )
 
