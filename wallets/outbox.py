@@ -14,7 +14,7 @@ from aforo.money import ZERO
 from aforo.webhooks.models import EventType
 from aforo.webhooks.services import Notice, emit
 from ledger.models import Book
-from wallets.models import Debit, UnitWallet, Wallet
+from wallets.models import CreditLot, Debit, TopUp, UnitWallet, Wallet
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,37 @@ class Unpaid:
 def notify(book: Book, type: str, payload: Mapping[str, object], at: datetime) -> None:  # noqa: A002
     """Write one notice about a customer."""
     emit([Notice(book.livemode, book.key, type, payload, at)])
+
+
+def topped_up(book: Book, top_up: TopUp, at: datetime) -> None:
+    """Write the notices of a payment that arrived; of a refill two, one by that name."""
+    types = [EventType.WALLET_TOPPED_UP]
+    if top_up.auto_refill_id is not None:
+        types.append(EventType.WALLET_REFILLED)
+    facts = {
+        "top_up": top_up.id,
+        "amount": top_up.amount,
+        "currency": top_up.currency,
+        "automatic": top_up.auto_refill_id is not None,
+    }
+    emit([Notice(book.livemode, book.key, type_, facts, at) for type_ in types])
+
+
+def credits_expired(book: Book, lapsed: Iterable[tuple[CreditLot, Mapping[str, object]]]) -> None:
+    """Write notices of lots that lapsed, each with what was left of it, at the lot's own moment."""
+    emit(
+        [
+            Notice(
+                book.livemode,
+                book.key,
+                EventType.CREDITS_EXPIRED,
+                {"lot": lot.id, "kind": lot.kind, **left},
+                lot.expires_at,
+            )
+            for lot, left in lapsed
+            if lot.expires_at is not None
+        ]
+    )
 
 
 def balances_fell(falls: Iterable[BalanceDrop]) -> None:

@@ -35,6 +35,10 @@ class EventType(models.TextChoices):
     BUDGET_EXCEEDED = "budget.exceeded", "budget.exceeded"
     TOP_UP_DISPUTED = "top_up.disputed", "top_up.disputed"
     INVOICE_PAID = "invoice.paid", "invoice.paid"
+    WALLET_REFILLED = "wallet.refilled", "wallet.refilled"
+    CREDITS_EXPIRED = "credits.expired", "credits.expired"
+    SETTLEMENT_COMPLETED = "settlement.completed", "settlement.completed"
+    INVOICE_FINALIZED = "invoice.finalized", "invoice.finalized"
     ENDPOINT_SWITCHED_OFF = "webhook_endpoint.switched_off", "webhook_endpoint.switched_off"
 
 

@@ -12,6 +12,7 @@ from aforo import money
 from aforo.database import bulk, joined
 from aforo.errors import NotFound
 from aforo.money import ZERO
+from aforo.webhooks.models import EventType
 from billing import locks
 from billing.calculation import presentation
 from billing.calculation.calculation import Calculation
@@ -27,6 +28,7 @@ from ledger import posting_rules
 from ledger.entries import books, entries
 from ledger.models import Book, LedgerEvent
 from pricing.calculators import Step
+from wallets import outbox
 
 DUE_AFTER = timedelta(days=30)
 _LINE = [
@@ -128,6 +130,14 @@ def issue(
             )
         ]
     )
+    facts = {
+        "invoice": invoice.number,
+        "amount": invoice.amount_due,
+        "currency": invoice.currency,
+        "status": invoice.status,
+        "due_at": invoice.due_at,
+    }
+    outbox.notify(book, EventType.INVOICE_FINALIZED, facts, now)
 
 
 def _facts(invoice: Invoice) -> dict[str, object]:

@@ -16,12 +16,14 @@ from aforo.database import bulk
 from aforo.errors import InvariantBroken
 from aforo.money import ZERO, plain
 from aforo.periods import Period
+from aforo.webhooks.models import EventType
 from billing.calculation import credit_application, presentation
 from billing.calculation.calculation import Calculation, Payer, StageTrace, changed
 from billing.models import AdvanceFee, LateCredit, Settlement, SettlementKind, SettlementStatus
 from billing.settlement import cycle_burns
 from ledger import posting_rules
 from ledger.models import Book, LedgerEvent
+from wallets import outbox
 from wallets.lots import queries, waterfall
 from wallets.lots.credit_journal import Burn, CreditJournal
 from wallets.lots.credit_journal import EntryBuilder as EntryDraft
@@ -117,6 +119,23 @@ def settle(
         [[settlement.pk, *(getattr(settlement, name) for name in _SETTLED)]],
     )
     _keep_fee(written, settlement, next_period)
+    _notify(book, settlement, draft)
+
+
+def _notify(book: Book, settlement: Settlement, draft: Calculation) -> None:
+    """Write the notice of a settled cycle, dated at its end; none of an opening."""
+    if settlement.kind != SettlementKind.CYCLE:
+        return
+    facts = {
+        "settlement": settlement.pk,
+        "subscription": settlement.subscription_id,
+        "starts_at": settlement.starts_at,
+        "ends_at": settlement.ends_at,
+        "total": draft.total,
+        "to_invoice": draft.to_invoice,
+        "arrears": draft.arrears,
+    }
+    outbox.notify(book, EventType.SETTLEMENT_COMPLETED, facts, settlement.ends_at)
 
 
 def _burn(

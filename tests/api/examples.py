@@ -22,7 +22,7 @@ _CURSOR = re.compile(r"(cursor|after)=[^&]+")
 
 
 def _is_counted(name: str, value: Any) -> bool:
-    return name in COUNTED or (name == "id" and isinstance(value, int))
+    return name in COUNTED or (name == "id" and str(value).isdecimal())
 
 
 class _Stable:
@@ -36,7 +36,9 @@ class _Stable:
         match value:
             case dict():
                 return {
-                    self.text(name): 7 if _is_counted(name, inner) else self.value(inner)
+                    self.text(name): type(inner)(7)
+                    if _is_counted(name, inner)
+                    else self.value(inner)
                     for name, inner in value.items()
                 }
             case list():

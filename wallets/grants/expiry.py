@@ -8,6 +8,8 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 
 from ledger.models import Book, LedgerEvent
+from wallets import outbox
+from wallets.lots import queries
 from wallets.lots.credit_journal import CreditJournal
 from wallets.models import CreditLot, ReservationStatus
 
@@ -34,7 +36,7 @@ def expire(*, book: Book, until: datetime) -> int:
         book=book, remaining__gt=0, expires_at__lte=until, frozen_at=None
     ).order_by("expires_at", "id")
     journal = CreditJournal()
-    lapsed = 0
+    lapsed: list[tuple[CreditLot, dict[str, object]]] = []
     for lot in due:
         if lot.remaining == lot.held:
             continue
@@ -47,10 +49,11 @@ def expire(*, book: Book, until: datetime) -> int:
             # The lot lived up to then, so what lapses at midnight is breakage of the day that ends.
             at_period_end=True,
         )
+        lapsed.append((lot, queries.measured(lot, lot.available)))
         draft.expire(lot)
-        lapsed += 1
     journal.write()
-    return lapsed
+    outbox.credits_expired(book, lapsed)
+    return len(lapsed)
 
 
 def is_anything_due(*, book_id: int, until: datetime) -> bool:

@@ -117,17 +117,7 @@ def fulfil_top_up(*, book: Book, top_up: TopUp, now: datetime, paid_into: str) -
             paid_into=paid_into,
         )
     journal.write()
-    outbox.notify(
-        book,
-        EventType.WALLET_TOPPED_UP,
-        {
-            "top_up": top_up.id,
-            "amount": top_up.amount,
-            "currency": top_up.currency,
-            "automatic": top_up.auto_refill_id is not None,
-        },
-        now,
-    )
+    outbox.topped_up(book, top_up, now)
     port.billing().credits_arrived(book)
     return Delivery(wallet, lots, draft.id)
 

@@ -79,7 +79,7 @@ def test_credits_on_account_are_held_back_until_the_invoice_is_paid(
     assert balance("2110") == Decimal("-16.666666666667")
     assert verification.verify().ok
     types = set(OutboxEvent.objects.values_list("type", flat=True))
-    assert types == {"invoice.paid", "wallet.topped_up"}
+    assert types == {"invoice.finalized", "invoice.paid", "wallet.topped_up"}
 
 
 def test_credits_at_once_are_a_receivable_and_refundable_only_when_paid(

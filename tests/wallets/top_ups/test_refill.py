@@ -39,6 +39,8 @@ def test_the_debit_that_crosses_the_threshold_refills(
         factories.debit("cust_1", "1")
 
     assert [status for status, _ in refills()] == ["SUCCEEDED"]
+    told = OutboxEvent.objects.get(type="wallet.refilled").payload
+    assert (told["amount"], told["automatic"]) == ("50", True)
     assert factories.available(book) == 70
     lot = CreditLot.objects.order_by("-granted_at", "-id").first()
     assert lot is not None
