@@ -96,6 +96,10 @@ def complete(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]
     for kind, components in COMPONENTS.items():
         named = result["components"].setdefault(kind, {})
         result["components"][kind] = dict(sorted({**named, **components}.items()))
+    for schema in result["components"]["schemas"].values():
+        if "oneOf" in schema and "discriminator" not in schema:
+            # What fits two forms is valid, too.
+            schema["anyOf"] = schema.pop("oneOf")
     operations = [each for methods in result["paths"].values() for each in methods.values()]
     used = {tag for operation in operations for tag in operation["tags"]}
     result["tags"] = [{"name": tag, "description": TAGS[tag]} for tag in sorted(used)]
