@@ -20,11 +20,7 @@ from billing.models import Invoice
 from tests.factories.books import ensure_chart
 from wallets.models import Debit
 
-pytestmark = [
-    pytest.mark.clients,
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(shutil.which("npm") is None, reason="needs Node.js"),
-]
+pytestmark = [pytest.mark.clients, pytest.mark.django_db(transaction=True)]
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "ten-minutes.md").read_text()
