@@ -259,12 +259,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SCHEMA_PATH_PREFIX": r"/v1",
-    "SERVERS": [{"url": "/", "description": "The server that answers this document."}],
-    "LICENSE": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "aforo.api.schema_document.complete",
-    ],
+    "POSTPROCESSING_HOOKS": ["aforo.api.schema_document.complete"],
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     # Called by their classes (docs/decisions.md#d172); those without a class are lists.

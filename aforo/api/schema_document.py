@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+from drf_spectacular.hooks import postprocess_schema_enums
+
 PROBLEM: Final = {"$ref": "#/components/schemas/Problem"}
 KEY: Final = {"$ref": "#/components/parameters/IdempotencyKey"}
 REPLAYED: Final = {"$ref": "#/components/headers/IdempotencyReplayed"}
@@ -93,6 +95,9 @@ TAGS: Final = {
 
 def complete(result: dict[str, Any], generator: Any, **_: Any) -> dict[str, Any]:
     """Add what operations share, the tags in use, and the examples; a hook of the generator."""
+    postprocess_schema_enums(result, generator)  # type: ignore[no-untyped-call]
+    result["info"]["license"] = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+    result["servers"] = [{"url": "/", "description": "The server that answers this document."}]
     for kind, components in COMPONENTS.items():
         named = result["components"].setdefault(kind, {})
         result["components"][kind] = dict(sorted({**named, **components}.items()))

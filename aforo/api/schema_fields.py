@@ -33,7 +33,7 @@ class JsonFieldSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyp
     def map_serializer_field(self, auto_schema: Any, direction: str) -> dict[str, Any]:
         """Describe a part that the service reads by name: any JSON."""
         return {
-            "type": ["array", "boolean", "number", "object", "string"],
+            "type": ["object", "array", "boolean", "number", "string"],
             "items": {},
             "additionalProperties": {},
         }
