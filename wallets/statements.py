@@ -27,6 +27,7 @@ from wallets.models import (
     ADDED,
     TAKEN,
     CreditLot,
+    Debit,
     DisputeState,
     Movement,
     MovementKind,
@@ -35,9 +36,10 @@ from wallets.models import (
 )
 
 # A row for each open lot of each wallet, and one for a wallet without any; wallets of money come
-# first. Spent lots, billed debits and ended reservations are not read (partial indexes lead past
-# them), so it takes as long after a million movements as after ten. Plain SQL, because the ORM
-# needs five statements and a model instance a lot for it, eight times the time.
+# first. Spent lots, billed debits and ended reservations are not read, nor captures that were paid
+# (partial indexes lead past them), so it takes as long after a million movements as after ten.
+# Plain SQL, because the ORM needs five statements and a model instance a lot for it, eight times
+# the time.
 _NOW = """
     WITH timed_out AS MATERIALIZED (
         SELECT h.lot_id, sum(h.quantity - h.captured - h.released) AS quantity
@@ -49,6 +51,9 @@ _NOW = """
         FROM wallets_debit
         WHERE book_id = %(book)s AND overage > overage_billed + overage_reversed
         GROUP BY wallet_id
+    ), uncovered AS MATERIALIZED (
+        SELECT wallet_id, sum(uncovered) AS quantity
+        FROM wallets_debit WHERE book_id = %(book)s AND uncovered > 0 GROUP BY wallet_id
     ), wallet AS (
         SELECT id AS wallet_id, NULL::bigint AS unit_wallet_id, currency, NULL AS metric,
             billing_mode, spend_state
@@ -58,11 +63,12 @@ _NOW = """
         FROM wallets_unitwallet AS w JOIN pricing_metric AS m ON m.id = w.metric_id
         WHERE w.book_id = %(book)s
     )
-    SELECT wallet.*, overage.quantity, l.id, l.kind, l.source, l.face, l.remaining,
-        l.held - coalesce(timed_out.quantity, 0), l.carrying_remaining, l.priority, l.effective_at,
-        l.expires_at, l.frozen_at
+    SELECT wallet.*, overage.quantity, uncovered.quantity, l.id, l.kind, l.source, l.face,
+        l.remaining, l.held - coalesce(timed_out.quantity, 0), l.carrying_remaining, l.priority,
+        l.effective_at, l.expires_at, l.frozen_at
     FROM wallet
     LEFT JOIN overage ON overage.wallet_id = wallet.wallet_id
+    LEFT JOIN uncovered ON uncovered.wallet_id = wallet.wallet_id
     LEFT JOIN wallets_creditlot AS l ON l.book_id = %(book)s AND l.remaining > 0
         AND (l.wallet_id = wallet.wallet_id OR l.unit_wallet_id = wallet.unit_wallet_id)
     LEFT JOIN timed_out ON timed_out.lot_id = l.id
@@ -84,28 +90,30 @@ def statement(*, book: Book, now: datetime, pending: Mapping[str, Decimal]) -> d
     """Return all credits that a customer has now.
 
     `pending` is metered usage that is not burned yet, by currency and by metric code; billing
-    passes it in, which alone can price it. Spent lots are not read.
+    passes it in, which alone can price it. `uncovered` is what captures left that nobody pays,
+    ever. Spent lots are not read.
     """
     wallets: dict[tuple[bool, int], _Wallet] = {}
-    lots, overage = list[LotRow](), dict[str, Decimal]()
+    lots, beside = list[LotRow](), {"overage": dict[str, Decimal](), "uncovered": {}}
     with connection.cursor() as cursor:
         cursor.execute(_NOW, {"book": book.pk, "now": now})
         rows = cursor.fetchall()
-    for wallet_id, unit_wallet_id, currency, metric, mode, state, over, *shown in rows:
+    for wallet_id, unit_wallet_id, currency, metric, mode, state, over, lost, *shown in rows:
         # In the order of their keys, those of money first.
         key = (metric is not None, unit_wallet_id or wallet_id)
         wallet = wallets.get(key)
         if wallet is None:
             unit = {"currency": currency} if metric is None else {"metric": metric}
             wallet = wallets[key] = _Wallet(unit, mode, state)
-            if over is not None:
-                overage[currency] = over
+            for name, quantity in (("overage", over), ("uncovered", lost)):
+                if quantity is not None:
+                    beside[name][currency] = quantity
         if shown[0] is not None:
             lot = LotRow(shown[0], wallet.unit, *shown[1:])
             wallet.lots.append(lot)
             lots.append(lot)
     in_order = [wallets[key] for key in sorted(wallets)]
-    shown = _shown(book, in_order, lots, now, pending) | {"overage": overage}
+    shown = _shown(book, in_order, lots, now, pending) | beside
     return shown | {"budgets": figures.of_book(book, now)} if book.has_budgets else shown
 
 
@@ -161,7 +169,15 @@ def statement_as_of(*, book: Book, moment: datetime) -> dict[str, object]:
             for wallet in units
         ),
     ]
-    return {"as_of": moment, **_shown(book, wallets, rows.values(), moment, {})}
+    shown = _shown(book, wallets, rows.values(), moment, {})
+    return {"as_of": moment, **shown, "uncovered": _uncovered(book, moment)}
+
+
+def _uncovered(book: Book, moment: datetime) -> dict[str, Decimal]:
+    """Return what captures had left by a moment that nobody pays, by currency."""
+    lost = Debit.objects.filter(book=book, uncovered__gt=0, occurred_at__lte=moment)
+    sums = lost.values_list("wallet__currency").annotate(Sum("uncovered"))
+    return dict(sums.order_by())
 
 
 def _frozen(book: Book, moment: datetime) -> dict[UUID | None, datetime]:

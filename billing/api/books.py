@@ -60,6 +60,11 @@ class StatementAnswer(serializers.Serializer[Any]):
     unit_wallets = UnitWalletAnswer(many=True)
     lots = LotAnswer(many=True)
     overage = serializers.DictField(child=serializers.CharField(), required=False)
+    uncovered = serializers.DictField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="What captures left that nobody pays, ever.",
+    )
     budgets = BudgetOfCustomer(many=True, required=False, help_text="Where there are any.")
     as_of = serializers.DateTimeField(required=False)
 

@@ -105,6 +105,9 @@ class Debit(models.Model):
                 condition=Q(uncovered__gt=0) | Q(debt__gt=0),
                 name="wallets_debit_uncovered",
             ),
+            models.Index(
+                fields=["book"], condition=Q(uncovered__gt=0), name="wallets_debit_lost_of_book"
+            ),
         ]
         constraints = [
             models.CheckConstraint(
