@@ -148,6 +148,7 @@ def test_the_walks_of_the_architecture_are_whole() -> None:
     assert list(hops) == [
         "One debit",
         "One debit of usage in real time",
+        "One check",
         "One metered event",
         "One campaign grant",
         "One refund",
