@@ -23,7 +23,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "engineers.md"
 
 def printed() -> dict[str, Any]:
     """Execute the snippet; return what it defines."""
-    (code,) = re.findall(r"```python\n(.*?class Receiver.*?)```", PAGE.read_text(), re.DOTALL)
+    snippets = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (code,) = (each for each in snippets if "class Receiver" in each)
     names: dict[str, Any] = {}
     exec(code, names)
     return names
