@@ -12,6 +12,8 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule
 
 from aforo.access.models import KeyedRequest
 from aforo.access.services import create_api_key
+from aforo.webhooks import endpoints
+from aforo.webhooks.models import OutboxEvent, WebhookDelivery, WebhookStream
 from billing.adjustments import corrections
 from billing.campaigns import campaign_runs
 from billing.finance import closing
@@ -70,6 +72,7 @@ def live() -> None:
     _campaigns()
     _books()
     _access()
+    _webhooks()
 
 
 def _catalogue() -> None:
@@ -92,6 +95,7 @@ def _catalogue() -> None:
 def _customer(key: str) -> None:
     number = 1 if key == "ann" else 2
     book = factories.clocked_customer(key)
+    factories.budget("team", "100", customer=key)
     factories.top_up(key, "40")
     factories.bundle(key, "20", bonus="4")
     factories.subscription(key, f"sold_{number}")
@@ -259,3 +263,18 @@ def _access() -> None:
         CrontabSchedule.objects.create(minute=number)
         ClockedSchedule.objects.create(clocked_time=START + timedelta(days=number))
         User.objects.create_superuser(f"root_{number}")
+
+
+def _webhooks() -> None:
+    happened = OutboxEvent.objects.order_by("pk")
+    for number in (1, 2):
+        terms = {"url": f"http://127.0.0.1:{number}/"}
+        endpoint, _ = endpoints.create(livemode=False, terms=terms)
+        stream = WebhookStream.objects.create(endpoint=endpoint)
+        WebhookDelivery.objects.create(
+            stream=stream,
+            endpoint=endpoint,
+            event=happened[number],
+            position=number,
+            created_at=START,
+        )

@@ -108,7 +108,7 @@ def test_an_offering_keeps_to_its_bounds(admin_client: Client, field: str, value
     sold = factories.offering()
     form = {"code": "other", "name": "Other", "plan": str(sold.plan_id), "billing_mode": "HYBRID",
             "interval": "MONTH", "interval_count": "1", "trial_days": "0", "overage_limit": "",
-            "status": "ACTIVE"}  # fmt: skip
+            "over_capture": "REFUSE", "grace_seconds": "0", "status": "ACTIVE"}  # fmt: skip
     add = reverse("admin:pricing_offering_add")
 
     page = admin_client.post(add, form | {field: value})

@@ -29,6 +29,9 @@ INSIDE = {  # Shown inside their parents, or not rows to look at.
     "Charge",
     "CloseSum",
     "BonusSlab",
+    "BudgetChange",
+    "BudgetCounter",
+    "BudgetDelta",
     "ChargeMetric",
     "ExportPart",
     "ExportReceipt",
@@ -43,6 +46,7 @@ INSIDE = {  # Shown inside their parents, or not rows to look at.
 EDITABLE = {
     "Campaign",
     "BreakageRate",
+    "Budget",
     "Coupon",
     "Metric",
     "RatePlan",

@@ -39,7 +39,8 @@ def test_an_offering_that_cannot_be(
     admin_client: Client, draft: RatePlanVersion, changes: dict[str, str], field: str
 ) -> None:
     fields = {"code": "o", "name": "O", "plan": draft.plan_id, "billing_mode": "HYBRID",
-              "interval": "MONTH", "interval_count": 1, "trial_days": 0}  # fmt: skip
+              "interval": "MONTH", "interval_count": 1, "trial_days": 0,
+              "over_capture": "REFUSE", "grace_seconds": 0}  # fmt: skip
 
     page = admin_client.post(reverse("admin:pricing_offering_add"), fields | changes)
 

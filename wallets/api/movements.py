@@ -118,7 +118,7 @@ class SpendingQuery(StrictSerializer):
 
     vars()["from"] = TimeField(required=False)
     to = TimeField(required=False)
-    group_by = AttributeGroupField(required=False)
+    group_by = AttributeGroupField(max_length=64, required=False)
     attributes = AttributesQueryField(required=False)
 
 

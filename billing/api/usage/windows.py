@@ -43,7 +43,7 @@ class UsageQuery(StrictSerializer):
     # `from` is a reserved word in Python, so it cannot be assigned like the others.
     vars()["from"] = TimeField(required=False)
     to = TimeField(required=False)
-    group_by = GroupField(required=False)
+    group_by = GroupField(max_length=64, required=False)
     attributes = AttributesQueryField(required=False)
 
 

@@ -63,7 +63,7 @@ def refused(result: engine.Result) -> DomainError:
 
 def counted(code: str = "b", value: str = "") -> list[tuple[str, str]]:
     """Return used and held of each window, the oldest first."""
-    found = BudgetCounter.objects.filter(budget__code=code, value=value).order_by("starts_at")
+    found = BudgetCounter.objects.filter(budget__code=code, value=value).order_by("starts_at", "id")
     return [(f"{each.used.normalize():f}", f"{each.held.normalize():f}") for each in found]
 
 
