@@ -11,6 +11,8 @@ from aforo.protocol.exact_json import read_json
 MOST = 16
 LONGEST = 100
 NAME = re.compile(r"[a-z0-9_]{1,40}")
+# The longest text of them: each character of a value escaped, quotes, colon, comma and a space.
+LONGEST_TEXT = MOST * (40 + 6 * LONGEST + 8)
 # What a sum may be grouped by, beside time.
 GROUPED = re.compile(rf"attributes\.({NAME.pattern})")
 FORM = "Write a JSON object of texts: at most 16 names of a to z, 0 to 9 and _."

@@ -25,6 +25,7 @@ from aforo.api.pagination import NewestFirst
 from aforo.api.rows import RowsView
 from aforo.api.views import ApiView
 from aforo.errors import FieldError, Invalid
+from aforo.protocol import attributes
 from aforo.protocol.filters import AttributesFilter
 from aforo.sandbox.services import now_for
 from ledger.entries import books
@@ -119,7 +120,7 @@ class SpendingQuery(StrictSerializer):
     vars()["from"] = TimeField(required=False)
     to = TimeField(required=False)
     group_by = AttributeGroupField(max_length=64, required=False)
-    attributes = AttributesQueryField(required=False)
+    attributes = AttributesQueryField(max_length=attributes.LONGEST_TEXT, required=False)
 
 
 class SpentAnswer(serializers.Serializer[Any]):

@@ -44,7 +44,7 @@ class UsageQuery(StrictSerializer):
     vars()["from"] = TimeField(required=False)
     to = TimeField(required=False)
     group_by = GroupField(max_length=64, required=False)
-    attributes = AttributesQueryField(required=False)
+    attributes = AttributesQueryField(max_length=attributes.LONGEST_TEXT, required=False)
 
 
 class UsageWindow(serializers.Serializer[Any]):
