@@ -27,6 +27,7 @@ from billing.models import (
     Claim,
     Customer,
     CycleBurn,
+    ForgivenUsage,
     Invoice,
     InvoiceLine,
     InvoicePayment,
@@ -297,6 +298,15 @@ class ClaimAdmin(ReadOnlyAdmin):
     list_select_related = ["book", "top_up", "debit"]
     search_fields = ["book__key"]
     ordering = ["-created_at"]
+
+
+@admin.register(ForgivenUsage)
+class ForgivenUsageAdmin(ReadOnlyAdmin):
+    when_empty = "Usage leaves its cycle when a capture takes more than the credits there are."
+    list_display = ["debit", "subscription", "cycle", "net", "counted_at"]
+    list_select_related = ["debit", "subscription__customer__book", "subscription__offering"]
+    search_fields = ["subscription__customer__book__key", "=subscription__id"]
+    ordering = ["-pk"]
 
 
 @admin.register(Invoice)

@@ -234,6 +234,8 @@ class Calculation:
     overages: tuple[Overage, ...] = ()
     late: tuple[LateAdjustment, ...] = ()
     credits_owed: tuple[CreditOwed, ...] = ()
+    forgiven: Decimal = ZERO
+    """What captures of usage took beyond the credits there were, net: it is not billed here."""
 
     # Set by the stages.
     quotas: Mapping[str, Decimal] = field(default_factory=dict)

@@ -151,11 +151,11 @@ def share_of(draft: Calculation, payer: Payer, amount: Decimal) -> Decimal:
     """Return a payer's share of a part of the subtotal, after its share of the discount.
 
     Every payer carries the same share of usage, fees and commitment, and so do the credits owed
-    that were used here, which the subtotal no longer includes.
+    that were used here, which the subtotal no longer includes, nor what is not billed.
     """
     if amount <= 0:
         return ZERO
-    before = draft.subtotal + draft.credited
+    before = draft.subtotal + draft.credited + draft.forgiven
     discounted = proportion(amount, before - draft.discount, before)
     whole = sum((each.net for each in draft.payers), draft.credited)
     return proportion(discounted, payer.net, whole)

@@ -1,4 +1,6 @@
-"""Credits owed for settled cycles that late usage made cheaper, used on later documents. Pure."""
+"""What lowers the net of a document: usage that is not billed, and credits owed for settled cycles
+that late usage made cheaper. Pure.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,18 @@ from billing.calculation.calculation import CalculatedLine, Calculation, CreditO
 from billing.calculation.stages.tax import unrounded
 
 _BOOKS_PLACES = 12
+
+
+def forgive(draft: Calculation) -> Calculation:
+    """Lower the net by what captures of usage took beyond the credits there were, at most by what
+    the cycle itself owes.
+    """
+    own = draft.subtotal - draft.in_advance - draft.adjusted - draft.discount
+    used = max(min(draft.forgiven, own), ZERO)
+    lines = draft.lines
+    if used > 0:
+        lines = (*lines, CalculatedLine("ADJUSTMENT", "Captured beyond the credits", -used))
+    return changed(draft, forgiven=used, subtotal=draft.subtotal - used, lines=lines)
 
 
 def use_credits(draft: Calculation) -> Calculation:

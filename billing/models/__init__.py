@@ -3,7 +3,7 @@
 from billing.models.adjustments import LateCredit, SettlementAdjustment
 from billing.models.backtests import Backtest, BacktestCycle
 from billing.models.campaigns import CampaignRun, MilestoneWatch
-from billing.models.claims import Claim
+from billing.models.claims import Claim, ForgivenUsage
 from billing.models.customers import Customer, OneTimeBenefit, Subscription, SubscriptionStatus
 from billing.models.invoices import (
     Document,
@@ -40,6 +40,7 @@ __all__ = [
     "Customer",
     "CycleBurn",
     "Document",
+    "ForgivenUsage",
     "Invoice",
     "InvoiceLine",
     "InvoicePayment",

@@ -1,4 +1,4 @@
-"""Claims: debts of customers outside of any settlement."""
+"""What customers owe outside of any settlement, and what a settlement leaves out for it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from aforo.ids import new_id
+from billing.models.customers import Subscription
 from ledger.models import Book
 from wallets.models import Debit, TopUp
 
@@ -46,3 +47,32 @@ class Claim(models.Model):
 
     def __str__(self) -> str:
         return f"{self.amount.normalize():f} {self.currency}"
+
+
+class ForgivenUsage(models.Model):
+    """What a capture of usage took beyond the credits there were, less the tax in it: its cycle
+    does not bill it.
+
+    Its debit has the gross, and whether the next credits pay that, or nobody.
+    """
+
+    debit = models.OneToOneField(
+        Debit, on_delete=models.PROTECT, primary_key=True, related_name="+", db_constraint=False
+    )
+    subscription = models.ForeignKey(
+        Subscription, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    cycle = models.PositiveIntegerField()
+    counted_at = models.DateTimeField(help_text="That of its usage event.")
+    net = models.DecimalField(max_digits=38, decimal_places=12)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["subscription", "cycle"], name="billing_forgivenusage_cycle")
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(net__gt=0), name="billing_forgivenusage_net")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.net.normalize():f}"

@@ -148,18 +148,36 @@ def with_event(
 
     Raises: NotCovered (`quota_exceeded`, `insufficient_funds` in PREPAID, `overage_limit`).
     """
+    after = priced(usage, book, cycle, event, also_pays=also_pays)
+    _check_covered(usage, book, before, after, promised)
+    return after
+
+
+def priced(
+    usage: UsagePricing,
+    book: Book,
+    cycle: OpenCycle,
+    event: UsageEvent,
+    *,
+    also_pays: Pays,
+    forgiven: Decimal = ZERO,
+) -> Calculation:
+    """Return what a cycle owes with one event more, and so much `forgiven` of it, whether or not it
+    is covered.
+
+    Raises: NotCovered (`quota_exceeded`).
+    """
     now = usage.now(book)
     _check_cap(cycle, event)
     assert event.counted_at is not None, "it counts toward the cycle that runs"
-    after = usage.price(
+    return usage.price(
         book,
         cycle,
         until=max(now, event.counted_at) + usage_burn.MICROSECOND,
         pays=lambda lot: queries.is_alive(lot, now) or also_pays(lot),
         more=event,
+        forgiven=forgiven,
     )
-    _check_covered(usage, book, before, after, promised)
-    return after
 
 
 def hard_cap(cycle: OpenCycle, metric: Metric) -> Decimal | None:
@@ -210,16 +228,36 @@ def _check_covered(
             missing=after.arrears,
             currency=after.currency,
         )
-    limit = None if account is None else account.wallet.overage_limit
-    if account is None or limit is None or after.to_invoice - before.to_invoice <= promised:
+    if after.to_invoice - before.to_invoice <= promised:
         return
-    run_up = after.to_invoice + account.open_overage + account.promised
-    if run_up > limit:
+    over = overage_beyond(usage, book, after)
+    if account is not None and over > 0:
+        limit = account.wallet.overage_limit or ZERO
         raise NotCovered(
             f"The overage would pass the limit of {money.plain(limit)}.",
             code="overage_limit",
-            extra={"shortfall": money.plain(run_up - limit), "available": "0"},
-            missing=run_up - limit,
+            extra={"shortfall": money.plain(over), "available": "0"},
+            missing=over,
             currency=after.currency,
             until=account.wallet.renews_at,
         )
+
+
+def overage_beyond(usage: UsagePricing, book: Book, after: Calculation) -> Decimal:
+    """Return by how much overage, including that promised to open reservations, passes the
+    customer's limit.
+    """
+    account = usage.batch.money.get((book.pk, after.currency))
+    limit = None if account is None else account.wallet.overage_limit
+    if account is None or limit is None:
+        return ZERO
+    return max(after.to_invoice + account.open_overage + account.promised - limit, ZERO)
+
+
+def short_of(
+    usage: UsagePricing, book: Book, before: Calculation, after: Calculation, promised: Decimal
+) -> Decimal:
+    """Return how much of the price neither credits nor overage within the limit pay."""
+    more = after.to_invoice - before.to_invoice - promised
+    over = min(overage_beyond(usage, book, after), max(more, ZERO))
+    return max(after.arrears - before.arrears, ZERO) + over

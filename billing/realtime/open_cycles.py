@@ -17,7 +17,7 @@ from aforo.money import ZERO
 from billing import calculation
 from billing.calculation import proration
 from billing.calculation.calculation import Calculation, MetricUsage, changed
-from billing.models import Customer, CycleBurn, Settlement, Subscription, UsageEvent
+from billing.models import Customer, CycleBurn, ForgivenUsage, Settlement, Subscription, UsageEvent
 from billing.settlement import cycle_burns, load, usage_burn, waiting_cycles
 from billing.subscriptions import cycles, states
 from billing.usage import aggregates, rollups, running_sums
@@ -45,6 +45,7 @@ class OpenCycle:
     unwritten: list[UsageEvent] = field(default_factory=list)
     values: dict[UUID, Decimal | None] = field(default_factory=dict)
     """What events of the list add to a running sum."""
+    forgiven: list[ForgivenUsage] = field(default_factory=list)
     drafts: dict[datetime, Calculation] = field(default_factory=dict)
     """What the cycle owes before usage and credits, by the moment of its tax."""
 
@@ -126,11 +127,17 @@ class OpenCycle:
         units: Collection[UnitWallet],
         pays: Pays,
         more: UsageEvent | None = None,
+        forgiven: Decimal = ZERO,
     ) -> Calculation:
-        """Price what the cycle owes for its usage before a moment, paid by the lots that `pays`
-        selects of those of its book.
+        """Price what the cycle owes for its usage before a moment, less what is `forgiven` anew,
+        paid by the lots that `pays` selects of those of its book.
         """
-        draft = changed(self._draft(until), usage=self.usage(until, more), rolled_in=self.rolled_in)
+        draft = changed(
+            self._draft(until),
+            usage=self.usage(until, more),
+            rolled_in=self.rolled_in,
+            forgiven=load.forgiven_before(self.settlement, until, self.forgiven) + forgiven,
+        )
         loaded = load.offered(
             draft,
             units=units,
@@ -223,6 +230,7 @@ def parts(*, books: Collection[int], keys: Collection[tuple[int, str]]) -> list[
             asked,
         ),
         Part(CreditLot, spent, asked),
+        Part(ForgivenUsage, f"JOIN billing_subscription AS s {of_burn} WHERE {is_open}", asked),
         Columns(_BESIDE, beside, [*taken, *asked]),
     ]
 
@@ -231,7 +239,7 @@ def read(
     rows: Sequence[Sequence[Any]], *, books: Mapping[int, Book], now: Mapping[int, datetime]
 ) -> OpenCycles:
     """Return the open cycles of locked books from the rows of `parts`, with their running sums."""
-    subscriptions, customers, coupons, burns, spent, rest = rows
+    subscriptions, customers, coupons, burns, spent, forgiven, rest = rows
     found, opened = OpenCycles(spent={lot.id: lot for lot in spent}), dict[UUID, OpenCycle]()
     by_book = {customer.book_id: customer for customer in customers}
     by_key = {coupon.pk: coupon for coupon in coupons}
@@ -250,6 +258,8 @@ def read(
             found.waiting.add(book.pk)
     for burn in sorted(burns, key=lambda burn: burn.pk):
         opened[burn.subscription_id].burns[burn.lot_id] = burn
+    for each in forgiven:
+        opened[each.subscription_id].forgiven.append(each)
     _read_sums(found)
     return found
 
@@ -271,6 +281,8 @@ def _waiting(subscription: Subscription, now: datetime) -> OpenCycle:
     rolled_in = load.rolled_in(load.rolled_generations(subscription, subscription.cycle))
     cycle = _opened(subscription, now, rolled_in)
     cycle.burns = cycle_burns.by_lot(settlement=cycle.settlement)
+    mine = ForgivenUsage.objects.filter(subscription=subscription, cycle=subscription.cycle)
+    cycle.forgiven = list(mine)
     return cycle
 
 

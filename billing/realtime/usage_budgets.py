@@ -63,15 +63,18 @@ class Use:
         )
 
 
-def take(usage: UsagePricing, book: Book, use: Use, accepted: Accepted | None) -> list[Change]:
+def take(
+    usage: UsagePricing, book: Book, use: Use, accepted: Accepted | None, *, refuse: bool = True
+) -> list[Change]:
     """Return what usage changes of the customer's budgets. What was reserved stays in the windows
-    of its reservation, which honours its price, whatever that has become.
+    of its reservation, which honours its price, whatever that has become; under a policy that takes
+    more, so does the rest.
 
     Raises: BudgetExceeded, TooManyValues; then nothing has changed.
     """
     if accepted is None:
-        return counters.used(usage.batch.budgets.take(book, use.need))
-    refuse = use.quantity > accepted.quantity
+        return counters.used(usage.batch.budgets.take(book, use.need, refuse=refuse))
+    refuse = refuse and use.quantity > accepted.quantity
     taken = usage.batch.budgets.take(book, use.beyond(accepted).need, refuse=refuse)
     return [*counters.used(taken), *_moved(use, accepted)]
 

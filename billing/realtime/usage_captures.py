@@ -8,7 +8,7 @@ price that was reserved.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -19,13 +19,18 @@ from aforo.ids import new_id
 from aforo.money import ZERO
 from aforo.protocol.idempotency import Answer
 from billing.models import SubscriptionStatus, UsageEvent, UsageReservation
-from billing.realtime import marginal_price, usage_budgets, usage_debits
+from billing.realtime import (
+    marginal_price,
+    usage_budgets,
+    usage_debits,
+    usage_over_capture,
+)
 from billing.realtime.open_cycles import OpenCycle
 from billing.realtime.usage_budgets import Accepted, Use
 from billing.realtime.usage_debits import Charged
 from billing.realtime.usage_requests import NoSubscription, UsageRequest
 from ledger.models import Book
-from pricing.models import Metric
+from pricing.models import Metric, OverCapture
 from wallets.debits.engine import CaptureRequest
 from wallets.holds import usage_holds
 from wallets.holds.reservation_holds import Held
@@ -46,6 +51,8 @@ class Captured:
     parts: Parts
     overage: Decimal
     entry: UUID | None
+    left: Mapping[str, Decimal] = field(default_factory=dict)
+    """What the reservation's policy left unpaid, where it did."""
 
 
 def capture(
@@ -63,7 +70,10 @@ def capture(
     is_late = held.reservation.status == ReservationStatus.EXPIRED
     if is_late or quantity > made.quantity - made.captured:
         cycle, _ = marginal_price.cycle_for(usage, book, made.metric.code)
-        marginal_price.check_open(cycle.subscription)
+        # A policy that takes more was agreed before it was served.
+        is_agreed = held.reservation.over_capture != OverCapture.REFUSE
+        if not (is_agreed and cycle.subscription.status == SubscriptionStatus.SUSPENDED):
+            marginal_price.check_open(cycle.subscription)
     running = _running(usage, book, made.metric)
     event_key = f"capture:{operation_id}"
     captured = (
@@ -130,6 +140,10 @@ def _charge(
             open_money + promised,
             request.final,
         ),
+        policy=reservation.over_capture,
+    )
+    left = usage_over_capture.note(
+        usage, held, cycle, event, charged.borne, _document(request, made)
     )
     kept = [] if request.final else _kept(usage, book, open_holds, charged)
     burned = {change.lot.id: change.quantity for change in charged.changes}
@@ -146,7 +160,8 @@ def _charge(
             journal, held, parts=kept, unrolled=unrolled, now=now, document=_document(request, made)
         )
     parts = [(change.lot, change.quantity) for change in charged.changes]
-    return Captured(event.pk, charged.amount, parts, charged.overage, charged.entry)
+    amount = charged.amount + charged.borne.left
+    return Captured(event.pk, amount, parts, charged.overage, charged.entry, left)
 
 
 def _let_go(usage: UsagePricing, held: Held, *, is_final: bool) -> ReleasedHolds:
@@ -292,6 +307,7 @@ def _shown(
         "captured": made.captured,
         "held": held.open_of(is_money=True),
         "held_units": held.open_of(is_money=False),
+        **captured.left,
     }
 
 

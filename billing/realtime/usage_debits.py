@@ -18,13 +18,14 @@ from aforo.protocol.exact_json import timestamp
 from aforo.protocol.idempotency import Answer
 from billing.calculation.calculation import Calculation
 from billing.models import UsageEvent
-from billing.realtime import marginal_price, usage_budgets
+from billing.realtime import marginal_price, usage_budgets, usage_over_capture
 from billing.realtime.open_cycles import OpenCycle, Pays
 from billing.realtime.usage_budgets import Accepted, Use
+from billing.realtime.usage_over_capture import Borne
 from billing.realtime.usage_requests import UsageRequest
 from billing.settlement import cycle_burns
 from ledger.models import Book, LedgerEvent
-from pricing.models import Metric
+from pricing.models import Metric, OverCapture
 from wallets.operations.responses import allocated
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Charged:
     changes: Sequence[cycle_burns.BurnChange]
     overage: Decimal
     entry: UUID | None
+    borne: Borne
 
     @property
     def amount(self) -> Decimal:
@@ -106,16 +108,24 @@ def charge(
     also_pays: Pays = lambda lot: False,
     promised: Decimal = ZERO,
     accepted: Accepted | None = None,
+    policy: str = OverCapture.REFUSE,
 ) -> Charged:
     """Record an event and adjust the cycle's burns from what it owed `before` to what it then owes;
-    `accepted` is what a reservation has of it.
+    `accepted` is what a reservation has of it, and `policy` its way with what nothing covers.
 
-    Raises: NotCovered (`quota_exceeded`, `insufficient_funds` in PREPAID, `overage_limit`);
-    BudgetExceeded.
+    Raises: what `usage_over_capture.bear` raises; BudgetExceeded.
     """
-    after = marginal_price.with_event(
-        usage, book, cycle, event, before=before, also_pays=also_pays, promised=promised
+    borne = usage_over_capture.bear(
+        usage,
+        book,
+        cycle,
+        event,
+        policy=policy,
+        before=before,
+        also_pays=also_pays,
+        promised=promised,
     )
+    after = borne.after
     facts = {
         **document,
         "metric": metric.code,
@@ -134,9 +144,12 @@ def charge(
         keep=True,
     )
     overage = max(after.to_invoice - before.to_invoice, ZERO)
-    charged = Charged(event, changes, overage, entry)
-    use = Use(metric, after.currency, event.properties, event.quantity, charged.amount)
-    counted = usage_budgets.take(usage, book, use, accepted)
+    charged = Charged(event, changes, overage, entry, borne)
+    is_debt = policy == OverCapture.DEBT
+    taken = charged.amount + (borne.left if is_debt else ZERO)
+    use = Use(metric, after.currency, event.properties, event.quantity, taken)
+    refuse = policy == OverCapture.REFUSE
+    counted = usage_budgets.take(usage, book, use, accepted, refuse=refuse)
     entry = usage_budgets.count(
         usage, book, counted, entry=entry, document=facts, attributes=attributes
     )

@@ -23,7 +23,7 @@ from aforo.errors import DomainError, FieldError
 from aforo.money import ZERO
 from aforo.protocol.idempotency import Answer
 from billing.calculation.calculation import Calculation
-from billing.models import CycleBurn, UsageEvent, UsageReservation
+from billing.models import CycleBurn, ForgivenUsage, UsageEvent, UsageReservation
 from billing.realtime import (
     open_cycles,
     usage_captures,
@@ -78,6 +78,7 @@ class UsagePricing:
         self.burns: dict[tuple[UUID, UUID], CycleBurn] = {}
         self.events: list[UsageEvent] = []
         self.reservations: list[UsageReservation] = []
+        self.forgiven: list[ForgivenUsage] = []
         self.changed: list[UsageReservation] = []
         self.named: dict[UUID, UsageReservation] = {made.pk: made for made in reserved}
         self._gather()
@@ -219,6 +220,7 @@ class UsagePricing:
         until: datetime,
         pays: Pays,
         more: UsageEvent | None = None,
+        forgiven: Decimal = ZERO,
     ) -> Calculation:
         """Price what a cycle owes for its usage before a moment, as the list has changed it."""
         return cycle.price(
@@ -227,6 +229,7 @@ class UsagePricing:
             units=self.units[book.pk],
             pays=pays,
             more=more,
+            forgiven=forgiven,
         )
 
     def burn(
@@ -377,13 +380,13 @@ class UsagePricing:
                 account.lots[lot.id] = mine
 
     def add_to(self, writes: Writes) -> None:
-        """Add burns, events and reservations of usage to what the list writes; record in whose
-        books they took credits.
+        """Add burns, events and reservations of usage to what the list writes, with their books.
 
         Writing raises: KeyMetered, where an event of that key was metered meanwhile.
         """
         cycle_burns.add_to(writes, list(self.burns.values()))
         writes.insert_models(UsageReservation, self.reservations)
+        writes.insert_models(ForgivenUsage, self.forgiven)
         rows = [[made.pk, made.quantity, made.captured] for made in self.changed]
         writes.update_rows(UsageReservation, "reservation_id", ["quantity", "captured"], rows)
         metered = key_metered("; ".join(event.key for event in self.events))

@@ -62,12 +62,16 @@ class UsageReserveRequest(UsageRequest):
     operation: ClassVar[str] = "billing.usage.reserve"
 
     expires_in: int = engine.DEFAULT_HOLD
+    over_capture: str | None = None
     grace_seconds: int | None = None
 
     @property
     def content(self) -> dict[str, object]:
         """Return what a repeat under the same key must contain again."""
-        return {**_asked(self), "expires_in": self.expires_in, "grace_seconds": self.grace_seconds}
+        asked = {"expires_in": self.expires_in, "grace_seconds": self.grace_seconds}
+        # Keys of before it could be asked for stay what they were.
+        policy = {} if self.over_capture is None else {"over_capture": self.over_capture}
+        return {**_asked(self), **asked, **policy}
 
 
 def event_keys(

@@ -23,7 +23,6 @@ from billing.realtime.usage_budgets import Use
 from billing.realtime.usage_requests import UsageReserveRequest
 from billing.settlement import cycle_burns
 from ledger.models import Book
-from pricing.models import OverCapture
 from wallets.debits.engine import VoidRequest
 from wallets.holds import over_capture, usage_holds
 from wallets.holds import reservations as wallet_reservations
@@ -53,7 +52,7 @@ def reserve(usage: UsagePricing, book: Book, request: UsageReserveRequest) -> An
     account = usage.money_account(book, subscription.version.plan.currency)
     lots, operation_id = usage.lots[book.pk], new_id()
     assert isinstance(account.wallet, Wallet), "usage is reserved on a money wallet"
-    terms = over_capture.terms(account.wallet, OverCapture.REFUSE, request.grace_seconds)
+    terms = over_capture.terms(account.wallet, request.over_capture, request.grace_seconds)
     held = usage_holds.hold(
         usage.batch.journal,
         book=book,
@@ -67,7 +66,7 @@ def reserve(usage: UsagePricing, book: Book, request: UsageReserveRequest) -> An
         operation_id=operation_id,
         document={"key": request.key},
         attributes=request.attributes,
-        grace_seconds=terms.grace_seconds,
+        terms=terms,
     )
     amount, quantity = held.reservation.quantity, request.quantity
     use = Use(metric, account.wallet.currency, event.properties, quantity, amount)
@@ -107,6 +106,7 @@ def _reserved(
         "held_units": sum(units, ZERO),
         "allocations": [allocated(lot, hold.quantity) for hold, lot in held.holds],
         "overage_expected": reservation.promised,
+        "over_capture": reservation.over_capture,
         "grace_seconds": reservation.grace_seconds,
         "balance": balance,
         "expires_at": reservation.expires_at,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from aforo.database.together import Part, select_together
-from billing.models import CycleBurn, Settlement
+from billing.models import CycleBurn, ForgivenUsage, Settlement
 from ledger.models import Book
 from pricing.models import Metric
 from wallets.lots import queries
@@ -16,18 +16,22 @@ _SPENT = f"""
     JOIN billing_cycleburn AS b ON b.lot_id = t.id
     WHERE t.remaining = 0 AND {_BURNED.replace("t.", "b.")}
 """
+# Usage is of the cycle, never of its opening.
+_FORGIVEN = "WHERE t.subscription_id = %s AND t.cycle = %s AND %s = 'CYCLE'"
 _OF_UNITS = "WHERE t.id IN (SELECT metric_id FROM wallets_unitwallet WHERE book_id = %s)"
 
 
 class CycleCredits(NamedTuple):
     """The burns of a cycle, the lots with something left and those that it has spent, the unit
-    wallets with their metrics, and the debits with open overage that it will bill; each in order.
+    wallets with their metrics, the debits with open overage that it will bill, and what of its
+    usage it will not; each in order.
     """
 
     burns: list[CycleBurn]
     lots: list[CreditLot]
     units: list[UnitWallet]
     debits: list[Debit]
+    forgiven: list[ForgivenUsage]
 
 
 def read(*, book: Book, settlement: Settlement, currency: str) -> CycleCredits:
@@ -45,9 +49,10 @@ def read(*, book: Book, settlement: Settlement, currency: str) -> CycleCredits:
             Part(UnitWallet, "WHERE t.book_id = %s", [book.pk]),
             Part(Metric, _OF_UNITS, [book.pk]),
             Part(Debit, queries.OPEN_OVERAGE_BEFORE, overage),
+            Part(ForgivenUsage, _FORGIVEN, cycle),
         ]
     )
-    burns, left, spent, units, metrics, debits = found.rows
+    burns, left, spent, units, metrics, debits, forgiven = found.rows
     by_key = {metric.pk: metric for metric in metrics}
     for wallet in units:
         wallet.metric = by_key[wallet.metric_id]
@@ -56,4 +61,5 @@ def read(*, book: Book, settlement: Settlement, currency: str) -> CycleCredits:
         sorted([*left, *spent], key=lambda lot: (lot.granted_at, lot.id)),
         units,
         sorted(debits, key=lambda debit: (debit.occurred_at, debit.id)),
+        forgiven,
     )

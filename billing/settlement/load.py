@@ -31,6 +31,7 @@ from billing.calculation.calculation import (
 from billing.models import (
     Customer,
     CycleBurn,
+    ForgivenUsage,
     Settlement,
     SettlementKind,
     SettlementStatus,
@@ -88,6 +89,7 @@ def load(
         draft,
         rolled_in=rolled_in(rolled_generations(subscription, settlement.cycle)),
         overages=_overages(found.debits),
+        forgiven=forgiven_before(settlement, until, found.forgiven),
     )
     pays = pays or partial(pays_for_cycle, ends_at=settlement.counted_until)
     alive, lapsed = list[CreditLot](), list[CreditLot]()
@@ -308,6 +310,16 @@ def pays_for_cycle(lot: CreditLot, ends_at: datetime) -> bool:
         lot.source in {CreditSource.TOP_UP, CreditSource.REFILL} or lot.top_up_id is not None
     )
     return lot.effective_at < ends_at or is_bought
+
+
+def forgiven_before(
+    settlement: Settlement, until: datetime | None, rows: Iterable[ForgivenUsage]
+) -> Decimal:
+    """Return what is forgiven of the usage that counts before a moment, or of all of it."""
+    if until is None:
+        return sum((row.net for row in rows), ZERO)
+    counted = max(until, settlement.counted_from + MICROSECOND)
+    return sum((row.net for row in rows if row.counted_at < counted), ZERO)
 
 
 def _overages(debits: Sequence[Debit]) -> tuple[Overage, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
@@ -73,6 +74,7 @@ def live() -> None:
     _books()
     _access()
     _webhooks()
+    _beyond_the_credits()
 
 
 def _catalogue() -> None:
@@ -151,6 +153,23 @@ def _customer(key: str) -> None:
     factories.customer(f"{key}_live", livemode=True)
     factories.top_up(f"{key}_live", "10", livemode=True)
     due_work.settle(livemode=False, as_of=None, customer_id=key, clock=timezone.now)
+
+
+def _beyond_the_credits() -> None:
+    """Capture usage of which 1.00 of credits pays the first, and nothing the second."""
+    factories.offering("sold_3", billing_mode="PREPAID")
+    factories.clocked_customer("cora")
+    factories.top_up("cora", "1")
+    factories.subscription("cora", "sold_3")
+    usage = UsageReserveRequest(
+        customer_id="cora", metric="tokens", quantity=D(300), key="u", over_capture="AVAILABLE"
+    )
+    reserved = factories.body(usage_calls.execute(livemode=False, ask=usage))["id"]
+    for name in ("a", "b"):
+        more = engine.CaptureRequest(
+            reservation=UUID(reserved), key=f"cora-{name}", quantity=D(1_000), final=False
+        )
+        factories.body(usage_calls.execute(livemode=False, ask=more))
 
 
 def _campaigns() -> None:

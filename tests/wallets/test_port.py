@@ -24,7 +24,7 @@ ASKED = {
     "wallets/debits/engine/batch.py:_notify": {"credits_fell"},
     "wallets/debits/engine/batch.py:_waiting": {"waiting_for_credits"},
     "wallets/debits/engine/batch.py:_write_consequences": {"credits_arrived", "credits_owed"},
-    "wallets/debits/engine/over_capture.py:check_debt": {"debt"},
+    "wallets/debits/engine/over_capture.py:bear": {"debt"},
     "wallets/debits/shortages.py:_read_selling": {"owed"},
     "wallets/debits/reversals.py:_open_debt": {"debt_of"},
     "wallets/debits/reversals.py:reverse": {"credits_arrived", "debt_forgiven"},

@@ -15,6 +15,7 @@ from uuid import UUID
 from aforo.money import ZERO
 from ledger.models import Book, LedgerEvent
 from wallets.holds import reservation_holds
+from wallets.holds.over_capture import Terms
 from wallets.holds.reservation_holds import Held
 from wallets.lots.consideration_tax import tax_within
 from wallets.lots.credit_journal import CreditJournal, Returned
@@ -54,7 +55,7 @@ def hold(
     operation_id: UUID,
     document: Mapping[str, object],
     attributes: Mapping[str, str],
-    grace_seconds: int,
+    terms: Terms,
 ) -> Held:
     """Reserve parts of lots, of money and of units, that billing has chosen for usage to come;
     `overage` is what they leave uncovered of its price. The book must be locked.
@@ -72,7 +73,8 @@ def hold(
         promised=overage,
         created_at=now,
         expires_at=expires_at,
-        grace_seconds=grace_seconds,
+        over_capture=terms.over_capture,
+        grace_seconds=terms.grace_seconds,
         attributes=attributes or None,
     )
     entry = journal.entry(

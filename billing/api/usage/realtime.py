@@ -16,7 +16,7 @@ from aforo.api.views import ApiView
 from billing.realtime import usage_calls
 from billing.realtime.usage_requests import UsageRequest, UsageReserveRequest
 from billing.usage.events import BadEvent, kept
-from wallets.api.reservations import GraceField
+from wallets.api.reservations import GraceField, OverCaptureField
 from wallets.api.shapes import (
     AllocationAnswer,
     AttributesField,
@@ -80,6 +80,7 @@ class UsageReserveBody(UsageBody):
     expires_in = serializers.IntegerField(
         min_value=1, max_value=engine.MAX_HOLD, default=engine.DEFAULT_HOLD, help_text="Seconds."
     )
+    over_capture = OverCaptureField()
     grace_seconds = GraceField()
 
 
@@ -116,6 +117,7 @@ class UsageReservationAnswer(serializers.Serializer[Any]):
     held_units = serializers.CharField()
     allocations = AllocationAnswer(many=True)
     overage_expected = serializers.CharField()
+    over_capture = serializers.CharField()
     grace_seconds = serializers.IntegerField()
     balance = BalanceAnswer()
     expires_at = serializers.DateTimeField()

@@ -1,4 +1,4 @@
-"""Stage 7 takes the coupon off, and uses credits owed to the customer."""
+"""Stage 7 takes the coupon off, and what is not billed, and uses credits owed to the customer."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from billing.calculation.calculation import (
     changed,
     traced,
 )
-from billing.calculation.owed import use_credits
+from billing.calculation.owed import forgive, use_credits
 
 
 def discount(draft: Calculation) -> Calculation:
     """Subtract the coupon, never more than the subtotal; late usage of settled cycles has had the
-    coupon of its own cycle. Then use the credits owed for such cycles.
+    coupon of its own cycle. Then take off what was captured beyond the credits, and use the credits
+    owed for such cycles.
 
-    Needs: subtotal, coupon, credits_owed. Gives: discount, a DISCOUNT line; the subtotal less what
-    credits take, each with a line. Keeps: 0 <= discount <= subtotal.
+    Needs: subtotal, coupon, forgiven, credits_owed. Gives: discount, a DISCOUNT line; the subtotal
+    less what is forgiven and what credits take, each with a line. Keeps: 0 <= discount <= subtotal.
     """
     off = ZERO
     lines, notes = draft.lines, ["No coupon."]
@@ -31,8 +32,12 @@ def discount(draft: Calculation) -> Calculation:
         notes = [f"Coupon {draft.coupon.code}: {plain(off)} off."]
         if off > 0:
             lines = (*lines, CalculatedLine("DISCOUNT", f"Coupon {draft.coupon.code}", -off))
-    lowered = use_credits(changed(draft, discount=off, lines=lines))
+    forgiven = forgive(changed(draft, discount=off, lines=lines))
+    lowered = use_credits(forgiven)
     used = {"credit": lowered.credited} if lowered.credited else {}
+    if lowered.forgiven:
+        used["forgiven"] = lowered.forgiven
+        notes.append(f"Captured beyond the credits: {plain(lowered.forgiven)} is not billed.")
     notes += [f"{line.description}: {plain(line.amount)}." for line in lowered.lines if line.credit]
     return traced(
         lowered,

@@ -52,19 +52,19 @@ def bear(account: WalletState, reservation: Reservation, rest: Decimal, *, is_mo
     if reservation.over_capture == OverCapture.AVAILABLE:
         return Beyond(found.allocations, overage, uncovered=left)
     if left > 0:
-        check_debt(account, left, available=found.covered)
+        owed = port.billing().debt(account.book, account.wallet.unit["currency"])
+        check_debt(account, left, owed=owed, available=found.covered)
     return Beyond(found.allocations, overage, debt=left)
 
 
-def check_debt(account: WalletState, debt: Decimal, *, available: Decimal) -> None:
-    """Check that a customer may owe so much more, on top of what it owes.
+def check_debt(account: WalletState, debt: Decimal, *, owed: Decimal, available: Decimal) -> None:
+    """Check that a customer may owe so much more, on top of what is `owed`.
 
     Raises: NotCovered (`debt_limit`).
     """
     wallet = account.wallet
     assert isinstance(wallet, Wallet), "units have no debt"
     limit = wallet.debt_limit or ZERO
-    owed = port.billing().debt(account.book, wallet.currency)
     if owed + debt > limit:
         raise NotCovered(
             f"{money.plain(owed + debt)} would be owed; the limit is {money.plain(limit)}.",
