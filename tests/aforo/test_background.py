@@ -19,6 +19,7 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from aforo import devdb
 from aforo.devdb import places
+from aforo.serving import processes
 from billing.lifecycle import subscribing
 from billing.models import Settlement, WorkerHeartbeat
 from tests import factories, serving
@@ -104,7 +105,7 @@ def test_they_settle_what_is_due_and_end_with_their_parent(tmp_path: Path, how: 
     PeriodicTask.objects.create(name="Sweep", task="billing.tasks.sweep", interval=every)
 
     with parent(tmp_path / "var") as (process, supervisor):
-        assert wait_for(lambda: len(children(supervisor)) == 3, 90)
+        assert wait_for(lambda: len(children(supervisor)) == len(processes.COMMANDS), 90)
         pids = [supervisor, *children(supervisor).values()]
         settled = wait_for(Settlement.objects.filter(status="SETTLED").exists, 90)
         assert settled, "a worker executed what beat sent"
@@ -121,14 +122,14 @@ def test_what_is_killed_is_started_again(tmp_path: Path) -> None:
     with parent(tmp_path / "var") as (_, supervisor):
         assert wait_for(WorkerHeartbeat.objects.exclude(swept_at=None).exists, 120)
         first = children(supervisor)
-        assert set(first) == {"runs", "sweep", "beat"}
+        assert set(first) == set(processes.COMMANDS)
         # A worker's pool has no processes of its own that could be killed without it.
         assert children(first["runs"]) == children(first["sweep"]) == {}
         for pid in first.values():
             os.kill(pid, signal.SIGKILL)
 
         assert wait_for(lambda: are_gone(list(first.values())), 60)
-        assert wait_for(lambda: set(children(supervisor)) == {"runs", "sweep", "beat"}, 120)
+        assert wait_for(lambda: set(children(supervisor)) == set(processes.COMMANDS), 120)
         WorkerHeartbeat.objects.all().delete()
         assert wait_for(WorkerHeartbeat.objects.exclude(swept_at=None).exists, 120)
         pids = [supervisor, *children(supervisor).values()]
