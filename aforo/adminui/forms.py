@@ -20,6 +20,7 @@ from aforo.money import plain
 __all__ = [
     "AuthenticationForm",
     "Form",
+    "LineInput",
     "MonthField",
     "PlainDecimalField",
     "Textarea",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 Textarea = UnfoldAdminTextareaWidget
+LineInput = UnfoldAdminTextInputWidget
 
 
 class MonthField(forms.CharField):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -29,7 +30,7 @@ def customer() -> None:
 def sent(**more: Any) -> dict[str, Any]:
     book = Budget.objects.get(code="other").book
     return {
-        "book": book.pk, "code": "search", "match": '{"team": "search"}', "currency": "USD",
+        "book": book.pk, "code": "search", "match": "team=search\n\n", "currency": "USD",
         "limit": "50", "window": "DAY", "hard": "on", "active": "on", "alert_at": "50,100",
     } | more  # fmt: skip
 
@@ -42,8 +43,8 @@ def test_one_is_made_shown_changed_and_ended(admin_client: Client) -> None:
     assert (budget.match, budget.limit, budget.alert_at) == ({"team": "search"}, 50, [50, 100])
     debit("20")
     page = admin_client.get(reverse(PAGE, args=[budget.pk])).content.decode()
-    assert "20" in page
-    assert "search" in admin_client.get(reverse(LIST)).content.decode()
+    assert len(re.findall(r">\s*20\s*<", page)) == 1, "what it has counted"
+    assert "team = search" in admin_client.get(reverse(LIST)).content.decode()
     terms = {"limit": "60", "hard": "on", "active": "on", "alert_at": "50,100"}
     for inline in ("counters", "changes"):
         terms |= {f"{inline}-TOTAL_FORMS": "0", f"{inline}-INITIAL_FORMS": "0"}
@@ -56,6 +57,14 @@ def test_one_is_made_shown_changed_and_ended(admin_client: Client) -> None:
     changes = BudgetChange.objects.filter(budget=budget)
     assert {change.actor_kind for change in changes} == {"STAFF"}
     assert changes.count() == 3
+
+
+@pytest.mark.parametrize("match", ["", "team", "= search", "team ="])
+def test_what_matches_nothing_is_refused(admin_client: Client, match: str) -> None:
+    page = admin_client.post(reverse("admin:wallets_budget_add"), sent(match=match))
+
+    assert list(page.context["adminform"].form.errors) == ["match"]
+    assert Budget.objects.count() == 1
 
 
 def test_what_the_service_refuses_is_shown(admin_client: Client) -> None:

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from aforo.adminui.admins import ModelAdmin, ReadOnlyInline, Sent
-from aforo.adminui.forms import add_faults
+from aforo.adminui.forms import LineInput, Textarea, add_faults
 from aforo.errors import Invalid
 from wallets.budgets import budgets
 from wallets.models import Budget, BudgetChange, BudgetCounter
@@ -18,10 +18,37 @@ from wallets.models import Budget, BudgetChange, BudgetCounter
 FIXED = ["book", "code", "match", "per", "currency", "metric", "window"]
 
 
+class MatchField(forms.CharField):
+    """What a budget matches, as staff write it: an attribute a line, `team = search`."""
+
+    widget = Textarea(attrs={"rows": 3, "placeholder": "team = search"})
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write each attribute on a line of its own."""
+        return _lines(value) if isinstance(value, dict) else value
+
+    def clean(self, value: Any) -> Any:
+        """Read the attributes.
+
+        Raises: ValidationError naming the first line that is none.
+        """
+        found: dict[str, str] = {}
+        for line in super().clean(value).splitlines():
+            name, sign, wanted = (part.strip() for part in line.partition("="))
+            if line.strip() and not (sign and name and wanted):
+                raise forms.ValidationError(f"Write {line.strip()!r} as name = value.")
+            if sign:
+                found[name] = wanted
+        return found
+
+
 class BudgetForm(forms.ModelForm[Budget]):
+    match = MatchField(help_text="An attribute a line, as team = search; * is any value.")
+
     class Meta:
         model = Budget
         fields = [*FIXED, *budgets.CHANGED]
+        widgets = {"alert_at": LineInput(attrs={"placeholder": "50, 80, 100"})}
 
     def clean(self) -> dict[str, Any]:
         """Check the fields by the service that writes them."""
@@ -56,7 +83,7 @@ class BudgetAdmin(ModelAdmin):  # type: ignore[misc]
     form = BudgetForm
     fields = BudgetForm.Meta.fields
     list_display = [
-        "book", "code", "match", "per", "limit", "currency", "metric", "window", "hard", "active",
+        "book", "code", "matches", "per", "limit", "currency", "metric", "window", "hard", "active",
     ]  # fmt: skip
     list_filter = ["window", "hard", "active", "book__livemode"]
     list_select_related = ["book", "metric"]
@@ -64,6 +91,11 @@ class BudgetAdmin(ModelAdmin):  # type: ignore[misc]
     autocomplete_fields = ["book", "metric"]
     ordering = ["book__key", "code"]
     inlines = [CounterInline, ChangeInline]
+
+    @admin.display(description="match", ordering="match")
+    def matches(self, row: Budget) -> str:
+        """Return what it matches, in one line."""
+        return _lines(row.match).replace("\n", ", ")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Budget]:
         """Return the budgets that have not ended."""
@@ -99,6 +131,10 @@ class BudgetAdmin(ModelAdmin):  # type: ignore[misc]
     def delete_row(self, row: Budget) -> None:
         """End a budget."""
         budgets.end_budget(**_named(row))
+
+
+def _lines(match: dict[str, str]) -> str:
+    return "\n".join(f"{name} = {value}" for name, value in match.items())
 
 
 def _named(row: Budget) -> dict[str, Any]:
