@@ -173,6 +173,9 @@ NOTICES_TO = env.list("NOTICES_TO", default=[])
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="aforo@localhost")
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
 
+# Where a log-in leads that began at the form itself.
+LOGIN_REDIRECT_URL = "admin:index"
+
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"
 STORAGES = {

@@ -48,6 +48,15 @@ def test_the_right_password_comes_too_late_after_five_wrong_ones(client: Client)
 
 
 @pytest.mark.django_db
+def test_a_log_in_that_began_at_its_form_leads_to_the_back_office(client: Client) -> None:
+    User.objects.create_user("ann", password=PASSWORD, is_staff=True)
+
+    answer = client.post(reverse("admin:login"), {"username": "ann", "password": PASSWORD})
+
+    assert (answer.status_code, answer.headers["Location"]) == (302, reverse("admin:index"))
+
+
+@pytest.mark.django_db
 def test_names_that_nobody_has_are_counted_like_others(client: Client) -> None:
     for _ in range(5):
         last = attempt(client, "guess", "nobody")
