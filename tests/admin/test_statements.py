@@ -110,8 +110,8 @@ def test_the_api_lists_subscriptions_without_a_statement_a_row(
         answer = api.get("/v1/subscriptions")
 
     listed = {each["customer_id"]: each for each in answer.json()["data"]}
-    assert set(listed) == {"ann", "ben"}
-    for each in listed.values():
+    assert set(listed) == {"ann", "ben", "cora"}
+    for each in (listed["ann"], listed["ben"]):
         assert each["wallets"] == [{"currency": "USD"}, {"metric": "tokens"}]
         # Three cycles began, of January, February and March, each with money and units.
         assert [lot["kind"] for lot in each["grants"]] == ["PROMO"] * 6
