@@ -16,9 +16,9 @@ from rest_framework.test import APIClient
 from aforo import actors
 from aforo.access.services import create_api_key
 from aforo.api import error_codes, problems
+from aforo.api.field_codes import FIELD_CODES
 from aforo.celery import app
 from aforo.errors import DomainError
-from aforo.field_codes import FIELD_CODES
 from tests import database, serving, template
 from tests.factories.books import ensure_chart
 from tests.webhooks.receivers import Receiver, receiver
@@ -47,7 +47,7 @@ def explained_codes() -> Iterator[None]:
     def checked(error: DomainError, request_id: str) -> dict[str, object]:
         own = {each.code for kind in type(error).__mro__ for each in error_codes.explain(kind)}
         unknown = {error.code, *(each.code for each in error.errors)} - own - FIELD_CODES.keys()
-        assert not unknown, f"{unknown} is not explained: see aforo/field_codes.py"
+        assert not unknown, f"{unknown} is not explained: see aforo/api/field_codes.py"
         return body(error, request_id)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -1,7 +1,7 @@
 """Every code that an answer can carry, with when it comes and what to do: the page of the codes.
 
 The words stand beside what raises them: in the docstrings of the errors, and in
-`aforo.field_codes`.
+`aforo.api.field_codes`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.html import format_html
 
+from aforo.api.field_codes import FIELD_CODES
 from aforo.errors import Advice, DomainError, Rejected
-from aforo.field_codes import FIELD_CODES
 
 HEAD = """# Errors: every code, when it comes and what to do
 

@@ -42,7 +42,7 @@ class Hold:
         self.address, self.tokens = f"/v1/wallets/reservations/{made['id']}", BLOCK
 
     def extend(self) -> None:
-        """Hold a block more, for another while."""
+        """Extend the lease by a block, for another while."""
         self.extended += 1
         body = {"quantity": BLOCK, "expires_in": SECONDS}
         self._post(f"{self.address}/extend", f"extend-{self.extended}", body)

@@ -78,7 +78,7 @@ class Hold {
     return new Hold(call, `/v1/wallets/reservations/${made.id}`);
   }
 
-  /** Hold a block more, for another while. */
+  /** Extend the lease by a block, for another while. */
   async extend(): Promise<void> {
     this.extended += 1;
     const body = { quantity: BLOCK, expires_in: SECONDS };

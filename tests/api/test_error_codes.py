@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.test import APIClient
 
 from aforo.api import error_codes
-from aforo.field_codes import FIELD_CODES
+from aforo.api.field_codes import FIELD_CODES
 
 ROOT = Path(__file__).parents[2]
 APPS = ("aforo", "billing", "ledger", "pricing", "wallets")

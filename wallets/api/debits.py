@@ -17,6 +17,7 @@ from pricing.models import CreditKind
 from wallets.api import usual_debits
 from wallets.api.batches import BatchAnswer, BatchField, answer_each, read_one
 from wallets.api.shapes import (
+    SPENDING,
     AllocationAnswer,
     AttributesField,
     BalanceAnswer,
@@ -55,15 +56,7 @@ class DebitAnswer(MeasuredAnswer):
 class DebitView(ApiView):
     scope = ApiScope.WALLETS
     names = {"post": "debitWallet"}
-    refusals = (
-        "unknown_customer",
-        "insufficient_funds",
-        "budget_exceeded",
-        "overage_limit",
-        "suspended",
-        "paused",
-        "cycle_settling",
-    )
+    refusals = ("unknown_customer", *SPENDING)
     operation = engine.DebitRequest.operation
 
     @extend_schema(request=DebitBody, responses=DebitAnswer)

@@ -22,6 +22,9 @@ from pricing.models import MAX_GRACE, OverCapture
 from wallets.api.batches import BatchAnswer, BatchField, answer_each, read_one
 from wallets.api.debits import DebitAnswer
 from wallets.api.shapes import (
+    OF_RESERVATIONS,
+    PRICING,
+    SPENDING,
     AllocationAnswer,
     AttributesField,
     BalanceAnswer,
@@ -129,15 +132,7 @@ class ReservationFilter(filters.FilterSet):
 class ReservationsView(ApiView, generics.ListAPIView[Reservation]):
     scope = ApiScope.WALLETS
     names = {"get": "listReservations", "post": "reserveCredits"}
-    refusals = (
-        "unknown_customer",
-        "insufficient_funds",
-        "budget_exceeded",
-        "overage_limit",
-        "suspended",
-        "paused",
-        "cycle_settling",
-    )
+    refusals = ("unknown_customer", *SPENDING)
     operation = engine.ReserveRequest.operation
     serializer_class = ReservationRow
     filterset_class = ReservationFilter
@@ -190,18 +185,10 @@ class ReservationCaptureView(ApiView):
     scope = ApiScope.WALLETS
     names = {"post": "captureReservation"}
     refusals = (
-        "unknown_reservation",
-        "reservation_expired",
-        "reservation_closed",
-        "quota_exceeded",
-        "charge_out_of_range",
-        "insufficient_funds",
-        "budget_exceeded",
-        "overage_limit",
+        *OF_RESERVATIONS,
+        *PRICING,
+        *SPENDING,
         "debt_limit",
-        "suspended",
-        "paused",
-        "cycle_settling",
     )
     operation = engine.CaptureRequest.operation
 
@@ -286,18 +273,10 @@ class ReservationExtendView(ApiView):
     scope = ApiScope.WALLETS
     names = {"post": "extendReservation"}
     refusals = (
-        "unknown_reservation",
-        "reservation_expired",
-        "reservation_closed",
+        *OF_RESERVATIONS,
         "no_subscription",
-        "quota_exceeded",
-        "charge_out_of_range",
-        "insufficient_funds",
-        "budget_exceeded",
-        "overage_limit",
-        "suspended",
-        "paused",
-        "cycle_settling",
+        *PRICING,
+        *SPENDING,
     )
     operation = engine.ExtendRequest.operation
 
@@ -338,9 +317,7 @@ class ReservationVoidView(ApiView):
     scope = ApiScope.WALLETS
     names = {"post": "voidReservation"}
     refusals = (
-        "unknown_reservation",
-        "reservation_expired",
-        "reservation_closed",
+        *OF_RESERVATIONS,
         "cycle_settling",
     )
     operation = engine.VoidRequest.operation

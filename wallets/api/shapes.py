@@ -19,6 +19,19 @@ from wallets import port
 from wallets.debits.engine import Result
 from wallets.debits.shortages import SKIPPED
 
+# The codes that calls refuse by: for lack of credits or leave to spend them, for what usage costs,
+# and for what a reservation is by now.
+SPENDING = (
+    "insufficient_funds",
+    "budget_exceeded",
+    "overage_limit",
+    "suspended",
+    "paused",
+    "cycle_settling",
+)
+PRICING = ("quota_exceeded", "charge_out_of_range")
+OF_RESERVATIONS = ("unknown_reservation", "reservation_expired", "reservation_closed")
+
 
 class CustomerIdField(serializers.CharField):
     """The client's own id of a customer."""

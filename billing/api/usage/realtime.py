@@ -18,6 +18,8 @@ from billing.realtime.usage_requests import UsageRequest, UsageReserveRequest
 from billing.usage.events import BadEvent, kept
 from wallets.api.reservations import GraceField, OverCaptureField
 from wallets.api.shapes import (
+    PRICING,
+    SPENDING,
     AllocationAnswer,
     AttributesField,
     BalanceAnswer,
@@ -127,18 +129,7 @@ class UsageReservationAnswer(serializers.Serializer[Any]):
 class UsageDebitView(ApiView):
     scope = ApiScope.USAGE
     names = {"post": "debitUsage"}
-    refusals = (
-        "unknown_customer",
-        "no_subscription",
-        "quota_exceeded",
-        "charge_out_of_range",
-        "insufficient_funds",
-        "budget_exceeded",
-        "overage_limit",
-        "suspended",
-        "paused",
-        "cycle_settling",
-    )
+    refusals = ("unknown_customer", "no_subscription", *PRICING, *SPENDING)
     operation = UsageRequest.operation
 
     @extend_schema(request=UsageBody, responses=UsageDebitAnswer)
@@ -152,18 +143,7 @@ class UsageDebitView(ApiView):
 class UsageReserveView(ApiView):
     scope = ApiScope.USAGE
     names = {"post": "reserveUsage"}
-    refusals = (
-        "unknown_customer",
-        "no_subscription",
-        "quota_exceeded",
-        "charge_out_of_range",
-        "insufficient_funds",
-        "budget_exceeded",
-        "overage_limit",
-        "suspended",
-        "paused",
-        "cycle_settling",
-    )
+    refusals = ("unknown_customer", "no_subscription", *PRICING, *SPENDING)
     operation = UsageReserveRequest.operation
 
     @extend_schema(request=UsageReserveBody, responses={201: UsageReservationAnswer})
