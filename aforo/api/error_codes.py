@@ -16,7 +16,7 @@ from typing import NamedTuple
 from django.apps import apps
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 
 from aforo.api.field_codes import FIELD_CODES
 from aforo.errors import Advice, DomainError, Rejected
@@ -134,12 +134,15 @@ def explain_code(request: HttpRequest, code: str) -> HttpResponse:
     found = [each for each in [*explained(), *of_fields()] if each.code == code]
     if not found:
         raise Http404
-    rows = "\n\n".join(
-        f"{each.status} {each.title}\n{each.advice[0]}\n{each.advice[1]}" for each in found
+    rows = format_html_join(
+        "",
+        "<h2>{} {}</h2><p>{}</p><p>{}</p>",
+        ((each.status, each.title, *each.advice) for each in found),
     )
     html = format_html(
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>{}</title>'
-        "<h1>{}</h1><pre>{}</pre>",
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        '<meta name="color-scheme" content="light dark"><title>{}</title><h1>{}</h1>{}',
         code,
         code,
         rows,
