@@ -1,7 +1,8 @@
 """Examples of the OpenAPI document, made of what a test has sent and was answered.
 
 What differs from run to run is replaced by what does not: ids are counted, times that are no
-midnight are one noon, hashes and cursors are spelled out. Long lists are cut.
+midnight are one noon, dates that follow the clock are that noon's day, hashes and cursors are
+spelled out. Long lists are cut.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from typing import Any
 MOST = 2
 # Numbers of the database's own counters.
 COUNTED = {"position", "after"}
-NOON = "2026-01-31T12:00:00Z"
+# Days that follow from the clock of the run.
+DATED = {"accounting_date"}
+DAY = "2026-01-31"
+NOON = f"{DAY}T12:00:00Z"
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT(?!00:00:00Z)\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
@@ -35,17 +39,18 @@ class _Stable:
         """Return a JSON value with its texts replaced, its lists cut."""
         match value:
             case dict():
-                return {
-                    self.text(name): type(inner)(7)
-                    if _is_counted(name, inner)
-                    else self.value(inner)
-                    for name, inner in value.items()
-                }
+                return {self.text(name): self.member(name, value[name]) for name in value}
             case list():
                 return [self.value(inner) for inner in value[:MOST]]
             case str():
                 return self.text(value)
         return value
+
+    def member(self, name: str, value: Any) -> Any:
+        """Return the value of a field, replaced by its name or by what it is."""
+        if name in DATED:
+            return DAY
+        return type(value)(7) if _is_counted(name, value) else self.value(value)
 
     def text(self, text: str) -> str:
         """Return a text with its ids, hashes, times and cursors replaced."""
