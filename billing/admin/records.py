@@ -270,7 +270,7 @@ class InvoiceLineInline(ReadOnlyInline):
 
 class PaymentInline(ReadOnlyInline):
     model = InvoicePayment
-    fields = ["received_at", "reference", "amount", "applied"]
+    fields = ["received_at", "paid_by", "reference", "amount", "applied"]
     ordering = ["received_at"]
 
 
@@ -280,8 +280,8 @@ class PaymentAdmin(ReadOnlyAdmin):
         "Payments are recorded with POST /v1/invoices/NUMBER/pay, or by an action of the list"
         " of invoices."
     )
-    list_display = ["invoice", "amount", "applied", "reference", "received_at"]
-    list_filter = ["invoice__livemode", "received_at"]
+    list_display = ["invoice", "amount", "applied", "paid_by", "reference", "received_at"]
+    list_filter = ["paid_by", "invoice__livemode", "received_at"]
     list_select_related = ["invoice"]
     search_fields = ["invoice__number", "reference", "=id"]
     ordering = ["-received_at"]

@@ -28,6 +28,7 @@ from billing.cycle_end import cycle_settlement, runs
 from billing.invoicing import invoices, payments, tax_rates
 from billing.jobs import tasks
 from billing.models import Invoice, InvoiceLine, InvoiceStatus, Settlement, TaxRate
+from wallets.models import PaidBy
 
 
 class RunBody(StrictSerializer):
@@ -257,6 +258,9 @@ class InvoiceView(ApiView):
 class PayBody(StrictSerializer):
     amount = DecimalField(positive=True)
     reference = serializers.CharField(max_length=200)
+    method = serializers.CharField(
+        max_length=50, required=False, help_text="By bank unless it names a processor's."
+    )
     idempotency_key = serializers.CharField(max_length=255, required=False)
 
 
@@ -272,6 +276,7 @@ class PayAnswer(serializers.Serializer[Any]):
     paid = serializers.CharField()
     amount_due = serializers.CharField()
     reference = serializers.CharField()
+    paid_by = serializers.ChoiceField(choices=PaidBy.choices)
     entry = serializers.UUIDField()
     received_at = serializers.DateTimeField()
 

@@ -17,9 +17,9 @@ from ledger import posting_rules
 from ledger.entries import entries
 from ledger.models import Book, LedgerEvent
 from wallets import outbox
-from wallets.models import TopUpStatus
+from wallets.models import PaidBy, TopUpStatus
 from wallets.operations import idempotency
-from wallets.top_ups import sales
+from wallets.top_ups import sales, ways
 
 PAY = "billing.invoices.pay"
 
@@ -33,22 +33,38 @@ class NotOpen(Conflict):
     default_code = "invoice_not_open"
 
 
-def pay(*, livemode: bool, invoice: str, amount: Decimal, reference: str, key: str) -> Answer:
-    """Record money received for an open invoice, named by its id or number.
+def pay(
+    *,
+    livemode: bool,
+    invoice: str,
+    amount: Decimal,
+    reference: str,
+    key: str,
+    method: str | None = None,
+) -> Answer:
+    """Record money received for an open invoice, named by its id or number; by bank, unless
+    `method` names a processor's.
 
     Paid in full it is PAID, and credits sold on account are delivered; an overpayment is unapplied
     (2220). Raises: UnknownInvoice, NotOpen, Invalid (`not_payable`).
     """
     found = get_invoice(livemode=livemode, reference=invoice)
     payable.check(amount, found.currency, pointer="/amount")
+    said = {} if method is None else {"method": method}
+    paid_by = PaidBy.BANK if method is None else ways.by_method(method)
     return idempotency.once(
         livemode=livemode,
         customer_id=found.customer.book.key,
         key=key,
         operation=PAY,
-        content={"invoice": found.pk, "amount": amount, "reference": reference},
+        content={"invoice": found.pk, "amount": amount, "reference": reference, **said},
         make=lambda book, operation_id: _receive(
-            book=book, invoice_id=found.pk, id=operation_id, amount=amount, reference=reference
+            book=book,
+            invoice_id=found.pk,
+            id=operation_id,
+            amount=amount,
+            reference=reference,
+            paid_by=paid_by,
         ),
         status=200,
     )
@@ -61,6 +77,7 @@ def _receive(
     id: UUID,  # noqa: A002
     amount: Decimal,
     reference: str,
+    paid_by: PaidBy,
 ) -> dict[str, object]:
     invoice = Invoice.objects.select_related("top_up").get(pk=invoice_id)
     if invoice.status != InvoiceStatus.OPEN:
@@ -79,7 +96,10 @@ def _receive(
                 occurred_at=now,
                 document={"invoice": str(invoice), "payment": str(id), "reference": reference},
                 lines=posting_rules.payment_received(
-                    amount=receivable, surplus=amount - receivable, currency=invoice.currency
+                    amount=receivable,
+                    surplus=amount - receivable,
+                    currency=invoice.currency,
+                    paid_into=ways.ACCOUNTS[paid_by],
                 ),
             )
         ]
@@ -90,6 +110,7 @@ def _receive(
         amount=amount,
         applied=applied,
         reference=reference,
+        paid_by=paid_by,
         received_at=now,
         entry=entry,
     )
@@ -111,6 +132,7 @@ def _receive(
         "paid": invoice.paid,
         "amount_due": invoice.amount_due,
         "reference": reference,
+        "paid_by": paid_by,
         "entry": entry.pk,
         "received_at": now,
     }
@@ -120,6 +142,8 @@ def _close(book: Book, invoice: Invoice, payment: InvoicePayment) -> None:
     """Deliver what a paid invoice bought, and write the notice."""
     now = payment.received_at
     if invoice.top_up_id is not None:
-        sales.pay_on_account(book=book, top_up_id=invoice.top_up_id, now=now)
+        sales.pay_on_account(
+            book=book, top_up_id=invoice.top_up_id, paid_by=payment.paid_by, now=now
+        )
     facts = {"invoice": invoice.number, "amount": invoice.amount_due, "currency": invoice.currency}
     outbox.notify(book, EventType.INVOICE_PAID, facts, now)

@@ -19,7 +19,7 @@ from billing.models.adjustments import SettlementAdjustment
 from billing.models.customers import Customer
 from billing.models.settlements import Settlement
 from ledger.models import Entry
-from wallets.models import TopUp
+from wallets.models import PaidBy, TopUp
 
 
 class InvoiceStatus(models.TextChoices):
@@ -205,6 +205,13 @@ class InvoicePayment(models.Model):
     amount = models.DecimalField(max_digits=38, decimal_places=12)
     applied = models.DecimalField(max_digits=38, decimal_places=12)
     reference = models.CharField(max_length=200)
+    paid_by = models.CharField(
+        max_length=9,
+        choices=PaidBy.choices,
+        default=PaidBy.BANK,
+        db_default=PaidBy.BANK,
+        help_text="Whose account it came into: 1000 or 1010.",
+    )
     received_at = models.DateTimeField()
     entry = models.OneToOneField(Entry, on_delete=models.PROTECT, related_name="+")
 
@@ -213,7 +220,11 @@ class InvoicePayment(models.Model):
             models.CheckConstraint(
                 condition=Q(amount__gt=0, applied__gt=0, applied__lte=F("amount")),
                 name="billing_invoicepayment_amounts",
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(paid_by__in=["BANK", "PROCESSOR"]),
+                name="billing_invoicepayment_paid_by",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -158,7 +158,9 @@ RULES: Final[dict[str, Pairs]] = {
     | _pairs(_MONEY, (ROUNDING,))
     | _pairs((ROUNDING,), _MONEY),
     "DISPUTE": _pairs((*LOT_LIABILITIES, DISPUTE_LOSSES, ROUNDING), (DISPUTED,))
-    | {(DISPUTED, ROUNDING), (DISPUTED, CLEARING), (CLEARING, DISPUTED), (DISPUTE_FEES, CLEARING)},
+    | {(DISPUTED, ROUNDING)}
+    | _pairs((DISPUTED, DISPUTE_FEES), _MONEY)
+    | _pairs(_MONEY, (DISPUTED, DISPUTE_FEES)),
     "ADJUSTMENT": _BURN
     | _TAX_ROUNDED
     | _mirror(_BURN)

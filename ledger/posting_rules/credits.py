@@ -12,7 +12,6 @@ from uuid import UUID
 from aforo.errors import InvariantBroken
 from aforo.money import ZERO
 from ledger.posting_rules.parts import (
-    CLEARING,
     DISPUTE_FEES,
     DISPUTE_LOSSES,
     DISPUTED,
@@ -175,14 +174,22 @@ def refund_rounded(*, residue: Decimal, currency: str, paid_from: str) -> list[P
     return signed(paid_from, ROUNDING, residue, currency)
 
 
-def dispute_opened(*, amount: Decimal, currency: str) -> list[PostingLine]:
-    """Post what the processor holds back of what was paid (docs/accounting.md#e32)."""
-    return nonzero_lines(PostingLine(DISPUTED, CLEARING, amount, currency))
+def dispute_opened(*, amount: Decimal, currency: str, paid_into: str) -> list[PostingLine]:
+    """Post what the processor, or the bank, holds back of what was paid (docs/accounting.md#e32).
+
+    `paid_into` is the account that the payment came into.
+    """
+    return nonzero_lines(PostingLine(DISPUTED, paid_into, amount, currency))
 
 
-def dispute_won(*, amount: Decimal, currency: str) -> list[PostingLine]:
-    """Post that the processor pays it after all (docs/accounting.md#e32)."""
-    return mirrored(dispute_opened(amount=amount, currency=currency))
+def dispute_won(*, amount: Decimal, currency: str, paid_into: str) -> list[PostingLine]:
+    """Post that it is paid after all (docs/accounting.md#e32)."""
+    return mirrored(dispute_opened(amount=amount, currency=currency, paid_into=paid_into))
+
+
+def dispute_fee(*, change: Decimal, currency: str, paid_into: str) -> list[PostingLine]:
+    """Post what a dispute costs, or, below zero, what is given back of it."""
+    return signed(DISPUTE_FEES, paid_into, change, currency)
 
 
 def dispute_lost(
@@ -191,7 +198,6 @@ def dispute_lost(
     earned: Decimal,
     currency: str,
     kept: Decimal = ZERO,
-    fee: Decimal = ZERO,
 ) -> list[PostingLine]:
     """Post unused credits as taken back, and what was earned as a loss (docs/accounting.md#e32).
 
@@ -201,8 +207,5 @@ def dispute_lost(
     return [
         *given_up(unused, credit=DISPUTED, currency=currency),
         *signed(ROUNDING, DISPUTED, kept, currency),
-        *nonzero_lines(
-            PostingLine(DISPUTE_LOSSES, DISPUTED, earned, currency),
-            PostingLine(DISPUTE_FEES, CLEARING, fee, currency),
-        ),
+        *nonzero_lines(PostingLine(DISPUTE_LOSSES, DISPUTED, earned, currency)),
     ]

@@ -23,7 +23,7 @@ from wallets.top_ups import sales
 
 
 class TopUpFactory(ServiceFactory[Answer]):
-    """Cash credits in USD; live ones are paid by wire, sandbox ones by the gateway."""
+    """Cash credits in USD; live ones are paid by card elsewhere, sandbox ones by the gateway."""
 
     class Meta:
         model = Answer
@@ -33,7 +33,7 @@ class TopUpFactory(ServiceFactory[Answer]):
     key = LazyAttribute(lambda sale: f"top-up-{sale.customer_id}-{sale.amount}")
     amount = Decimal(10)
     currency = "USD"
-    payment = LazyAttribute(lambda sale: sales.TopUpPayment("wire") if sale.livemode else None)
+    payment = LazyAttribute(lambda sale: sales.TopUpPayment("card") if sale.livemode else None)
 
     @classmethod
     def _create(cls, model_class: type[Answer], *args: Any, **fields: Any) -> Answer:

@@ -100,29 +100,34 @@ EVENTS: list[tuple[str, list[PostingLine], Short]] = [
     ),
     (
         "DISPUTE",
-        posting_rules.dispute_opened(amount=Decimal(100), currency="USD"),
+        posting_rules.dispute_opened(amount=Decimal(100), currency="USD", paid_into="1010"),
         [("1020", "1010", "100")],
     ),
     (
         "DISPUTE",
-        posting_rules.dispute_won(amount=Decimal(100), currency="USD"),
+        posting_rules.dispute_won(amount=Decimal(100), currency="USD", paid_into="1010"),
         [("1010", "1020", "100")],
     ),
-    # Of 100 paid, 60 are unused; 40 were earned and are lost, and the processor asks 15.
+    # The processor asks 15, and gives 5 of it back.
+    (
+        "DISPUTE",
+        posting_rules.dispute_fee(change=Decimal(15), currency="USD", paid_into="1010"),
+        [("6300", "1010", "15")],
+    ),
+    (
+        "DISPUTE",
+        posting_rules.dispute_fee(change=Decimal(-5), currency="USD", paid_into="1010"),
+        [("1010", "6300", "5")],
+    ),
+    # Of 100 paid, 60 are unused; 40 were earned and are lost.
     (
         "DISPUTE",
         posting_rules.dispute_lost(
             unused=[part("50"), part("10", "BONUS")],
             earned=Decimal(40),
             currency="USD",
-            fee=Decimal(15),
         ),
-        [
-            ("2100", "1020", "50"),
-            ("2110", "1020", "10"),
-            ("4940", "1020", "40"),
-            ("6300", "1010", "15"),
-        ],
+        [("2100", "1020", "50"), ("2110", "1020", "10"), ("4940", "1020", "40")],
     ),
     (
         "OPENING_BALANCE",

@@ -130,10 +130,18 @@ class BoughtLotInline(LotInline):
 @admin.register(TopUp)
 class TopUpAdmin(ReadOnlyAdmin):
     list_display = [
-        "book", "amount", "currency", "channel", "method", "status", "dispute", "created_at",
-        "paid_at",
+        "book", "amount", "currency", "channel", "method", "paid_by", "status", "dispute",
+        "created_at", "paid_at",
     ]  # fmt: skip
-    list_filter = ["status", "channel", "method", "dispute", "book__livemode", "created_at"]
+    list_filter = [
+        "status",
+        "channel",
+        "method",
+        "paid_by",
+        "dispute",
+        "book__livemode",
+        "created_at",
+    ]
     list_select_related = ["book"]
     search_fields = ["book__key", "=id", "key"]
     ordering = ["-created_at"]

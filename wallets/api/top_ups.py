@@ -82,15 +82,16 @@ class TopUpAnswer(serializers.ModelSerializer[TopUp]):
     bonus = serializers.SerializerMethodField()
     automatic = serializers.SerializerMethodField()
     disputed = DecimalField()
+    dispute_fee = DecimalField()
     refunded = DecimalField()
     lots = serializers.SerializerMethodField()
 
     class Meta:
         model = TopUp
         fields = [
-            "id", "customer_id", "status", "channel", "method", "amount", "currency", "bonus",
-            "expires_at", "automatic", "created_at", "paid_at", "failed_at", "dispute", "disputed",
-            "refunded", "lots",
+            "id", "customer_id", "status", "channel", "method", "paid_by", "amount", "currency",
+            "bonus", "expires_at", "automatic", "created_at", "paid_at", "failed_at", "dispute",
+            "disputed", "dispute_fee", "refunded", "lots",
         ]  # fmt: skip
 
     def get_bonus(self, top_up: TopUp) -> dict[str, str] | None:
@@ -167,6 +168,12 @@ class TopUpView(ApiView):
 
 class DisputeBody(KeyedBody):
     state = serializers.ChoiceField(choices=DisputeState.choices)
+    amount = DecimalField(
+        positive=True,
+        required=False,
+        help_text="What is contested, or lost of it; left out all.",
+    )
+    fee = DecimalField(required=False, help_text="What the dispute costs by now, in all.")
 
 
 class DisputeAnswer(serializers.Serializer[Any]):
@@ -174,6 +181,7 @@ class DisputeAnswer(serializers.Serializer[Any]):
     customer_id = serializers.CharField()
     dispute = serializers.CharField()
     disputed = serializers.CharField()
+    fee = serializers.CharField()
     currency = serializers.CharField()
     owed = serializers.CharField()
     lots = LotAnswer(many=True)
@@ -188,13 +196,11 @@ class DisputeView(ApiView):
 
     @extend_schema(request=DisputeBody, responses=DisputeAnswer)
     def post(self, request: Request, top_up_id: UUID) -> HttpResponse:
-        """Record a dispute: opened freezes the credits, won frees them, lost revokes them."""
+        """Record a dispute: opened freezes the credits, won frees them, lost revokes them, all or
+        what is contested.
+        """
         key, body = self.read_keyed(DisputeBody, request)
-        return reply(
-            disputes.dispute(
-                livemode=self.livemode, top_up_id=top_up_id, state=body["state"], key=key
-            )
-        )
+        return reply(disputes.dispute(livemode=self.livemode, top_up_id=top_up_id, key=key, **body))
 
 
 class CapField(serializers.IntegerField):

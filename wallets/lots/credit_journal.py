@@ -227,11 +227,11 @@ class EntryBuilder:
         if released > 0:
             self.journal.lapses.append((self, lot, released))
 
-    def revoke(self, lot: CreditLot) -> LotPart:
-        """Revoke everything that is not held, because its payment was taken back; return the
-        consideration, for the caller's lines.
+    def revoke(self, lot: CreditLot, quantity: Decimal) -> LotPart:
+        """Revoke free credits, because their payment was taken back; return the consideration, for
+        the caller's lines.
         """
-        released = self._take(lot, MovementKind.ADJUST, lot.remaining - lot.held)
+        released = self._take(lot, MovementKind.ADJUST, quantity)
         return LotPart(lot.kind, lot.source, released, lot.id)
 
 

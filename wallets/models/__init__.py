@@ -11,7 +11,14 @@ from wallets.models.campaigns import CampaignGrant
 from wallets.models.lots import ADDED, TAKEN, CreditLot, CreditSource, Movement, MovementKind
 from wallets.models.operations import BurnStrategy, Debit, Operation
 from wallets.models.reservations import Hold, Reservation, ReservationKind, ReservationStatus
-from wallets.models.top_ups import AutoRefill, DisputeState, TopUp, TopUpChannel, TopUpStatus
+from wallets.models.top_ups import (
+    AutoRefill,
+    DisputeState,
+    PaidBy,
+    TopUp,
+    TopUpChannel,
+    TopUpStatus,
+)
 from wallets.models.wallets import SpendState, UnitWallet, Wallet
 
 __all__ = [
@@ -33,6 +40,7 @@ __all__ = [
     "Movement",
     "MovementKind",
     "Operation",
+    "PaidBy",
     "Reservation",
     "ReservationKind",
     "ReservationStatus",

@@ -3,6 +3,7 @@
 Guarantees, held by the database:
 - of the top-ups that wait for their payment a key has one, and an automatic refill has one;
 - what has SUCCEEDED has been paid, unless it was sold on account;
+- how it was paid is kept as it was, so that money leaves by the way it came;
 - what is paid, and paid back, can be paid in its currency, and no more is paid back than was paid.
 """
 
@@ -82,6 +83,13 @@ class TopUpChannel(models.TextChoices):
     ON_ACCOUNT = "ON_ACCOUNT", "On account"
 
 
+class PaidBy(models.TextChoices):
+    """Whose account the money came into, and leaves when it is paid back."""
+
+    BANK = "BANK", "Bank account"
+    PROCESSOR = "PROCESSOR", "Processor of payments"
+
+
 class DisputeState(models.TextChoices):
     """What became of a payment that the payer contested."""
 
@@ -124,6 +132,14 @@ class TopUp(models.Model):
     )
     channel = models.CharField(max_length=10, choices=TopUpChannel.choices)
     method = models.CharField(max_length=50, blank=True)
+    paid_by = models.CharField(
+        max_length=9,
+        choices=PaidBy.choices,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Known once it is paid; never changes. None before 0.2: by the channel.",
+    )
     status = models.CharField(max_length=10, choices=TopUpStatus.choices)
     key = models.CharField(max_length=255, blank=True, help_text="The client's; none for a refill.")
     content = models.JSONField(null=True, blank=True, help_text="What the client asked for.")
@@ -146,6 +162,13 @@ class TopUp(models.Model):
     dispute = models.CharField(max_length=6, choices=DisputeState.choices, blank=True)
     disputed = models.DecimalField(
         max_digits=38, decimal_places=12, default=0, help_text="What the payer contested."
+    )
+    dispute_fee = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        default=0,
+        db_default=0,
+        help_text="What the processor took for the dispute.",
     )
     refunded = models.DecimalField(
         max_digits=38, decimal_places=12, default=0, help_text="What was paid back of it."
@@ -177,6 +200,11 @@ class TopUp(models.Model):
                 condition=payable.columns("disputed", "refunded"),
                 name="wallets_topup_paid_back_payable",
             ),
+            models.CheckConstraint(
+                condition=payable.columns("dispute_fee")
+                & (Q(dispute_fee=0) | (Q(dispute_fee__gt=0) & ~Q(dispute=""))),
+                name="wallets_topup_dispute_fee",
+            ),
             # What a dispute takes back cannot be refunded as well.
             models.CheckConstraint(
                 condition=Q(disputed__gte=0, refunded__gte=0, refunded__lte=F("amount"))
@@ -197,6 +225,11 @@ class TopUp(models.Model):
                 | ~Q(status="SUCCEEDED")
                 | Q(channel="ON_ACCOUNT"),
                 name="wallets_topup_paid",
+            ),
+            models.CheckConstraint(
+                condition=Q(paid_by__in=["", "BANK", "PROCESSOR"])
+                & (~Q(channel="GATEWAY") | ~Q(paid_by="BANK")),
+                name="wallets_topup_paid_by",
             ),
             models.CheckConstraint(
                 condition=Q(failed_at__isnull=False) ^ ~Q(status="FAILED"),

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -42,13 +41,13 @@ from wallets.models import (
     CreditSource,
     Operation,
     TopUp,
-    TopUpChannel,
     TopUpStatus,
     UnitWallet,
     Wallet,
 )
 from wallets.operations import idempotency
 from wallets.operations.responses import grant_answer
+from wallets.top_ups import ways
 from wallets.top_ups.gateway import (
     Gateway,
     GatewayCharge,
@@ -60,12 +59,6 @@ from wallets.top_ups.gateway import (
 logger = logging.getLogger(__name__)
 
 TOP_UP = "wallets.top_up"
-# Where the money of a payment is first; what is paid back of it leaves there too.
-PAID_INTO: Final = {
-    TopUpChannel.GATEWAY: posting_rules.CLEARING,
-    TopUpChannel.MANUAL: posting_rules.CLEARING,
-    TopUpChannel.ON_ACCOUNT: posting_rules.BANK,
-}
 # An automatic refill is switched off by so many failed payments in a row, and waits in between:
 # 1 minute, then 2, then 4.
 MAX_FAILURES = 3
@@ -295,8 +288,7 @@ def _succeed(book: Book, top_up: TopUp, now: datetime) -> None:
     if rule is not None:
         rule.failures, rule.next_attempt_at = 0, None
         rule.save(update_fields=["failures", "next_attempt_at"])
-    paid_into = PAID_INTO[TopUpChannel(top_up.channel)]
-    delivery = fulfil_top_up(book=book, top_up=top_up, now=now, paid_into=paid_into)
+    delivery = fulfil_top_up(book=book, top_up=top_up, now=now, paid_into=ways.account_of(top_up))
     if top_up.key and idempotency.find(book=book, key=top_up.key) is None:
         shown = delivered_answer(book=book, top_up=top_up, delivery=delivery)
         kept = idempotency.recorded(

@@ -27,7 +27,7 @@ from wallets import port
 from wallets.holds import reservation_holds
 from wallets.holds.reservations import release_due
 from wallets.lots import provisioning, queries
-from wallets.models import AutoRefill, SpendState, TopUp, TopUpChannel, TopUpStatus
+from wallets.models import AutoRefill, PaidBy, SpendState, TopUp, TopUpChannel, TopUpStatus
 from wallets.top_ups import payments
 from wallets.top_ups.gateway import SANDBOX, gateway_of
 
@@ -187,6 +187,7 @@ def _begin(rule: AutoRefill) -> TopUp | None:
             lifetime_days=terms.expires_after_days,
             channel=TopUpChannel.GATEWAY,
             method=current.method,
+            paid_by=PaidBy.PROCESSOR,
             status=TopUpStatus.PENDING,
             auto_refill=current,
             created_at=now,

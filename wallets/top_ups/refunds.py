@@ -27,11 +27,10 @@ from wallets.models import (
     Movement,
     MovementKind,
     TopUp,
-    TopUpChannel,
     Wallet,
 )
 from wallets.operations import idempotency
-from wallets.top_ups.payments import PAID_INTO
+from wallets.top_ups import ways
 
 REFUND = "wallets.refund"
 
@@ -253,7 +252,7 @@ def _bonus_parts(
 def _account(lot: CreditLot) -> str:
     """Return the account that a lot's payment came into, which it leaves again."""
     assert lot.top_up is not None, "only what was bought is refunded"
-    return PAID_INTO[TopUpChannel(lot.top_up.channel)]
+    return ways.account_of(lot.top_up)
 
 
 def _pay_out(draft: EntryBuilder, taken: Sequence[_Taken]) -> list[_PayOut]:

@@ -25,9 +25,9 @@ from pricing import catalogue
 from pricing.models import Metric, OnAccount
 from wallets import port
 from wallets.lots import provisioning
-from wallets.models import Operation, TopUp, TopUpChannel, TopUpStatus
+from wallets.models import Operation, PaidBy, TopUp, TopUpChannel, TopUpStatus
 from wallets.operations import idempotency
-from wallets.top_ups import payments
+from wallets.top_ups import payments, ways
 from wallets.top_ups.gateway import gateway_of
 from wallets.top_ups.payments import TOP_UP
 
@@ -205,11 +205,22 @@ def _ordered(*, book: Book, id: UUID, key: str, order: _Order) -> TopUp:  # noqa
         lifetime_days=terms.expires_after_days,
         channel=order.channel,
         method=order.method,
+        paid_by=_paid_by(order),
         status=TopUpStatus.PENDING,
         key=key,
         content=canonical(order.content),
         created_at=now,
     )
+
+
+def _paid_by(order: _Order) -> str:
+    """Return the way of the payment; of credits on account it is known when they are paid."""
+    match order.channel:
+        case TopUpChannel.GATEWAY:
+            return PaidBy.PROCESSOR
+        case TopUpChannel.MANUAL:
+            return ways.by_method(order.method)
+    return ""
 
 
 def _check_on_account(terms: catalogue.TopUpTerms) -> None:
@@ -255,7 +266,7 @@ def _sell_paid(bought: TopUp) -> dict[str, object]:
         book=bought.book,
         top_up=bought,
         now=now,
-        paid_into=payments.PAID_INTO[TopUpChannel(bought.channel)],
+        paid_into=ways.account_of(bought),
     )
     return payments.delivered_answer(book=bought.book, top_up=bought, delivery=delivery)
 
@@ -280,15 +291,16 @@ def _sell_on_account(bought: TopUp) -> dict[str, object]:
     return {**shown, "invoice": port.billing().sold_on_account(book, bought)}
 
 
-def pay_on_account(*, book: Book, top_up_id: UUID, now: datetime) -> None:
+def pay_on_account(*, book: Book, top_up_id: UUID, paid_by: str, now: datetime) -> None:
     """Record that the invoice of a top-up is paid, and deliver the credits that waited for it.
 
-    The book must be locked. What was paid stands on 2220 until then.
+    The book must be locked. What was paid stands on 2220 until then. `paid_by` is the way of the
+    payment that made it whole, and the way back of all of it.
     """
     bought = TopUp.objects.select_related("bonus_metric").get(pk=top_up_id)
     waited = bought.status == TopUpStatus.PENDING
-    bought.status, bought.paid_at = TopUpStatus.SUCCEEDED, now
-    bought.save(update_fields=["status", "paid_at"])
+    bought.status, bought.paid_at, bought.paid_by = TopUpStatus.SUCCEEDED, now, paid_by
+    bought.save(update_fields=["status", "paid_at", "paid_by"])
     if waited:
         payments.fulfil_top_up(
             book=book, top_up=bought, now=now, paid_into=posting_rules.UNAPPLIED_PAYMENTS

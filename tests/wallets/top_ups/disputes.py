@@ -22,10 +22,11 @@ def buy(api: APIClient, key: str = "t", **changes: Any) -> str:
     return made
 
 
-def move(api: APIClient, top_up: str, state: str, key: str = "") -> Any:
+def move(api: APIClient, top_up: str, state: str, key: str = "", **said: str | None) -> Any:
+    given = {name: value for name, value in said.items() if value is not None}
     return api.post(
         f"/v1/wallets/top-ups/{top_up}/dispute",
-        {"state": state, "idempotency_key": key or f"dispute-{state}"},
+        {"state": state, "idempotency_key": key or f"dispute-{state}", **given},
     )
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import IntegrityError, connection, transaction
 from rest_framework.test import APIClient
 
 from billing.finance import verification
@@ -20,12 +21,17 @@ pytestmark = pytest.mark.django_db
 
 @pytest.mark.parametrize(
     ("terms", "account"),
-    [({"payment": None}, "1000"), ({"payment": {"method": "card_elsewhere"}}, "1010")],
+    [
+        ({"payment": None}, "1000"),
+        ({"payment": {"method": "bank_transfer"}}, "1000"),
+        ({"payment": {"method": "SEPA Direct Debit"}}, "1000"),
+        ({"payment": {"method": "card_elsewhere"}}, "1010"),
+    ],
 )
 def test_a_refund_leaves_through_the_account_that_the_payment_came_by(
     live_api: APIClient, terms: dict[str, Any], account: str
 ) -> None:
-    """300 bought on account and paid by bank, or by a card elsewhere; 50 refunded."""
+    """300 bought on account, paid by bank or by a card elsewhere; 50 refunded."""
     factories.customer(livemode=True)
     buy(live_api, "300", **terms)
 
@@ -60,8 +66,43 @@ def test_each_payment_leaves_by_its_own_account(live_api: APIClient) -> None:
     assert verification.verify().ok
 
 
-def buy(api: APIClient, amount: str, *, payment: Any, bonus: Any = None) -> None:
-    """Buy in live mode; what is sold on account is paid by bank."""
+def test_credits_on_account_that_a_card_paid_are_refunded_to_it(live_api: APIClient) -> None:
+    factories.customer(livemode=True)
+    buy(live_api, "100", payment=None, paid_with="card")
+
+    pay_back(live_api, "40")
+
+    assert actions.accounts() == {"1010": Decimal(60), "2100": Decimal(-60)}
+    assert TopUp.objects.get().paid_by == "PROCESSOR"
+    assert verification.verify().ok
+
+
+def test_a_top_up_from_before_the_way_was_kept_leaves_by_its_channel(live_api: APIClient) -> None:
+    """Until then a wire that was named as such came into 1010."""
+    factories.customer(livemode=True)
+    buy(live_api, "100", payment={"method": "card"})
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE wallets_topup DISABLE TRIGGER wallets_topup_way_frozen")
+        cursor.execute("UPDATE wallets_topup SET method = 'wire', paid_by = ''")
+
+    assert pay_back(live_api, "40").json()["pay_outs"][0]["account"] == "1010"
+
+
+def test_how_a_top_up_was_paid_never_changes(live_api: APIClient) -> None:
+    factories.customer(livemode=True)
+    buy(live_api, "100", payment={"method": "wire"})
+
+    with pytest.raises(IntegrityError, match="how a top-up was paid"), transaction.atomic():
+        TopUp.objects.update(paid_by="PROCESSOR")
+
+    assert TopUp.objects.get().paid_by == "BANK"
+
+
+def buy(
+    api: APIClient, amount: str, *, payment: Any, bonus: Any = None, paid_with: str = "bank"
+) -> None:
+    """Buy in live mode; what is sold on account is paid by bank, unless something else is said."""
     asked = {"customer_id": "cust_1", "amount": amount, "currency": "USD",
              "idempotency_key": actions.fresh("buy"),
              "payment": payment, "bonus": bonus}  # fmt: skip
@@ -72,7 +113,12 @@ def buy(api: APIClient, amount: str, *, payment: Any, bonus: Any = None) -> None
     if payment is None:
         paid = api.post(
             f"/v1/invoices/{sold.json()['invoice']}/pay",
-            {"amount": amount, "reference": "bank", "idempotency_key": actions.fresh("pay")},
+            {
+                "amount": amount,
+                "reference": "received",
+                "method": paid_with,
+                "idempotency_key": actions.fresh("pay"),
+            },
         )
         assert paid.status_code == 200, paid.content
 
