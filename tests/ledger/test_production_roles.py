@@ -121,6 +121,27 @@ def test_it_cannot_rewrite_history(scratch: str, table: str, statement: str) -> 
         as_app(statement.format(table))
 
 
+def test_no_append_only_table_was_left_to_it(scratch: str) -> None:
+    """tests/billing/finance/test_evidence.py lists what need not be kept."""
+    with psycopg.connect(url()) as database:
+        found = database.execute(
+            """
+            SELECT c.relname, has_table_privilege(%(app)s, c.oid, 'UPDATE')
+                OR has_table_privilege(%(app)s, c.oid, 'DELETE')
+            FROM pg_class c JOIN pg_trigger t ON t.tgrelid = c.oid
+            JOIN pg_proc p ON p.oid = t.tgfoid AND p.proname = 'ledger_append_only'
+            """,
+            {"app": APP},
+        ).fetchall()
+        owned = database.execute(
+            "SELECT count(*) FROM pg_class WHERE relowner = %s::regrole", [APP]
+        ).fetchall()
+
+    assert len(found) > 20
+    assert [table for table, may in found if may] == []
+    assert owned == [(0,)]
+
+
 @pytest.mark.parametrize(
     "statement",
     [
