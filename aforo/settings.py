@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from ipaddress import ip_network
 from pathlib import Path
 from zoneinfo import available_timezones
 
@@ -19,7 +20,10 @@ from django.urls import reverse_lazy
 from kombu import Exchange, Queue
 
 from aforo import devdb, money
-from aforo.actors import ACTOR_KINDS
+from aforo.settings_openapi import CURRENCY_CHOICES, SPECTACULAR_SETTINGS
+
+# What other packages read of here by its name.
+__all__ = ["CURRENCY_CHOICES", "SPECTACULAR_SETTINGS"]
 
 django_stubs_ext.monkeypatch()
 
@@ -193,16 +197,23 @@ if not DEBUG:
     SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("SECURE_HSTS_INCLUDE_SUBDOMAINS", default=False)
     SECURE_HSTS_PRELOAD = env.bool("SECURE_HSTS_PRELOAD", default=False)
 
+# Requests a minute of a key without a limit of its own; 0 is no limit. Server processes count
+# together where they share a cache (CACHE_URL), otherwise each by itself.
+RATE_LIMIT = env.int("RATE_LIMIT", default=0)
+CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
+# The networks of our own proxies, whose X-Forwarded-For is believed.
+TRUSTED_PROXIES = [ip_network(each) for each in env.list("TRUSTED_PROXIES", default=[])]
+
 # Requests larger than this are refused with 413 before they are read.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000
 
 CURRENCIES = tuple(money.EXPONENTS)
-CURRENCY_CHOICES = [(code, code) for code in CURRENCIES]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["aforo.access.authentication.ApiKeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["aforo.access.authentication.HasScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["aforo.access.rates.KeyThrottle"],
     "DEFAULT_PARSER_CLASSES": ["aforo.api.parsers.ExactJsonParser"],
     "DEFAULT_RENDERER_CLASSES": ["aforo.api.renderers.ExactJsonRenderer"],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "aforo.api.parsers.JsonWhateverTheHeader",
@@ -219,64 +230,6 @@ REST_FRAMEWORK = {
     "PAGE_SIZE": 50,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
     "TEST_REQUEST_RENDERER_CLASSES": ["aforo.api.renderers.ExactJsonRenderer"],
-}
-
-_CHOICES = [
-    "billing.models.InvoiceStatus",
-    "billing.models.RunStatus",
-    "billing.models.SettlementStatus",
-    "billing.models.SubscriptionStatus",
-    "billing.models.UnbilledReason",
-    "aforo.webhooks.models.DeliveryStatus",
-    "ledger.models.LedgerEvent",
-    "pricing.models.Aggregation",
-    "pricing.models.BillingMode",
-    "pricing.models.CampaignAudience",
-    "pricing.models.CampaignStatus",
-    "pricing.models.CampaignTrigger",
-    "pricing.models.ChargeTiming",
-    "pricing.models.CouponDuration",
-    "pricing.models.CouponType",
-    "pricing.models.CreditKind",
-    "pricing.models.GrantRecurrence",
-    "pricing.models.LateUsagePolicy",
-    "pricing.models.OfferingStatus",
-    "pricing.models.PriceModel",
-    "pricing.models.VersionStatus",
-    "wallets.models.BurnStrategy",
-    "wallets.models.DisputeState",
-    "wallets.models.MovementKind",
-    "wallets.models.ReservationStatus",
-    "wallets.models.TopUpChannel",
-    "wallets.models.TopUpStatus",
-]
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Aforo",
-    "DESCRIPTION": "Prepaid credits: rate plans, wallets, the credit waterfall, settlement, books.",
-    "VERSION": "1",
-    "OAS_VERSION": "3.1.1",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PUBLIC": True,
-    "SERVE_AUTHENTICATION": [],
-    "SERVE_PERMISSIONS": [],
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "SCHEMA_PATH_PREFIX": r"/v1",
-    "POSTPROCESSING_HOOKS": ["aforo.api.schema_document.complete"],
-    "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
-    # Called by their classes (docs/decisions.md#d172); those without a class are lists.
-    "ENUM_NAME_OVERRIDES": {
-        **{path.rpartition(".")[2]: path for path in _CHOICES},
-        "Currency": CURRENCY_CHOICES,
-        "ActorKind": ACTOR_KINDS,
-        "BillingInterval": ["DAY", "WEEK", "MONTH", "YEAR"],
-        "CancelAt": ["NOW", "PERIOD_END"],
-        "GrantSource": ["MANUAL", "GOODWILL"],
-        "GivenKind": ["PROMO", "BONUS"],
-        "FilterOperator": "pricing.metrics.filters.OPERATORS",
-        "SkippedReason": "wallets.debits.shortages.SKIPPED",
-    },
 }
 
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default="filesystem://")

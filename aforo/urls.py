@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/", include("ledger.urls")),
     path("v1/", include("pricing.urls")),
     path("v1/", include("aforo.webhooks.urls")),
+    path("v1/", include("aforo.access.urls")),
     path("v1/openapi.json", SpectacularJSONAPIView.as_view(), name="openapi"),
     path("v1/docs", SpectacularSwaggerSplitView.as_view(url_name="openapi")),
     path("v1/problems/<str:code>", error_codes.explain_code),

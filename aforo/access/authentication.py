@@ -9,9 +9,18 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from aforo.access import acting, services
+from aforo.access import acting, addresses, services
 from aforo.access.models import ApiKey
 from aforo.errors import Forbidden, Unauthorized
+
+
+class AddressNotAllowed(Forbidden):
+    """The key may be used from some networks only, and the request comes from elsewhere.
+
+    Call from there, or widen `networks` of the key.
+    """
+
+    default_code = "address_not_allowed"
 
 
 class Client:
@@ -36,7 +45,7 @@ class ApiKeyAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[Any, ApiKey]:
         """Find the client whose key the request carries, and set it as the actor.
 
-        Raises: Unauthorized.
+        Raises: Unauthorized, AddressNotAllowed.
         """
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         secret = token.strip() if scheme.lower() == "bearer" else ""
@@ -46,12 +55,25 @@ class ApiKeyAuthentication(BaseAuthentication):
         key = services.recognise(secret=secret, now=timezone.now())
         if key is None:
             raise Unauthorized("This API key is unknown, expired or revoked.")
+        if key.networks:
+            _check_address(key, request)
         acting.act_by_key(key)
         return Client(key), key
 
     def authenticate_header(self, request: Request) -> str:
         """Return the scheme that a 401 asks for."""
         return 'Bearer realm="aforo"'
+
+
+def _check_address(key: ApiKey, request: Request) -> None:
+    """Check that a request comes from where its key may be used.
+
+    Raises: AddressNotAllowed.
+    """
+    address = addresses.client_address(request._request)
+    networks = map(addresses.read_network, key.networks)
+    if address is None or not addresses.lies_in(address, networks):
+        raise AddressNotAllowed(f"This key may not be used from {address or 'there'}.")
 
 
 class HasScope(BasePermission):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Value
 
 from aforo import actors
 
@@ -15,10 +16,12 @@ class ApiScope(models.TextChoices):
     USAGE = "usage"
     LEDGER = "ledger"
     WEBHOOKS = "webhooks"
+    KEYS = "keys"
 
 
 class ApiKey(models.Model):
-    """A secret that acts in one mode within its scopes.
+    """A secret that acts in one mode within its scopes; where its terms say so, for one customer,
+    from some networks, so often, until a moment.
 
     Only the SHA-256 of the secret is kept: it has 256 random bits, so a slow hash adds nothing.
     """
@@ -28,6 +31,31 @@ class ApiKey(models.Model):
     prefix = models.CharField(max_length=20, help_text="The beginning of the key, to recognise it.")
     digest = models.CharField(max_length=64, unique=True, editable=False)
     scopes = ArrayField(models.CharField(max_length=20, choices=ApiScope.choices))
+    customer_id = models.CharField(
+        max_length=64,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The one customer that it acts for; all, where it is empty.",
+    )
+    networks = ArrayField(
+        models.CharField(max_length=50),
+        default=list,
+        db_default=Value([], output_field=ArrayField(models.CharField(max_length=50))),
+        blank=True,
+        help_text="Where it may call from, as 203.0.113.0/24; anywhere, where it is empty.",
+    )
+    requests_per_minute = models.PositiveIntegerField(
+        null=True, blank=True, help_text="The server's own limit, where it is empty."
+    )
+    replaces = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="successors",
+        help_text="The key in whose place it was issued.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)

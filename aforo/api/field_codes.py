@@ -36,6 +36,10 @@ FIELD_CODES: Final[dict[str, Advice]] = {
     "invalid_number": ("The value is no decimal number.", "Send one such as 12.50 or its string."),
     "invalid_time": ("The value is no time with its zone.", "Write ISO 8601 with Z or an offset."),
     "invalid_period": ("The value is no month.", "Write it as YYYY-MM."),
+    "invalid_network": (
+        "The text is no IP address and no network.",
+        "Write 203.0.113.7 or 203.0.113.0/24, without host bits.",
+    ),
     "invalid_page_size": ("The page size is no number from 1 to 500.", "Send one that is."),
     "invalid_cursor": (
         "The cursor is not of this list in this order.",

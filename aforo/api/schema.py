@@ -99,7 +99,8 @@ class ProblemAutoSchema(AutoSchema):
 
     def _codes(self, operation: dict[str, Any]) -> list[str]:
         """Return the codes that the operation can be refused with, apart from those of fields."""
-        codes = ["unauthorized", "forbidden", "busy", "internal_error"]
+        codes = ["unauthorized", "forbidden", "throttled", "busy", "internal_error"]
+        codes += ["address_not_allowed", "key_of_one_customer"]
         if "requestBody" in operation:
             codes += ["unreadable", "too_large", "unsupported_media_type"]
         if self.method != "GET" and self.view.operation:

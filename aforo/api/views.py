@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -12,11 +13,13 @@ from rest_framework.request import Request
 from rest_framework.serializers import BaseSerializer
 from rest_framework.views import APIView
 
+from aforo.access import one_customer
 from aforo.access.authentication import caller
 from aforo.api.fields import MOST_NAMED, StrictSerializer, name_known, unknown_members
 from aforo.api.idempotency import key_of, required_key, respond
 from aforo.errors import FieldError, Invalid
 from aforo.protocol import idempotency
+from aforo.protocol.exact_json import to_json
 from aforo.protocol.idempotency import Answer
 
 
@@ -50,10 +53,27 @@ class ApiView(APIView):
         return caller(self.request).livemode
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Authenticate the caller, then check the query parameters."""
+        """Authenticate the caller, then check whom it may act for and the query parameters."""
         super().initial(request, *args, **kwargs)
+        key = caller(request)
+        if key.customer_id:
+            one_customer.check(key, request, kwargs, self.customer_of(**kwargs))
         if not self.is_lenient:
             self._check_parameters(request)
+
+    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+        """Add to an answer what is left of the key's limit, where it has one."""
+        final = super().finalize_response(request, response, *args, **kwargs)
+        quota = getattr(request._request, "rate_quota", None)
+        for name, value in quota.headers().items() if quota else ():
+            final[name] = value
+        return final
+
+    def customer_of(self, **ids: Any) -> str | None:
+        """Return the customer of the object that an address names; None where that is not told, so
+        that a key of one customer is refused.
+        """
+        return None
 
     def parameters(self, request: Request) -> set[str]:
         """Return the names of the query parameters that it knows."""
@@ -135,6 +155,28 @@ class ApiView(APIView):
                 status=status,
             )
         )
+
+
+class SecretView(ApiView):
+    """A view whose answer has a secret, which is in no record of answers."""
+
+    def once_with_secret(
+        self, request: Request, content: object, make: Callable[[], tuple[Any, str]]
+    ) -> HttpResponse:
+        """Run `make`, which returns an answer and a secret, at most once under a key; answer both
+        once.
+        """
+        secrets: list[str] = []
+
+        def without_secret() -> dict[str, Any]:
+            answer, secret = make()
+            secrets.append(secret)
+            return {**answer, "secret": None}
+
+        response = self.once(request, content, without_secret)
+        if secrets:
+            response.content = to_json({**json.loads(response.content), "secret": secrets[0]})
+        return response
 
 
 class _Prepared(threading.local):

@@ -44,6 +44,7 @@ INSIDE = {  # Shown inside their parents, or not rows to look at.
     "UsageRollup",
 }
 EDITABLE = {
+    "ApiKey",
     "Campaign",
     "BreakageRate",
     "Budget",

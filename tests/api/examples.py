@@ -13,7 +13,7 @@ from typing import Any
 
 MOST = 2
 # Numbers of the database's own counters.
-COUNTED = {"position", "after"}
+COUNTED = {"position", "after", "replaces"}
 # Days that follow from the clock of the run.
 DATED = {"accounting_date"}
 DAY = "2026-01-31"
@@ -22,11 +22,12 @@ _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _HASH = re.compile(r"[0-9a-f]{64}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT(?!00:00:00Z)\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
 _SECRET = re.compile(r"whsec_[\w+/=]+")
+_KEY = re.compile(r"(sk_(?:test|live)_)[0-9a-f]{8}\b")
 _CURSOR = re.compile(r"(cursor|after)=[^&]+")
 
 
 def _is_counted(name: str, value: Any) -> bool:
-    return name in COUNTED or (name == "id" and str(value).isdecimal())
+    return (name in COUNTED and value is not None) or (name == "id" and str(value).isdecimal())
 
 
 class _Stable:
@@ -56,6 +57,7 @@ class _Stable:
         """Return a text with its ids, hashes, times and cursors replaced."""
         text = _UUID.sub(lambda found: self._id(found[0]), text)
         text = _SECRET.sub("whsec_...", _HASH.sub("5f" * 32, text))
+        text = _KEY.sub(r"\g<1>5f5f5f5f", text)
         text = _CURSOR.sub(r"\1=...", text.replace("http://testserver", "http://localhost:8000"))
         return _TIME.sub(NOON, text)
 

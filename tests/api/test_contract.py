@@ -192,6 +192,16 @@ def webhooks(call: Caller) -> dict[str, Any]:
     return {"endpoint_id": made["id"]}
 
 
+def keys(call: Caller) -> dict[str, Any]:
+    terms = {"networks": ["203.0.113.0/24"], "requests_per_minute": 6_000}
+    made = call.post("api-keys", {"name": "Agents", "scopes": ["wallets", "usage"], **terms})
+    address = f"api-keys/{made['id']}"
+    call.change("patch", address, {"networks": ["203.0.113.7"]})
+    call.post(f"{address}/rotate", {"previous_expires_in": 3_600})
+    call.change("delete", address, None)
+    return {"key_id": made["id"]}
+
+
 def read(call: Caller, ids: dict[str, Any]) -> None:
     """Read from every address that there is."""
     queries = {"/diff": "?from=1&to=2", "/auto-refill": "?currency=EUR"}
@@ -227,7 +237,7 @@ def test_every_operation(sandbox_key: str, eager_tasks: None) -> None:
     backtest = call.post("rate-plans/p/backtest", {"version": 1, "from": START, "to": MARCH})
     call.post(f"subscriptions/{plain['id']}/cancel", {"at": "NOW"})
     call.post("campaigns/all/end", {})
-    ids |= {"backtest_id": backtest["backtest"]["id"], **webhooks(call)}
+    ids |= {"backtest_id": backtest["backtest"]["id"], **webhooks(call), **keys(call)}
     ids |= {"reservation_id": call.get("wallets/reservations")["data"][0]["id"]}
     read(call, ids)
     call.get(f"wallets/acme?as_of={DAY_2}")

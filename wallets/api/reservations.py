@@ -181,7 +181,18 @@ class CaptureAnswer(DebitAnswer):
     debt = serializers.CharField(required=False, help_text="What the next credits pay, under DEBT.")
 
 
-class ReservationCaptureView(ApiView):
+class OneReservationView(ApiView):
+    """A view of one reservation, which belongs to one customer."""
+
+    def customer_of(self, **ids: Any) -> str | None:
+        """Return the customer of the reservation."""
+        found = reservations.get_reservation(
+            livemode=self.livemode, reservation_id=ids["reservation_id"]
+        )
+        return found.book.key
+
+
+class ReservationCaptureView(OneReservationView):
     scope = ApiScope.WALLETS
     names = {"post": "captureReservation"}
     refusals = (
@@ -269,7 +280,7 @@ class ExtendAnswer(ReservationAnswer):
     held_units = serializers.CharField(required=False)
 
 
-class ReservationExtendView(ApiView):
+class ReservationExtendView(OneReservationView):
     scope = ApiScope.WALLETS
     names = {"post": "extendReservation"}
     refusals = (
@@ -313,7 +324,7 @@ class VoidAnswer(MeasuredAnswer):
     occurred_at = serializers.DateTimeField()
 
 
-class ReservationVoidView(ApiView):
+class ReservationVoidView(OneReservationView):
     scope = ApiScope.WALLETS
     names = {"post": "voidReservation"}
     refusals = (

@@ -159,6 +159,10 @@ class TopUpView(ApiView):
     names = {"get": "getTopUp"}
     refusals = ("unknown_top_up",)
 
+    def customer_of(self, **ids: Any) -> str | None:
+        """Return the customer who bought."""
+        return sales.get_top_up(livemode=self.livemode, top_up_id=ids["top_up_id"]).book.key
+
     @extend_schema(responses=TopUpAnswer)
     def get(self, request: Request, top_up_id: UUID) -> Response:
         """Return a top-up and its lots."""

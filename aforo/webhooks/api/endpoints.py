@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,8 +16,7 @@ from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import NothingBody, StrictSerializer
-from aforo.api.views import ApiView
-from aforo.protocol.exact_json import to_json
+from aforo.api.views import ApiView, SecretView
 from aforo.webhooks import delivery, endpoints
 from aforo.webhooks.models import WebhookDelivery, WebhookEndpoint
 
@@ -99,29 +97,8 @@ class DeliveryAnswer(serializers.ModelSerializer[WebhookDelivery]):
         ]  # fmt: skip
 
 
-class _WithSecret(ApiView):
-    """A view whose answer has a secret, which is in no record of answers."""
-
+class EndpointsView(SecretView, generics.ListAPIView[WebhookEndpoint]):
     scope = ApiScope.WEBHOOKS
-
-    def once_with_secret(self, request: Request, content: Any, make: Any) -> HttpResponse:
-        """Run `make`, which returns an answer and a secret, at most once under a key; answer both
-        once.
-        """
-        secrets: list[str] = []
-
-        def without_secret() -> dict[str, Any]:
-            answer, secret = make()
-            secrets.append(secret)
-            return {**answer, "secret": None}
-
-        response = self.once(request, content, without_secret)
-        if secrets:
-            response.content = to_json({**json.loads(response.content), "secret": secrets[0]})
-        return response
-
-
-class EndpointsView(_WithSecret, generics.ListAPIView[WebhookEndpoint]):
     names = {"get": "listWebhookEndpoints", "post": "createWebhookEndpoint"}
     operation = "webhooks.endpoints.create"
     serializer_class = EndpointAnswer
@@ -179,7 +156,8 @@ class EndpointView(ApiView):
         return Response(EndpointAnswer(endpoint).data)
 
 
-class RotateSecretView(_WithSecret):
+class RotateSecretView(SecretView):
+    scope = ApiScope.WEBHOOKS
     names = {"post": "rotateWebhookSecret"}
     refusals = ("unknown_endpoint", "too_many_secrets")
     operation = "webhooks.endpoints.rotate_secret"

@@ -44,7 +44,7 @@ class ReservationsView(reservations.ReservationsView):
         return super().get_queryset().select_related("usage__metric")
 
 
-class ReservationView(ApiView):
+class ReservationView(reservations.OneReservationView):
     scope = ApiScope.WALLETS
     names = {"get": "getReservation"}
     refusals = ("unknown_reservation",)
@@ -119,7 +119,7 @@ class UsageReservationsView(ApiView, generics.ListAPIView[Reservation]):
         return usage_reservations.reservations(livemode=self.livemode)
 
 
-class UsageReservationView(ApiView):
+class UsageReservationView(reservations.OneReservationView):
     scope = ApiScope.USAGE
     names = {"get": "getUsageReservation"}
     refusals = ("unknown_reservation",)

@@ -1,4 +1,4 @@
-"""Who gets in, in the back office: accounts, and API keys, which `manage.py create_api_key` issues.
+"""Who gets in, in the back office: accounts and their groups.
 
 What somebody may do is decided by superusers only.
 """
@@ -13,10 +13,9 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Group, U
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils import timezone
 
-from aforo.access import login_limits, services
-from aforo.access.models import ApiKey, KeyedRequest
+from aforo.access import login_limits
+from aforo.access.models import KeyedRequest
 from aforo.adminui.admins import ReadOnlyAdmin, ThemedAdmin
 from aforo.adminui.pages import action
 
@@ -25,22 +24,6 @@ for model in (User, Group):
 
 # Who may change accounts but is no superuser may correct these.
 PERSONAL: Final = ("first_name", "last_name", "email")
-
-
-@admin.register(ApiKey)
-class ApiKeyAdmin(ReadOnlyAdmin):
-    list_display = ["name", "prefix", "livemode", "scopes", "last_used_at", "revoked_at"]
-    list_filter = ["livemode"]
-    exclude = ["digest"]
-    ordering = ["-created_at"]
-    actions = ["revoke"]
-
-    @action(description="Revoke, for ever")
-    def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:
-        """Revoke each chosen key."""
-        for key in keys:
-            services.revoke_api_key(key=key, now=timezone.now())
-        self.message_user(request, f"{len(keys)} revoked.", messages.SUCCESS)
 
 
 @admin.register(KeyedRequest)

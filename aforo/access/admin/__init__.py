@@ -1,0 +1,5 @@
+"""The back office of who gets in."""
+
+from aforo.access.admin import accounts, keys
+
+__all__ = ["accounts", "keys"]
