@@ -13,6 +13,7 @@ from billing.api import (
     preview,
     reports,
     settlements,
+    tax_rates,
 )
 from billing.api.usage import ingest, realtime, reservations, windows
 
@@ -57,7 +58,9 @@ urlpatterns = [
     path("invoices", settlements.InvoicesView.as_view()),
     path("invoices/<str:reference>", settlements.InvoiceView.as_view()),
     path("invoices/<str:reference>/pay", settlements.PayView.as_view()),
-    path("tax-rates", settlements.TaxRatesView.as_view()),
+    path("tax-rates", tax_rates.TaxRatesView.as_view()),
+    path("tax-rates/<int:rate_id>", tax_rates.TaxRateView.as_view()),
+    path("tax-rates/<int:rate_id>/end", tax_rates.EndTaxRateView.as_view()),
     path("test-clocks", books.ClocksView.as_view()),
     path("test-clocks/<uuid:clock_id>/advance", books.AdvanceView.as_view()),
     path("ledger/verify", books.VerifyView.as_view()),

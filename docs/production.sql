@@ -50,6 +50,11 @@ BEGIN
     LOOP
         EXECUTE format('REVOKE UPDATE, DELETE, TRUNCATE ON %s FROM aforo_app', name);
     END LOOP;
+    -- Of a tax rate only its end is ever written.
+    IF to_regclass('billing_taxrate') IS NOT NULL THEN
+        REVOKE UPDATE, DELETE ON billing_taxrate FROM aforo_app;
+        GRANT UPDATE (valid_until) ON billing_taxrate TO aforo_app;
+    END IF;
     IF to_regclass('django_migrations') IS NOT NULL THEN
         REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM aforo_app;
     END IF;

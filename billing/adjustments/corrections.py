@@ -319,7 +319,9 @@ def _priced(work: _Work, lines: Sequence[Correction]) -> Calculation:
             for line in lines
         ),
         subtotal=work.made.net,
-        tax_rate=load.tax_rate_of(settlement.subscription.customer, load.tax_point(settlement)),
+        tax_rate=load.tax_rate_of(
+            settlement.subscription.customer, load.tax_point(settlement), version.tax_class
+        ),
         money_order=tuple(version.burn_order),
     )
     alive = [lot for lot in queries.open_lots([work.book.pk]) if queries.is_alive(lot, work.now)]

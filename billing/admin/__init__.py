@@ -1,5 +1,13 @@
 """Billing in the back office: what happened is read, campaigns are run, plans are tried."""
 
-from billing.admin import campaigns, closing, drill_down, records, settlements, simulator
+from billing.admin import (
+    campaigns,
+    closing,
+    drill_down,
+    records,
+    settlements,
+    simulator,
+    tax_rates,
+)
 
-__all__ = ["campaigns", "closing", "drill_down", "records", "settlements", "simulator"]
+__all__ = ["campaigns", "closing", "drill_down", "records", "settlements", "simulator", "tax_rates"]

@@ -20,7 +20,7 @@ from aforo.errors import DomainError, Invalid
 from aforo.money import amount_text
 from billing.admin.drill_down import postings_url
 from billing.customers import customers
-from billing.invoicing import payments, tax_rates
+from billing.invoicing import payments
 from billing.jobs import due_work
 from billing.models import (
     AdvanceFee,
@@ -37,7 +37,6 @@ from billing.models import (
     SettlementRun,
     SettlementRunItem,
     Subscription,
-    TaxRate,
     UnbilledUsage,
     UsageEvent,
     UsageReservation,
@@ -354,37 +353,3 @@ class InvoiceAdmin(ReadOnlyAdmin):
 @admin.register(InvoiceSeries)
 class InvoiceSeriesAdmin(ReadOnlyAdmin):
     list_display = ["prefix", "livemode", "last_number"]
-
-
-class TaxRateForm(forms.ModelForm[TaxRate]):
-    """Refuses what the API refuses."""
-
-    class Meta:
-        model = TaxRate
-        fields = [
-            "livemode", "name", "country", "region", "percent", "reverse_charge", "valid_from",
-        ]  # fmt: skip
-
-    def clean(self) -> dict[str, Any]:
-        """Check the rate by the service that the API calls."""
-        cleaned = super().clean() or {}
-        if not self.errors:
-            try:
-                tax_rates.check_tax_rate(country=cleaned["country"], percent=cleaned["percent"])
-            except Invalid as error:
-                add_faults(self, error)
-        return cleaned
-
-
-@admin.register(TaxRate)
-class TaxRateAdmin(ModelAdmin):  # type: ignore[misc]
-    """Rates are added, never edited: an invoice stays explained by the rate it was made with."""
-
-    form = TaxRateForm
-    list_display = ["name", "country", "region", "percent", "valid_from", "livemode"]
-    list_filter = ["country", "livemode"]
-    ordering = ["country", "region", "-valid_from"]
-
-    def add_row(self, sent: Sent) -> TaxRate:
-        """Add the rate."""
-        return tax_rates.create_tax_rate(**sent.fields, now=timezone.now())

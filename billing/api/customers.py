@@ -29,7 +29,9 @@ from wallets.lots import queries
 class PersonalBody(StrictSerializer):
     name = serializers.CharField(max_length=200)
     email = serializers.EmailField(max_length=254, required=False, allow_blank=True)
-    country = serializers.RegexField(r"^[A-Z]{2}$", max_length=2, required=False, allow_blank=True)
+    country = serializers.RegexField(
+        r"^[A-Za-z]{2}$", max_length=2, required=False, allow_blank=True
+    )
     region = serializers.CharField(max_length=50, required=False, allow_blank=True)
     tax_id = serializers.CharField(max_length=50, required=False, allow_blank=True)
     timezone = serializers.CharField(max_length=50, required=False)

@@ -1,4 +1,4 @@
-"""`/v1/settlements`, `/v1/invoices`, `/v1/tax-rates`."""
+"""`/v1/settlements`, `/v1/invoices`."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from aforo.api.rows import Row, RowsView
 from aforo.api.views import ApiView
 from aforo.sandbox.services import now_at, now_for
 from billing.cycle_end import cycle_settlement, runs
-from billing.invoicing import invoices, payments, tax_rates
+from billing.invoicing import invoices, payments
 from billing.jobs import tasks
-from billing.models import Invoice, InvoiceLine, InvoiceStatus, Settlement, TaxRate
+from billing.models import Invoice, InvoiceLine, InvoiceStatus, Settlement
 from wallets.models import PaidBy
 
 
@@ -293,47 +293,3 @@ class PayView(ApiView):
         key, body = self.read_keyed(PayBody, request)
         paid = payments.pay(livemode=self.livemode, invoice=reference, key=key, **body)
         return respond(paid)
-
-
-class TaxRateBody(StrictSerializer):
-    name = serializers.CharField(max_length=100)
-    country = serializers.RegexField(r"^[A-Z]{2}$", max_length=2)
-    region = serializers.CharField(max_length=50, required=False, allow_blank=True)
-    percent = DecimalField()
-    reverse_charge = serializers.BooleanField(required=False)
-    valid_from = TimeField(required=False, allow_null=True)
-
-
-class TaxRateAnswer(serializers.ModelSerializer[TaxRate]):
-    percent = DecimalField()
-
-    class Meta:
-        model = TaxRate
-        fields = ["id", "name", "country", "region", "percent", "reverse_charge", "valid_from"]
-
-
-class TaxRatesView(RowsView[TaxRate]):
-    scope = ApiScope.BILLING
-    names = {"get": "listTaxRates", "post": "createTaxRate"}
-    refusals = ("tax_rate_exists",)
-    operation = "billing.tax_rates.create"
-    serializer_class = TaxRateAnswer
-    filterset_fields = ["country"]
-
-    def get_queryset(self) -> QuerySet[TaxRate]:
-        """Return the rates of the key's mode."""
-        return TaxRate.objects.filter(livemode=self.livemode)
-
-    @extend_schema(request=TaxRateBody, responses={201: TaxRateAnswer})
-    def post(self, request: Request) -> HttpResponse:
-        """Add a rate, in force from `valid_from`, else from now on."""
-        body = self.read(TaxRateBody, request)
-        return self.once(
-            request,
-            content=body,
-            make=lambda: (
-                TaxRateAnswer(
-                    tax_rates.create_tax_rate(livemode=self.livemode, now=timezone.now(), **body)
-                ).data
-            ),
-        )

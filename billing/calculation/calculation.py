@@ -58,6 +58,15 @@ class Tax:
     name: str
     percent: Decimal
     jurisdiction: str = ""
+    parts: tuple[Tax, ...] = ()
+    """The rates that it is the sum of, where there are several: each is rounded by itself."""
+    on_top: bool = False
+    """Whether it is levied on a net beside another rate."""
+
+    @property
+    def each(self) -> tuple[Tax, ...]:
+        """Return the rates that a document states."""
+        return self.parts or (self,)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 from aforo.money import ZERO, plain
 from billing.calculation import credit_application
@@ -16,16 +18,20 @@ def facts(draft: Calculation, *, product: str) -> dict[str, object]:
     rate = main_rate(draft)
     if rate is None:
         return {"product": product}
-    return {
-        "product": product,
-        "tax_code": rate.name,
-        "tax_percent": plain(rate.percent),
-        "jurisdiction": rate.jurisdiction,
-        **several(taxes(draft)),
+    return {"product": product, **rate_facts(rate_json(rate)), **several(taxes(draft))}
+
+
+def rate_facts(rate: Mapping[str, Any]) -> dict[str, object]:
+    """Return a rate as entries name it, with the rates that it is the sum of."""
+    facts = {
+        "tax_code": rate["name"],
+        "tax_percent": rate["percent"],
+        "jurisdiction": rate["jurisdiction"],
     }
+    return {**facts, **several(rate.get("parts", ()))}
 
 
-def several(taxed: Sequence[Mapping[str, str]]) -> dict[str, list[dict[str, str]]]:
+def several(taxed: Sequence[Mapping[str, object]]) -> dict[str, list[dict[str, object]]]:
     """Return the parts of each rate, where a document has more than one."""
     if len(taxed) < 2:
         return {}
@@ -33,10 +39,15 @@ def several(taxed: Sequence[Mapping[str, str]]) -> dict[str, list[dict[str, str]
     return {"taxes": [{names.get(key, key): text for key, text in each.items()} for each in taxed]}
 
 
-def taxes(draft: Calculation) -> list[dict[str, str]]:
-    """Return each rate with its net and its tax."""
+def taxes(draft: Calculation) -> list[dict[str, object]]:
+    """Return each rate with its net and its tax; `on_top` where another has the same net."""
     return [
-        {**_rate(part.rate), "net": plain(part.net), "tax": plain(part.amount)}
+        {
+            **rate_json(part.rate),
+            "net": plain(part.net),
+            "tax": plain(part.amount),
+            **({"on_top": "yes"} if part.rate.on_top else {}),
+        }
         for part in draft.taxes
     ]
 
@@ -48,12 +59,25 @@ def main_rate(draft: Calculation) -> Tax | None:
     return draft.taxes[0].rate
 
 
-def _rate(rate: Tax) -> dict[str, str]:
-    return {
+def rate_json(rate: Tax) -> dict[str, Any]:
+    """Return a rate as documents keep it."""
+    shown: dict[str, Any] = {
         "name": rate.name,
         "jurisdiction": rate.jurisdiction,
         "percent": plain(rate.percent),
     }
+    return {**shown, "parts": [rate_json(part) for part in rate.parts]} if rate.parts else shown
+
+
+def rate_of_json(shown: Mapping[str, Any]) -> Tax:
+    """Return the rate that a document keeps."""
+    parts = [rate_of_json(part) for part in shown.get("parts", ())]
+    return Tax(
+        shown["name"],
+        Decimal(shown["percent"]),
+        shown["jurisdiction"],
+        tuple(replace(part, on_top=n > 0) for n, part in enumerate(parts)),
+    )
 
 
 def net_overage(draft: Calculation) -> Decimal:
@@ -69,7 +93,7 @@ def totals(draft: Calculation) -> dict[str, object]:
         "subtotal": plain(draft.subtotal),
         "discount": plain(draft.discount),
         "tax": plain(draft.tax),
-        "tax_rate": None if rate is None else _rate(rate),
+        "tax_rate": None if rate is None else rate_json(rate),
         "taxes": taxes(draft),
         "bonus": plain(draft.bonus),
         "overage": plain(net_overage(draft)),

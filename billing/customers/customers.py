@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from django.db import connection, transaction
 
+from aforo import countries
 from aforo.errors import FieldError, Invalid
 from aforo.sandbox.services import ClockIsSandbox, get_clock
 from billing.models import Customer
@@ -24,7 +25,7 @@ RESERVED = frozenset(
 PERSONAL = ["name", "email", "country", "region", "tax_id", "timezone", "tags"]
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-COUNTRY = re.compile(r"[A-Z]{2}|")
+_REGION_MAX = 50
 
 
 def _check_id(customer_id: str) -> None:
@@ -54,8 +55,11 @@ def _faults(name: str, value: object) -> Iterator[tuple[str, str]]:
     if name == "timezone" and value not in _zones():
         detail = f"There is no time zone {value}; write one such as Europe/Madrid."
         yield "unknown_timezone", detail
-    if name == "country" and not COUNTRY.fullmatch(str(value)):
-        yield "invalid", "Two capitals as in ISO 3166-1, such as ES."
+    if name == "country" and value:
+        fault = countries.fault_of(countries.normalised(str(value)))
+        yield from [("invalid", fault)] if fault else []
+    if name == "region" and len(countries.normalised_region(str(value), "")) > _REGION_MAX:
+        yield "max_length", f"At most {_REGION_MAX} characters."
     if name == "tags" and not all(str(tag).strip() for tag in texts):
         yield "blank", "A tag is not empty."
 
@@ -102,13 +106,14 @@ def create_customer(
     if test_clock is not None and livemode:
         raise ClockIsSandbox("A live customer lives in real time and takes no test_clock.")
     clock = None if test_clock is None else get_clock(test_clock)
+    country = countries.normalised(country)
     book = books.open_book(livemode=livemode, key=customer_id, test_clock=clock)
     return Customer.objects.create(
         book=book,
         name=name,
         email=email,
         country=country,
-        region=region,
+        region=countries.normalised_region(region, country),
         tax_id=tax_id,
         timezone=timezone,
         tags=list(tags),
@@ -126,8 +131,10 @@ def update_customer(*, livemode: bool, customer_id: str, changes: dict[str, obje
     check_personal(**{name: changes[name] for name in names})
     for name in names:
         setattr(customer, name, changes[name])
+    customer.country = countries.normalised(customer.country)
+    customer.region = countries.normalised_region(customer.region, customer.country)
     if names:
-        customer.save(update_fields=names)
+        customer.save(update_fields={*names, "country", "region"})
     if "timezone" in names:
         budgets.move_zone(book=customer.book, zone=customer.timezone)
     return customer

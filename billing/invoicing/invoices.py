@@ -152,9 +152,7 @@ def _facts(invoice: Invoice) -> dict[str, object]:
         return {"product": product}
     return {
         "product": product,
-        "tax_code": rate["name"],
-        "tax_percent": rate["percent"],
-        "jurisdiction": rate["jurisdiction"],
+        **presentation.rate_facts(rate),
         # What a correction adds is taxed at the settlement's own rate alone.
         **presentation.several(settlement.totals.get("taxes", []) if adjustment is None else []),
     }

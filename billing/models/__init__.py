@@ -13,7 +13,6 @@ from billing.models.invoices import (
     InvoiceSeries,
     InvoiceStatus,
     LineKind,
-    TaxRate,
 )
 from billing.models.month_ends import MonthEnd
 from billing.models.reservations import UsageReservation
@@ -29,6 +28,7 @@ from billing.models.settlements import (
     SettlementStatus,
     WorkerHeartbeat,
 )
+from billing.models.taxes import TaxRate
 from billing.models.usage import UnbilledReason, UnbilledUsage, UsageEvent, UsageRollup
 
 __all__ = [

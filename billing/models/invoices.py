@@ -1,4 +1,4 @@
-"""Invoices, their lines and their numbers; tax rates.
+"""Invoices, their lines and their numbers.
 
 Guarantees: lines sum to the total; the total is what credits paid plus what is due; numbers have
 no gap and no repeat within a mode.
@@ -229,29 +229,3 @@ class InvoicePayment(models.Model):
 
     def __str__(self) -> str:
         return self.reference
-
-
-class TaxRate(models.Model):
-    """A percentage for a jurisdiction, from a date on; the latest one that is in force counts."""
-
-    livemode = models.BooleanField()
-    name = models.CharField(max_length=100)
-    country = models.CharField(max_length=2)
-    region = models.CharField(max_length=50, blank=True)
-    percent = models.DecimalField(max_digits=9, decimal_places=6)
-    reverse_charge = models.BooleanField(default=False)
-    valid_from = models.DateTimeField()
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["livemode", "country", "region", "valid_from"], name="billing_taxrate_once"
-            ),
-            models.CheckConstraint(
-                condition=Q(percent__gte=0, percent__lte=100), name="billing_taxrate_percent"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.name

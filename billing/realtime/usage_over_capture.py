@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from aforo import money
 from aforo.money import ZERO
+from billing.calculation import presentation
 from billing.calculation.calculation import Calculation
 from billing.models import ForgivenUsage, UsageEvent
 from billing.prepaid import arrears
@@ -119,7 +120,7 @@ def note(
     assert event.counted_at is not None, "it counts toward the cycle that runs"
     is_debt = reservation.over_capture == OverCapture.DEBT
     left = {"debt": borne.left} if is_debt else {"uncovered": borne.left}
-    rate = account.tax
+    rate = borne.after.tax_rate
     entry = usage.batch.journal.entry(
         book=book,
         event=LedgerEvent.CAPTURE,
@@ -129,7 +130,7 @@ def note(
             "usage_event": str(event.pk),
             **{name: money.plain(part) for name, part in left.items()},
             **account.wallet.unit,
-            **({} if rate is None else rate.facts),
+            **({} if rate is None else presentation.rate_facts(presentation.rate_json(rate))),
         },
         attributes=reservation.attributes,
     )

@@ -12,7 +12,9 @@ from uuid import UUID
 from aforo import money
 from aforo.database import joined
 from aforo.money import ZERO, plain
+from billing.calculation import presentation
 from billing.calculation.calculation import CreditOwed, Tax
+from billing.calculation.stages.tax import tax_on
 from billing.models import LateCredit, Settlement
 from billing.settlement import bearers
 from ledger import posting_rules
@@ -30,16 +32,11 @@ def owe(
     entry_id: UUID,
 ) -> None:
     """Record the credit that an entry has posted as owed for a cycle."""
-    rate = tax_rate and {
-        "name": tax_rate.name,
-        "percent": plain(tax_rate.percent),
-        "jurisdiction": tax_rate.jurisdiction,
-    }
     LateCredit.objects.create(
         settlement=cycle,
         description=description,
         amount=amount,
-        tax_rate=rate,
+        tax_rate=None if tax_rate is None else presentation.rate_json(tax_rate),
         created_at=at,
         entry_id=entry_id,
     )
@@ -53,7 +50,7 @@ def owed(subscription_id: UUID) -> tuple[CreditOwed, ...]:
             credit.settlement_id,
             credit.description,
             credit.open,
-            None if credit.tax_rate is None else _rate(credit.tax_rate),
+            None if credit.tax_rate is None else presentation.rate_of_json(credit.tax_rate),
         )
         for credit in _open(subscription_id)
     )
@@ -87,15 +84,10 @@ def _open(subscription_id: UUID) -> Iterable[LateCredit]:
     )
 
 
-def _rate(shown: dict[str, str]) -> Tax:
-    return Tax(shown["name"], Decimal(shown["percent"]), shown["jurisdiction"])
-
-
 def _note(book: Book, credit: LateCredit, net: Decimal, at: datetime) -> entries.EntryDraft:
     currency = credit.settlement.currency
-    rate = None if credit.tax_rate is None else _rate(credit.tax_rate)
-    exact = ZERO if rate is None else net * rate.percent.scaleb(-2)
-    tax = money.round_amount(exact, currency)
+    rate = None if credit.tax_rate is None else presentation.rate_of_json(credit.tax_rate)
+    tax = ZERO if rate is None else tax_on(rate, net, currency)
     gross = net + tax
     open_part = returned = ZERO
     for invoice in bearers.invoices_of(credit.settlement):
@@ -120,17 +112,7 @@ def _note(book: Book, credit: LateCredit, net: Decimal, at: datetime) -> entries
             "reason": credit.description,
             "net": plain(net),
             "tax": plain(tax),
-            **_tax_facts(rate),
+            **({} if credit.tax_rate is None else presentation.rate_facts(credit.tax_rate)),
         },
         lines=lines,
     )
-
-
-def _tax_facts(rate: Tax | None) -> dict[str, str]:
-    if rate is None:
-        return {}
-    return {
-        "tax_code": rate.name,
-        "tax_percent": plain(rate.percent),
-        "jurisdiction": rate.jurisdiction,
-    }

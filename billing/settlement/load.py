@@ -130,8 +130,12 @@ def without_credits(
         caps=parse_caps(version.caps),
         minimum_spend=None if trial else version.minimum_spend,
         maximum_spend=version.maximum_spend,
-        tax_rate=tax_rate_of(subscription.customer, tax_point(settlement, until)),
-        ahead_tax_rate=tax_rate_of(subscription.customer, _next_starts_at(settlement))
+        tax_rate=tax_rate_of(
+            subscription.customer, tax_point(settlement, until), version.tax_class
+        ),
+        ahead_tax_rate=tax_rate_of(
+            subscription.customer, _next_starts_at(settlement), version.tax_class
+        )
         if catalogue.bills_in_advance(version)
         else None,
         money_order=tuple(version.burn_order),
@@ -332,7 +336,13 @@ def _overages(debits: Sequence[Debit]) -> tuple[Overage, ...]:
 
 def as_tax(rate: RateInForce | None) -> Tax | None:
     """Return a rate as the stages read it."""
-    return None if rate is None else Tax(rate.name, rate.percent, rate.jurisdiction)
+    if rate is None:
+        return None
+    parts = tuple(
+        Tax(part.name, part.percent, part.jurisdiction, on_top=n > 0)
+        for n, part in enumerate(rate.parts)
+    )
+    return Tax(rate.name, rate.percent, rate.jurisdiction, parts)
 
 
 def tax_point(settlement: Settlement, until: datetime | None = None) -> datetime:
@@ -351,13 +361,13 @@ def _next_starts_at(settlement: Settlement) -> datetime:
     return settlement.starts_at if is_opening else settlement.ends_at
 
 
-def tax_rate_of(customer: Customer, at: datetime) -> Tax | None:
-    """Return the rate in force at a moment; which rates a customer has is the database's function,
-    which fills wallets by it too.
+def tax_rate_of(customer: Customer, at: datetime, product_class: str = "") -> Tax | None:
+    """Return the rate of a class of products in force at a moment; which rates a customer has is
+    the database's function, which fills wallets by it too.
     """
     if not customer.country:
         return None
     with connection.cursor() as cursor:
-        cursor.execute("SELECT billing_tax_rates(%s)::text", [customer.pk])
+        cursor.execute("SELECT billing_tax_rates_of(%s, %s)::text", [customer.pk, product_class])
         ((rates,),) = cursor.fetchall()
     return as_tax(rate_at(json.loads(rates), at))

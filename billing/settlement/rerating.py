@@ -60,7 +60,10 @@ class Rerated:
 
     @property
     def tax_rate(self) -> Tax | None:
-        return load.tax_rate_of(self.cycle.subscription.customer, load.tax_point(self.cycle))
+        contract = self.cycle.subscription
+        return load.tax_rate_of(
+            contract.customer, load.tax_point(self.cycle), contract.version.tax_class
+        )
 
 
 @dataclass(slots=True)

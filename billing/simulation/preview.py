@@ -56,7 +56,8 @@ def preview(
         found = coupons.coupon_for(livemode=livemode, code=coupon, currency=currency)
         draft = replace(draft, coupon=load.as_discount(found))
     if customer_id is not None:
-        draft = _for_customer(draft, get_customer(livemode=livemode, customer_id=customer_id))
+        customer = get_customer(livemode=livemode, customer_id=customer_id)
+        draft = _for_customer(draft, customer, version.tax_class)
     run = calculation.run(draft)
     return {
         "rate_plan": {"code": version.plan.code, "version": version.number},
@@ -91,11 +92,11 @@ def _draft(
     )
 
 
-def _for_customer(draft: Calculation, customer: Customer) -> Calculation:
+def _for_customer(draft: Calculation, customer: Customer, tax_class: str) -> Calculation:
     """Add the credits that a customer has now, and its tax."""
     book = customer.book
     now = now_for(book)
     alive = [lot for lot in queries.open_lots([book.pk]) if queries.is_alive(lot, now)]
     offered = load.with_credits(draft, book=book, lots=alive)
-    rate = load.tax_rate_of(customer, now)
+    rate = load.tax_rate_of(customer, now, tax_class)
     return replace(offered, tax_rate=rate, ahead_tax_rate=rate)

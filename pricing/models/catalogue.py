@@ -121,6 +121,9 @@ class RatePlanVersion(models.Model):
         default=LateUsagePolicy.RERATE,
         help_text="What becomes of usage that arrives after its cycle was settled.",
     )
+    tax_class = models.CharField(
+        max_length=40, blank=True, default="", db_default="", help_text="Whose tax rates it takes."
+    )
     published_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

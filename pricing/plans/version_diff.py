@@ -41,6 +41,7 @@ def _flat(version: RatePlanVersion) -> dict[str, str]:
         "grace_hours": version.grace_hours,
         "lapse_grace_hours": version.lapse_grace_hours,
         "late_usage": version.late_usage,
+        "tax_class": version.tax_class or None,
         "charges": {
             charge.code: {
                 "model": charge.model,

@@ -51,6 +51,7 @@ class VersionSpec:
     grace_hours: int = 0
     lapse_grace_hours: int = 0
     late_usage: str = LateUsagePolicy.RERATE
+    tax_class: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +102,11 @@ def write(draft: RatePlanVersion, spec: VersionSpec) -> RatePlanVersion:
     draft.grace_hours = spec.grace_hours
     draft.lapse_grace_hours = spec.lapse_grace_hours
     draft.late_usage = spec.late_usage
+    draft.tax_class = spec.tax_class.lower()
     draft.save(
         update_fields=[
             "burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours",
-            "lapse_grace_hours", "late_usage",
+            "lapse_grace_hours", "late_usage", "tax_class",
         ]
     )  # fmt: skip
     for charge, _ in parts.charges:
@@ -135,6 +137,7 @@ def of(version: RatePlanVersion) -> VersionSpec:
         grace_hours=version.grace_hours,
         lapse_grace_hours=version.lapse_grace_hours,
         late_usage=version.late_usage,
+        tax_class=version.tax_class,
     )
 
 

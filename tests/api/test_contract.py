@@ -45,7 +45,7 @@ class Caller:
         return response.json()
 
 
-def catalogue(call: Caller) -> None:
+def catalogue(call: Caller) -> int:
     call.post("metrics", {"code": "tokens", "name": "Tokens", "aggregation": "SUM"})
     call.post("metrics", {
         "code": "size", "name": "Size", "aggregation": "MAX", "property": "size",
@@ -80,12 +80,16 @@ def catalogue(call: Caller) -> None:
     call.post("rate-plans/p/preview", {"usage": {"tokens": 1500}, "billing_mode": "POSTPAID"})
     call.post("coupons", {"code": "ten", "type": "PERCENT", "value": 10, "duration": "ONCE"})
     call.post("tax-rates", {"name": "VAT", "country": "DE", "percent": 19, "valid_from": START})
+    rate = call.post("tax-rates", {"name": "Former", "country": "DE", "region": "be", "percent": 7,
+                                   "product_class": "ebook", "valid_from": START})  # fmt: skip
+    call.post(f"tax-rates/{rate['id']}/end", {"valid_until": MARCH})
     campaign = {"name": "C", "trigger": "CODE", "kind": "PROMO", "amount": 1, "currency": "USD"}
     call.post("campaigns", {"code": "c", **campaign, "redemption_code": "hello", "budget": 50})
     call.change("patch", "campaigns/c", {"max_per_customer": 1})
     call.post("campaigns", {"code": "all", **campaign, "trigger": "EVERYBODY"})
     for step in ("c/activate", "c/pause", "c/activate", "all/activate", "all/run"):
         call.post(f"campaigns/{step}", {})
+    return int(rate["id"])
 
 
 def wallets(call: Caller) -> str:
@@ -222,7 +226,7 @@ def read(call: Caller, ids: dict[str, Any]) -> None:
 def test_every_operation(sandbox_key: str, eager_tasks: None) -> None:
     client = CheckedClient(sandbox_key)
     call = Caller(client)
-    catalogue(call)
+    rate = catalogue(call)
     clock = call.post("test-clocks", {"now": START})["id"]
     call.post("customers", {"id": "acme", "name": "Acme", "country": "DE", "test_clock": clock})
     call.change("patch", "customers/acme", {"tags": ["a"]})
@@ -231,7 +235,7 @@ def test_every_operation(sandbox_key: str, eager_tasks: None) -> None:
     plain = call.post("subscriptions", {"customer_id": "other", "offering": "o"})
     assert plain["coupon"] is None
     ids = {"subscription_id": made, "customer_id": "acme", "number": 1, "name": "trial-balance"}
-    ids |= {"top_up_id": wallets(call)}
+    ids |= {"top_up_id": wallets(call), "rate_id": rate}
     usage(call)
     ids |= settle(call, clock, made)
     backtest = call.post("rate-plans/p/backtest", {"version": 1, "from": START, "to": MARCH})

@@ -144,6 +144,16 @@ def test_no_append_only_table_was_left_to_it(scratch: str) -> None:
 
 @pytest.mark.parametrize(
     "statement",
+    ["UPDATE billing_taxrate SET percent = 0", "DELETE FROM billing_taxrate"],
+)
+def test_of_a_tax_rate_it_can_write_the_end_alone(scratch: str, statement: str) -> None:
+    as_app("UPDATE billing_taxrate SET valid_until = valid_until")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        as_app(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
     [
         "TRUNCATE ledger_book CASCADE",
         "TRUNCATE wallets_creditlot CASCADE",

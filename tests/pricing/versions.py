@@ -14,6 +14,7 @@ WORDS: dict[str, Any] = {
     "grace_hours": 6,
     "lapse_grace_hours": 2,
     "late_usage": "NEXT_CYCLE",
+    "tax_class": "ebook",
     "charges": [
         {"code": "base", "model": "FLAT_RATE", "terms": {"flat_fee": "20"}, "timing": "ADVANCE"},
         {
@@ -39,7 +40,7 @@ WORDS: dict[str, Any] = {
 }  # fmt: skip
 SAID = [
     "burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours", "lapse_grace_hours",
-    "late_usage", "charges", "grants",
+    "late_usage", "tax_class", "charges", "grants",
 ]  # fmt: skip
 
 

@@ -140,7 +140,7 @@ def reverse(
     )
 
 
-def _tax_facts(debit: Debit) -> dict[str, str]:
+def _tax_facts(debit: Debit) -> dict[str, object]:
     rate = rate_in(debit.entry.document)
     return {} if rate is None else rate.facts
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,30 +16,46 @@ class RateInForce:
     name: str
     percent: Decimal
     jurisdiction: str
+    parts: tuple[RateInForce, ...] = ()
+    """The rates that it is the sum of, where there are several."""
 
     @property
-    def facts(self) -> dict[str, str]:
+    def facts(self) -> dict[str, object]:
         """Return the rate as entries name it."""
-        return {
+        facts: dict[str, object] = {
             "tax_code": self.name,
             "tax_percent": f"{self.percent:f}",
             "jurisdiction": self.jurisdiction,
         }
+        return {**facts, "taxes": [part.facts for part in self.parts]} if self.parts else facts
 
 
-def rate_at(rates: Sequence[Mapping[str, str]], moment: datetime) -> RateInForce | None:
-    """Return the rate in force at a moment: the last one that has begun."""
+def rate_at(rates: Sequence[Mapping[str, Any]], moment: datetime) -> RateInForce | None:
+    """Return the rate in force at a moment: the last one that has begun, if it has a name; without
+    one it says that no rate is in force any more.
+    """
     for rate in reversed(rates):
         if datetime.fromisoformat(rate["from"]) <= moment:
-            return RateInForce(rate["name"], Decimal(rate["percent"]), rate["jurisdiction"])
+            return _rate(rate) if rate["name"] else None
     return None
 
 
-def rate_in(document: Mapping[str, object]) -> RateInForce | None:
-    """Return the rate that an entry names, if any."""
+def _rate(shown: Mapping[str, Any]) -> RateInForce:
+    return RateInForce(
+        shown["name"],
+        Decimal(shown["percent"]),
+        shown["jurisdiction"],
+        tuple(_rate(part) for part in shown.get("parts", ())),
+    )
+
+
+def rate_in(document: Mapping[str, Any]) -> RateInForce | None:
+    """Return the rate that the entry of a sale names, if any."""
     if "tax_code" not in document:
         return None
     return RateInForce(
-        str(document["tax_code"]), Decimal(str(document["tax_percent"])),
+        str(document["tax_code"]),
+        Decimal(str(document["tax_percent"])),
         str(document["jurisdiction"]),
-    )  # fmt: skip
+        tuple(filter(None, map(rate_in, document.get("taxes", ())))),
+    )

@@ -122,7 +122,9 @@ def _overages(draft: Calculation) -> list[tuple[UUID, Decimal]]:
     """Return the overage of each debit without the tax inside."""
     net = {each.debit: each.amount for each in draft.overages}
     for part in taxes_in_overage(draft):
-        mine = [each for each in draft.overages if each.tax_rate == part.rate]
+        mine = [
+            o for o in draft.overages if o.tax_rate is not None and part.rate in o.tax_rate.each
+        ]
         inside = shares(draft, part.amount, [each.amount for each in mine])
         for each, tax in zip(mine, inside, strict=True):
             net[each.debit] -= tax

@@ -7,9 +7,8 @@ from dataclasses import replace
 from decimal import Decimal
 from itertools import accumulate, chain, pairwise
 
-from aforo.money import ZERO, plain, round_amount, split, to_books
+from aforo.money import ZERO, plain, proportion, round_amount, split, to_books
 from billing.calculation.calculation import CalculatedLine, Calculation, Tax, Taxed, changed, traced
-from wallets.lots.consideration_tax import tax_within
 
 
 def tax(draft: Calculation) -> Calculation:
@@ -43,13 +42,21 @@ def taxes_on(draft: Calculation, taxable: Decimal) -> tuple[Taxed, ...]:
     parts = list(nets.values())
     if taxable != whole:
         parts = split(taxable, parts)
-    found = []
+    sums: dict[Tax, Decimal] = {}
     for rate, net in zip(nets, parts, strict=True):
-        if rate is not None:
-            exact = net * rate.percent.scaleb(-2)
-            amount = round_amount(exact, draft.currency) if draft.is_rounded else to_books(exact)
-            found.append(Taxed(rate, net, amount))
+        for each in rate.each if rate is not None else ():
+            sums[each] = sums.get(each, ZERO) + net
+    found = []
+    for rate, net in sums.items():
+        exact = net * rate.percent.scaleb(-2)
+        amount = round_amount(exact, draft.currency) if draft.is_rounded else to_books(exact)
+        found.append(Taxed(rate, net, amount))
     return tuple(_not_below_zero(found))
+
+
+def tax_on(rate: Tax, net: Decimal, currency: str) -> Decimal:
+    """Return the tax on an amount, each rate rounded: 5 and 9.98 of 100 at 5 % and 9.975 %."""
+    return sum((round_amount(net * each.percent.scaleb(-2), currency) for each in rate.each), ZERO)
 
 
 def taxes_in_overage(draft: Calculation) -> tuple[Taxed, ...]:
@@ -60,11 +67,12 @@ def taxes_in_overage(draft: Calculation) -> tuple[Taxed, ...]:
             sums[each.tax_rate] = sums.get(each.tax_rate, ZERO) + each.amount
     found = []
     for rate, gross in sums.items():
-        amount = tax_within(gross, rate.percent)
+        amounts = [proportion(gross, each.percent, 100 + rate.percent) for each in rate.each]
         if draft.is_rounded:
-            amount = round_amount(amount, draft.currency)
-        found.append(Taxed(rate, gross - amount, amount))
-    return tuple(found)
+            amounts = [round_amount(amount, draft.currency) for amount in amounts]
+        net = gross - sum(amounts, ZERO)
+        found += [Taxed(each, net, amount) for each, amount in zip(rate.each, amounts, strict=True)]
+    return together(found)
 
 
 def together(*taxes: Sequence[Taxed]) -> tuple[Taxed, ...]:

@@ -42,10 +42,14 @@ _TAXED = """
         SELECT coalesce(tax->>'jurisdiction', '') AS jurisdiction,
             coalesce(tax->>'tax_code', '') AS tax_code,
             coalesce(tax->>'tax_percent', '') AS tax_percent,
-            coalesce((tax->>'net')::numeric / nullif(sum((tax->>'net')::numeric) OVER (), 0), 1)
-                AS of_net,
-            coalesce((tax->>'tax')::numeric / nullif(sum((tax->>'tax')::numeric) OVER (), 0), 1)
-                AS of_tax
+            coalesce((tax->>'net')::numeric / nullif(sum((tax->>'net')::numeric)
+                FILTER (WHERE tax->'on_top' IS NULL) OVER (), 0), 1) AS of_net,
+            coalesce(
+                (tax->>'tax')::numeric / nullif(sum((tax->>'tax')::numeric) OVER (), 0),
+                (tax->>'tax_percent')::numeric
+                    / nullif(sum((tax->>'tax_percent')::numeric) OVER (), 0),
+                1
+            ) AS of_tax
         FROM jsonb_array_elements(coalesce(e.document->'taxes', jsonb_build_array(e.document))) tax
     ) AS part
     WHERE {scope} AND e.accounting_date >= %(starts_on)s

@@ -45,7 +45,6 @@ OPEN = {
     "billing_settlementrun": STATE,
     "billing_settlementrunitem": STATE,
     "billing_subscription": "The contract as it stands; its cycles are kept as they are settled.",
-    "billing_taxrate": "Rates; a document keeps the one that it was taxed by.",
     "billing_usagereservation": CACHE,
     "billing_usagerollup": CACHE,
     "billing_workerheartbeat": STATE,
