@@ -205,7 +205,7 @@ class TestRows:
     def rows(self, table: str) -> list[str]:
         """Return a condition for each row: of several, one that is still open may come first."""
         with connection.cursor() as cursor:
-            cursor.execute(f"SELECT format('WHERE ctid = %%L', ctid) FROM {table}")
+            cursor.execute(f"SELECT format('WHERE ctid = %L', ctid) FROM {table}")
             return [condition for (condition,) in cursor.fetchall()]
 
     def columns(self, table: str) -> list[tuple[str, str]]:
