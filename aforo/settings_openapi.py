@@ -9,6 +9,7 @@ CURRENCY_CHOICES = [(code, code) for code in money.EXPONENTS]
 
 _CHOICES = [
     "billing.models.InvoiceStatus",
+    "billing.models.MoveKind",
     "billing.models.RunStatus",
     "billing.models.SettlementStatus",
     "billing.models.SubscriptionStatus",

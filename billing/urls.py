@@ -13,6 +13,7 @@ from billing.api import (
     preview,
     reports,
     settlements,
+    subscriptions,
     tax_rates,
 )
 from billing.api.usage import ingest, realtime, reservations, windows
@@ -34,11 +35,17 @@ urlpatterns = [
     path("campaigns/<str:code>/grants", campaigns.GrantsView.as_view()),
     path("customers", customers.CustomersView.as_view()),
     path("customers/<str:customer_id>", customers.CustomerView.as_view()),
-    path("subscriptions", customers.SubscriptionsView.as_view()),
-    path("subscriptions/<uuid:subscription_id>", customers.SubscriptionView.as_view()),
-    path("subscriptions/<uuid:subscription_id>/cancel", customers.CancelView.as_view()),
-    path("subscriptions/<uuid:subscription_id>/pause", customers.SubscriptionPauseView.as_view()),
-    path("subscriptions/<uuid:subscription_id>/resume", customers.ResumeView.as_view()),
+    path("subscriptions", subscriptions.SubscriptionsView.as_view()),
+    path("subscriptions/<uuid:subscription_id>", subscriptions.SubscriptionView.as_view()),
+    path("subscriptions/<uuid:subscription_id>/cancel", subscriptions.CancelView.as_view()),
+    path("subscriptions/<uuid:subscription_id>/uncancel", subscriptions.UncancelView.as_view()),
+    path(
+        "subscriptions/<uuid:subscription_id>/moves", subscriptions.SubscriptionMovesView.as_view()
+    ),
+    path(
+        "subscriptions/<uuid:subscription_id>/pause", subscriptions.SubscriptionPauseView.as_view()
+    ),
+    path("subscriptions/<uuid:subscription_id>/resume", subscriptions.ResumeView.as_view()),
     path("subscriptions/<uuid:subscription_id>/migrate", migration.MigrateView.as_view()),
     path("offerings/<str:code>/migration-preview", migration.OfferingMigrationView.as_view()),
     path("wallets/check", checks.CheckView.as_view()),

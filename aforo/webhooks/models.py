@@ -39,6 +39,14 @@ class EventType(models.TextChoices):
     CREDITS_EXPIRED = "credits.expired", "credits.expired"
     SETTLEMENT_COMPLETED = "settlement.completed", "settlement.completed"
     INVOICE_FINALIZED = "invoice.finalized", "invoice.finalized"
+    SUBSCRIPTION_CREATED = "subscription.created", "subscription.created"
+    SUBSCRIPTION_ACTIVATED = "subscription.activated", "subscription.activated"
+    SUBSCRIPTION_TRIAL_ENDED = "subscription.trial_ended", "subscription.trial_ended"
+    SUBSCRIPTION_SUSPENDED = "subscription.suspended", "subscription.suspended"
+    SUBSCRIPTION_PAUSED = "subscription.paused", "subscription.paused"
+    SUBSCRIPTION_RESUMED = "subscription.resumed", "subscription.resumed"
+    SUBSCRIPTION_CANCELLED = "subscription.cancelled", "subscription.cancelled"
+    SUBSCRIPTION_UPDATED = "subscription.updated", "subscription.updated"
     ENDPOINT_SWITCHED_OFF = "webhook_endpoint.switched_off", "webhook_endpoint.switched_off"
 
 

@@ -20,7 +20,6 @@ from billing.calculation.calculation import CalculatedLine, Calculation
 from billing.calculation.correction import PayerShare, give_back
 from billing.calculation.stages.route import route
 from billing.calculation.stages.tax import tax
-from billing.cycle_end.cycle_settlement import get_settlement
 from billing.invoicing import invoices
 from billing.models import (
     CycleBurn,
@@ -35,7 +34,8 @@ from billing.models import (
 from billing.prepaid import arrears
 from billing.settlement import bearers, cycle_burns, load
 from billing.settlement import write as settlement_writing
-from billing.subscriptions import cycles, spend_rules
+from billing.settlement.settled_cycles import get_settlement
+from billing.subscriptions import cycles, moves
 from ledger import posting_rules
 from ledger.entries import entries
 from ledger.models import Book, LedgerEvent
@@ -337,10 +337,14 @@ def _owe(work: _Work, draft: Calculation) -> None:
     running = Subscription.objects.filter(
         pk=settlement.subscription_id, status=SubscriptionStatus.ACTIVE
     )
-    for subscription in running:
-        spend_rules.set_status(
-            book=work.book, subscription=subscription, status=SubscriptionStatus.SUSPENDED
-        )
+    for subscription in running.select_related("offering"):
+        with moves.because("A correction that credits do not cover"):
+            moves.move(
+                book=work.book,
+                subscription=subscription,
+                to=SubscriptionStatus.SUSPENDED,
+                at=work.now,
+            )
 
 
 def _describe(work: _Work) -> dict[str, object]:

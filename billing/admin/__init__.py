@@ -7,7 +7,17 @@ from billing.admin import (
     records,
     settlements,
     simulator,
+    subscriptions,
     tax_rates,
 )
 
-__all__ = ["campaigns", "closing", "drill_down", "records", "settlements", "simulator", "tax_rates"]
+__all__ = [
+    "campaigns",
+    "closing",
+    "drill_down",
+    "records",
+    "settlements",
+    "simulator",
+    "subscriptions",
+    "tax_rates",
+]

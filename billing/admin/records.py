@@ -119,15 +119,6 @@ class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
             self.message_user(request, f"{book.key}: {run.settled} settled. {reasons}", level)
 
 
-@admin.register(Subscription)
-class SubscriptionAdmin(ReadOnlyAdmin):
-    list_display = ["customer", "offering", "status", "current_starts_at", "current_ends_at"]
-    list_filter = ["status", "billing_mode", "customer__book__livemode", "offering"]
-    list_select_related = ["customer", "offering"]
-    search_fields = ["customer__book__key", "=id"]
-    ordering = ["-created_at"]
-
-
 @admin.register(UsageEvent)
 class UsageEventAdmin(ReadOnlyAdmin):
     list_display = ["book", "metric", "quantity", "occurred_at", "counted_at", "key"]

@@ -24,10 +24,11 @@ from aforo.api.idempotency import respond
 from aforo.api.rows import Row, RowsView
 from aforo.api.views import ApiView
 from aforo.sandbox.services import now_at, now_for
-from billing.cycle_end import cycle_settlement, runs
+from billing.cycle_end import runs
 from billing.invoicing import invoices, payments
 from billing.jobs import tasks
 from billing.models import Invoice, InvoiceLine, InvoiceStatus, Settlement
+from billing.settlement import settled_cycles
 from wallets.models import PaidBy
 
 
@@ -156,7 +157,7 @@ class SettlementView(ApiView):
     @extend_schema(responses=SettlementAnswer)
     def get(self, request: Request, settlement_id: UUID) -> Response:
         """Return a settlement with its ten stages and its totals."""
-        found = cycle_settlement.get_settlement(livemode=self.livemode, settlement_id=settlement_id)
+        found = settled_cycles.get_settlement(livemode=self.livemode, settlement_id=settlement_id)
         return Response(SettlementAnswer(found).data)
 
 

@@ -16,10 +16,8 @@ from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
 
 from aforo.database import joined
-from aforo.errors import NotFound
 from aforo.periods import Period
 from billing import calculation
 from billing.calculation import advance, proration
@@ -40,7 +38,7 @@ from billing.settlement import (
     waiting_cycles,
 )
 from billing.settlement import write as settlement_writing
-from billing.subscriptions import advance_fees, cycles, plan_credits, spend_rules, states
+from billing.subscriptions import advance_fees, cycles, moves, plan_credits, spend_rules, states
 from billing.usage import aggregates as usages
 from billing.usage import rollups
 from ledger.entries import books
@@ -50,15 +48,6 @@ from wallets.grants import expiry, rollover
 from wallets.holds import reservations
 
 Clock = Callable[[], datetime]
-
-
-class UnknownSettlement(NotFound):
-    """No settlement of the key's mode has this id.
-
-    Take it from GET /v1/settlements.
-    """
-
-    default_code = "unknown_settlement"
 
 
 _FIRST_OVER = """
@@ -190,7 +179,7 @@ def _settle(settlement: Settlement, *, now: datetime, run_id: UUID | None, is_lo
         )
         draft = _priced(book, current, settlement, usage, rerated)
         _write(book, settlement, draft, rerated, now)
-        _set_state(book, current, draft)
+        _set_state(book, current, draft, at=settlement.ends_at)
         if _is_behind(current, settlement):
             _catch_up(book, current, settlement, counted)
         else:
@@ -281,7 +270,9 @@ def _priced(
 def _stop(book: Book, current: Subscription, at: datetime, counted: usage_burn.Counted) -> None:
     """Pause or end a subscription whose last cycle is settled."""
     if current.paused_at == at:
+        was = current.status
         cycles.pause_cycle(subscription=current, at=at)
+        moves.record(book=book, subscription=current, was=was, at=at)
         spend_rules.refresh_rules(book=book)
         advance_fees.recognise_fees(book=book, until=at)
         usage_burn.lapse(book=book, until=at, counted=counted)
@@ -303,21 +294,20 @@ def end(
     """
     subscription.cancelled_at = at
     subscription.save(update_fields=["cancelled_at"])
-    spend_rules.set_status(
-        book=book, subscription=subscription, status=SubscriptionStatus.CANCELLED
-    )
+    moves.move(book=book, subscription=subscription, to=SubscriptionStatus.CANCELLED, at=at)
     late_credits.pay_out(book=book, subscription_id=subscription.pk, at=at)
     advance_fees.end_fees(book=book, subscription=subscription, at=at)
     expiry.end_lots(book=book, lots=plan_credits.plan_lots(subscription), at=at)
     usage_burn.lapse(book=book, until=at, counted=counted)
 
 
-def _set_state(book: Book, current: Subscription, draft: Calculation) -> None:
+def _set_state(book: Book, current: Subscription, draft: Calculation, *, at: datetime) -> None:
     """Suspend for arrears or for fees that are not covered; a paid cycle lifts the suspension.
 
-    A shortfall of the minimum spend is owed, but it does not suspend (docs/decisions.md#d17).
+    A shortfall of the minimum spend is owed, but it does not suspend (docs/decisions.md#d17). One
+    that stops with the cycle is paused or cancelled, whatever it owes.
     """
-    if current.status == SubscriptionStatus.CANCELLED:
+    if current.status == SubscriptionStatus.CANCELLED or next_cycle.ends_with(current, at):
         return
     if draft.arrears > draft.commitment or current.is_fee_due:
         status = SubscriptionStatus.SUSPENDED
@@ -325,7 +315,7 @@ def _set_state(book: Book, current: Subscription, draft: Calculation) -> None:
         status = SubscriptionStatus.ACTIVE
     else:
         return
-    spend_rules.set_status(book=book, subscription=current, status=status)
+    moves.move(book=book, subscription=current, to=status, at=at)
 
 
 def _read_again(settlement: Settlement) -> Subscription:
@@ -371,7 +361,9 @@ def _go_on(
     if next_cycle.ends_with(subscription, settlement.ends_at):
         _stop(book, subscription, settlement.ends_at, counted)
         return
+    was = subscription.status
     cycles.open_next_cycle(subscription)
+    moves.record(book=book, subscription=subscription, was=was, at=settlement.ends_at)
     spend_rules.refresh_rules(book=book)
     advance_fees.recognise_fees(book=book, until=settlement.ends_at)
     rollover.roll_over(
@@ -382,15 +374,3 @@ def _go_on(
     )
     usage_burn.lapse(book=book, until=settlement.ends_at, counted=counted)
     plan_credits.issue_plan_credits(book=book, subscription=subscription, at=settlement.ends_at)
-
-
-def get_settlement(*, livemode: bool, settlement_id: UUID) -> Settlement:
-    """Return a settlement.
-
-    Raises: UnknownSettlement.
-    """
-    found = Settlement.objects.filter(Q(pk=settlement_id), book__livemode=livemode)
-    settlement = found.select_related("subscription__customer__book").first()
-    if settlement is None:
-        raise UnknownSettlement(f"There is no settlement {settlement_id}.")
-    return settlement

@@ -20,7 +20,7 @@ from billing.invoicing import numbering
 from billing.models import Settlement, Subscription, SubscriptionStatus
 from billing.month_ends import month_end
 from billing.settlement import advance_billing, cycle_sealing, load, usage_burn
-from billing.subscriptions import advance_fees, cycles, plan_credits, spend_rules, states
+from billing.subscriptions import advance_fees, cycles, moves, plan_credits, spend_rules, states
 from ledger.entries import books
 from ledger.models import Book
 from pricing import catalogue
@@ -123,15 +123,17 @@ def _burn(
     }
     settlement.save(update_fields=["rolled_on"])
     if draft.arrears > 0 and current.status == SubscriptionStatus.ACTIVE:
-        spend_rules.set_status(book=book, subscription=current, status=SubscriptionStatus.SUSPENDED)
+        moves.move(book=book, subscription=current, to=SubscriptionStatus.SUSPENDED, at=at)
 
 
 def _follow(book: Book, current: Subscription, *, at: datetime, now: datetime) -> None:
     """Open the next cycle: lots roll into it, its fees in advance are billed, its credits are
     issued.
     """
+    was = current.status
     cycles.open_next_cycle(current)
-    _begin_paid(book, current, is_paid=_pay_ahead(book, current, at=at, now=now))
+    moves.record(book=book, subscription=current, was=was, at=at)
+    _begin_paid(book, current, at=at, is_paid=_pay_ahead(book, current, at=at, now=now))
     advance_fees.recognise_fees(book=book, until=at)
     rollover.roll_over(
         book=book,
@@ -142,16 +144,18 @@ def _follow(book: Book, current: Subscription, *, at: datetime, now: datetime) -
     plan_credits.issue_plan_credits(book=book, subscription=current, at=at)
 
 
-def _begin_paid(book: Book, current: Subscription, *, is_paid: bool) -> None:
+def _begin_paid(book: Book, current: Subscription, *, at: datetime, is_paid: bool) -> None:
     """Suspend for fees that are not covered; once they are, a subscription that waited for them
     runs again.
     """
-    if not is_paid and current.status == SubscriptionStatus.ACTIVE:
+    was = current.status
+    if not is_paid and was == SubscriptionStatus.ACTIVE:
         current.status = SubscriptionStatus.SUSPENDED
     elif is_paid and current.is_fee_due and not spend_rules.owes(current):
         current.status = SubscriptionStatus.ACTIVE
     current.is_fee_due = not is_paid
     current.save(update_fields=["status", "is_fee_due"])
+    moves.record(book=book, subscription=current, was=was, at=at)
     spend_rules.refresh_rules(book=book)
 
 
@@ -181,7 +185,7 @@ def _end(book: Book, current: Subscription, *, at: datetime) -> None:
     """
     current.cancelled_at = at
     current.save(update_fields=["cancelled_at"])
-    spend_rules.set_status(book=book, subscription=current, status=SubscriptionStatus.CANCELLED)
+    moves.move(book=book, subscription=current, to=SubscriptionStatus.CANCELLED, at=at)
     advance_fees.end_fees(book=book, subscription=current, at=at)
     expiry.end_lots(book=book, lots=plan_credits.plan_lots(current), at=at, lapses=False)
 

@@ -1,4 +1,6 @@
-"""Changes of a subscription: cancel, pause and resume (docs/decisions.md#d18)."""
+"""Changes of a subscription that are asked for: cancel, withdraw that, pause and resume
+(docs/decisions.md#d18). What may be asked in which state is in `states`.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,10 @@ from aforo.sandbox.services import now_for
 from billing.cycle_end import cycle_settlement, next_cycle, renewal
 from billing.invoicing import numbering
 from billing.lifecycle import subscribing
-from billing.models import Subscription, SubscriptionStatus
+from billing.models import MoveKind, Subscription, SubscriptionStatus
 from billing.prepaid import reactivation
 from billing.settlement import waiting_cycles
-from billing.subscriptions import cycles, spend_rules
+from billing.subscriptions import cycles, moves, spend_rules, states
 from billing.usage import rollup_upkeep
 from ledger.entries import books
 from ledger.models import Book
@@ -37,6 +39,10 @@ class NotInState(Conflict):
         "already_cancelled": (
             "The subscription is cancelled already.",
             "There is nothing to do.",
+        ),
+        "no_cancellation": (
+            "No cancellation is ahead that could be withdrawn.",
+            "A subscription that has ended does not go on: create another one.",
         ),
         "not_active": (
             "The subscription is not active, so it cannot be paused.",
@@ -65,7 +71,7 @@ def prepare(*, livemode: bool, subscription_id: UUID) -> None:
 
 
 @transaction.atomic
-def cancel(*, livemode: bool, subscription_id: UUID, at: str) -> Subscription:
+def cancel(*, livemode: bool, subscription_id: UUID, at: str, reason: str = "") -> Subscription:
     """End a subscription now, or with its open cycle; what the last cycle owes is settled by time,
     after the plan's grace for usage that is still on its way.
 
@@ -75,41 +81,77 @@ def cancel(*, livemode: bool, subscription_id: UUID, at: str) -> Subscription:
     Raises: UnknownSubscription; NotInState (`already_cancelled`, `cycle_not_settled`).
     """
     found = _locked(livemode, subscription_id)
+    if found.status not in states.MAY_CANCEL:
+        raise NotInState("The subscription is cancelled already.", code="already_cancelled")
+    book, now = found.customer.book, now_for(found.customer.book)
+    with moves.because(reason):
+        if found.status == SubscriptionStatus.CREATED:
+            cycle_settlement.end(book=book, subscription=found, at=now)
+        elif found.status == SubscriptionStatus.PAUSED:
+            end_paused(book, found, now)
+        elif at == When.PERIOD_END:
+            _end_with_cycle(found, now)
+        else:
+            _end_now(found, now)
+    return subscribing.get_subscription(livemode=livemode, subscription_id=subscription_id)
+
+
+def _end_with_cycle(found: Subscription, now: datetime) -> None:
+    """Set the end of a subscription to that of its open cycle, unless that is set."""
+    if found.cancel_at == found.current_ends_at:
+        return
+    found.cancel_at = found.current_ends_at
+    found.save(update_fields=["cancel_at"])
+    moves.note(
+        book=found.customer.book,
+        subscription=found,
+        kind=MoveKind.CANCELLATION_SET,
+        at=now,
+        facts={"cancel_at": found.cancel_at.isoformat()},
+    )
+
+
+@transaction.atomic
+def uncancel(*, livemode: bool, subscription_id: UUID, reason: str = "") -> Subscription:
+    """Withdraw a cancellation that is still ahead: the subscription goes on as before it.
+
+    Raises: UnknownSubscription; NotInState (`already_cancelled`, `no_cancellation`).
+    """
+    found = _locked(livemode, subscription_id)
     if found.status == SubscriptionStatus.CANCELLED:
         raise NotInState("The subscription is cancelled already.", code="already_cancelled")
     book, now = found.customer.book, now_for(found.customer.book)
-    if found.status == SubscriptionStatus.CREATED:
-        cycle_settlement.end(book=book, subscription=found, at=now)
-    elif found.status == SubscriptionStatus.PAUSED:
-        end_paused(book, found, now)
-    elif at == When.PERIOD_END:
-        found.cancel_at = found.current_ends_at
-        found.save(update_fields=["cancel_at"])
-    else:
-        _end_now(found, now)
+    is_ahead = found.cancel_at is not None and found.cancel_at > now
+    if found.status not in states.MAY_UNCANCEL or not is_ahead:
+        raise NotInState("No cancellation is ahead.", code="no_cancellation")
+    found.cancel_at = None
+    found.save(update_fields=["cancel_at"])
+    with moves.because(reason):
+        moves.note(book=book, subscription=found, kind=MoveKind.CANCELLATION_WITHDRAWN, at=now)
     return subscribing.get_subscription(livemode=livemode, subscription_id=subscription_id)
 
 
 @transaction.atomic
-def pause(*, livemode: bool, subscription_id: UUID) -> Subscription:
+def pause(*, livemode: bool, subscription_id: UUID, reason: str = "") -> Subscription:
     """Stop an active subscription: its cycle is settled up to now, by time, and no other begins.
 
     Raises: UnknownSubscription; NotInState (`not_active`, `cycle_not_settled`).
     """
     found = _locked(livemode, subscription_id)
-    if found.status != SubscriptionStatus.ACTIVE:
+    if found.status not in states.MAY_PAUSE:
         raise NotInState(f"The subscription is {found.status.lower()}.", code="not_active")
     now = now_for(found.customer.book)
     _settle_behind(found, now)
     found.paused_at = _cut_short(found, now)
     found.save(update_fields=["paused_at", "current_ends_at"])
-    cycle_settlement.settle_cycle(subscription=found, now=now, is_locked=True)
+    with moves.because(reason):
+        cycle_settlement.settle_cycle(subscription=found, now=now, is_locked=True)
     return subscribing.get_subscription(livemode=livemode, subscription_id=subscription_id)
 
 
 @transaction.atomic
 @numbering.at_the_end()
-def resume(*, livemode: bool, subscription_id: UUID) -> Subscription:
+def resume(*, livemode: bool, subscription_id: UUID, reason: str = "") -> Subscription:
     """Resume a paused subscription, from now to the end of its period; anniversaries stay.
 
     In the period of the pause, fees have been billed and credits issued; a later period bills its
@@ -119,24 +161,26 @@ def resume(*, livemode: bool, subscription_id: UUID) -> Subscription:
     Raises: UnknownSubscription; NotInState (`not_paused`).
     """
     found = _locked(livemode, subscription_id)
-    if found.status != SubscriptionStatus.PAUSED:
+    if found.status not in states.MAY_RESUME:
         raise NotInState(f"The subscription is {found.status.lower()}.", code="not_paused")
     book, now = found.customer.book, now_for(found.customer.book)
-    if found.cancel_at is not None and found.cancel_at <= now:
-        end_paused(book, found, now)
-        return subscribing.get_subscription(livemode=livemode, subscription_id=subscription_id)
+    with moves.because(reason):
+        if found.cancel_at is not None and found.cancel_at <= now:
+            end_paused(book, found, now)
+        else:
+            _go_on(book, found, now)
+    return subscribing.get_subscription(livemode=livemode, subscription_id=subscription_id)
+
+
+def _go_on(book: Book, found: Subscription, now: datetime) -> None:
     is_other = cycles.resume_cycle(subscription=found, now=now)
-    is_owing = spend_rules.owes(found)
-    spend_rules.set_status(
-        book=book,
-        subscription=found,
-        status=SubscriptionStatus.SUSPENDED if is_other or is_owing else SubscriptionStatus.ACTIVE,
-    )
+    waits = is_other or spend_rules.owes(found)
+    status = SubscriptionStatus.SUSPENDED if waits else SubscriptionStatus.ACTIVE
+    moves.move(book=book, subscription=found, to=status, at=now)
     if is_other:
         found.is_fee_due = True
         found.save(update_fields=["is_fee_due"])
         reactivation.reactivate(book=book)
-    return subscribing.get_subscription(livemode=livemode, subscription_id=subscription_id)
 
 
 def _locked(livemode: bool, subscription_id: UUID) -> Subscription:  # noqa: FBT001
@@ -165,6 +209,7 @@ def _end_now(found: Subscription, now: datetime) -> None:
 def end_paused(book: Book, found: Subscription, now: datetime) -> None:
     """End a paused subscription by a cycle that serves no time. The book must be locked."""
     cycles.resume_cycle(subscription=found, now=now)
+    # Not a move: only so that a last cycle can be settled.
     spend_rules.set_status(book=book, subscription=found, status=SubscriptionStatus.ACTIVE)
     _end_now(found, now)
 

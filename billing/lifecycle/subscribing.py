@@ -21,7 +21,7 @@ from billing.models import (
     SubscriptionStatus,
 )
 from billing.settlement import advance_billing
-from billing.subscriptions import cycles, once_only, spend_rules, states
+from billing.subscriptions import cycles, moves, once_only, spend_rules, states
 from ledger.entries import books
 from ledger.models import Book
 from pricing import catalogue
@@ -114,7 +114,7 @@ def subscribe(
             version=version,
             billing_mode=sold.billing_mode,
             is_single=not sold.several_per_customer,
-            status=SubscriptionStatus.ACTIVE,
+            status=SubscriptionStatus.CREATED,
             starts_at=start,
             subscribed_at=now,
             counted_from=_unsettled_from(book, version.pk, start),
@@ -129,6 +129,7 @@ def subscribe(
         subscription.save(force_insert=True)
         if subscription.trial_ends_at is not None:
             once_only.claim_benefits(subscription=subscription, benefits=[once_only.TRIAL])
+        moves.record(book=book, subscription=subscription, was="", at=now)
         _provision(book, subscription)
         advance_billing.start_if_paid(book=book, subscription=subscription, now=now)
         return subscription

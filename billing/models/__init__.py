@@ -28,6 +28,7 @@ from billing.models.settlements import (
     SettlementStatus,
     WorkerHeartbeat,
 )
+from billing.models.subscription_moves import MoveKind, SubscriptionMove
 from billing.models.taxes import TaxRate
 from billing.models.usage import UnbilledReason, UnbilledUsage, UsageEvent, UsageRollup
 
@@ -50,6 +51,7 @@ __all__ = [
     "LineKind",
     "MilestoneWatch",
     "MonthEnd",
+    "MoveKind",
     "OneTimeBenefit",
     "RunItemStatus",
     "RunStatus",
@@ -60,6 +62,7 @@ __all__ = [
     "SettlementRunItem",
     "SettlementStatus",
     "Subscription",
+    "SubscriptionMove",
     "SubscriptionStatus",
     "TaxRate",
     "UnbilledReason",

@@ -16,7 +16,7 @@ from aforo.sandbox.services import now_for
 from billing.models import Claim, Settlement, Subscription, SubscriptionStatus
 from billing.prepaid import reactivation
 from billing.settlement import write as settlement_writing
-from billing.subscriptions import spend_rules
+from billing.subscriptions import moves, spend_rules
 from ledger.models import Book
 from wallets.models import TopUp
 from wallets.top_ups import disputes
@@ -45,10 +45,14 @@ def claim_lost_credits(book: Book, top_up: TopUp, owed: Decimal) -> None:
 def suspend(book: Book) -> None:
     """Suspend a customer with an open claim. The book must be locked."""
     active = Subscription.objects.filter(customer=book.pk, status=SubscriptionStatus.ACTIVE)
-    for subscription in active.order_by("pk"):
-        spend_rules.set_status(
-            book=book, subscription=subscription, status=SubscriptionStatus.SUSPENDED
-        )
+    with moves.because("An open claim"):
+        for subscription in active.select_related("offering").order_by("pk"):
+            moves.move(
+                book=book,
+                subscription=subscription,
+                to=SubscriptionStatus.SUSPENDED,
+                at=now_for(book),
+            )
     spend_rules.refresh_rules(book=book)
 
 

@@ -12,7 +12,7 @@ from django.db.models import Exists, OuterRef, Q
 from aforo.sandbox.services import now_for
 from billing.models import Subscription, SubscriptionStatus, UsageEvent
 from billing.settlement import advance_billing, usage_burn
-from billing.subscriptions import cycles, plan_credits, spend_rules
+from billing.subscriptions import cycles, moves, plan_credits, spend_rules
 from billing.usage import rollup_upkeep
 from ledger.entries import books
 from ledger.models import Book
@@ -59,8 +59,11 @@ def burn_prepaid(*, book_id: int) -> None:
             subscription.burned_through = now
             subscription.save(update_fields=["burned_through"])
             if draft.arrears > 0 and subscription.status == SubscriptionStatus.ACTIVE:
-                spend_rules.set_status(
-                    book=book, subscription=subscription, status=SubscriptionStatus.SUSPENDED
+                moves.move(
+                    book=book,
+                    subscription=subscription,
+                    to=SubscriptionStatus.SUSPENDED,
+                    at=now,
                 )
         port.billing().credits_fell([book.pk])
 
@@ -95,9 +98,7 @@ def _go_on(book: Book, subscription: Subscription, now: datetime) -> None:
         if now < subscription.current_ends_at:
             advance_billing.start_if_paid(book=book, subscription=subscription, now=now)
     else:
-        spend_rules.set_status(
-            book=book, subscription=subscription, status=SubscriptionStatus.ACTIVE
-        )
+        moves.move(book=book, subscription=subscription, to=SubscriptionStatus.ACTIVE, at=now)
         plan_credits.issue_plan_credits(
             book=book, subscription=subscription, at=subscription.current_starts_at
         )

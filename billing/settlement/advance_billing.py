@@ -21,7 +21,7 @@ from billing.models import (
 )
 from billing.settlement import load
 from billing.settlement import write as settlement_writing
-from billing.subscriptions import cycles, plan_credits, spend_rules
+from billing.subscriptions import cycles, moves, plan_credits
 from ledger.models import Book
 from pricing.models import (
     BillingMode,
@@ -109,7 +109,7 @@ def start_if_paid(*, book: Book, subscription: Subscription, now: datetime) -> b
     if (subscription.status, subscription.is_fee_due) != (status, not is_paid):
         subscription.is_fee_due = not is_paid
         subscription.save(update_fields=["is_fee_due"])
-        spend_rules.set_status(book=book, subscription=subscription, status=status)
+        moves.move(book=book, subscription=subscription, to=status, at=now)
     if is_paid and is_renewal:
         plan_credits.issue_plan_credits(book=book, subscription=subscription, at=starts_at)
     elif is_paid:

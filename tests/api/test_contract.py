@@ -166,7 +166,9 @@ def settle(call: Caller, clock: str, made: str) -> dict[str, Any]:
     call.post("offerings/o/migration-preview", {"to_offering": "o2"})
     call.post(f"subscriptions/{made}/pause", {})
     call.post(f"test-clocks/{clock}/advance", {"now": DAY_3})
-    call.post(f"subscriptions/{made}/resume", {})
+    call.post(f"subscriptions/{made}/resume", {"reason": "Back from holiday"})
+    call.post(f"subscriptions/{made}/cancel", {"at": "PERIOD_END"})
+    call.post(f"subscriptions/{made}/uncancel", {})
     call.post(f"test-clocks/{clock}/advance", {"now": FEBRUARY})
     run = call.post("settlements/run", {**WHO})["run"]["id"]
     settled = call.get("settlements?customer_id=acme")["data"][0]["id"]

@@ -20,7 +20,7 @@ VERBS = {
     "compare", "create", "debit", "delete", "dispute", "end", "extend", "get", "grant", "ingest",
     "list", "migrate", "pause", "pay", "preview", "publish", "redeem", "refund", "replay",
     "reserve", "resume", "retire", "reverse", "revoke", "rotate", "run", "set", "start",
-    "top", "update", "verify", "void",
+    "top", "uncancel", "update", "verify", "void",
 }  # fmt: skip
 PROBLEM = {"application/problem+json": {"$ref": "#/components/schemas/Problem"}}
 

@@ -1,0 +1,133 @@
+"""Subscriptions in the back office: what they are, their moves, and what may be asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+
+from aforo.adminui.admins import ReadOnlyAdmin, ReadOnlyInline
+from aforo.adminui.forms import Form, Textarea
+from aforo.adminui.pages import found, page_action
+from aforo.errors import DomainError
+from billing.lifecycle import changes
+from billing.models import Subscription, SubscriptionMove
+
+
+class MoveInline(ReadOnlyInline):
+    model = SubscriptionMove
+    fields = [
+        "occurred_at", "kind", "from_status", "to_status", "reason", "actor_kind", "actor_id",
+    ]  # fmt: skip
+    ordering = ["-pk"]
+    show_change_link = False
+
+
+class ReasonForm(Form):
+    reason = forms.CharField(
+        required=False, max_length=300, widget=Textarea(attrs={"rows": 3}),
+        help_text="Kept with the move, and told to other systems.",
+    )  # fmt: skip
+
+
+class CancelForm(ReasonForm):
+    at = forms.ChoiceField(
+        choices=[
+            (changes.When.PERIOD_END.value, "With its open cycle"),
+            (changes.When.NOW.value, "Now"),
+        ],
+        help_text="Now: the open cycle is settled by the time served, and nothing is paid back.",
+    )
+
+
+@admin.register(Subscription)
+class SubscriptionAdmin(ReadOnlyAdmin):
+    list_display = ["customer", "offering", "status", "current_starts_at", "current_ends_at"]
+    list_filter = ["status", "billing_mode", "customer__book__livemode", "offering"]
+    list_select_related = ["customer", "offering"]
+    search_fields = ["customer__book__key", "=id"]
+    ordering = ["-created_at"]
+    inlines = [MoveInline]
+    actions_detail = ["pause", "resume", "cancel", "uncancel"]
+
+    @page_action(description="Pause", url_path="pause", permission="act")
+    def pause(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Pause it from now on."""
+        return self._ask(request, object_id, "Pause", ReasonForm, changes.pause)
+
+    @page_action(description="Resume", url_path="resume", permission="act")
+    def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Resume it from now on."""
+        return self._ask(request, object_id, "Resume", ReasonForm, changes.resume)
+
+    @page_action(description="Cancel", url_path="cancel", permission="act")
+    def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """End it now, or with its open cycle."""
+        return self._ask(request, object_id, "Cancel", CancelForm, changes.cancel)
+
+    @page_action(description="Withdraw cancellation", url_path="uncancel", permission="act")
+    def uncancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Withdraw a cancellation that is ahead."""
+        return self._ask(
+            request, object_id, "Withdraw the cancellation of", ReasonForm, changes.uncancel
+        )
+
+    def _ask(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        what: str,
+        form_class: type[ReasonForm],
+        act: Callable[..., Subscription],
+    ) -> HttpResponse:
+        """Ask for what a change needs, and do it in the name of the user."""
+        if not self.has_act_permission(request):
+            raise PermissionDenied
+        row = found(Subscription.objects.select_related("customer__book", "offering"), object_id)
+        form = form_class(request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid() and self._done(request, row, form, act):
+            return HttpResponseRedirect(reverse("admin:billing_subscription_change", args=[row.pk]))
+        context: dict[str, Any] = {
+            **self.admin_site.each_context(request),
+            "title": f"{what} {row.customer.book.key}, {row}",
+            "opts": self.opts,
+            "form": form,
+            "label": what.split(maxsplit=1)[0],
+        }
+        return render(request, "adminui/ask.html", context)
+
+    def _done(
+        self,
+        request: HttpRequest,
+        row: Subscription,
+        form: ReasonForm,
+        act: Callable[..., Subscription],
+    ) -> bool:
+        """Call the service; return whether it accepted, else add the reason to the form."""
+        livemode = row.customer.book.livemode
+        try:
+            changes.prepare(livemode=livemode, subscription_id=row.pk)
+            changed = act(livemode=livemode, subscription_id=row.pk, **form.cleaned_data)
+        except DomainError as error:
+            form.add_error(None, error.detail)
+            return False
+        text = f"{row}: {changed.get_status_display().lower()}."
+        self.message_user(request, text, messages.SUCCESS)
+        return True
+
+
+@admin.register(SubscriptionMove)
+class SubscriptionMoveAdmin(ReadOnlyAdmin):
+    list_display = [
+        "subscription", "kind", "from_status", "to_status", "occurred_at", "reason", "actor_kind",
+    ]  # fmt: skip
+    list_filter = ["kind", "occurred_at", "subscription__customer__book__livemode"]
+    list_select_related = ["subscription__offering"]
+    search_fields = ["=subscription__id", "subscription__customer__book__key", "reason"]
+    ordering = ["-pk"]

@@ -1,0 +1,77 @@
+"""Subscriptions in the back office: moves are shown, and asked for through the services."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+
+from billing.models import Subscription, SubscriptionMove
+from tests import factories
+
+pytestmark = pytest.mark.django_db
+
+
+def address(what: str) -> str:
+    return reverse(f"admin:billing_subscription_{what}", args=[Subscription.objects.get().pk])
+
+
+@pytest.mark.parametrize(
+    ("what", "sent", "kind"),
+    [
+        ("pause", {}, "PAUSED"),
+        ("cancel", {"at": "NOW"}, "CANCELLED"),
+        ("cancel", {"at": "PERIOD_END"}, "CANCELLATION_SET"),
+    ],
+)
+def test_a_change_is_done_in_the_name_of_the_user(
+    admin_client: Client, what: str, sent: dict[str, str], kind: str
+) -> None:
+    factories.subscribed()
+    assert address(what) in admin_client.get(address("change")).text
+    assert "reason" in admin_client.get(address(what)).text
+
+    page = admin_client.post(address(what), {**sent, "reason": "They rang us"}, follow=True).text
+
+    move = SubscriptionMove.objects.order_by("-pk")[0]
+    user = User.objects.get(username="admin")
+    assert (move.kind, move.reason) == (kind, "They rang us")
+    assert (move.actor_kind, move.actor_id) == ("STAFF", str(user.pk))
+    assert "They rang us" in page
+
+
+def test_what_is_paused_goes_on_and_an_end_is_withdrawn(admin_client: Client) -> None:
+    factories.subscribed()
+    for what, sent in (
+        ("pause", {}),
+        ("resume", {}),
+        ("cancel", {"at": "PERIOD_END"}),
+        ("uncancel", {}),
+    ):
+        assert admin_client.post(address(what), sent).status_code == 302, what
+
+    found = Subscription.objects.get()
+    assert (found.status, found.cancel_at) == ("ACTIVE", None)
+
+
+def test_a_refusal_is_shown_and_changes_nothing(admin_client: Client) -> None:
+    factories.subscribed()
+    before = Subscription.objects.values().get(), SubscriptionMove.objects.count()
+
+    page = admin_client.post(address("resume"), {}).text
+
+    assert "The subscription is active." in page
+    assert (Subscription.objects.values().get(), SubscriptionMove.objects.count()) == before
+
+
+@pytest.mark.parametrize("what", ["pause", "resume", "cancel", "uncancel"])
+def test_who_may_only_look_asks_for_nothing(client: Client, what: str) -> None:
+    factories.subscribed()
+    viewer = User.objects.create_user("viewer", password="x", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_subscription"))
+    client.force_login(viewer)
+
+    assert client.get(address(what)).status_code == 403
+    assert client.post(address(what), {"at": "NOW"}).status_code == 403
+    assert Subscription.objects.get().status == "ACTIVE"
