@@ -60,12 +60,14 @@ def topped_up(book: Book, top_up: TopUp, at: datetime) -> None:
     types = [EventType.WALLET_TOPPED_UP]
     if top_up.auto_refill_id is not None:
         types.append(EventType.WALLET_REFILLED)
-    facts = {
+    facts: dict[str, object] = {
         "top_up": top_up.id,
         "amount": top_up.amount,
         "currency": top_up.currency,
         "automatic": top_up.auto_refill_id is not None,
     }
+    if top_up.refill_reason is not None:
+        facts["reason"] = top_up.refill_reason
     emit([Notice(book.livemode, book.key, type_, facts, at) for type_ in types])
 
 

@@ -114,6 +114,7 @@ FIELD_CODES: Final[dict[str, Advice]] = {
     "not_combinable": ("The field has no meaning beside another one.", "Leave one of them out."),
     "bonus_only": ("A top-up campaign grants BONUS credits.", "Set `kind` to BONUS."),
     "below_minimum": ("The amount is below the minimum.", "Raise it."),
+    "below_amount": ("A cap is below the amount of one refill.", "Raise the cap."),
     "above_maximum": ("The amount is above the maximum.", "Lower it."),
     "minimum_above_maximum": (
         "A minimum is above its maximum.",

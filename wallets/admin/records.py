@@ -159,8 +159,9 @@ class TopUpAdmin(ReadOnlyAdmin):
 @admin.register(AutoRefill)
 class AutoRefillAdmin(ReadOnlyAdmin):
     list_display = [
-        "wallet", "threshold", "amount", "max_per_day", "max_per_month", "method", "failures",
-        "next_attempt_at", "switched_off_at",
+        "wallet", "threshold", "amount", "max_per_day", "max_per_month", "max_amount_per_day",
+        "max_amount_per_month", "min_interval", "method", "failures", "next_attempt_at",
+        "switched_off_at",
     ]  # fmt: skip
     list_filter = ["book__livemode", "wallet__currency", "switched_off_at"]
     list_select_related = ["wallet__book"]

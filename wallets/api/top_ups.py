@@ -90,8 +90,8 @@ class TopUpAnswer(serializers.ModelSerializer[TopUp]):
         model = TopUp
         fields = [
             "id", "customer_id", "status", "channel", "method", "paid_by", "amount", "currency",
-            "bonus", "expires_at", "automatic", "created_at", "paid_at", "failed_at", "dispute",
-            "disputed", "dispute_fee", "refunded", "lots",
+            "bonus", "expires_at", "automatic", "refill_reason", "created_at", "paid_at",
+            "failed_at", "dispute", "disputed", "dispute_fee", "refunded", "lots",
         ]  # fmt: skip
 
     def get_bonus(self, top_up: TopUp) -> dict[str, str] | None:
@@ -207,6 +207,9 @@ class DisputeView(ApiView):
         return reply(disputes.dispute(livemode=self.livemode, top_up_id=top_up_id, key=key, **body))
 
 
+LONGEST_INTERVAL = 31 * 24 * 60 * 60
+
+
 class CapField(serializers.IntegerField):
     """A number of refills in a period."""
 
@@ -220,6 +223,15 @@ class AutoRefillBody(StrictSerializer):
     amount = DecimalField(positive=True)
     max_per_day = CapField()
     max_per_month = CapField()
+    max_amount_per_day = DecimalField(positive=True, required=False, allow_null=True)
+    max_amount_per_month = DecimalField(positive=True, required=False, allow_null=True)
+    min_interval = serializers.IntegerField(
+        min_value=1,
+        max_value=LONGEST_INTERVAL,
+        required=False,
+        allow_null=True,
+        help_text="Seconds between two refills.",
+    )
     enabled = serializers.BooleanField()
     method = serializers.CharField(max_length=50, required=False, allow_null=True)
 
@@ -229,13 +241,16 @@ class AutoRefillAnswer(serializers.ModelSerializer[AutoRefill]):
     currency = serializers.CharField(source="wallet.currency")
     threshold = DecimalField()
     amount = DecimalField()
+    max_amount_per_day = DecimalField(allow_null=True)
+    max_amount_per_month = DecimalField(allow_null=True)
     enabled = serializers.SerializerMethodField()
 
     class Meta:
         model = AutoRefill
         fields = [
             "customer_id", "currency", "threshold", "amount", "max_per_day", "max_per_month",
-            "enabled", "method", "failures", "next_attempt_at", "switched_off_at",
+            "max_amount_per_day", "max_amount_per_month", "min_interval", "enabled", "method",
+            "failures", "next_attempt_at", "switched_off_at",
         ]  # fmt: skip
 
     def get_enabled(self, rule: AutoRefill) -> bool:
@@ -265,8 +280,8 @@ class AutoRefillView(ApiView):
 
     @extend_schema(request=AutoRefillBody, responses=AutoRefillAnswer)
     def put(self, request: Request, customer_id: str) -> Response:
-        """Set the automatic refill of a wallet: at a threshold, at most so often in a day and a
-        month (UTC).
+        """Set the automatic refill of a wallet: at a threshold, at most so often and for so much
+        money in a day and a month (UTC), and not too soon after the last one.
         """
         body = self.read(AutoRefillBody, request)
         refill.set_auto_refill(livemode=self.livemode, customer_id=customer_id, **body)

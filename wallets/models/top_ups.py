@@ -23,7 +23,8 @@ from wallets.models.wallets import Wallet
 class AutoRefill(models.Model):
     """Fill a wallet with `amount` whenever what is available comes down to `threshold`.
 
-    At most `max_per_day` and `max_per_month` times in a calendar day and month (UTC). A failed
+    At most `max_per_day` and `max_per_month` times in a calendar day and month (UTC), for at most
+    `max_amount_per_day` and `max_amount_per_month`, and `min_interval` seconds apart. A failed
     payment backs off; too many in a row switch it off.
     """
 
@@ -36,6 +37,23 @@ class AutoRefill(models.Model):
     )
     max_per_month = models.PositiveIntegerField(
         null=True, blank=True, help_text="Most refills in a month (UTC); empty: any number."
+    )
+    max_amount_per_day = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        null=True,
+        blank=True,
+        help_text="Most money of refills in a day (UTC); empty: any.",
+    )
+    max_amount_per_month = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        null=True,
+        blank=True,
+        help_text="Most money of refills in a month (UTC); empty: any.",
+    )
+    min_interval = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Fewest seconds between two refills; empty: none."
     )
     method = models.CharField(max_length=50, help_text="How the gateway takes the money.")
     failures = models.PositiveSmallIntegerField(
@@ -62,6 +80,11 @@ class AutoRefill(models.Model):
                 condition=(Q(max_per_day=None) | Q(max_per_day__gt=0))
                 & (Q(max_per_month=None) | Q(max_per_month__gt=0)),
                 name="wallets_refill_caps",
+            ),
+            models.CheckConstraint(
+                condition=(Q(max_amount_per_day=None) | Q(max_amount_per_day__gte=F("amount")))
+                & (Q(max_amount_per_month=None) | Q(max_amount_per_month__gte=F("amount"))),
+                name="wallets_refill_amount_caps",
             ),
         ]
 
@@ -145,6 +168,11 @@ class TopUp(models.Model):
     content = models.JSONField(null=True, blank=True, help_text="What the client asked for.")
     auto_refill = models.ForeignKey(
         AutoRefill, on_delete=models.PROTECT, null=True, blank=True, related_name="top_ups"
+    )
+    refill_reason = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="Why a refill was begun: what was available, the threshold, what was owed.",
     )
     actor_kind = models.CharField(
         max_length=7, choices=actors.ACTOR_KINDS, default=actors.current_kind

@@ -7,6 +7,7 @@ other is begun. After a failure the next attempt waits, and too many failures sw
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -55,16 +56,21 @@ def set_auto_refill(
     enabled: bool,
     max_per_day: int | None = None,
     max_per_month: int | None = None,
+    max_amount_per_day: Decimal | None = None,
+    max_amount_per_month: Decimal | None = None,
+    min_interval: int | None = None,
     method: str | None = None,
 ) -> AutoRefill:
     """Set a customer's automatic refill; earlier failures are forgotten.
 
     A wallet that is low already is filled once this has committed. Raises: UnknownCustomer;
-    Invalid (`unknown_payment_method`, `not_payable`, `below_minimum`, `above_maximum`).
+    Invalid (`unknown_payment_method`, `not_payable`, `below_minimum`, `above_maximum`,
+    `below_amount`).
     """
     chosen = _method(livemode=livemode, method=method)
     payable.check(amount, currency, pointer="/amount")
     catalogue.top_up_terms(livemode=livemode, currency=currency).check(amount)
+    _check_caps(amount, day=max_amount_per_day, month=max_amount_per_month)
     book_id = books.get_book(livemode=livemode, key=customer_id).pk
     with transaction.atomic():
         book = books.lock_book(book_id=book_id)
@@ -77,6 +83,9 @@ def set_auto_refill(
                 "amount": amount,
                 "max_per_day": max_per_day,
                 "max_per_month": max_per_month,
+                "max_amount_per_day": max_amount_per_day,
+                "max_amount_per_month": max_amount_per_month,
+                "min_interval": min_interval,
                 "method": chosen,
                 "failures": 0,
                 "next_attempt_at": None,
@@ -86,6 +95,22 @@ def set_auto_refill(
         )
         port.billing().credits_fell([book.pk])
         return rule
+
+
+def _check_caps(amount: Decimal, *, day: Decimal | None, month: Decimal | None) -> None:
+    """Check that a cap leaves room for one refill at least.
+
+    Raises: Invalid (`below_amount`).
+    """
+    caps = {"max_amount_per_day": day, "max_amount_per_month": month}
+    detail = f"No refill of {money.plain(amount)} fits under it."
+    faults = [
+        FieldError(f"/{name}", "below_amount", detail)
+        for name, cap in caps.items()
+        if cap is not None and cap < amount
+    ]
+    if faults:
+        raise Invalid(faults)
 
 
 def _method(*, livemode: bool, method: str | None) -> str:
@@ -177,7 +202,9 @@ def _begin(rule: AutoRefill) -> TopUp | None:
             return None
         currency = current.wallet.currency
         terms = catalogue.top_up_terms(livemode=book.livemode, currency=currency)
-        amount = _amount(current, _owed(book, currency), terms)
+        owed = _owed(book, currency)
+        rooms = [cap.room for cap in _caps(current, now) if cap.room is not None]
+        amount = _amount(current, owed, terms, room=min(rooms, default=None))
         return TopUp.objects.create(
             id=new_id(),
             book=book,
@@ -190,13 +217,20 @@ def _begin(rule: AutoRefill) -> TopUp | None:
             paid_by=PaidBy.PROCESSOR,
             status=TopUpStatus.PENDING,
             auto_refill=current,
+            refill_reason={
+                "available": money.plain(_available(current, now)),
+                "threshold": money.plain(current.threshold),
+                "owed": money.plain(owed),
+            },
             created_at=now,
         )
 
 
-def _amount(rule: AutoRefill, owed: Decimal, terms: catalogue.TopUpTerms) -> Decimal:
+def _amount(
+    rule: AutoRefill, owed: Decimal, terms: catalogue.TopUpTerms, *, room: Decimal | None
+) -> Decimal:
     """Return the amount of the rule, or all that is owed if this is more and may be bought at once,
-    as an amount that can be paid.
+    as an amount that can be paid; no more than the caps leave.
 
     A customer who is paused or has left buys only what is owed, but at least the smallest top-up.
     """
@@ -205,7 +239,8 @@ def _amount(rule: AutoRefill, owed: Decimal, terms: catalogue.TopUpTerms) -> Dec
     if terms.maximum is not None:
         shortfall = min(shortfall, money.floor_amount(terms.maximum, currency))
     least = (terms.minimum or ZERO) if _is_idle(rule) else rule.amount
-    return max(least, shortfall)
+    wanted = max(least, shortfall)
+    return wanted if room is None else min(wanted, money.floor_amount(room, currency))
 
 
 def _has_left(rule: AutoRefill) -> bool:
@@ -238,9 +273,12 @@ def _may_charge(rule: AutoRefill) -> bool:
 
 
 def _is_low(rule: AutoRefill, now: datetime) -> bool:
-    """Return whether what can be spent has come down to the threshold; a hold ends at its moment,
-    whether or not that is on record.
-    """
+    """Return whether what can be spent has come down to the threshold."""
+    return _available(rule, now) <= rule.threshold
+
+
+def _available(rule: AutoRefill, now: datetime) -> Decimal:
+    """Return what can be spent; a hold ends at its moment, whether or not that is on record."""
     lots = [
         lot
         for lot in queries.open_lots([rule.book_id]).filter(wallet=rule.wallet)
@@ -249,7 +287,7 @@ def _is_low(rule: AutoRefill, now: datetime) -> bool:
     due = reservation_holds.due_by_lot(book=rule.book, lots=lots, moment=now)
     for lot in lots:
         lot.held -= due.get(lot.id, ZERO)
-    return sum((lot.available for lot in lots), ZERO) <= rule.threshold
+    return sum((lot.available for lot in lots), ZERO)
 
 
 def _due_at(rule: AutoRefill, now: datetime) -> datetime | None:
@@ -263,26 +301,54 @@ def _due_at(rule: AutoRefill, now: datetime) -> datetime | None:
         return None
     if not _is_low(rule, now) or not _may_charge(rule):
         return None
-    moment = max(now, rule.next_attempt_at or now)
-    if _is_full(rule, moment.replace(day=1), moment, rule.max_per_month):
-        return _midnight(_midnight(moment).replace(day=28) + timedelta(days=4)).replace(day=1)
-    if _is_full(rule, moment, moment, rule.max_per_day):
-        return _midnight(moment) + timedelta(days=1)
-    return moment
+    moment = max(now, rule.next_attempt_at or now, _rested_at(rule) or now)
+    return next((cap.ends_at for cap in _caps(rule, moment) if cap.is_reached(rule)), moment)
 
 
-def _midnight(moment: datetime) -> datetime:
-    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+def _rested_at(rule: AutoRefill) -> datetime | None:
+    """Return when the interval after the last refill is over; failed ones do not count."""
+    if rule.min_interval is None:
+        return None
+    begun = rule.top_ups.exclude(status=TopUpStatus.FAILED)
+    last = begun.order_by("-created_at").values_list("created_at", flat=True).first()
+    return None if last is None else last + timedelta(seconds=rule.min_interval)
 
 
-def _is_full(rule: AutoRefill, since: datetime, until: datetime, cap: int | None) -> bool:
-    """Return whether the refills from the day of `since` on reach a cap; failed ones do not
-    count.
-    """
-    if cap is None:
-        return False
-    done = rule.top_ups.filter(created_at__gte=_midnight(since), created_at__lte=until)
-    return done.exclude(status=TopUpStatus.FAILED).count() >= cap
+@dataclass(frozen=True, slots=True)
+class _Cap:
+    """What the caps of a day or month leave: refills, and money; None where there is no cap."""
+
+    ends_at: datetime
+    refills: int | None
+    room: Decimal | None
+
+    def is_reached(self, rule: AutoRefill) -> bool:
+        """Return whether no refill of the rule's amount fits any more."""
+        is_full = self.refills is not None and self.refills <= 0
+        return is_full or (self.room is not None and self.room < rule.amount)
+
+
+def _caps(rule: AutoRefill, moment: datetime) -> list[_Cap]:
+    """Return what is left of the month and of the day (UTC) of a moment, the longer one first."""
+    day = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    month = day.replace(day=1)
+    next_month = (month + timedelta(days=31)).replace(day=1)
+    return [
+        _cap(rule, month, next_month, rule.max_per_month, rule.max_amount_per_month),
+        _cap(rule, day, day + timedelta(days=1), rule.max_per_day, rule.max_amount_per_day),
+    ]
+
+
+def _cap(
+    rule: AutoRefill, since: datetime, until: datetime, most: int | None, money_cap: Decimal | None
+) -> _Cap:
+    """Return what is left of a period's caps; failed refills do not count."""
+    if most is None and money_cap is None:
+        return _Cap(until, None, None)
+    begun = rule.top_ups.filter(created_at__gte=since, created_at__lt=until)
+    amounts = begun.exclude(status=TopUpStatus.FAILED).values_list("amount", flat=True)
+    left = None if money_cap is None else money_cap - sum(amounts, ZERO)
+    return _Cap(until, None if most is None else most - len(amounts), left)
 
 
 def due_on_clock(

@@ -22,7 +22,7 @@ from wallets.models import AutoRefill, CreditLot, TopUp
 from wallets.top_ups import refill
 
 pytestmark = pytest.mark.django_db
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 def test_the_debit_that_crosses_the_threshold_refills(
@@ -161,6 +161,70 @@ def test_a_day_and_a_month_have_their_caps() -> None:
     assert len(refills()) == 3
     advance(book, factories.FEBRUARY)
     assert [at for _, at in refills()][3:] == [factories.FEBRUARY]
+
+
+def test_money_of_a_day_and_a_month_has_its_caps() -> None:
+    """120 a day and 170 a month, refills of 50, each drained at once: two on 1 January, 20 being
+    too little for a third; one more on the 2nd, and the next one on 1 February.
+    """
+    book = factories.clocked_customer()
+    set_rule(max_amount_per_day=Decimal(120), max_amount_per_month=Decimal(170))
+
+    def drain() -> None:
+        if (left := factories.available(book)) > 0:
+            factories.debit("cust_1", str(left), f"drain-{TopUp.objects.count()}")
+
+    for _ in range(4):
+        refill.refill_if_low([book.pk])
+        drain()
+    assert [at for _, at in refills()] == [factories.START] * 2
+
+    advance(book, factories.START + DAY)
+    drain()
+    advance(book, factories.START + 3 * DAY)
+    assert [at for _, at in refills()][2:] == [factories.START + DAY]
+    advance(book, factories.FEBRUARY)
+    assert [at for _, at in refills()][3:] == [factories.FEBRUARY]
+
+
+def test_what_is_owed_is_bought_as_far_as_the_caps_allow() -> None:
+    """100.002 are owed: 60 on this day, and the other 40.01, no less than a refill, on the next."""
+    book = in_arrears()
+    set_rule(max_amount_per_day=Decimal(60))
+
+    refill.refill_if_low([book.pk])
+    assert TopUp.objects.get().amount == 60
+    assert refill.refill_if_low([book.pk]) == 0
+    advance(book, factories.FEBRUARY + DAY)
+
+    assert list(TopUp.objects.order_by("created_at").values_list("amount", flat=True)) == [60, 50]
+
+
+def test_two_refills_are_so_far_apart() -> None:
+    book = factories.clocked_customer()
+    set_rule(min_interval=3_600)
+
+    refill.refill_if_low([book.pk])
+    factories.debit("cust_1", "50", "drain")
+    assert refill.refill_if_low([book.pk]) == 0
+    advance(book, factories.START + HOUR - MINUTE)
+    assert len(refills()) == 1
+    advance(book, factories.START + HOUR)
+
+    assert [at for _, at in refills()] == [factories.START, factories.START + HOUR]
+
+
+def test_a_refill_says_why_it_was_begun() -> None:
+    book = factories.customer()
+    factories.grant("cust_1", "15")
+    set_rule()
+
+    refill.refill_if_low([book.pk])
+
+    why = {"available": "15", "threshold": "20", "owed": "0"}
+    assert TopUp.objects.get().refill_reason == why
+    notice = OutboxEvent.objects.get(type="wallet.refilled")
+    assert notice.payload["reason"] == why
 
 
 def test_failures_back_off_then_switch_off_and_are_told_of() -> None:
