@@ -76,11 +76,20 @@ def _bonus(
     return {"metric": metric, "quantity": money.plain(bonus), **priced}
 
 
+class RefillReasonAnswer(serializers.Serializer[Any]):
+    """Why a refill was begun; amounts of its currency."""
+
+    available = serializers.CharField()
+    threshold = serializers.CharField()
+    owed = serializers.CharField()
+
+
 class TopUpAnswer(serializers.ModelSerializer[TopUp]):
     customer_id = serializers.CharField(source="book.key")
     amount = DecimalField()
     bonus = serializers.SerializerMethodField()
     automatic = serializers.SerializerMethodField()
+    refill_reason = RefillReasonAnswer(allow_null=True)
     disputed = DecimalField()
     dispute_fee = DecimalField()
     refunded = DecimalField()
