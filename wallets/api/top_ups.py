@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.http import HttpResponse
 from django_filters import rest_framework as filters
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -84,12 +84,17 @@ class RefillReasonAnswer(serializers.Serializer[Any]):
     owed = serializers.CharField()
 
 
+@extend_schema_field(RefillReasonAnswer(allow_null=True))
+class RefillReasonField(serializers.JSONField):
+    """Why a refill was begun, as it was kept; null for what was bought otherwise."""
+
+
 class TopUpAnswer(serializers.ModelSerializer[TopUp]):
     customer_id = serializers.CharField(source="book.key")
     amount = DecimalField()
     bonus = serializers.SerializerMethodField()
     automatic = serializers.SerializerMethodField()
-    refill_reason = RefillReasonAnswer(allow_null=True)
+    refill_reason = RefillReasonField(read_only=True)
     disputed = DecimalField()
     dispute_fee = DecimalField()
     refunded = DecimalField()

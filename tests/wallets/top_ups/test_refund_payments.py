@@ -83,7 +83,7 @@ def test_a_top_up_from_before_the_way_was_kept_leaves_by_its_channel(live_api: A
     buy(live_api, "100", payment={"method": "card"})
     with connection.cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
-        cursor.execute("ALTER TABLE wallets_topup DISABLE TRIGGER wallets_topup_way_frozen")
+        cursor.execute("ALTER TABLE wallets_topup DISABLE TRIGGER USER")
         cursor.execute("UPDATE wallets_topup SET method = 'wire', paid_by = ''")
 
     assert pay_back(live_api, "40").json()["pay_outs"][0]["account"] == "1010"
