@@ -18,6 +18,7 @@ from aforo.adminui.forms import Textarea, add_faults
 from aforo.adminui.pages import action, link
 from aforo.errors import DomainError, Invalid
 from aforo.money import amount_text
+from billing.admin.collections import InvoiceActions
 from billing.admin.drill_down import postings_url
 from billing.customers import customers
 from billing.invoicing import payments
@@ -300,7 +301,7 @@ class ForgivenUsageAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Invoice)
-class InvoiceAdmin(ReadOnlyAdmin):
+class InvoiceAdmin(InvoiceActions):
     when_empty = (
         "An invoice is made when a cycle is settled, or when credits are bought on account."
     )

@@ -191,6 +191,8 @@ class InvoiceAnswer(serializers.ModelSerializer[Invoice]):
     paid = DecimalField()
     credited = DecimalField(help_text="Of what was open, given back by corrections.")
     returned = DecimalField(help_text="Of what was paid, given back as the customer's credit.")
+    written_off = DecimalField(help_text="Given up, because nobody is expected to pay it.")
+    recovered = DecimalField(help_text="Of what was written off, paid after all.")
     open = DecimalField()
     lines = serializers.SerializerMethodField()
 
@@ -199,7 +201,8 @@ class InvoiceAnswer(serializers.ModelSerializer[Invoice]):
         fields = [
             "id", "number", "customer_id", "settlement", "top_up", "status", "overdue", "currency",
             "period", "subtotal", "discount", "tax", "total", "from_wallet", "amount_due", "paid",
-            "credited", "returned", "open", "lines", "issued_at", "due_at",
+            "credited", "returned", "written_off", "recovered", "open", "lines",
+            "issued_at", "due_at",
         ]  # fmt: skip
 
     def get_overdue(self, invoice: Invoice) -> bool:
@@ -220,12 +223,15 @@ class InvoiceFilter(filters.FilterSet):
         fields = ["customer_id", "status"]
 
 
+OPEN = F("amount_due") - F("credited") - F("paid") - F("written_off")
+
+
 class InvoicesView(RowsView[Invoice]):
     scope = ApiScope.BILLING
     names = {"get": "listInvoices"}
     serializer_class = InvoiceAnswer
     filterset_class = InvoiceFilter
-    columns = {"total": "total", "open": F("amount_due") - F("credited") - F("paid")}
+    columns = {"total": "total", "open": OPEN}
     beside = ("customer__book__test_clock__now",)
 
     def get_queryset(self) -> QuerySet[Invoice]:
@@ -275,6 +281,7 @@ class PayAnswer(serializers.Serializer[Any]):
     applied = serializers.CharField()
     unapplied = serializers.CharField()
     paid = serializers.CharField()
+    recovered = serializers.CharField(help_text="Of what was written off before.")
     amount_due = serializers.CharField()
     reference = serializers.CharField()
     paid_by = serializers.ChoiceField(choices=PaidBy.choices)

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from aforo import money
 from aforo.database import bulk, joined
-from aforo.errors import NotFound
+from aforo.errors import Conflict, NotFound
 from aforo.money import ZERO
 from aforo.webhooks.models import EventType
 from billing import locks
@@ -45,6 +45,15 @@ class UnknownInvoice(NotFound):
     """
 
     default_code = "unknown_invoice"
+
+
+class NotOpen(Conflict):
+    """The invoice is a draft, void or paid in full, so it takes no payment and no write-off.
+
+    Read it by GET /v1/invoices/{reference}.
+    """
+
+    default_code = "invoice_not_open"
 
 
 def draft_invoice(

@@ -6,12 +6,12 @@ from decimal import Decimal
 from uuid import UUID
 
 from aforo import payable
-from aforo.errors import Conflict
 from aforo.money import ZERO
 from aforo.protocol.idempotency import Answer
 from aforo.sandbox.services import now_for
 from aforo.webhooks.models import EventType
-from billing.invoicing.invoices import get_invoice
+from billing.invoicing import write_offs
+from billing.invoicing.invoices import NotOpen, get_invoice
 from billing.models import Invoice, InvoicePayment, InvoiceStatus
 from ledger import posting_rules
 from ledger.entries import entries
@@ -22,15 +22,6 @@ from wallets.operations import idempotency
 from wallets.top_ups import sales, ways
 
 PAY = "billing.invoices.pay"
-
-
-class NotOpen(Conflict):
-    """The invoice is a draft, void or paid in full, so it takes no payment.
-
-    Read it by GET /v1/invoices/{reference}.
-    """
-
-    default_code = "invoice_not_open"
 
 
 def pay(
@@ -46,7 +37,8 @@ def pay(
     `method` names a processor's.
 
     Paid in full it is PAID, and credits sold on account are delivered; an overpayment is unapplied
-    (2220). Raises: UnknownInvoice, NotOpen, Invalid (`not_payable`).
+    (2220). What was written off is recovered (6210).
+    Raises: UnknownInvoice, NotOpen, Invalid (`not_payable`).
     """
     found = get_invoice(livemode=livemode, reference=invoice)
     payable.check(amount, found.currency, pointer="/amount")
@@ -80,14 +72,8 @@ def _receive(
     paid_by: PaidBy,
 ) -> dict[str, object]:
     invoice = Invoice.objects.select_related("top_up").get(pk=invoice_id)
-    if invoice.status != InvoiceStatus.OPEN:
-        raise NotOpen(f"The invoice {invoice} is {invoice.status}.")
     now = now_for(book)
-    applied = min(amount, invoice.open)
-    # Credits that are held back have not been sold yet, so nothing is receivable: what is paid for
-    # them stays unapplied until the invoice is paid in full (docs/accounting.md#e4).
-    held_back = invoice.top_up is not None and invoice.top_up.status == TopUpStatus.PENDING
-    receivable = ZERO if held_back else applied
+    applied, lines = _applied(invoice, amount, ways.ACCOUNTS[paid_by])
     (entry,) = entries.append(
         [
             entries.EntryDraft(
@@ -95,12 +81,7 @@ def _receive(
                 event=LedgerEvent.PAYMENT,
                 occurred_at=now,
                 document={"invoice": str(invoice), "payment": str(id), "reference": reference},
-                lines=posting_rules.payment_received(
-                    amount=receivable,
-                    surplus=amount - receivable,
-                    currency=invoice.currency,
-                    paid_into=ways.ACCOUNTS[paid_by],
-                ),
+                lines=lines,
             )
         ]
     )
@@ -114,10 +95,7 @@ def _receive(
         received_at=now,
         entry=entry,
     )
-    invoice.paid += applied
-    if invoice.open == 0:
-        invoice.status = InvoiceStatus.PAID
-    invoice.save(update_fields=["paid", "status"])
+    invoice.save(update_fields=["paid", "recovered", "status"])
     if invoice.status == InvoiceStatus.PAID:
         _close(book, invoice, payment)
     return {
@@ -130,6 +108,7 @@ def _receive(
         "applied": applied,
         "unapplied": amount - applied,
         "paid": invoice.paid,
+        "recovered": invoice.recovered,
         "amount_due": invoice.amount_due,
         "reference": reference,
         "paid_by": paid_by,
@@ -138,10 +117,40 @@ def _receive(
     }
 
 
+def _applied(
+    invoice: Invoice, amount: Decimal, paid_into: str
+) -> tuple[Decimal, list[posting_rules.PostingLine]]:
+    """Note on an invoice what it takes of a payment; return that, and what the payment posts.
+
+    Raises: NotOpen.
+    """
+    currency = invoice.currency
+    if invoice.status == InvoiceStatus.UNCOLLECTIBLE:
+        applied = min(amount, invoice.written_off - invoice.recovered)
+        recovered = write_offs.recover(invoice, applied, paid_into=paid_into)
+        surplus = posting_rules.payment_received(
+            amount=ZERO, surplus=amount - applied, currency=currency, paid_into=paid_into
+        )
+        return applied, [*recovered, *surplus]
+    if invoice.status != InvoiceStatus.OPEN:
+        raise NotOpen(f"The invoice {invoice} is {invoice.status}.")
+    applied = min(amount, invoice.open)
+    invoice.paid += applied
+    if invoice.open == 0:
+        invoice.status = InvoiceStatus.PAID
+    # Credits that are held back have not been sold yet, so nothing is receivable: what is paid for
+    # them stays unapplied until the invoice is paid in full (docs/accounting.md#e4).
+    held_back = invoice.top_up is not None and invoice.top_up.status == TopUpStatus.PENDING
+    receivable = ZERO if held_back else applied
+    return applied, posting_rules.payment_received(
+        amount=receivable, surplus=amount - receivable, currency=currency, paid_into=paid_into
+    )
+
+
 def _close(book: Book, invoice: Invoice, payment: InvoicePayment) -> None:
     """Deliver what a paid invoice bought, and write the notice."""
     now = payment.received_at
-    if invoice.top_up_id is not None:
+    if invoice.top_up_id is not None and invoice.written_off == 0:
         sales.pay_on_account(
             book=book, top_up_id=invoice.top_up_id, paid_by=payment.paid_by, now=now
         )

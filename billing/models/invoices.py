@@ -60,7 +60,9 @@ class Invoice(models.Model):
     it, or for credits bought on account.
 
     total = from_wallet + amount_due. Corrections leave that as it was issued: what they lower of
-    the open part is `credited`, and of the paid part `returned`, to the customer's credit.
+    the open part is `credited`, and of the paid part `returned`, to the customer's credit; what
+    nobody is expected to pay any more is `written_off`, and `recovered` as far as it was paid after
+    all.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -107,6 +109,15 @@ class Invoice(models.Model):
     paid = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     credited = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     returned = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    written_off = models.DecimalField(max_digits=38, decimal_places=12, default=0, db_default=0)
+    recovered = models.DecimalField(max_digits=38, decimal_places=12, default=0, db_default=0)
+    tax_relieved = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        default=0,
+        db_default=0,
+        help_text="Of what was written off, the tax that is not owed any more.",
+    )
     issued_at = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -137,6 +148,23 @@ class Invoice(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(
+                    written_off__gte=0,
+                    written_off__lte=F("amount_due") - F("credited") - F("paid"),
+                    recovered__gte=0,
+                    recovered__lte=F("written_off"),
+                    tax_relieved__gte=0,
+                    tax_relieved__lte=F("written_off"),
+                )
+                & (Q(written_off=0) ^ Q(status__in=["UNCOLLECTIBLE", "PAID"], written_off__gt=0))
+                & (~Q(status="UNCOLLECTIBLE") | Q(written_off__gt=F("recovered"))),
+                name="billing_invoice_written_off",
+            ),
+            models.CheckConstraint(
+                condition=payable.columns("written_off", "recovered", "tax_relieved"),
+                name="billing_invoice_loss_payable",
+            ),
+            models.CheckConstraint(
+                condition=Q(
                     subtotal__gte=0,
                     discount__gte=0,
                     discount__lte=F("subtotal"),
@@ -158,7 +186,7 @@ class Invoice(models.Model):
     @property
     def open(self) -> Decimal:
         """Return what is still to be paid."""
-        return self.amount_due - self.credited - self.paid
+        return self.amount_due - self.credited - self.paid - self.written_off
 
 
 class LineKind(models.TextChoices):

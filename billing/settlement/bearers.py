@@ -52,7 +52,7 @@ def _invoiced(settlement: Settlement) -> Iterator[Borne]:
         ZERO,
     )
     for invoice in sorted(invoices_of(settlement), key=lambda each: each.open == 0):
-        gross = invoice.amount_due - invoice.credited - invoice.returned
+        gross = invoice.amount_due - invoice.credited - invoice.returned - invoice.written_off
         if gross > 0:
             net = gross - money.proportion(invoice.due_tax, gross, invoice.amount_due)
             taken = min(owed, net)
@@ -78,7 +78,7 @@ def lower(invoice: Invoice, gross: Decimal) -> tuple[Decimal, Decimal]:
     returned = min(gross - credited, invoice.paid - invoice.returned)
     invoice.credited += credited
     invoice.returned += returned
-    if invoice.open == 0:
+    if invoice.open == 0 and invoice.status == InvoiceStatus.OPEN:
         invoice.status = InvoiceStatus.PAID
     invoice.save(update_fields=["credited", "returned", "status"])
     return credited, returned

@@ -163,6 +163,22 @@ def lower_fee(*, subscription: Subscription, amount: Decimal) -> None:
         )
 
 
+def give_up(*, book: Book, fee: AdvanceFee, amount: Decimal, now: datetime) -> Decimal:
+    """Lower a fee by what a document takes back of it; return the part that was not yet earned.
+
+    What is left is earned by the same days: of 120 for 2026 less 30 on 1 February, 27.45 were not
+    earned, and February is 90 x 28 / 365. The book must be locked.
+    """
+    recognise_fees(book=book, until=now)
+    fee.refresh_from_db(fields=["amount", "recognised"])
+    lowered = min(amount, fee.amount)
+    earned = money.proportion(lowered, fee.recognised, fee.amount) if lowered else ZERO
+    fee.amount -= lowered
+    fee.recognised -= earned
+    fee.save(update_fields=["amount", "recognised"])
+    return lowered - earned
+
+
 def end_fees(*, book: Book, subscription: Subscription, at: datetime) -> None:
     """Recognise the rest of the fees in advance: the subscription has ended, and nothing is paid
     back. The book must be locked.

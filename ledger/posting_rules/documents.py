@@ -14,6 +14,7 @@ from aforo.money import ZERO
 from ledger.posting_rules.parts import (
     BANK,
     COMMITMENT_REVENUE,
+    CREDIT_LOSSES,
     CREDIT_NOTES,
     CUSTOMER_CREDIT,
     FEE_REVENUE,
@@ -21,6 +22,7 @@ from ledger.posting_rules.parts import (
     OVERAGE_REVENUE,
     PLAN_FEES,
     RECEIVABLE,
+    RECOVERIES,
     REFUND_LIABILITY,
     ROUNDING,
     TAX_PAYABLE,
@@ -168,21 +170,43 @@ def write_off(
     *,
     earned: Decimal,
     currency: str,
+    loss: Decimal = ZERO,
     tax: Decimal = ZERO,
     unearned_fees: Decimal = ZERO,
     unused: Sequence[LotPart] = (),
 ) -> list[PostingLine]:
-    """Post a write-off: what was earned uses up the allowance, what was never delivered is taken
-    back, and `tax` is relieved where the law allows it (docs/accounting.md#e40).
+    """Post a write-off: what was earned uses up the allowance, `loss` is what exceeds that, what
+    was never delivered is taken back, and `tax` is relieved where the law allows it
+    (docs/accounting.md#e40).
     """
     return [
         *given_up(unused, credit=RECEIVABLE, currency=currency),
         *nonzero_lines(
             PostingLine(PLAN_FEES, RECEIVABLE, unearned_fees, currency),
             PostingLine(LOSS_ALLOWANCE, RECEIVABLE, earned, currency),
+            PostingLine(CREDIT_LOSSES, RECEIVABLE, loss, currency),
             PostingLine(TAX_PAYABLE, RECEIVABLE, tax, currency),
         ),
     ]
+
+
+def loss_recovered(
+    *, net: Decimal, tax: Decimal, currency: str, paid_into: str = BANK
+) -> list[PostingLine]:
+    """Post a payment of what was written off; relieved tax is owed again
+    (docs/accounting.md#e41).
+    """
+    return nonzero_lines(
+        PostingLine(paid_into, RECOVERIES, net, currency),
+        PostingLine(paid_into, TAX_PAYABLE, tax, currency),
+    )
+
+
+def receivable_rounded(*, residue: Decimal, currency: str) -> list[PostingLine]:
+    """Post the last place by which credits that were taken back carried more than the receivable
+    (below zero), or less.
+    """
+    return signed(ROUNDING, RECEIVABLE, residue, currency)
 
 
 def rounding(*, residue: Decimal, currency: str) -> list[PostingLine]:

@@ -177,7 +177,20 @@ def settle(call: Caller, clock: str, made: str) -> dict[str, Any]:
     found = call.get("invoices?customer_id=acme")["data"]
     invoice = next(each for each in found if each["status"] == "OPEN")
     call.post(f"invoices/{invoice['id']}/pay", {"amount": invoice["open"], "reference": "r"})
+    collect(call, settled)
     return {"run_id": run, "settlement_id": settled, "reference": invoice["id"]}
+
+
+def collect(call: Caller, settled: str) -> None:
+    """Correct a settlement upwards, and do with each invoice what else can become of it."""
+
+    def invoice() -> str:
+        line = {"description": "More", "amount": 50}
+        call.post(f"settlements/{settled}/adjust", {"reason": "x", "lines": [line]})
+        found = call.get("invoices?customer_id=acme&status=OPEN")["data"]
+        return str(found[0]["number"])
+
+    call.post(f"invoices/{invoice()}/write-off", {"reason": "insolvent"})
 
 
 def webhooks(call: Caller) -> dict[str, Any]:

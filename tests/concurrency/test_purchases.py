@@ -10,7 +10,7 @@ import pytest
 
 from aforo.protocol.idempotency import Answer
 from billing.finance import verification
-from billing.invoicing import payments
+from billing.invoicing import invoices, payments
 from ledger.models import Posting
 from tests import factories
 from tests.concurrency.threads import at_once
@@ -131,7 +131,7 @@ def test_an_invoice_is_paid_once_by_many() -> None:
                 reference="wire",
                 key=f"pay-{number}",
             )
-        except payments.NotOpen:
+        except invoices.NotOpen:
             return False
         return True
 

@@ -228,8 +228,8 @@ class EntryBuilder:
             self.journal.lapses.append((self, lot, released))
 
     def revoke(self, lot: CreditLot, quantity: Decimal) -> LotPart:
-        """Revoke free credits, because their payment was taken back; return the consideration, for
-        the caller's lines.
+        """Revoke free credits, because their payment was taken back or never came; return the
+        consideration, for the caller's lines.
         """
         released = self._take(lot, MovementKind.ADJUST, quantity)
         return LotPart(lot.kind, lot.source, released, lot.id)
