@@ -160,6 +160,8 @@ ENTITY_NAME = env.str("ENTITY_NAME", default="Aforo")
 # What is in another currency is translated by the general ledger, not here.
 ENTITY_CURRENCY = env.str("ENTITY_CURRENCY", default="USD")
 ENTITY_REGISTRATION = env.str("ENTITY_REGISTRATION", default="")
+# What else its documents say of it; a vertical bar parts lines.
+SELLER = {x: env.str(f"ENTITY_{x}", default="") for x in ("ADDRESS", "TAX_ID", "EMAIL", "PAYMENT")}
 # Copies of the daily seals; in production on a disk that the database's people cannot write.
 SEALS_DIR = Path(env.str("SEALS_DIR", default=str(VAR_DIR / "seals")))
 # At most this many cycles of a subscription may be over when it is entered; more is a typing error.

@@ -21,7 +21,11 @@ from billing.models import (
 )
 
 # In the sandbox, and in live mode.
-_PREFIXES = {Document.INVOICE: ("TEST-", "INV-"), Document.STATEMENT: ("TEST-STM-", "STM-")}
+_PREFIXES = {
+    Document.INVOICE: ("TEST-", "INV-"),
+    Document.STATEMENT: ("TEST-STM-", "STM-"),
+    Document.CREDIT_NOTE: ("TEST-CN-", "CN-"),
+}
 
 
 def next_number(*, livemode: bool, document: Document = Document.INVOICE) -> str:

@@ -3,6 +3,7 @@
 from billing.admin import (
     campaigns,
     closing,
+    documents,
     drill_down,
     records,
     settlements,
@@ -14,6 +15,7 @@ from billing.admin import (
 __all__ = [
     "campaigns",
     "closing",
+    "documents",
     "drill_down",
     "records",
     "settlements",

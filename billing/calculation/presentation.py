@@ -8,9 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 from aforo.money import ZERO, plain
+from aforo.periods import Period
 from billing.calculation import credit_application
-from billing.calculation.calculation import Calculation, Tax
+from billing.calculation.calculation import CalculatedLine, Calculation, Payer, Tax
 from billing.calculation.stages.tax import taxes_in_overage
+from pricing.calculators import Step
 
 
 def facts(draft: Calculation, *, product: str) -> dict[str, object]:
@@ -127,3 +129,59 @@ def stages(draft: Calculation) -> list[Mapping[str, object]]:
         }
         for trace in draft.trace
     ]
+
+
+def content(draft: Calculation, ahead: Period | None = None) -> dict[str, object]:
+    """Return what a document says beside its totals: lines with their period, the tax by rate, who
+    pays in burn order, and the units that paid. `ahead` is the period of fees in advance.
+    """
+    return {
+        "lines": [_line(line, _period_of(draft, line, ahead)) for line in draft.lines],
+        "taxes": taxes(draft),
+        "payers": [_payer(payer) for payer in draft.payers if payer.gross != 0],
+        "units": totals(draft)["from_units"],
+    }
+
+
+def _period_of(draft: Calculation, line: CalculatedLine, ahead: Period | None) -> Period | None:
+    """Return the service period of a line; what belongs to a settled cycle names it itself."""
+    if line.adjusts is not None:
+        return None
+    return ahead if line.in_advance else draft.period
+
+
+def _line(line: CalculatedLine, period: Period | None) -> dict[str, object]:
+    return {
+        "kind": line.kind,
+        "charge": line.charge,
+        "description": line.description,
+        "quantity": None if line.quantity is None else plain(line.quantity),
+        "unit_price": None if line.unit_price is None else plain(line.unit_price),
+        "amount": plain(line.amount),
+        "period": None if period is None else between(period),
+        "steps": [step(each) for each in line.steps],
+    }
+
+
+def between(period: Period) -> dict[str, str]:
+    """Return a period as documents have it."""
+    return {"starts_at": period.starts_at.isoformat(), "ends_at": period.ends_at.isoformat()}
+
+
+def step(found: Step) -> dict[str, str | None]:
+    """Return a step of a line's price."""
+    return {
+        "label": found.label,
+        "quantity": plain(found.quantity),
+        "unit_price": None if found.unit_price is None else plain(found.unit_price),
+        "amount": plain(found.amount),
+    }
+
+
+def _payer(payer: Payer) -> dict[str, object]:
+    return {
+        "kind": payer.kind,
+        "lot": None if payer.lot is None else str(payer.lot),
+        "amount": plain(payer.gross),
+        "tax": plain(payer.tax),
+    }

@@ -214,19 +214,22 @@ def _write(
 ) -> None:
     """Write a settled cycle, the burns of late usage, and its invoice."""
     current = settlement.subscription
+    following = _period_after(current, settlement)
     settlement_writing.settle(
         book=book,
         settlement=settlement,
         draft=draft,
         now=now,
-        next_period=_period_after(current, settlement),
+        next_period=following,
         rolled_on=next_cycle.rolled_on(
             came=load.rolled_generations(current, settlement.cycle), draft=draft
         ),
     )
     rerating.burn_units(book=book, rerated=rerated, at=settlement.ends_at)
     if draft.billing_mode != "PREPAID" and draft.lines:
-        invoices.draft_invoice(customer=current.customer, settlement=settlement, draft=draft)
+        invoices.draft_invoice(
+            customer=current.customer, settlement=settlement, draft=draft, ahead=following
+        )
 
 
 def _so_far(settlement: Settlement) -> dict[str, MetricUsage]:

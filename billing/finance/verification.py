@@ -13,7 +13,7 @@ from django.db.models import Sum
 
 from aforo import money
 from aforo.money import ZERO
-from billing.finance import tax_verification
+from billing.finance import document_verification, tax_verification
 from billing.models import MonthEnd
 from ledger.entries import books as ledger_books
 from ledger.entries import chain_verification
@@ -38,6 +38,7 @@ class Proof:
     burns: int = 0
     seals: int = 0
     months: int = 0
+    documents: int = 0
     first_bad: BadEntry | None = None
     notes: tuple[str, ...] = ()
 
@@ -50,6 +51,7 @@ class Proof:
             self.burns + other.burns,
             self.seals + other.seals,
             self.months + other.months,
+            self.documents + other.documents,
             other.first_bad,
             self.notes + other.notes,
         )
@@ -181,8 +183,8 @@ def verify(
     customer_id: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Proof:
-    """Verify the seals, then every book of a mode, or one customer's books alone, each in one
-    snapshot, then the packs of closed months, in bounded memory.
+    """Verify seals and numbers, then every book of a mode, or one customer's books alone, each in
+    one snapshot, then the packs of closed months, in bounded memory.
 
     `progress` is called with the entries done, and all of them. Raises: UnknownCustomer.
     """
@@ -193,7 +195,7 @@ def verify(
         books = books.filter(key=customer_id)
         if not books.exists():
             raise ledger_books.UnknownCustomer(f"There is no customer {customer_id}.")
-    proof = _verify_seals(livemode) if customer_id is None else Proof()
+    proof = _verify_shared(livemode) if customer_id is None else Proof()
     total, done = books.aggregate(n=Sum("sequence"))["n"] or 0, 0
 
     def advance(entries: int) -> None:
@@ -210,14 +212,17 @@ def verify(
     return proof
 
 
-def _verify_seals(livemode: bool | None) -> Proof:  # noqa: FBT001
-    """Verify the seals of a mode, or of both."""
+def _verify_shared(livemode: bool | None) -> Proof:  # noqa: FBT001
+    """Verify what is of no one book: the seals, and the numbers of documents, of a mode or both."""
     proof = Proof()
     for mode in (True, False) if livemode is None else (livemode,):
         if proof.first_bad is None:
             report = seal_proof.verify_seals(livemode=mode)
             proved = Proof(seals=report.seals, first_bad=report.first_bad, notes=report.notes)
             proof = proof.joined(proved)
+        if proof.first_bad is None:
+            wrong = document_verification.check_numbers(livemode=mode)
+            proof = proof.joined(Proof(first_bad=wrong))
     return proof
 
 
@@ -250,6 +255,7 @@ def _verify_book(book_id: int, advance: Callable[[int], None]) -> Proof:
             (_check_refunds, Proof()),
             (_check_accruals, Proof()),
             (tax_verification.check_tax, Proof()),
+            (document_verification.check_documents, Proof(documents=1)),
             (budget_proof.faults, Proof()),
         ):
             for named, reason in check(book):

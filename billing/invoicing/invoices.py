@@ -12,10 +12,12 @@ from aforo import money
 from aforo.database import bulk, joined
 from aforo.errors import Conflict, NotFound
 from aforo.money import ZERO
+from aforo.periods import Period
 from aforo.webhooks.models import EventType
 from billing import locks
 from billing.calculation import presentation
 from billing.calculation.calculation import Calculation
+from billing.invoicing import invoice_documents
 from billing.models import (
     Customer,
     Invoice,
@@ -27,7 +29,6 @@ from billing.models import (
 from ledger import posting_rules
 from ledger.entries import books, entries
 from ledger.models import Book, LedgerEvent
-from pricing.calculators import Step
 from wallets import outbox
 
 DUE_AFTER = timedelta(days=30)
@@ -35,7 +36,7 @@ _LINE = [
     "invoice_id", "position", "kind", "charge", "description", "quantity", "unit_price", "amount",
     "steps",
 ]  # fmt: skip
-_ISSUED = ["number", "status", "issued_at", "due_at"]
+_ISSUED = ["number", "status", "issued_at", "due_at", "content"]
 
 
 class UnknownInvoice(NotFound):
@@ -62,9 +63,10 @@ def draft_invoice(
     settlement: Settlement,
     draft: Calculation,
     adjustment: SettlementAdjustment | None = None,
+    ahead: Period | None = None,
 ) -> Invoice:
     """Write the invoice of a settled cycle, or of what an adjustment adds to it, without a number
-    yet. The book must be locked.
+    yet; `ahead` is the period of its fees in advance. The book must be locked.
     """
     from_wallet = sum(draft.from_wallet.values(), ZERO)
     invoice = Invoice(
@@ -82,6 +84,7 @@ def draft_invoice(
         from_wallet=from_wallet,
         amount_due=draft.to_invoice,
         due_tax=sum((p.tax for p in draft.payers if p.kind == "INVOICE"), ZERO),
+        content=presentation.content(draft, ahead),
     )
     invoice.save(force_insert=True)
     bulk.insert_rows(
@@ -90,21 +93,12 @@ def draft_invoice(
         [
             [
                 invoice.pk, position, line.kind, line.charge, line.description, line.quantity,
-                line.unit_price, line.amount, [_shown(step) for step in line.steps],
+                line.unit_price, line.amount, [presentation.step(each) for each in line.steps],
             ]
             for position, line in enumerate(draft.lines)
         ],
     )  # fmt: skip
     return invoice
-
-
-def _shown(step: Step) -> dict[str, str | None]:
-    return {
-        "label": step.label,
-        "quantity": money.plain(step.quantity),
-        "unit_price": None if step.unit_price is None else money.plain(step.unit_price),
-        "amount": money.plain(step.amount),
-    }
 
 
 def posted(invoice: Invoice) -> list[posting_rules.PostingLine]:
@@ -116,11 +110,14 @@ def posted(invoice: Invoice) -> list[posting_rules.PostingLine]:
 def issue(
     *, book: Book, invoice: Invoice, lines: Sequence[posting_rules.PostingLine], now: datetime
 ) -> None:
-    """Assign a draft its number and post what it changes. The book must be locked."""
+    """Assign a draft its number, freeze its document, and post what it changes. The book must be
+    locked.
+    """
     invoice.number = locks.next_number(livemode=invoice.livemode)
     invoice.status = InvoiceStatus.OPEN if invoice.amount_due > 0 else InvoiceStatus.PAID
     invoice.issued_at = now
     invoice.due_at = now + DUE_AFTER
+    document = invoice_documents.freeze(book=book, invoice=invoice)
     bulk.update_rows(
         Invoice, "id", _ISSUED, [[invoice.pk, *(getattr(invoice, name) for name in _ISSUED)]]
     )
@@ -133,6 +130,7 @@ def issue(
                 document={
                     "invoice": invoice.number,
                     "due": money.plain(invoice.amount_due),
+                    "sha256": document.sha256,
                     **_facts(invoice),
                 },
                 lines=lines,
@@ -188,7 +186,10 @@ def _finalize(book_id: int, invoice_id: UUID, now: datetime) -> None:
     """Issue a draft, unless another has meanwhile; one with nothing due is PAID at once."""
     book = books.lock_book(book_id=book_id)
     (invoice,) = joined.select(
-        Invoice, ["settlement__subscription__version__plan"], "WHERE t.id = %s", [invoice_id]
+        Invoice,
+        ["customer", "settlement__subscription__version__plan"],
+        "WHERE t.id = %s",
+        [invoice_id],
     )
     if invoice.status == InvoiceStatus.DRAFT:
         issue(book=book, invoice=invoice, lines=posted(invoice), now=now)

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 
 from aforo.database.after_commit import after_commit
-from billing.invoicing import invoices, statement_numbers
+from billing.invoicing import earlier_documents, invoices, statement_numbers
 from billing.models import Invoice, InvoiceStatus, Settlement, SettlementStatus
 from pricing.models import BillingMode
 
@@ -58,18 +58,27 @@ def number(*, book_id: int, now: datetime) -> int:
     """Assign the numbers of all of a customer's documents that wait for one; return how many there
     were.
     """
-    return statement_numbers.number_statements(book_id=book_id) + invoices.finalize_drafts(
-        book_id=book_id, now=now
-    )
+    numbered = statement_numbers.number_statements(book_id=book_id)
+    return numbered + invoices.finalize_drafts(book_id=book_id, now=now)
+
+
+def catch_up(*, book_id: int, now: datetime) -> int:
+    """Assign the numbers that wait, and freeze the documents of an earlier version; return how many
+    there were.
+    """
+    frozen = earlier_documents.freeze_missing(book_id=book_id)
+    return frozen + number(book_id=book_id, now=now)
 
 
 def unnumbered_books() -> list[int]:
     """Return the books with a document that was billed but not numbered, because a process was
-    killed.
+    killed, or numbered by a version that did not keep it.
     """
     waiting = Settlement.objects.filter(
         billing_mode=BillingMode.PREPAID, status=SettlementStatus.SETTLED, statement_number=None
     )
     drafts = Invoice.objects.filter(status=InvoiceStatus.DRAFT)
     books = {*waiting.values_list("book", flat=True), *drafts.values_list("customer", flat=True)}
+    books.update(earlier_documents.undocumented_invoices().values_list("customer", flat=True))
+    books.update(earlier_documents.undocumented_statements().values_list("book", flat=True))
     return sorted(books)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from billing.invoicing import invoices
+from billing.invoicing import invoice_documents, invoices
 from billing.models import Customer, Invoice, InvoiceLine, LineKind
 from ledger.models import Book
 from wallets.models import TopUp
+
+SOLD = "Prepaid credits"
 
 
 def invoice_top_up(book: Book, top_up: TopUp) -> str:
@@ -25,12 +27,13 @@ def invoice_top_up(book: Book, top_up: TopUp) -> str:
         subtotal=top_up.amount,
         total=top_up.amount,
         amount_due=top_up.amount,
+        content=invoice_documents.of_credits(description=SOLD, amount=top_up.amount),
     )
     InvoiceLine.objects.create(
         invoice=invoice,
         position=0,
         kind=LineKind.CREDITS,
-        description="Prepaid credits",
+        description=SOLD,
         amount=top_up.amount,
     )
     invoices.issue(book=book, invoice=invoice, lines=(), now=now)

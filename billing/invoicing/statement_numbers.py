@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import transaction
 
 from billing import locks
+from billing.invoicing import statement_documents
 from billing.models import Document, Settlement, SettlementStatus
 from ledger.entries import books
 from pricing.models import BillingMode
@@ -32,13 +33,18 @@ def number_statements(*, book_id: int) -> int:
 
 @transaction.atomic
 def _number(book_id: int, settlement_id: UUID) -> None:
-    """Assign a number to a settlement, unless it was numbered meanwhile; then no number is used up.
+    """Assign a number to a settlement and freeze its document, unless it was numbered meanwhile;
+    then no number is used up.
 
     The book is locked first: its holder may have changed the settlement, and ask for the counter.
     """
     book = books.lock_book(book_id=book_id)
     waiting = Settlement.objects.filter(pk=settlement_id, statement_number=None)
-    if waiting.exists():
-        waiting.update(
-            statement_number=locks.next_number(livemode=book.livemode, document=Document.STATEMENT)
-        )
+    settlement = waiting.select_related("subscription__customer").first()
+    if settlement is None:
+        return
+    settlement.statement_number = locks.next_number(
+        livemode=book.livemode, document=Document.STATEMENT
+    )
+    statement_documents.freeze(book=book, settlement=settlement)
+    settlement.save(update_fields=["statement_number", "content"])

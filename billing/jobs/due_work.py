@@ -99,7 +99,7 @@ def sweep(
     alone.each(
         "numbers of documents",
         numbering.unnumbered_books,
-        lambda book_id: numbering.number(book_id=book_id, now=now),
+        lambda book_id: numbering.catch_up(book_id=book_id, now=now),
     )
     alone.each(
         "month ends",

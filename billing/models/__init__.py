@@ -5,6 +5,7 @@ from billing.models.backtests import Backtest, BacktestCycle
 from billing.models.campaigns import CampaignRun, MilestoneWatch
 from billing.models.claims import Claim, ForgivenUsage
 from billing.models.customers import Customer, OneTimeBenefit, Subscription, SubscriptionStatus
+from billing.models.documents import IssuedDocument
 from billing.models.invoices import (
     Document,
     Invoice,
@@ -47,6 +48,7 @@ __all__ = [
     "InvoicePayment",
     "InvoiceSeries",
     "InvoiceStatus",
+    "IssuedDocument",
     "LateCredit",
     "LineKind",
     "MilestoneWatch",

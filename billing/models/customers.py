@@ -19,6 +19,9 @@ class Customer(models.Model):
     )
     name = models.CharField(max_length=200)
     email = models.EmailField(blank=True)
+    address = models.TextField(
+        blank=True, default="", db_default="", help_text="As documents show it, line by line."
+    )
     country = models.CharField(max_length=2, blank=True, help_text="ISO 3166-1 alpha-2.")
     region = models.CharField(max_length=50, blank=True)
     tax_id = models.CharField(max_length=50, blank=True)

@@ -35,13 +35,14 @@ class Document(models.TextChoices):
 
     INVOICE = "INVOICE", "Invoice"
     STATEMENT = "STATEMENT", "Statement of a PREPAID settlement"
+    CREDIT_NOTE = "CREDIT_NOTE", "Credit note"
 
 
 class InvoiceSeries(models.Model):
     """The counter of a mode's documents of one type, locked last and briefly."""
 
     livemode = models.BooleanField()
-    document = models.CharField(max_length=9, choices=Document.choices, default=Document.INVOICE)
+    document = models.CharField(max_length=11, choices=Document.choices, default=Document.INVOICE)
     prefix = models.CharField(max_length=20)
     last_number = models.BigIntegerField(default=0)
 
@@ -62,7 +63,7 @@ class Invoice(models.Model):
     total = from_wallet + amount_due. Corrections leave that as it was issued: what they lower of
     the open part is `credited`, and of the paid part `returned`, to the customer's credit; what
     nobody is expected to pay any more is `written_off`, and `recovered` as far as it was paid after
-    all.
+    all. From the moment it has a number, the database refuses any change but of its state.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -120,11 +121,23 @@ class Invoice(models.Model):
     )
     issued_at = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)
+    content = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="What its document says beside these columns: lines, payers, taxes.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects: ClassVar[models.Manager[Invoice]] = models.Manager()
 
     class Meta:
+        indexes = [
+            models.Index(
+                fields=["customer"],
+                condition=Q(content__isnull=True, number__isnull=False),
+                name="billing_invoice_undocumented",
+            )
+        ]
         constraints = [
             models.UniqueConstraint(fields=["livemode", "number"], name="billing_invoice_number"),
             models.CheckConstraint(

@@ -81,6 +81,11 @@ class Settlement(models.Model):
     arrears_paid = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     stages = models.JSONField(default=list)
     totals = models.JSONField(default=dict)
+    content = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="What the statement of a PREPAID settlement says: lines, payers, taxes.",
+    )
     rolled_on = models.JSONField(default=dict)
     late_adjusted = models.DecimalField(
         max_digits=38,
@@ -104,7 +109,12 @@ class Settlement(models.Model):
                 fields=["book"],
                 condition=Q(billing_mode="PREPAID", status="SETTLED", statement_number=None),
                 name="billing_settlement_unnumbered",
-            )
+            ),
+            models.Index(
+                fields=["book"],
+                condition=Q(content__isnull=True, statement_number__isnull=False),
+                name="billing_stmt_undocumented",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(

@@ -80,7 +80,9 @@ def open_cycle(
     opening.save(force_insert=True)
     settlement_writing.settle(book=book, settlement=opening, draft=draft, now=now, next_period=part)
     if subscription.billing_mode != BillingMode.PREPAID and draft.lines:
-        invoices.draft_invoice(customer=subscription.customer, settlement=opening, draft=draft)
+        invoices.draft_invoice(
+            customer=subscription.customer, settlement=opening, draft=draft, ahead=part
+        )
     numbering.later(book_id=book.pk, now=now)
     return True
 

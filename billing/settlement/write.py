@@ -32,8 +32,8 @@ from wallets.models import CreditLot, Debit
 # Who bears what is unbilled.
 INVOICE, CREDIT = "INVOICE", "CREDIT"
 _SETTLED = [
-    "status", "settled_at", "run_id", "arrears", "arrears_tax", "stages", "totals", "rolled_on",
-    "entry_id",
+    "status", "settled_at", "run_id", "arrears", "arrears_tax", "stages", "totals", "content",
+    "rolled_on", "entry_id",
 ]  # fmt: skip
 
 
@@ -106,11 +106,8 @@ def settle(
     settlement.settled_at = now
     settlement.arrears = draft.arrears
     settlement.arrears_tax = sum((p.tax for p in draft.payers if p.kind == "ARREARS"), ZERO)
-    settlement.stages = presentation.stages(_finished(draft, written))
-    settlement.totals = presentation.totals(draft)
-    settlement.rolled_on = {
-        code: [plain(quantity) for quantity in rolled] for code, rolled in rolled_on.items()
-    }
+    _present(settlement, _finished(draft, written), next_period)
+    settlement.rolled_on = {code: [*map(plain, rolled)] for code, rolled in rolled_on.items()}
     settlement.entry_id = entry.id
     bulk.update_rows(
         Settlement,
@@ -120,6 +117,13 @@ def settle(
     )
     _keep_fee(written, settlement, next_period)
     _notify(book, settlement, draft)
+
+
+def _present(settlement: Settlement, draft: Calculation, next_period: Period) -> None:
+    """Set what a settlement shows; PREPAID is its own document, an invoice has its own."""
+    settlement.stages = presentation.stages(draft)
+    settlement.totals = presentation.totals(draft)
+    settlement.content = None if draft.is_rounded else presentation.content(draft, next_period)
 
 
 def _notify(book: Book, settlement: Settlement, draft: Calculation) -> None:

@@ -104,6 +104,9 @@ def test_the_application_runs_its_main_job(scratch: str) -> None:
         "ledger_seal",
         "ledger_sealedhead",
         "ledger_sealcopy",
+        "billing_issueddocument",
+        "billing_invoiceline",
+        "billing_invoicepayment",
     ],
 )
 @pytest.mark.parametrize(
@@ -142,6 +145,22 @@ def test_no_append_only_table_was_left_to_it(scratch: str) -> None:
     assert owned == [(0,)]
 
 
+ISSUED = """
+    INSERT INTO ledger_book (livemode, key, sequence, head_hash, created_at)
+        VALUES (true, 'billed', 0, '', now());
+    INSERT INTO billing_customer (book_id, name, email, country, region, tax_id, timezone, tags,
+            created_at)
+        SELECT id, 'C', '', '', '', '', 'UTC', '{}', now() FROM ledger_book WHERE key = 'billed';
+    INSERT INTO billing_invoice (id, livemode, number, customer_id, status, starts_at, ends_at,
+            subtotal, discount, tax, currency, total, from_wallet, amount_due, due_tax, paid,
+            credited, returned, issued_at, created_at)
+        SELECT gen_random_uuid(), true, 'INV-000001', id, 'OPEN', now(), now(), 1, 0, 0, 'USD', 1,
+            0, 1, 0, 0, 0, 0, now(), now() FROM ledger_book WHERE key = 'billed';
+    INSERT INTO billing_invoiceseries (livemode, document, prefix, last_number)
+        VALUES (true, 'INVOICE', 'INV-', 1);
+"""
+
+
 @pytest.mark.parametrize(
     "statement",
     ["UPDATE billing_taxrate SET percent = 0", "DELETE FROM billing_taxrate"],
@@ -150,6 +169,31 @@ def test_of_a_tax_rate_it_can_write_the_end_alone(scratch: str, statement: str) 
     as_app("UPDATE billing_taxrate SET valid_until = valid_until")
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         as_app(statement)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE billing_invoice SET total = 2, amount_due = 2",
+        "UPDATE billing_invoice SET number = 'INV-000002'",
+        "DELETE FROM billing_invoice",
+        (
+            "INSERT INTO billing_invoiceline (invoice_id, position, kind, charge, description,"
+            " amount, steps) SELECT id, 0, 'USAGE', '', '', 1, '[]' FROM billing_invoice"
+        ),
+        "UPDATE billing_invoiceseries SET last_number = 0",
+        "DELETE FROM billing_invoiceseries",
+    ],
+)
+def test_it_cannot_change_what_is_issued(scratch: str, statement: str) -> None:
+    with pytest.raises(psycopg.errors.IntegrityConstraintViolation):
+        as_app(ISSUED + statement)
+
+
+def test_it_can_record_that_an_invoice_is_paid(scratch: str) -> None:
+    with psycopg.connect(url(role=APP)) as database:
+        database.execute((ISSUED + "UPDATE billing_invoice SET paid = 1, status = 'PAID'").encode())
+        database.rollback()
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,6 @@ class Command(BaseCommand):
             raise CommandError(f"{found.first_bad.entry}: {found.first_bad.reason}")
         self.stdout.write(
             f"ok: {found.books} books, {found.entries} entries, {found.lots} lots, "
-            f"{found.burns} burns of cycles, {found.seals} seals, {found.months} closed months "
-            "prove themselves"
+            f"{found.burns} burns of cycles, {found.documents} documents, {found.seals} seals, "
+            f"{found.months} closed months prove themselves"
         )

@@ -44,7 +44,7 @@ def test_verify_ledger_counts_or_names_the_first_bad_row() -> None:
     factories.customer()
     factories.top_up("cust_1", "10")
     assert run("verify_ledger") == (
-        "ok: 1 books, 1 entries, 1 lots, 0 burns of cycles, 0 seals, 0 closed months "
+        "ok: 1 books, 1 entries, 1 lots, 0 burns of cycles, 0 documents, 0 seals, 0 closed months "
         "prove themselves\n"
     )
     CreditLot.objects.update(remaining=9, carrying_remaining=9)
