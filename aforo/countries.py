@@ -19,6 +19,8 @@ _TEXT: Final = (
     "VN VU WF WS YE YT ZA ZM ZW "
 )
 CODES: Final = frozenset(_TEXT.split())
+_EU_TEXT: Final = "AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IT LT LU LV MT NL PL PT RO SE SI SK"
+EU: Final = frozenset(_EU_TEXT.split())
 # Codes that ISO leaves to its users, such as XK for Kosovo.
 _OF_USERS: Final = re.compile(r"AA|Q[M-Z]|X[A-Z]|ZZ")
 # Other codes that are in use, and the one that the country has.

@@ -15,6 +15,7 @@ from billing.api import (
     reports,
     settlements,
     subscriptions,
+    tax_exemptions,
     tax_rates,
 )
 from billing.api.usage import ingest, realtime, reservations, windows
@@ -47,6 +48,11 @@ urlpatterns = [
         "subscriptions/<uuid:subscription_id>/pause", subscriptions.SubscriptionPauseView.as_view()
     ),
     path("subscriptions/<uuid:subscription_id>/resume", subscriptions.ResumeView.as_view()),
+    path("customers/<str:customer_id>/tax-exemptions", tax_exemptions.TaxExemptionsView.as_view()),
+    path(
+        "customers/<str:customer_id>/tax-exemptions/<int:exemption_id>/end",
+        tax_exemptions.EndTaxExemptionView.as_view(),
+    ),
     path("subscriptions/<uuid:subscription_id>/migrate", migration.MigrateView.as_view()),
     path("offerings/<str:code>/migration-preview", migration.OfferingMigrationView.as_view()),
     path("wallets/check", checks.CheckView.as_view()),

@@ -149,6 +149,10 @@ FIELD_CODES: Final[dict[str, Advice]] = {
         "There is no such payment method.",
         "In the sandbox use test_ok, test_declined, test_delayed or test_delayed_declined.",
     ),
+    "invalid_tax_id": (
+        "The number is no VAT number of its state of the European Union.",
+        "The sentence says what is wrong with it: its form, its length or its check digits.",
+    ),
     "invalid_url": (
         "The address cannot be sent to.",
         "Write one such as https://example.com/hook.",

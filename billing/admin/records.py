@@ -38,6 +38,7 @@ from billing.models import (
     SettlementRun,
     SettlementRunItem,
     Subscription,
+    TaxExemption,
     UnbilledUsage,
     UsageEvent,
     UsageReservation,
@@ -51,6 +52,12 @@ class SubscriptionInline(ReadOnlyInline):
     fields = ["offering", "status", "billing_mode", "current_starts_at", "current_ends_at"]
     ordering = ["-created_at"]
     joined = ["offering"]
+
+
+class TaxExemptionInline(ReadOnlyInline):
+    model = TaxExemption
+    fields = ["number", "country", "region", "valid_from", "valid_until"]
+    ordering = ["-valid_from", "-pk"]
 
 
 class CustomerForm(forms.ModelForm[Customer]):
@@ -93,7 +100,7 @@ class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
     search_fields = ["book__key", "name", "email"]
     readonly_fields = ["book", "created_at"]
     ordering = ["-created_at"]
-    inlines = [SubscriptionInline]
+    inlines = [SubscriptionInline, TaxExemptionInline]
     actions = ["settle_due"]
 
     def change_row(self, sent: Sent) -> None:

@@ -48,7 +48,8 @@ class CustomerAnswer(serializers.ModelSerializer[Customer]):
     class Meta:
         model = Customer
         fields = [
-            "id", "livemode", "name", "email", "country", "region", "tax_id", "timezone", "tags",
+            "id", "livemode", "name", "email", "country", "region", "tax_id", "tax_id_checked_at",
+            "timezone", "tags",
             "test_clock", "created_at",
         ]  # fmt: skip
 

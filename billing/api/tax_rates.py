@@ -27,7 +27,7 @@ class TaxRateBody(StrictSerializer):
     )
     percent = DecimalField()
     adds_to_country = serializers.BooleanField(required=False)
-    reverse_charge = serializers.BooleanField(required=False)
+    reverse_charge = serializers.BooleanField(required=False, allow_null=True)
     valid_from = TimeField(required=False, allow_null=True)
 
 

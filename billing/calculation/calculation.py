@@ -62,6 +62,8 @@ class Tax:
     """The rates that it is the sum of, where there are several: each is rounded by itself."""
     on_top: bool = False
     """Whether it is levied on a net beside another rate."""
+    evidence: tuple[tuple[str, str], ...] = ()
+    """Why it is zero: the treatment, and the certificate or the number that it rests on."""
 
     @property
     def each(self) -> tuple[Tax, ...]:

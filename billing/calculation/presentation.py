@@ -30,6 +30,8 @@ def rate_facts(rate: Mapping[str, Any]) -> dict[str, object]:
         "tax_percent": rate["percent"],
         "jurisdiction": rate["jurisdiction"],
     }
+    if "evidence" in rate:
+        facts["tax_evidence"] = rate["evidence"]
     return {**facts, **several(rate.get("parts", ()))}
 
 
@@ -37,7 +39,7 @@ def several(taxed: Sequence[Mapping[str, object]]) -> dict[str, list[dict[str, o
     """Return the parts of each rate, where a document has more than one."""
     if len(taxed) < 2:
         return {}
-    names = {"name": "tax_code", "percent": "tax_percent"}
+    names = {"name": "tax_code", "percent": "tax_percent", "evidence": "tax_evidence"}
     return {"taxes": [{names.get(key, key): text for key, text in each.items()} for each in taxed]}
 
 
@@ -68,6 +70,8 @@ def rate_json(rate: Tax) -> dict[str, Any]:
         "jurisdiction": rate.jurisdiction,
         "percent": plain(rate.percent),
     }
+    if rate.evidence:
+        shown["evidence"] = dict(rate.evidence)
     return {**shown, "parts": [rate_json(part) for part in rate.parts]} if rate.parts else shown
 
 
@@ -79,6 +83,7 @@ def rate_of_json(shown: Mapping[str, Any]) -> Tax:
         Decimal(shown["percent"]),
         shown["jurisdiction"],
         tuple(replace(part, on_top=n > 0) for n, part in enumerate(parts)),
+        evidence=tuple(sorted(shown.get("evidence", {}).items())),
     )
 
 

@@ -12,7 +12,8 @@ from django.db import connection, transaction
 
 from aforo import countries
 from aforo.errors import FieldError, Invalid
-from aforo.sandbox.services import ClockIsSandbox, get_clock
+from aforo.sandbox.services import ClockIsSandbox, get_clock, now_for
+from billing.customers import tax_ids
 from billing.models import Customer
 from ledger.entries import books
 from wallets.budgets import budgets
@@ -23,6 +24,9 @@ RESERVED = frozenset(
     | {".", ".."}
 )
 PERSONAL = ["name", "email", "country", "region", "tax_id", "timezone", "tags"]
+
+# What decides tax is read together.
+_PLACE = frozenset({"country", "region", "tax_id"})
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _REGION_MAX = 50
@@ -44,8 +48,26 @@ def check_personal(**given: object) -> None:
         for name, value in given.items()
         for code, detail in _faults(name, value)
     ]
+    if not faults and given.get("tax_id"):
+        faults = list(_tax_id_faults(str(given["tax_id"]), str(given.get("country") or "")))
     if faults:
         raise Invalid(faults)
+
+
+def _tax_id_faults(tax_id: str, country: str) -> Iterator[FieldError]:
+    try:
+        tax_ids.normalised(tax_id, countries.normalised(country))
+    except tax_ids.InvalidTaxId as error:
+        yield FieldError("/tax_id", "invalid_tax_id", str(error))
+
+
+def _place(customer: Customer) -> None:
+    """Write country, region and tax id in the one form that rates and documents know them by."""
+    customer.country = countries.normalised(customer.country)
+    customer.region = countries.normalised_region(customer.region, customer.country)
+    customer.tax_id = tax_ids.normalised(customer.tax_id, customer.country)
+    is_checked = customer.tax_id != "" and tax_ids.is_checked(customer.country)
+    customer.tax_id_checked_at = now_for(customer.book) if is_checked else None
 
 
 def _faults(name: str, value: object) -> Iterator[tuple[str, str]]:
@@ -106,18 +128,20 @@ def create_customer(
     if test_clock is not None and livemode:
         raise ClockIsSandbox("A live customer lives in real time and takes no test_clock.")
     clock = None if test_clock is None else get_clock(test_clock)
-    country = countries.normalised(country)
     book = books.open_book(livemode=livemode, key=customer_id, test_clock=clock)
-    return Customer.objects.create(
+    customer = Customer(
         book=book,
         name=name,
         email=email,
         country=country,
-        region=countries.normalised_region(region, country),
+        region=region,
         tax_id=tax_id,
         timezone=timezone,
         tags=list(tags),
     )
+    _place(customer)
+    customer.save(force_insert=True)
+    return customer
 
 
 @transaction.atomic
@@ -128,13 +152,16 @@ def update_customer(*, livemode: bool, customer_id: str, changes: dict[str, obje
     """
     customer = get_customer(livemode=livemode, customer_id=customer_id)
     names = [name for name in PERSONAL if name in changes]
-    check_personal(**{name: changes[name] for name in names})
+    moves = not _PLACE.isdisjoint(names)
+    placed = {name: getattr(customer, name) for name in _PLACE if moves}
+    check_personal(**placed | {name: changes[name] for name in names})
     for name in names:
         setattr(customer, name, changes[name])
-    customer.country = countries.normalised(customer.country)
-    customer.region = countries.normalised_region(customer.region, customer.country)
+    if moves:
+        _place(customer)
     if names:
-        customer.save(update_fields={*names, "country", "region"})
+        written = {*_PLACE, "tax_id_checked_at"} if moves else set()
+        customer.save(update_fields={*names, *written})
     if "timezone" in names:
         budgets.move_zone(book=customer.book, zone=customer.timezone)
     return customer

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from aforo import countries
@@ -98,7 +99,7 @@ def create_tax_rate(
     region: str = "",
     product_class: str = "",
     adds_to_country: bool = False,
-    reverse_charge: bool = False,
+    reverse_charge: bool | None = None,
     valid_from: datetime | None = None,
 ) -> TaxRate:
     """Add a percentage for a country or one of its regions, from `valid_from` (else `now`) on, for
@@ -106,7 +107,8 @@ def create_tax_rate(
 
     A region's rate replaces its country's, unless it `adds_to_country`: then both are due, each
     rounded by itself. With `reverse_charge`, customers who have a tax id owe the tax themselves (EU
-    VAT directive, article 196), so none is billed to them.
+    VAT directive, article 196), so none is billed to them; left out, it is so where the seller
+    (ENTITY_COUNTRY) is in another member state.
 
     Raises: Invalid, RateExists.
     """
@@ -122,11 +124,19 @@ def create_tax_rate(
                 product_class=where.product_class,
                 percent=percent,
                 adds_to_country=adds_to_country,
-                reverse_charge=reverse_charge,
+                reverse_charge=(
+                    _is_intra_community(where.country) if reverse_charge is None else reverse_charge
+                ),
                 valid_from=valid_from or now,
             )
     except IntegrityError as error:
         raise RateExists("This jurisdiction has a rate from that moment on already.") from error
+
+
+def _is_intra_community(country: str) -> bool:
+    """Return whether sales to a country go from one member state of the EU to another."""
+    seller = settings.ENTITY_COUNTRY
+    return seller != country and {seller, country} <= countries.EU
 
 
 @transaction.atomic

@@ -30,7 +30,7 @@ from billing.models.settlements import (
     WorkerHeartbeat,
 )
 from billing.models.subscription_moves import MoveKind, SubscriptionMove
-from billing.models.taxes import TaxRate
+from billing.models.taxes import TaxExemption, TaxRate
 from billing.models.usage import UnbilledReason, UnbilledUsage, UsageEvent, UsageRollup
 
 __all__ = [
@@ -66,6 +66,7 @@ __all__ = [
     "Subscription",
     "SubscriptionMove",
     "SubscriptionStatus",
+    "TaxExemption",
     "TaxRate",
     "UnbilledReason",
     "UnbilledUsage",

@@ -25,6 +25,9 @@ class Customer(models.Model):
     country = models.CharField(max_length=2, blank=True, help_text="ISO 3166-1 alpha-2.")
     region = models.CharField(max_length=50, blank=True)
     tax_id = models.CharField(max_length=50, blank=True)
+    tax_id_checked_at = models.DateTimeField(
+        null=True, blank=True, help_text="When form and check digits of a VAT number were checked."
+    )
     timezone = models.CharField(max_length=50, default="UTC", help_text="Decides period bounds.")
     tags = ArrayField(models.CharField(max_length=50), default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -1,4 +1,4 @@
-"""Tax rates.
+"""Tax rates, and certificates of customers that are exempt.
 
 Guarantees: what a rate says never changes and no rate is deleted; it is ended, from a moment on
 that is still to come (docs/decisions.md#d440).
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from django.db import models
 from django.db.models import F, Q
+
+from billing.models.customers import Customer
 
 
 class TaxRate(models.Model):
@@ -57,3 +59,34 @@ class TaxRate(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class TaxExemption(models.Model):
+    """A certificate by which a customer owes no tax in a country, or in one of its regions, from a
+    date to another.
+    """
+
+    customer = models.ForeignKey(Customer, on_delete=models.PROTECT, related_name="exemptions")
+    number = models.CharField(max_length=100)
+    country = models.CharField(max_length=2)
+    region = models.CharField(
+        max_length=50, blank=True, help_text="Empty: the rates of the country and all its regions."
+    )
+    valid_from = models.DateTimeField()
+    valid_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = "exemption certificate"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["customer", "country", "region", "number"], name="billing_exemption_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(valid_until=None) | Q(valid_until__gte=F("valid_from")),
+                name="billing_exemption_span",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.number

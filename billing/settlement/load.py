@@ -339,10 +339,10 @@ def as_tax(rate: RateInForce | None) -> Tax | None:
     if rate is None:
         return None
     parts = tuple(
-        Tax(part.name, part.percent, part.jurisdiction, on_top=n > 0)
+        Tax(part.name, part.percent, part.jurisdiction, on_top=n > 0, evidence=part.evidence)
         for n, part in enumerate(rate.parts)
     )
-    return Tax(rate.name, rate.percent, rate.jurisdiction, parts)
+    return Tax(rate.name, rate.percent, rate.jurisdiction, parts, evidence=rate.evidence)
 
 
 def tax_point(settlement: Settlement, until: datetime | None = None) -> datetime:

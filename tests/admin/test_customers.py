@@ -35,7 +35,11 @@ def customer() -> Customer:
 
 
 def post(client: Client, customer: Customer, **changes: str) -> Any:
-    management = {"subscriptions-TOTAL_FORMS": "0", "subscriptions-INITIAL_FORMS": "0"}
+    management = {
+        f"{part}-{count}_FORMS": "0"
+        for part in ("subscriptions", "exemptions")
+        for count in ("TOTAL", "INITIAL")
+    }
     url = reverse("admin:billing_customer_change", args=[customer.pk])
     return client.post(url, SOUND | changes | management)
 

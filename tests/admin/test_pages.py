@@ -41,6 +41,7 @@ INSIDE = {  # Shown inside their parents, or not rows to look at.
     "InvoiceLine",
     "LoginFailures",
     "SealedHead",
+    "TaxExemption",
     "UsageRollup",
 }
 EDITABLE = {

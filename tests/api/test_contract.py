@@ -92,7 +92,14 @@ def catalogue(call: Caller) -> int:
     return int(rate["id"])
 
 
+def certify(call: Caller) -> None:
+    made = call.post("customers/acme/tax-exemptions", {"number": "X-1", "country": "FR",
+                                                       "valid_from": START})  # fmt: skip
+    call.post(f"customers/acme/tax-exemptions/{made['id']}/end", {"valid_until": MARCH})
+
+
 def wallets(call: Caller) -> str:
+    certify(call)
     paid = call.post("wallets/top-ups", {
         **WHO, "amount": 50, "currency": "USD", "bonus": {"amount": 5},
         "expires_at": "2027-01-01"})  # fmt: skip

@@ -18,6 +18,8 @@ class RateInForce:
     jurisdiction: str
     parts: tuple[RateInForce, ...] = ()
     """The rates that it is the sum of, where there are several."""
+    evidence: tuple[tuple[str, str], ...] = ()
+    """Why it is zero: the treatment, and the certificate or the number that it rests on."""
 
     @property
     def facts(self) -> dict[str, object]:
@@ -27,6 +29,8 @@ class RateInForce:
             "tax_percent": f"{self.percent:f}",
             "jurisdiction": self.jurisdiction,
         }
+        if self.evidence:
+            facts["tax_evidence"] = dict(self.evidence)
         return {**facts, "taxes": [part.facts for part in self.parts]} if self.parts else facts
 
 
@@ -46,6 +50,7 @@ def _rate(shown: Mapping[str, Any]) -> RateInForce:
         Decimal(shown["percent"]),
         shown["jurisdiction"],
         tuple(_rate(part) for part in shown.get("parts", ())),
+        tuple(sorted(shown.get("evidence", {}).items())),
     )
 
 

@@ -4,7 +4,7 @@ document.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -14,14 +14,12 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from aforo.errors import Invalid
-from billing.customers import customers
 from billing.finance import verification
 from billing.invoicing import tax_rates
 from billing.models import Customer, Invoice, Settlement, TaxRate
-from billing.settlement.load import tax_rate_of
-from ledger.models import Book
 from tests import factories
 from tests.billing.finance.reports.conftest import rows
+from tests.billing.invoicing.taxing import fee, in_force, move, quebec, rate
 from tests.factories import FEBRUARY, MARCH, START, advance
 
 pytestmark = pytest.mark.django_db
@@ -29,33 +27,6 @@ pytestmark = pytest.mark.django_db
 D = Decimal
 DAY = timedelta(days=1)
 MOMENT = timedelta(microseconds=1)
-
-
-def rate(name: str, percent: str, country: str = "CA", **terms: Any) -> TaxRate:
-    terms = {"valid_from": START, "livemode": False, **terms}
-    return tax_rates.create_tax_rate(
-        name=name, percent=D(percent), country=country, now=START, **terms
-    )
-
-
-def fee(amount: str) -> dict[str, Any]:
-    return {"code": "fee", "model": "FLAT_RATE", "terms": {"flat_fee": amount}}
-
-
-def move(book: Book, country: str, region: str = "") -> Customer:
-    return customers.update_customer(
-        livemode=False, customer_id=book.key, changes={"country": country, "region": region}
-    )
-
-
-def in_force(at: datetime, product_class: str = "") -> tuple[str, str] | None:
-    found = tax_rate_of(Customer.objects.get(), at, product_class)
-    return None if found is None else (found.name, f"{found.percent:f}")
-
-
-def quebec() -> None:
-    rate("GST", "5")
-    rate("QST", "9.975", region="QC", adds_to_country=True)
 
 
 def tax_report() -> list[tuple[Any, ...]]:
@@ -229,9 +200,9 @@ class TestEnds:
 
         assert in_force(START + DAY - MOMENT) == ("VAT", "20")
         assert in_force(START + DAY) is None
-        factories.debit("cust_1", "120")
+        factories.debit("cust_1", "120", "before")
         factories.set_clock(book, START + DAY)
-        factories.debit("cust_1", "120")
+        factories.debit("cust_1", "120", "after")
         assert -factories.posted("2300") == 20
         assert verification.verify().ok
 

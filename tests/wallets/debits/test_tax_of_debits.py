@@ -178,7 +178,7 @@ def test_a_reversal_returns_the_tax_whatever_the_rate_is_by_then() -> None:
     [
         ("no country", {"country": ""}, {}),
         ("no rate there", {"country": "LV"}, {}),
-        ("reverse charge", {"tax_id": "EE100"}, {"reverse_charge": True}),
+        ("reverse charge", {"tax_id": "EE100931558"}, {"reverse_charge": True}),
     ],
 )
 def test_without_a_rate_all_is_revenue(
