@@ -157,9 +157,9 @@ if ENTITY_TIMEZONE not in available_timezones():
     raise ImproperlyConfigured(f"ENTITY_TIMEZONE: there is no time zone {ENTITY_TIMEZONE}.")
 # What its reports and exported files are headed with; the French file is named after the number.
 ENTITY_NAME = env.str("ENTITY_NAME", default="Aforo")
-# What is in another currency is translated by the general ledger, not here.
-# Whose VAT number decides with a customer's whether the charge is reversed (ISO 3166-1).
+# Where it is established (ISO 3166-1): sales to another member state of the EU reverse the charge.
 ENTITY_COUNTRY = env.str("ENTITY_COUNTRY", default="").upper()
+# What is in another currency is translated by the general ledger, not here.
 ENTITY_CURRENCY = env.str("ENTITY_CURRENCY", default="USD")
 ENTITY_REGISTRATION = env.str("ENTITY_REGISTRATION", default="")
 # What else its documents say of it; a vertical bar parts lines.

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from aforo.money import plain
-from billing.invoicing import documents
+from billing.invoicing import documents, tax_wording
 from billing.models import Document, Invoice, InvoiceLine, IssuedDocument
 from ledger.models import Book
 
@@ -44,7 +44,7 @@ def freeze(*, book: Book, invoice: Invoice) -> IssuedDocument:
                 "from_wallet": plain(invoice.from_wallet),
                 "amount_due": plain(invoice.amount_due),
             },
-            "notes": [],
+            "notes": tax_wording.sentences(content["taxes"]),
         },
     )
 

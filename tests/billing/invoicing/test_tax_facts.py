@@ -4,6 +4,7 @@ keep of them.
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,7 +18,7 @@ from billing.customers import tax_ids
 from billing.customers.customers import update_customer
 from billing.finance import verification
 from billing.invoicing import tax_exemptions, tax_wording
-from billing.models import Customer, Invoice, Settlement, TaxExemption, TaxRate
+from billing.models import Customer, Invoice, IssuedDocument, Settlement, TaxExemption, TaxRate
 from ledger.models import Book, Entry
 from tests import factories
 from tests.billing.invoicing.taxing import fee, in_force, quebec, rate
@@ -153,6 +154,7 @@ class TestReverseCharge:
         (sentence,) = tax_wording.sentences(totals()["taxes"])
         assert sentence.startswith("Reverse charge")
         assert sentence.endswith(f"{GERMAN}.")
+        assert json.loads(IssuedDocument.objects.get().body)["notes"] == [sentence]
         # The entries, too, name what it rests on.
         document = Entry.objects.get(event="INVOICE").document
         assert document["tax_evidence"] == shown["evidence"]
