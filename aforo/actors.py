@@ -40,6 +40,8 @@ class Actor:
 
 
 _ACTOR: ContextVar[Actor | None] = ContextVar("actor", default=None)
+_REQUEST: ContextVar[str] = ContextVar("request", default="")
+_REASON: ContextVar[str] = ContextVar("reason", default="")
 
 
 def job(name: str) -> Actor:
@@ -84,3 +86,33 @@ def acting(actor: Actor | None) -> Iterator[None]:
 def act_as(actor: Actor) -> None:
     """Set who acts from here to the end of the `acting` around it."""
     _ACTOR.set(actor)
+
+
+@contextmanager
+def within_request(request_id: str) -> Iterator[None]:
+    """Run what is inside as part of a request, which changes of configuration name."""
+    before = _REQUEST.set(request_id)
+    try:
+        yield
+    finally:
+        _REQUEST.reset(before)
+
+
+@contextmanager
+def because(reason: str) -> Iterator[None]:
+    """Run what is inside for a reason, which changes of configuration keep."""
+    before = _REASON.set(reason)
+    try:
+        yield
+    finally:
+        _REASON.reset(before)
+
+
+def cause() -> dict[str, str]:
+    """Return who acts, within which request and why, as the triggers of the audit trail read it.
+
+    Where nobody acts the actor is absent, and the trail names the role of the database.
+    """
+    actor = _ACTOR.get()
+    named = {} if actor is None else actor.describe()
+    return {**named, "request": _REQUEST.get(), "reason": _REASON.get()}

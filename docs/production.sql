@@ -55,6 +55,10 @@ BEGIN
         REVOKE UPDATE, DELETE ON billing_taxrate FROM aforo_app;
         GRANT UPDATE (valid_until) ON billing_taxrate TO aforo_app;
     END IF;
+    -- Its triggers write the audit trail with the owner's rights; nobody else does.
+    IF to_regclass('access_configurationchange') IS NOT NULL THEN
+        REVOKE INSERT ON access_configurationchange FROM aforo_app;
+    END IF;
     IF to_regclass('django_migrations') IS NOT NULL THEN
         REVOKE INSERT, UPDATE, DELETE ON django_migrations FROM aforo_app;
     END IF;

@@ -16,4 +16,6 @@ def name_actor(kind: str, id: str) -> str:  # noqa: A002
             return f"API key {ApiKey.objects.filter(pk=number).first() or id}"
         case ActorKind.STAFF:
             return str(User.objects.filter(pk=number).first() or f"user {id}")
-    return f"job {id}"
+        case ActorKind.JOB:
+            return f"job {id}"
+    return f"database role {id}"

@@ -104,6 +104,48 @@ class KeyedRequest(KeptAnswer):
         ]
 
 
+class ChangeAction(models.TextChoices):
+    INSERT = "INSERT", "Created"
+    UPDATE = "UPDATE", "Changed"
+    DELETE = "DELETE", "Deleted"
+
+
+class ConfigurationChange(models.Model):
+    """A row of configuration that was created, changed or deleted: by whom, and what of it.
+
+    Guarantees, held by the database: triggers alone write it, in the transaction of the change, and
+    nothing of it ever changes. Without an edge that says who acts, the actor is the database's
+    role. What is secret or personal shows only that it was changed.
+    """
+
+    changed_at = models.DateTimeField(db_index=True)
+    actor_kind = models.CharField(
+        max_length=8, choices=[*actors.ACTOR_KINDS, ("DATABASE", "DATABASE")]
+    )
+    actor_id = models.CharField(max_length=100)
+    request_id = models.CharField(max_length=128, blank=True)
+    reason = models.TextField(blank=True)
+    livemode = models.BooleanField(null=True, help_text="Empty: of both modes.")
+    customer_id = models.CharField(max_length=64, blank=True)
+    table_name = models.CharField(max_length=63)
+    row_id = models.CharField(max_length=64)
+    label = models.CharField(max_length=300, blank=True)
+    action = models.CharField(max_length=6, choices=ChangeAction.choices)
+    old = models.JSONField(default=dict)
+    new = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(action__in=ChangeAction.values),
+                name="access_configurationchange_action",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.table_name} {self.label or self.row_id}"
+
+
 class LoginFailures(models.Model):
     """Failed logins in a row under one user name, of which only the SHA-256 is kept."""
 

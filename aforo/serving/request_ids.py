@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
+from aforo import actors
 from aforo.ids import new_id
 
 Next = Callable[[HttpRequest], HttpResponse]
@@ -24,6 +25,7 @@ class RequestIdMiddleware:
         given = request.headers.get("X-Request-Id", "")
         request_id = given if _SANE.fullmatch(given) else str(new_id())
         request.request_id = request_id  # type: ignore[attr-defined]
-        response = self.get_response(request)
+        with actors.within_request(request_id):
+            response = self.get_response(request)
         response["X-Request-Id"] = request_id
         return response

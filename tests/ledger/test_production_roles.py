@@ -212,6 +212,35 @@ def test_it_cannot_get_around_what_guards_history(scratch: str, statement: str) 
         as_app(statement)
 
 
+def test_what_it_changes_is_on_a_trail_that_it_cannot_write(scratch: str) -> None:
+    metric = """
+        INSERT INTO pricing_metric
+            (livemode, code, name, aggregation, property, filters, created_at)
+        VALUES (true, 'calls', 'Calls', 'COUNT', '', '[]', now())
+    """
+    forged = """
+        INSERT INTO access_configurationchange (changed_at, actor_kind, actor_id, request_id,
+            reason, customer_id, table_name, row_id, label, action, old, new)
+        VALUES (now(), 'STAFF', '1', '', '', '', 'pricing_metric', '1', '', 'UPDATE', '{}', '{}')
+    """
+    as_app(metric)
+    for statement in (
+        forged,
+        "UPDATE access_configurationchange SET actor_id = '1'",
+        "DELETE FROM access_configurationchange",
+        "ALTER TABLE pricing_metric DISABLE TRIGGER pricing_metric_audit_trail",
+    ):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            as_app(statement)
+    with psycopg.connect(url(role=APP)) as database:
+        recorded = database.execute(
+            "SELECT action, new ->> 'code' FROM access_configurationchange"
+            " WHERE table_name = 'pricing_metric'"
+        ).fetchall()
+
+    assert recorded == [("INSERT", "calls")]
+
+
 def test_its_waits_are_bounded(scratch: str) -> None:
     with psycopg.connect(url(database="postgres")) as server:
         (found,) = server.execute(

@@ -15,7 +15,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from aforo.access import login_limits
-from aforo.access.models import KeyedRequest
+from aforo.access.actor_names import name_actor
+from aforo.access.changes import readable
+from aforo.access.models import ConfigurationChange, KeyedRequest
 from aforo.adminui.admins import ReadOnlyAdmin, ThemedAdmin
 from aforo.adminui.pages import action
 
@@ -34,6 +36,37 @@ class KeyedRequestAdmin(ReadOnlyAdmin):
     list_filter = ["livemode", "operation"]
     search_fields = ["key"]
     ordering = ["-created_at"]
+
+
+@admin.register(ConfigurationChange)
+class ConfigurationChangeAdmin(ReadOnlyAdmin):
+    """The audit trail; the report of the same name has it by months."""
+
+    when_empty = "The database writes each change of prices, rates, limits, keys and roles here."
+    list_display = ["changed_at", "who", "table_name", "label", "action", "before", "after"]
+    list_filter = ["livemode", "table_name", "action", "actor_kind"]
+    search_fields = ["label", "=row_id", "=actor_id", "=customer_id", "=request_id"]
+    fields = [
+        "changed_at", "who", "request_id", "reason", "livemode", "customer_id", "table_name",
+        "row_id", "label", "action", "before", "after",
+    ]  # fmt: skip
+    readonly_fields = ["who", "before", "after"]
+    ordering = ["-id"]
+
+    @admin.display(description="Actor", ordering="actor_id")
+    def who(self, change: ConfigurationChange) -> str:
+        """Return the actor as people know it."""
+        return name_actor(change.actor_kind, change.actor_id)
+
+    @admin.display(description="Old")
+    def before(self, change: ConfigurationChange) -> str:
+        """Return what was there."""
+        return readable(change.old)
+
+    @admin.display(description="New")
+    def after(self, change: ConfigurationChange) -> str:
+        """Return what is there since."""
+        return readable(change.new)
 
 
 def _is_superuser(user: AbstractBaseUser | AnonymousUser) -> bool:

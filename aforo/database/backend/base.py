@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import select
+from typing import Any
 
 from django.db.backends.postgresql import base
 from psycopg import _queries
 from psycopg.pq import TransactionStatus
+
+from aforo.database import audit_trail
 
 # The driver translates the placeholders of a statement once, unless it is longer or has more of
 # them than this. What reads and writes a list is longer, and always the same text: each time that
@@ -16,7 +19,13 @@ _queries.MAX_CACHED_STATEMENT_PARAMS = 400
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A connection whose health check costs no statement."""
+    """A connection whose health check costs no statement, and whose changes of configuration are
+    named to the audit trail.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.execute_wrappers.append(audit_trail.name_actor)
 
     def is_usable(self) -> bool:
         """Return whether the connection still works.

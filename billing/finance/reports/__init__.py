@@ -15,7 +15,7 @@ from aforo.errors import FieldError, Invalid, NotFound
 from aforo.periods import REACH, in_reach, month_of
 from billing.finance.reports import receivables
 from ledger.entries import books
-from ledger.reports.details import adjustments, journal, journal_tests, late_items
+from ledger.reports.details import adjustments, audit_trail, journal, journal_tests, late_items
 from ledger.reports.report_table import Report, ReportScope
 from ledger.reports.totals import debit_credit_matrix, revenue, tax, trial_balance, unbilled
 from wallets.reports import (
@@ -103,6 +103,11 @@ CATALOGUE = (
         "Manual adjustments, register",
         "Corrections by hand: who asked, who approved, why, what moved.",
         adjustments.report,
+    ),
+    ReportEntry(
+        "audit-trail", "Audit trail of configuration",
+        "Prices, rates, mappings, limits, keys and roles: who changed what, from what to what.",
+        audit_trail.report,
     ),
     ReportEntry(
         "reconciliation",

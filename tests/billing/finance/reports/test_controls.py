@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from django.conf import settings
+from django.utils import timezone
 
+from aforo import actors
+from aforo.actors import Actor, ActorKind
+from aforo.database.snapshot import snapshot
+from aforo.periods import month_of
 from billing.finance import reports
 from billing.invoicing.tax_rates import create_tax_rate
 from billing.jobs import test_clocks
@@ -15,6 +23,8 @@ from ledger.controls import adjustments
 from ledger.controls.adjustments import Amount
 from ledger.entries.entry_filters import postings_behind
 from ledger.models import Book, Entry, Posting
+from ledger.reports.report_table import ReportScope
+from pricing.models import Metric
 from tests import factories
 from tests.billing.finance.reports.conftest import live_through, rows, scope
 from tests.factories import FEBRUARY, MARCH, START
@@ -165,3 +175,28 @@ def test_a_pair_that_occurs_often_is_not_picked(db: None) -> None:
     month = f"{Entry.objects.latest('recorded_at').accounting_date:%Y-%m}"
 
     assert picked(month) == [("1010", "2100", 100, "seldom pair")]
+
+
+def test_the_audit_trail_has_old_and_new_of_its_month_and_mode() -> None:
+    """The trail has the moment of the change itself, which no test sets."""
+    today = timezone.now().astimezone(ZoneInfo(settings.ENTITY_TIMEZONE)).date()
+    month, after = month_of(today)
+    with actors.acting(Actor(ActorKind.STAFF, "7")), actors.because("a clearer name"):
+        for livemode, code in ((False, "calls"), (True, "seats")):
+            Metric.objects.create(livemode=livemode, code=code, name=code, aggregation="COUNT")
+        Metric.objects.filter(code="calls").update(name="Requests")
+
+    def found(**of: Any) -> list[dict[str, Any]]:
+        asked = ReportScope(**{"livemode": False, "starts_on": month, "ends_on": after, **of})
+        with snapshot():
+            made = list(reports.find("audit-trail").make(asked).rows)
+        return [dict(each) for each in made if each["object"] == "metric"]
+
+    created, changed = found()
+    assert [created["action"], changed["action"]] == ["Created", "Changed"]
+    assert (created["label"], created["actor"], created["old"]) == ("calls", "STAFF:7", "")
+    assert (changed["old"], changed["new"]) == ("name: calls", "name: Requests")
+    assert changed["reason"] == "a clearer name"
+    assert [each["label"] for each in found(livemode=True)] == ["seats"]
+    assert found(starts_on=after, ends_on=after + timedelta(days=1)) == []
+    assert found(customer_id="cust_1") == []
