@@ -14,6 +14,7 @@ from billing.api import (
     preview,
     reports,
     settlements,
+    subscription_coupons,
     subscriptions,
     tax_exemptions,
     tax_rates,
@@ -52,6 +53,13 @@ urlpatterns = [
     path(
         "customers/<str:customer_id>/tax-exemptions/<int:exemption_id>/end",
         tax_exemptions.EndTaxExemptionView.as_view(),
+    path(
+        "subscriptions/<uuid:subscription_id>/coupons",
+        subscription_coupons.SubscriptionCouponsView.as_view(),
+    ),
+    path(
+        "subscriptions/<uuid:subscription_id>/coupons/<str:code>",
+        subscription_coupons.SubscriptionCouponView.as_view(),
     ),
     path("subscriptions/<uuid:subscription_id>/migrate", migration.MigrateView.as_view()),
     path("offerings/<str:code>/migration-preview", migration.OfferingMigrationView.as_view()),

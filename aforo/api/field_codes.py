@@ -142,6 +142,7 @@ FIELD_CODES: Final[dict[str, Advice]] = {
     "unknown_offering": ("There is no such offering.", "Take one of GET /v1/offerings."),
     "unknown_rate_plan": ("There is no such rate plan.", "Take one of GET /v1/rate-plans."),
     "unknown_coupon": ("There is no such coupon.", "Take one of GET /v1/coupons."),
+    "coupon_over": ("The coupon has ended.", "Use another coupon."),
     "unknown_code": ("No campaign has this redemption code.", "Check its spelling."),
     "unknown_currency": ("The currency is not supported.", "Use an ISO 4217 code in use."),
     "unknown_timezone": ("There is no such time zone.", "Write one such as Europe/Madrid."),

@@ -37,7 +37,9 @@ class PreviewForm(Form):
     customer_id = forms.CharField(
         max_length=64, required=False, help_text="Whose credits pay and whose tax applies."
     )
-    coupon = forms.CharField(max_length=64, required=False)
+    coupons = forms.CharField(
+        max_length=650, required=False, help_text="Their codes, in the order they are taken off."
+    )
     billing_mode = forms.ChoiceField(choices=BillingMode.choices, initial=BillingMode.HYBRID)
 
     def __init__(self, version: RatePlanVersion, *args: Any, **kwargs: Any) -> None:
@@ -122,7 +124,7 @@ class SimulatedVersionAdmin(RatePlanVersionAdmin):
                     now=timezone.now(),
                     customer_id=form.cleaned_data["customer_id"] or None,
                     billing_mode=form.cleaned_data["billing_mode"],
-                    coupon=form.cleaned_data["coupon"] or None,
+                    coupons=form.cleaned_data["coupons"].split(),
                 )
             except DomainError as error:
                 form.add_error(None, error.detail)

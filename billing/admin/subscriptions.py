@@ -16,6 +16,7 @@ from aforo.adminui.admins import ReadOnlyAdmin, ReadOnlyInline
 from aforo.adminui.forms import Form, Textarea
 from aforo.adminui.pages import found, page_action
 from aforo.errors import DomainError
+from billing.admin.subscription_coupons import SubscriptionCouponInline
 from billing.lifecycle import changes
 from billing.models import Subscription, SubscriptionMove
 
@@ -53,7 +54,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     list_select_related = ["customer", "offering"]
     search_fields = ["customer__book__key", "=id"]
     ordering = ["-created_at"]
-    inlines = [MoveInline]
+    inlines = [MoveInline, SubscriptionCouponInline]
     actions_detail = ["pause", "resume", "cancel", "uncancel"]
 
     @page_action(description="Pause", url_path="pause", permission="act")

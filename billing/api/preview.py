@@ -25,6 +25,9 @@ class PlanPreviewBody(StrictSerializer):
     customer_id = serializers.CharField(max_length=64, required=False, allow_null=True)
     billing_mode = serializers.ChoiceField(choices=BillingMode.choices, required=False)
     coupon = serializers.CharField(max_length=64, required=False, allow_null=True)
+    coupons = serializers.ListField(
+        child=serializers.CharField(max_length=64), max_length=10, required=False
+    )
 
 
 class PlanPreviewAnswer(serializers.Serializer[Any]):

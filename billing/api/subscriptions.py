@@ -23,6 +23,7 @@ from aforo.api.rows import Row, RowsView
 from aforo.api.views import ApiView
 from billing.lifecycle import changes, subscribing
 from billing.models import Subscription, SubscriptionMove
+from billing.subscriptions import taken_coupons
 from wallets.lots import queries
 
 
@@ -34,6 +35,9 @@ class SubscriptionBody(StrictSerializer):
         min_value=1, max_value=31, required=False, allow_null=True
     )
     coupon = serializers.CharField(max_length=64, required=False, allow_null=True)
+    coupons = serializers.ListField(
+        child=serializers.CharField(max_length=64), max_length=10, required=False
+    )
 
 
 class PeriodAnswer(serializers.Serializer[Any]):
@@ -77,6 +81,7 @@ class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
     customer_id = serializers.CharField(source="customer.book.key")
     offering = serializers.CharField(source="offering.code")
     coupon = serializers.CharField(source="coupon.code", default=None, allow_null=True)
+    coupons = serializers.SerializerMethodField()
     current_period = PeriodAnswer(source="*")
     rate_plan = PinnedAnswer(source="version")
     wallets = serializers.SerializerMethodField()
@@ -86,8 +91,13 @@ class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
         model = Subscription
         fields = [
             "id", "customer_id", "offering", "status", "billing_mode", "starts_at", "coupon",
-            "trial_ends_at", "cancel_at", "current_period", "rate_plan", "wallets", "grants",
+            "coupons", "trial_ends_at", "cancel_at", "current_period", "rate_plan", "wallets",
+            "grants",
         ]  # fmt: skip
+
+    def get_coupons(self, subscription: Subscription) -> list[str]:
+        """Return its coupons, in the order in which they are taken off."""
+        return taken_coupons.in_force([subscription.pk])[subscription.pk]
 
     def get_wallets(self, subscription: Subscription) -> list[dict[str, Any]]:
         """Return the wallets of the customer."""
@@ -129,9 +139,11 @@ class SubscriptionsView(RowsView[Subscription]):
     def complete(self, rows: Sequence[Row], beside: Sequence[tuple[Any, ...]]) -> None:
         """Add the wallets of the customers, and the credits that each has issued."""
         wallets = units([book_id for (book_id,) in beside])
+        coupons = taken_coupons.in_force([row["id"] for row in rows])
         lots = granted([row["id"] for row in rows])
         for row, (book_id,) in zip(rows, beside, strict=True):
             row["wallets"], row["grants"] = wallets[book_id], lots[row["id"]]
+            row["coupons"] = coupons[row["id"]]
 
     @extend_schema(request=SubscriptionBody, responses={201: SubscriptionAnswer})
     def post(self, request: Request) -> HttpResponse:

@@ -44,11 +44,24 @@ class MetricUsage:
 
 @dataclass(frozen=True, slots=True)
 class CouponTerms:
-    """A percentage (`percent`), or a fixed `amount`, off the subtotal."""
+    """A percentage (`percent`), or a fixed `amount`, off the charges that it is for; off all of the
+    subtotal where it names none.
+    """
 
     code: str
     percent: Decimal | None = None
     amount: Decimal | None = None
+    charges: frozenset[str] = frozenset()
+    period: int = 0
+    """The paid period that it counts in."""
+
+
+@dataclass(frozen=True, slots=True)
+class CouponDiscount:
+    """What a coupon took off a document."""
+
+    coupon: CouponTerms
+    amount: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +239,8 @@ class Calculation:
     rolled_in: Mapping[str, Decimal] = field(default_factory=dict)
     minimum_spend: Decimal | None = None
     maximum_spend: Decimal | None = None
-    coupon: CouponTerms | None = None
+    coupons: tuple[CouponTerms, ...] = ()
+    """In the order in which they are taken off."""
     tax_rate: Tax | None = None
     """Of the cycle itself, at its last instant."""
     ahead_tax_rate: Tax | None = None
@@ -256,6 +270,11 @@ class Calculation:
     subtotal: Decimal = ZERO
     commitment: Decimal = ZERO
     discount: Decimal = ZERO
+    discounts: tuple[CouponDiscount, ...] = ()
+    """The discount by coupon."""
+    discounted: Mapping[str, Decimal] | None = None
+    """What coupons have left of each charge, and of lines without one under the empty code; None
+    where every line bears the same share of the discount."""
     tax: Decimal = ZERO
     taxes: tuple[Taxed, ...] = ()
     """The tax by rate, in the order of the lines."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from decimal import Decimal
 from itertools import groupby
 from uuid import UUID
 
 from aforo.money import ZERO, floor_amount, proportion
-from billing.calculation.calculation import Calculation, Payer
+from billing.calculation.calculation import CalculatedLine, Calculation, Payer
 from billing.calculation.credit_coverage import cover
 from billing.calculation.stages.tax import unrounded
 from wallets.lots.consideration_tax import pays_net, tax_owed, tax_within
@@ -147,22 +148,38 @@ def tax_in_units(draft: Calculation) -> Decimal:
     return sum((tax_within(carrying, percent) for carrying in held), ZERO)
 
 
-def share_of(draft: Calculation, payer: Payer, amount: Decimal) -> Decimal:
-    """Return a payer's share of a part of the subtotal, after its share of the discount.
+def share_of(draft: Calculation, payer: Payer, lines: Collection[CalculatedLine]) -> Decimal:
+    """Return a payer's share of some lines of the subtotal, after their share of the discount.
 
     Every payer carries the same share of usage, fees and commitment, and so do the credits owed
     that were used here, which the subtotal no longer includes, nor what is not billed.
     """
+    amount = sum((line.amount for line in lines), ZERO)
     if amount <= 0:
         return ZERO
-    before = draft.subtotal + draft.credited + draft.forgiven
-    discounted = proportion(amount, before - draft.discount, before)
     whole = sum((each.net for each in draft.payers), draft.credited)
-    return proportion(discounted, payer.net, whole)
+    return proportion(_after_discount(draft, lines, amount), payer.net, whole)
+
+
+def _after_discount(
+    draft: Calculation, lines: Iterable[CalculatedLine], amount: Decimal
+) -> Decimal:
+    left = draft.discounted
+    if left is not None:
+        return sum(
+            (min(max(left.get(line.charge, ZERO), ZERO), line.amount) for line in lines), ZERO
+        )
+    before = draft.subtotal + draft.credited + draft.forgiven
+    return proportion(amount, before - draft.discount, before)
+
+
+def of_next_cycle(draft: Calculation) -> list[CalculatedLine]:
+    """Return the lines of fees for the next cycle."""
+    return [line for line in draft.lines if line.in_advance]
 
 
 def ahead_of(draft: Calculation, payer: Payer) -> Payer:
     """Return the part of a payer that pays the fees of the next cycle, with its part of the tax."""
-    net = min(share_of(draft, payer, draft.in_advance), payer.net)
+    net = min(share_of(draft, payer, of_next_cycle(draft)), payer.net)
     tax = proportion(payer.tax, net, payer.net) if net > 0 else ZERO
     return replace(payer, gross=net + tax, net=net, tax=tax)

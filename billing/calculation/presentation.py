@@ -99,6 +99,15 @@ def totals(draft: Calculation) -> dict[str, object]:
     return {
         "subtotal": plain(draft.subtotal),
         "discount": plain(draft.discount),
+        "coupons": [
+            {
+                "code": each.coupon.code,
+                "amount": plain(each.amount),
+                "period": each.coupon.period,
+            }
+            for each in draft.discounts
+            if each.amount > 0
+        ],
         "tax": plain(draft.tax),
         "tax_rate": None if rate is None else rate_json(rate),
         "taxes": taxes(draft),

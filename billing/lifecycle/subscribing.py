@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -21,12 +22,11 @@ from billing.models import (
     SubscriptionStatus,
 )
 from billing.settlement import advance_billing
-from billing.subscriptions import cycles, moves, once_only, spend_rules, states
+from billing.subscriptions import cycles, moves, once_only, spend_rules, states, taken_coupons
 from ledger.entries import books
 from ledger.models import Book
 from pricing import catalogue
-from pricing.models import GrantTemplate, Metric, Offering, OfferingStatus
-from pricing.offerings import coupons
+from pricing.models import Coupon, GrantTemplate, Metric, Offering, OfferingStatus
 from wallets.lots import provisioning
 from wallets.models import Wallet
 
@@ -83,12 +83,14 @@ def subscribe(
     starts_at: datetime | None = None,
     anchor_day: int | None = None,
     coupon: str | None = None,
+    coupons: Sequence[str] = (),
 ) -> Subscription:
     """Create a subscription: one transaction provisions the wallets and issues the plan's credits.
 
     It pins the plan's current published version. `starts_at` may lie in the past, but usage that an
     earlier subscription has settled is not counted again; with `anchor_day`, months begin on that
-    day in the customer's zone, and the first one is shorter.
+    day in the customer's zone, and the first one is shorter. `coupon` is one, `coupons` are several
+    in the order in which they are taken off.
 
     Raises: UnknownCustomer, Invalid, OfferingNotSold, MetricAlreadySubscribed, AlreadySubscribed,
     NotPublished, CouponSpent.
@@ -120,19 +122,38 @@ def subscribe(
             counted_from=_unsettled_from(book, version.pk, start),
         )
         subscription.usage_closed_through = subscription.counted_from
-        if coupon is not None:
-            subscription.coupon = coupons.redeem_coupon(
-                livemode=livemode, code=coupon, currency=version.plan.currency
-            )
+        taken = _redeem(livemode, version.plan.currency, now, coupon, coupons)
+        # The database adds the row of the first.
+        subscription.coupon = taken[0] if taken else None
         had_trial = once_only.has_had(customer=customer, offering=sold, benefit=once_only.TRIAL)
         cycles.set_first_period(subscription, anchor_day, with_trial=not had_trial)
         subscription.save(force_insert=True)
+        taken_coupons.attach(subscription=subscription, taken=taken[1:], now=now)
         if subscription.trial_ends_at is not None:
             once_only.claim_benefits(subscription=subscription, benefits=[once_only.TRIAL])
         moves.record(book=book, subscription=subscription, was="", at=now)
         _provision(book, subscription)
         advance_billing.start_if_paid(book=book, subscription=subscription, now=now)
         return subscription
+
+
+def _redeem(
+    livemode: bool,  # noqa: FBT001
+    currency: str,
+    now: datetime,
+    coupon: str | None,
+    coupons: Sequence[str],
+) -> list[Coupon]:
+    """Redeem what a request names. Raises: Invalid where it names one coupon and several."""
+    if coupon is not None and coupons:
+        raise Invalid([FieldError("/coupon", "invalid", "Give coupon or coupons, not both.")])
+    return taken_coupons.redeem(
+        livemode=livemode,
+        codes=coupons if coupon is None else [coupon],
+        currency=currency,
+        now=now,
+        pointer="/coupons" if coupon is None else "/coupon",
+    )
 
 
 def _check_backdating(sold: Offering, start: datetime, now: datetime) -> None:

@@ -4,7 +4,13 @@ from billing.models.adjustments import LateCredit, SettlementAdjustment
 from billing.models.backtests import Backtest, BacktestCycle
 from billing.models.campaigns import CampaignRun, MilestoneWatch
 from billing.models.claims import Claim, ForgivenUsage
-from billing.models.customers import Customer, OneTimeBenefit, Subscription, SubscriptionStatus
+from billing.models.customers import (
+    Customer,
+    OneTimeBenefit,
+    Subscription,
+    SubscriptionCoupon,
+    SubscriptionStatus,
+)
 from billing.models.documents import IssuedDocument
 from billing.models.invoices import (
     Document,
@@ -64,6 +70,7 @@ __all__ = [
     "SettlementRunItem",
     "SettlementStatus",
     "Subscription",
+    "SubscriptionCoupon",
     "SubscriptionMove",
     "SubscriptionStatus",
     "TaxExemption",

@@ -149,6 +149,48 @@ class Subscription(models.Model):
         return f"{self.offering.code} from {self.starts_at:%Y-%m-%d}"
 
 
+class SubscriptionCoupon(models.Model):
+    """A coupon of a subscription: they are taken off in the order of their positions, in the paid
+    periods from `from_period` on, and before `until_period` once it is removed.
+
+    The database adds the row of a coupon that a subscription is created with.
+    """
+
+    subscription = models.ForeignKey(
+        Subscription, on_delete=models.PROTECT, related_name="coupons", db_index=False
+    )
+    coupon = models.ForeignKey(Coupon, on_delete=models.PROTECT, related_name="uses")
+    position = models.PositiveSmallIntegerField()
+    from_period = models.PositiveIntegerField(default=0)
+    until_period = models.PositiveIntegerField(null=True, blank=True)
+    added_at = models.DateTimeField()
+    removed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["subscription", "position"], name="billing_subscriptioncoupon_position"
+            ),
+            models.UniqueConstraint(
+                fields=["subscription", "coupon"], name="billing_subscriptioncoupon_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(until_period=None, removed_at=None)
+                | Q(until_period__gte=F("from_period"), removed_at__isnull=False),
+                name="billing_subscriptioncoupon_removed",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.coupon.code
+
+    def covers(self, period: int) -> bool:
+        """Return whether it counts in a paid period."""
+        return self.from_period <= period and (
+            self.until_period is None or period < self.until_period
+        )
+
+
 class OneTimeBenefit(models.Model):
     """A benefit that an offering gives a customer once: its trial, or a once-only grant by its
     code. A second subscription of the same offering does not bring it again, unless the offering

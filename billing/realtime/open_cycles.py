@@ -17,14 +17,22 @@ from aforo.money import ZERO
 from billing import calculation
 from billing.calculation import proration
 from billing.calculation.calculation import Calculation, MetricUsage, changed
-from billing.models import Customer, CycleBurn, ForgivenUsage, Settlement, Subscription, UsageEvent
-from billing.settlement import cycle_burns, load, usage_burn, waiting_cycles
+from billing.models import (
+    Customer,
+    CycleBurn,
+    ForgivenUsage,
+    Settlement,
+    Subscription,
+    UsageEvent,
+)
+from billing.settlement import coupon_terms, cycle_burns, load, usage_burn, waiting_cycles
+from billing.settlement.coupon_terms import Coupons
 from billing.subscriptions import cycles, states
 from billing.usage import aggregates, rollups, running_sums
 from billing.usage.running_sums import SUMMED, RunningSum, Wanted
 from ledger.models import Book
 from pricing import catalogue
-from pricing.models import Coupon, Metric
+from pricing.models import Metric
 from wallets.models import CreditLot, UnitWallet
 
 Pays = Callable[[CreditLot], bool]
@@ -40,6 +48,7 @@ class OpenCycle:
     counted_until: datetime
     """Where the usage of the customer's now ends."""
     rolled_in: Mapping[str, Decimal]
+    coupons: Coupons
     burns: dict[UUID, CycleBurn] = field(default_factory=dict)
     sums: dict[str, RunningSum] = field(default_factory=dict)
     unwritten: list[UsageEvent] = field(default_factory=list)
@@ -155,6 +164,7 @@ class OpenCycle:
                 usage={},
                 full_period=cycles.full_period(self.subscription),
                 until=until,
+                coupons=self.coupons,
             )
         return self.drafts[until]
 
@@ -221,9 +231,7 @@ def parts(*, books: Collection[int], keys: Collection[tuple[int, str]]) -> list[
     return [
         Part(Subscription, f"WHERE {is_open.replace('s.', 't.')}", asked),
         Part(Customer, f"WHERE {mine.replace('s.customer_id', 't.book_id')}", asked),
-        Part(
-            Coupon, f"JOIN billing_subscription AS s ON s.coupon_id = t.id WHERE {is_open}", asked
-        ),
+        *coupon_terms.parts(is_open, asked),
         Part(
             CycleBurn,
             f"JOIN billing_subscription AS s {of_burn} WHERE {is_open} AND t.kind = 'CYCLE'",
@@ -239,19 +247,18 @@ def read(
     rows: Sequence[Sequence[Any]], *, books: Mapping[int, Book], now: Mapping[int, datetime]
 ) -> OpenCycles:
     """Return the open cycles of locked books from the rows of `parts`, with their running sums."""
-    subscriptions, customers, coupons, burns, spent, forgiven, rest = rows
+    subscriptions, customers, *coupons, burns, spent, forgiven, rest = rows
     found, opened = OpenCycles(spent={lot.id: lot for lot in spent}), dict[UUID, OpenCycle]()
     by_book = {customer.book_id: customer for customer in customers}
-    by_key = {coupon.pk: coupon for coupon in coupons}
     beside = {id_: values for id_, *values in rest}
     for subscription in sorted(subscriptions, key=lambda s: (s.starts_at, s.created_at, s.pk)):
         published_at, waits, rolled_on, taken = beside[subscription.pk]
         customer, book = by_book[subscription.customer_id], books[subscription.customer_id]
         customer.book, subscription.customer = book, customer
-        subscription.coupon = by_key.get(subscription.coupon_id)
         subscription.version = catalogue.published_version(subscription.version_id, published_at)
+        mine = coupon_terms.of_rows(subscription, *coupons)
         rolled_in = load.rolled_in(load.as_generations(json.loads(rolled_on or "{}")))
-        cycle = opened[subscription.pk] = _opened(subscription, now[book.pk], rolled_in)
+        cycle = opened[subscription.pk] = _opened(subscription, now[book.pk], rolled_in, mine)
         found.by_book.setdefault(book.pk, []).append(cycle)
         found.taken.update((book.pk, key) for key in taken)
         if waits:
@@ -279,7 +286,7 @@ def read_unsettled(*, book: Book, now: datetime, before: datetime) -> list[OpenC
 
 def _waiting(subscription: Subscription, now: datetime) -> OpenCycle:
     rolled_in = load.rolled_in(load.rolled_generations(subscription, subscription.cycle))
-    cycle = _opened(subscription, now, rolled_in)
+    cycle = _opened(subscription, now, rolled_in, coupon_terms.read(subscription))
     cycle.burns = cycle_burns.by_lot(settlement=cycle.settlement)
     mine = ForgivenUsage.objects.filter(subscription=subscription, cycle=subscription.cycle)
     cycle.forgiven = list(mine)
@@ -287,7 +294,10 @@ def _waiting(subscription: Subscription, now: datetime) -> OpenCycle:
 
 
 def _opened(
-    subscription: Subscription, now: datetime, rolled_in: Mapping[str, Decimal]
+    subscription: Subscription,
+    now: datetime,
+    rolled_in: Mapping[str, Decimal],
+    coupons: Coupons,
 ) -> OpenCycle:
     until = now + usage_burn.MICROSECOND
     return OpenCycle(
@@ -295,6 +305,7 @@ def _opened(
         usage_burn.stand_in(subscription),
         usage_burn.part_until(subscription, until).counted_until,
         rolled_in,
+        coupons,
     )
 
 

@@ -12,7 +12,6 @@ from types import MappingProxyType
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q
 
 from aforo.database import joined
 from aforo.money import ZERO
@@ -22,7 +21,6 @@ from billing.calculation.calculation import (
     Calculation,
     ChargeTerms,
     Consideration,
-    CouponTerms,
     MetricUsage,
     Overage,
     Tax,
@@ -34,14 +32,12 @@ from billing.models import (
     ForgivenUsage,
     Settlement,
     SettlementKind,
-    SettlementStatus,
     Subscription,
 )
-from billing.settlement import cycle_credits
+from billing.settlement import coupon_terms, cycle_credits
+from billing.settlement.coupon_terms import Coupons
 from ledger.models import Book
 from pricing import catalogue
-from pricing import models as pricing_models
-from pricing.models import CouponType
 from pricing.terms import parse_caps
 from wallets.lots import queries
 from wallets.lots.tax_rates import RateInForce, rate_at
@@ -106,8 +102,9 @@ def without_credits(
     usage: Mapping[str, MetricUsage],
     full_period: Period,
     until: datetime,
+    coupons: Coupons | None = None,
 ) -> Calculation:
-    """Read what a cycle owes by its version, coupon and tax, before credits and adjustments of
+    """Read what a cycle owes by its version, coupons and tax, before credits and adjustments of
     other cycles.
     """
     version = subscription.version
@@ -139,7 +136,9 @@ def without_credits(
         if catalogue.bills_in_advance(version)
         else None,
         money_order=tuple(version.burn_order),
-        coupon=_coupon(subscription, settlement),
+        coupons=(coupons or coupon_terms.read(subscription)).of(
+            subscription, settlement, full_period
+        ),
     )
 
 
@@ -251,58 +250,6 @@ def rolled_generations(subscription: Subscription, cycle: int) -> dict[str, list
 def as_generations(rolled_on: Mapping[str, Sequence[str]]) -> dict[str, list[Decimal]]:
     """Return what a settlement has rolled on, as numbers."""
     return {code: [Decimal(quantity) for quantity in rolled] for code, rolled in rolled_on.items()}
-
-
-def _coupon(subscription: Subscription, settlement: Settlement) -> CouponTerms | None:
-    """Return the coupon of a document, if it still applies: it counts periods, however many parts a
-    pause makes of one. The first document is an opening, or a trial's end, where fees are billed in
-    advance.
-    """
-    found = subscription.coupon
-    if found is None:
-        return None
-    ahead = 1 if catalogue.bills_in_advance(subscription.version) else 0
-    number = settlement.period_number
-    if settlement.kind == SettlementKind.CYCLE:
-        number += ahead
-    if number < 0 or not found.counts_in(number):
-        return None
-    coupon = as_discount(found)
-    if coupon.amount is None:
-        return coupon
-    taken = _taken_before(subscription, settlement, number, ahead)
-    return replace(coupon, amount=max(ZERO, coupon.amount - taken))
-
-
-def _taken_before(
-    subscription: Subscription, settlement: Settlement, number: int, ahead: int
-) -> Decimal:
-    """Return how much a coupon of a fixed amount has taken off the parts of a period billed
-    before.
-    """
-    of_period = Q(kind=SettlementKind.CYCLE, period_number=number - ahead)
-    if ahead:
-        of_period |= Q(kind=SettlementKind.OPENING, period_number=number)
-    earlier = Q(cycle__lt=settlement.cycle)
-    earlier |= Q(cycle=settlement.cycle, starts_at__lt=settlement.starts_at)
-    if settlement.kind == SettlementKind.CYCLE:
-        # The next cycle may have begun, and been billed its fees, before this one is settled.
-        earlier |= Q(cycle=settlement.cycle + 1, kind=SettlementKind.OPENING)
-    before = Settlement.objects.filter(
-        of_period,
-        earlier,
-        subscription=subscription.pk,
-        status=SettlementStatus.SETTLED,
-    )
-    totals = before.values_list("totals__discount", flat=True)
-    return sum((Decimal(str(discount)) for discount in totals), ZERO)
-
-
-def as_discount(coupon: pricing_models.Coupon) -> CouponTerms:
-    """Return a coupon in the form of stage Discount."""
-    if coupon.type == CouponType.PERCENT:
-        return CouponTerms(coupon.code, percent=coupon.value)
-    return CouponTerms(coupon.code, amount=coupon.value)
 
 
 def pays_for_cycle(lot: CreditLot, ends_at: datetime) -> bool:

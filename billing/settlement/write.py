@@ -222,16 +222,13 @@ def _parts(draft: Calculation, payer: Payer) -> list[Decimal]:
     """Return the parts of a payer's net that are fees in arrears, commitment, and fees in
     advance.
     """
+    fees = [line for line in draft.lines if line.kind == "FEE" and not line.in_advance]
+    commitment = [line for line in draft.lines if line.kind == "COMMIT"]
     left, parts = payer.net - _residue(draft, payer), list[Decimal]()
-    for amount in (_fees(draft), draft.commitment, draft.in_advance):
-        parts.append(min(credit_application.share_of(draft, payer, amount), left))
+    for lines in (fees, commitment, credit_application.of_next_cycle(draft)):
+        parts.append(min(credit_application.share_of(draft, payer, lines), left))
         left -= parts[-1]
     return parts
-
-
-def _fees(draft: Calculation) -> Decimal:
-    fees = (line for line in draft.lines if line.kind == "FEE" and not line.in_advance)
-    return sum((line.amount for line in fees), ZERO)
 
 
 def _keep_fee(written: Sequence[EntryDraft], settlement: Settlement, period: Period) -> None:

@@ -362,6 +362,6 @@ def movable(*, livemode: bool, offering: Offering) -> QuerySet[Subscription]:
     found = Subscription.objects.filter(customer__book__livemode=livemode, offering=offering)
     return (
         found.exclude(status=SubscriptionStatus.CANCELLED)
-        .select_related("customer__book__test_clock", "offering", "version__plan", "coupon")
+        .select_related("customer__book__test_clock", "offering", "version__plan")
         .order_by("pk")
     )

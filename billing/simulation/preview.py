@@ -4,7 +4,7 @@ stages.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,10 +17,10 @@ from billing.calculation import presentation
 from billing.calculation.calculation import Calculation, MetricUsage
 from billing.customers.customers import get_customer
 from billing.models import Customer
-from billing.settlement import load
+from billing.settlement import coupon_terms, load
 from pricing import catalogue
 from pricing.models import BillingMode, Metric, RatePlanVersion
-from pricing.offerings import coupons
+from pricing.offerings.coupons import coupon_for
 from pricing.terms import parse_caps
 from wallets.lots import queries
 
@@ -34,13 +34,15 @@ def preview(
     customer_id: str | None = None,
     billing_mode: str = BillingMode.HYBRID,
     coupon: str | None = None,
+    coupons: Sequence[str] = (),
 ) -> dict[str, object]:
     """Run the nine pure stages over a month from `now`; nothing is written.
 
     With a customer, its credits alive now pay, in the version's burn order, and its tax applies;
     without one there are no credits. Each quantity counts as one event.
 
-    Raises: Invalid (`unknown_metric`, `unknown_coupon`, `wrong_currency`), UnknownCustomer.
+    Raises: Invalid (`unknown_metric`, `unknown_coupon`, `wrong_currency`,
+    `coupon_over`), UnknownCustomer.
     """
     known = set(Metric.objects.filter(livemode=livemode).values_list("code", flat=True))
     faults = [
@@ -51,10 +53,20 @@ def preview(
     if faults:
         raise Invalid(faults)
     draft = _draft(version, usage, billing_mode, now)
+    named = [(code, f"/coupons/{number}") for number, code in enumerate(coupons)]
     if coupon is not None:
-        currency = version.plan.currency
-        found = coupons.coupon_for(livemode=livemode, code=coupon, currency=currency)
-        draft = replace(draft, coupon=load.as_discount(found))
+        named.insert(0, (coupon, "/coupon"))
+    found = (
+        coupon_for(
+            livemode=livemode,
+            code=code,
+            currency=version.plan.currency,
+            now=now,
+            pointer=pointer,
+        )
+        for code, pointer in named
+    )
+    draft = replace(draft, coupons=tuple(map(coupon_terms.as_discount, found)))
     if customer_id is not None:
         customer = get_customer(livemode=livemode, customer_id=customer_id)
         draft = _for_customer(draft, customer, version.tax_class)

@@ -296,7 +296,7 @@ class CouponForm(forms.ModelForm[Coupon]):
         model = Coupon
         fields = [
             "livemode", "code", "type", "value", "currency", "duration", "cycles",
-            "max_redemptions",
+            "max_redemptions", "starts_at", "ends_at", "charges", "carries_rest",
         ]  # fmt: skip
 
     def clean(self) -> dict[str, Any]:
@@ -305,11 +305,9 @@ class CouponForm(forms.ModelForm[Coupon]):
         if not self.errors:
             try:
                 coupons.check_coupon(
-                    type=cleaned["type"],
-                    value=cleaned["value"],
-                    currency=cleaned["currency"],
-                    duration=cleaned["duration"],
-                    cycles=cleaned["cycles"],
+                    Coupon(
+                        **{n: cleaned.get(n, getattr(self.instance, n)) for n in self.Meta.fields}
+                    )
                 )
             except Invalid as error:
                 add_faults(self, error)

@@ -67,17 +67,32 @@ class OfferingAdmin(ModelAdmin):  # type: ignore[misc]
                 self.message_user(request, text, messages.SUCCESS)
 
 
+CHANGEABLE = {"ends_at", "max_redemptions"}
+
+
 @admin.register(Coupon)
 class CouponAdmin(ModelAdmin):  # type: ignore[misc]
-    """Coupons are created here or through the API; what was promised is not edited."""
+    """Coupons are created here or through the API; what was promised is not edited, but when they
+    end, and how often they may be redeemed.
+    """
 
     form = CouponForm
-    list_display = ["code", "type", "value", "currency", "duration", "redemptions", "livemode"]
+    list_display = [
+        "code", "type", "value", "currency", "duration", "redemptions", "ends_at", "livemode",
+    ]  # fmt: skip
     list_filter = ["livemode", "type", "duration"]
     search_fields = ["code"]
     ordering = ["code"]
-    readonly_fields = ["redemptions"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Coupon | None = None) -> list[str]:
+        """Return what was promised, which never changes."""
+        fixed = [name for name in CouponForm.Meta.fields if name not in CHANGEABLE]
+        return ["redemptions", *(fixed if obj else [])]
 
     def add_row(self, sent: Sent) -> Coupon:
         """Create the coupon."""
         return coupons.create_coupon(**sent.fields)
+
+    def change_row(self, sent: Sent) -> None:
+        """Change when it ends, and how often it may be redeemed."""
+        coupons.update_coupon(livemode=sent.row.livemode, code=sent.row.code, changes=sent.changes)

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
-from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
+from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer, TimeField
 from aforo.api.views import ApiView
 from pricing.api.catalog import CatalogList, CodeField
 from pricing.models import Coupon, CouponDuration, CouponType
@@ -24,6 +24,19 @@ class CouponBody(StrictSerializer):
     duration = serializers.ChoiceField(choices=CouponDuration.choices)
     cycles = serializers.IntegerField(min_value=1, max_value=1_200, required=False)
     max_redemptions = serializers.IntegerField(min_value=1, max_value=2_147_483_647, required=False)
+    starts_at = TimeField(required=False, allow_null=True)
+    ends_at = TimeField(required=False, allow_null=True)
+    charges = serializers.ListField(
+        child=serializers.CharField(max_length=64), max_length=100, required=False
+    )
+    carries_rest = serializers.BooleanField(required=False)
+
+
+class CouponChange(StrictSerializer):
+    ends_at = TimeField(required=False, allow_null=True)
+    max_redemptions = serializers.IntegerField(
+        min_value=1, max_value=2_147_483_647, required=False, allow_null=True
+    )
 
 
 class CouponAnswer(serializers.ModelSerializer[Coupon]):
@@ -33,7 +46,7 @@ class CouponAnswer(serializers.ModelSerializer[Coupon]):
         model = Coupon
         fields = [
             "code", "type", "value", "currency", "duration", "cycles", "max_redemptions",
-            "redemptions", "created_at",
+            "redemptions", "starts_at", "ends_at", "charges", "carries_rest", "created_at",
         ]  # fmt: skip
 
 
@@ -59,10 +72,17 @@ class CouponsView(CatalogList):
 
 class CouponView(ApiView):
     scope = ApiScope.BILLING
-    names = {"get": "getCoupon"}
+    names = {"get": "getCoupon", "patch": "updateCoupon"}
     refusals = ("unknown_coupon",)
 
     @extend_schema(responses=CouponAnswer)
     def get(self, request: Request, code: str) -> Response:
         """Return a coupon and how often it was redeemed."""
         return Response(CouponAnswer(coupons.get_coupon(livemode=self.livemode, code=code)).data)
+
+    @extend_schema(request=CouponChange, responses=CouponAnswer)
+    def patch(self, request: Request, code: str) -> Response:
+        """Change when a coupon ends, and how often it may be redeemed."""
+        body = self.read(CouponChange, request)
+        changed = coupons.update_coupon(livemode=self.livemode, code=code, changes=body)
+        return Response(CouponAnswer(changed).data)

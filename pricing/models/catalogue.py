@@ -6,6 +6,8 @@ a plan has at most one draft; version numbers have no repeat.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
@@ -355,7 +357,11 @@ class CouponDuration(models.TextChoices):
 
 
 class Coupon(models.Model):
-    """A discount that a subscription takes with it; redeemed at most `max_redemptions` times."""
+    """A discount that a subscription takes with it; redeemed at most `max_redemptions` times.
+
+    It counts in paid periods that begin between its dates, in as many as it takes something off;
+    of a fixed amount, what a period did not take is taken in the next ones where `carries_rest`.
+    """
 
     livemode = models.BooleanField()
     code = models.CharField(max_length=64)
@@ -366,10 +372,37 @@ class Coupon(models.Model):
     cycles = models.PositiveIntegerField(null=True, blank=True)
     max_redemptions = models.PositiveIntegerField(null=True, blank=True)
     redemptions = models.PositiveIntegerField(default=0)
+    starts_at = models.DateTimeField(
+        null=True, blank=True, help_text="It counts in periods that begin from then on."
+    )
+    ends_at = models.DateTimeField(
+        null=True, blank=True, help_text="It counts in periods that begin before."
+    )
+    charges = ArrayField(
+        models.CharField(max_length=64),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Codes of the charges that it is for; none: the whole subtotal.",
+    )
+    carries_rest = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="What a period leaves of a fixed amount is taken in the next ones.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
+            models.CheckConstraint(
+                condition=Q(starts_at=None)
+                | Q(ends_at=None)
+                | Q(ends_at__gt=models.F("starts_at")),
+                name="pricing_coupon_dates",
+            ),
+            models.CheckConstraint(
+                condition=Q(carries_rest=False) | Q(type="FIXED"), name="pricing_coupon_rest"
+            ),
             models.UniqueConstraint(fields=["livemode", "code"], name="pricing_coupon_code"),
             models.CheckConstraint(
                 condition=Q(type="PERCENT", value__gt=0, value__lte=100, currency="")
@@ -390,11 +423,15 @@ class Coupon(models.Model):
     def __str__(self) -> str:
         return self.code
 
-    def counts_in(self, paid_cycle: int) -> bool:
-        """Return whether the paid cycle of that number, from 0, is discounted."""
-        match self.duration:
-            case CouponDuration.ONCE:
-                return paid_cycle == 0
-            case CouponDuration.REPEATING:
-                return self.cycles is not None and paid_cycle < self.cycles
-        return True
+    @property
+    def periods(self) -> int | None:
+        """Return in how many paid periods it takes something off; None where without end."""
+        return 1 if self.duration == CouponDuration.ONCE else self.cycles
+
+    def is_in_force(self, at: datetime) -> bool:
+        """Return whether it counts in a period that begins at a moment."""
+        return (self.starts_at is None or self.starts_at <= at) and not self.is_over(at)
+
+    def is_over(self, at: datetime) -> bool:
+        """Return whether it counts in no period that begins from a moment on."""
+        return self.ends_at is not None and self.ends_at <= at

@@ -42,6 +42,7 @@ INSIDE = {  # Shown inside their parents, or not rows to look at.
     "LoginFailures",
     "SealedHead",
     "TaxExemption",
+    "SubscriptionCoupon",
     "UsageRollup",
 }
 EDITABLE = {

@@ -245,6 +245,18 @@ def read(call: Caller, ids: dict[str, Any]) -> None:
         call.get(path + query)
 
 
+def coupons(call: Caller, plain: dict[str, Any]) -> None:
+    assert (plain["coupon"], plain["coupons"]) == (None, [])
+    mine = f"subscriptions/{plain['id']}/coupons"
+    call.post("coupons", {"code": "five", "type": "FIXED", "value": 5, "currency": "USD",
+                          "duration": "FOREVER", "charges": ["fee"], "carries_rest": True,
+                          "starts_at": START, "ends_at": MARCH})  # fmt: skip
+    call.change("patch", "coupons/five", {"ends_at": None, "max_redemptions": 100})
+    call.post(mine, {"coupon": "five"})
+    left = call.change("delete", f"{mine}/five", None)
+    assert left["coupons"] == []
+
+
 def test_every_operation(sandbox_key: str, eager_tasks: None) -> None:
     client = CheckedClient(sandbox_key)
     call = Caller(client)
@@ -255,7 +267,7 @@ def test_every_operation(sandbox_key: str, eager_tasks: None) -> None:
     made = call.post("subscriptions", {**WHO, "offering": "o", "coupon": "ten"})["id"]
     call.post("customers", {"id": "other", "name": "Other"})
     plain = call.post("subscriptions", {"customer_id": "other", "offering": "o"})
-    assert plain["coupon"] is None
+    coupons(call, plain)
     ids = {"subscription_id": made, "customer_id": "acme", "number": 1, "name": "trial-balance"}
     ids |= {"top_up_id": wallets(call), "rate_id": rate}
     usage(call)

@@ -293,9 +293,10 @@ def test_of_redemptions_that_meet_the_last_ones_win() -> None:
 
     def redeem(number: int) -> str:
         try:
-            return coupons.redeem_coupon(livemode=False, code="THREE", currency="USD").code
+            coupons.redeem_coupon(coupons.get_coupon(livemode=False, code="THREE"))
         except DomainError as error:
             return error.code
+        return "THREE"
 
     outcomes = at_once(10, redeem)
 

@@ -1,38 +1,39 @@
-"""Stage 7 takes the coupon off, and what is not billed, and uses credits owed to the customer."""
+"""Stage 7 takes the coupons off, and what is not billed, and uses credits owed to the customer."""
 
 from __future__ import annotations
 
-from decimal import Decimal
-
-from aforo.money import ZERO, plain, round_amount, to_books
-from billing.calculation.calculation import (
-    CalculatedLine,
-    Calculation,
-    CouponTerms,
-    changed,
-    traced,
-)
+from aforo.money import ZERO, plain
+from billing.calculation.calculation import CalculatedLine, Calculation, changed, traced
+from billing.calculation.coupon_discounts import take_off
 from billing.calculation.owed import forgive, use_credits
 
 
 def discount(draft: Calculation) -> Calculation:
-    """Subtract the coupon, never more than the subtotal; late usage of settled cycles has had the
-    coupon of its own cycle. Then take off what was captured beyond the credits, and use the credits
-    owed for such cycles.
+    """Subtract the coupons in their order, never more than the subtotal; late usage of settled
+    cycles has had the coupons of its own cycle. Then take off what was captured beyond the credits,
+    and use the credits owed for such cycles.
 
-    Needs: subtotal, coupon, forgiven, credits_owed. Gives: discount, a DISCOUNT line; the subtotal
-    less what is forgiven and what credits take, each with a line. Keeps: 0 <= discount <= subtotal.
+    Needs: subtotal, coupons, forgiven, credits_owed. Gives: discount, discounts, discounted, a
+    DISCOUNT line a coupon; the subtotal less what is forgiven and what credits take, each with a
+    line. Keeps: 0 <= discount <= subtotal.
     """
-    off = ZERO
-    lines, notes = draft.lines, ["No coupon."]
-    if draft.coupon is not None:
-        base = draft.subtotal - draft.adjusted
-        off = min(_off(draft.coupon, base), base, draft.subtotal)
-        off = round_amount(off, draft.currency) if draft.is_rounded else to_books(off)
-        notes = [f"Coupon {draft.coupon.code}: {plain(off)} off."]
-        if off > 0:
-            lines = (*lines, CalculatedLine("DISCOUNT", f"Coupon {draft.coupon.code}", -off))
-    forgiven = forgive(changed(draft, discount=off, lines=lines))
+    taken, discounted = take_off(draft)
+    off = sum((each.amount for each in taken), ZERO)
+    lines = tuple(
+        CalculatedLine("DISCOUNT", f"Coupon {each.coupon.code}", -each.amount)
+        for each in taken
+        if each.amount > 0
+    )
+    notes = [f"Coupon {each.coupon.code}: {plain(each.amount)} off." for each in taken]
+    notes = notes or ["No coupon."]
+    lower = changed(
+        draft,
+        discount=off,
+        discounts=taken,
+        discounted=discounted,
+        lines=(*draft.lines, *lines),
+    )
+    forgiven = forgive(lower)
     lowered = use_credits(forgiven)
     used = {"credit": lowered.credited} if lowered.credited else {}
     if lowered.forgiven:
@@ -46,9 +47,3 @@ def discount(draft: Calculation) -> Calculation:
         found={"discount": off, **used},
         notes=notes,
     )
-
-
-def _off(coupon: CouponTerms, subtotal: Decimal) -> Decimal:
-    if coupon.percent is not None:
-        return subtotal * coupon.percent.scaleb(-2)
-    return coupon.amount or ZERO

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from itertools import accumulate, chain, pairwise
@@ -130,13 +130,26 @@ def _nets(draft: Calculation) -> dict[Tax | None, Decimal]:
             if line.adjusts is None:
                 discounted[rate] = discounted.get(rate, ZERO) + line.amount
                 discounted[draft.tax_rate] -= line.amount
-    if draft.discount != 0:
-        shares = split(draft.discount, list(discounted.values()))
-        for rate, share in zip(discounted, shares, strict=True):
-            nets[rate] -= share
+    for rate, share in _discounts(draft, discounted).items():
+        nets[rate] -= share
     nets[draft.tax_rate] = ZERO
     nets[draft.tax_rate] = draft.subtotal - draft.discount - sum(nets.values(), ZERO)
     return {rate: net for rate, net in nets.items() if net != 0}
+
+
+def _discounts(
+    draft: Calculation, discounted: Mapping[Tax | None, Decimal]
+) -> dict[Tax | None, Decimal]:
+    """Return the part of the discount in the net of each rate; the cycle's own has the rest."""
+    if draft.discount == 0:
+        return {}
+    if draft.discounted is None:
+        return dict(zip(discounted, split(draft.discount, list(discounted.values())), strict=True))
+    found = dict.fromkeys(discounted, ZERO)
+    for line in draft.lines:
+        if line.charge in draft.discounted and line.adjusts is None and line.charge:
+            found[rate_of(draft, line)] += line.amount - draft.discounted[line.charge]
+    return found
 
 
 def _not_below_zero(taxes: Sequence[Taxed]) -> Sequence[Taxed]:

@@ -147,7 +147,7 @@ def _price(
     settlements = list(
         asked.filter(book__in=books)
         .select_related("book__test_clock", "subscription__customer__book",
-                        "subscription__offering", "subscription__coupon")
+                        "subscription__offering")
         .order_by("book", "ends_at", "pk")
     )  # fmt: skip
     priced = replay(

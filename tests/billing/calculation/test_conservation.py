@@ -83,11 +83,14 @@ def lots(draw: st.DrawFn, start: int, amounts: st.SearchStrategy[Decimal]) -> tu
     return tuple(lot(kind, str(a), start + n) for n, (kind, a) in enumerate(drawn))
 
 
-COUPONS = st.one_of(
-    st.none(),
-    st.builds(CouponTerms, st.just("OFF"), percent=decimals("0", "100", 3)),
-    st.builds(CouponTerms, st.just("OFF"), amount=AMOUNTS),
-)
+LIMITS = st.sampled_from([frozenset[str](), frozenset({"c0"}), frozenset({"c1", "c2"})])
+COUPONS = st.lists(
+    st.one_of(
+        st.builds(CouponTerms, st.just("OFF"), percent=decimals("0", "100", 3), charges=LIMITS),
+        st.builds(CouponTerms, st.just("OFF"), amount=AMOUNTS, charges=LIMITS),
+    ),
+    max_size=3,
+).map(tuple)
 DRAFTS = st.builds(
     draft,
     MODES,
@@ -109,7 +112,7 @@ DRAFTS = st.builds(
     money_order=ORDERS,
     minimum_spend=st.one_of(st.none(), AMOUNTS),
     maximum_spend=st.one_of(st.none(), AMOUNTS),
-    coupon=COUPONS,
+    coupons=COUPONS,
     tax_rate=st.one_of(st.none(), st.builds(Tax, st.just("VAT"), decimals("0", "100", 3))),
     overages=st.lists(AMOUNTS, max_size=2).map(
         lambda drawn: tuple(Overage(UUID(int=n), a) for n, a in enumerate(drawn, start=90))

@@ -19,7 +19,7 @@ ONE = Decimal(1)
 FULL = draft(
     charges=(charge(),),
     usage=metered("15000"),
-    coupon=CouponTerms("TEN", percent=Decimal(10)),
+    coupons=(CouponTerms("TEN", percent=Decimal(10)),),
     tax_rate=Tax("VAT", Decimal(10)),
     money_lots=(lot("PROMO", "1", 1), lot("CASH", "5", 2)),
 )

@@ -67,7 +67,7 @@ def run(
             usage=metered(priced.used, events=3),
             unit_lots={"tokens": UNITS},
             money_lots=MONEY,
-            coupon=coupon,
+            coupons=(coupon,) if coupon else (),
             tax_rate=tax,
         )
     )
@@ -179,7 +179,7 @@ def test_a_cycle_under_its_minimum_is_discounted_and_taxed_on_the_minimum() -> N
             charges=(charge(),),
             usage=metered("15000"),
             minimum_spend=D(100),
-            coupon=CouponTerms("TEN", percent=D(10)),
+            coupons=(CouponTerms("TEN", percent=D(10)),),
             tax_rate=Tax("VAT", D(20)),
         )
     )
@@ -198,7 +198,7 @@ def test_a_cycle_under_its_minimum_is_discounted_and_taxed_on_the_minimum() -> N
                 charges=(charge(),),
                 usage=metered("15000"),
                 minimum_spend=D(100),
-                coupon=CouponTerms("TEN", percent=D(10)),
+                coupons=(CouponTerms("TEN", percent=D(10)),),
                 tax_rate=Tax("VAT", D(20)),
             )
         )

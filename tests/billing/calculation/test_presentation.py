@@ -20,7 +20,7 @@ def test_totals_are_positive_decimals_in_plain_strings() -> None:
         draft(
             charges=(charge(),),
             usage=metered("27000"),
-            coupon=CouponTerms("TEN", percent=Decimal(10)),
+            coupons=(CouponTerms("TEN", percent=Decimal(10)),),
             tax_rate=Tax("VAT", Decimal(10)),
             unit_lots={"tokens": (lot("PROMO", "10000", 1), lot("BONUS", "2000", 2))},
             money_lots=(lot("PROMO", "7", 3), lot("CASH", "12", 4)),
@@ -33,6 +33,7 @@ def test_totals_are_positive_decimals_in_plain_strings() -> None:
     assert presentation.totals(settled) == {
         "subtotal": "30",
         "discount": "3",
+        "coupons": [{"code": "TEN", "amount": "3", "period": 0}],
         "tax": "2",
         "bonus": "0",
         "overage": "2",
@@ -55,6 +56,7 @@ def test_a_cycle_without_anything_is_all_zeros() -> None:
     assert presentation.totals(calculation.run(draft("PREPAID"))) == {
         "subtotal": "0",
         "discount": "0",
+        "coupons": [],
         "tax": "0",
         "bonus": "0",
         "overage": "0",

@@ -160,7 +160,7 @@ def test_minimum_and_maximum_spend(
     ],
 )
 def test_a_discount_is_never_more_than_the_subtotal(coupon: CouponTerms, discount: str) -> None:
-    run = calculation.run(draft(coupon=coupon))
+    run = calculation.run(draft(coupons=(coupon,)))
 
     assert (run.discount, run.total) == (D(discount), 30 - D(discount))
 
@@ -258,7 +258,7 @@ def test_what_is_owed_is_paid_by_somebody(
             money_lots=tuple(lot(kind, str(a), n) for n, (kind, a) in enumerate(lots)),
             unit_lots={"tokens": tuple(lot(k, str(a), 100 + n) for n, (k, a) in enumerate(units))},
             tax_rate=Tax("VAT", percent),
-            coupon=CouponTerms("OFF", percent=off) if off else None,
+            coupons=(CouponTerms("OFF", percent=off),) if off else (),
             money_order=tuple(order),
         )
     )

@@ -98,7 +98,7 @@ class TestSeveralRates:
 
     def test_a_discount_lowers_every_rate_it_was_taken_off(self) -> None:
         """10 % off the cycle's own 140.00: 90.00 at 20 % and 36.00 at 25 %; late usage is whole."""
-        settled = self.settled(coupon=CouponTerms("TEN", percent=Decimal(10)))
+        settled = self.settled(coupons=(CouponTerms("TEN", percent=Decimal(10)),))
 
         assert [part.net for part in settled.taxes] == [90, 36, 50]
         assert settled.tax == 18 + 9 + 5
