@@ -52,7 +52,7 @@ class SubscriptionCouponView(ApiView):
     names = {"delete": "removeSubscriptionCoupon"}
     refusals = ("unknown_subscription", "already_cancelled", "coupon_not_taken")
 
-    @extend_schema(responses=SubscriptionAnswer)
+    @extend_schema(responses={200: SubscriptionAnswer})
     def delete(self, request: Request, subscription_id: UUID, code: str) -> Response:
         """Remove a coupon: documents that are settled from now on do not have it."""
         changed = subscription_coupons.remove(

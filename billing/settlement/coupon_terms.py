@@ -20,7 +20,7 @@ from uuid import UUID
 from aforo.database.together import AnyPart, Columns, Part, select_together
 from aforo.money import ZERO
 from aforo.periods import Period
-from billing.calculation.calculation import CouponTerms
+from billing.calculation.calculation import CouponDiscount, CouponTerms
 from billing.models import (
     Settlement,
     SettlementKind,
@@ -93,6 +93,21 @@ class Coupons:
         found = (self._terms(document, each) for each in self.attached)
         return tuple(terms for terms in found if terms is not None)
 
+    def before(self, period: int) -> Coupons:
+        """Return the same coupons with what documents before a paid period took off, to go on
+        otherwise from there.
+        """
+        earlier = [each for each in self.used if each.is_settled and each.period < period]
+        return Coupons(self.attached, earlier)
+
+    def took(self, settlement: UUID, discounts: Sequence[CouponDiscount]) -> None:
+        """Note what one more document takes off."""
+        taken = [each for each in discounts if each.amount > 0]
+        if taken:
+            amounts = {each.coupon.code: each.amount for each in taken}
+            period = taken[0].coupon.period
+            self.used = [*self.used, Used(settlement, period, amounts, is_settled=True)]
+
     def _terms(self, document: Document, attached: SubscriptionCoupon) -> CouponTerms | None:
         coupon = attached.coupon
         if not self._counts(document, attached):
@@ -153,11 +168,18 @@ def _sum(used: Sequence[Used], coupon: Coupon) -> Decimal:
 
 
 def _document(subscription: Subscription, settlement: Settlement, full: Period) -> Document:
-    ahead = _ahead(subscription)
-    if settlement.kind == SettlementKind.CYCLE and ahead:
-        return Document(settlement, settlement.period_number + ahead, full.ends_at)
-    begins_at = max(full.starts_at, subscription.starts_at)
-    return Document(settlement, settlement.period_number, begins_at)
+    period = period_of(subscription, settlement)
+    is_next = period > settlement.period_number
+    begins_at = full.ends_at if is_next else max(full.starts_at, subscription.starts_at)
+    return Document(settlement, period, begins_at)
+
+
+def period_of(subscription: Subscription, settlement: Settlement) -> int:
+    """Return the paid period that a document counts in: with fees in advance, a cycle's is that of
+    the next one.
+    """
+    is_cycle = settlement.kind == SettlementKind.CYCLE
+    return settlement.period_number + (_ahead(subscription) if is_cycle else 0)
 
 
 def _ahead(subscription: Subscription) -> int:

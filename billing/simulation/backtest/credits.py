@@ -23,7 +23,8 @@ from billing.calculation import proration
 from billing.calculation.calculation import Calculation, Consideration
 from billing.customers.customers import zone_of
 from billing.models import Settlement, Subscription
-from billing.settlement import load
+from billing.settlement import coupon_terms, load
+from billing.settlement.coupon_terms import Coupons
 from billing.subscriptions import plan_credits
 from pricing import catalogue
 from pricing.models import GrantRecurrence, GrantTemplate, RatePlanVersion
@@ -111,6 +112,18 @@ class Credits:
     known: dict[UUID, CreditLot] = field(default_factory=dict)
     rolled_in: dict[UUID, dict[str, list[Decimal]]] = field(default_factory=dict)
     """Included quantity that the version would have rolled into each subscription's next cycle."""
+    coupons: dict[UUID, Coupons] = field(default_factory=dict)
+    """The coupons of each subscription, with what they would have taken off."""
+
+    def coupons_of(self, settlement: Settlement) -> Coupons:
+        """Return the coupons for a cycle, as the cycles before it left them on the version."""
+        subscription = settlement.subscription
+        if subscription.pk not in self.coupons:
+            found = coupon_terms.read(subscription)
+            self.coupons[subscription.pk] = found.before(
+                coupon_terms.period_of(subscription, settlement)
+            )
+        return self.coupons[subscription.pk]
 
     def complete(self, settlement: Settlement, found: Iterable[Found]) -> list[Found]:
         """Add the lots that were spent by then and would not have been on the version."""

@@ -13,14 +13,16 @@ from uuid import UUID
 from django.db.models import prefetch_related_objects
 
 from aforo.errors import DomainError, InvariantBroken
+from aforo.ids import new_id
 from aforo.money import ZERO, plain
 from aforo.periods import Period
 from billing import calculation
 from billing.calculation import advance, presentation, proration
 from billing.calculation.calculation import Calculation, MetricUsage, Overage
 from billing.cycle_end.next_cycle import rolled_on
-from billing.models import Settlement, SettlementKind
+from billing.models import Settlement, SettlementKind, SettlementStatus
 from billing.settlement import load
+from billing.settlement.coupon_terms import Coupons
 from billing.simulation.backtest.credits import Credits, Found, OfferedLot, burns_of, found_by
 from billing.usage import aggregates as usages
 from pricing import catalogue
@@ -129,6 +131,8 @@ def _pictured(version: RatePlanVersion, settlement: Settlement) -> Settlement:
     pictured = copy.copy(settlement)
     pictured.subscription = copy.copy(settlement.subscription)
     pictured.subscription.version = version
+    # Its coupons are those that the version leaves.
+    pictured.status = SettlementStatus.SEALED
     return pictured
 
 
@@ -141,6 +145,7 @@ def _first_fees(cycle: Settlement, mine: Credits, found: Sequence[Found]) -> lis
         return []
     opening = copy.copy(cycle)
     opening.kind = SettlementKind.OPENING
+    opening.pk = new_id()
     return [_open(opening, mine, found, really=False)]
 
 
@@ -151,8 +156,10 @@ def _open(
     `advance_billing`).
     """
     offered = mine.open_with(opening, found)
-    draft = _load(opening, {}, offered)
+    coupons = mine.coupons_of(opening)
+    draft = _load(opening, {}, offered, coupons)
     run = calculation.run(advance.of_opening(_with(draft, offered, _ids(offered), {})))
+    coupons.took(opening.pk, run.discounts)
     mine.take(run, found, really=really)
     return run
 
@@ -168,9 +175,10 @@ def _settle(
     came = mine.rolled_in.get(subscription.pk)
     if came is None:
         came = load.rolled_generations(subscription, cycle.cycle)
+    coupons = mine.coupons_of(cycle)
     overage = Decimal(str(cycle.totals["overage"])) if mine.with_money else ZERO
     draft = replace(
-        _load(cycle, usages.read_usage(settlement=cycle), offered),
+        _load(cycle, usages.read_usage(settlement=cycle), offered, coupons),
         overages=(Overage(_OVERAGE, overage),) if overage > 0 else (),
         rolled_in={code: sum(rolled, ZERO) for code, rolled in came.items()},
     )
@@ -181,6 +189,7 @@ def _settle(
     ahead = advance.charged_ahead(charges)
     alive = _ids(each for each in offered if each.is_alive)
     run = calculation.run(advance.of_cycle(_with(draft, offered, alive, kept), ahead))
+    coupons.took(cycle.pk, run.discounts)
     mine.take(run, found)
     mine.end(run, cycle)
     mine.rolled_in[subscription.pk] = rolled_on(came=came, draft=run)
@@ -188,7 +197,10 @@ def _settle(
 
 
 def _load(
-    cycle: Settlement, usage: Mapping[str, MetricUsage], offered: Sequence[OfferedLot]
+    cycle: Settlement,
+    usage: Mapping[str, MetricUsage],
+    offered: Sequence[OfferedLot],
+    coupons: Coupons,
 ) -> Calculation:
     is_opening = cycle.kind == SettlementKind.OPENING
     draft = load.without_credits(
@@ -197,6 +209,7 @@ def _load(
         usage=usage,
         full_period=Period(cycle.full_starts_at, cycle.full_ends_at),
         until=cycle.starts_at if is_opening else cycle.ends_at,
+        coupons=coupons,
     )
     return replace(
         draft,

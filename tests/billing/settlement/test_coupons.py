@@ -224,7 +224,7 @@ def test_a_coupon_is_added_and_removed_between_documents() -> None:
         (lambda pk: subscription_coupons.add(livemode=False, subscription_id=pk, code="SPENT"),
          "coupon_spent"),
         (lambda pk: subscription_coupons.add(livemode=False, subscription_id=pk, code="OVER"),
-         "invalid"),
+         "coupon_over"),
     ],
 )  # fmt: skip
 def test_what_is_refused_changes_nothing(change: Any, code: str) -> None:
