@@ -63,8 +63,8 @@ def add(*, livemode: bool, subscription_id: UUID, code: str) -> Subscription:
 
 @transaction.atomic
 def remove(*, livemode: bool, subscription_id: UUID, code: str) -> Subscription:
-    """Take a coupon from a subscription: it counts no more from the next document of the open cycle
-    on. What it took off stays, and it is not redeemed less often.
+    """Remove a coupon from a subscription: it counts no more from the next document of the open
+    cycle on. What it took off stays, and it is not redeemed less often.
 
     Raises: UnknownSubscription; NotInState (`already_cancelled`); CouponNotTaken.
     """

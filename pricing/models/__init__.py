@@ -8,9 +8,6 @@ from pricing.models.catalogue import (
     Charge,
     ChargeMetric,
     ChargeTiming,
-    Coupon,
-    CouponDuration,
-    CouponType,
     CreditKind,
     GrantRecurrence,
     GrantTemplate,
@@ -25,6 +22,7 @@ from pricing.models.catalogue import (
     VersionStatus,
     default_burn_order,
 )
+from pricing.models.coupons import Coupon, CouponDuration, CouponType
 from pricing.models.top_ups import BonusSlab, OnAccount, TopUpRule
 
 __all__ = [
