@@ -22,8 +22,13 @@ CREATE TRIGGER billing_subscription_first_coupon AFTER INSERT ON billing_subscri
     FOR EACH ROW WHEN (NEW.coupon_id IS NOT NULL)
     EXECUTE FUNCTION billing_subscription_first_coupon();
 ALTER TABLE billing_subscription ENABLE ALWAYS TRIGGER billing_subscription_first_coupon;
+
+CREATE TRIGGER billing_subscriptioncoupon_kept BEFORE UPDATE OR DELETE ON billing_subscriptioncoupon
+    FOR EACH ROW EXECUTE FUNCTION ledger_frozen_but(until_period, removed_at);
+ALTER TABLE billing_subscriptioncoupon ENABLE ALWAYS TRIGGER billing_subscriptioncoupon_kept;
 """
 NOT_ANY_MORE = """
+DROP TRIGGER billing_subscriptioncoupon_kept ON billing_subscriptioncoupon;
 DROP TRIGGER billing_subscription_first_coupon ON billing_subscription;
 DROP FUNCTION billing_subscription_first_coupon();
 """

@@ -100,7 +100,7 @@ def _customer(key: str) -> None:
     factories.budget("team", "100", customer=key)
     factories.top_up(key, "40")
     factories.bundle(key, "20", bonus="4")
-    factories.subscription(key, f"sold_{number}")
+    factories.subscription(key, f"sold_{number}", coupons=[f"TEN_{number}"])
     for name in ("r1", "r2"):
         factories.debit(key, "1", f"{key}-{name}")
         asked = engine.ReserveRequest(customer_id=key, key=f"{key}-hold-{name}", amount=D(1))
