@@ -53,6 +53,7 @@ urlpatterns = [
     path(
         "customers/<str:customer_id>/tax-exemptions/<int:exemption_id>/end",
         tax_exemptions.EndTaxExemptionView.as_view(),
+    ),
     path(
         "subscriptions/<uuid:subscription_id>/coupons",
         subscription_coupons.SubscriptionCouponsView.as_view(),
