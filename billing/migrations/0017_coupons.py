@@ -37,7 +37,7 @@ DROP FUNCTION billing_subscription_first_coupon();
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0015_tax_facts'),
+        ('billing', '0016_audit_trail'),
         ('pricing', '0005_coupons'),
     ]
 
