@@ -40,7 +40,7 @@ def receive(*, livemode: bool, top_up_id: UUID, notice: DisputeNotice) -> bool:
 
 
 def _record(livemode: bool, top_up_id: UUID, notice: DisputeNotice) -> bool:  # noqa: FBT001
-    """Take a step, once for ever: the key is the payment's and the step's."""
+    """Record a step, once for ever: the key is the payment's and the step's."""
     is_won = notice.state == DisputeState.WON
     answer = disputes.dispute(
         livemode=livemode,
@@ -54,8 +54,8 @@ def _record(livemode: bool, top_up_id: UUID, notice: DisputeNotice) -> bool:  # 
 
 
 def follow_sandbox(*, book_ids: Collection[int] | None = None) -> int:
-    """Tell what the sandbox's gateway says by now about the payments it took; return how much of it
-    was news. Safe to repeat.
+    """Record what the sandbox's gateway says by now about the payments it took; return how much of
+    it was news. Safe to repeat.
     """
     told = 0
     for top_up, at, notice in _said(book_ids):

@@ -114,7 +114,7 @@ def test_what_was_paid_elsewhere_is_no_gateway_s_to_pay_back(live_api: APIClient
 
 
 class Unsteady(gateway.SandboxGateway):
-    """Gives no answer about a refund the first two times."""
+    """A gateway without an answer about a refund the first two times."""
 
     def __init__(self) -> None:
         self.asked: list[UUID] = []
@@ -124,7 +124,7 @@ class Unsteady(gateway.SandboxGateway):
         return method == "card_1"
 
     def charge(self, charge: gateway.GatewayCharge, *, now: datetime) -> GatewayOutcome:
-        """Take every payment."""
+        """Return that every payment was taken."""
         return GatewayOutcome.SUCCEEDED
 
     def refund(self, refund: gateway.GatewayRefund, *, now: datetime) -> GatewayOutcome:
