@@ -277,6 +277,9 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         # It warns that the file-system broker has no host.
         "kombu.connection": {"level": "ERROR"},
+        # They tell of every step of a PDF.
+        "weasyprint": {"level": "ERROR"},
+        "fontTools": {"level": "ERROR"},
     },
 }
 

@@ -1,8 +1,9 @@
 """The addresses of the back office's own pages, under `/admin/`."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import path, re_path
 
+from billing.admin import documents
 from billing.finance.pages import exports, reports
 
 urlpatterns = [
@@ -17,6 +18,11 @@ urlpatterns = [
         "exports/<int:batch_id>/",
         admin.site.admin_view(exports.export_receipts),
         name="export_receipts",
+    ),
+    re_path(
+        r"^documents/(?P<subject>[0-9a-f-]{36})\.(?P<form>html|pdf)$",
+        admin.site.admin_view(documents.document_file),
+        name="document_file",
     ),
     path("reports/<str:name>/", admin.site.admin_view(reports.report_page), name="report"),
 ]

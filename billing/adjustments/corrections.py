@@ -63,15 +63,6 @@ class NotSettled(Conflict):
     default_code = "not_settled"
 
 
-class InvoiceInDraft(Conflict):
-    """The invoice of the cycle is not final yet.
-
-    Adjust the settlement after the invoice was finalized.
-    """
-
-    default_code = "invoice_in_draft"
-
-
 @dataclass(frozen=True, slots=True)
 class Correction:
     """A line of a correction, before tax: above zero charges more, below zero less."""
@@ -230,7 +221,9 @@ def _check_final(settlement: Settlement) -> None:
     Raises: InvoiceInDraft.
     """
     if any(each.status == InvoiceStatus.DRAFT for each in bearers.invoices_of(settlement)):
-        raise InvoiceInDraft("The invoice is not final yet; adjust the settlement after that.")
+        raise invoices.InvoiceInDraft(
+            "The invoice is not final yet; adjust the settlement after that."
+        )
 
 
 def _credit(work: _Work, invoice: Invoice, share: PayerShare) -> None:

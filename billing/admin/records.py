@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from aforo.adminui.admins import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, Sent
@@ -18,6 +19,7 @@ from aforo.adminui.forms import Textarea, add_faults
 from aforo.adminui.pages import action, link
 from aforo.errors import DomainError, Invalid
 from aforo.money import amount_text
+from billing.admin import documents
 from billing.admin.collections import InvoiceActions
 from billing.admin.drill_down import postings_url
 from billing.customers import customers
@@ -323,11 +325,12 @@ class InvoiceAdmin(InvoiceActions):
 
     @admin.display(description="leads to")
     def leads_to(self, invoice: Invoice) -> SafeString | str:
-        """Return a link to the invoice's postings."""
+        """Return links to the invoice's postings and to its document."""
         if not invoice.number:
             return "-"
         asked = {"customer_id": invoice.customer.book.key, "invoice": invoice.number}
-        return link(postings_url(livemode=invoice.livemode, **asked), "its postings")
+        postings = link(postings_url(livemode=invoice.livemode, **asked), "its postings")
+        return format_html("{}, its document: {}", postings, documents.links(invoice.pk))
 
     @action(description="Record payment in full")
     def record_payment(self, request: HttpRequest, invoices: QuerySet[Invoice]) -> None:

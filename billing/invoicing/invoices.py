@@ -57,6 +57,15 @@ class NotOpen(Conflict):
     default_code = "invoice_not_open"
 
 
+class InvoiceInDraft(Conflict):
+    """The invoice has no number yet, so nothing can rest on it.
+
+    Wait until it is final: settled cycles are invoiced after their grace.
+    """
+
+    default_code = "invoice_in_draft"
+
+
 def draft_invoice(
     *,
     customer: Customer,

@@ -11,7 +11,7 @@ from billing.models.customers import (
     SubscriptionCoupon,
     SubscriptionStatus,
 )
-from billing.models.documents import IssuedDocument
+from billing.models.documents import DocumentFile, FileFormat, IssuedDocument
 from billing.models.invoices import (
     Document,
     Invoice,
@@ -48,6 +48,8 @@ __all__ = [
     "Customer",
     "CycleBurn",
     "Document",
+    "DocumentFile",
+    "FileFormat",
     "ForgivenUsage",
     "Invoice",
     "InvoiceLine",

@@ -37,3 +37,30 @@ class IssuedDocument(models.Model):
 
     def __str__(self) -> str:
         return self.number
+
+
+class FileFormat(models.TextChoices):
+    HTML = "HTML"
+    PDF = "PDF"
+
+
+class DocumentFile(models.Model):
+    """A document as a file, made once, at its first reading.
+
+    Guarantees: never changed or deleted, so that whoever reads it has the same bytes, whatever
+    becomes of the template.
+    """
+
+    document = models.ForeignKey(IssuedDocument, on_delete=models.PROTECT, related_name="files")
+    format = models.CharField(max_length=4, choices=FileFormat.choices)
+    content = models.BinaryField()
+    sha256 = models.CharField(max_length=64)
+    made_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["document", "format"], name="billing_documentfile_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.document.number}.{self.format.lower()}"

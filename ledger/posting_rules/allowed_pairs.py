@@ -157,7 +157,7 @@ RULES: Final[dict[str, Pairs]] = {
     "EXPIRY": _LAPSE,
     "ROLLOVER": NOTHING,
     "REFUND": _pairs(LOT_LIABILITIES, _MONEY)
-    | _pairs(_MONEY, (ROUNDING, REFUND_LIABILITY))
+    | _pairs(_MONEY, (ROUNDING,))
     | _pairs((ROUNDING,), _MONEY),
     "DISPUTE": _pairs((*LOT_LIABILITIES, DISPUTE_LOSSES, ROUNDING), (DISPUTED,))
     | {(DISPUTED, ROUNDING)}

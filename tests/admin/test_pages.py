@@ -33,6 +33,7 @@ INSIDE = {  # Shown inside their parents, or not rows to look at.
     "BudgetCounter",
     "BudgetDelta",
     "ChargeMetric",
+    "DocumentFile",
     "ExportPart",
     "ExportReceipt",
     "ExportRange",

@@ -46,7 +46,7 @@ def _components() -> Any:
 @cache
 def _templates() -> list[tuple[re.Pattern[str], str]]:
     # Literal segments win over parameters.
-    ordered = sorted(document()["paths"], key=lambda path: (path.count("{"), path))
+    ordered = sorted(document()["paths"], key=lambda path: (path.count("{"), -len(path), path))
     return [(re.compile(re.sub(r"\{[^}]+\}", "[^/]+", path)), path) for path in ordered]
 
 
@@ -80,7 +80,8 @@ class CheckedClient(APIClient):
         response = super().request(**request | {"wsgi.input": FakePayload(sent)})
         method, path = request["REQUEST_METHOD"].lower(), request["PATH_INFO"]
         assert response.status_code < 500, (method, path, response.content)
-        if response["Content-Type"].startswith(("text/", "application/vnd.")):
+        if response["Content-Type"].startswith(("text/", "application/vnd.", "application/pdf")):
+            self.seen.add((method, template_of(path)))
             return response
         template = template_of(path)
         where = f"{method} {template} {response.status_code}"

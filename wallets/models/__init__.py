@@ -14,8 +14,6 @@ from wallets.models.reservations import Hold, Reservation, ReservationKind, Rese
 from wallets.models.top_ups import (
     AutoRefill,
     DisputeState,
-    GatewayRefund,
-    GatewayRefundStatus,
     PaidBy,
     TopUp,
     TopUpChannel,
@@ -38,8 +36,6 @@ __all__ = [
     "CreditSource",
     "Debit",
     "DisputeState",
-    "GatewayRefund",
-    "GatewayRefundStatus",
     "Hold",
     "Movement",
     "MovementKind",

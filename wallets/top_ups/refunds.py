@@ -6,13 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
 from uuid import UUID
 
 from django.db.models import Sum
 
 from aforo import money
-from aforo.database.after_commit import after_commit
 from aforo.errors import FieldError, Invalid, NotCovered
 from aforo.money import ZERO
 from aforo.protocol.idempotency import Answer
@@ -26,14 +24,13 @@ from wallets.lots.credit_journal import CreditJournal, EntryBuilder
 from wallets.models import (
     CreditLot,
     DisputeState,
-    GatewayRefund,
     Movement,
     MovementKind,
     TopUp,
     Wallet,
 )
 from wallets.operations import idempotency
-from wallets.top_ups import gateway_refunds, ways
+from wallets.top_ups import ways
 
 REFUND = "wallets.refund"
 
@@ -57,17 +54,16 @@ class _Taken:
     carrying: Decimal
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _PayOut:
-    """The repayment of one top-up, what it would be by itself, the account that the money leaves,
-    and what a gateway is asked for it.
+    """The repayment of one top-up, what it would be by itself, and the account that the money
+    leaves.
     """
 
     top_up: TopUp
     amount: Decimal
     alone: Decimal
     account: str
-    gateway_refund: GatewayRefund | None = None
 
 
 @money.exact
@@ -127,12 +123,6 @@ def _refund(book: Book, operation_id: UUID, key: str, asked: _Asked) -> dict[str
     journal.write()
     for each in paid_out:
         each.top_up.save(update_fields=["refunded"])
-        each.gateway_refund = gateway_refunds.plan(
-            top_up=each.top_up, refund_id=operation_id, amount=each.amount, now=now
-        )
-    if any(each.gateway_refund for each in paid_out):
-        ask = partial(gateway_refunds.resolve_of, operation_id)
-        after_commit("the refund by the gateway", ask)
     return {
         "id": operation_id,
         "customer_id": book.key,
@@ -183,12 +173,7 @@ def _describe(taken: Sequence[_Taken], paid_out: Sequence[_PayOut]) -> dict[str,
     """Return what is paid back of each top-up, and what is taken of each lot."""
     return {
         "pay_outs": [
-            {
-                "top_up": each.top_up.id,
-                "amount": each.amount,
-                "account": each.account,
-                "gateway_refund": None if each.gateway_refund is None else each.gateway_refund.id,
-            }
+            {"top_up": each.top_up.id, "amount": each.amount, "account": each.account}
             for each in paid_out
         ],
         "lots": [
