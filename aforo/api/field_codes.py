@@ -131,6 +131,22 @@ FIELD_CODES: Final[dict[str, Advice]] = {
     "not_monthly": ("An anchor day belongs to months and years.", "Leave it out."),
     "not_for_everybody": ("Only a campaign for everybody has a run.", "Use its own trigger."),
     "not_for_generic": ("The generic export has no clearing account.", "Leave it out."),
+    "insufficient_balance": (
+        "The correction takes more from an account than the customer has there.",
+        "The sentence says what the customer has; take no more.",
+    ),
+    "month_closed": (
+        "The month of the accrual is closed.",
+        "Have it opened again, by two people, and accrue then.",
+    ),
+    "month_not_over": (
+        "The month of the accrual is not over.",
+        "Accrue once it is; it is taken back on the first of the next month.",
+    ),
+    "customer_required": (
+        "The account is kept by customer, and none is named.",
+        "Name the customer whom the correction is about.",
+    ),
     "not_allowed": ("The accounts are no pair that a correction may move.", "Use another pair."),
     # Objects that are named and are not there.
     "code_taken": ("The code is taken.", "Choose another one."),

@@ -124,7 +124,11 @@ class LineFormSet(BaseInlineFormSet[AdjustmentLine, ManualAdjustment, Any]):
         if any(self.errors) or not self.instance.reason:
             return
         try:
-            adjustments.check_lines(reason=self.instance.reason, lines=self.amounts())
+            adjustments.check_lines(
+                reason=self.instance.reason,
+                lines=self.amounts(),
+                of_customer=self.instance.book_id is not None,
+            )
         except DomainError as error:
             raise ValidationError([fault.detail for fault in error.errors]) from error
 

@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 
 from aforo import money
 from aforo.errors import FieldError, Invalid, NotFound
 from aforo.money import ZERO
-from ledger.controls import policies
+from aforo.periods import month_of
+from ledger.controls import balances, policies
 from ledger.entries import books, entries
-from ledger.models import AdjustmentLine, Book, LedgerEvent, ManualAdjustment, Reason
-from ledger.posting_rules import PostingLine, allowed_pairs
+from ledger.models import AdjustmentLine, Book, Entry, LedgerEvent, ManualAdjustment, Reason
+from ledger.posting_rules import PostingLine, manual_pairs, reversal
 
 
 class UnknownAdjustment(NotFound):
@@ -39,8 +42,9 @@ class Amount:
     currency: str
 
 
-def check_lines(*, reason: str, lines: Sequence[Amount]) -> None:
-    """Check that the reason of a correction allows its lines.
+def check_lines(*, reason: str, lines: Sequence[Amount], of_customer: bool) -> None:
+    """Check that the reason of a correction allows its lines, in a customer's book or in the
+    company's own.
 
     Credits and receivables are corrected through their lots and documents, never here.
     Raises: Invalid.
@@ -48,7 +52,7 @@ def check_lines(*, reason: str, lines: Sequence[Amount]) -> None:
     faults = [
         FieldError(f"/lines/{n}", code, detail)
         for n, line in enumerate(lines)
-        for code, detail in _faults(reason, line)
+        for code, detail in _faults(reason, line, of_customer=of_customer)
     ]
     if not lines:
         faults.append(FieldError("/lines", "required", "A correction moves something."))
@@ -56,11 +60,14 @@ def check_lines(*, reason: str, lines: Sequence[Amount]) -> None:
         raise Invalid(faults)
 
 
-def _faults(reason: str, line: Amount) -> list[tuple[str, str]]:
+def _faults(reason: str, line: Amount, *, of_customer: bool) -> list[tuple[str, str]]:
     found = []
-    if (line.debit, line.credit) not in allowed_pairs.MANUAL[reason]:
+    if (line.debit, line.credit) not in manual_pairs.MANUAL[reason]:
         name = Reason(reason).label
         found.append(("not_allowed", f"{name} never moves {line.debit} / {line.credit}."))
+    if not of_customer and manual_pairs.is_of_customer(reason, (line.debit, line.credit)):
+        detail = f"{line.debit} / {line.credit} is kept by customer: name the one it is about."
+        found.append(("customer_required", detail))
     if line.amount <= 0 or money.to_books(line.amount) != line.amount:
         found.append(("invalid", "Amounts are above zero, with 12 decimals at most."))
     if line.currency not in money.EXPONENTS:
@@ -82,14 +89,22 @@ def propose_adjustment(
 ) -> ManualAdjustment:
     """Propose a correction in a customer's book, or in the company's own.
 
-    Raises: Invalid, UnknownCustomer.
+    Raises: Invalid, also where the customer does not have what would be taken; UnknownCustomer.
     """
-    check_lines(reason=reason, lines=lines)
+    check_lines(reason=reason, lines=lines, of_customer=customer_id is not None)
     if not evidence.strip():
         raise Invalid([FieldError("/evidence", "required", "Say what the correction rests on.")])
+    book = None if customer_id is None else books.get_book(livemode=livemode, key=customer_id)
+    if book is not None:
+        wanted = [
+            PostingLine(each.debit, each.credit, each.amount, each.currency) for each in lines
+        ]
+        balances.check_borne(book=book, lines=wanted, on=entries.day_of(occurred_at))
+    if reason == Reason.ACCRUAL:
+        _taken_back_at(occurred_at, now)
     proposal = ManualAdjustment.objects.create(
         livemode=livemode,
-        book=None if customer_id is None else books.get_book(livemode=livemode, key=customer_id),
+        book=book,
         reason=reason,
         occurred_at=occurred_at,
         evidence=evidence,
@@ -116,8 +131,9 @@ def approve_adjustment(
 ) -> ManualAdjustment:
     """Approve a correction, and post it in the open period of its moment.
 
-    Raises: UnknownAdjustment; SamePerson; Decided; Invalid above the limit of unexplained
-    differences.
+    An accrual is taken back on the first of the next month, in an entry of its own. Raises:
+    UnknownAdjustment; SamePerson; Decided; Invalid above the limit of unexplained differences, for
+    what the customer does not have, and for an accrual whose month is closed.
     """
     proposal, book = _locked(adjustment_id)
     policies.check_second_person(proposal, by)
@@ -126,26 +142,57 @@ def approve_adjustment(
         for line in proposal.lines.order_by("position")
     ]
     _check_limit(proposal, lines, now)
-    (entry,) = entries.append(
-        [
-            entries.EntryDraft(
-                book=book,
-                event=LedgerEvent.MANUAL,
-                occurred_at=proposal.occurred_at,
-                document={
-                    "adjustment": str(proposal.pk),
-                    "reason": proposal.reason,
-                    "evidence": proposal.evidence,
-                    "proposed_by": str(proposal.proposed_by),
-                    "approved_by": str(by),
-                },
-                lines=lines,
-            )
-        ]
-    )
+    if proposal.book is not None:
+        balances.check_borne(book=book, lines=lines, on=entries.day_of(proposal.occurred_at))
+    document: dict[str, object] = {
+        "adjustment": str(proposal.pk),
+        "reason": proposal.reason,
+        "evidence": proposal.evidence,
+        "proposed_by": str(proposal.proposed_by),
+        "approved_by": str(by),
+    }
+    entry = _post(book, proposal.occurred_at, document, lines)
+    if proposal.reason == Reason.ACCRUAL:
+        _check_month(entry, proposal)
+        back = _taken_back_at(proposal.occurred_at, now)
+        _post(book, back, {**document, "reverses": str(entry.pk)}, reversal(lines))
     proposal.approved_by_id, proposal.approved_at, proposal.entry = by.pk, now, entry
     proposal.save(update_fields=["approved_by", "approved_at", "entry"])
     return proposal
+
+
+def _post(
+    book: Book, at: datetime, document: dict[str, object], lines: Sequence[PostingLine]
+) -> Entry:
+    draft = entries.EntryDraft(
+        book=book, event=LedgerEvent.MANUAL, occurred_at=at, document=document, lines=lines
+    )
+    return entries.append([draft])[0]
+
+
+def _taken_back_at(occurred_at: datetime, now: datetime) -> datetime:
+    """Return when the month after an accrual begins.
+
+    Raises: Invalid, while the month of the accrual is not over.
+    """
+    _, ends_on = month_of(entries.day_of(occurred_at))
+    zone = ZoneInfo(settings.ENTITY_TIMEZONE)
+    back = datetime(ends_on.year, ends_on.month, ends_on.day, tzinfo=zone)
+    if back > now:
+        detail = "What a month has earned is accrued once it is over, and taken back on the 1st."
+        raise Invalid([FieldError("/occurred_at", "month_not_over", detail)])
+    return back
+
+
+def _check_month(entry: Entry, proposal: ManualAdjustment) -> None:
+    """Check that an accrual stands in the month that earned it.
+
+    Raises: Invalid, where that month is closed.
+    """
+    month = month_of(entries.day_of(proposal.occurred_at))
+    if month_of(entry.accounting_date) != month:
+        detail = "The month of the accrual is closed: open it again first."
+        raise Invalid([FieldError("/occurred_at", "month_closed", detail)])
 
 
 @transaction.atomic

@@ -16,9 +16,10 @@ from ledger.models.policies import FourEyes
 
 
 class Reason(models.TextChoices):
-    """Why the books are corrected; `allowed_pairs` says which accounts each may move."""
+    """Why the books are corrected; `manual_pairs` says which accounts each may move."""
 
     BILLING_ERROR = "BILLING_ERROR", "Billing error"
+    ACCRUAL = "ACCRUAL", "Accrual at a month's end, taken back on the next day"
     PROCESSOR = "PROCESSOR", "Processor fee or payout"
     REMITTANCE = "REMITTANCE", "Tax, refund or unclaimed property remitted"
     CREDIT_LOSS = "CREDIT_LOSS", "Expected credit loss"

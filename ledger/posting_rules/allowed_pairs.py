@@ -1,9 +1,7 @@
 """Which account pairs an event may move: a balanced entry can still be wrong
 (docs/accounting.md#pairs). Pure.
 
-`check` is asked before anything is appended. Control accounts equal what documents and lots say,
-so nobody posts to them by hand: a correction of credits goes through the wallets, one of a
-receivable through its documents.
+`check` is asked before anything is appended. What people may move by hand is `manual_pairs`.
 """
 
 from __future__ import annotations
@@ -13,11 +11,11 @@ from itertools import product
 from typing import Final
 
 from aforo.errors import InvariantBroken
+from ledger.posting_rules import manual_pairs
 from ledger.posting_rules.parts import (
     BANK,
     BONUS_BREAKAGE,
     BONUS_CREDITS,
-    BONUS_DISCOUNT,
     BONUS_REVENUE,
     CASH_BREAKAGE,
     CASH_CREDITS,
@@ -39,27 +37,20 @@ from ledger.posting_rules.parts import (
     OPENING_EQUITY,
     OVERAGE_REVENUE,
     PLAN_FEES,
-    PROCESSING_FEES,
-    PROMO_DISCOUNT,
-    PROMO_REVENUE,
-    REALISED_FX,
     RECEIVABLE,
     RECOVERIES,
     REFUND_LIABILITY,
-    REFUNDS,
     ROUNDING,
     TAX_PAYABLE,
     UNAPPLIED_PAYMENTS,
     UNBILLED,
     UNCLAIMED_PROPERTY,
-    UNREALISED_FX,
     PostingLine,
 )
 
 Pairs = frozenset[tuple[str, str]]
 
 NOTHING: Final[Pairs] = frozenset()
-CONTROL: Final = frozenset({RECEIVABLE, UNBILLED, *LOT_LIABILITIES, EXPECTED_BREAKAGE})
 
 
 def _pairs(debited: Iterable[str], credited: Iterable[str]) -> Pairs:
@@ -95,50 +86,6 @@ _ROUNDED = frozenset({(ROUNDING, RECEIVABLE), (RECEIVABLE, ROUNDING)})
 _APPLIED = _pairs((CUSTOMER_CREDIT, UNAPPLIED_PAYMENTS), (RECEIVABLE,))
 _BURNED = _BURN | _USAGE
 _TAX_ROUNDED = frozenset({(ROUNDING, TAX_PAYABLE), (TAX_PAYABLE, ROUNDING)})
-
-_REVENUE = (
-    CASH_REVENUE,
-    BONUS_REVENUE,
-    OVERAGE_REVENUE,
-    FEE_REVENUE,
-    COMMITMENT_REVENUE,
-    PROMO_REVENUE,
-    CASH_BREAKAGE,
-    BONUS_BREAKAGE,
-)
-_CONTRA = (PROMO_DISCOUNT, BONUS_DISCOUNT, CREDIT_NOTES, REFUNDS, GOODWILL, DISPUTE_LOSSES)
-_OWED = (
-    PLAN_FEES,
-    REFUND_LIABILITY,
-    CUSTOMER_CREDIT,
-    UNAPPLIED_PAYMENTS,
-    TAX_PAYABLE,
-    UNCLAIMED_PROPERTY,
-)
-
-# What a correction by hand may move, by its reason.
-MANUAL: Final[dict[str, Pairs]] = {
-    "BILLING_ERROR": _pairs((*_REVENUE, *_CONTRA, *_OWED), (*_REVENUE, *_CONTRA, *_OWED)),
-    "PROCESSOR": _pairs((PROCESSING_FEES, DISPUTE_FEES, BANK), (CLEARING,))
-    | _pairs((CLEARING,), (BANK, PROCESSING_FEES, DISPUTE_FEES)),
-    "REMITTANCE": _pairs(
-        (REFUND_LIABILITY, CUSTOMER_CREDIT, UNAPPLIED_PAYMENTS, TAX_PAYABLE, UNCLAIMED_PROPERTY),
-        _MONEY,
-    ),
-    "CREDIT_LOSS": frozenset(
-        {
-            (CREDIT_LOSSES, LOSS_ALLOWANCE),
-            (LOSS_ALLOWANCE, CREDIT_LOSSES),
-            (LOSS_ALLOWANCE, RECOVERIES),
-        }
-    )
-    | _pairs(_MONEY, (RECOVERIES, LOSS_ALLOWANCE)),
-    "EXCHANGE": _pairs((REALISED_FX, UNREALISED_FX), (*_MONEY, *_OWED))
-    | _pairs((*_MONEY, *_OWED), (REALISED_FX, UNREALISED_FX)),
-    "MIGRATION": _pairs((OPENING_EQUITY,), (*_MONEY, LOSS_ALLOWANCE, *_OWED))
-    | _pairs((*_MONEY, LOSS_ALLOWANCE, *_OWED), (OPENING_EQUITY,)),
-    "UNEXPLAINED": _pairs((ROUNDING,), (*_MONEY, *_OWED)) | _pairs((*_MONEY, *_OWED), (ROUNDING,)),
-}
 
 RULES: Final[dict[str, Pairs]] = {
     "GRANT": frozenset(
@@ -196,7 +143,9 @@ RULES: Final[dict[str, Pairs]] = {
         (*LOT_LIABILITIES, PLAN_FEES, LOSS_ALLOWANCE, CREDIT_LOSSES, TAX_PAYABLE), (RECEIVABLE,)
     )
     | _ROUNDED,
-    "MANUAL": frozenset().union(*MANUAL.values()),
+    # An accrual by hand takes itself back.
+    "MANUAL": frozenset().union(*manual_pairs.MANUAL.values())
+    | _mirror(manual_pairs.MANUAL[manual_pairs.ACCRUAL]),
     "OPENING_BALANCE": _pairs((OPENING_EQUITY,), LOT_LIABILITIES),
 }
 

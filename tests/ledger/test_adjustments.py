@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import uuid4
 
@@ -13,7 +13,7 @@ from aforo.errors import Invalid
 from billing.finance import verification
 from ledger.controls import adjustments, policies
 from ledger.entries import books
-from ledger.models import AdjustmentLine, Entry, ManualAdjustment
+from ledger.models import AdjustmentLine, Entry, ManualAdjustment, Posting
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -172,15 +172,174 @@ class TestRefusals:
 
     def test_a_large_difference_that_nobody_explains(self) -> None:
         """The default limit is 100."""
+        factories.customer()
         within = [adjustments.Amount("7900", "2220", Decimal(100), "USD")]
         above = [*within, adjustments.Amount("7900", "2220", Decimal("0.01"), "USD")]
-        approve(propose("UNEXPLAINED", within))
+        approve(propose("UNEXPLAINED", within, customer="cust_1"))
 
         with pytest.raises(Invalid, match="above 100"):
-            approve(propose("UNEXPLAINED", above))
+            approve(propose("UNEXPLAINED", above, customer="cust_1"))
 
         assert Entry.objects.count() == 1
 
     def test_no_customer_is_called_like_the_company(self) -> None:
         with pytest.raises(books.BookExists):
             factories.customer("~company")
+
+
+class TestWhatACustomerHas:
+    """A correction takes nothing from an account that the customer does not have there."""
+
+    @pytest.fixture(autouse=True)
+    def cust_1(self) -> None:
+        factories.customer()
+        factories.customer("cust_2")
+
+    def owe(self, amount: str, *, customer: str = "cust_1", credit: str = "2210") -> None:
+        lines = [adjustments.Amount("4910", credit, Decimal(amount), "USD")]
+        approve(propose("BILLING_ERROR", lines, customer=customer))
+
+    @pytest.mark.parametrize(
+        ("debit", "credit"),
+        [("2120", "4030"), ("2120", "2210"), ("2210", "4910"), ("4020", "2210"), ("2300", "2210")],
+    )
+    def test_fees_revenue_and_credit_that_do_not_exist(self, debit: str, credit: str) -> None:
+        self.owe("40", customer="cust_2")
+        lines = [adjustments.Amount(debit, credit, Decimal(500), "USD")]
+
+        with pytest.raises(Invalid, match=f"cust_1 has 0 USD on {debit}") as refusal:
+            propose("BILLING_ERROR", lines, customer="cust_1")
+
+        assert [each.code for each in refusal.value.errors] == ["insufficient_balance"]
+        assert (ManualAdjustment.objects.count(), Entry.objects.count()) == (1, 1)
+
+    def test_what_is_there_may_be_taken_and_no_cent_more(self) -> None:
+        self.owe("40")
+        whole = [adjustments.Amount("2210", "4910", Decimal(40), "USD")]
+        above = [*whole, adjustments.Amount("2210", "4910", Decimal("0.01"), "USD")]
+        euros = [adjustments.Amount("2210", "4910", Decimal(1), "EUR")]
+
+        for lines in (above, euros):
+            with pytest.raises(Invalid, match="would take"):
+                propose("BILLING_ERROR", lines, customer="cust_1")
+        approve(propose("BILLING_ERROR", whole, customer="cust_1"))
+
+        assert factories.posted("2210") == 0
+
+    def test_lines_that_give_and_take_are_seen_together(self) -> None:
+        lines = [
+            adjustments.Amount("4910", "2210", Decimal(30), "USD"),
+            adjustments.Amount("2210", "2200", Decimal(30), "USD"),
+        ]
+
+        approve(propose("BILLING_ERROR", lines, customer="cust_1"))
+
+        assert (factories.posted("2210"), factories.posted("2200")) == (0, -30)
+
+    def test_what_went_away_between_proposal_and_approval(self) -> None:
+        self.owe("40")
+        lines = [adjustments.Amount("2210", "4910", Decimal(40), "USD")]
+        first, second = (propose("BILLING_ERROR", lines, customer="cust_1") for _ in range(2))
+        approve(first)
+
+        with pytest.raises(Invalid, match="cust_1 has 0 USD on 2210"):
+            approve(second)
+
+        second.refresh_from_db()
+        assert (second.status, Entry.objects.count()) == ("PROPOSED", 2)
+
+    def test_what_came_later_was_not_there_yet(self) -> None:
+        self.owe("40")
+        with pytest.raises(Invalid, match="cust_1 has 0 USD on 2210"):
+            adjustments.propose_adjustment(
+                livemode=False,
+                reason="BILLING_ERROR",
+                evidence="Ticket 9.",
+                lines=[adjustments.Amount("2210", "4910", Decimal(40), "USD")],
+                occurred_at=AT - timedelta(days=20),
+                by=factories.person("ann"),
+                now=NOW,
+                customer_id="cust_1",
+            )
+
+    @pytest.mark.parametrize("credit", ["2200", "2210", "2220"])
+    def test_an_account_that_is_kept_by_customer_needs_one(self, credit: str) -> None:
+        lines = [adjustments.Amount("7900", credit, Decimal(5), "USD")]
+
+        with pytest.raises(Invalid) as refusal:
+            propose("UNEXPLAINED", lines)
+
+        assert [each.code for each in refusal.value.errors] == ["customer_required"]
+
+    @pytest.mark.parametrize(
+        ("customer", "debit", "credit"),
+        [("cust_1", code, "4000") for code in ("1100", "1200", "2100", "2110", "2130", "2190")]
+        + [(None, "7900", code) for code in ("2120", "2200", "2210", "2220")],
+    )
+    def test_the_database_holds_that_too(
+        self, customer: str | None, debit: str, credit: str
+    ) -> None:
+        rounding = [adjustments.Amount("4910", "4000", Decimal(5), "USD")]
+        proposal = propose("BILLING_ERROR", rounding, customer=None)
+        if customer is not None:
+            self.owe("40")
+            proposal = propose(
+                "BILLING_ERROR",
+                [adjustments.Amount("4910", "2210", Decimal(5), "USD")],
+                customer=customer,
+            )
+
+        with pytest.raises(IntegrityError, match="refused"), transaction.atomic():
+            AdjustmentLine.objects.create(
+                adjustment=proposal, position=9, debit_id=debit, credit_id=credit, amount=5,
+                currency="USD",
+            )  # fmt: skip
+
+
+class TestAccruals:
+    """August's overage of 70, which no cycle has brought up yet, is August's."""
+
+    LINES = [adjustments.Amount("1200", "4020", Decimal(70), "USD")]
+
+    def accrue(self, now: datetime) -> ManualAdjustment:
+        return adjustments.propose_adjustment(
+            livemode=False,
+            reason="ACCRUAL",
+            occurred_at=datetime(2026, 8, 31, 12, tzinfo=UTC),
+            evidence="Usage of 20 August, ticket 12.",
+            lines=self.LINES,
+            by=factories.person("ann"),
+            now=now,
+            customer_id="cust_1",
+        )
+
+    def test_it_is_taken_back_on_the_first_of_the_next_month(self) -> None:
+        factories.customer()
+        asked = self.accrue(datetime(2026, 9, 3, tzinfo=UTC))
+
+        adjustments.approve_adjustment(
+            adjustment_id=asked.pk, by=factories.person("bob"), now=datetime(2026, 9, 3, tzinfo=UTC)
+        )
+
+        first, second = Entry.objects.order_by("sequence")
+        assert (first.accounting_date, second.accounting_date) == (
+            date(2026, 8, 31), date(2026, 9, 1),
+        )  # fmt: skip
+        assert second.document["reverses"] == str(first.pk)
+        pairs = Posting.objects.order_by("entry__sequence").values_list("debit", "credit", "amount")
+        assert list(pairs) == [("1200", "4020", 70), ("4020", "1200", 70)]
+        assert verification.verify().ok
+
+    def test_a_month_that_goes_on_is_not_accrued_yet(self) -> None:
+        factories.customer()
+
+        with pytest.raises(Invalid, match="once it is over"):
+            self.accrue(datetime(2026, 8, 31, 23, tzinfo=UTC))
+
+        assert ManualAdjustment.objects.count() == 0
+
+    def test_it_is_some_customers(self) -> None:
+        with pytest.raises(Invalid) as refusal:
+            propose("ACCRUAL", self.LINES)
+
+        assert [each.code for each in refusal.value.errors] == ["customer_required"]

@@ -12,7 +12,7 @@ from aforo.errors import InvariantBroken
 from ledger import posting_rules
 from ledger.chart import VARIANTS
 from ledger.models import LedgerEvent
-from ledger.posting_rules import PostingLine, allowed_pairs
+from ledger.posting_rules import PostingLine, allowed_pairs, manual_pairs
 from tests.ledger.postings import CHART, LOT, Short, amounts, short
 
 
@@ -216,9 +216,35 @@ class TestRules:
             allowed_pairs.check(event, [PostingLine(debit, credit, Decimal(1), "USD")])
 
     def test_nobody_posts_to_a_control_account_by_hand(self) -> None:
-        by_hand = {code for pair in allowed_pairs.RULES["MANUAL"] for code in pair}
+        """An accrual is the exception: it takes itself back."""
+        by_hand = {
+            code
+            for reason, pairs in manual_pairs.MANUAL.items()
+            for pair in pairs
+            for code in pair
+            if reason != "ACCRUAL"
+        }
 
-        assert by_hand & allowed_pairs.CONTROL == set()
+        assert by_hand & manual_pairs.CONTROL == set()
+        assert manual_pairs.MANUAL["ACCRUAL"] == {
+            ("1200", "4020"), ("1200", "4030"), ("1200", "4040"),
+        }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("reason", "debit", "credit"),
+        [
+            ("BILLING_ERROR", "2120", "4020"),  # Fees are never overage.
+            ("BILLING_ERROR", "2220", "4000"),  # A payment is not revenue.
+            ("BILLING_ERROR", "2400", "4000"),
+            ("ACCRUAL", "4020", "1200"),
+            ("REMITTANCE", "2120", "1000"),
+            ("CREDIT_LOSS", "6200", "1100"),
+        ],
+    )
+    def test_a_reason_moves_its_own_accounts_only(
+        self, reason: str, debit: str, credit: str
+    ) -> None:
+        assert (debit, credit) not in manual_pairs.MANUAL[reason]
 
     @given(
         kind=st.sampled_from(["PROMO", "BONUS", "CASH"]),
