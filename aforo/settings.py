@@ -171,6 +171,8 @@ BACKDATED_CYCLES = env.int("BACKDATED_CYCLES", default=1)
 # The dotted path of the `wallets.top_ups.gateway.Gateway` that takes live payments; without one
 # they are taken elsewhere, or on account.
 PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="")
+# The dotted path of a class like `billing.invoicing.tax_provider.RateTable`, in its place.
+TAX_PROVIDER = env.str("TAX_PROVIDER", default="")
 # Secrets of webhooks are made of the first of these and found again by any of them; without one,
 # of SECRET_KEY. Each has to stay as long as an endpoint has a secret that was made of it.
 WEBHOOK_KEYS = env.list("WEBHOOK_KEYS", default=[]) or [SECRET_KEY]

@@ -12,7 +12,7 @@ from aforo import actors
 from aforo.database.after_commit import after_commit
 from billing.campaigns import audiences
 from billing.cycle_end import renewal
-from billing.invoicing import on_account
+from billing.invoicing import on_account, sale_tax
 from billing.jobs import tasks
 from billing.prepaid import arrears, debts, unbilled_usage
 from billing.settlement import returned_credits
@@ -20,7 +20,7 @@ from billing.subscriptions import advance_fees
 from ledger.models import Book
 from pricing.models import Metric
 from wallets.models import TopUp
-from wallets.port import Traits
+from wallets.port import SaleTax, Traits
 
 
 class Billing:
@@ -72,6 +72,11 @@ class Billing:
 
     def unit_price(self, book: Book, currency: str, metric: Metric) -> Decimal | None:
         return advance_fees.unit_price(book, currency, metric)
+
+    def sale_tax(
+        self, book: Book, net: Decimal, currency: str, product_class: str, now: datetime
+    ) -> SaleTax:
+        return sale_tax.on_top(book, net, currency, product_class, now)
 
     def sold_on_account(self, book: Book, top_up: TopUp) -> str:
         return on_account.invoice_top_up(book, top_up)

@@ -166,6 +166,8 @@ class TopUpTerms:
     maximum: Decimal | None = None
     expires_after_days: int | None = None
     on_account: str = OnAccount.HELD_BACK
+    tax_at_sale: bool = False
+    tax_class: str = ""
     slabs: tuple[tuple[Decimal, Decimal], ...] = ()
 
     def bonus_for(self, amount: Decimal) -> Decimal | None:
@@ -202,5 +204,7 @@ def top_up_terms(*, livemode: bool, currency: str) -> TopUpTerms:
         maximum=rule.maximum,
         expires_after_days=rule.expires_after_days,
         on_account=rule.on_account,
+        tax_at_sale=rule.tax_at_sale,
+        tax_class=rule.tax_class,
         slabs=tuple(sorted(((slab.from_amount, slab.bonus) for slab in slabs), reverse=True)),
     )

@@ -21,6 +21,7 @@ from billing.calculation.correction import PayerShare, give_back
 from billing.calculation.stages.route import route
 from billing.calculation.stages.tax import tax
 from billing.invoicing import invoices
+from billing.invoicing.tax_provider import tax_rate_of
 from billing.models import (
     CycleBurn,
     Invoice,
@@ -312,7 +313,7 @@ def _priced(work: _Work, lines: Sequence[Correction]) -> Calculation:
             for line in lines
         ),
         subtotal=work.made.net,
-        tax_rate=load.tax_rate_of(
+        tax_rate=tax_rate_of(
             settlement.subscription.customer, load.tax_point(settlement), version.tax_class
         ),
         money_order=tuple(version.burn_order),

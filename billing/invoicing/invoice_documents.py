@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from collections.abc import Sequence
 from typing import Any
 
 from aforo.money import plain
@@ -49,20 +49,30 @@ def freeze(*, book: Book, invoice: Invoice) -> IssuedDocument:
     )
 
 
-def of_credits(*, description: str, amount: Decimal) -> dict[str, Any]:
+def of_credits(
+    *, lines: Sequence[InvoiceLine], taxes: Sequence[dict[str, Any]], invoice: Invoice
+) -> dict[str, Any]:
     """Return what the invoice of credits sold on account says beside its totals."""
-    line: dict[str, Any] = {
-        "kind": "CREDITS",
-        "charge": "",
-        "description": description,
-        "quantity": None,
-        "unit_price": None,
-        "amount": plain(amount),
-        "period": None,
-        "steps": [],
+    shown: list[dict[str, Any]] = [
+        {
+            "kind": str(line.kind),
+            "charge": "",
+            "description": line.description,
+            "quantity": None,
+            "unit_price": None,
+            "amount": plain(line.amount),
+            "period": None,
+            "steps": [],
+        }
+        for line in lines
+    ]
+    due = {
+        "kind": DUE,
+        "lot": None,
+        "amount": plain(invoice.amount_due),
+        "tax": plain(invoice.due_tax),
     }
-    due = {"kind": DUE, "lot": None, "amount": plain(amount), "tax": "0"}
-    return {"lines": [line], "taxes": [], "payers": [due], "units": []}
+    return {"lines": shown, "taxes": list(taxes), "payers": [due], "units": []}
 
 
 def _of_earlier_version(invoice: Invoice) -> dict[str, Any]:

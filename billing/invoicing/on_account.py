@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from billing.invoicing import invoice_documents, invoices
+from decimal import Decimal
+
+from billing.invoicing import invoice_documents, invoices, sale_tax
 from billing.models import Customer, Invoice, InvoiceLine, LineKind
 from ledger.models import Book
 from wallets.models import TopUp
@@ -25,17 +27,23 @@ def invoice_top_up(book: Book, top_up: TopUp) -> str:
         starts_at=now,
         ends_at=now,
         subtotal=top_up.amount,
-        total=top_up.amount,
-        amount_due=top_up.amount,
-        content=invoice_documents.of_credits(description=SOLD, amount=top_up.amount),
+        tax=top_up.tax,
+        total=top_up.total,
+        amount_due=top_up.total,
+        due_tax=top_up.tax,
     )
-    InvoiceLine.objects.create(
-        invoice=invoice,
-        position=0,
-        kind=LineKind.CREDITS,
-        description=SOLD,
-        amount=top_up.amount,
-    )
+    lines = [InvoiceLine(kind=LineKind.CREDITS, description=SOLD, amount=top_up.amount)]
+    taxes = sale_tax.stated(top_up)
+    lines += [
+        InvoiceLine(kind=LineKind.TAX, description=each["name"], amount=Decimal(each["tax"]))
+        for each in taxes
+        if each["tax"] != "0"
+    ]
+    for position, line in enumerate(lines):
+        line.invoice, line.position = invoice, position
+    InvoiceLine.objects.bulk_create(lines)
+    invoice.content = invoice_documents.of_credits(lines=lines, taxes=taxes, invoice=invoice)
+    invoice.save(update_fields=["content"])
     invoices.issue(book=book, invoice=invoice, lines=(), now=now)
     assert invoice.number is not None, "an issued invoice has its number"
     return invoice.number

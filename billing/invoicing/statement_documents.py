@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from aforo.money import ZERO, plain
-from billing.invoicing import documents
+from billing.invoicing import documents, tax_wording
 from billing.models import Document, IssuedDocument, Settlement
 from ledger.models import Book
 
@@ -40,7 +40,7 @@ def freeze(*, book: Book, settlement: Settlement) -> IssuedDocument:
                 **{name: settlement.totals[name] for name in _TOTALS},
                 "from_wallet": plain(sum(from_wallet, ZERO)),
             },
-            "notes": [],
+            "notes": tax_wording.sentences(content["taxes"]),
         },
     )
 

@@ -23,11 +23,10 @@ from billing.calculation.calculation import (
     Consideration,
     MetricUsage,
     Overage,
-    Tax,
     changed,
 )
+from billing.invoicing.tax_provider import as_tax, tax_rate_of
 from billing.models import (
-    Customer,
     CycleBurn,
     ForgivenUsage,
     Settlement,
@@ -40,7 +39,6 @@ from ledger.models import Book
 from pricing import catalogue
 from pricing.terms import parse_caps
 from wallets.lots import queries
-from wallets.lots.tax_rates import RateInForce, rate_at
 from wallets.lots.waterfall import Allocation, Lot
 from wallets.models import CreditLot, CreditSource, Debit, UnitWallet
 
@@ -281,17 +279,6 @@ def _overages(debits: Sequence[Debit]) -> tuple[Overage, ...]:
     )
 
 
-def as_tax(rate: RateInForce | None) -> Tax | None:
-    """Return a rate as the stages read it."""
-    if rate is None:
-        return None
-    parts = tuple(
-        Tax(part.name, part.percent, part.jurisdiction, on_top=n > 0, evidence=part.evidence)
-        for n, part in enumerate(rate.parts)
-    )
-    return Tax(rate.name, rate.percent, rate.jurisdiction, parts, evidence=rate.evidence)
-
-
 def tax_point(settlement: Settlement, until: datetime | None = None) -> datetime:
     """Return the instant whose tax rate counts for a cycle, or for the part of it before `until`:
     the last one of it, because a period ends just before its end; for an opening, which bills fees
@@ -306,15 +293,3 @@ def _next_starts_at(settlement: Settlement) -> datetime:
     """Return the start of the period of a document's fees in advance."""
     is_opening = settlement.kind == SettlementKind.OPENING
     return settlement.starts_at if is_opening else settlement.ends_at
-
-
-def tax_rate_of(customer: Customer, at: datetime, product_class: str = "") -> Tax | None:
-    """Return the rate of a class of products in force at a moment; which rates a customer has is
-    the database's function, which fills wallets by it too.
-    """
-    if not customer.country:
-        return None
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT billing_tax_rates_of(%s, %s)::text", [customer.pk, product_class])
-        ((rates,),) = cursor.fetchall()
-    return as_tax(rate_at(json.loads(rates), at))

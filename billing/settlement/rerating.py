@@ -25,6 +25,7 @@ from billing.calculation import advance
 from billing.calculation.calculation import Calculation, LateAdjustment, MetricUsage, Tax
 from billing.calculation.correction import give_back as spread
 from billing.calculation.stages.allowance import units_needed
+from billing.invoicing.tax_provider import tax_rate_of
 from billing.models import CycleBurn, Invoice, Settlement
 from billing.settlement import bearers, cycle_burns, late_credits, load
 from billing.settlement.late_usage import Late, read_late
@@ -61,7 +62,7 @@ class Rerated:
     @property
     def tax_rate(self) -> Tax | None:
         contract = self.cycle.subscription
-        return load.tax_rate_of(
+        return tax_rate_of(
             contract.customer, load.tax_point(self.cycle), contract.version.tax_class
         )
 

@@ -16,6 +16,7 @@ from billing import calculation
 from billing.calculation import presentation
 from billing.calculation.calculation import Calculation, MetricUsage
 from billing.customers.customers import get_customer
+from billing.invoicing.tax_provider import tax_rate_of
 from billing.models import Customer
 from billing.settlement import coupon_terms, load
 from pricing import catalogue
@@ -110,5 +111,5 @@ def _for_customer(draft: Calculation, customer: Customer, tax_class: str) -> Cal
     now = now_for(book)
     alive = [lot for lot in queries.open_lots([book.pk]) if queries.is_alive(lot, now)]
     offered = load.with_credits(draft, book=book, lots=alive)
-    rate = load.tax_rate_of(customer, now, tax_class)
+    rate = tax_rate_of(customer, now, tax_class)
     return replace(offered, tax_rate=rate, ahead_tax_rate=rate)

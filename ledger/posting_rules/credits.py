@@ -60,6 +60,13 @@ def sale_taxed(*, tax: Decimal, currency: str, paid_into: str) -> list[PostingLi
     return nonzero_lines(PostingLine(paid_into, TAX_PAYABLE, tax, currency))
 
 
+def sale_tax_returned(*, tax: Decimal, currency: str, paid_from: str) -> list[PostingLine]:
+    """Post that tax due at sale goes back with what was paid for credits (docs/accounting.md#e27
+    and #e32).
+    """
+    return nonzero_lines(PostingLine(TAX_PAYABLE, paid_from, tax, currency))
+
+
 def opening_balance(
     *, kind: str, source: str, carrying: Decimal, currency: str, lot: UUID
 ) -> list[PostingLine]:

@@ -16,7 +16,9 @@ from pricing.catalogue import TopUpTerms
 from pricing.models import BonusSlab, TopUpRule
 from pricing.offerings import top_up_rules
 
-TERMS = ("minimum", "maximum", "expires_after_days", "on_account")
+TERMS = (
+    "minimum", "maximum", "expires_after_days", "on_account", "tax_at_sale", "tax_class",
+)  # fmt: skip
 
 
 class TopUpRuleForm(forms.ModelForm[TopUpRule]):
@@ -62,6 +64,7 @@ class TopUpRuleAdmin(ModelAdmin):  # type: ignore[misc]
         "maximum",
         "expires_after_days",
         "on_account",
+        "tax_at_sale",
     ]
     list_filter = ["livemode", "currency"]
     ordering = ["currency", "livemode"]

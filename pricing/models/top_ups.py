@@ -29,6 +29,14 @@ class TopUpRule(models.Model):
     on_account = models.CharField(
         max_length=10, choices=OnAccount.choices, default=OnAccount.HELD_BACK
     )
+    tax_at_sale = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Tax comes on top when credits are sold; else it is inside as they are used.",
+    )
+    tax_class = models.CharField(
+        max_length=40, blank=True, default="", db_default="", help_text="Whose tax rates they take."
+    )
 
     class Meta:
         verbose_name = "top-up rule"

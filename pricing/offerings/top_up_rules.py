@@ -27,6 +27,8 @@ def set_top_up_terms(*, livemode: bool, currency: str, terms: TopUpTerms) -> Top
             "maximum": terms.maximum,
             "expires_after_days": terms.expires_after_days,
             "on_account": terms.on_account,
+            "tax_at_sale": terms.tax_at_sale,
+            "tax_class": terms.tax_class.lower(),
         },
     )
     rule.slabs.all().delete()

@@ -43,6 +43,7 @@ ASKED = {
     "wallets/top_ups/refill.py:refill_if_low": {"renew"},
     "wallets/top_ups/refill.py:set_auto_refill": {"credits_fell", "service_ended_at"},
     "wallets/top_ups/refunds.py:_refund": {"money_leaves"},
+    "wallets/top_ups/sale_tax.py:of_order": {"sale_tax"},
     "wallets/top_ups/sales.py:_bonus": {"unit_price"},
     "wallets/top_ups/sales.py:_sell_on_account": {"sold_on_account"},
 }
@@ -64,6 +65,7 @@ ANSWERED = {
     "usage_overage": "unbilled_usage.overage",
     "service_ended_at": "arrears.service_ended_at",
     "unit_price": "advance_fees.unit_price",
+    "sale_tax": "sale_tax.on_top",
     "sold_on_account": "on_account.invoice_top_up",
     "renew": "renewal.renew",
 }

@@ -90,6 +90,7 @@ class PayOutAnswer(serializers.Serializer[Any]):
     top_up = serializers.UUIDField()
     amount = serializers.CharField()
     account = serializers.CharField()
+    tax = serializers.CharField(required=False, help_text="Tax at sale in the amount.")
 
 
 class RefundAnswer(serializers.Serializer[Any]):

@@ -178,6 +178,8 @@ class IssuedAnswer(MeasuredAnswer):
     lots = LotAnswer(many=True)
     entry = serializers.UUIDField(allow_null=True)
     invoice = serializers.CharField(required=False)
+    tax = serializers.CharField(required=False, help_text="Charged on top of the amount.")
+    total = serializers.CharField(required=False, help_text="What is paid, tax included.")
 
 
 def resolve_expiry(body: dict[str, Any], *, livemode: bool) -> None:

@@ -98,6 +98,8 @@ class TopUpAnswer(serializers.ModelSerializer[TopUp]):
     disputed = DecimalField()
     dispute_fee = DecimalField()
     refunded = DecimalField()
+    tax = DecimalField()
+    tax_refunded = DecimalField()
     lots = serializers.SerializerMethodField()
 
     class Meta:
@@ -105,7 +107,8 @@ class TopUpAnswer(serializers.ModelSerializer[TopUp]):
         fields = [
             "id", "customer_id", "status", "channel", "method", "paid_by", "amount", "currency",
             "bonus", "expires_at", "automatic", "refill_reason", "created_at", "paid_at",
-            "failed_at", "dispute", "disputed", "dispute_fee", "refunded", "lots",
+            "failed_at", "dispute", "disputed", "dispute_fee", "refunded", "taxed_at_sale",
+            "tax", "tax_refunded", "lots",
         ]  # fmt: skip
 
     def get_bonus(self, top_up: TopUp) -> dict[str, str] | None:

@@ -40,16 +40,17 @@ def rate_at(rates: Sequence[Mapping[str, Any]], moment: datetime) -> RateInForce
     """
     for rate in reversed(rates):
         if datetime.fromisoformat(rate["from"]) <= moment:
-            return _rate(rate) if rate["name"] else None
+            return rate_of_json(rate) if rate["name"] else None
     return None
 
 
-def _rate(shown: Mapping[str, Any]) -> RateInForce:
+def rate_of_json(shown: Mapping[str, Any]) -> RateInForce:
+    """Return a rate as wallets and top-ups keep it."""
     return RateInForce(
         shown["name"],
         Decimal(shown["percent"]),
         shown["jurisdiction"],
-        tuple(_rate(part) for part in shown.get("parts", ())),
+        tuple(rate_of_json(part) for part in shown.get("parts", ())),
         tuple(sorted(shown.get("evidence", {}).items())),
     )
 

@@ -9,6 +9,8 @@ Guarantees, held by the database:
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from django.db import models
 from django.db.models import F, Q
 
@@ -199,7 +201,22 @@ class TopUp(models.Model):
         help_text="What the processor took for the dispute.",
     )
     refunded = models.DecimalField(
-        max_digits=38, decimal_places=12, default=0, help_text="What was paid back of it."
+        max_digits=38,
+        decimal_places=12,
+        default=0,
+        help_text="What was paid back of the amount, without tax.",
+    )
+    taxed_at_sale = models.BooleanField(default=False, db_default=False)
+    tax = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        default=0,
+        db_default=0,
+        help_text="Charged on top of the amount, when it was sold.",
+    )
+    tax_rate = models.JSONField(null=True, blank=True, help_text="By which it was taxed.")
+    tax_refunded = models.DecimalField(
+        max_digits=38, decimal_places=12, default=0, db_default=0, help_text="Paid back with it."
     )
 
     class Meta:
@@ -236,8 +253,17 @@ class TopUp(models.Model):
             # What a dispute takes back cannot be refunded as well.
             models.CheckConstraint(
                 condition=Q(disputed__gte=0, refunded__gte=0, refunded__lte=F("amount"))
-                & (Q(dispute__in=["", "won"]) | Q(refunded__lte=F("amount") - F("disputed"))),
+                & (
+                    Q(dispute__in=["", "won"])
+                    | Q(refunded__lte=F("amount") + F("tax") - F("tax_refunded") - F("disputed"))
+                ),
                 name="wallets_topup_paid_back",
+            ),
+            models.CheckConstraint(
+                condition=payable.columns("tax", "tax_refunded")
+                & Q(tax__gte=0, tax_refunded__gte=0, tax_refunded__lte=F("tax"))
+                & (Q(tax=0) | Q(taxed_at_sale=True, tax_rate__isnull=False)),
+                name="wallets_topup_tax",
             ),
             models.CheckConstraint(
                 condition=Q(bonus=None, bonus_metric=None) | Q(bonus__gt=0),
@@ -271,6 +297,16 @@ class TopUp(models.Model):
 
     def __str__(self) -> str:
         return f"{self.amount.normalize():f} {self.currency}"
+
+    @property
+    def total(self) -> Decimal:
+        """Return what is paid for it, tax at sale included."""
+        return self.amount + self.tax
+
+    @property
+    def left(self) -> Decimal:
+        """Return what was not paid back of that."""
+        return self.total - self.refunded - self.tax_refunded
 
     @property
     def actor(self) -> Actor:

@@ -36,7 +36,7 @@ from wallets.models import (
     TopUpStatus,
 )
 from wallets.operations import idempotency
-from wallets.top_ups import ways
+from wallets.top_ups import sale_tax, ways
 from wallets.top_ups.sales import get_top_up
 
 DISPUTE = "wallets.top_ups.dispute"
@@ -185,7 +185,7 @@ def _at_most(bought: TopUp, state: DisputeState) -> Decimal:
     """
     match state:
         case DisputeState.OPENED:
-            return bought.amount - bought.refunded
+            return bought.left
         case DisputeState.LOST:
             return bought.disputed
     return ZERO
@@ -209,7 +209,7 @@ def _open(bought: TopUp, draft: EntryBuilder, amount: Decimal | None, now: datet
     What was refunded before is not contested. All lots freeze whatever part is contested: which
     credits it was paid for nobody says.
     """
-    bought.disputed = bought.amount - bought.refunded if amount is None else amount
+    bought.disputed = bought.left if amount is None else amount
     CreditLot.objects.filter(top_up=bought).update(frozen_at=now)
     AutoRefill.objects.filter(
         book=bought.book, wallet__currency=bought.currency, switched_off_at=None
@@ -242,18 +242,44 @@ def _lose(bought: TopUp, draft: EntryBuilder, amount: Decimal | None, _now: date
     lost = bought.disputed if amount is None else amount
     _give_back(bought, draft, bought.disputed - lost)
     refunded = queries.refunded_carrying([bought.id]).get(bought.id, ZERO)
-    is_whole = lost == bought.amount - bought.refunded
+    is_whole = lost == bought.left
     bought.disputed = lost
     # Of the whole payment what credits carry is lost, to the last place of the books.
-    revoked, owed = _revoke(bought, draft, bought.amount - refunded if is_whole else lost)
+    net = bought.amount - refunded
+    if not is_whole:
+        net = money.proportion(lost, bought.amount, bought.total)
+    revoked, owed = _revoke(bought, draft, net)
     CreditLot.objects.filter(top_up=bought).update(frozen_at=None)
+    returned = sum((part.carrying for part in revoked), ZERO)
+    tax = _return_tax(bought, draft, revoked, returned)
+    # The tax of what was spent stays owed to the state: it is lost, and claimed, with the rest.
+    lost_tax = bought.tax - bought.tax_refunded if is_whole else lost - net
+    owed += max(lost_tax - tax, ZERO)
     draft.lines += posting_rules.dispute_lost(
         unused=revoked,
         earned=owed,
         currency=bought.currency,
-        kept=lost - owed - sum((part.carrying for part in revoked), ZERO),
+        kept=lost - owed - returned - tax,
     )
     return owed
+
+
+def _return_tax(
+    bought: TopUp,
+    draft: EntryBuilder,
+    revoked: Sequence[posting_rules.LotPart],
+    returned: Decimal,
+) -> Decimal:
+    """Post that the tax at sale of unused credits goes back with them; return how much."""
+    tax = min(sale_tax.of_part(bought, returned), bought.tax - bought.tax_refunded)
+    draft.lines += posting_rules.sale_tax_returned(
+        tax=tax, currency=bought.currency, paid_from=posting_rules.DISPUTED
+    )
+    if tax > 0:
+        draft.document |= sale_tax.facts(
+            bought, CreditLot.objects.filter(pk__in=[part.lot for part in revoked])
+        )
+    return tax
 
 
 def _revoke(

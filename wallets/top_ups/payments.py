@@ -47,7 +47,7 @@ from wallets.models import (
 )
 from wallets.operations import idempotency
 from wallets.operations.responses import grant_answer
-from wallets.top_ups import ways
+from wallets.top_ups import sale_tax, ways
 from wallets.top_ups.gateway import (
     Gateway,
     GatewayCharge,
@@ -87,6 +87,8 @@ def fulfil_top_up(*, book: Book, top_up: TopUp, now: datetime, paid_into: str) -
         book=book, wallet=wallet, top_up_id=top_up.id, amount=top_up.amount, now=now
     )
     _allocate(top_up, lots, livemode=book.livemode, now=now)
+    for lot in lots:
+        lot.taxed_at_sale = top_up.taxed_at_sale
     journal = CreditJournal()
     draft = journal.entry(
         book=book,
@@ -97,7 +99,11 @@ def fulfil_top_up(*, book: Book, top_up: TopUp, now: datetime, paid_into: str) -
             "key": top_up.key,
             "method": top_up.method,
             "lots": [lot_document(lot) for lot in lots],
+            **sale_tax.facts(top_up, lots),
         },
+    )
+    draft.lines += posting_rules.sale_taxed(
+        tax=top_up.tax, currency=top_up.currency, paid_into=paid_into
     )
     for lot in lots:
         draft.grant(lot)
@@ -202,7 +208,8 @@ def waiting_answer(*, book: Book, top_up: TopUp) -> dict[str, object]:
 
 
 def _facts(top_up: TopUp) -> dict[str, object]:
-    return {"status": top_up.status, "amount": top_up.amount, "currency": top_up.currency}
+    shown = {"status": top_up.status, "amount": top_up.amount, "currency": top_up.currency}
+    return {**shown, "tax": top_up.tax, "total": top_up.total} if top_up.taxed_at_sale else shown
 
 
 def charge_of(top_up: TopUp) -> tuple[Gateway, GatewayCharge]:
@@ -213,7 +220,7 @@ def charge_of(top_up: TopUp) -> tuple[Gateway, GatewayCharge]:
     return gateway, GatewayCharge(
         id=top_up.id,
         customer_id=top_up.book.key,
-        amount=top_up.amount,
+        amount=top_up.total,
         currency=top_up.currency,
         method=top_up.method,
         asked_at=top_up.created_at,

@@ -29,7 +29,7 @@ from wallets.holds import reservation_holds
 from wallets.holds.reservations import release_due
 from wallets.lots import provisioning, queries
 from wallets.models import AutoRefill, PaidBy, SpendState, TopUp, TopUpChannel, TopUpStatus
-from wallets.top_ups import payments
+from wallets.top_ups import payments, sale_tax
 from wallets.top_ups.gateway import SANDBOX, gateway_of
 
 # On a test clock time jumps from due instant to due instant; two refills of one wallet are at
@@ -223,6 +223,7 @@ def _begin(rule: AutoRefill) -> TopUp | None:
                 "owed": money.plain(owed),
             },
             created_at=now,
+            **sale_tax.of_order(book=book, amount=amount, currency=currency, terms=terms, now=now),
         )
 
 

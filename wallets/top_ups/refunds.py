@@ -30,7 +30,7 @@ from wallets.models import (
     Wallet,
 )
 from wallets.operations import idempotency
-from wallets.top_ups import ways
+from wallets.top_ups import sale_tax, ways
 
 REFUND = "wallets.refund"
 
@@ -56,14 +56,15 @@ class _Taken:
 
 @dataclass(frozen=True, slots=True)
 class _PayOut:
-    """The repayment of one top-up, what it would be by itself, and the account that the money
-    leaves.
+    """The repayment of one top-up, what it would be by itself, the account that the money leaves,
+    and the tax at sale that goes back with it.
     """
 
     top_up: TopUp
     amount: Decimal
     alone: Decimal
     account: str
+    tax: Decimal
 
 
 @money.exact
@@ -82,6 +83,7 @@ def refund(
     cut by what it carried: of 100 + 20 for 100.00 with 15 bonus burned, a refund of 50 takes 50
     cash and 5 bonus and pays 45.83. What is paid back of a top-up is rounded as one sum, half up,
     so that many small refunds never pay more than one; the rest of the consideration is rounding.
+    Tax at sale goes back with it: 40 of 100 that cost 120 pay 48.
     Refundable is what was paid for and is unspent, not held, alive and not contested, after what
     was metered has been burned and what is owed has been paid.
 
@@ -120,9 +122,10 @@ def _refund(book: Book, operation_id: UUID, key: str, asked: _Asked) -> dict[str
     paid_out = _pay_out(draft, taken)
     paid = _sum_paid(paid_out, asked.amount)
     draft.document["paid"] = money.plain(paid)
+    draft.document |= sale_tax.of_several(_returned(each, taken) for each in paid_out)
     journal.write()
     for each in paid_out:
-        each.top_up.save(update_fields=["refunded"])
+        each.top_up.save(update_fields=["refunded", "tax_refunded"])
     return {
         "id": operation_id,
         "customer_id": book.key,
@@ -162,7 +165,7 @@ def _sum_paid(paid_out: Sequence[_PayOut], amount: Decimal) -> Decimal:
     Raises: Invalid (`not_payable`) when that is nothing. A slice pays nothing also where those
     before it were rounded up: that has been paid, and is no fault.
     """
-    paid = sum((each.amount for each in paid_out), ZERO)
+    paid = sum((each.amount + each.tax for each in paid_out), ZERO)
     if paid == 0 and not any(each.alone for each in paid_out):
         detail = f"{money.plain(amount)} of these credits would pay nothing back."
         raise Invalid([FieldError("/amount", "not_payable", detail)])
@@ -173,7 +176,12 @@ def _describe(taken: Sequence[_Taken], paid_out: Sequence[_PayOut]) -> dict[str,
     """Return what is paid back of each top-up, and what is taken of each lot."""
     return {
         "pay_outs": [
-            {"top_up": each.top_up.id, "amount": each.amount, "account": each.account}
+            {
+                "top_up": each.top_up.id,
+                "amount": each.amount + each.tax,
+                "account": each.account,
+                **({"tax": each.tax} if each.top_up.taxed_at_sale else {}),
+            }
             for each in paid_out
         ],
         "lots": [
@@ -277,9 +285,20 @@ def _pay_out(draft: EntryBuilder, taken: Sequence[_Taken]) -> list[_PayOut]:
         draft.lines += posting_rules.refund_rounded(
             residue=exact - paid, currency=lot.currency, paid_from=account
         )
+        tax = sale_tax.of_part(lot.top_up, before.get(top_up_id, ZERO) + exact)
+        tax = max(tax - lot.top_up.tax_refunded, ZERO)
+        lot.top_up.tax_refunded += tax
+        draft.lines += posting_rules.sale_tax_returned(
+            tax=tax, currency=lot.currency, paid_from=account
+        )
         alone = money.round_amount(exact, lot.currency)
-        paid_out.append(_PayOut(lot.top_up, paid, alone, account))
+        paid_out.append(_PayOut(lot.top_up, paid, alone, account, tax))
     return paid_out
+
+
+def _returned(paid_out: _PayOut, taken: Sequence[_Taken]) -> sale_tax.Returned:
+    lots = [each.lot for each in taken if each.lot.top_up_id == paid_out.top_up.pk]
+    return sale_tax.Returned(paid_out.top_up, lots, paid_out.amount, paid_out.tax)
 
 
 def _clawed_back(taken: Sequence[_Taken], wallet: Wallet) -> Decimal:

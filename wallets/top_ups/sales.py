@@ -27,7 +27,7 @@ from wallets import port
 from wallets.lots import provisioning
 from wallets.models import Operation, PaidBy, TopUp, TopUpChannel, TopUpStatus
 from wallets.operations import idempotency
-from wallets.top_ups import payments, ways
+from wallets.top_ups import payments, sale_tax, ways
 from wallets.top_ups.gateway import gateway_of
 from wallets.top_ups.payments import TOP_UP
 
@@ -210,6 +210,9 @@ def _ordered(*, book: Book, id: UUID, key: str, order: _Order) -> TopUp:  # noqa
         key=key,
         content=canonical(order.content),
         created_at=now,
+        **sale_tax.of_order(
+            book=book, amount=order.amount, currency=order.currency, terms=terms, now=now
+        ),
     )
 
 

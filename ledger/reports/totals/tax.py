@@ -11,6 +11,7 @@ from ledger.posting_rules.parts import (
     CASH_REVENUE,
     COMMITMENT_REVENUE,
     FEE_REVENUE,
+    LOT_LIABILITIES,
     OVERAGE_REVENUE,
     PLAN_FEES,
     RECEIVABLE,
@@ -23,14 +24,17 @@ from ledger.reports.totals import sums
 # Tax falls due with the burn of credits, or with the invoice: so what is taxed is what burns earn
 # or defer, and what invoices bring from unbilled; what becomes unbilled is taxed later. Credits
 # that owe none are no base (nothing was paid for them, or a document has taxed it): at a rate above
-# zero, a lot counts where its tax stands beside it.
+# zero, a lot counts where its tax stands beside it. Under tax at sale the base is what was paid for
+# the lots that the entry names.
 _TAXED = """
     SELECT part.jurisdiction, part.tax_code, part.tax_percent, p.currency,
         coalesce(sum(p.amount * part.of_net) FILTER (WHERE e.document ? 'tax_code' AND (
             (p.debit_id <> %(unbilled)s AND p.credit_id = ANY(%(earned)s) AND {owes})
+            OR (p.credit_id = ANY(%(lots)s) AND e.document->'taxed_lots' ? p.lot::text)
             OR (p.debit_id = %(receivable)s AND p.credit_id = %(unbilled)s))), 0)
         - coalesce(sum(p.amount * part.of_net) FILTER (WHERE e.document ? 'tax_code' AND (
             (p.credit_id <> %(unbilled)s AND p.debit_id = ANY(%(earned)s) AND {owes})
+            OR (p.debit_id = ANY(%(lots)s) AND e.document->'taxed_lots' ? p.lot::text)
             OR (p.credit_id = %(receivable)s AND p.debit_id = %(unbilled)s))), 0),
         coalesce(sum(p.amount * part.of_tax)
             FILTER (WHERE p.credit_id = %(tax)s AND e.event <> %(hand)s), 0),
@@ -119,6 +123,7 @@ def _rows(scope: ReportScope) -> Iterator[Row]:
         "receivable": RECEIVABLE,
         "hand": LedgerEvent.MANUAL.value,
         "earned": _EARNED,
+        "lots": list(LOT_LIABILITIES),
     }
     for jurisdiction, code, percent, currency, *figures in sums.fetch(_TAXED, scope, asked):
         if any(figures):

@@ -8,8 +8,8 @@ from typing import Any
 
 from billing.customers import customers
 from billing.invoicing import tax_rates
+from billing.invoicing.tax_provider import tax_rate_of
 from billing.models import Customer, TaxRate
-from billing.settlement.load import tax_rate_of
 from ledger.models import Book
 from tests.factories import START
 

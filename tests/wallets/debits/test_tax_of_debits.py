@@ -13,9 +13,9 @@ import pytest
 
 from billing.customers import customers
 from billing.finance import verification
+from billing.invoicing.tax_provider import tax_rate_of
 from billing.invoicing.tax_rates import create_tax_rate
 from billing.models import Customer
-from billing.settlement.load import tax_rate_of
 from ledger.models import Book, Posting
 from tests import factories
 from tests.factories import START
