@@ -20,7 +20,7 @@ from billing.subscriptions import advance_fees
 from ledger.models import Book
 from pricing.models import Metric
 from wallets.models import TopUp
-from wallets.port import SaleTax, Traits
+from wallets.port import Traits
 
 
 class Billing:
@@ -75,7 +75,7 @@ class Billing:
 
     def sale_tax(
         self, book: Book, net: Decimal, currency: str, product_class: str, now: datetime
-    ) -> SaleTax:
+    ) -> tuple[Decimal, Mapping[str, object] | None]:
         return sale_tax.on_top(book, net, currency, product_class, now)
 
     def sold_on_account(self, book: Book, top_up: TopUp) -> str:

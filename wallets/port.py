@@ -19,14 +19,6 @@ from wallets.models import TopUp
 
 
 @dataclass(frozen=True, slots=True)
-class SaleTax:
-    """The tax on top of a sale, and the rate it is of; none where no rate is in force."""
-
-    amount: Decimal = Decimal(0)
-    rate: Mapping[str, object] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Traits:
     """The tags of a customer, the offerings it is subscribed to, and the zone of its days."""
 
@@ -99,8 +91,10 @@ class BillingPort(Protocol):
 
     def sale_tax(
         self, book: Book, net: Decimal, currency: str, product_class: str, now: datetime
-    ) -> SaleTax:
-        """Return the tax on top of what is sold to a customer now."""
+    ) -> tuple[Decimal, Mapping[str, object] | None]:
+        """Return the tax on top of what is sold to a customer now, and its rate, if one is in
+        force.
+        """
 
     def sold_on_account(self, book: Book, top_up: TopUp) -> str:
         """Invoice a top-up; return the invoice's number."""

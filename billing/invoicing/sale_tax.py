@@ -13,16 +13,17 @@ from billing.invoicing.tax_provider import tax_rate_of
 from billing.models import Customer
 from ledger.models import Book
 from wallets.models import TopUp
-from wallets.port import SaleTax
 
 
-def on_top(book: Book, net: Decimal, currency: str, product_class: str, now: datetime) -> SaleTax:
-    """Return the tax on top of what is sold to a customer now, each rate rounded."""
+def on_top(
+    book: Book, net: Decimal, currency: str, product_class: str, now: datetime
+) -> tuple[Decimal, dict[str, object] | None]:
+    """Return the tax on top of what is sold to a customer now, each rate rounded, and the rate."""
     customer = Customer.objects.filter(book=book).first()
     rate = None if customer is None else tax_rate_of(customer, now, product_class)
     if rate is None:
-        return SaleTax(ZERO, None)
-    return SaleTax(tax_on(rate, net, currency), presentation.rate_json(rate))
+        return ZERO, None
+    return tax_on(rate, net, currency), presentation.rate_json(rate)
 
 
 def stated(top_up: TopUp) -> list[dict[str, Any]]:

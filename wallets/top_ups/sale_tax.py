@@ -35,8 +35,8 @@ def of_order(
     """
     if not terms.tax_at_sale:
         return {}
-    found = port.billing().sale_tax(book, amount, currency, terms.tax_class, now)
-    return {"taxed_at_sale": True, "tax": found.amount, "tax_rate": found.rate}
+    tax, rate = port.billing().sale_tax(book, amount, currency, terms.tax_class, now)
+    return {"taxed_at_sale": True, "tax": tax, "tax_rate": rate}
 
 
 def facts(top_up: TopUp, lots: Iterable[CreditLot]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('pricing', '0004_tax_class'),
+        ('pricing', '0005_coupons'),
     ]
 
     operations = [
