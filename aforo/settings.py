@@ -162,6 +162,16 @@ ENTITY_COUNTRY = env.str("ENTITY_COUNTRY", default="").upper()
 # What is in another currency is translated by the general ledger, not here.
 ENTITY_CURRENCY = env.str("ENTITY_CURRENCY", default="USD")
 ENTITY_REGISTRATION = env.str("ENTITY_REGISTRATION", default="")
+# The first month of the company's financial year.
+FINANCIAL_YEAR_STARTS = env.int("FINANCIAL_YEAR_STARTS", default=1)
+if not 1 <= FINANCIAL_YEAR_STARTS <= 12:
+    raise ImproperlyConfigured("FINANCIAL_YEAR_STARTS: a month has a number from 1 to 12.")
+# What import files have to say of the company, in the words of its accounting system.
+EXPORT_SUBSIDIARY = env.str("EXPORT_SUBSIDIARY", default="")
+EXPORT_LOCATION = env.str("EXPORT_LOCATION", default="")
+EXPORT_TAX_RATE = env.str("EXPORT_TAX_RATE", default="Tax Exempt")
+EXPORT_RATE_TYPE = env.str("EXPORT_RATE_TYPE", default="")
+EXPORT_TITLES = env.dict("EXPORT_TITLES", default={})
 # What else its documents say of it; a vertical bar parts lines.
 SELLER = {x: env.str(f"ENTITY_{x}", default="") for x in ("ADDRESS", "TAX_ID", "EMAIL", "PAYMENT")}
 # Copies of the daily seals; in production on a disk that the database's people cannot write.

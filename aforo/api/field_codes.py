@@ -182,6 +182,12 @@ FIELD_CODES: Final[dict[str, Advice]] = {
     ),
     "unknown_event_type": ("No such event is ever told.", "Take one of those named."),
     "unknown_journal": ("The journal is not in the batch.", "Take its id from the export."),
+    "missing_rate": (
+        "An amount in another currency has no exchange rate of its day.",
+        "Record it: `manage.py import_rates`, or Exchange rates in the back office.",
+    ),
+    "own_currency": ("The company's own currency has no rate.", "Leave it out."),
+    "rate_stands": ("The currency has another rate on that day.", "Rates are kept: check both."),
     "unmapped_account": ("An account has no place in the general ledger.", "Map it first."),
     "offering_not_active": ("The offering is not sold.", "Activate it, or choose another one."),
     "currency_required": ("The currency cannot be known.", "Send `currency`."),

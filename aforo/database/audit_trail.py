@@ -45,6 +45,7 @@ CONFIGURATION: Final = {
     "ledger_account": _ALL,
     "ledger_accountingperiod": _ALL,
     "ledger_breakagerate": _ALL,
+    "ledger_exchangerate": _ALL,
     "ledger_exportbatch": Watched(frozenset({"totals", "booked", "residues", "journal_ids"})),
     "ledger_glmapping": _ALL,
     "ledger_manualadjustment": _ALL,

@@ -1,4 +1,4 @@
-"""Account mapping and exported files in the back office."""
+"""Account mapping, exchange rates and exported files in the back office."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from django.contrib import admin
 from aforo.adminui.admins import ModelAdmin, ReadOnlyAdmin, Sent
 from aforo.adminui.forms import add_faults
 from aforo.errors import Invalid
-from ledger import account_mapping
-from ledger.models import ExportBatch, GlMapping
+from ledger import account_mapping, exchange_rates
+from ledger.exchange_rates import DayRate
+from ledger.models import ExchangeRate, ExportBatch, GlMapping
 
 
 class GlMappingForm(forms.ModelForm[GlMapping]):
@@ -64,6 +65,47 @@ class GlMappingAdmin(ModelAdmin):  # type: ignore[misc]
     def delete_row(self, row: GlMapping) -> None:
         """Delete the rule."""
         account_mapping.delete_rule(row)
+
+
+class ExchangeRateForm(forms.ModelForm[ExchangeRate]):
+    class Meta:
+        model = ExchangeRate
+        fields = ["currency", "day", "rate", "source"]
+
+    def clean_currency(self) -> str:
+        """Return the currency in capitals."""
+        return str(self.cleaned_data["currency"]).upper()
+
+    def clean(self) -> dict[str, Any]:
+        """Check the rate by the service that records it."""
+        cleaned = super().clean() or {}
+        if not self.errors:
+            faults = exchange_rates.check(_rate(cleaned))
+            if faults:
+                add_faults(self, Invalid(faults))
+        return cleaned
+
+
+def _rate(fields: dict[str, Any]) -> DayRate:
+    return DayRate(fields["currency"], fields["day"], fields["rate"])
+
+
+@admin.register(ExchangeRate)
+class ExchangeRateAdmin(ModelAdmin):  # type: ignore[misc]
+    """What other currencies are worth; recorded once, by hand or by `import_rates`."""
+
+    form = ExchangeRateForm
+    when_empty = "Files that translate amounts need the rate of each day on which those moved."
+    list_display = ["currency", "day", "rate", "source", "recorded_at"]
+    list_filter = ["currency"]
+    ordering = ["-day", "currency"]
+    date_hierarchy = "day"
+
+    def add_row(self, sent: Sent) -> ExchangeRate:
+        """Record the rate."""
+        rate = _rate(sent.fields)
+        exchange_rates.record([rate], source=sent.fields["source"])
+        return ExchangeRate.objects.get(currency=rate.currency, day=rate.day)
 
 
 @admin.register(ExportBatch)

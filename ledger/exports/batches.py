@@ -8,26 +8,26 @@ two batches, however much is being posted meanwhile.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from aforo import money
 from aforo.errors import Conflict, FieldError, Invalid, NotFound
 from aforo.money import ZERO
-from ledger import account_mapping, locks
-from ledger.chart import VARIANTS
-from ledger.exports import generic, journals, storage
-from ledger.exports.formats import TARGETS, ExportTarget, MappedJournal
-from ledger.exports.formats.target import MappedLine
-from ledger.exports.journals import CLEARING, SummaryJournal, Sums
+from ledger import account_mapping, exchange_rates, locks
+from ledger.exports import financial_year, generic, journals, naming, storage
+from ledger.exports.formats import TARGETS, ExportTarget
+from ledger.exports.journals import SummaryJournal, Sums
+from ledger.exports.naming import AccountNames
 from ledger.models import ExportBatch, ExportFormat, ExportRange
+from ledger.posting_rules.parts import RECEIVABLE
 from ledger.reports.details.journal import LotsOf
 from ledger.reports.report_table import ReportScope
 from ledger.reports.totals import sums as posted
@@ -88,10 +88,11 @@ OF_BATCH = """
         AND e.sequence > taken.after AND e.sequence <= taken.through
 """
 _SUMS = """
-    SELECT e.accounting_date, p.currency, p.debit_id, p.credit_id, sum(p.amount)
+    SELECT e.accounting_date, p.currency, p.debit_id, p.credit_id, sum(p.amount),
+        CASE WHEN %(receivable)s IN (p.debit_id, p.credit_id) THEN b.key ELSE '' END
     FROM {postings} {batch}
     WHERE {scope} AND e.accounting_date >= %(starts_on)s
-    GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+    GROUP BY 1, 2, 3, 4, 6 ORDER BY 1, 2, 3, 4, 6
 """
 _COUNT = """
     SELECT count(*) FROM ledger_entry e {batch}
@@ -101,10 +102,12 @@ _COUNT = """
 
 @transaction.atomic
 def export(wanted: ExportRequest, *, now: datetime, by: str, lots_of: LotsOf) -> ExportBatch:
-    """Create the next batch; one at a time.
+    """Create the next batch; one at a time. The French file has all of its financial year.
 
-    Raises: NothingToExport; UnmappedAccounts, when an account has no place in the general ledger.
+    Raises: NothingToExport; UnmappedAccounts, when an account has no place in the general ledger;
+    MissingRates, when a file that translates has no rate for a day; Invalid.
     """
+    wanted = _spanned(wanted)
     _check_clearing(wanted)
     locks.lock_exports()
     before = ExportBatch.objects.filter(livemode=wanted.livemode, format=wanted.format)
@@ -125,6 +128,11 @@ def export(wanted: ExportRequest, *, now: datetime, by: str, lots_of: LotsOf) ->
         chart_version=rules.chart_version,
         residues={} if last is None else last.residues,
     )
+    if wanted.format == ExportFormat.FEC:
+        financial_year.write(batch, scope=_scope(wanted), names=_names(batch, rules, wanted))
+        _check_new(batch, before)
+        batch.save()
+        return batch
     batch.entries = _take(batch, wanted)
     found = _sums(batch, wanted)
     if not found:
@@ -134,14 +142,39 @@ def export(wanted: ExportRequest, *, now: datetime, by: str, lots_of: LotsOf) ->
         generic.write(batch, scope=_scope(wanted), of_batch=OF_BATCH, lots_of=lots_of)
     else:
         earlier = before.exclude(pk=batch.pk).aggregate(total=Sum("journals"))["total"] or 0
-        _write_journals(batch, found, rules, first_number=earlier + 1)
+        names = _names(batch, rules, wanted)
+        _write_journals(batch, found, names, first_number=earlier + 1)
     batch.save()
     return batch
 
 
+def _spanned(wanted: ExportRequest) -> ExportRequest:
+    """Return what the format takes: the French file the financial year that has the month."""
+    if wanted.format != ExportFormat.FEC:
+        return wanted
+    starts_on, ends_on = financial_year.of(wanted.starts_on)
+    return replace(wanted, starts_on=starts_on, ends_on=ends_on)
+
+
+def _names(
+    batch: ExportBatch, rules: account_mapping.Mapping, wanted: ExportRequest
+) -> AccountNames:
+    return AccountNames(batch, rules, exchange_rates.read(until=wanted.ends_on))
+
+
+def _check_new(batch: ExportBatch, before: QuerySet[ExportBatch]) -> None:
+    """Check that a file of a whole year says more than the last one of that year.
+
+    Raises: NothingToExport.
+    """
+    last = before.filter(starts_on=batch.starts_on).exclude(pk=batch.pk).order_by("-number").first()
+    if batch.entries == 0 or (last is not None and last.sha256 == batch.sha256):
+        raise NothingToExport(f"There is nothing new to export of {batch.starts_on:%Y-%m}.")
+
+
 def _check_clearing(wanted: ExportRequest) -> None:
-    if wanted.clearing and wanted.format == ExportFormat.GENERIC:
-        detail = "The generic file holds every line; leave lines out of an import file."
+    if wanted.clearing and wanted.format in {ExportFormat.GENERIC, ExportFormat.FEC}:
+        detail = "This file holds every line; leave lines out of an import file."
         raise Invalid([FieldError("/clearing", "not_for_generic", detail)])
 
 
@@ -165,7 +198,8 @@ def _scope(wanted: ExportRequest) -> ReportScope:
 
 def _sums(batch: ExportBatch, wanted: ExportRequest) -> list[Sums]:
     template = _SUMS.replace("{batch}", OF_BATCH)
-    return [Sums(*row) for row in posted.fetch(template, _scope(wanted), {"batch": batch.pk})]
+    more = {"batch": batch.pk, "receivable": RECEIVABLE}
+    return [Sums(*row) for row in posted.fetch(template, _scope(wanted), more)]
 
 
 def _booked(found: list[Sums]) -> dict[str, str]:
@@ -178,27 +212,28 @@ def _booked(found: list[Sums]) -> dict[str, str]:
 
 
 def _write_journals(
-    batch: ExportBatch, found: list[Sums], rules: account_mapping.Mapping, *, first_number: int
+    batch: ExportBatch, found: list[Sums], names: AccountNames, *, first_number: int
 ) -> None:
     """Write the summarised journals of a batch in its target's format."""
-    target = TARGETS[batch.format]
+    target, company = TARGETS[batch.format], naming.company()
     if batch.clearing:
         found = journals.without_receivables_and_cash(found)
     carried = {key: Decimal(text) for key, text in batch.residues.items()}
     made, residues = journals.summarise(found, carried)
-    names = _AccountNames(batch, rules)
-    names.check(made)
+    names.check(made, target)
+    made_on = batch.created_at.astimezone(ZoneInfo(settings.ENTITY_TIMEZONE)).date()
     named = [
-        names.named(journal, number) for number, journal in enumerate(made, start=first_number)
+        names.named(journal, number, made_on=made_on)
+        for number, journal in enumerate(made, start=first_number)
     ]
     file = storage.File(batch)
     lines = 0
     for number, journal in enumerate(named):
         journals.check(made[number])
-        written = target.write(journal)
+        written = target.write(journal, company)
         if number == 0 or (target.lines_per_file and lines + len(written) > target.lines_per_file):
             file.cut()
-            file.write(storage.line(target.columns, separator=target.separator))
+            file.write(storage.line(target.header(company), separator=target.separator))
             lines = 0
         lines += len(written)
         batch.rows += len(written)
@@ -224,57 +259,9 @@ def _totals(made: list[SummaryJournal]) -> dict[str, dict[str, str]]:
     }
 
 
-class _AccountNames:
-    """The accounts of the general ledger, and the ids, of a batch's journals."""
-
-    def __init__(self, batch: ExportBatch, rules: account_mapping.Mapping) -> None:
-        self._batch, self._rules = batch, rules
-        self._source = "AF" if batch.livemode else "AFT"
-
-    def check(self, made: list[SummaryJournal]) -> None:
-        """Check that each account has a place in the general ledger; the French chart has one."""
-        if self._batch.format == ExportFormat.FEC:
-            return
-        self._rules.check(
-            (line.account, journal.currency, journal.day)
-            for journal in made
-            for line in journal.lines
-            if line.account != CLEARING
-        )
-
-    def named(self, journal: SummaryJournal, number: int) -> MappedJournal:
-        """Return the journal with its accounts in the general ledger and its id, at most 21
-        characters up to batch 999.
-        """
-        made_on = self._batch.created_at.astimezone(ZoneInfo(settings.ENTITY_TIMEZONE)).date()
-        return MappedJournal(
-            id=f"{self._source}-{journal.day:%Y%m%d}-{journal.currency}-{self._batch.number}",
-            number=number,
-            day=journal.day,
-            currency=journal.currency,
-            made_on=made_on,
-            lines=tuple(
-                MappedLine(
-                    line.account, *self._account(journal, line.account), line.debit, line.credit
-                )
-                for line in journal.lines
-            ),
-        )
-
-    def _account(self, journal: SummaryJournal, account: str) -> tuple[str, str, str]:
-        """Return code and name in the general ledger, and the name in the books."""
-        if account == CLEARING:
-            return self._batch.clearing, self._batch.clearing, "Receivables and cash, net"
-        own = self._rules.own(account)
-        gl = self._rules.find(account=account, currency=journal.currency, day=journal.day)
-        if gl is not None:
-            return gl.code, gl.name, own.name
-        code, name = VARIANTS["FRENCH_PCG"].get(account, (own.code, own.name))
-        return code, name, own.name
-
-
 def latest_batch(wanted: ExportRequest) -> ExportBatch | None:
-    """Return the last batch of a month in a format."""
+    """Return the last batch of a month in a format, of the financial year in the French one."""
+    wanted = _spanned(wanted)
     made = ExportBatch.objects.filter(
         livemode=wanted.livemode, format=wanted.format, starts_on=wanted.starts_on
     )
@@ -286,6 +273,7 @@ def get_batch(wanted: ExportRequest, *, number: int) -> ExportBatch:
 
     Raises: UnknownBatch.
     """
+    wanted = _spanned(wanted)
     made = ExportBatch.objects.filter(
         livemode=wanted.livemode, format=wanted.format, starts_on=wanted.starts_on, number=number
     )
@@ -313,6 +301,8 @@ def sidecar(batch: ExportBatch) -> dict[str, Any]:
         "rows": batch.rows,
         "totals": batch.totals,
         "unexported_residues": batch.residues,
+        # By account: what the books have beyond all files of the format so far, debits above zero.
+        "books_less_files": _by_account(batch),
         "clearing_account": batch.clearing,
         "chart_version": batch.chart_version,
         "mapping_version": batch.mapping_version,
@@ -324,11 +314,26 @@ def sidecar(batch: ExportBatch) -> dict[str, Any]:
     }
 
 
+def _by_account(batch: ExportBatch) -> dict[str, str]:
+    """Return what rounding has left unexported, by account and currency."""
+    found: dict[str, Decimal] = {}
+    for key, text in batch.residues.items():
+        pair, currency = key.split("|")[:2]
+        for account, amount in zip(pair.split(">"), (Decimal(text), -Decimal(text)), strict=True):
+            name = f"{account}|{currency}"
+            found[name] = found.get(name, ZERO) + amount
+    return {name: money.plain(amount) for name, amount in sorted(found.items()) if amount}
+
+
 def file_name(batch: ExportBatch) -> str:
-    """Return the name of a batch's file; the French one as the law says."""
+    """Return the name of a batch's file; the French one as the law says, by the day on which the
+    financial year ends.
+    """
     suffix = target_of(batch).suffix
-    if batch.format == ExportFormat.FEC and settings.ENTITY_REGISTRATION:
-        return f"{settings.ENTITY_REGISTRATION}FEC{batch.starts_on:%Y%m%d}.{suffix}"
+    if batch.format == ExportFormat.FEC:
+        closes = financial_year.of(batch.starts_on)[1] - timedelta(days=1)
+        if settings.ENTITY_REGISTRATION:
+            return f"{settings.ENTITY_REGISTRATION}FEC{closes:%Y%m%d}.{suffix}"
     mode = "" if batch.livemode else "-sandbox"
     return f"{batch.format.lower()}{mode}-{batch.starts_on:%Y-%m}-{batch.number}.{suffix}"
 

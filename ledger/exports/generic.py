@@ -13,7 +13,7 @@ from ledger.reports.details.journal import GENERIC, LotsOf, generic_columns, gen
 from ledger.reports.report_table import ReportScope
 from ledger.reports.writing.tally import cell
 
-TARGET = ExportTarget(GENERIC, lambda journal: [])
+TARGET = ExportTarget(GENERIC, lambda journal, company: [])
 
 
 def write(batch: ExportBatch, *, scope: ReportScope, of_batch: str, lots_of: LotsOf) -> None:

@@ -25,26 +25,34 @@ BOOKED_ELSEWHERE = frozenset({BANK, parts.CLEARING, DISPUTED, RECEIVABLE})
 
 # Of a pair of accounts and a currency: what is in the books and not yet in any file.
 Residues = dict[str, Decimal]
+# An account and, on receivables, the customer.
+Place = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What was posted from one account to another on a day, exact."""
+    """What was posted from one account to another on a day, exact; on receivables of one customer,
+    by its key.
+    """
 
     day: date
     currency: str
     debit: str
     credit: str
     amount: Decimal
+    customer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class JournalLine:
-    """One side of an account, in payable units; exactly one of the two amounts is above zero."""
+    """One side of an account, on receivables of one customer, in payable units; exactly one of the
+    two amounts is above zero.
+    """
 
     account: str
     debit: Decimal
     credit: Decimal
+    customer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +66,8 @@ class SummaryJournal:
 
 def residue_key(each: Sums) -> str:
     """Return the name of a residue."""
-    return f"{each.debit}>{each.credit}|{each.currency}"
+    pair = f"{each.debit}>{each.credit}|{each.currency}"
+    return f"{pair}|{each.customer}" if each.customer else pair
 
 
 def summarise(
@@ -71,12 +80,13 @@ def summarise(
     residues = dict(carried)
     journals = []
     for (day, currency), group in groupby(sums, key=lambda each: (each.day, each.currency)):
-        debited: dict[str, Decimal] = {}
-        credited: dict[str, Decimal] = {}
+        debited: dict[Place, Decimal] = {}
+        credited: dict[Place, Decimal] = {}
         for each in group:
             amount = _grown(each, residues)
-            debited[each.debit] = debited.get(each.debit, ZERO) + amount
-            credited[each.credit] = credited.get(each.credit, ZERO) + amount
+            for side, account in ((debited, each.debit), (credited, each.credit)):
+                place = (account, each.customer if account == RECEIVABLE else "")
+                side[place] = side.get(place, ZERO) + amount
         lines = _lines(debited, credited)
         if lines:
             journals.append(SummaryJournal(day, currency, tuple(lines)))
@@ -93,17 +103,20 @@ def _grown(sums: Sums, residues: Residues) -> Decimal:
     return payable
 
 
-def _lines(debited: Mapping[str, Decimal], credited: Mapping[str, Decimal]) -> list[JournalLine]:
+def _lines(
+    debited: Mapping[Place, Decimal], credited: Mapping[Place, Decimal]
+) -> list[JournalLine]:
     """List the sides of each account in order; what stands for receivables and cash is net."""
     lines = []
-    for account in sorted({*debited, *credited}):
-        debit, credit = debited.get(account, ZERO), credited.get(account, ZERO)
+    for place in sorted({*debited, *credited}):
+        debit, credit = debited.get(place, ZERO), credited.get(place, ZERO)
+        account, customer = place
         if account == CLEARING:
             debit, credit = max(debit - credit, ZERO), max(credit - debit, ZERO)
         if debit:
-            lines.append(JournalLine(account, debit, ZERO))
+            lines.append(JournalLine(account, debit, ZERO, customer))
         if credit:
-            lines.append(JournalLine(account, ZERO, credit))
+            lines.append(JournalLine(account, ZERO, credit, customer))
     return lines
 
 

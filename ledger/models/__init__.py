@@ -2,6 +2,7 @@
 
 from ledger.models.adjustments import AdjustmentLine, ManualAdjustment, Reason
 from ledger.models.books import Account, Book, Entry, LedgerEvent, Posting, Side, Statement
+from ledger.models.exchange_rates import ExchangeRate
 from ledger.models.exports import (
     ExportBatch,
     ExportFormat,
@@ -33,6 +34,7 @@ __all__ = [
     "ClosePack",
     "CloseSum",
     "Entry",
+    "ExchangeRate",
     "ExportBatch",
     "ExportFormat",
     "ExportPart",

@@ -47,6 +47,7 @@ INSIDE = {  # Shown inside their parents, or not rows to look at.
     "UsageRollup",
 }
 EDITABLE = {
+    "ExchangeRate",
     "ApiKey",
     "Campaign",
     "BreakageRate",

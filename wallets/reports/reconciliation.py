@@ -148,10 +148,12 @@ def _exported(scope: ReportScope) -> Iterator[Row]:
 
 
 def _in_batches(scope: ReportScope) -> dict[str, dict[tuple[str, str], Decimal]]:
-    """Sum the batches of the span's months, debit less credit, by format."""
+    """Sum the batches of the span's months, debit less credit, by format; the French file has a
+    financial year.
+    """
     made = ExportBatch.objects.filter(
         livemode=scope.livemode, starts_on__gte=scope.starts_on, starts_on__lt=scope.ends_on
-    )
+    ).exclude(format=ExportFormat.FEC)
     exported: dict[str, dict[tuple[str, str], Decimal]] = {}
     for form, booked in made.order_by("format", "number").values_list("format", "booked"):
         found = exported.setdefault(form, defaultdict(Decimal))

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ledger.exports.formats import fec, intacct, netsuite, quickbooks, xero
-from ledger.exports.formats.target import ExportTarget, MappedJournal
+from ledger.exports.formats.target import Company, ExportTarget, MappedJournal
 
 TARGETS: dict[str, ExportTarget] = {
     "QUICKBOOKS": quickbooks.TARGET,
@@ -15,4 +15,4 @@ TARGETS: dict[str, ExportTarget] = {
     "FEC": fec.TARGET,
 }
 
-__all__ = ["TARGETS", "ExportTarget", "MappedJournal"]
+__all__ = ["TARGETS", "Company", "ExportTarget", "MappedJournal"]

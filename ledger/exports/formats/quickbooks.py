@@ -1,19 +1,19 @@
-"""QuickBooks Online: lines group by JournalNo; accounts go by name, sub-accounts as Parent:Sub."""
+"""QuickBooks Online: lines group by JournalNo; accounts go by name, sub-accounts as Parent:Sub.
+
+A line on receivables names its customer, who exists there under its key.
+"""
 
 from __future__ import annotations
 
-from ledger.exports.formats.target import ExportTarget, MappedJournal, amount
-from ledger.posting_rules.parts import RECEIVABLE
+from ledger.exports.formats.target import Company, ExportTarget, MappedJournal, amount
 
 COLUMNS = (
     "JournalNo", "JournalDate", "AccountName", "Debits", "Credits", "Description", "Name",
     "Currency", "Location", "Class",
 )  # fmt: skip
-# A line on receivables is refused without a customer; one stands for all of them.
-CUSTOMERS = "Prepaid credit customers"
 
 
-def write(journal: MappedJournal) -> list[list[str]]:
+def write(journal: MappedJournal, company: Company) -> list[list[str]]:
     """Write a journal; the date is MM/DD/YYYY."""
     return [
         [
@@ -23,9 +23,9 @@ def write(journal: MappedJournal) -> list[list[str]]:
             amount(line.debit, journal.currency),
             amount(line.credit, journal.currency),
             line.memo,
-            CUSTOMERS if line.account == RECEIVABLE else "",
+            line.customer,
             journal.currency,
-            "",
+            company.location,
             "",
         ]
         for line in journal.lines

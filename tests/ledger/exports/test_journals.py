@@ -37,6 +37,22 @@ def test_a_bundle_fits_without_a_residue() -> None:
     }  # fmt: skip
 
 
+def test_receivables_stand_by_customer() -> None:
+    found = [
+        Sums(FIRST, "USD", "1100", "1200", D("10.00"), "acme"),
+        Sums(FIRST, "USD", "1100", "1200", D("5.004"), "beta"),
+    ]
+
+    (journal,), residues = journals.summarise(found, {})
+
+    assert journal.lines == (
+        JournalLine("1100", D("10.00"), D(0), "acme"),
+        JournalLine("1100", D("5.00"), D(0), "beta"),
+        JournalLine("1200", D(0), D("15.00")),
+    )
+    assert residues == {"1100>1200|USD|beta": D("0.004")}
+
+
 def test_each_pair_of_accounts_balances_by_itself() -> None:
     """Twice 0.003 from one account is nothing yet; 0.006 is 0.01 on both sides."""
     found = [moved("2100>4000", "0.003"), moved("2100>4010", "0.003"), moved("2110>4010", "0.006")]

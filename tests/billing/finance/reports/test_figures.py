@@ -126,7 +126,7 @@ class TestReconciliation:
 
     def test_what_is_not_exported_yet_is_said(self, quarter: None) -> None:
         batches.export(
-            batches.ExportRequest(False, "FEC", date(2026, 2, 1), date(2026, 3, 1)),
+            batches.ExportRequest(False, "GENERIC", date(2026, 2, 1), date(2026, 3, 1)),
             now=factories.MARCH,
             by="fin",
             lots_of=lots.facts_of,
