@@ -12,7 +12,7 @@ urlpatterns = [
     path("wallets/top-ups", top_ups.TopUpsView.as_view()),
     path("wallets/top-ups/<uuid:top_up_id>", top_ups.TopUpView.as_view()),
     path("wallets/top-ups/<uuid:top_up_id>/dispute", top_ups.DisputeView.as_view()),
-    path("wallets/refunds", grants.RefundView.as_view()),
+    path("wallets/refunds", grants.RefundsView.as_view()),
     path("wallets/<str:customer_id>/movements", movements.MovementsView.as_view()),
     path("wallets/<str:customer_id>/spending", movements.SpendingView.as_view()),
     path("wallets/<str:customer_id>/auto-refill", top_ups.AutoRefillView.as_view()),

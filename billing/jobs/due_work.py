@@ -27,8 +27,8 @@ from pricing.campaigns import campaigns
 from wallets.budgets import metered
 from wallets.grants import expiry
 from wallets.holds import reservations
+from wallets.top_ups import gateway_work
 from wallets.top_ups import refill as wallet_refill
-from wallets.top_ups import sales
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +85,8 @@ def sweep(
     alone = Isolation()
     paid = alone.each(
         "payments",
-        lambda: sales.books_to_ask(now=now),
-        lambda book_id: sales.resolve_pending(book_ids=[book_id], now=now),
+        lambda: gateway_work.books_to_ask(now=now),
+        lambda book_id: gateway_work.ask(book_ids=[book_id], now=now),
     )
     done = _settle(
         alone, now, carry_out or (lambda run_id: runs.execute(run_id=run_id, clock=clock))

@@ -27,8 +27,8 @@ from billing.subscriptions import advance_fees, states
 from ledger.models import Book
 from pricing.models import BillingMode
 from wallets.models import CreditLot, Reservation, ReservationStatus
+from wallets.top_ups import gateway_work
 from wallets.top_ups import refill as wallet_refill
-from wallets.top_ups import sales
 
 # After this an advance returns its progress; repeating it continues from there.
 MAX_SECONDS = 45
@@ -161,6 +161,7 @@ def _everything_due(clock_id: UUID, to: datetime) -> Iterator[Due]:
             yield due
     now = TestClock.objects.get(pk=clock_id).now
     yield from (Due(*one) for one in wallet_refill.due_on_clock(clock_id=clock_id, now=now))
+    yield from (Due(*one) for one in gateway_work.due_on_clock(clock_id=clock_id))
 
 
 def _lots(
@@ -199,7 +200,7 @@ def _run_due(clock_id: UUID, instant: datetime, alone: Isolation) -> None:
         return cycle_settlement.settle_book(book_id=book_id, until=instant, issued_at=instant)
 
     def pay(book_id: int) -> int:
-        return sales.resolve_pending(book_ids=[book_id])
+        return gateway_work.ask(book_ids=[book_id])
 
     def refill(book_id: int) -> int:
         return wallet_refill.refill_if_low([book_id])

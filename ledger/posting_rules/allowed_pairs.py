@@ -104,7 +104,7 @@ RULES: Final[dict[str, Pairs]] = {
     "EXPIRY": _LAPSE,
     "ROLLOVER": NOTHING,
     "REFUND": _pairs((*LOT_LIABILITIES, TAX_PAYABLE), _MONEY)
-    | _pairs(_MONEY, (ROUNDING,))
+    | _pairs(_MONEY, (ROUNDING, REFUND_LIABILITY))
     | _pairs((ROUNDING,), _MONEY),
     "DISPUTE": _pairs((*LOT_LIABILITIES, TAX_PAYABLE, DISPUTE_LOSSES, ROUNDING), (DISPUTED,))
     | {(DISPUTED, ROUNDING)}

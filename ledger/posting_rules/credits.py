@@ -20,6 +20,7 @@ from ledger.posting_rules.parts import (
     GOODWILL_CREDITS,
     OPENING_EQUITY,
     PLAN_FEES,
+    REFUND_LIABILITY,
     ROUNDING,
     TAX_PAYABLE,
     UNCLAIMED_PROPERTY,
@@ -179,6 +180,13 @@ def refund_rounded(*, residue: Decimal, currency: str, paid_from: str) -> list[P
     taken back, or pays beyond it.
     """
     return signed(paid_from, ROUNDING, residue, currency)
+
+
+def refund_failed(*, amount: Decimal, currency: str, paid_from: str) -> list[PostingLine]:
+    """Post a pay-out that the gateway declined: the money is still there, and owed to the customer
+    (docs/accounting.md#e27).
+    """
+    return nonzero_lines(PostingLine(paid_from, REFUND_LIABILITY, amount, currency))
 
 
 def dispute_opened(*, amount: Decimal, currency: str, paid_into: str) -> list[PostingLine]:

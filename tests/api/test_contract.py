@@ -127,6 +127,7 @@ def wallets(call: Caller) -> str:
                           "window": "TOTAL"})  # fmt: skip
     call.change("delete", "budgets/acme/d", {})
     call.post("wallets/refunds", {**WHO, "amount": 1, "currency": "EUR", "reason": "x"})
+    call.get("wallets/refunds?customer_id=acme")
     call.post("campaigns/redeem", {**WHO, "code": "hello"})
     call.change("patch", "wallets/acme/limits", {"currency": "USD", "low_balance_threshold": 1})
     call.change("put", "wallets/acme/auto-refill", {

@@ -13,6 +13,7 @@ from wallets.models import (
     CampaignGrant,
     CreditLot,
     Debit,
+    GatewayRefund,
     Hold,
     Movement,
     Operation,
@@ -21,7 +22,7 @@ from wallets.models import (
     UnitWallet,
     Wallet,
 )
-from wallets.top_ups import refill, sales
+from wallets.top_ups import gateway_refunds, gateway_work, refill
 
 
 class LotInline(ReadOnlyInline):
@@ -152,8 +153,26 @@ class TopUpAdmin(ReadOnlyAdmin):
     def ask_the_gateway(self, request: HttpRequest, top_ups: QuerySet[TopUp]) -> None:
         """Ask the gateway about every waiting top-up of the chosen customers."""
         books = set(top_ups.values_list("book", flat=True))
-        answered = sales.resolve_pending(book_ids=books)
+        answered = gateway_work.ask(book_ids=books)
         self.message_user(request, f"{answered} payments answered.", messages.SUCCESS)
+
+
+@admin.register(GatewayRefund)
+class GatewayRefundAdmin(ReadOnlyAdmin):
+    when_empty = "One is made when credits that a gateway took the payment of are refunded."
+    list_display = ["top_up", "amount", "currency", "status", "created_at", "concluded_at"]
+    list_filter = ["status", "currency", "top_up__book__livemode", "created_at"]
+    list_select_related = ["top_up__book"]
+    search_fields = ["top_up__book__key", "=id", "=refund_id", "=top_up__id"]
+    ordering = ["-created_at"]
+    actions = ["ask_the_gateway"]
+
+    @action(description="Ask the gateway about money to be paid back")
+    def ask_the_gateway(self, request: HttpRequest, refunds: QuerySet[GatewayRefund]) -> None:
+        """Ask the gateway about everything that waits of the chosen customers."""
+        books = set(refunds.values_list("top_up__book", flat=True))
+        answered = gateway_refunds.resolve_pending(book_ids=books)
+        self.message_user(request, f"{answered} answered.", messages.SUCCESS)
 
 
 @admin.register(AutoRefill)

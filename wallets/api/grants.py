@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpResponse
+from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import CurrencyField, DecimalField, ExpiryField
+from aforo.api.rows import RowsView
 from aforo.api.views import ApiView
 from pricing.models import CreditKind
 from wallets.api.shapes import (
@@ -22,7 +25,7 @@ from wallets.api.shapes import (
     resolve_expiry,
 )
 from wallets.grants import grants
-from wallets.models import CreditSource
+from wallets.models import CreditSource, GatewayRefund
 from wallets.top_ups import refunds
 
 
@@ -91,6 +94,9 @@ class PayOutAnswer(serializers.Serializer[Any]):
     amount = serializers.CharField()
     account = serializers.CharField()
     tax = serializers.CharField(required=False, help_text="Tax at sale in the amount.")
+    gateway_refund = serializers.UUIDField(
+        allow_null=True, help_text="What the gateway that took the payment is asked for."
+    )
 
 
 class RefundAnswer(serializers.Serializer[Any]):
@@ -106,11 +112,43 @@ class RefundAnswer(serializers.Serializer[Any]):
     entry = serializers.UUIDField()
 
 
-class RefundView(ApiView):
+class GatewayRefundAnswer(serializers.ModelSerializer[GatewayRefund]):
+    """What a gateway is asked to pay back of one top-up; declined it stays owed, by `entry`."""
+
+    customer_id = serializers.CharField(source="top_up.book.key")
+    refund = serializers.UUIDField(source="refund_id")
+    top_up = serializers.UUIDField(source="top_up_id")
+    amount = DecimalField()
+    entry = serializers.UUIDField(source="entry_id", allow_null=True)
+
+    class Meta:
+        model = GatewayRefund
+        fields = [
+            "id", "customer_id", "refund", "top_up", "amount", "currency", "status", "created_at",
+            "concluded_at", "entry",
+        ]  # fmt: skip
+
+
+class GatewayRefundFilter(filters.FilterSet):
+    customer_id = filters.CharFilter(field_name="top_up__book__key")
+    refund = filters.UUIDFilter(field_name="refund_id")
+
+    class Meta:
+        model = GatewayRefund
+        fields = ["customer_id", "status", "top_up", "refund"]
+
+
+class RefundsView(RowsView[GatewayRefund]):
     scope = ApiScope.WALLETS
-    names = {"post": "refundCredits"}
+    names = {"get": "listGatewayRefunds", "post": "refundCredits"}
     refusals = ("unknown_customer", "insufficient_funds")
     operation = refunds.REFUND
+    serializer_class = GatewayRefundAnswer
+    filterset_class = GatewayRefundFilter
+
+    def get_queryset(self) -> QuerySet[GatewayRefund]:
+        """Return what gateways pay back in the key's mode."""
+        return GatewayRefund.objects.filter(top_up__book__livemode=self.livemode)
 
     @extend_schema(request=RefundBody, responses={201: RefundAnswer})
     def post(self, request: Request) -> HttpResponse:

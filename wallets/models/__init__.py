@@ -14,6 +14,8 @@ from wallets.models.reservations import Hold, Reservation, ReservationKind, Rese
 from wallets.models.top_ups import (
     AutoRefill,
     DisputeState,
+    GatewayRefund,
+    GatewayRefundStatus,
     PaidBy,
     TopUp,
     TopUpChannel,
@@ -36,6 +38,8 @@ __all__ = [
     "CreditSource",
     "Debit",
     "DisputeState",
+    "GatewayRefund",
+    "GatewayRefundStatus",
     "Hold",
     "Movement",
     "MovementKind",

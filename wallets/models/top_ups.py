@@ -17,9 +17,15 @@ from django.db.models import F, Q
 from aforo import actors, payable
 from aforo.actors import Actor, ActorKind
 from aforo.ids import new_id
-from ledger.models import Book
+from ledger.models import Book, Entry
 from pricing.models import Metric
 from wallets.models.wallets import Wallet
+
+
+class GatewayRefundStatus(models.TextChoices):
+    PENDING = "PENDING"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
 
 
 class AutoRefill(models.Model):
@@ -312,3 +318,56 @@ class TopUp(models.Model):
     def actor(self) -> Actor:
         """Return who asked for it, whose doing its delivery is, whoever learns of the payment."""
         return Actor(ActorKind(self.actor_kind), self.actor_id)
+
+
+class GatewayRefund(models.Model):
+    """Money that a gateway is to pay back of a top-up.
+
+    Committed PENDING with the refund, before the gateway is asked, its own id the gateway's key, so
+    that it is paid back once wherever a process dies. What the gateway declines stays owed (2200)
+    and is paid another way. It is never deleted, and changes once, to its outcome.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    top_up = models.ForeignKey(TopUp, on_delete=models.PROTECT, related_name="gateway_refunds")
+    refund_id = models.UUIDField(help_text="The refund that it belongs to.")
+    currency = models.CharField(max_length=3)
+    amount = models.DecimalField(max_digits=38, decimal_places=12)
+    status = models.CharField(max_length=9, choices=GatewayRefundStatus.choices)
+    created_at = models.DateTimeField()
+    asked = models.PositiveIntegerField(
+        default=0, help_text="How often the gateway had no answer about it."
+    )
+    ask_again_at = models.DateTimeField(null=True, blank=True)
+    concluded_at = models.DateTimeField(null=True, blank=True)
+    entry = models.OneToOneField(
+        Entry,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Where it failed: what is owed instead.",
+    )
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["created_at"], condition=Q(status="PENDING"), name="wallets_refund_pending"
+            )
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["refund_id", "top_up"], name="wallets_refund_once"),
+            models.CheckConstraint(
+                condition=Q(amount__gt=0) & payable.columns("amount"),
+                name="wallets_refund_payable",
+            ),
+            models.CheckConstraint(
+                condition=Q(status="PENDING", concluded_at=None, entry=None)
+                | Q(status="SUCCEEDED", concluded_at__isnull=False, entry=None)
+                | Q(status="FAILED", concluded_at__isnull=False, entry__isnull=False),
+                name="wallets_refund_concluded",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.amount.normalize():f} {self.currency}"

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import UUID
 
 from django.conf import settings
 from django.utils.module_loading import import_string
+
+from aforo import money
 
 
 class GatewayOutcome(StrEnum):
@@ -41,8 +43,33 @@ class GatewayCharge:
     asked_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class GatewayRefund:
+    """Money to pay back of a payment; `id` is the key under which it is paid back once."""
+
+    id: UUID
+    charge: GatewayCharge
+    amount: Decimal
+    asked_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeNotice:
+    """What a gateway says about the dispute of a payment: `opened`, `won` or `lost`, how much of it
+    (all where it says nothing), and what the dispute costs by then, in all.
+    """
+
+    state: str
+    amount: Decimal | None = None
+    fee: Decimal | None = None
+
+
 class Gateway(Protocol):
-    """A service that charges payment methods."""
+    """A service that charges payment methods, and pays back.
+
+    An adapter is an object with these four functions, named by `PAYMENT_GATEWAY`. What it is told
+    of disputes it hands to `gateway_disputes.receive`, with the charge's id, in whatever order.
+    """
 
     def knows(self, method: str) -> bool:
         """Return whether payments by this method are taken here."""
@@ -52,21 +79,61 @@ class Gateway(Protocol):
         GatewayUnreachable.
         """
 
+    def refund(self, refund: GatewayRefund, *, now: datetime) -> GatewayOutcome:
+        """Pay back, in whole or in part, or return the outcome of the first attempt. Raises:
+        GatewayUnreachable.
+        """
+
     def answers_at(self, charge: GatewayCharge) -> datetime:
         """Return from when on it is worth asking about a payment."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Dispute:
+    """How a payment of the sandbox is contested: all of it or half, and how that ends, if it does;
+    the fee is given back to who wins.
+    """
+
+    is_half: bool = False
+    end: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Method:
+    """What becomes of a payment of the sandbox."""
+
+    outcome: GatewayOutcome = GatewayOutcome.SUCCEEDED
+    is_delayed: bool = False
+    refund: GatewayOutcome = GatewayOutcome.SUCCEEDED
+    is_refund_delayed: bool = False
+    dispute: _Dispute | None = None
+
+
+_DECLINED = GatewayOutcome.DECLINED
 
 
 class SandboxGateway:
     """A gateway that moves no money; its outcome depends on the method's name and the customer's
     time alone.
+
+    What is delayed, and each step of a dispute, takes a minute.
     """
 
     DELAY = timedelta(minutes=1)
-    METHODS = {
-        "test_ok": (timedelta(0), GatewayOutcome.SUCCEEDED),
-        "test_declined": (timedelta(0), GatewayOutcome.DECLINED),
-        "test_delayed": (DELAY, GatewayOutcome.SUCCEEDED),
-        "test_delayed_declined": (DELAY, GatewayOutcome.DECLINED),
+    DISPUTE_FEE = Decimal(15)
+    METHODS: Final = {
+        "test_ok": _Method(),
+        "test_declined": _Method(_DECLINED),
+        "test_delayed": _Method(is_delayed=True),
+        "test_delayed_declined": _Method(_DECLINED, is_delayed=True),
+        "test_refund_declined": _Method(refund=_DECLINED),
+        "test_refund_delayed": _Method(is_refund_delayed=True),
+        "test_disputed": _Method(dispute=_Dispute()),
+        "test_disputed_won": _Method(dispute=_Dispute(end="won")),
+        "test_disputed_lost": _Method(dispute=_Dispute(end="lost")),
+        "test_disputed_half": _Method(dispute=_Dispute(is_half=True)),
+        "test_disputed_half_won": _Method(dispute=_Dispute(is_half=True, end="won")),
+        "test_disputed_half_lost": _Method(dispute=_Dispute(is_half=True, end="lost")),
     }
 
     def knows(self, method: str) -> bool:
@@ -75,12 +142,48 @@ class SandboxGateway:
 
     def charge(self, charge: GatewayCharge, *, now: datetime) -> GatewayOutcome:
         """Return the outcome that the method's name stands for, once its delay is over."""
-        delay, outcome = self.METHODS[charge.method]
-        return outcome if now >= charge.asked_at + delay else GatewayOutcome.PENDING
+        is_answered = now >= self.answers_at(charge)
+        return self.METHODS[charge.method].outcome if is_answered else GatewayOutcome.PENDING
+
+    def refund(self, refund: GatewayRefund, *, now: datetime) -> GatewayOutcome:
+        """Return the outcome that the method's name stands for, once its delay is over."""
+        is_answered = now >= self.refund_answers_at(refund)
+        method = self.METHODS[refund.charge.method]
+        return method.refund if is_answered else GatewayOutcome.PENDING
 
     def answers_at(self, charge: GatewayCharge) -> datetime:
         """Return the moment when the method's delay is over."""
-        return charge.asked_at + self.METHODS[charge.method][0]
+        is_delayed = self.METHODS[charge.method].is_delayed
+        return charge.asked_at + (self.DELAY if is_delayed else timedelta(0))
+
+    def refund_answers_at(self, refund: GatewayRefund) -> datetime:
+        """Return the moment when a refund of the method is over."""
+        is_delayed = self.METHODS[refund.charge.method].is_refund_delayed
+        return refund.asked_at + (self.DELAY if is_delayed else timedelta(0))
+
+    def disputing_methods(self) -> list[str]:
+        """Return the methods whose payments are contested."""
+        return [name for name, method in self.METHODS.items() if method.dispute is not None]
+
+    def notices(
+        self, charge: GatewayCharge, *, paid_at: datetime
+    ) -> list[tuple[datetime, DisputeNotice]]:
+        """Return what it says about a dispute of a payment, and when: the first a minute after it
+        was paid.
+        """
+        dispute = self.METHODS[charge.method].dispute
+        if dispute is None:
+            return []
+        half = money.floor_amount(
+            money.proportion(charge.amount, Decimal(1), Decimal(2)), charge.currency
+        )
+        amount = half if dispute.is_half and half > 0 else None
+        opened = DisputeNotice("opened", amount, self.DISPUTE_FEE)
+        said = [(paid_at + self.DELAY, opened)]
+        if dispute.end:
+            fee = money.ZERO if dispute.end == "won" else self.DISPUTE_FEE
+            said.append((paid_at + 2 * self.DELAY, DisputeNotice(dispute.end, fee=fee)))
+        return said
 
 
 SANDBOX = SandboxGateway()

@@ -276,9 +276,14 @@ def _ask(top_up: TopUp) -> GatewayOutcome:
     return GatewayOutcome.PENDING
 
 
+def wait_after(asked: int) -> timedelta:
+    """Return how long the sweep waits after a gateway had no answer so often."""
+    return min(FIRST_WAIT * (1 << min(asked, 20)), LONGEST_WAIT)
+
+
 def _ask_later(top_up: TopUp) -> None:
     """Double the wait after which the sweep asks about a payment again."""
-    wait = min(FIRST_WAIT * 2 ** min(top_up.asked, 20), LONGEST_WAIT)
+    wait = wait_after(top_up.asked)
     TopUp.objects.filter(pk=top_up.pk, status=TopUpStatus.PENDING, asked=top_up.asked).update(
         asked=top_up.asked + 1, ask_again_at=now_for(top_up.book) + wait
     )

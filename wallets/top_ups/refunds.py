@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from uuid import UUID
 
 from django.db.models import Sum
 
 from aforo import money
+from aforo.database.after_commit import after_commit
 from aforo.errors import FieldError, Invalid, NotCovered
 from aforo.money import ZERO
 from aforo.protocol.idempotency import Answer
@@ -24,13 +26,14 @@ from wallets.lots.credit_journal import CreditJournal, EntryBuilder
 from wallets.models import (
     CreditLot,
     DisputeState,
+    GatewayRefund,
     Movement,
     MovementKind,
     TopUp,
     Wallet,
 )
 from wallets.operations import idempotency
-from wallets.top_ups import sale_tax, ways
+from wallets.top_ups import gateway_refunds, sale_tax, ways
 
 REFUND = "wallets.refund"
 
@@ -54,10 +57,10 @@ class _Taken:
     carrying: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _PayOut:
     """The repayment of one top-up, what it would be by itself, the account that the money leaves,
-    and the tax at sale that goes back with it.
+    the tax at sale that goes back with it, and what a gateway is asked for it.
     """
 
     top_up: TopUp
@@ -65,6 +68,7 @@ class _PayOut:
     alone: Decimal
     account: str
     tax: Decimal
+    gateway_refund: GatewayRefund | None = None
 
 
 @money.exact
@@ -126,6 +130,12 @@ def _refund(book: Book, operation_id: UUID, key: str, asked: _Asked) -> dict[str
     journal.write()
     for each in paid_out:
         each.top_up.save(update_fields=["refunded", "tax_refunded"])
+        each.gateway_refund = gateway_refunds.plan(
+            top_up=each.top_up, refund_id=operation_id, amount=each.amount + each.tax, now=now
+        )
+    if any(each.gateway_refund for each in paid_out):
+        ask = partial(gateway_refunds.resolve_of, operation_id)
+        after_commit("the refund by the gateway", ask)
     return {
         "id": operation_id,
         "customer_id": book.key,
@@ -180,6 +190,7 @@ def _describe(taken: Sequence[_Taken], paid_out: Sequence[_PayOut]) -> dict[str,
                 "top_up": each.top_up.id,
                 "amount": each.amount + each.tax,
                 "account": each.account,
+                "gateway_refund": None if each.gateway_refund is None else each.gateway_refund.id,
                 **({"tax": each.tax} if each.top_up.taxed_at_sale else {}),
             }
             for each in paid_out

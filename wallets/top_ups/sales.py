@@ -28,7 +28,7 @@ from wallets.lots import provisioning
 from wallets.models import Operation, PaidBy, TopUp, TopUpChannel, TopUpStatus
 from wallets.operations import idempotency
 from wallets.top_ups import payments, sale_tax, ways
-from wallets.top_ups.gateway import gateway_of
+from wallets.top_ups.gateway import SANDBOX, gateway_of
 from wallets.top_ups.payments import TOP_UP
 
 # A key has at most one payment without an answer.
@@ -170,7 +170,8 @@ def _channel(*, livemode: bool, payment: TopUpPayment | None) -> tuple[str, str]
     if not livemode:
         method = "test_ok" if payment is None else payment.method
         if gateway is None or not gateway.knows(method):
-            detail = f"The sandbox does not know {method}; it knows test_ok and test_declined."
+            known = ", ".join(SANDBOX.METHODS)
+            detail = f"The sandbox does not know {method}; it knows {known}."
             raise Invalid([FieldError("/payment/method", "unknown_payment_method", detail)])
         return TopUpChannel.GATEWAY, method
     if payment is None:
