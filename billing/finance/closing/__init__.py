@@ -66,12 +66,12 @@ def close_period(*, month: date, by: str, now: datetime, clock: Clock) -> CloseP
     seals.seal(livemode=True, now=now)
     refuse_unsettled(until=until)
     with snapshot():
-        check_ties(tie_outs.of_now(livemode=True))
+        check_ties(tie_outs.of_month(until=last_day))
     return periods.close(
         month=month,
         by=by,
         now=now,
-        check=lambda: check_ties(tie_outs.of_day(livemode=True, until=last_day)),
+        check=lambda: check_ties(tie_outs.of_month(until=last_day)),
         files=lambda: _files(month=month, last_day=last_day, by=by, now=now),
     )
 
@@ -121,13 +121,8 @@ def check_ties(found: Sequence[TieOut]) -> None:
 
     Raises: NotReady.
     """
-    open_ones = [tie for tie in found if tie.difference != 0]
-    if open_ones:
-        shown = "; ".join(
-            f"{tie.name}: {money.plain(tie.books)} in the books, {money.plain(tie.other)} "
-            f"{tie.currency}"
-            for tie in open_ones
-        )
+    shown = "; ".join(str(tie) for tie in found if not tie.holds)
+    if shown:
         raise NotReady(f"The books do not tie. {shown}.", extra={"differs": shown})
 
 
@@ -160,8 +155,7 @@ def _tie_outs(last_day: date) -> str:
     written = io.StringIO()
     table = csv.writer(written, lineterminator="\n")
     table.writerow(["tie-out", "currency", "books", "other", "difference"])
-    of_day, of_now = tie_outs.of_day(livemode=True, until=last_day), tie_outs.of_now(livemode=True)
-    for tie in (*of_day, *of_now):
+    for tie in tie_outs.of_month(until=last_day):
         sums = (money.plain(value) for value in (tie.books, tie.other, tie.difference))
         table.writerow([tie.name, tie.currency, *sums])
     return written.getvalue()

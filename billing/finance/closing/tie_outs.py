@@ -1,129 +1,157 @@
-"""Tie-outs of the books: both sides of the trial balance, lots, open documents."""
+"""Tie-outs of the books as of a day: both sides of the trial balance, and each account of the
+balance sheet with the rows that it stands for, customer by customer.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from django.db import connection
-from django.db.models import F, Q, Sum
+from django.db.models import F
 
+from aforo import money
 from aforo.money import ZERO
-from billing.models import Invoice, InvoiceStatus
-from ledger import posting_rules
+from aforo.periods import Period
+from billing.finance.closing import sources
+from billing.models import AdvanceFee
+from billing.subscriptions import earned_days
+from ledger.periods import month_ends
+from ledger.posting_rules import PLAN_FEES
+from ledger.posting_rules.parts import EXPECTED_BREAKAGE
 from ledger.reports.totals.trial_balance import AccountBalance, trial_balance
-from wallets.models import TopUpStatus
+from wallets.lots import expected_breakage
+
+# So many of those that differ are named.
+NAMED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Differing:
+    """Of whom both figures differ, and by how much."""
+
+    who: str
+    books: Decimal
+    other: Decimal
+
+    def __str__(self) -> str:
+        return f"{self.who} {money.plain(self.books - self.other)}"
 
 
 @dataclass(frozen=True, slots=True)
 class TieOut:
-    """A figure of the books and the figure that it must equal."""
+    """A figure of the books and the figure that it must equal, in all and of each customer."""
 
     name: str
     currency: str
     books: Decimal
     other: Decimal
+    differing: tuple[Differing, ...] = ()
 
     @property
     def difference(self) -> Decimal:
         return self.books - self.other
 
+    @property
+    def holds(self) -> bool:
+        return self.difference == 0 and not self.differing
 
-# What lots carried at the end of a day, by what decides on the account that owes it.
-_LOTS = """
-    SELECT lot.kind, lot.source, lot.currency,
-        sum(CASE WHEN m.kind IN ('GRANT', 'REVERSE') THEN m.carrying
-            WHEN m.kind IN ('HOLD', 'RELEASE', 'ROLLOVER') THEN 0 ELSE -m.carrying END)
-    FROM wallets_movement m
-    JOIN wallets_creditlot lot ON lot.id = m.lot_id
-    JOIN ledger_entry e ON e.id = m.entry_id AND e.accounting_date <= %s
-    JOIN ledger_book b ON b.id = e.book_id AND b.livemode = %s
-    WHERE m.carrying <> 0
-    GROUP BY 1, 2, 3
-"""
+    def __str__(self) -> str:
+        said = (
+            f"{self.name}: {money.plain(self.books)} in the books, "
+            f"{money.plain(self.other)} {self.currency}"
+        )
+        named = ", ".join(str(each) for each in self.differing[:NAMED])
+        return f"{said} (differs for {named})" if named else said
 
 
 def of_day(*, livemode: bool, until: date) -> list[TieOut]:
-    """Return the tie-outs at the end of a day: debits = credits, and lots = what is owed for
-    them.
+    """Return the tie-outs at the end of a day: debits = credits, and each account = its rows."""
+    return [*_both_sides(trial_balance(livemode=livemode, as_of=until)), *_rows(livemode, until)]
+
+
+def of_month(*, until: date) -> list[TieOut]:
+    """Return the tie-outs of the live books at a month's last day, when all of it is brought up:
+    those of a day; fees = what their days have not earned; expected breakage = its cohorts.
     """
-    rows = trial_balance(livemode=livemode, as_of=until)
-    currencies = sorted({row.currency for row in rows})
-    ties = [
-        TieOut(
+    return [*of_day(livemode=True, until=until), *_fees(until), *_breakage(until)]
+
+
+def _both_sides(rows: list[AccountBalance]) -> Iterator[TieOut]:
+    for currency in sorted({row.currency for row in rows}):
+        yield TieOut(
             "trial balance: debits = credits",
             currency,
             sum((row.debit for row in rows if row.currency == currency), ZERO),
             sum((row.credit for row in rows if row.currency == currency), ZERO),
         )
-        for currency in currencies
-    ]
+
+
+def _rows(livemode: bool, until: date) -> Iterator[TieOut]:  # noqa: FBT001
+    asked = {
+        "livemode": livemode,
+        "until": until,
+        "end": end_of_day(until),
+        "accounts": [source.account for source in sources.SOURCES],
+    }
+    says = {source.account: source.says for source in sources.SOURCES}
     with connection.cursor() as cursor:
-        cursor.execute(_LOTS, [until, livemode])
-        lots: dict[tuple[str, str], Decimal] = {}
-        for kind, source, currency, carried in cursor.fetchall():
-            key = posting_rules.liability(kind=kind, source=source), currency
-            lots[key] = lots.get(key, ZERO) + carried
-    for account in posting_rules.LOT_LIABILITIES:
-        ties += _ties(f"{account} = lots", _balances(rows, account), _of(lots, account))
-    return ties
+        cursor.execute(sources.COMPARED, asked)
+        found = cursor.fetchall()
+    for account, currency, books, other, differing in found:
+        yield TieOut(
+            f"{account} = {says[account]}",
+            currency,
+            books,
+            other,
+            tuple(
+                Differing(who, Decimal(one), Decimal(two))
+                for who, one, two in json.loads(differing or "[]")
+            ),
+        )
 
 
-def of_now(*, livemode: bool) -> list[TieOut]:
-    """Return the tie-outs as the books stand now: unbilled and receivable = the documents that are
-    open.
-    """
-    rows = trial_balance(livemode=livemode)
-    return [
-        *_ties(
-            "1200 = settled, not invoiced",
-            _balances(rows, posting_rules.UNBILLED),
-            _unbilled(livemode),
-        ),
-        *_ties(
-            "1100 = open invoices", _balances(rows, posting_rules.RECEIVABLE), _receivable(livemode)
-        ),
-    ]
+def _fees(until: date) -> Iterator[TieOut]:
+    """Return each currency with the fees that were not recognised by all the days that are over."""
+    end = end_of_day(until)
+    behind = AdvanceFee.objects.filter(
+        book__livemode=True,
+        starts_at__lt=end,
+        recognised__lt=F("amount"),
+        recognised_through__lt=end,
+    ).exclude(recognised_through__gte=F("ends_at"))
+    found: dict[str, list[Differing]] = {}
+    for fee in behind.select_related("book").order_by("book__key", "pk"):
+        due = earned_days.earned(
+            fee=fee.amount, period=Period(fee.starts_at, fee.ends_at), until=end
+        )
+        if due > fee.recognised:
+            one = Differing(fee.book.key, fee.amount - fee.recognised, fee.amount - due)
+            found.setdefault(fee.currency, []).append(one)
+    for currency, differing in sorted(found.items()):
+        books = sum((each.books for each in differing), ZERO)
+        other = sum((each.other for each in differing), ZERO)
+        yield TieOut(f"{PLAN_FEES} = days to come", currency, books, other, tuple(differing))
 
 
-def _balances(rows: list[AccountBalance], account: str) -> dict[str, Decimal]:
-    return {row.currency: row.balance for row in rows if row.account == account}
+def _breakage(until: date) -> Iterator[TieOut]:
+    estimated: dict[str, Decimal] = {}
+    for each in expected_breakage.estimate_breakage(livemode=True, until=until):
+        estimated[each.key.currency] = estimated.get(each.key.currency, ZERO) + each.accrued
+    posted = {
+        row.currency: row.balance
+        for row in trial_balance(livemode=True, as_of=until)
+        if row.account == EXPECTED_BREAKAGE
+    }
+    for currency in sorted({*estimated, *posted}):
+        books, other = posted.get(currency, ZERO), estimated.get(currency, ZERO)
+        if books or other:
+            yield TieOut(f"{EXPECTED_BREAKAGE} = cohorts", currency, books, other)
 
 
-def _of(lots: Mapping[tuple[str, str], Decimal], account: str) -> dict[str, Decimal]:
-    return {currency: carried for (code, currency), carried in lots.items() if code == account}
-
-
-def _ties(name: str, books: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> list[TieOut]:
-    return [
-        TieOut(name, currency, books.get(currency, ZERO), other.get(currency, ZERO))
-        for currency in sorted({*books, *other})
-    ]
-
-
-def _unbilled(livemode: bool) -> dict[str, Decimal]:  # noqa: FBT001
-    """Return the net of settlements whose invoice is a draft, by currency."""
-    drafts = Invoice.objects.filter(
-        livemode=livemode, status=InvoiceStatus.DRAFT, settlement__isnull=False
-    )
-    found: dict[str, Decimal] = {}
-    for draft in drafts.iterator():
-        net = draft.amount_due - draft.due_tax
-        found[draft.currency] = found.get(draft.currency, ZERO) + net
-    return found
-
-
-def _receivable(livemode: bool) -> dict[str, Decimal]:  # noqa: FBT001
-    """Return what is still owed on issued invoices, by currency; invoices of credits that wait for
-    their payment are left out.
-    """
-    held_back = Q(top_up__status=TopUpStatus.PENDING)
-    issued = Invoice.objects.filter(livemode=livemode, status=InvoiceStatus.OPEN).exclude(held_back)
-    rows = (
-        issued.order_by()
-        .values_list("currency")
-        .annotate(owed=Sum(F("amount_due") - F("credited") - F("paid")))
-    )
-    return dict(rows)
+def end_of_day(day: date) -> datetime:
+    """Return the moment at which a day is over, in the entity's zone."""
+    return month_ends.midnight(day + timedelta(days=1))

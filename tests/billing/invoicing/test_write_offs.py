@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -70,9 +70,9 @@ def write_off(api: APIClient, **body: Any) -> dict[str, Any]:
 
 def holds() -> bool:
     """Return whether the books prove themselves, and tie out."""
-    ties = tie_outs.of_now(livemode=False)
+    ties = tie_outs.of_day(livemode=False, until=date(2099, 12, 31))
     assert verification.verify().ok, verification.verify().first_bad
-    return all(tie.difference == 0 for tie in ties)
+    return all(tie.holds for tie in ties)
 
 
 def balances(*accounts: str) -> list[str]:
