@@ -11,8 +11,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.posting_rules import LOT_LIABILITIES, PLAN_FEES, RECEIVABLE, REFUND_LIABILITY, UNBILLED
-from ledger.posting_rules.parts import CLEARING, DISPUTE_LOSSES, DISPUTED, TAX_PAYABLE
+from ledger.posting_rules.parts import (
+    BONUS_CREDITS,
+    BONUS_REVENUE,
+    CASH_CREDITS,
+    CASH_REVENUE,
+    CLEARING,
+    DISPUTE_LOSSES,
+    DISPUTED,
+    GOODWILL_CREDITS,
+    LOT_LIABILITIES,
+    PLAN_FEES,
+    RECEIVABLE,
+    REFUND_LIABILITY,
+    TAX_PAYABLE,
+    UNBILLED,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +54,9 @@ _LOTS: Final = """
     GROUP BY 1, 2
 """
 _KINDS: Final = {
-    "2100": "(lot.kind = 'CASH' OR lot.kind = 'PROMO' AND lot.source <> 'GOODWILL')",
-    "2110": "lot.kind = 'BONUS'",
-    "2130": "lot.kind = 'PROMO' AND lot.source = 'GOODWILL'",
+    CASH_CREDITS: "(lot.kind = 'CASH' OR lot.kind = 'PROMO' AND lot.source <> 'GOODWILL')",
+    BONUS_CREDITS: "lot.kind = 'BONUS'",
+    GOODWILL_CREDITS: "lot.kind = 'PROMO' AND lot.source = 'GOODWILL'",
 }
 
 # Credits that wait for their payment are owed by nobody: their invoice is no receivable.
@@ -75,11 +89,17 @@ _FEES: Final = """
     FROM billing_advancefee f
     JOIN ledger_book b ON b.id = f.book_id AND b.livemode = %(livemode)s
 """
-_LATE_CREDITS: Final = """
+_OWED: Final = """
     SELECT s.book_id, s.currency, c.amount - c.used - c.paid_out
     FROM billing_latecredit c
     JOIN billing_settlement s ON s.id = c.settlement_id
     JOIN ledger_book b ON b.id = s.book_id AND b.livemode = %(livemode)s
+    UNION ALL
+    SELECT t.book_id, r.currency, r.amount
+    FROM wallets_gatewayrefund r
+    JOIN wallets_topup t ON t.id = r.top_up_id
+    JOIN ledger_book b ON b.id = t.book_id AND b.livemode = %(livemode)s
+    WHERE r.status = 'FAILED'
 """
 # What invoices tax, as they are issued; what direct sales hold of it by the rate that they name,
 # to the last places that each lot rounds by itself; what others posted as it is.
@@ -92,23 +112,24 @@ _TAXES: Final = """
             ELSE sold.inside END
     FROM (
         SELECT e.book_id, p.currency,
-            coalesce(sum(p.amount) FILTER (WHERE p.credit_id = '2300'), 0) AS posted,
+            coalesce(sum(p.amount) FILTER (WHERE p.credit_id = %(tax)s), 0) AS posted,
             coalesce(sum(p.amount) FILTER (WHERE lot.kind <> 'PROMO' AND NOT lot.taxed_at_sale), 0)
                 * coalesce((e.document->>'tax_percent')::numeric, 0)
                 / (100 + coalesce((e.document->>'tax_percent')::numeric, 0)) AS inside
         FROM ledger_entry e
         JOIN ledger_book b ON b.id = e.book_id AND b.livemode = %(livemode)s
-        JOIN ledger_posting p ON p.entry_id = e.id AND p.credit_id IN ('4000', '4010', '2300')
+        JOIN ledger_posting p ON p.entry_id = e.id
+            AND p.credit_id IN (%(cash_earned)s, %(bonus_earned)s, %(tax)s)
         JOIN wallets_creditlot lot ON lot.id = p.lot
         WHERE e.event IN ('DEBIT', 'CAPTURE') AND e.accounting_date <= %(until)s
         GROUP BY e.id, e.book_id, p.currency
     ) sold
     UNION ALL
-    SELECT e.book_id, p.currency, CASE p.credit_id WHEN '2300' THEN p.amount ELSE -p.amount END
+    SELECT e.book_id, p.currency, CASE p.credit_id WHEN %(tax)s THEN p.amount ELSE -p.amount END
     FROM ledger_posting p
     JOIN ledger_entry e ON e.id = p.entry_id AND e.accounting_date <= %(until)s
     JOIN ledger_book b ON b.id = e.book_id AND b.livemode = %(livemode)s
-    WHERE '2300' IN (p.credit_id, p.debit_id)
+    WHERE %(tax)s IN (p.credit_id, p.debit_id)
         AND e.event NOT IN ('INVOICE', 'DEBIT', 'CAPTURE', 'MANUAL')
 """
 # Whose account money came into, and leaves: that of the way that is kept, else of the channel.
@@ -132,7 +153,13 @@ _PROCESSED: Final = """
     JOIN ledger_entry e ON e.id = p.entry_id AND e.event = 'TOP_UP'
         AND e.accounting_date <= %(until)s
     JOIN ledger_book b ON b.id = e.book_id AND b.livemode = %(livemode)s
-    WHERE p.debit_id = '1010' AND p.credit_id = '2300'
+    WHERE p.debit_id = %(clearing)s AND p.credit_id = %(tax)s
+    UNION ALL
+    SELECT t.book_id, r.currency, r.amount
+    FROM wallets_gatewayrefund r
+    JOIN wallets_topup t ON t.id = r.top_up_id
+    JOIN ledger_book b ON b.id = t.book_id AND b.livemode = %(livemode)s
+    WHERE r.status = 'FAILED'
 """
 _DISPUTED: Final = """
     SELECT t.book_id, t.currency, t.disputed
@@ -164,13 +191,13 @@ SOURCES: Final = (
     Source(PLAN_FEES, "fees not yet earned", _FEES),
     Source(
         RECEIVABLE, "open invoices", _INVOICES,
-        dated="e.event IN ('INVOICE', 'TOP_UP') AND p.debit_id = '1100'",
+        dated="e.event IN ('INVOICE', 'TOP_UP') AND p.debit_id = %(receivable)s",
     ),
     Source(
         UNBILLED, "settled, not invoiced, and accrued", _UNBILLED,
         dated="e.event IN ('INVOICE', 'USAGE_ACCRUED')",
     ),
-    Source(REFUND_LIABILITY, "late credits", _LATE_CREDITS),
+    Source(REFUND_LIABILITY, "late credits, and refunds that the gateway declined", _OWED),
     Source(TAX_PAYABLE, "tax lines", _TAXES, dated="true"),
     Source(
         CLEARING, "payments, less refunds and disputes", _PROCESSED,
@@ -257,3 +284,10 @@ def _compared() -> str:
 
 
 COMPARED: Final = _compared()
+NAMED: Final = {
+    "tax": TAX_PAYABLE,
+    "clearing": CLEARING,
+    "receivable": RECEIVABLE,
+    "cash_earned": CASH_REVENUE,
+    "bonus_earned": BONUS_REVENUE,
+}

@@ -91,7 +91,8 @@ def _both_sides(rows: list[AccountBalance]) -> Iterator[TieOut]:
 
 
 def _rows(livemode: bool, until: date) -> Iterator[TieOut]:  # noqa: FBT001
-    asked = {
+    asked: dict[str, bool | date | str | list[str]] = {
+        **sources.NAMED,
         "livemode": livemode,
         "until": until,
         "end": end_of_day(until),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from django.test import override_settings
 from pytest_django import DjangoDbBlocker
 
 from tests import lived
@@ -165,8 +166,16 @@ class TestRows:
 
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
-    def world(cls, django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-        with lived.once(company.live, django_db_blocker):
+    def world(
+        cls,
+        django_db_setup: None,
+        django_db_blocker: DjangoDbBlocker,
+        tmp_path_factory: pytest.TempPathFactory,
+    ) -> Iterator[None]:
+        with (
+            override_settings(SEALS_DIR=tmp_path_factory.mktemp("seals"), BACKDATED_CYCLES=1_000),
+            lived.once(company.live, django_db_blocker),
+        ):
             yield
 
     def test_no_row_is_deleted(self) -> None:

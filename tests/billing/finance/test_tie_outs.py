@@ -7,14 +7,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
+from django.test import override_settings
 from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
 from aforo import money
 from billing.finance import closing
-from billing.finance.closing import tie_outs
+from billing.finance.closing import sources, tie_outs
 from billing.finance.closing.tie_outs import TieOut
 from billing.invoicing import payments
 from billing.lifecycle import subscribing
@@ -88,8 +90,16 @@ def live() -> None:
 class TestTampering:
     @pytest.fixture(scope="class", autouse=True)
     @classmethod
-    def world(cls, django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-        with lived.once(live, django_db_blocker):
+    def world(
+        cls,
+        django_db_setup: None,
+        django_db_blocker: DjangoDbBlocker,
+        tmp_path_factory: pytest.TempPathFactory,
+    ) -> Iterator[None]:
+        with (
+            override_settings(SEALS_DIR=tmp_path_factory.mktemp("seals"), BACKDATED_CYCLES=1_000),
+            lived.once(live, django_db_blocker),
+        ):
             yield
 
     def differing(self, day: date = EVER) -> dict[str, TieOut]:
@@ -110,7 +120,7 @@ class TestTampering:
             if tie.books
         }
 
-        tied = {source.account for source in tie_outs.sources.SOURCES}
+        tied = {source.account for source in sources.SOURCES}
         assert tied - found == {"2200", "2300"}
 
     @pytest.mark.parametrize(
@@ -216,7 +226,7 @@ class TestOfAMonth:
     def test_expected_breakage_is_that_of_its_cohorts(self) -> None:
         """1,000 sold, 10 % expected unused, 540 used: 60, not accrued yet."""
         today = timezone.now().date()
-        terms = {"livemode": True, "starts_on": date(2026, 1, 1)}
+        terms: dict[str, Any] = {"livemode": True, "starts_on": date(2026, 1, 1)}
         factories.decide(Policy, breakage_method="PROPORTIONAL", **terms)
         factories.decide(BreakageRate, kind="CASH", percent=10, **terms)
         factories.customer(livemode=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from rest_framework.test import APIClient
 
 from billing.finance import verification
+from billing.finance.closing import tie_outs
 from ledger.models import Entry
 from tests import factories
 from tests.wallets import actions
@@ -89,6 +90,8 @@ def test_what_the_gateway_declines_stays_owed(api: APIClient) -> None:
     assert (entry.event, entry.document["declined"]) == ("REFUND", "50")
     assert actions.accounts() == {"1010": D(100), "2100": D(-50), "2200": D(-50)}
     assert verification.verify().ok
+    ties = tie_outs.of_day(livemode=False, until=date(2099, 12, 31))
+    assert [tie for tie in ties if not tie.holds] == []
 
 
 def test_what_is_delayed_comes_with_the_clock(api: APIClient) -> None:
