@@ -101,11 +101,13 @@ _OWED: Final = """
     JOIN ledger_book b ON b.id = t.book_id AND b.livemode = %(livemode)s
     WHERE r.status = 'FAILED'
 """
-# What invoices tax, as they are issued; what direct sales hold of it by the rate that they name,
-# to the last places that each lot rounds by itself; what others posted as it is.
+# What invoices of usage tax, as they are issued (those of credits are taxed with the sale); what
+# direct sales hold of it by the rate that they name, to the last places that each lot rounds by
+# itself; what others posted as it is.
 _TAXES: Final = """
     SELECT i.customer_id, i.currency, i.due_tax
-    FROM billing_invoice i WHERE i.livemode = %(livemode)s AND i.issued_at < %(end)s
+    FROM billing_invoice i
+    WHERE i.livemode = %(livemode)s AND i.issued_at < %(end)s AND i.top_up_id IS NULL
     UNION ALL
     SELECT sold.book_id, sold.currency,
         CASE WHEN abs(sold.posted - sold.inside) <= 0.000000001 THEN sold.posted
@@ -135,8 +137,9 @@ _TAXES: Final = """
 # Whose account money came into, and leaves: that of the way that is kept, else of the channel.
 _PROCESSED: Final = """
     SELECT t.book_id, t.currency,
-        CASE WHEN t.channel <> 'ON_ACCOUNT' AND t.paid_at < %(end)s THEN t.amount ELSE 0 END
-        - t.refunded - t.dispute_fee
+        CASE WHEN t.channel <> 'ON_ACCOUNT' AND t.paid_at < %(end)s THEN t.amount + t.tax
+            ELSE 0 END
+        - t.refunded - t.tax_refunded - t.dispute_fee
         - CASE WHEN t.dispute IN ('opened', 'lost') THEN t.disputed ELSE 0 END
     FROM wallets_topup t
     JOIN ledger_book b ON b.id = t.book_id AND b.livemode = %(livemode)s
@@ -147,13 +150,6 @@ _PROCESSED: Final = """
     FROM billing_invoicepayment p
     JOIN billing_invoice i ON i.id = p.invoice_id AND i.livemode = %(livemode)s
     WHERE p.paid_by = 'PROCESSOR' AND p.received_at < %(end)s
-    UNION ALL
-    SELECT e.book_id, p.currency, p.amount
-    FROM ledger_posting p
-    JOIN ledger_entry e ON e.id = p.entry_id AND e.event = 'TOP_UP'
-        AND e.accounting_date <= %(until)s
-    JOIN ledger_book b ON b.id = e.book_id AND b.livemode = %(livemode)s
-    WHERE p.debit_id = %(clearing)s AND p.credit_id = %(tax)s
     UNION ALL
     SELECT t.book_id, r.currency, r.amount
     FROM wallets_gatewayrefund r
@@ -286,7 +282,6 @@ def _compared() -> str:
 COMPARED: Final = _compared()
 NAMED: Final = {
     "tax": TAX_PAYABLE,
-    "clearing": CLEARING,
     "receivable": RECEIVABLE,
     "cash_earned": CASH_REVENUE,
     "bonus_earned": BONUS_REVENUE,

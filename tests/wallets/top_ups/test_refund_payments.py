@@ -38,7 +38,12 @@ def test_a_refund_leaves_through_the_account_that_the_payment_came_by(
     answer = pay_back(live_api, "50")
 
     assert answer.json()["pay_outs"] == [
-        {"top_up": str(TopUp.objects.get().pk), "amount": "50", "account": account}
+        {
+            "top_up": str(TopUp.objects.get().pk),
+            "amount": "50",
+            "account": account,
+            "gateway_refund": None,
+        }
     ]
     assert actions.accounts() == {account: Decimal(250), "2100": Decimal(-250)}
     assert TopUp.objects.get().refunded == 50

@@ -4,7 +4,8 @@ is paid back takes its tax along.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.db import IntegrityError, transaction
 from rest_framework.test import APIClient
 
 from billing.finance import verification
+from billing.finance.closing import tie_outs
 from billing.models import Claim, Invoice, IssuedDocument, Settlement
 from ledger.models import Book, Posting
 from pricing.catalogue import TopUpTerms
@@ -22,7 +24,7 @@ from tests.billing.finance.reports.conftest import rows
 from tests.billing.invoicing.taxing import fee, quebec, rate
 from tests.factories import FEBRUARY, START, advance
 from tests.wallets.top_ups.disputes import buy, move, posted, refund
-from wallets.models import CreditLot, TopUp
+from wallets.models import CreditLot, GatewayRefund, TopUp
 from wallets.top_ups import refill
 
 pytestmark = pytest.mark.django_db
@@ -42,6 +44,14 @@ def book() -> Book:
     rate("VAT", "20", "EE")
     terms()
     return factories.clocked_customer(country="EE")
+
+
+@pytest.fixture(autouse=True)
+def books_tie(db: None) -> Iterator[None]:
+    """Check after each test that every account stands for its rows."""
+    yield
+    ties = tie_outs.of_day(livemode=False, until=date(2099, 12, 31))
+    assert [tie for tie in ties if not tie.holds] == []
 
 
 def lines(*events: str) -> dict[tuple[str, str], Decimal]:
@@ -203,7 +213,13 @@ class TestPaidBack:
         body = answer.json()
         assert body["refunded"] == "48"
         assert body["pay_outs"] == [
-            {"top_up": top_up, "amount": "48", "account": "1010", "tax": "8"}
+            {
+                "top_up": top_up,
+                "amount": "48",
+                "account": "1010",
+                "gateway_refund": str(GatewayRefund.objects.get(amount=48).pk),
+                "tax": "8",
+            }
         ]
         assert tax_report() == [("VAT", 60, 20, 8)]
         assert -factories.posted("2300") == 12
