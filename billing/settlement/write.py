@@ -17,7 +17,7 @@ from aforo.errors import InvariantBroken
 from aforo.money import ZERO, plain
 from aforo.periods import Period
 from aforo.webhooks.models import EventType
-from billing.calculation import credit_application, presentation
+from billing.calculation import arrears_payment, credit_application, presentation
 from billing.calculation.calculation import Calculation, Payer, StageTrace, changed
 from billing.models import AdvanceFee, LateCredit, Settlement, SettlementKind, SettlementStatus
 from billing.settlement import cycle_burns
@@ -274,7 +274,8 @@ def _finished(draft: Calculation, written: Sequence[EntryDraft]) -> Calculation:
 def pay_arrears(*, book: Book, settlement: Settlement, now: datetime) -> Decimal:
     """Pay a settlement's arrears from the money credits alive now; return how much was paid.
 
-    An ordinary burn, in burn order. The book must be locked.
+    An ordinary burn, in burn order; what was taxed at sale pays net, and the tax beside it is not
+    owed again. The book must be locked.
     """
     owed = settlement.arrears - settlement.arrears_paid
     version = settlement.subscription.version
@@ -283,11 +284,16 @@ def pay_arrears(*, book: Book, settlement: Settlement, now: datetime) -> Decimal
         for lot in queries.open_lots([book.pk]).filter(wallet__currency=settlement.currency)
         if queries.is_alive(lot, now)
     }
-    outcome = waterfall.allocate(
-        (queries.seen_by_waterfall(lot) for lot in lots.values()), owed, version.burn_order
+    tax_left = open_tax(settlement)
+    parts = arrears_payment.parts(
+        waterfall.in_burn_order(map(queries.seen_by_waterfall, lots.values()), version.burn_order),
+        owed=owed,
+        tax=tax_left,
+        taxed={lot.id for lot in lots.values() if lot.taxed_at_sale},
     )
-    if not outcome.allocations:
+    if not parts:
         return ZERO
+    covered = sum((part.covers for part in parts), ZERO)
     journal = CreditJournal()
     entry = journal.entry(
         book=book,
@@ -295,21 +301,23 @@ def pay_arrears(*, book: Book, settlement: Settlement, now: datetime) -> Decimal
         occurred_at=now,
         document={
             "settlement": str(settlement.pk),
-            "arrears_paid": plain(outcome.covered),
+            "arrears_paid": plain(covered),
         },
     )
-    tax_left = open_tax(settlement)
     burned = {
-        allocation.lot: Burn(
-            allocation.quantity, tax=money.proportion(tax_left, allocation.quantity, owed)
+        part.lot: Burn(
+            part.quantity,
+            tax=ZERO
+            if lots[part.lot].taxed_at_sale
+            else money.proportion(tax_left, part.quantity, owed),
         )
-        for allocation in outcome.allocations
+        for part in parts
     }
     cycle_burns.burn_more(entry, settlement=settlement, lots=lots, burned=burned)
     journal.write()
-    settlement.arrears_paid += outcome.covered
+    settlement.arrears_paid += covered
     settlement.save(update_fields=["arrears_paid"])
-    return outcome.covered
+    return covered
 
 
 def _late(draft: Calculation) -> dict[str, list[dict[str, str]]]:

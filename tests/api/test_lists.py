@@ -27,9 +27,17 @@ from aforo.protocol.exact_json import to_json
 from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import create_clock
 from billing.campaigns import campaign_runs
-from billing.invoicing import tax_rates
+from billing.invoicing import tax_exemptions, tax_rates
 from billing.jobs import test_clocks
-from billing.models import Customer, Invoice, Settlement, Subscription, TaxRate, UnbilledUsage
+from billing.models import (
+    Customer,
+    Invoice,
+    Settlement,
+    Subscription,
+    TaxExemption,
+    TaxRate,
+    UnbilledUsage,
+)
 from billing.usage import ingest
 from ledger.models import Entry
 from pricing.campaigns import campaign_terms, campaigns
@@ -51,6 +59,7 @@ LISTS: dict[str, Any] = {
     "campaigns": Campaign.objects.order_by("-pk"),
     "campaigns/code0/grants": CampaignGrant.objects.order_by("-pk"),
     "coupons": Coupon.objects.order_by("-pk"),
+    "customers/c0/tax-exemptions": TaxExemption.objects.order_by("-pk"),
     "customers": Customer.objects.order_by("-pk"),
     "invoices": Invoice.objects.order_by("-pk"),
     "ledger/entries": Entry.objects.order_by("-recorded_at", "-id"),
@@ -69,7 +78,13 @@ LISTS: dict[str, Any] = {
     "wallets/top-ups": TopUp.objects.order_by("-pk"),
 }
 # Those that a company has few of.
-FEW = {"offerings", "rate-plans", "rate-plans/plan_tokens_monthly/versions", "metrics"}
+FEW = {
+    "customers/c0/tax-exemptions",
+    "offerings",
+    "rate-plans",
+    "rate-plans/plan_tokens_monthly/versions",
+    "metrics",
+}
 
 
 @actors.acting(actors.job("tests"))
@@ -86,6 +101,10 @@ def live() -> None:
     campaign_runs.activate(livemode=False, code="code0", now=START)
     for number in range(FIFTY):
         _customer(f"c{number}", clock, coupon="tenth" if number % 10 else None)
+    for number in range(3):
+        tax_exemptions.add_exemption(
+            livemode=False, customer_id="c0", number=f"X-{number}", country="FR", now=START
+        )
     for number in range(FIFTY):
         factories.debit("c0", "0.010000000001", f"small{number}")
     sent = [

@@ -201,6 +201,24 @@ class TestUse:
         assert -factories.posted("2300") == 12 + 8
         assert verification.verify().ok
 
+    def test_arrears_are_paid_net_and_their_tax_is_not_owed_again(self) -> None:
+        """A fee of 100 with 20 of tax, nothing there: 30 credits cover 36, the next 70 the rest."""
+        rate("VAT", "20", "EE")
+        terms()
+        book = factories.subscribed("PREPAID", country="EE", charges=[fee("100")])
+        advance(book, FEBRUARY)
+        assert Settlement.objects.get(kind="CYCLE").arrears == 120
+
+        factories.top_up("cust_1", "30")
+        assert Settlement.objects.get(kind="CYCLE").arrears_paid == 36
+        factories.top_up("cust_1", "75")
+
+        assert Settlement.objects.get(kind="CYCLE").arrears_paid == 120
+        assert factories.available(book) == 5
+        assert lines("SETTLEMENT") == {("2100", "4000"): 100}
+        assert -factories.posted("2300") == 21
+        assert verification.verify().ok
+
 
 class TestPaidBack:
     def test_40_unused_pay_48(self, api: APIClient, book: Book) -> None:
