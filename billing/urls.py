@@ -83,6 +83,7 @@ urlpatterns = [
     path("invoices/<str:reference>.html", documents.InvoiceHtmlView.as_view()),
     path("invoices/<str:reference>.pdf", documents.InvoicePdfView.as_view()),
     path("invoices/<str:reference>", settlements.InvoiceView.as_view()),
+    path("invoices/<str:reference>/finalize", settlements.FinalizeView.as_view()),
     path("invoices/<str:reference>/pay", settlements.PayView.as_view()),
     path("invoices/<str:reference>/write-off", collections.WriteOffView.as_view()),
     path("tax-rates", tax_rates.TaxRatesView.as_view()),

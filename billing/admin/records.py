@@ -23,6 +23,7 @@ from billing.admin import documents
 from billing.admin.collections import InvoiceActions
 from billing.admin.drill_down import postings_url
 from billing.customers import customers
+from billing.invoicing import invoices as finalizing
 from billing.invoicing import payments
 from billing.jobs import due_work
 from billing.models import (
@@ -320,7 +321,7 @@ class InvoiceAdmin(InvoiceActions):
     search_fields = ["number", "customer__book__key", "=id"]
     ordering = ["-created_at"]
     inlines = [InvoiceLineInline, PaymentInline]
-    actions = ["record_payment"]
+    actions = ["finalize", "record_payment"]
     readonly_fields = ["leads_to"]
 
     @admin.display(description="leads to")
@@ -331,6 +332,17 @@ class InvoiceAdmin(InvoiceActions):
         asked = {"customer_id": invoice.customer.book.key, "invoice": invoice.number}
         postings = link(postings_url(livemode=invoice.livemode, **asked), "its postings")
         return format_html("{}, its document: {}", postings, documents.links(invoice.pk))
+
+    @action(description="Finalize")
+    def finalize(self, request: HttpRequest, invoices: QuerySet[Invoice]) -> None:
+        """Assign each chosen draft its number now."""
+        for invoice in invoices:
+            try:
+                final = finalizing.finalize(livemode=invoice.livemode, reference=str(invoice.pk))
+            except DomainError as error:
+                self.message_user(request, f"{invoice}: {error.detail}", messages.ERROR)
+            else:
+                self.message_user(request, f"{final} is final.", messages.SUCCESS)
 
     @action(description="Record payment in full")
     def record_payment(self, request: HttpRequest, invoices: QuerySet[Invoice]) -> None:

@@ -215,6 +215,10 @@ class InvoiceAnswer(serializers.ModelSerializer[Invoice]):
         return [dict(LineAnswer(line).data) for line in lines]
 
 
+class FinalizeBody(StrictSerializer):
+    """Nothing."""
+
+
 class InvoiceFilter(filters.FilterSet):
     customer_id = filters.CharFilter(field_name="customer__book__key")
 
@@ -260,6 +264,26 @@ class InvoiceView(ApiView):
         """Return an invoice, by id or number."""
         found = invoices.get_invoice(livemode=self.livemode, reference=reference)
         return Response(InvoiceAnswer(found).data)
+
+
+class FinalizeView(ApiView):
+    scope = ApiScope.BILLING
+    names = {"post": "finalizeInvoice"}
+    refusals = ("unknown_invoice", "invoice_not_draft")
+    operation = "billing.invoices.finalize"
+
+    @extend_schema(request=FinalizeBody, responses=InvoiceAnswer)
+    def post(self, request: Request, reference: str) -> HttpResponse:
+        """Assign a draft its number now, before it finalizes by itself."""
+        self.read(FinalizeBody, request)
+        return self.once(
+            request,
+            content={"invoice": reference},
+            make=lambda: (
+                InvoiceAnswer(invoices.finalize(livemode=self.livemode, reference=reference)).data
+            ),
+            status=200,
+        )
 
 
 class PayBody(StrictSerializer):

@@ -13,6 +13,7 @@ from aforo.database import bulk, joined
 from aforo.errors import Conflict, NotFound
 from aforo.money import ZERO
 from aforo.periods import Period
+from aforo.sandbox.services import now_for
 from aforo.webhooks.models import EventType
 from billing import locks
 from billing.calculation import presentation
@@ -57,10 +58,19 @@ class NotOpen(Conflict):
     default_code = "invoice_not_open"
 
 
+class NotDraft(Conflict):
+    """The invoice has its number already.
+
+    Nothing is left to do: read it by GET /v1/invoices/{reference}.
+    """
+
+    default_code = "invoice_not_draft"
+
+
 class InvoiceInDraft(Conflict):
     """The invoice has no number yet, so nothing can rest on it.
 
-    Wait until it is final: settled cycles are invoiced after their grace.
+    Finalize it by POST /v1/invoices/{reference}/finalize, or wait until it finalizes by itself.
     """
 
     default_code = "invoice_in_draft"
@@ -93,6 +103,7 @@ def draft_invoice(
         from_wallet=from_wallet,
         amount_due=draft.to_invoice,
         due_tax=sum((p.tax for p in draft.payers if p.kind == "INVOICE"), ZERO),
+        finalizes_at=None if adjustment is not None else _finalizes_at(settlement),
         content=presentation.content(draft, ahead),
     )
     invoice.save(force_insert=True)
@@ -108,6 +119,15 @@ def draft_invoice(
         ],
     )  # fmt: skip
     return invoice
+
+
+def _finalizes_at(settlement: Settlement) -> datetime | None:
+    """Return until when the invoice of a settled cycle stays a draft; None where it does not."""
+    hours = settlement.subscription.version.draft_hours
+    if hours == 0:
+        return None
+    assert settlement.settled_at is not None, "a settled cycle"
+    return settlement.settled_at + timedelta(hours=hours)
 
 
 def posted(invoice: Invoice) -> list[posting_rules.PostingLine]:
@@ -174,25 +194,42 @@ def _facts(invoice: Invoice) -> dict[str, object]:
     }
 
 
-_DRAFTS = "WHERE t.customer_id = %s AND t.status = 'DRAFT' ORDER BY t.created_at, t.id"
+_DRAFTS = """
+    WHERE t.customer_id = %s AND t.status = 'DRAFT'
+        AND (t.finalizes_at IS NULL OR t.finalizes_at <= %s)
+    ORDER BY t.created_at, t.id
+"""
 
 
 def finalize_drafts(*, book_id: int, now: datetime) -> int:
-    """Assign the drafts of a book, also those that a killed run left, their numbers and post them;
-    return how many there were.
+    """Assign the drafts of a book that are to be drafts no longer, also those that a killed run
+    left, their numbers and post them; return how many there were.
 
     The book is locked first, the counter of the series last and briefly, so that numbering never
     holds up the settlement of others (docs/decisions.md#d1).
     """
-    drafts = bulk.select_models(Invoice, _DRAFTS, [book_id])
+    drafts = bulk.select_models(Invoice, _DRAFTS, [book_id, now])
     for draft in drafts:
         _finalize(book_id, draft.pk, now)
     return len(drafts)
 
 
+def finalize(*, livemode: bool, reference: str) -> Invoice:
+    """Assign a draft its number now; return the invoice, read anew.
+
+    Raises: UnknownInvoice, NotDraft.
+    """
+    draft = get_invoice(livemode=livemode, reference=reference)
+    if not _finalize(draft.customer_id, draft.pk, now_for(draft.customer.book)):
+        raise NotDraft(f"The invoice {draft} is no draft any more.")
+    return get_invoice(livemode=livemode, reference=str(draft.pk))
+
+
 @transaction.atomic
-def _finalize(book_id: int, invoice_id: UUID, now: datetime) -> None:
-    """Issue a draft, unless another has meanwhile; one with nothing due is PAID at once."""
+def _finalize(book_id: int, invoice_id: UUID, now: datetime) -> bool:
+    """Issue a draft, unless another has meanwhile, and return whether it was one; one with nothing
+    due is PAID at once.
+    """
     book = books.lock_book(book_id=book_id)
     (invoice,) = joined.select(
         Invoice,
@@ -200,8 +237,10 @@ def _finalize(book_id: int, invoice_id: UUID, now: datetime) -> None:
         "WHERE t.id = %s",
         [invoice_id],
     )
-    if invoice.status == InvoiceStatus.DRAFT:
-        issue(book=book, invoice=invoice, lines=posted(invoice), now=now)
+    if invoice.status != InvoiceStatus.DRAFT:
+        return False
+    issue(book=book, invoice=invoice, lines=posted(invoice), now=now)
+    return True
 
 
 def get_invoice(*, livemode: bool, reference: str) -> Invoice:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 
+from django.db.models import Q
+
 from aforo.database.after_commit import after_commit
 from billing.invoicing import earlier_documents, invoices, statement_numbers
 from billing.models import Invoice, InvoiceStatus, Settlement, SettlementStatus
@@ -70,14 +72,18 @@ def catch_up(*, book_id: int, now: datetime) -> int:
     return frozen + number(book_id=book_id, now=now)
 
 
-def unnumbered_books() -> list[int]:
+def unnumbered_books(*, now: datetime) -> list[int]:
     """Return the books with a document that was billed but not numbered, because a process was
-    killed, or numbered by a version that did not keep it.
+    killed, or numbered by a version that did not keep it; or whose draft is to be final by `now`.
+    Customers on a test clock wait for their clock.
     """
     waiting = Settlement.objects.filter(
         billing_mode=BillingMode.PREPAID, status=SettlementStatus.SETTLED, statement_number=None
     )
-    drafts = Invoice.objects.filter(status=InvoiceStatus.DRAFT)
+    drafts = Invoice.objects.filter(
+        Q(finalizes_at=None) | Q(finalizes_at__lte=now, customer__book__test_clock=None),
+        status=InvoiceStatus.DRAFT,
+    )
     books = {*waiting.values_list("book", flat=True), *drafts.values_list("customer", flat=True)}
     books.update(earlier_documents.undocumented_invoices().values_list("customer", flat=True))
     books.update(earlier_documents.undocumented_statements().values_list("book", flat=True))

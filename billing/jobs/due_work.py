@@ -98,7 +98,7 @@ def sweep(
     )
     alone.each(
         "numbers of documents",
-        numbering.unnumbered_books,
+        lambda: numbering.unnumbered_books(now=now),
         lambda book_id: numbering.catch_up(book_id=book_id, now=now),
     )
     alone.each(

@@ -19,7 +19,7 @@ from billing.campaigns import milestones
 from billing.cycle_end import cycle_settlement
 from billing.isolation import Failure, Isolation
 from billing.lifecycle import final_overage
-from billing.models import Subscription, SubscriptionStatus
+from billing.models import Invoice, InvoiceStatus, Subscription, SubscriptionStatus
 from billing.month_ends import month_end
 from billing.prepaid import reactivation
 from billing.settlement import waiting_cycles
@@ -159,6 +159,12 @@ def _everything_due(clock_id: UUID, to: datetime) -> Iterator[Due]:
     for expires_at, due in (*_lots(clock_id, to, graces), *_holds(clock_id, to)):
         if due.book_id not in first_ends or expires_at < first_ends[due.book_id]:
             yield due
+    drafts = Invoice.objects.filter(
+        customer__book__test_clock=clock_id, status=InvoiceStatus.DRAFT, finalizes_at__lte=to
+    )
+    for draft, book, at in drafts.values_list("pk", "customer", "finalizes_at"):
+        assert at is not None, "the filter asks for it"
+        yield Due(at, book, ("draft", draft))
     now = TestClock.objects.get(pk=clock_id).now
     yield from (Due(*one) for one in wallet_refill.due_on_clock(clock_id=clock_id, now=now))
     yield from (Due(*one) for one in gateway_work.due_on_clock(clock_id=clock_id))

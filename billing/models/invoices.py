@@ -121,6 +121,9 @@ class Invoice(models.Model):
     )
     issued_at = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True)
+    finalizes_at = models.DateTimeField(
+        null=True, blank=True, help_text="When a draft that may be looked at first is finalized."
+    )
     content = models.JSONField(
         null=True,
         blank=True,

@@ -97,7 +97,7 @@ class VersionForm(forms.ModelForm[RatePlanVersion]):
         model = RatePlanVersion
         fields = [
             "burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours",
-            "lapse_grace_hours", "late_usage", "tax_class",
+            "draft_hours", "lapse_grace_hours", "late_usage", "tax_class",
         ]  # fmt: skip
 
     def clean(self) -> dict[str, Any]:

@@ -95,6 +95,7 @@ class VersionChange(StrictSerializer):
     maximum_spend = DecimalField(required=False, allow_null=True)
     caps = CapsField(required=False)
     grace_hours = serializers.IntegerField(min_value=0, max_value=2_000, required=False)
+    draft_hours = serializers.IntegerField(min_value=0, max_value=2_000, required=False)
     lapse_grace_hours = serializers.IntegerField(min_value=0, max_value=2_000, required=False)
     late_usage = serializers.ChoiceField(choices=LateUsagePolicy.choices, required=False)
     tax_class = CodeField(max_length=40, required=False, allow_blank=True)
@@ -191,7 +192,7 @@ def version_spec_of(body: dict[str, Any]) -> version_spec.VersionSpec:
     """Return what a body says of a version."""
     names = [
         "charges", "grants", "burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours",
-        "lapse_grace_hours", "late_usage", "tax_class",
+        "draft_hours", "lapse_grace_hours", "late_usage", "tax_class",
     ]  # fmt: skip
     return version_spec.VersionSpec(**{name: body.pop(name) for name in names if name in body})
 

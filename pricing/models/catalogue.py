@@ -111,6 +111,11 @@ class RatePlanVersion(models.Model):
     grace_hours = models.PositiveIntegerField(
         default=0, help_text="How long after its end a cycle waits for late events."
     )
+    draft_hours = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        help_text="How long an invoice stays a draft, to be looked at, before it has its number.",
+    )
     lapse_grace_hours = models.PositiveIntegerField(
         default=0,
         help_text="How long after a credit's expiry usage of its lifetime may still arrive.",

@@ -39,6 +39,7 @@ def _flat(version: RatePlanVersion) -> dict[str, str]:
         "maximum_spend": version.maximum_spend,
         "caps": version.caps,
         "grace_hours": version.grace_hours,
+        "draft_hours": version.draft_hours,
         "lapse_grace_hours": version.lapse_grace_hours,
         "late_usage": version.late_usage,
         "tax_class": version.tax_class or None,

@@ -49,6 +49,7 @@ class VersionSpec:
     maximum_spend: Decimal | None = None
     caps: Mapping[str, Any] = field(default_factory=dict)
     grace_hours: int = 0
+    draft_hours: int = 0
     lapse_grace_hours: int = 0
     late_usage: str = LateUsagePolicy.RERATE
     tax_class: str = ""
@@ -100,13 +101,14 @@ def write(draft: RatePlanVersion, spec: VersionSpec) -> RatePlanVersion:
     draft.maximum_spend = spec.maximum_spend
     draft.caps = caps_to_json(parts.caps)
     draft.grace_hours = spec.grace_hours
+    draft.draft_hours = spec.draft_hours
     draft.lapse_grace_hours = spec.lapse_grace_hours
     draft.late_usage = spec.late_usage
     draft.tax_class = spec.tax_class.lower()
     draft.save(
         update_fields=[
             "burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours",
-            "lapse_grace_hours", "late_usage", "tax_class",
+            "draft_hours", "lapse_grace_hours", "late_usage", "tax_class",
         ]
     )  # fmt: skip
     for charge, _ in parts.charges:
@@ -135,6 +137,7 @@ def of(version: RatePlanVersion) -> VersionSpec:
         maximum_spend=version.maximum_spend,
         caps=version.caps,
         grace_hours=version.grace_hours,
+        draft_hours=version.draft_hours,
         lapse_grace_hours=version.lapse_grace_hours,
         late_usage=version.late_usage,
         tax_class=version.tax_class,

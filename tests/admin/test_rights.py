@@ -36,6 +36,7 @@ def test_a_draft_is_changed_and_deleted_by_who_may() -> None:
     delete = reverse("admin:pricing_rateplanversion_delete", args=[version.pk])
     form = {
         "burn_order": "PROMO,BONUS,CASH", "minimum_spend": "62", "grace_hours": "0",
+        "draft_hours": "0",
         "lapse_grace_hours": "0", "late_usage": "ADJUST", "_save": "Save",
         "charges-TOTAL_FORMS": "0", "charges-INITIAL_FORMS": "0",
         "grants-TOTAL_FORMS": "0", "grants-INITIAL_FORMS": "0",

@@ -65,7 +65,7 @@ def catalogue(call: Caller) -> int:
                    {"kind": "BONUS", "metric": "tokens", "quantity": 10, "recurrence": "ONCE"}],
     }  # fmt: skip
     call.post("rate-plans", {"code": "p", **plan})
-    call.change("patch", "rate-plans/p", {"grace_hours": 0})
+    call.change("patch", "rate-plans/p", {"grace_hours": 0, "draft_hours": 1})
     call.post("rate-plans/p/publish", {})
     call.post("rate-plans/p/versions", {})
     call.post("rate-plans", {"code": "q", **plan})
@@ -181,6 +181,8 @@ def settle(call: Caller, clock: str, made: str) -> dict[str, Any]:
     call.post(f"test-clocks/{clock}/advance", {"now": FEBRUARY})
     run = call.post("settlements/run", {**WHO})["run"]["id"]
     settled = call.get("settlements?customer_id=acme")["data"][0]["id"]
+    for draft in call.get("invoices?customer_id=acme&status=DRAFT")["data"]:
+        call.post(f"invoices/{draft['id']}/finalize", {})
     line = {"description": "More", "amount": 3_000}
     call.post(f"settlements/{settled}/adjust", {"reason": "x", "lines": [line]})
     found = call.get("invoices?customer_id=acme")["data"]

@@ -79,10 +79,10 @@ def bundle(key: str, amount: str, *, bonus: str, **terms: Any) -> None:
 
 
 def grant(key: str, amount: str, kind: str = "PROMO", *, name: str = "", **terms: Any) -> None:
-    """Grant money credits in USD."""
+    """Grant money credits, in USD unless the terms say else."""
     named = name or f"grant-{key}-{kind}-{amount}"
     money = {"amount": Decimal(amount), "currency": "USD"}
-    GrantFactory.make(customer_id=key, key=named, kind=kind, **money, **terms)
+    GrantFactory.make(customer_id=key, key=named, kind=kind, **(money | terms))
 
 
 def grant_units(key: str, quantity: str, kind: str = "PROMO", **terms: Any) -> None:

@@ -109,6 +109,7 @@ def version_page(draft: RatePlanVersion, **changes: Any) -> dict[str, Any]:
         "maximum_spend": "",
         "caps": '{"tokens": "500.0"}',
         "grace_hours": "0",
+        "draft_hours": "0",
         "lapse_grace_hours": "2",
         "late_usage": "NEXT_CYCLE",
         "charges-TOTAL_FORMS": 1,

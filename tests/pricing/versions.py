@@ -12,6 +12,7 @@ WORDS: dict[str, Any] = {
     "maximum_spend": "900",
     "caps": {"tokens": "1000000", "calls": {"quantity": "5.0", "beyond": "REFUSED"}},
     "grace_hours": 6,
+    "draft_hours": 12,
     "lapse_grace_hours": 2,
     "late_usage": "NEXT_CYCLE",
     "tax_class": "ebook",

@@ -244,7 +244,7 @@ def test_what_an_earlier_version_issued_is_frozen_by_the_sweep(book: Book) -> No
     with guards_off("billing_invoice", "billing_issueddocument"):
         sql("DELETE FROM billing_issueddocument")
         sql("UPDATE billing_invoice SET content = NULL")
-    assert numbering.unnumbered_books() == [book.pk]
+    assert numbering.unnumbered_books(now=FEBRUARY) == [book.pk]
 
     assert numbering.catch_up(book_id=book.pk, now=FEBRUARY) == 1
     assert numbering.catch_up(book_id=book.pk, now=FEBRUARY) == 0
