@@ -14,6 +14,8 @@ from django.conf import LazySettings
 from django.db import IntegrityError, connection, transaction
 from rest_framework.test import APIClient
 
+from aforo import actors
+from aforo.access.models import ConfigurationChange
 from billing.customers import tax_ids
 from billing.customers.customers import update_customer
 from billing.finance import verification
@@ -246,6 +248,20 @@ class TestExemptions:
         assert (nobody.status_code, nobody.json()["code"]) == (404, "unknown_customer")
         other = live_api.post(f"{address}/999999/end", {}, format="json")
         assert (other.status_code, other.json()["code"]) == (404, "unknown_tax_exemption")
+
+    def test_who_added_and_ended_it_is_on_the_audit_trail(self) -> None:
+        factories.clocked_customer(country="EE")
+        with actors.acting(actors.job("tests")):
+            made = certify()
+            tax_exemptions.end_exemption(
+                livemode=False, customer_id="cust_1", exemption_id=made.pk, now=START
+            )
+
+        trail = ConfigurationChange.objects.filter(table_name="billing_taxexemption")
+        assert [(each.action, each.actor_id, each.livemode) for each in trail.order_by("pk")] == [
+            ("INSERT", "tests", False),
+            ("UPDATE", "tests", False),
+        ]
 
     @pytest.mark.parametrize(
         "statement",
