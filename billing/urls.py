@@ -11,6 +11,7 @@ from billing.api import (
     collections,
     customers,
     documents,
+    dunning,
     migration,
     preview,
     reports,
@@ -50,6 +51,9 @@ urlpatterns = [
         "subscriptions/<uuid:subscription_id>/pause", subscriptions.SubscriptionPauseView.as_view()
     ),
     path("subscriptions/<uuid:subscription_id>/resume", subscriptions.ResumeView.as_view()),
+    path("dunning-schedule", dunning.DunningScheduleView.as_view()),
+    path("customers/<str:customer_id>/dunning", dunning.CustomerDunningView.as_view()),
+    path("customers/<str:customer_id>/reminders", dunning.RemindersView.as_view()),
     path("customers/<str:customer_id>/tax-exemptions", tax_exemptions.TaxExemptionsView.as_view()),
     path(
         "customers/<str:customer_id>/tax-exemptions/<int:exemption_id>/end",

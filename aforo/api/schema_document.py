@@ -73,6 +73,7 @@ TAGS: Final = {
     "coupons": "Discounts on the cycles of a subscription.",
     "credit-units": "Credits that are no currency, and their worth.",
     "customers": "Who owns wallets, subscriptions and books.",
+    "dunning-schedule": "When overdue invoices are reminded of.",
     "events": "Metered usage as CloudEvents.",
     "ingest": "Metered usage, settled in arrears.",
     "invoices": "What credits did not pay.",

@@ -42,6 +42,7 @@ CONFIGURATION: Final = {
     "auth_user_user_permissions": _ALL,
     "billing_customer": _ALL,
     "billing_taxexemption": _ALL,
+    "billing_dunningschedule": _ALL,
     "billing_taxrate": _ALL,
     "ledger_account": _ALL,
     "ledger_accountingperiod": _ALL,

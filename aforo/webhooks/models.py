@@ -47,6 +47,7 @@ class EventType(models.TextChoices):
     SUBSCRIPTION_RESUMED = "subscription.resumed", "subscription.resumed"
     SUBSCRIPTION_CANCELLED = "subscription.cancelled", "subscription.cancelled"
     SUBSCRIPTION_UPDATED = "subscription.updated", "subscription.updated"
+    INVOICE_OVERDUE = "invoice.overdue", "invoice.overdue"
     ENDPOINT_SWITCHED_OFF = "webhook_endpoint.switched_off", "webhook_endpoint.switched_off"
 
 

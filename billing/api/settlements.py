@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import CharField, F, QuerySet, Value
+from django.db.models import CharField, F, Q, QuerySet, Value
 from django.db.models.functions import Cast, Coalesce, NullIf
 from django.http import HttpResponse
 from django.utils import timezone
@@ -173,7 +173,7 @@ class LineAnswer(serializers.ModelSerializer[InvoiceLine]):
 
 def is_overdue(status: str, due_at: datetime | None, now: datetime) -> bool:
     """Return whether an invoice is open after its due date."""
-    return status == InvoiceStatus.OPEN and due_at is not None and due_at < now
+    return status == InvoiceStatus.OPEN and due_at is not None and due_at <= now
 
 
 class InvoiceAnswer(serializers.ModelSerializer[Invoice]):
@@ -221,10 +221,22 @@ class FinalizeBody(StrictSerializer):
 
 class InvoiceFilter(filters.FilterSet):
     customer_id = filters.CharFilter(field_name="customer__book__key")
+    overdue = filters.BooleanFilter(method="is_overdue")
 
     class Meta:
         model = Invoice
         fields = ["customer_id", "status"]
+
+    def is_overdue(
+        self,
+        rows: QuerySet[Invoice],
+        name: str,
+        value: bool,  # noqa: FBT001
+    ) -> QuerySet[Invoice]:
+        """Return the open invoices past their due dates at their customers' time, or the others."""
+        now = Coalesce("customer__book__test_clock__now", timezone.now())
+        past = Q(status=InvoiceStatus.OPEN, due_at__lte=now)
+        return rows.filter(past) if value else rows.exclude(past)
 
 
 OPEN = F("amount_due") - F("credited") - F("paid") - F("written_off")

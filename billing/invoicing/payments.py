@@ -16,7 +16,7 @@ from billing.models import Invoice, InvoicePayment, InvoiceStatus
 from ledger import posting_rules
 from ledger.entries import entries
 from ledger.models import Book, LedgerEvent
-from wallets import outbox
+from wallets import outbox, port
 from wallets.models import PaidBy, TopUpStatus
 from wallets.operations import idempotency
 from wallets.top_ups import sales, ways
@@ -156,3 +156,5 @@ def _close(book: Book, invoice: Invoice, payment: InvoicePayment) -> None:
         )
     facts = {"invoice": invoice.number, "amount": invoice.amount_due, "currency": invoice.currency}
     outbox.notify(book, EventType.INVOICE_PAID, facts, now)
+    # Whoever was suspended until it is paid is served again.
+    port.billing().credits_arrived(book)

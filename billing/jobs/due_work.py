@@ -11,8 +11,10 @@ from uuid import UUID
 from django.db import transaction
 
 from aforo.webhooks import delivery as webhook_delivery
+from billing import mail
 from billing.campaigns import campaign_runs, milestones
 from billing.cycle_end import cycle_settlement, runs
+from billing.dunning import reminders
 from billing.invoicing import numbering
 from billing.isolation import Failure, Isolation
 from billing.lifecycle import final_overage
@@ -125,11 +127,18 @@ def sweep(
         "campaign runs", lambda: campaign_runs.resume(now=now, clock=clock, alone=alone), 0
     )
     refills = _refill(alone)
+    alone.each("dunning", lambda: reminders.due_books(now=now), _remind)
+    alone.each("dunning", reminders.lifted_books, lambda each: reminders.lift(book_id=each))
+    alone.whole("mail", lambda: mail.send_due(clock=clock), 0)
     send = deliver or (lambda: webhook_delivery.deliver_due(clock=clock))
     alone.whole("webhooks", send, None)
     for livemode in (True, False):
         alone.whole("seals", partial(seals.seal_if_due, livemode=livemode, now=now), None)
     return Swept(paid, tuple(done), lapsed, granted, refills, tuple(alone.failures))
+
+
+def _remind(book_id: int) -> int:
+    return reminders.remind(book_id=book_id)
 
 
 def _settle(alone: Isolation, now: datetime, carry_out: CarryOut) -> list[SettlementRun]:

@@ -17,6 +17,7 @@ from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import UnknownTestClock, get_clock
 from billing.campaigns import milestones
 from billing.cycle_end import cycle_settlement
+from billing.dunning import reminders
 from billing.isolation import Failure, Isolation
 from billing.lifecycle import final_overage
 from billing.models import Invoice, InvoiceStatus, Subscription, SubscriptionStatus
@@ -109,6 +110,8 @@ def _reach(clock: TestClock, to: datetime, alone: Isolation, is_late: Callable[[
     for book_id in final_overage.due_books(clock_id=clock.pk):
         alone.one("overage after the end", book_id, lambda each: final_overage.bill(book_id=each))
     _burn_prepaid(clock.pk, alone)
+    for book_id in reminders.lifted_books(clock_id=clock.pk):
+        alone.one("dunning", book_id, lambda each: reminders.lift(book_id=each))
     for book_id in advance_fees.due_on_clock(clock_id=clock.pk, now=to):
         alone.one("fees", book_id, lambda each: advance_fees.recognise_due(book_id=each, until=to))
     return not alone.busy
@@ -168,6 +171,7 @@ def _everything_due(clock_id: UUID, to: datetime) -> Iterator[Due]:
     now = TestClock.objects.get(pk=clock_id).now
     yield from (Due(*one) for one in wallet_refill.due_on_clock(clock_id=clock_id, now=now))
     yield from (Due(*one) for one in gateway_work.due_on_clock(clock_id=clock_id))
+    yield from (Due(*one) for one in reminders.due_on_clock(clock_id=clock_id, to=to))
 
 
 def _lots(
@@ -211,7 +215,13 @@ def _run_due(clock_id: UUID, instant: datetime, alone: Isolation) -> None:
     def refill(book_id: int) -> int:
         return wallet_refill.refill_if_low([book_id])
 
-    for step, do in (("payments", pay), ("settlement", settle), ("refills", refill)):
+    def remind(book_id: int) -> int:
+        return reminders.remind(book_id=book_id)
+
+    steps = (
+        ("payments", pay), ("settlement", settle), ("refills", refill), ("dunning", remind),
+    )  # fmt: skip
+    for step, do in steps:
         for book_id in ids:
             if book_id not in alone.failed:
                 alone.one(step, book_id, do)

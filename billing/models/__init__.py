@@ -12,6 +12,13 @@ from billing.models.customers import (
     SubscriptionStatus,
 )
 from billing.models.documents import DocumentFile, FileFormat, IssuedDocument
+from billing.models.dunning import (
+    DunningAction,
+    DunningPause,
+    DunningSchedule,
+    OverdueInvoice,
+    Reminder,
+)
 from billing.models.invoices import (
     Document,
     Invoice,
@@ -21,6 +28,7 @@ from billing.models.invoices import (
     InvoiceStatus,
     LineKind,
 )
+from billing.models.mails import Mail, MailStatus
 from billing.models.month_ends import MonthEnd
 from billing.models.reservations import UsageReservation
 from billing.models.settlements import (
@@ -50,6 +58,9 @@ __all__ = [
     "Document",
     "DocumentFile",
     "FileFormat",
+    "DunningAction",
+    "DunningPause",
+    "DunningSchedule",
     "ForgivenUsage",
     "Invoice",
     "InvoiceLine",
@@ -59,10 +70,14 @@ __all__ = [
     "IssuedDocument",
     "LateCredit",
     "LineKind",
+    "Mail",
+    "MailStatus",
     "MilestoneWatch",
     "MonthEnd",
     "MoveKind",
     "OneTimeBenefit",
+    "OverdueInvoice",
+    "Reminder",
     "RunItemStatus",
     "RunStatus",
     "Settlement",

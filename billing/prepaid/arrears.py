@@ -42,10 +42,10 @@ def claim_lost_credits(book: Book, top_up: TopUp, owed: Decimal) -> None:
         suspend(book)
 
 
-def suspend(book: Book) -> None:
-    """Suspend a customer with an open claim. The book must be locked."""
+def suspend(book: Book, *, reason: str = "An open claim") -> None:
+    """Suspend a customer who owes. The book must be locked."""
     active = Subscription.objects.filter(customer=book.pk, status=SubscriptionStatus.ACTIVE)
-    with moves.because("An open claim"):
+    with moves.because(reason):
         for subscription in active.select_related("offering").order_by("pk"):
             moves.move(
                 book=book,

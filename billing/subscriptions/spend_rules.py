@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from aforo.database import joined
 from aforo.database.together import Part, select_together
 from billing.models import (
     Claim,
+    DunningAction,
+    Invoice,
+    InvoiceStatus,
+    Reminder,
     Settlement,
     Subscription,
     SubscriptionStatus,
@@ -25,12 +29,19 @@ _SPEND_STATE = {
     SubscriptionStatus.PAUSED: SpendState.PAUSED,
 }
 
+# One that is written off is still owed.
+UNPAID = [str(InvoiceStatus.OPEN), str(InvoiceStatus.UNCOLLECTIBLE)]
+_SUSPENDING = """
+    JOIN billing_invoice AS i ON i.id = t.invoice_id
+    WHERE i.customer_id = %s AND i.status = ANY(%s) AND t.action = 'SUSPEND'
+"""
+
 
 def refresh_rules(*, book: Book) -> None:
     """Write the spend rules of every wallet from the oldest live subscription that it serves.
 
-    A wallet that serves none is PREPAID with the default burn order; an open claim suspends all of
-    them. The book must be locked.
+    A wallet that serves none is PREPAID with the default burn order; an open claim, or an unpaid
+    invoice for which dunning suspends, suspends all of them. The book must be locked.
     """
     live = joined.select(
         Subscription,
@@ -44,17 +55,19 @@ def refresh_rules(*, book: Book) -> None:
     found = select_together(
         [
             Part(Claim, "WHERE t.book_id = %s AND t.amount > t.paid", [book.pk]),
+            Part(Reminder, _SUSPENDING, [book.pk, UNPAID]),
             Part(Wallet, "WHERE t.book_id = %s", [book.pk]),
             Part(UnitWallet, "WHERE t.book_id = %s", [book.pk]),
         ]
     )
-    claims, money_wallets, unit_wallets = found.rows
+    claims, reminders, money_wallets, unit_wallets = found.rows
+    is_owing = bool(claims or reminders)
     for wallet in money_wallets:
         serving = [s for s in live if s.version.plan.currency == wallet.currency]
-        provisioning.apply_rules(wallets=[wallet], rules=_rules(serving, owing=bool(claims)))
+        provisioning.apply_rules(wallets=[wallet], rules=_rules(serving, owing=is_owing))
     for units in unit_wallets:
         serving = [s for s in live if units.metric_id in _charged_metrics(s)]
-        provisioning.apply_rules(wallets=[units], rules=_rules(serving, owing=bool(claims)))
+        provisioning.apply_rules(wallets=[units], rules=_rules(serving, owing=is_owing))
 
 
 def _charged_metrics(subscription: Subscription) -> set[int]:
@@ -88,7 +101,15 @@ def set_status(*, book: Book, subscription: Subscription, status: SubscriptionSt
 
 
 def owes(subscription: Subscription) -> bool:
-    """Return whether arrears of a settled cycle, or a claim on the customer, are open."""
+    """Return whether arrears of a settled cycle, a claim on the customer, or an invoice for which
+    dunning has suspended it, are open.
+    """
     arrears = Settlement.objects.filter(subscription=subscription, arrears__gt=F("arrears_paid"))
     claims = Claim.objects.filter(book=subscription.customer_id, amount__gt=F("paid"))
-    return arrears.exists() or claims.exists()
+    dunned = suspending().filter(customer=subscription.customer_id)
+    return arrears.exists() or claims.exists() or dunned.exists()
+
+
+def suspending() -> QuerySet[Invoice]:
+    """Return the invoices for which dunning has suspended their customers until they are paid."""
+    return Invoice.objects.filter(status__in=UNPAID, reminders__action=DunningAction.SUSPEND)

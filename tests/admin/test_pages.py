@@ -53,6 +53,7 @@ EDITABLE = {
     "BreakageRate",
     "Budget",
     "Coupon",
+    "DunningSchedule",
     "Metric",
     "RatePlan",
     "RatePlanVersion",

@@ -261,6 +261,15 @@ def coupons(call: Caller, plain: dict[str, Any]) -> None:
     assert left["coupons"] == []
 
 
+def dunning(call: Caller, plain: dict[str, Any]) -> None:
+    mine = f"customers/{plain['customer_id']}/dunning"
+    call.change("put", "dunning-schedule", {"reminder_days": [0, 3, 7], "suspend_day": 14})
+    call.change("put", mine, {"until": "2100-01-01T00:00:00Z", "reason": "Agreed"})
+    resumed = call.change("delete", mine, None)
+    assert resumed == {"paused_until": None, "reason": None, "suspended": False}
+    call.get("invoices?overdue=true")
+
+
 def test_every_operation(sandbox_key: str, eager_tasks: None) -> None:
     client = CheckedClient(sandbox_key)
     call = Caller(client)
@@ -271,7 +280,8 @@ def test_every_operation(sandbox_key: str, eager_tasks: None) -> None:
     made = call.post("subscriptions", {**WHO, "offering": "o", "coupon": "ten"})["id"]
     call.post("customers", {"id": "other", "name": "Other"})
     plain = call.post("subscriptions", {"customer_id": "other", "offering": "o"})
-    coupons(call, plain)
+    for also in (coupons, dunning):
+        also(call, plain)
     ids = {"subscription_id": made, "customer_id": "acme", "number": 1, "name": "trial-balance"}
     ids |= {"top_up_id": wallets(call), "rate_id": rate}
     usage(call)

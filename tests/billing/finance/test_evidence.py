@@ -38,6 +38,7 @@ OPEN = {
     "billing_backtestcycle": "A simulation; no figure of the books.",
     "billing_campaignrun": STATE,
     "billing_customer": "Master data; a document keeps what it was as it was issued.",
+    "billing_mail": "Letters with personal data; the reminder that one told of is kept.",
     "billing_milestonewatch": STATE,
     "billing_onetimebenefit": STATE,
     "billing_settlementrun": STATE,

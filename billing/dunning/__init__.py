@@ -1,0 +1,1 @@
+"""Dunning: overdue invoices are reminded of, and the customer is suspended in the end."""
