@@ -104,7 +104,9 @@ def test_an_unknown_filter(api: APIClient) -> None:
             assert "nown" in problem["errors"][0]["detail"]
 
     named = api.get("/v1/invoices?customer=acme").json()["errors"][0]["detail"]
-    assert named == "There is no such filter. Known: cursor, customer_id, overdue, page_size, status."
+    assert (
+        named == "There is no such filter. Known: cursor, customer_id, overdue, page_size, status."
+    )
 
 
 def test_a_filter_without_a_value_or_twice(api: APIClient) -> None:
