@@ -28,7 +28,9 @@ def burned() -> CycleBurn:
     meter(6_000, START + timedelta(days=5))
     advance(book, FEBRUARY)
     factories.customer("cust_2")
-    assert verification.verify() == verification.Proof(books=2, entries=4, lots=2, burns=2)
+    assert verification.verify() == verification.Proof(
+        books=2, entries=4, lots=2, burns=2, documents=2
+    )
     return CycleBurn.objects.get(lot__kind="CASH")
 
 
