@@ -183,6 +183,9 @@ BACKDATED_CYCLES = env.int("BACKDATED_CYCLES", default=1)
 PAYMENT_GATEWAY = env.str("PAYMENT_GATEWAY", default="")
 # The dotted path of a class like `billing.invoicing.tax_provider.RateTable`, in its place.
 TAX_PROVIDER = env.str("TAX_PROVIDER", default="")
+# Whether a payment of the bank that names a customer and no invoice pays the oldest ones first;
+# else it waits for a person, unless it is exactly the amount of one.
+PAYMENTS_OLDEST_FIRST = env.bool("PAYMENTS_OLDEST_FIRST", default=False)
 # Secrets of webhooks are made of the first of these and found again by any of them; without one,
 # of SECRET_KEY. Each has to stay as long as an endpoint has a secret that was made of it.
 WEBHOOK_KEYS = env.list("WEBHOOK_KEYS", default=[]) or [SECRET_KEY]

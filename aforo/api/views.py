@@ -137,13 +137,15 @@ class ApiView(APIView):
         make: Callable[[], object],
         *,
         status: int = 201,
+        key: str = "",
     ) -> HttpResponse:
-        """Run `make` in one transaction: at most once for ever per key, if the request has one.
+        """Run `make` in one transaction: at most once for ever per key, if the request has one;
+        `key` is one that its body has.
 
         Raises: KeyReused, and whatever `make` raises; then the key stays free.
         """
         assert self.operation, "what is done under a key has a name"
-        key = key_of(request)
+        key = key or key_of(request)
         if not key:
             with transaction.atomic():
                 return respond(Answer.fresh(status, make()))

@@ -13,7 +13,7 @@ from django.db.models import Sum
 
 from aforo import money
 from aforo.money import ZERO
-from billing.finance import document_verification, tax_verification
+from billing.finance import document_verification, payment_verification, tax_verification
 from billing.models import MonthEnd
 from ledger.entries import books as ledger_books
 from ledger.entries import chain_verification
@@ -256,6 +256,7 @@ def _verify_book(book_id: int, advance: Callable[[int], None]) -> Proof:
             (_check_accruals, Proof()),
             (tax_verification.check_tax, Proof()),
             (document_verification.check_documents, Proof(documents=1)),
+            (payment_verification.check_bank_payments, Proof()),
             (budget_proof.faults, Proof()),
         ):
             for named, reason in check(book):

@@ -12,7 +12,7 @@ from aforo.sandbox.services import now_for
 from aforo.webhooks.models import EventType
 from billing.invoicing import write_offs
 from billing.invoicing.invoices import NotOpen, get_invoice
-from billing.models import Invoice, InvoicePayment, InvoiceStatus
+from billing.models import BankPayment, Invoice, InvoicePayment, InvoiceStatus
 from ledger import posting_rules
 from ledger.entries import entries
 from ledger.models import Book, LedgerEvent
@@ -32,6 +32,7 @@ def pay(
     reference: str,
     key: str,
     method: str | None = None,
+    bank_payment: BankPayment | None = None,
 ) -> Answer:
     """Record money received for an open invoice, named by its id or number; by bank, unless
     `method` names a processor's.
@@ -57,6 +58,7 @@ def pay(
             amount=amount,
             reference=reference,
             paid_by=paid_by,
+            bank_payment=bank_payment,
         ),
         status=200,
     )
@@ -70,6 +72,7 @@ def _receive(
     amount: Decimal,
     reference: str,
     paid_by: PaidBy,
+    bank_payment: BankPayment | None,
 ) -> dict[str, object]:
     invoice = Invoice.objects.select_related("top_up").get(pk=invoice_id)
     now = now_for(book)
@@ -92,6 +95,7 @@ def _receive(
         applied=applied,
         reference=reference,
         paid_by=paid_by,
+        bank_payment=bank_payment,
         received_at=now,
         entry=entry,
     )

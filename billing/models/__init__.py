@@ -30,6 +30,7 @@ from billing.models.invoices import (
 )
 from billing.models.mails import Mail, MailStatus
 from billing.models.month_ends import MonthEnd
+from billing.models.payments import BankPayment, BankPaymentState
 from billing.models.reservations import UsageReservation
 from billing.models.settlements import (
     AdvanceFee,
@@ -51,6 +52,8 @@ __all__ = [
     "AdvanceFee",
     "Backtest",
     "BacktestCycle",
+    "BankPayment",
+    "BankPaymentState",
     "CampaignRun",
     "Claim",
     "Customer",

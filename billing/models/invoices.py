@@ -17,6 +17,7 @@ from aforo import payable
 from aforo.ids import new_id
 from billing.models.adjustments import SettlementAdjustment
 from billing.models.customers import Customer
+from billing.models.payments import BankPayment
 from billing.models.settlements import Settlement
 from ledger.models import Entry
 from wallets.models import PaidBy, TopUp
@@ -255,6 +256,9 @@ class InvoicePayment(models.Model):
         default=PaidBy.BANK,
         db_default=PaidBy.BANK,
         help_text="Whose account it came into: 1000 or 1010.",
+    )
+    bank_payment = models.ForeignKey(
+        BankPayment, on_delete=models.PROTECT, null=True, blank=True, related_name="payments"
     )
     received_at = models.DateTimeField()
     entry = models.OneToOneField(Entry, on_delete=models.PROTECT, related_name="+")

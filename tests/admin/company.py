@@ -18,7 +18,8 @@ from aforo.webhooks.models import OutboxEvent, WebhookDelivery, WebhookStream
 from billing.adjustments import corrections
 from billing.campaigns import campaign_runs
 from billing.finance import closing
-from billing.invoicing import payments, tax_rates
+from billing.invoicing import bank_payments, payments, tax_rates
+from billing.invoicing.payment_lines import PaymentLine
 from billing.jobs import due_work
 from billing.models import (
     Invoice,
@@ -50,7 +51,7 @@ from tests.factories import FEBRUARY, MARCH, START
 from wallets.debits import engine
 from wallets.models import TopUp
 from wallets.reports import lots
-from wallets.top_ups import disputes, refill
+from wallets.top_ups import disputes, refill, refunds
 
 D = Decimal
 WELCOME: list[dict[str, Any]] = [
@@ -75,6 +76,7 @@ def live() -> None:
     _access()
     _webhooks()
     _beyond_the_credits()
+    _payments()
 
 
 def _catalogue() -> None:
@@ -170,6 +172,24 @@ def _beyond_the_credits() -> None:
             reservation=UUID(reserved), key=f"cora-{name}", quantity=D(1_000), final=False
         )
         factories.body(usage_calls.execute(livemode=False, ask=more))
+
+
+def _payments() -> None:
+    """Two payments of the bank that wait for a person, and money that a gateway is to pay back."""
+    for name in ("one", "two"):
+        line = PaymentLine("ES91", date(2026, 2, 1), D(7), "USD", bank_reference=name)
+        bank_payments.take(livemode=False, line=line, now=timezone.now())
+    factories.customer("rita")
+    for number in (1, 2):
+        factories.top_up("rita", "5", name=f"rita-{number}")
+        refunds.refund(
+            livemode=False,
+            customer_id="rita",
+            key=f"refund-{number}",
+            amount=D(1),
+            currency="USD",
+            reason="asked",
+        )
 
 
 def _campaigns() -> None:

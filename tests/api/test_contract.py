@@ -188,8 +188,20 @@ def settle(call: Caller, clock: str, made: str) -> dict[str, Any]:
     found = call.get("invoices?customer_id=acme")["data"]
     invoice = next(each for each in found if each["status"] == "OPEN")
     call.post(f"invoices/{invoice['id']}/pay", {"amount": invoice["open"], "reference": "r"})
+    paid = bank(call, invoice["number"])
     collect(call, settled)
-    return {"run_id": run, "settlement_id": settled, "reference": invoice["id"]}
+    return {"run_id": run, "settlement_id": settled, "reference": invoice["id"], "payment_id": paid}
+
+
+def bank(call: Caller, number: str) -> str:
+    """Take payments of the bank that nothing is open for; assign one, and send one back."""
+    said = {"account": "ES91", "booked_on": "2026-02-01", "amount": 5, "currency": "USD",
+            "text": f"invoice {number}", "payer": "Acme"}  # fmt: skip
+    first, second = (
+        call.post("payments", {**said, "bank_reference": name})["id"] for name in ("b1", "b2")
+    )
+    call.post(f"payments/{second}/send-back", {"reason": "Paid already"})
+    return str(first)
 
 
 def collect(call: Caller, settled: str) -> None:
@@ -202,6 +214,8 @@ def collect(call: Caller, settled: str) -> None:
         return str(found[0]["number"])
 
     call.post(f"invoices/{invoice()}/write-off", {"reason": "insolvent"})
+    waiting = call.get("payments?state=UNMATCHED")["data"][0]["id"]
+    call.post(f"payments/{waiting}/assign", {"invoice": invoice()})
 
 
 def webhooks(call: Caller) -> dict[str, Any]:
