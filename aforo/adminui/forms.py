@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from unfold.forms import AuthenticationForm
 from unfold.widgets import (
+    UnfoldAdminFileFieldWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
@@ -51,6 +52,8 @@ def set_theme_widget(field: forms.Field) -> forms.Field:
             field.widget = UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"})
         case forms.CharField() if isinstance(field.widget, forms.Textarea):
             field.widget = UnfoldAdminTextareaWidget(attrs={"rows": 3})
+        case forms.FileField():
+            field.widget = UnfoldAdminFileFieldWidget()
         case _:
             field.widget = UnfoldAdminTextInputWidget()
     field.widget.is_required = field.required

@@ -81,6 +81,7 @@ TAGS: Final = {
     "metrics": "What is measured, and how it adds up.",
     "offerings": "Rate plans as they are sold.",
     "packs": "Credits at a price, ready to buy.",
+    "payments": "What the bank received, and the invoices that it pays.",
     "pricing": "Prices before they are paid.",
     "quota": "Whether so much may be used, for metering clients.",
     "rate-plans": "What usage costs, in frozen versions.",

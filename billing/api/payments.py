@@ -97,7 +97,7 @@ class BankPaymentFilter(filters.FilterSet):
 
 class BankPaymentsView(RowsView[BankPayment]):
     scope = ApiScope.BILLING
-    names = {"get": "listBankPayments", "post": "takeBankPayment"}
+    names = {"get": "listBankPayments", "post": "recordBankPayment"}
     refusals = ("payment_contradicted",)
     operation = "billing.bank_payments.take"
     serializer_class = BankPaymentAnswer
@@ -115,7 +115,7 @@ class BankPaymentsView(RowsView[BankPayment]):
 
     @extend_schema(request=BankPaymentBody, responses={201: BankPaymentAnswer})
     def post(self, request: Request) -> HttpResponse:
-        """Take a payment that came to a bank account, and match it to open invoices: those whose
+        """Record a payment that came to a bank account, and match it to open invoices: those whose
         numbers its text has, the one of exactly its amount first. A payment that was taken before
         is answered as it stands.
         """

@@ -74,7 +74,7 @@ class _Match:
 
 @transaction.atomic
 def take(*, livemode: bool, line: PaymentLine, now: datetime) -> Taken:
-    """Take a payment once for ever, and match it to what its text names (docs/decisions.md#d454).
+    """Record a payment once for ever, and match it to what its text names (docs/decisions.md#d454).
 
     Raises: Invalid (`not_payable`, `required`), PaymentContradicted.
     """

@@ -35,13 +35,13 @@ _LENGTHS = {"account": 50, "bank_reference": 200, "customer_id": 64}
 Lines = Iterator[tuple[int, PaymentLine | Fault]]
 
 
-class UnreadableFile(Rejected):
+class UnreadablePayments(Rejected):
     """The file is neither a CSV file with the columns of payments nor a camt.053 statement.
 
     The sentence says what is missing.
     """
 
-    default_code = "unreadable_file"
+    default_code = "unreadable_payments"
 
 
 @dataclass(slots=True)
@@ -63,10 +63,10 @@ class Imported:
 
 
 def import_file(*, livemode: bool, content: bytes, now: datetime) -> Imported:
-    """Take every payment of a file, each in a transaction of its own, so that a file that stopped
+    """Record every payment of a file, each in a transaction of its own, so that a file that stopped
     half-way is simply imported again.
 
-    Raises: UnreadableFile, before anything is taken.
+    Raises: UnreadablePayments, before anything is taken.
     """
     done = Imported()
     for number, line in read(content):
@@ -98,7 +98,7 @@ def _count(done: Imported, number: int, taken: bank_payments.Taken) -> None:
 def read(content: bytes) -> list[tuple[int, PaymentLine | Fault]]:
     """Read a file of either kind.
 
-    Raises: UnreadableFile.
+    Raises: UnreadablePayments.
     """
     is_xml = content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
     return list(with_references(_read_camt(content) if is_xml else _read_csv(content)))
@@ -109,14 +109,14 @@ def _read_csv(content: bytes) -> Lines:
         reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
         names = list(reader.fieldnames or ())
         if missing := [name for name in REQUIRED if name not in names]:
-            raise UnreadableFile(f"The column {missing[0]} is missing.")
+            raise UnreadablePayments(f"The column {missing[0]} is missing.")
         if strange := [name for name in names if name not in REQUIRED + OPTIONAL]:
-            raise UnreadableFile(f"There is no column {strange[0]}.")
+            raise UnreadablePayments(f"There is no column {strange[0]}.")
         rows = [(reader.line_num, row) for row in reader]
     except UnicodeDecodeError as error:
-        raise UnreadableFile("The file is not UTF-8.") from error
+        raise UnreadablePayments("The file is not UTF-8.") from error
     except csv.Error as error:
-        raise UnreadableFile(f"Line {reader.line_num} is no CSV: {error}.") from error
+        raise UnreadablePayments(f"Line {reader.line_num} is no CSV: {error}.") from error
     for number, row in rows:
         if None in row or None in row.values():
             yield number, Fault("It has another number of cells than the first line.")
@@ -180,10 +180,10 @@ def _read_camt(content: bytes) -> Lines:
     try:
         root = ElementTree.fromstring(content)
     except (ElementTree.ParseError, DefusedXmlException, ValueError) as error:
-        raise UnreadableFile(f"The file is no XML that can be read: {error}.") from error
+        raise UnreadablePayments(f"The file is no XML that can be read: {error}.") from error
     statements = [each for each in root.iter() if _name(each) == "Stmt"]
     if not statements:
-        raise UnreadableFile("There is no statement (Stmt) in it.")
+        raise UnreadablePayments("There is no statement (Stmt) in it.")
     number = 0
     for statement in statements:
         account = _text(statement, "Acct", "Id", "IBAN") or _text(

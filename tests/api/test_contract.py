@@ -194,7 +194,7 @@ def settle(call: Caller, clock: str, made: str) -> dict[str, Any]:
 
 
 def bank(call: Caller, number: str) -> str:
-    """Take payments of the bank that nothing is open for; assign one, and send one back."""
+    """Record payments of the bank that nothing is open for; assign one, and send one back."""
     said = {"account": "ES91", "booked_on": "2026-02-01", "amount": 5, "currency": "USD",
             "text": f"invoice {number}", "payer": "Acme"}  # fmt: skip
     first, second = (

@@ -41,7 +41,7 @@ class Command(BaseCommand):
                     transaction.set_rollback(True)
         except OSError as error:
             raise CommandError(f"{path}: {error.strerror}") from error
-        except payment_files.UnreadableFile as error:
+        except payment_files.UnreadablePayments as error:
             raise CommandError(f"{path}: {error.detail}") from error
         for note in done.notes[:SHOWN_NOTES]:
             self.stderr.write(note)
