@@ -27,7 +27,7 @@ DROP TRIGGER billing_bankpayment_kept ON billing_bankpayment;
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0018_document_files'),
+        ('billing', '0020_exemption_audit'),
     ]
 
     operations = [
