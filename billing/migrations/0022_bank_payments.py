@@ -27,7 +27,7 @@ DROP TRIGGER billing_bankpayment_kept ON billing_bankpayment;
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0020_exemption_audit'),
+        ('billing', '0021_dunning'),
     ]
 
     operations = [
