@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import TypeVar
 
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 
 from aforo.database import bulk
@@ -34,6 +34,15 @@ class Decided(Conflict):
     default_code = "already_decided"
 
 
+class StartsInClosedMonth(Conflict):
+    """A policy or a rate would start in a month that is closed, whose figures rest on another.
+
+    Propose it from a day of an open month on: a change of estimate, which the past keeps out of.
+    """
+
+    default_code = "starts_in_closed_month"
+
+
 def check_second_person(proposal: FourEyes, by: AbstractBaseUser) -> None:
     """Check that somebody other than the proposer decides; the database does so too.
 
@@ -54,14 +63,28 @@ def propose(proposal: Decision, *, by: AbstractBaseUser, now: datetime) -> Decis
 def approve(proposal: Decision, *, by: AbstractBaseUser, now: datetime) -> Decision:
     """Approve a policy or a rate, which is in force from then on.
 
-    Raises: SamePerson; Decided when it was approved before.
+    Raises: SamePerson; Decided when it was approved before; StartsInClosedMonth.
     """
     check_second_person(proposal, by)
+    if isinstance(proposal, Policy | BreakageRate):
+        _check_start(proposal)
     undecided = type(proposal)._default_manager.filter(pk=proposal.pk, approved_at=None)
     if not undecided.update(approved_by=by, approved_at=now):
         raise Decided("It was approved before.")
     proposal.refresh_from_db()
     return proposal
+
+
+def _check_start(estimate: Policy | BreakageRate) -> None:
+    """Check that an estimate starts in an open month; the database does so too.
+
+    Raises: StartsInClosedMonth.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT ledger_is_closed(%s, %s)", [estimate.livemode, estimate.starts_on])
+        is_closed: bool = cursor.fetchall()[0][0]
+    if is_closed:
+        raise StartsInClosedMonth(f"{estimate.starts_on:%Y-%m} is closed.")
 
 
 _IN_FORCE = """

@@ -1,7 +1,8 @@
 """The months of the live books: open, closing, closed, reopened; and what was frozen at a close.
 
 Guarantees, held by the database: a CLOSED month takes no entry, whoever writes; it is reopened
-only with a reason and by two different people; what a close froze never changes.
+only with a reason and by two different people, the last one first; what a close froze never
+changes, nor what was done for it.
 """
 
 from __future__ import annotations
@@ -81,6 +82,23 @@ class ClosePack(models.Model):
 
     def __str__(self) -> str:
         return f"{self.period} #{self.number}"
+
+
+class CloseStep(models.Model):
+    """A step of closing a month that was completed: by whom, when, with which result, and what it
+    rests on. A close that was refused has its steps up to there; repeated, it has them again.
+    """
+
+    period = models.ForeignKey(AccountingPeriod, on_delete=models.PROTECT, related_name="steps")
+    number = models.PositiveSmallIntegerField(help_text="Of the pack that it is done for.")
+    step = models.CharField(max_length=40)
+    by = models.CharField(max_length=150)
+    done_at = models.DateTimeField()
+    result = models.TextField()
+    evidence = models.JSONField(default=dict, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.period}: {self.step}"
 
 
 class CloseFile(models.Model):

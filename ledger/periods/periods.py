@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
+from types import MappingProxyType
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
@@ -13,7 +14,14 @@ from aforo.errors import Conflict
 from ledger import locks
 from ledger.controls import policies
 from ledger.entries.entries import day_of
-from ledger.models import AccountingPeriod, CloseFile, ClosePack, PeriodStatus, Reopening
+from ledger.models import (
+    AccountingPeriod,
+    CloseFile,
+    ClosePack,
+    CloseStep,
+    PeriodStatus,
+    Reopening,
+)
 from ledger.periods import close_packs
 from ledger.periods.month_ends import month_after
 
@@ -98,10 +106,11 @@ def close(
     if period.status != PeriodStatus.PENDING_CLOSE:
         raise PeriodNotClosed(f"{month:%Y-%m} is {period.status}, not closing.")
     check()
+    contents = files()
     pack = close_packs.freeze(period=period, by=by, now=now)
     CloseFile.objects.bulk_create(
         CloseFile(pack=pack, name=name, content=content, sha256=sha256(content))
-        for name, content in files().items()
+        for name, content in contents.items()
     )
     period.status, period.closed_at, period.closed_by = PeriodStatus.CLOSED, now, by
     period.save(update_fields=["status", "closed_at", "closed_by"])
@@ -110,6 +119,36 @@ def close(
         livemode=True, starts_on=period.ends_on, defaults=following
     )
     return pack
+
+
+def record_step(
+    *,
+    month: date,
+    step: str,
+    by: str,
+    at: datetime,
+    result: str,
+    evidence: Mapping[str, object] = MappingProxyType({}),
+) -> None:
+    """Record that a step of closing a month was completed."""
+    period = AccountingPeriod.objects.get(livemode=True, starts_on=month)
+    CloseStep.objects.create(
+        period=period,
+        number=period.packs.count() + 1,
+        step=step,
+        by=by,
+        done_at=at,
+        result=result,
+        evidence=dict(evidence),
+    )
+
+
+def steps_done(*, month: date) -> list[CloseStep]:
+    """Return what was done for the next pack of a month, each step as it was completed last."""
+    period = AccountingPeriod.objects.get(livemode=True, starts_on=month)
+    done = period.steps.filter(number=period.packs.count() + 1).order_by("pk")
+    last = {each.step: each for each in done}
+    return sorted(last.values(), key=lambda each: each.pk)
 
 
 def sha256(content: str) -> str:
@@ -135,7 +174,7 @@ def approve_reopening(
 ) -> AccountingPeriod:
     """Open a closed month again, as the second person; what was frozen stays.
 
-    Raises: SamePerson, Decided, PeriodNotClosed.
+    Raises: SamePerson, Decided, PeriodNotClosed; OutOfOrder while a later month is closed.
     """
     period = AccountingPeriod.objects.get(pk=reopening.period_id)
     locks.lock_month(period.starts_on)
@@ -143,6 +182,12 @@ def approve_reopening(
     policies.approve(reopening, by=by, now=now)
     if period.status != PeriodStatus.CLOSED:
         raise PeriodNotClosed(f"{period} is {period.status}.")
+    later = AccountingPeriod.objects.filter(
+        livemode=period.livemode, starts_on__gt=period.starts_on, status=PeriodStatus.CLOSED
+    )
+    last = later.order_by("-starts_on").first()
+    if last is not None:
+        raise OutOfOrder(f"{last} is closed and rests on {period}: open {last} again first.")
     period.status = PeriodStatus.REOPENED
     period.save(update_fields=["status"])
     return period

@@ -212,7 +212,7 @@ def _books() -> None:
         adjustments.propose_adjustment(
             livemode=True,
             reason="PROCESSOR",
-            occurred_at=START,
+            occurred_at=timezone.now(),
             evidence="Payout report.",
             lines=[amount, amount],
             by=factories.person("fin"),

@@ -109,5 +109,6 @@ def _live_month() -> None:
     with transaction.atomic():
         locked = books.lock_book(book_id=book.pk)
         entries.append([entries.EntryDraft(locked, "PAYMENT", at, {}, lines)])
+    factories.person("ann")
     closing.close_period(month=JANUARY, by="ann", now=CLOSED_AT, clock=lambda: CLOSED_AT)
     factories.top_up("cust_live", "10", livemode=True)

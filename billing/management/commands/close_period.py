@@ -31,7 +31,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Declare the options."""
         parser.add_argument("month", type=month, help="YYYY-MM")
-        parser.add_argument("--by", default="", help="Who closes; the operating system's user.")
+        parser.add_argument(
+            "--by",
+            default="",
+            help="Who closes, a user of the back office; default: the operating system's user.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Close the month and list the pack."""

@@ -78,6 +78,7 @@ class Clock:
     def close(self, month: str, moment: str) -> None:
         """Close a month by the command."""
         self.now = at(moment)
+        factories.person("ann")
         call_command("close_period", month, "--by", "ann", stdout=io.StringIO())
 
 

@@ -50,6 +50,7 @@ class Company:
 
     def __init__(self, mode: str, day: int, charges: Sequence[dict[str, Any]], used: Used) -> None:
         self.now = datetime(2026, 1, day, tzinfo=UTC)
+        factories.person("ann")
         with self.clock():
             factories.offering(
                 billing_mode=mode, livemode=True, charges=[*charges, *factories.TOKENS_AT_2_MILLS]

@@ -129,6 +129,7 @@ class TestLateIntoAClosedMonth:
         self.meter(10_000, "on time")
         self.debit("30")
         self.it_is(self.FEBRUARY_5)
+        factories.person("ann")
         closing.close_period(month=JANUARY, by="ann", now=timezone.now(), clock=timezone.now)
 
     def it_is(self, moment: datetime) -> None:
