@@ -147,14 +147,16 @@ class TestFrozen:
     def test_a_reopened_month_is_read_again_and_frozen_anew(self) -> None:
         """Three postings of 10 lie before February; a fourth one comes in the reopened month."""
         scope = ReportScope(livemode=True, starts_on=FEBRUARY, ends_on=MARCH)
+        reopen(FEBRUARY)
         reopen(JANUARY)
         assert packs(scope) == []
         post(Book.objects.get(), JANUARY, "5")
         (open_again,) = sums.moved(scope)
 
         close(JANUARY)
+        close(FEBRUARY)
 
-        assert packs(scope) == ["2026-01 #2", "2026-02 #1"]
+        assert packs(scope) == ["2026-01 #2", "2026-02 #2"]
         (closed_again,) = sums.moved(scope)
         assert closed_again == open_again
         assert (closed_again.before, closed_again.inside, closed_again.postings) == (35, 20, 2)

@@ -26,21 +26,27 @@ from ledger.reports.report_table import (
 from ledger.reports.totals import sums, trial_balance
 from wallets.reports import lots
 
-# As they stand now: the counters on the lots have no history.
+# The counters on the lots have no history: they are brought back by the movements that are not of
+# the scope.
 _UNITS = """
-    SELECT lot.kind, coalesce(metric.code, lot.currency) AS unit, sum(lot.remaining),
-        coalesce(sum(moved.left), 0)
+    SELECT lot.kind, coalesce(metric.code, lot.currency) AS unit,
+        sum(lot.remaining - coalesce(moved.since, 0)), coalesce(sum(moved.left), 0)
     FROM wallets_creditlot lot
     JOIN ledger_book b ON b.id = lot.book_id AND b.livemode = %(livemode)s
     LEFT JOIN wallets_unitwallet held ON held.id = lot.unit_wallet_id
     LEFT JOIN pricing_metric metric ON metric.id = held.metric_id
     LEFT JOIN (
-        SELECT m.lot_id, sum(m.quantity * side.sign) AS left
+        SELECT m.lot_id, sum(m.quantity * side.sign) FILTER (WHERE {scope}) AS left,
+            sum(m.quantity * side.sign) FILTER (WHERE NOT ({scope})) AS since
         FROM wallets_movement m JOIN {signs} ON side.kind = m.kind
+        JOIN wallets_creditlot lot ON lot.id = m.lot_id
+        JOIN ledger_entry e ON e.id = m.entry_id
+        JOIN ledger_book b ON b.id = e.book_id
         GROUP BY m.lot_id
     ) moved ON moved.lot_id = lot.id
     WHERE (%(customer_id)s::text IS NULL OR b.key = %(customer_id)s)
         AND (%(currency)s::text IS NULL OR lot.currency = %(currency)s)
+        AND (moved.left IS NOT NULL OR lot.remaining <> coalesce(moved.since, 0))
     GROUP BY 1, 2 ORDER BY 1, 2
 """.replace("{signs}", lots.SIGNS)
 
@@ -63,7 +69,7 @@ def report(scope: ReportScope) -> Report:
             Column("difference", "Difference", ColumnKind.QUANTITY, kept=True),
         ],
         rows=_rows(scope),
-        notes=["Units are compared as they stand now; the other two at the end of the span."],
+        notes=["Units and carrying are compared at the end of the span, exports of the span."],
     )
 
 
@@ -83,7 +89,7 @@ def _drill(scope: ReportScope) -> Callable[[Row], Drill | None]:
 def _rows(scope: ReportScope) -> Iterator[Row]:
     yield from _units(scope)
     yield from _carrying(scope)
-    if scope.customer_id is None and scope.recorded_until is None:
+    if scope.customer_id is None:
         yield from _exported(scope)
 
 
@@ -154,6 +160,8 @@ def _in_batches(scope: ReportScope) -> dict[str, dict[tuple[str, str], Decimal]]
     made = ExportBatch.objects.filter(
         livemode=scope.livemode, starts_on__gte=scope.starts_on, starts_on__lt=scope.ends_on
     ).exclude(format=ExportFormat.FEC)
+    if scope.recorded_until is not None:
+        made = made.filter(created_at__lte=scope.recorded_until)
     exported: dict[str, dict[tuple[str, str], Decimal]] = {}
     for form, booked in made.order_by("format", "number").values_list("format", "booked"):
         found = exported.setdefault(form, defaultdict(Decimal))
