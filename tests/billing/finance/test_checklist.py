@@ -1,4 +1,4 @@
-"""The checklist of a close: its steps, who may close, and what estimates a closed month rests on."""
+"""The checklist of a close: its steps, who may close, and the estimates of a closed month."""
 
 from __future__ import annotations
 
