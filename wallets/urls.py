@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from wallets.api import budgets, debits, grants, movements, top_ups
+from wallets.api import budgets, debits, grants, movements, statements, top_ups
 
 urlpatterns = [
     path("wallets/debit", debits.DebitView.as_view()),
@@ -16,6 +16,8 @@ urlpatterns = [
     path("wallets/<str:customer_id>/movements", movements.MovementsView.as_view()),
     path("wallets/<str:customer_id>/spending", movements.SpendingView.as_view()),
     path("wallets/<str:customer_id>/auto-refill", top_ups.AutoRefillView.as_view()),
+    path("statements", statements.MonthlyStatementView.as_view()),
+    path("statements.csv", statements.MonthlyStatementCsvView.as_view()),
     path("budgets", budgets.BudgetsView.as_view()),
     path("budgets/<str:customer_id>/<str:code>", budgets.BudgetView.as_view()),
     path("budgets/<str:customer_id>/<str:code>/usage", budgets.BudgetUsageView.as_view()),

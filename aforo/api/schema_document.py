@@ -86,6 +86,7 @@ TAGS: Final = {
     "quota": "Whether so much may be used, for metering clients.",
     "rate-plans": "What usage costs, in frozen versions.",
     "settlements": "A cycle priced as a whole, and how it was paid.",
+    "statements": "A customer's month of credits.",
     "subscriptions": "Customers and what they subscribed to.",
     "tax-rates": "Tax by country and region.",
     "test-clocks": "Time of the sandbox, moved at will.",

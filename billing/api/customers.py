@@ -20,6 +20,7 @@ from billing.models import Customer
 class PersonalBody(StrictSerializer):
     name = serializers.CharField(max_length=200)
     email = serializers.EmailField(max_length=254, required=False, allow_blank=True)
+    address = serializers.CharField(max_length=500, required=False, allow_blank=True)
     country = serializers.RegexField(
         r"^[A-Za-z]{2}$", max_length=2, required=False, allow_blank=True
     )
@@ -48,9 +49,8 @@ class CustomerAnswer(serializers.ModelSerializer[Customer]):
     class Meta:
         model = Customer
         fields = [
-            "id", "livemode", "name", "email", "country", "region", "tax_id", "tax_id_checked_at",
-            "timezone", "tags",
-            "test_clock", "created_at",
+            "id", "livemode", "name", "email", "address", "country", "region", "tax_id",
+            "tax_id_checked_at", "timezone", "tags", "test_clock", "created_at",
         ]  # fmt: skip
 
 

@@ -23,11 +23,12 @@ RESERVED = frozenset(
     {"debit", "debits", "reservations", "captures", "grants", "top-ups", "refunds", "check"}
     | {".", ".."}
 )
-PERSONAL = ["name", "email", "country", "region", "tax_id", "timezone", "tags"]
+PERSONAL = ["name", "email", "address", "country", "region", "tax_id", "timezone", "tags"]
 
 # What decides tax is read together.
 _PLACE = frozenset({"country", "region", "tax_id"})
 
+_ADDRESS_MAX = 500
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _REGION_MAX = 50
 
@@ -72,6 +73,11 @@ def _place(customer: Customer) -> None:
 
 def _faults(name: str, value: object) -> Iterator[tuple[str, str]]:
     texts = value if isinstance(value, (list, tuple)) else [value]
+    if name == "address":
+        # The one text of several lines.
+        texts = str(value).splitlines()
+        if len(str(value)) > _ADDRESS_MAX:
+            yield "too_long", f"At most {_ADDRESS_MAX} characters."
     if any(CONTROL.search(str(text)) for text in texts):
         yield "control_characters", "One line of text, without control characters."
     if name == "timezone" and value not in _zones():
@@ -104,6 +110,7 @@ def create_customer(
     customer_id: str,
     name: str,
     email: str = "",
+    address: str = "",
     country: str = "",
     region: str = "",
     tax_id: str = "",
@@ -119,6 +126,7 @@ def create_customer(
     check_personal(
         name=name,
         email=email,
+        address=address,
         country=country,
         region=region,
         tax_id=tax_id,
@@ -133,6 +141,7 @@ def create_customer(
         book=book,
         name=name,
         email=email,
+        address=address,
         country=country,
         region=region,
         tax_id=tax_id,

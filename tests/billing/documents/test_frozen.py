@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 from django.test import override_settings
+from rest_framework.test import APIClient
 
 from billing.customers import customers
 from billing.finance import verification
@@ -255,3 +256,16 @@ def test_what_an_earlier_version_issued_is_frozen_by_the_sweep(book: Book) -> No
     ]  # fmt: skip
     assert [each["amount"] for each in content["lines"]] == ["12"]
     connection.cursor().execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+
+def test_the_address_is_on_the_document_line_by_line(api: APIClient) -> None:
+    made = subscribed()
+    address = "Torstraße 12\n10119 Berlin"
+    answer = api.patch("/v1/customers/cust_1", {"address": address})
+    assert (answer.status_code, answer.json()["address"]) == (200, address)
+    refused = api.patch("/v1/customers/cust_1", {"address": "a\tb"})
+    assert (refused.status_code, refused.json()["code"]) == (422, "control_characters")
+    meter(6_000, START)
+    advance(made, FEBRUARY)
+
+    assert said(IssuedDocument.objects.get())["customer"]["address"] == address
