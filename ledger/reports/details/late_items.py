@@ -1,7 +1,8 @@
 """Late and prior-period items: what happened in another month than the one it was posted in.
 
 An entry that was posted in another month than its own is one; so is what a settlement takes for
-usage of a cycle that was settled before it arrived, which is a part of a later cycle's entry.
+usage of a cycle that was settled before it arrived, which is a part of a later cycle's entry, and
+the reversal of a debit of an earlier month, which is posted when it is made.
 """
 
 from __future__ import annotations
@@ -41,11 +42,25 @@ _LATE_USAGE = """
         AND e.accounting_date >= %(starts_on)s AND e.event IN ('SETTLEMENT', 'ADJUSTMENT')
     ORDER BY e.recorded_at, e.id, late.number
 """
+_REVERSED = """
+    SELECT e.id, b.key, e.sequence, e.event, original.occurred_at, e.recorded_at,
+        e.accounting_date, p.debit_id, p.credit_id, p.amount, p.currency
+    FROM ledger_entry e
+    JOIN ledger_book b ON b.id = e.book_id
+    JOIN ledger_entry original ON original.id = (e.document->>'reverses')::uuid
+    LEFT JOIN ledger_posting p ON p.entry_id = e.id
+    WHERE {scope}
+        AND e.accounting_date >= %(starts_on)s AND e.event = 'REVERSAL'
+        AND date_trunc('month', original.accounting_date::timestamp)
+            < date_trunc('month', e.accounting_date::timestamp)
+    ORDER BY e.recorded_at, e.id, p.position
+"""
 
 
 def report(scope: ReportScope) -> Report:
     """Report, for each such item, when it happened, when it was recorded and where it was posted:
-    of late usage, the end of its cycle, and the net that a later one took for it.
+    of late usage, the end of its cycle, and the net that a later one took for it; of a reversal,
+    the moment of what it reverses.
 
     They explain the differences between a month's activity and its books.
     """
@@ -61,6 +76,7 @@ def report(scope: ReportScope) -> Report:
 def _rows(scope: ReportScope) -> Iterator[Row]:
     yield from _entries(scope)
     yield from _late_usage(scope)
+    yield from _reversals(scope)
 
 
 def _entries(scope: ReportScope) -> Iterator[Row]:
@@ -73,3 +89,9 @@ def _entries(scope: ReportScope) -> Iterator[Row]:
 def _late_usage(scope: ReportScope) -> Iterator[Row]:
     for found in sums.stream(_LATE_USAGE, scope, currency="late.item->>'currency'"):
         yield posting_row(found, event="Late usage settled")
+
+
+def _reversals(scope: ReportScope) -> Iterator[Row]:
+    for found in sums.stream(_REVERSED, scope):
+        row = posting_row(found, event="Reversal of an earlier month")
+        yield row if row["currency"] is not None else {**row, "currency": ""}

@@ -24,7 +24,8 @@ from pricing.models import Campaign
 from tests import factories
 from tests.billing.finance.reports.conftest import rows, scope
 from tests.billing.finance.reports.figures import D, by, figures
-from wallets.models import CampaignGrant, CreditLot
+from wallets.debits import reversals
+from wallets.models import CampaignGrant, CreditLot, Debit
 
 pytestmark = pytest.mark.django_db
 
@@ -141,6 +142,29 @@ def test_late_items_name_both_months(db: None) -> None:
         datetime(2026, 1, 31, tzinfo=UTC), date(2026, 2, 1),
     )  # fmt: skip
     assert (late["amount"], late["debit"]) == (9, "1010")
+
+
+def test_late_items_name_the_reversal_of_a_debit_of_an_earlier_month(db: None) -> None:
+    """10 used on 20 January, 4 of it given back on 10 February; 3 of February's own are no item."""
+    book = factories.clocked_customer("ann", now=datetime(2026, 1, 20, tzinfo=UTC))
+    factories.top_up("ann", "100")
+    factories.debit("ann", "10", "january")
+    factories.advance(book, datetime(2026, 2, 10, tzinfo=UTC))
+    factories.debit("ann", "3", "february")
+    debits = {d.operation.key: d.pk for d in Debit.objects.select_related("operation")}
+    for key in ("january", "february"):
+        reversals.reverse(
+            livemode=False, debit_id=debits[key], key=f"back-{key}", reason="outage",
+            amount=D(4) if key == "january" else D(3),
+        )  # fmt: skip
+
+    (late,) = rows("late-items", "2026-02")
+
+    assert (late["event"], late["debit"], late["credit"], late["amount"]) == (
+        "Reversal of an earlier month", "4000", "2100", 4,
+    )  # fmt: skip
+    assert late["occurred_at"] == datetime(2026, 1, 20, tzinfo=UTC)
+    assert late["accounting_date"] == date(2026, 2, 10)
 
 
 def test_without_a_period_it_is_this_month_to_date() -> None:
