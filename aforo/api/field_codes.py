@@ -207,6 +207,11 @@ FIELD_CODES: Final[dict[str, Advice]] = {
     ),
     # What is left of something.
     "exceeds_debit": ("More is to be reversed than was burned.", "Reverse at most what is left."),
+    "exceeds_credit": (
+        "More is asked for than is owed to the customer.",
+        "Ask for less; GET /v1/customers/{id}/credit says how much there is.",
+    ),
+    "exceeds_invoice": ("More is asked for than the invoice has.", "Ask for less."),
     "exceeds_settlement": ("The correction returns more than was charged.", "Return less."),
     "held_too_long": (
         "An extension would hold a reservation for more than 7 days in all.",

@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django import forms
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 
-from aforo.adminui.admins import ReadOnlyAdmin
-from aforo.adminui.forms import Form, add_faults
+from aforo.adminui.admins import ModelAdmin, ReadOnlyAdmin
+from aforo.adminui.forms import Form, PlainDecimalField, add_faults
 from aforo.adminui.pages import found, page_action
 from aforo.errors import DomainError, Invalid
 from aforo.ids import new_id
-from billing.invoicing import write_offs
-from billing.models import Invoice
+from aforo.money import plain
+from billing.invoicing import customer_credit, write_offs
+from billing.models import Customer, CustomerCredit, Invoice
 
 
-class ReasonForm(Form):
-    """Why it is done; `key` makes it happen once however often it is sent."""
+class KeyForm(Form):
+    """A form that happens once however often it is sent, by its `key`."""
 
-    reason = forms.CharField(max_length=300)
     key = forms.CharField(max_length=255)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -32,22 +34,43 @@ class ReasonForm(Form):
         self.fields["key"].widget = forms.HiddenInput()
 
 
-class WriteOffForm(ReasonForm):
+class WriteOffForm(KeyForm):
     field_order = ["reason", "tax_relief"]
+    reason = forms.CharField(max_length=300)
     tax_relief = forms.BooleanField(
         required=False, help_text="The law relieves the tax in it, so that it is not owed any more."
     )
 
 
+class ApplyCreditForm(KeyForm):
+    amount = PlainDecimalField(
+        required=False, help_text="Empty: as much as is open and owed to the customer."
+    )
+
+
+class CreditRefundForm(KeyForm):
+    field_order = ["amount", "currency", "reference", "reason"]
+    amount = PlainDecimalField(min_value=0, help_text="At most what is owed to the customer.")
+    currency = forms.CharField(max_length=3)
+    reference = forms.CharField(max_length=200, help_text="Of the bank transfer.")
+    reason = forms.CharField(max_length=300)
+
+
 class InvoiceActions(ReadOnlyAdmin):
     """The buttons of an invoice's page."""
 
-    actions_detail = ["write_off"]
+    actions_detail = ["write_off", "apply_credit"]
 
     @page_action(description="Write off", url_path="write-off")
     def write_off(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Write off what is open, in the name of the user."""
         return self._ask(request, object_id, "Write off", WriteOffForm, write_offs.write_off)
+
+    @page_action(description="Apply credit", url_path="apply-credit")
+    def apply_credit(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Pay from what is owed to the customer, in the name of the user."""
+        do = customer_credit.apply_credit
+        return self._ask(request, object_id, "Apply credit", ApplyCreditForm, do)
 
     def _ask(
         self,
@@ -57,27 +80,85 @@ class InvoiceActions(ReadOnlyAdmin):
         form_class: type[Form],
         do: Callable[..., object],
     ) -> HttpResponse:
-        """Return a form; sent, call the service with what it says, and return to the invoice."""
         invoice = found(Invoice.objects.select_related("customer__book"), object_id)
-        if not request.user.has_perm("billing.change_invoice"):
-            raise PermissionDenied
-        form = form_class(request.POST or None, initial={"key": f"admin-{new_id()}"})
-        if request.method == "POST" and form.is_valid():
-            try:
-                do(livemode=invoice.livemode, invoice=str(invoice.pk), **form.cleaned_data)
-            except Invalid as error:
-                add_faults(form, error)
-            except DomainError as error:
-                form.add_error(None, error.detail)
-            else:
-                self.message_user(request, f"{invoice}: {label} is done.", messages.SUCCESS)
-                url = reverse("admin:billing_invoice_change", args=[invoice.pk])
-                return HttpResponseRedirect(url)
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"{label}: {invoice}, {invoice.customer.book.key}",
-            "opts": self.opts,
-            "form": form,
-            "label": label,
-        }
-        return render(request, "adminui/ask.html", context)
+        return asked(
+            self,
+            request,
+            invoice,
+            title=f"{label}: {invoice}, {invoice.customer.book.key}",
+            label=label,
+            form_class=form_class,
+            do=partial(do, livemode=invoice.livemode, invoice=str(invoice.pk)),
+        )
+
+
+class CustomerActions(ModelAdmin):  # type: ignore[misc]
+    """The buttons of a customer's page, and what is owed to the customer."""
+
+    actions_detail = ["refund_credit"]
+
+    @admin.display(description="owed to the customer")
+    def credit(self, customer: Customer) -> str:
+        """Return what is owed to the customer and not yet used."""
+        owed = customer_credit.totals(customer.book)
+        return ", ".join(f"{plain(total)} {currency}" for currency, total in owed.items()) or "-"
+
+    @page_action(description="Pay credit out", url_path="refund-credit")
+    def refund_credit(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Record that what is owed was paid out, in the name of the user."""
+        customer = found(Customer.objects.select_related("book"), object_id)
+        book = customer.book
+        return asked(
+            self,
+            request,
+            customer,
+            title=f"Pay credit out: {book.key}",
+            label="Pay credit out",
+            form_class=CreditRefundForm,
+            do=partial(customer_credit.refund_credit, livemode=book.livemode, customer_id=book.key),
+        )
+
+
+@admin.register(CustomerCredit)
+class CustomerCreditAdmin(ReadOnlyAdmin):
+    when_empty = "Credit notes of paid invoices, and what was paid too much, are owed to customers."
+    list_display = ["book", "account", "amount", "currency", "entry"]
+    list_filter = ["account", "currency", "book__livemode"]
+    list_select_related = ["book", "entry"]
+    search_fields = ["book__key", "=entry__id"]
+    ordering = ["-pk"]
+
+
+def asked(
+    page: Any,
+    request: HttpRequest,
+    row: models.Model,
+    *,
+    title: str,
+    label: str,
+    form_class: type[Form],
+    do: Callable[..., object],
+) -> HttpResponse:
+    """Return a form; sent, call the service with what it says, and return to the row's page."""
+    name = f"billing_{row._meta.model_name}"
+    if not request.user.has_perm(f"billing.change_{row._meta.model_name}"):
+        raise PermissionDenied
+    form = form_class(request.POST or None, initial={"key": f"admin-{new_id()}"})
+    if request.method == "POST" and form.is_valid():
+        try:
+            do(**form.cleaned_data)
+        except Invalid as error:
+            add_faults(form, error)
+        except DomainError as error:
+            form.add_error(None, error.detail)
+        else:
+            page.message_user(request, f"{row}: {label} is done.", messages.SUCCESS)
+            return HttpResponseRedirect(reverse(f"admin:{name}_change", args=[row.pk]))
+    context = {
+        **page.admin_site.each_context(request),
+        "title": title,
+        "opts": page.opts,
+        "form": form,
+        "label": label,
+    }
+    return render(request, "adminui/ask.html", context)

@@ -14,13 +14,13 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from aforo.adminui.admins import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, Sent
+from aforo.adminui.admins import ReadOnlyAdmin, ReadOnlyInline, Sent
 from aforo.adminui.forms import Textarea, add_faults
 from aforo.adminui.pages import action, link
 from aforo.errors import DomainError, Invalid
 from aforo.money import amount_text
 from billing.admin import documents
-from billing.admin.collections import InvoiceActions
+from billing.admin.collections import CustomerActions, InvoiceActions
 from billing.admin.drill_down import postings_url
 from billing.customers import customers
 from billing.invoicing import invoices as finalizing
@@ -93,7 +93,7 @@ class CustomerForm(forms.ModelForm[Customer]):
 
 
 @admin.register(Customer)
-class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
+class CustomerAdmin(CustomerActions):
     """Personal data can be corrected here; customers are made through the API."""
 
     form = CustomerForm
@@ -101,7 +101,7 @@ class CustomerAdmin(ModelAdmin):  # type: ignore[misc]
     list_filter = ["book__livemode", "country"]
     list_select_related = ["book"]
     search_fields = ["book__key", "name", "email"]
-    readonly_fields = ["book", "created_at"]
+    readonly_fields = ["book", "created_at", "credit"]
     ordering = ["-created_at"]
     inlines = [SubscriptionInline, TaxExemptionInline]
     actions = ["settle_due"]

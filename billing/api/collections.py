@@ -1,4 +1,4 @@
-"""What corrects and settles an invoice: `/v1/invoices/{reference}/write-off`."""
+"""What corrects and settles invoices: written off, paid from what is owed to the customer."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
+from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
-from aforo.api.fields import StrictSerializer
+from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
 from aforo.api.idempotency import respond
 from aforo.api.views import ApiView
-from billing.invoicing import write_offs
+from billing.invoicing import customer_credit, write_offs
+from ledger.entries import books
 
 
 class WriteOffBody(StrictSerializer):
@@ -54,4 +56,90 @@ class WriteOffView(ApiView):
         key, body = self.read_keyed(WriteOffBody, request)
         return respond(
             write_offs.write_off(livemode=self.livemode, invoice=reference, key=key, **body)
+        )
+
+
+class CreditView(ApiView):
+    scope = ApiScope.BILLING
+    names = {"get": "getCustomerCredit"}
+    refusals = ("unknown_customer",)
+
+    @extend_schema(responses={200: {"type": "object", "additionalProperties": {"type": "string"}}})
+    def get(self, request: Request, customer_id: str) -> Response:
+        """Return what is owed to a customer and not yet used, by currency: credit notes of paid
+        invoices, and what was paid too much.
+        """
+        book = books.get_book(livemode=self.livemode, key=customer_id)
+        return Response(customer_credit.totals(book))
+
+
+class ApplyCreditBody(StrictSerializer):
+    amount = DecimalField(positive=True, required=False)
+    idempotency_key = serializers.CharField(max_length=255, required=False)
+
+
+class ApplyCreditAnswer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    customer_id = serializers.CharField()
+    invoice = serializers.CharField()
+    status = serializers.CharField()
+    currency = serializers.CharField()
+    applied = serializers.CharField()
+    open = serializers.CharField(help_text="What is still to be paid of the invoice.")
+    credit = serializers.CharField(help_text="What is still owed to the customer.")
+    entry = serializers.UUIDField()
+    occurred_at = serializers.DateTimeField()
+
+
+class ApplyCreditView(ApiView):
+    scope = ApiScope.BILLING
+    names = {"post": "applyCustomerCredit"}
+    refusals = ("unknown_invoice", "invoice_not_open", "credits_held_back")
+    operation = customer_credit.APPLY
+
+    @extend_schema(request=ApplyCreditBody, responses=ApplyCreditAnswer)
+    def post(self, request: Request, reference: str) -> HttpResponse:
+        """Pay an open invoice from what is owed to its customer; without `amount`, as much as there
+        is.
+        """
+        key, body = self.read_keyed(ApplyCreditBody, request)
+        return respond(
+            customer_credit.apply_credit(livemode=self.livemode, invoice=reference, key=key, **body)
+        )
+
+
+class CreditRefundBody(StrictSerializer):
+    amount = DecimalField(positive=True)
+    currency = CurrencyField()
+    reference = serializers.CharField(max_length=200)
+    reason = serializers.CharField(max_length=300)
+    idempotency_key = serializers.CharField(max_length=255, required=False)
+
+
+class CreditRefundAnswer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    customer_id = serializers.CharField()
+    amount = serializers.CharField()
+    currency = serializers.CharField()
+    reference = serializers.CharField()
+    reason = serializers.CharField()
+    credit = serializers.CharField(help_text="What is still owed to the customer.")
+    entry = serializers.UUIDField()
+    occurred_at = serializers.DateTimeField()
+
+
+class CreditRefundView(ApiView):
+    scope = ApiScope.BILLING
+    names = {"post": "refundCustomerCredit"}
+    refusals = ("unknown_customer",)
+    operation = customer_credit.REFUND
+
+    @extend_schema(request=CreditRefundBody, responses={201: CreditRefundAnswer})
+    def post(self, request: Request, customer_id: str) -> HttpResponse:
+        """Record that what is owed to a customer was paid out by bank."""
+        key, body = self.read_keyed(CreditRefundBody, request)
+        return respond(
+            customer_credit.refund_credit(
+                livemode=self.livemode, customer_id=customer_id, key=key, **body
+            )
         )

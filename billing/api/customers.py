@@ -27,6 +27,10 @@ class PersonalBody(StrictSerializer):
     region = serializers.CharField(max_length=50, required=False, allow_blank=True)
     tax_id = serializers.CharField(max_length=50, required=False, allow_blank=True)
     timezone = serializers.CharField(max_length=50, required=False)
+    apply_credit = serializers.BooleanField(
+        required=False,
+        help_text="What is owed to the customer pays its later invoices by itself.",
+    )
     tags = serializers.ListField(
         child=serializers.CharField(max_length=50), max_length=100, required=False
     )
@@ -50,7 +54,8 @@ class CustomerAnswer(serializers.ModelSerializer[Customer]):
         model = Customer
         fields = [
             "id", "livemode", "name", "email", "address", "country", "region", "tax_id",
-            "tax_id_checked_at", "timezone", "tags", "test_clock", "created_at",
+            "tax_id_checked_at", "timezone", "apply_credit", "tags", "test_clock",
+            "created_at",
         ]  # fmt: skip
 
 

@@ -23,7 +23,9 @@ RESERVED = frozenset(
     {"debit", "debits", "reservations", "captures", "grants", "top-ups", "refunds", "check"}
     | {".", ".."}
 )
-PERSONAL = ["name", "email", "address", "country", "region", "tax_id", "timezone", "tags"]
+PERSONAL = [
+    "name", "email", "address", "country", "region", "tax_id", "timezone", "apply_credit", "tags",
+]  # fmt: skip
 
 # What decides tax is read together.
 _PLACE = frozenset({"country", "region", "tax_id"})
@@ -115,6 +117,7 @@ def create_customer(
     region: str = "",
     tax_id: str = "",
     timezone: str = "UTC",
+    apply_credit: bool = False,
     tags: Sequence[str] = (),
     test_clock: UUID | None = None,
 ) -> Customer:
@@ -146,6 +149,7 @@ def create_customer(
         region=region,
         tax_id=tax_id,
         timezone=timezone,
+        apply_credit=apply_credit,
         tags=list(tags),
     )
     _place(customer)

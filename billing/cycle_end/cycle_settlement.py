@@ -23,7 +23,7 @@ from billing import calculation
 from billing.calculation import advance, proration
 from billing.calculation.calculation import Calculation, MetricUsage
 from billing.cycle_end import next_cycle
-from billing.invoicing import invoices, statement_numbers
+from billing.invoicing import invoices, numbering, statement_numbers
 from billing.models import Settlement, SettlementStatus, Subscription, SubscriptionStatus
 from billing.month_ends import month_end
 from billing.prepaid import arrears
@@ -102,7 +102,7 @@ def settle_book(
             return settled
     if not settled:
         # The process that settled them before may have been killed on the way.
-        invoices.finalize_drafts(book_id=book_id, now=issued_at)
+        numbering.number_invoices(book_id=book_id, now=issued_at)
         statement_numbers.number_statements(book_id=book_id)
     if not expiry.is_anything_due(book_id=book_id, until=until):
         return settled
@@ -189,7 +189,7 @@ def _settle(settlement: Settlement, *, now: datetime, run_id: UUID | None, is_lo
     if draft.billing_mode == "PREPAID":
         statement_numbers.number_statements(book_id=settlement.book_id)
     else:
-        invoices.finalize_drafts(book_id=settlement.book_id, now=now)
+        numbering.number_invoices(book_id=settlement.book_id, now=now)
     return True
 
 

@@ -13,7 +13,12 @@ from django.db.models import Sum
 
 from aforo import money
 from aforo.money import ZERO
-from billing.finance import document_verification, payment_verification, tax_verification
+from billing.finance import (
+    credit_verification,
+    document_verification,
+    payment_verification,
+    tax_verification,
+)
 from billing.models import MonthEnd
 from ledger.entries import books as ledger_books
 from ledger.entries import chain_verification
@@ -257,6 +262,7 @@ def _verify_book(book_id: int, advance: Callable[[int], None]) -> Proof:
             (tax_verification.check_tax, Proof()),
             (document_verification.check_documents, Proof(documents=1)),
             (payment_verification.check_bank_payments, Proof()),
+            (credit_verification.check_credit, Proof()),
             (budget_proof.faults, Proof()),
         ):
             for named, reason in check(book):

@@ -13,7 +13,7 @@ from functools import partial
 from django.db.models import Q
 
 from aforo.database.after_commit import after_commit
-from billing.invoicing import earlier_documents, invoices, statement_numbers
+from billing.invoicing import customer_credit, earlier_documents, invoices, statement_numbers
 from billing.models import Invoice, InvoiceStatus, Settlement, SettlementStatus
 from pricing.models import BillingMode
 
@@ -61,7 +61,17 @@ def number(*, book_id: int, now: datetime) -> int:
     were.
     """
     numbered = statement_numbers.number_statements(book_id=book_id)
-    return numbered + invoices.finalize_drafts(book_id=book_id, now=now)
+    return numbered + number_invoices(book_id=book_id, now=now)
+
+
+def number_invoices(*, book_id: int, now: datetime) -> int:
+    """Issue the drafts of a customer that are due, and pay them from its credit where it wants
+    that; return how many there were.
+    """
+    issued = invoices.finalize_drafts(book_id=book_id, now=now)
+    if issued:
+        customer_credit.apply_by_itself(book_id=book_id, now=now)
+    return issued
 
 
 def catch_up(*, book_id: int, now: datetime) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -101,7 +102,7 @@ def _receive(
     )
     invoice.save(update_fields=["paid", "recovered", "status"])
     if invoice.status == InvoiceStatus.PAID:
-        _close(book, invoice, payment)
+        close(book=book, invoice=invoice, paid_by=paid_by, now=now)
     return {
         "id": payment.pk,
         "customer_id": book.key,
@@ -151,13 +152,10 @@ def _applied(
     )
 
 
-def _close(book: Book, invoice: Invoice, payment: InvoicePayment) -> None:
-    """Deliver what a paid invoice bought, and write the notice."""
-    now = payment.received_at
+def close(*, book: Book, invoice: Invoice, paid_by: str, now: datetime) -> None:
+    """Deliver what a paid invoice bought, and write the notice. The book must be locked."""
     if invoice.top_up_id is not None and invoice.written_off == 0:
-        sales.pay_on_account(
-            book=book, top_up_id=invoice.top_up_id, paid_by=payment.paid_by, now=now
-        )
+        sales.pay_on_account(book=book, top_up_id=invoice.top_up_id, paid_by=paid_by, now=now)
     facts = {"invoice": invoice.number, "amount": invoice.amount_due, "currency": invoice.currency}
     outbox.notify(book, EventType.INVOICE_PAID, facts, now)
     # Whoever was suspended until it is paid is served again.

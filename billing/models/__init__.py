@@ -4,6 +4,7 @@ from billing.models.adjustments import LateCredit, SettlementAdjustment
 from billing.models.backtests import Backtest, BacktestCycle
 from billing.models.campaigns import CampaignRun, MilestoneWatch
 from billing.models.claims import Claim, ForgivenUsage
+from billing.models.credit import CustomerCredit
 from billing.models.customers import (
     Customer,
     OneTimeBenefit,
@@ -57,6 +58,7 @@ __all__ = [
     "CampaignRun",
     "Claim",
     "Customer",
+    "CustomerCredit",
     "CycleBurn",
     "Document",
     "DocumentFile",

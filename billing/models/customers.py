@@ -29,6 +29,11 @@ class Customer(models.Model):
         null=True, blank=True, help_text="When form and check digits of a VAT number were checked."
     )
     timezone = models.CharField(max_length=50, default="UTC", help_text="Decides period bounds.")
+    apply_credit = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="What is owed to the customer pays its invoices by itself, the oldest first.",
+    )
     tags = ArrayField(models.CharField(max_length=50), default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

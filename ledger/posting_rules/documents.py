@@ -166,6 +166,13 @@ def customer_credit_applied(*, amount: Decimal, currency: str) -> list[PostingLi
     return nonzero_lines(PostingLine(CUSTOMER_CREDIT, RECEIVABLE, amount, currency))
 
 
+def customer_credit_paid_out(
+    *, account: str, amount: Decimal, currency: str, paid_from: str = BANK
+) -> list[PostingLine]:
+    """Post what is owed to a customer (2210 or 2220) as paid out."""
+    return nonzero_lines(PostingLine(account, paid_from, amount, currency))
+
+
 def write_off(
     *,
     earned: Decimal,

@@ -216,6 +216,10 @@ def collect(call: Caller, settled: str) -> None:
     call.post(f"invoices/{invoice()}/write-off", {"reason": "insolvent"})
     waiting = call.get("payments?state=UNMATCHED")["data"][0]["id"]
     call.post(f"payments/{waiting}/assign", {"invoice": invoice()})
+    call.post(f"invoices/{invoice()}/pay", {"amount": 90, "reference": "too much"})
+    call.post(f"invoices/{invoice()}/apply-credit", {"amount": 1})
+    call.post("customers/acme/credit/refund", {"amount": 1, "currency": "USD", "reason": "asked",
+                                               "reference": "wire"})  # fmt: skip
 
 
 def webhooks(call: Caller) -> dict[str, Any]:
