@@ -19,6 +19,7 @@ from aforo.api import error_codes, problems
 from aforo.api.field_codes import FIELD_CODES
 from aforo.celery import app
 from aforo.errors import DomainError
+from billing.dunning import schedules
 from tests import database, serving, template
 from tests.factories.books import ensure_chart
 from tests.webhooks.receivers import Receiver, receiver
@@ -37,6 +38,20 @@ def acting_tests() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(actors, "_ACTOR", ContextVar("actor", default=tests))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobody_dunned() -> Iterator[None]:
+    """Remind nobody unless a test says so: customers of tests live for months and pay nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schedules, "DEFAULT", schedules.Schedule((), None))
+        yield
+
+
+@pytest.fixture
+def dunned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remind and suspend as without a schedule of one's own."""
+    monkeypatch.setattr(schedules, "DEFAULT", schedules.Schedule())
 
 
 @pytest.fixture(scope="session", autouse=True)

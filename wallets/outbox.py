@@ -14,7 +14,7 @@ from aforo.money import ZERO
 from aforo.webhooks.models import EventType
 from aforo.webhooks.services import Notice, emit
 from ledger.models import Book
-from wallets.models import CreditLot, Debit, TopUp, UnitWallet, Wallet
+from wallets.models import CreditLot, Debit, Reservation, TopUp, UnitWallet, Wallet
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,21 @@ def credits_expired(book: Book, lapsed: Iterable[tuple[CreditLot, Mapping[str, o
             if lot.expires_at is not None
         ]
     )
+
+
+def reservation_expired(reservation: Reservation, released: Decimal) -> None:
+    """Write the notice of a reservation that timed out, once, at its own moment."""
+    wallet = reservation.wallet or reservation.unit_wallet
+    assert wallet is not None, "a reservation is on one wallet"
+    facts = {
+        "reservation": str(reservation.id),
+        **wallet.unit,
+        "released": released,
+        "captured": reservation.captured,
+    }
+    book, type_ = reservation.book, EventType.RESERVATION_EXPIRED
+    at = reservation.expires_at
+    emit([Notice(book.livemode, book.key, type_, facts, at, f"{type_}:{reservation.id}")])
 
 
 def balances_fell(falls: Iterable[BalanceDrop]) -> None:

@@ -30,6 +30,7 @@ class EventType(models.TextChoices):
     WALLET_REFILL_FAILED = "wallet.refill_failed", "wallet.refill_failed"
     CREDITS_GRANTED = "credits.granted", "credits.granted"
     DEBIT_DECLINED = "debit.declined", "debit.declined"
+    RESERVATION_EXPIRED = "reservation.expired", "reservation.expired"
     RESERVATION_UNCOVERED = "reservation.uncovered", "reservation.uncovered"
     BUDGET_ALERT = "budget.alert", "budget.alert"
     BUDGET_EXCEEDED = "budget.exceeded", "budget.exceeded"

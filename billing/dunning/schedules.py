@@ -38,11 +38,14 @@ class Schedule:
         return sorted(steps, key=lambda step: (step.day, step.action))
 
 
+DEFAULT = Schedule()
+
+
 def in_force(*, livemode: bool) -> Schedule:
     """Return the newest schedule of a mode, else the default one."""
     newest = DunningSchedule.objects.filter(livemode=livemode).order_by("-pk").first()
     if newest is None:
-        return Schedule()
+        return DEFAULT
     return Schedule(tuple(newest.reminder_days), newest.suspend_day)
 
 

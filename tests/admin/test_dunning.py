@@ -12,13 +12,13 @@ from ledger.models import Book
 from tests.billing.dunning.test_reminders import DAY, DUE, owing
 from tests.factories import advance
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("dunned")]
 
 LIST = "admin:billing_overdueinvoice_changelist"
 
 
 @pytest.fixture
-def book() -> Book:
+def book(dunned: None) -> Book:
     book = owing()
     advance(book, DUE + 5 * DAY)
     return book

@@ -18,7 +18,7 @@ from aforo.database.bulk import Writes
 from aforo.database.together import Part, among, select_together
 from aforo.money import ZERO
 from ledger.models import Book, LedgerEvent
-from wallets import port
+from wallets import outbox, port
 from wallets.budgets import counters
 from wallets.lots.credit_journal import CreditJournal, EntryBuilder, Returned
 from wallets.models import CreditLot, Hold, Reservation, ReservationStatus
@@ -185,8 +185,9 @@ def lapse(
 
 @actors.acting(actors.job("hold_timeout"))
 def time_out(journal: CreditJournal, held: Held) -> None:
-    """End a reservation that is due, at its moment."""
+    """End a reservation that is due, at its moment, and write the notice of it."""
     reservation = held.reservation
+    outbox.reservation_expired(reservation, held.open)
     draft = journal.entry(
         book=reservation.book,
         event=LedgerEvent.RELEASE,

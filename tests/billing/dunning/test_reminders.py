@@ -26,7 +26,7 @@ from tests import factories
 from tests.factories import FEBRUARY, advance
 from wallets.models import Wallet
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("dunned")]
 
 DAY = timedelta(days=1)
 DUE = FEBRUARY + 30 * DAY

@@ -10,6 +10,7 @@ import pytest
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from aforo.webhooks.models import OutboxEvent
 from billing.finance import verification
 from billing.jobs import due_work, test_clocks
 from billing.models import Settlement, Subscription
@@ -50,6 +51,25 @@ class TestItsMoment:
 
         assert factories.refusal(factories.debit("cust_1", "5")).extra["available"] == "4"
         assert factories.body(capture(reserved, "1"))["status"] == "CAPTURED"
+
+    def test_its_end_is_told_once_whoever_comes_first(self) -> None:
+        book = customer_of_10()
+        reserved = held_until_end()
+        actions.set_clock(END + MINUTE)
+
+        for number in range(2):
+            factories.debit("cust_1", "1", f"debit_{number}")
+        factories.advance(book, END + 2 * MINUTE)
+
+        told = OutboxEvent.objects.get(type="reservation.expired")
+        assert told.occurred_at == END
+        assert told.payload == {
+            "customer_id": "cust_1",
+            "reservation": reserved,
+            "currency": "USD",
+            "released": "6",
+            "captured": "0",
+        }
 
     @pytest.mark.parametrize("end_it", [capture, void])
     def test_at_its_moment_it_is_over(self, end_it: Any) -> None:
