@@ -64,6 +64,7 @@ CONFIGURATION: Final = {
     "pricing_rateplan": _ALL,
     "pricing_rateplanversion": _ALL,
     "pricing_topuprule": _ALL,
+    "wallets_approvallimit": _ALL,
     "wallets_autorefill": Watched(frozenset({"failures", "next_attempt_at"})),
     "wallets_budget": Watched(frozenset({"live_values", "live_until"})),
     "wallets_unitwallet": _LIMITS,

@@ -131,7 +131,8 @@ class Answers(Protocol):
 def once(
     answers: Answers, *, asked: KeyedOperation, make: Callable[[], object], status: int
 ) -> Answer:
-    """Run `make` in one transaction, at most once for ever under its key.
+    """Run `make` in one transaction, at most once for ever under its key; it returns the content
+    of the answer, or an answer with a status of its own.
 
     A concurrent duplicate waits for the first and replays it; when `make` refuses, the key stays
     free. Raises: KeyReused, and whatever `make` raises.
@@ -140,7 +141,8 @@ def once(
         first = answers.find(asked)
         if first is not None:
             return asked.replay(first)
-        given = Answer.fresh(status, make())
+        made = make()
+        given = made if isinstance(made, Answer) else Answer.fresh(status, made)
         answers.record(asked, given)
         return given
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
-from django.db import models
 from django.db.models import QuerySet
 from django.forms import BaseInlineFormSet
 from django.http import HttpRequest
@@ -73,9 +72,7 @@ class ProposalAdmin:
             do = partial(policies.approve, proposal, by=acting_user(request), now=now)
             self.tell(request, str(proposal), "approved", do)
 
-    def tell(
-        self, request: HttpRequest, name: str, done: str, do: Callable[[], models.Model]
-    ) -> None:
+    def tell(self, request: HttpRequest, name: str, done: str, do: Callable[[], object]) -> None:
         """Call a service, and show its success or its refusal."""
         try:
             do()

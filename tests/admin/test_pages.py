@@ -49,6 +49,7 @@ INSIDE = {  # Shown inside their parents, or not rows to look at.
 EDITABLE = {
     "ExchangeRate",
     "ApiKey",
+    "ApprovalLimit",
     "Campaign",
     "BreakageRate",
     "Budget",

@@ -58,15 +58,22 @@ class GrantAnswer(IssuedAnswer):
     reason = serializers.CharField()
 
 
+class ApprovalAnswer(serializers.Serializer[Any]):
+    """What waits for a second person; approved, it is done under the key `approval:{approval}`."""
+
+    approval = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=["PENDING"])
+
+
 class GrantView(ApiView):
     scope = ApiScope.WALLETS
     names = {"post": "grantCredits"}
     refusals = ("unknown_customer",)
     operation = grants.GRANT
 
-    @extend_schema(request=GrantBody, responses={201: GrantAnswer})
+    @extend_schema(request=GrantBody, responses={201: GrantAnswer, 202: ApprovalAnswer})
     def post(self, request: Request) -> HttpResponse:
-        """Grant promo or bonus credits."""
+        """Grant promo or bonus credits; goodwill above a limit waits for a second person (202)."""
         key, body = self.read_keyed(GrantBody, request)
         resolve_expiry(body, livemode=self.livemode)
         return reply(grants.grant(livemode=self.livemode, key=key, **body))
@@ -150,7 +157,7 @@ class RefundsView(RowsView[GatewayRefund]):
         """Return what gateways pay back in the key's mode."""
         return GatewayRefund.objects.filter(top_up__book__livemode=self.livemode)
 
-    @extend_schema(request=RefundBody, responses={201: RefundAnswer})
+    @extend_schema(request=RefundBody, responses={201: RefundAnswer, 202: ApprovalAnswer})
     def post(self, request: Request) -> HttpResponse:
         """Pay unused cash credits back, newest top-up first, less the bonus that is missing."""
         key, body = self.read_keyed(RefundBody, request)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from uuid import UUID
 
 from aforo.money import ZERO
@@ -18,8 +19,8 @@ from wallets import outbox, port
 from wallets.lots import provisioning, queries
 from wallets.lots.credit_journal import CreditJournal
 from wallets.lots.new_lots import lot_document, new_lot
-from wallets.models import CreditLot, CreditSource, UnitWallet, Wallet
-from wallets.operations import idempotency
+from wallets.models import ApprovalAction, CreditLot, CreditSource, UnitWallet, Wallet
+from wallets.operations import approvals, idempotency
 from wallets.operations.responses import grant_answer
 
 GRANT = "wallets.grant"
@@ -64,7 +65,7 @@ def grant(
     """Grant PROMO or BONUS credits: money of a currency, or units of a metric.
 
     They hold no consideration, so nothing is posted, except for GOODWILL money, which reduces
-    revenue at face (docs/accounting.md#e9).
+    revenue at face (docs/accounting.md#e9), and above a limit waits for approval.
     """
     asked = _Asked(
         customer_id, kind, reason, amount, currency, metric, quantity, expires_at, priority, source
@@ -75,7 +76,23 @@ def grant(
         key=key,
         operation=GRANT,
         content=asdict(asked),
-        make=lambda book, operation_id: _grant(book, operation_id, key, asked),
+        make=_granting(key, asked),
+    )
+
+
+def _granting(key: str, asked: _Asked) -> idempotency.Make:
+    """Return what grants; goodwill above a limit asks for approval instead."""
+    make = partial(_grant, key=key, asked=asked)
+    if not asked.is_goodwill:
+        return make
+    assert asked.amount is not None, "the edge validates the pair"
+    assert asked.currency is not None, "the edge validates the pair"
+    return approvals.within_limit(
+        make,
+        action=ApprovalAction.GOODWILL,
+        amount=asked.amount,
+        currency=asked.currency,
+        content=asdict(asked),
     )
 
 

@@ -1,5 +1,6 @@
 """Models: wallets, lots, top-ups, reservations, operations and campaign grants."""
 
+from wallets.models.approvals import ApprovalAction, ApprovalLimit, ApprovalRequest
 from wallets.models.budgets import (
     Budget,
     BudgetChange,
@@ -26,6 +27,9 @@ from wallets.models.wallets import SpendState, UnitWallet, Wallet
 __all__ = [
     "ADDED",
     "TAKEN",
+    "ApprovalAction",
+    "ApprovalLimit",
+    "ApprovalRequest",
     "AutoRefill",
     "Budget",
     "BudgetChange",

@@ -17,6 +17,9 @@ from ledger.models import Book
 from wallets.holds.reservations import release_due
 from wallets.models import Operation
 
+# Make the content of an answer, or a whole one where its status is another.
+Make = Callable[[Book, UUID], dict[str, object] | Answer]
+
 # What was done under a key of a book, which is at most one thing.
 UNDER_KEY = "WHERE t.book_id = %s AND t.key = %s"
 
@@ -54,7 +57,7 @@ def once(
     key: str,
     operation: str,
     content: object,
-    make: Callable[[Book, UUID], dict[str, object]],
+    make: Make,
     status: int = 201,
 ) -> Answer:
     """Run `make` under the lock of a customer's book, at most once for ever per (book, key).
@@ -70,7 +73,7 @@ def once_in_book(
     *,
     book_id: int,
     asked: KeyedOperation,
-    make: Callable[[Book, UUID], dict[str, object]],
+    make: Make,
     status: int = 201,
 ) -> Answer:
     """Run `make` under a book's lock, at most once for ever per (book, key), after what is due of

@@ -24,6 +24,7 @@ from wallets import port
 from wallets.lots import provisioning, queries
 from wallets.lots.credit_journal import CreditJournal, EntryBuilder
 from wallets.models import (
+    ApprovalAction,
     CreditLot,
     DisputeState,
     GatewayRefund,
@@ -32,7 +33,7 @@ from wallets.models import (
     TopUp,
     Wallet,
 )
-from wallets.operations import idempotency
+from wallets.operations import approvals, idempotency
 from wallets.top_ups import gateway_refunds, sale_tax, ways
 
 REFUND = "wallets.refund"
@@ -91,8 +92,9 @@ def refund(
     Refundable is what was paid for and is unspent, not held, alive and not contested, after what
     was metered has been burned and what is owed has been paid.
 
-    Raises: UnknownCustomer; NotCovered with `available` when less is refundable; Invalid
-    (`not_payable`) when these credits are worth nothing that can be paid.
+    Above a limit it waits for approval. Raises: UnknownCustomer; NotCovered with `available` when
+    less is refundable; Invalid (`not_payable`) when these credits are worth nothing that can be
+    paid.
     """
     asked = _Asked(customer_id, amount, currency, reason)
     return idempotency.once(
@@ -101,7 +103,13 @@ def refund(
         key=key,
         operation=REFUND,
         content=asdict(asked),
-        make=lambda book, operation_id: _refund(book, operation_id, key, asked),
+        make=approvals.within_limit(
+            partial(_refund, key=key, asked=asked),
+            action=ApprovalAction.REFUND,
+            amount=amount,
+            currency=currency,
+            content=asdict(asked),
+        ),
     )
 
 
