@@ -16,11 +16,12 @@ from tests.api.contract import document
 from tests.api.routes import OWN
 
 VERBS = {
-    "activate", "add", "adjust", "advance", "aggregate", "archive", "cancel", "capture",
-    "check", "compare", "create", "debit", "delete", "dispute", "end", "extend", "finalize",
-    "get", "grant", "ingest", "list", "migrate", "pause", "pay", "preview", "publish", "redeem",
-    "refund", "remove", "replay", "reserve", "resume", "retire", "reverse", "revoke", "rotate",
-    "run", "set", "start", "top", "uncancel", "update", "verify", "void", "write",
+    "activate", "add", "adjust", "advance", "aggregate", "archive", "assign", "cancel",
+    "capture", "check", "compare", "create", "debit", "delete", "dispute", "end", "extend",
+    "finalize", "get", "grant", "ingest", "list", "migrate", "pause", "pay", "preview",
+    "publish", "record", "redeem", "refund", "remove", "replay", "reserve", "resume", "retire",
+    "reverse", "revoke", "rotate", "run", "send", "set", "start", "top", "uncancel", "update",
+    "verify", "void", "write",
 }  # fmt: skip
 PROBLEM = {"application/problem+json": {"$ref": "#/components/schemas/Problem"}}
 
