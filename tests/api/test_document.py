@@ -16,7 +16,7 @@ from tests.api.contract import document
 from tests.api.routes import OWN
 
 VERBS = {
-    "activate", "add", "adjust", "advance", "aggregate", "archive", "assign", "cancel",
+    "activate", "add", "adjust", "advance", "aggregate", "apply", "archive", "assign", "cancel",
     "capture", "check", "compare", "create", "debit", "delete", "dispute", "end", "extend",
     "finalize", "get", "grant", "ingest", "list", "migrate", "pause", "pay", "preview",
     "publish", "record", "redeem", "refund", "remove", "replay", "reserve", "resume", "retire",
