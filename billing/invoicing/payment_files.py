@@ -119,7 +119,7 @@ def _read_csv(content: bytes) -> Lines:
         raise UnreadablePayments(f"Line {reader.line_num} is no CSV: {error}.") from error
     for number, row in rows:
         if None in row or None in row.values():
-            yield number, Fault("It has another number of cells than the first line.")
+            yield number, Fault(detail="It has another number of cells than the first line.")
         else:
             yield number, _line({name: value.strip() for name, value in row.items()})
 
@@ -202,9 +202,9 @@ def _transaction(
     account: str, entry: Element, detail: Element, *, is_one: bool
 ) -> PaymentLine | Fault:
     if (_text(detail, "CdtDbtInd") or _text(entry, "CdtDbtInd")) != "CRDT":
-        return Fault("It is no money that came.")
+        return Fault(detail="It is no money that came.")
     if (_text(entry, "Sts", "Cd") or _text(entry, "Sts")) != "BOOK":
-        return Fault("It is not booked yet.")
+        return Fault(detail="It is not booked yet.")
     amounts = _all(detail, "Amt") or [
         one
         for kind in _all(detail, "AmtDtls")
@@ -213,7 +213,7 @@ def _transaction(
     ]
     amounts = amounts or (_all(entry, "Amt") if is_one else [])
     if not amounts:
-        return Fault("It has no amount of its own.")
+        return Fault(detail="It has no amount of its own.")
     reference = _text(detail, "Refs", "AcctSvcrRef")
     if not reference and is_one:
         reference = _text(entry, "AcctSvcrRef")
