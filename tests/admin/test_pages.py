@@ -27,6 +27,7 @@ INSIDE = {  # Shown inside their parents, or not rows to look at.
     "BacktestCycle",
     "AdjustmentLine",
     "Charge",
+    "CloseStep",
     "CloseSum",
     "BonusSlab",
     "BudgetChange",

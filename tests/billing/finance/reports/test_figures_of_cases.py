@@ -151,7 +151,7 @@ def test_late_items_name_the_reversal_of_a_debit_of_an_earlier_month(db: None) -
     factories.debit("ann", "10", "january")
     factories.advance(book, datetime(2026, 2, 10, tzinfo=UTC))
     factories.debit("ann", "3", "february")
-    debits = {d.operation.key: d.pk for d in Debit.objects.select_related("operation")}
+    debits = dict(Debit.objects.values_list("operation__key", "pk"))
     for key in ("january", "february"):
         reversals.reverse(
             livemode=False, debit_id=debits[key], key=f"back-{key}", reason="outage",
