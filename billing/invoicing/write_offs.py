@@ -30,7 +30,7 @@ WRITE_OFF = "billing.invoices.write_off"
 class CreditsHeldBack(Conflict):
     """The invoice is of credits that are delivered when it is paid, so nothing is receivable yet.
 
-    Void it, or wait for its payment.
+    Wait for its payment; unpaid, it costs nothing.
     """
 
     default_code = "credits_held_back"
