@@ -100,8 +100,13 @@ class CustomerActions(ModelAdmin):  # type: ignore[misc]
     @admin.display(description="owed to the customer")
     def credit(self, customer: Customer) -> str:
         """Return what is owed to the customer and not yet used."""
-        owed = customer_credit.totals(customer.book)
-        return ", ".join(f"{plain(total)} {currency}" for currency, total in owed.items()) or "-"
+        # The page asks for a field several times; the row is read anew for each page.
+        shown = vars(customer)
+        if "credit_shown" not in shown:
+            owed = customer_credit.totals(customer.book)
+            parts = (f"{plain(total)} {currency}" for currency, total in owed.items())
+            shown["credit_shown"] = ", ".join(parts) or "-"
+        return str(shown["credit_shown"])
 
     @page_action(description="Pay credit out", url_path="refund-credit")
     def refund_credit(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
@@ -57,6 +58,15 @@ class OverdueInvoiceAdmin(ReadOnlyAdmin):
         now = Coalesce("customer__book__test_clock__now", timezone.now())
         due = rows.filter(status=InvoiceStatus.OPEN, due_at__lte=now)
         return due.prefetch_related("reminders", "customer__dunning_pauses")
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Invoice | None:
+        """Return the invoice, also when it is overdue no longer: links outlive a payment."""
+        try:
+            return OverdueInvoice.objects.filter(pk=object_id).first()
+        except ValidationError:
+            return None
 
     @admin.display(description="open")
     def left(self, invoice: Invoice) -> str:

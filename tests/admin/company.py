@@ -22,10 +22,14 @@ from billing.invoicing import bank_payments, payments, tax_rates
 from billing.invoicing.payment_lines import PaymentLine
 from billing.jobs import due_work
 from billing.models import (
+    DunningPause,
+    DunningSchedule,
     Invoice,
     LateCredit,
+    Mail,
     MonthEnd,
     OneTimeBenefit,
+    Reminder,
     Settlement,
     SettlementRun,
     SettlementRunItem,
@@ -47,9 +51,10 @@ from pricing.models import BonusSlab, RatePlan, RatePlanVersion, TopUpRule
 from pricing.offerings import coupons
 from pricing.plans import plans
 from tests import campaigns, factories
+from tests.billing.invoicing.test_customer_credit import owed
 from tests.factories import FEBRUARY, MARCH, START
 from wallets.debits import engine
-from wallets.models import TopUp
+from wallets.models import ApprovalLimit, ApprovalRequest, TopUp
 from wallets.reports import lots
 from wallets.top_ups import disputes, refill, refunds
 
@@ -77,6 +82,7 @@ def live() -> None:
     _webhooks()
     _beyond_the_credits()
     _payments()
+    _collections()
 
 
 def _catalogue() -> None:
@@ -190,6 +196,31 @@ def _payments() -> None:
             currency="USD",
             reason="asked",
         )
+
+
+def _collections() -> None:
+    """Reminders, mail, pauses and schedules of dunning; what is owed; approvals that wait."""
+    invoices = Invoice.objects.order_by("pk")[:2]
+    ann = factories.person("fin")
+    for number, invoice in enumerate(invoices, start=1):
+        DunningSchedule.objects.create(livemode=False, reminder_days=[number])
+        Reminder.objects.create(
+            invoice=invoice, day=number, action="REMIND", open=D(1), occurred_at=START
+        )
+        DunningPause.objects.create(customer=invoice.customer, reason="asked")
+        Mail.objects.create(
+            customer=invoice.customer, invoice=invoice, sameness=f"m{number}", to="a@b.example",
+            subject="Overdue", text="x", status="KEPT", due_at=START,
+        )  # fmt: skip
+        owed(invoice.customer.book, "2210", "1")
+        ApprovalLimit.objects.create(
+            action="GOODWILL", currency="USD", amount=D(number), starts_at=START,
+            evidence="A memo.", proposed_by=ann, proposed_at=START,
+        )  # fmt: skip
+        ApprovalRequest.objects.create(
+            book=invoice.customer.book, action="GOODWILL", amount=D(number), currency="USD",
+            content={}, requested_at=START, expires_at=FEBRUARY,
+        )  # fmt: skip
 
 
 def _campaigns() -> None:
