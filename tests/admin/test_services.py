@@ -29,6 +29,8 @@ WRITING = (
     "save_model", "save_related", "save_form", "save_formset", "delete_model", "delete_queryset",
     "response_add", "response_change", "response_delete",
 )  # fmt: skip
+# Where one of these only renders: the secret of a new key, which is shown once.
+RENDERS = {("ApiKeyAdmin", "response_add")}
 
 
 def our_admins() -> list[Any]:
@@ -47,7 +49,8 @@ def test_our_admins_write_by_services_only() -> None:
         lineage = type(each).__mro__
         assert admins.ModelAdmin in lineage, each
         below = lineage[: lineage.index(admins.ModelAdmin)]
-        assert [name for cls in below for name in WRITING if name in vars(cls)] == [], each
+        written = {(cls.__name__, name) for cls in below for name in WRITING if name in vars(cls)}
+        assert written <= RENDERS, each
 
 
 @pytest.mark.django_db
@@ -68,8 +71,8 @@ def test_what_has_no_service_not_even_superusers_may(rf: RequestFactory) -> None
         "Budget", "GlMapping", "RatePlanVersion", "TopUpRule",
     }  # fmt: skip
     assert {name for name, what in offered if what == "change_row"} == {
-        "Budget", "Campaign", "Customer", "GlMapping", "Metric", "Offering", "RatePlan",
-        "RatePlanVersion", "TopUpRule",
+        "ApiKey", "Budget", "Campaign", "Coupon", "Customer", "GlMapping", "Metric", "Offering",
+        "RatePlan", "RatePlanVersion", "TopUpRule",
     }  # fmt: skip
 
 

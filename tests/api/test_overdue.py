@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 import pytest
 from rest_framework.test import APIClient
 
@@ -21,11 +23,12 @@ def test_on_a_clock(api: APIClient) -> None:
 
     first = api.get("/v1/invoices").json()["data"][0]
     clock = f"/v1/test-clocks/{book.test_clock_id}/advance"
+    due_at = datetime.fromisoformat(first["due_at"])
+    api.post(clock, {"now": (due_at - timedelta(seconds=1)).isoformat()})
+    before = api.get(f"/v1/invoices/{first['id']}").json()
     api.post(clock, {"now": first["due_at"]})
-    on_the_day = api.get(f"/v1/invoices/{first['id']}").json()
-    api.post(clock, {"now": first["due_at"].replace("00Z", "01Z")})
     after = api.get(f"/v1/invoices/{first['id']}").json()
 
     assert sent.json()["data"]["accepted"] == 1
     assert (first["status"], first["amount_due"]) == ("OPEN", "10")
-    assert [each["overdue"] for each in (first, on_the_day, after)] == [False, False, True]
+    assert [each["overdue"] for each in (first, before, after)] == [False, False, True]

@@ -54,7 +54,7 @@ def test_a_settlement_takes_as_many_statements_for_much_usage_as_for_little() ->
     # The first one of a process also reads the plan's terms, and opens the series of invoices; the
     # last one ends the run.
     assert taken["cust_2"] == taken["cust_3"]
-    assert taken["cust_3"] <= 98
+    assert taken["cust_3"] <= 101
 
 
 def settle(book: Book) -> int:
@@ -81,4 +81,4 @@ def test_neither_lots_nor_earlier_cycles_make_a_settlement_take_more() -> None:
         taken[customer] = settle(book)
 
     # Two more than in a first cycle ask for usage of earlier ones that came late.
-    assert taken["cust_1"] == taken["cust_2"] == taken["cust_3"] <= 96
+    assert taken["cust_1"] == taken["cust_2"] == taken["cust_3"] <= 99

@@ -23,6 +23,7 @@ from billing.finance import verification
 from billing.finance.closing import tie_outs
 from billing.lifecycle import subscribing
 from billing.usage import ingest
+from ledger.models import Seal
 from ledger.reports import trial_balance
 from ledger.seals import seals
 from tests import factories
@@ -43,6 +44,7 @@ USED = st.tuples(st.integers(24 * 20, 24 * 88), st.integers(1, 40), st.integers(
 
 Used = Sequence[tuple[int, int, int]]
 Story = Callable[["Company"], None]
+SEAL = Seal(number=1, hash="0" * 64)
 
 
 class Company:
@@ -72,7 +74,7 @@ class Company:
         stack = ExitStack()
         stack.enter_context(mock.patch.object(timezone, "now", self._time))
         # A seal is a transaction of its own, and this is inside of one.
-        stack.enter_context(mock.patch.object(seals, "_seal"))
+        stack.enter_context(mock.patch.object(seals, "_seal", return_value=SEAL))
         return stack
 
     def _time(self) -> datetime:

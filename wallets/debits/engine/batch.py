@@ -29,7 +29,7 @@ from wallets.budgets.counting import BudgetExceeded
 from wallets.debits.engine import reading
 from wallets.debits.engine.accounts import WalletState
 from wallets.debits.engine.budgeting import ListBudgets
-from wallets.debits.engine.latest import Latest, ReadAgain
+from wallets.debits.engine.latest import Latest, ReadAgain, asked_by
 from wallets.debits.engine.pricing import OpenPricing, Pricing
 from wallets.debits.engine.requests import (
     CreditRequest,
@@ -380,14 +380,15 @@ class Batch:
             self._write_consequences()
 
     def _write_consequences(self) -> None:
-        """Claim new debts, lapse what came back to expired lots and pay what is owed; then answers
-        are stored, as they are after that.
-        """
+        """Claim debts, lapse what came back to lapsed lots, pay what is owed; store answers."""
         for debt in self._debts:
-            port.billing().credits_owed(debt.book, debt.debit.pk, debt.currency, debt.debit.debt)
+            with asked_by(self.new_operations, debt.book.pk):
+                owed = debt.debit.debt
+                port.billing().credits_owed(debt.book, debt.debit.pk, debt.currency, owed)
         reservation_holds.lapse_returned(self.journal.returned)
         for book_id in self._paying:
-            port.billing().credits_arrived(self.by_id[book_id])
+            with asked_by(self.new_operations, book_id):
+                port.billing().credits_arrived(self.by_id[book_id])
         if self.latest is not None:
             self.latest.read_again()
         bulk.insert_models(Operation, self.new_operations)

@@ -1,10 +1,15 @@
-"""The operation that a list accepted last: its answer is read again after its consequences."""
+"""The operation that a list accepted last: its answer is read again after its consequences, which
+are its actor's doing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from aforo import actors
+from aforo.actors import Actor, ActorKind
 from aforo.protocol.idempotency import Answer
 from wallets.debits.engine.accounts import WalletState
 from wallets.models import Operation
@@ -33,3 +38,11 @@ class Latest:
             read_again(self.content, wallet=wallet, now=now) if self.again is None else self.again()
         )
         self.operation.body = Answer.fresh(self.operation.status, self.content).body
+
+
+def asked_by(operations: Sequence[Operation], book_id: int) -> AbstractContextManager[None]:
+    """Act as who asked last of a book; what nobody asked for is due, as a reservation's end."""
+    for each in reversed(operations):
+        if each.book_id == book_id:
+            return actors.acting(Actor(ActorKind(each.actor_kind), each.actor_id))
+    return actors.acting(actors.job("hold_timeout"))
