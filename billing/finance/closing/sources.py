@@ -17,6 +17,7 @@ from ledger.posting_rules.parts import (
     CASH_CREDITS,
     CASH_REVENUE,
     CLEARING,
+    CUSTOMER_CREDIT,
     DISPUTE_LOSSES,
     DISPUTED,
     GOODWILL_CREDITS,
@@ -25,6 +26,7 @@ from ledger.posting_rules.parts import (
     RECEIVABLE,
     REFUND_LIABILITY,
     TAX_PAYABLE,
+    UNAPPLIED_PAYMENTS,
     UNBILLED,
 )
 
@@ -134,6 +136,14 @@ _TAXES: Final = """
     WHERE %(tax)s IN (p.credit_id, p.debit_id)
         AND e.event NOT IN ('INVOICE', 'DEBIT', 'CAPTURE', 'MANUAL')
 """
+# What was corrected by hand is counted with its adjustment.
+_CREDIT: Final = """
+    SELECT c.book_id, c.currency, c.amount
+    FROM billing_customercredit c
+    JOIN ledger_book b ON b.id = c.book_id AND b.livemode = %(livemode)s
+    JOIN ledger_entry e ON e.id = c.entry_id AND e.accounting_date <= %(until)s
+    WHERE c.account = '{account}' AND e.event <> 'MANUAL'
+"""
 # Whose account money came into, and leaves: that of the way that is kept, else of the channel.
 _PROCESSED: Final = """
     SELECT t.book_id, t.currency,
@@ -194,6 +204,10 @@ SOURCES: Final = (
         dated="e.event IN ('INVOICE', 'USAGE_ACCRUED')",
     ),
     Source(REFUND_LIABILITY, "late credits, and refunds that the gateway declined", _OWED),
+    *(
+        Source(account, "credit of customers", _CREDIT.replace("{account}", account), dated="true")
+        for account in (CUSTOMER_CREDIT, UNAPPLIED_PAYMENTS)
+    ),
     Source(TAX_PAYABLE, "tax lines", _TAXES, dated="true"),
     Source(
         CLEARING, "payments, less refunds and disputes", _PROCESSED,

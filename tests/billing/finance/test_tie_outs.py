@@ -37,6 +37,7 @@ EVER = date(2026, 12, 31)
 TABLES = (
     "ledger_posting", "wallets_movement", "billing_invoice", "billing_advancefee",
     "billing_latecredit", "billing_monthend", "billing_claim", "wallets_topup",
+    "billing_customercredit",
 )  # fmt: skip
 
 # The first posting of an account, one unit more than it was.
@@ -66,6 +67,13 @@ LATE_CREDIT = """
         (id, settlement_id, description, amount, used, paid_out, created_at, entry_id)
     SELECT gen_random_uuid(), id, 'Late', 1, 0, 0, now(), entry_id FROM billing_settlement
     WHERE entry_id IS NOT NULL LIMIT 1
+"""
+CREDIT = """
+    INSERT INTO billing_customercredit (book_id, account, currency, amount, entry_id, posting_id)
+    SELECT e.book_id, '{account}', p.currency, 1, e.id, p.id
+    FROM ledger_posting p JOIN ledger_entry e ON e.id = p.entry_id
+    JOIN ledger_book b ON b.id = e.book_id AND NOT b.livemode
+    WHERE e.event = 'INVOICE' AND p.credit_id = '1200' LIMIT 1
 """
 
 
@@ -111,7 +119,7 @@ class TestTampering:
         assert self.differing(day) == {}
 
     def test_every_account_stands_at_something_some_day(self) -> None:
-        """But what no document of this company moves: 2200 and 2300."""
+        """But what no document of this company moves: 2200, 2220 and 2300."""
         days = [JANUARY_31, date(2026, 2, 1), EVER]
         found = {
             tie.name.split()[0]
@@ -121,7 +129,7 @@ class TestTampering:
         }
 
         tied = {source.account for source in sources.SOURCES}
-        assert tied - found == {"2200", "2300"}
+        assert tied - found == {"2200", "2220", "2300"}
 
     @pytest.mark.parametrize(
         "account",
@@ -139,7 +147,7 @@ class TestTampering:
         assert named.who in {"ann", "ben", "cora"}
         assert str(tie).endswith(f"(differs for {named.who} {money.plain(tie.difference)})")
 
-    @pytest.mark.parametrize("account", ["2200", "2300"])
+    @pytest.mark.parametrize("account", ["2200", "2210", "2220", "2300"])
     def test_a_posting_to_an_account_that_nothing_stands_for_is_named(self, account: str) -> None:
         with guards_off("ledger_posting"):
             sql(MOVED.format(account=account))
@@ -173,6 +181,8 @@ class TestTampering:
             ("2130", EVER, CARRIED.format(kind="PROMO", source="= 'GOODWILL'")),
             ("2120", EVER, of_one("billing_advancefee", "amount = amount + 1", "true")),
             ("2200", EVER, LATE_CREDIT),
+            ("2210", EVER, CREDIT.format(account="2210")),
+            ("2220", EVER, CREDIT.format(account="2220")),
             ("2300", EVER, of_one("billing_invoice", "due_tax = 1", "status = 'OPEN'")),
             ("4940", EVER, of_one("billing_claim", "amount = amount + 1", "top_up_id IS NOT NULL")),
         ],
