@@ -71,6 +71,7 @@ urlpatterns = [
         subscription_coupons.SubscriptionCouponView.as_view(),
     ),
     path("subscriptions/<uuid:subscription_id>/migrate", migration.MigrateView.as_view()),
+    path("subscriptions/<uuid:subscription_id>/unmigrate", migration.UnmigrateView.as_view()),
     path("offerings/<str:code>/migration-preview", migration.OfferingMigrationView.as_view()),
     path("wallets/check", checks.CheckView.as_view()),
     path("wallets/reservations", reservations.ReservationsView.as_view()),

@@ -228,5 +228,17 @@ FIELD_CODES: Final[dict[str, Advice]] = {
     "nothing_left": ("Nothing is left to capture.", "Void the reservation."),
     "nothing_to_adjust": ("The lines sum to zero.", "Send lines that change something."),
     "not_reservable": ("Usage of the past cannot be reserved.", "Debit it."),
-    "migration_preview_only": ("Moving is not offered yet.", "Send `preview: true`."),
+    "billing_mode_differs": (
+        "A change of plan keeps the billing mode.",
+        "Cancel, and subscribe to it.",
+    ),
+    "interval_differs": ("A change of plan keeps the interval.", "Cancel, and subscribe to it."),
+    "interval_count_differs": (
+        "A change of plan keeps the interval.",
+        "Cancel, and subscribe to it.",
+    ),
+    "migration_preview_only": (
+        "Moving in the middle of a period is not offered yet.",
+        "Send `at: PERIOD_END`, or `preview: true`.",
+    ),
 }

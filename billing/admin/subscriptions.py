@@ -18,7 +18,7 @@ from aforo.adminui.pages import found, page_action
 from aforo.errors import DomainError
 from billing.admin.subscription_coupons import SubscriptionCouponInline
 from billing.lifecycle import changes
-from billing.models import Subscription, SubscriptionMove
+from billing.models import PlanChange, Subscription, SubscriptionMove
 
 
 class MoveInline(ReadOnlyInline):
@@ -131,4 +131,15 @@ class SubscriptionMoveAdmin(ReadOnlyAdmin):
     list_filter = ["kind", "occurred_at", "subscription__customer__book__livemode"]
     list_select_related = ["subscription__offering"]
     search_fields = ["=subscription__id", "subscription__customer__book__key", "reason"]
+    ordering = ["-pk"]
+
+
+@admin.register(PlanChange)
+class PlanChangeAdmin(ReadOnlyAdmin):
+    when_empty = "A plan changes with a renewal: POST /v1/subscriptions/{id}/migrate."
+    list_display = ["subscription", "cycle", "from_version", "to_version", "occurred_at"]
+    list_select_related = [
+        "subscription__offering", "from_version__plan", "to_version__plan",
+    ]  # fmt: skip
+    search_fields = ["=subscription__id", "subscription__customer__book__key"]
     ordering = ["-pk"]

@@ -1,11 +1,12 @@
-"""`/v1/subscriptions/{id}/migrate` and `/v1/offerings/{code}/migration-preview`: only previews."""
+"""Changes of plan: `/v1/subscriptions/{id}/migrate`, `/unmigrate`, and previews of many."""
 
 from __future__ import annotations
 
 from typing import Any
 from uuid import UUID
 
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from django.http import HttpResponse
+from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -14,16 +15,19 @@ from aforo.access.models import ApiScope
 from aforo.api.fields import StrictSerializer
 from aforo.api.pagination import NewestFirst
 from aforo.api.views import ApiView
-from billing.lifecycle import subscribing
+from aforo.errors import FieldError, Invalid
+from billing.api.subscriptions import ChangeView, ReasonBody, SubscriptionAnswer
+from billing.lifecycle import changes, plan_changes, subscribing
 from billing.simulation import plan_change, plan_change_rows
 from pricing import catalogue
 from pricing.api.catalog import VersionField
 from pricing.offerings import offerings
 
 
-class MigrateBody(StrictSerializer):
-    offering = serializers.CharField(max_length=64)
+class MigrateBody(ReasonBody):
+    offering = serializers.CharField(max_length=64, required=False)
     version = VersionField(required=False)
+    at = serializers.ChoiceField(choices=[when.value for when in changes.When], default="NOW")
     preview = serializers.BooleanField(default=False)
 
 
@@ -66,36 +70,87 @@ class MoveAnswer(serializers.Serializer[Any]):
 class MigrateView(ApiView):
     scope = ApiScope.BILLING
     names = {"post": "migrateSubscription"}
+    operation = "billing.subscriptions.migrate"
     refusals = (
         "unknown_subscription",
         "cannot_move",
         "subscription_cancelled",
         "cycle_not_settled",
         "already_there",
+        "metric_dropped",
         "metric_already_subscribed",
         "already_subscribed",
+        "offering_not_active",
         "not_published",
         "unknown_rate_plan",
     )
 
-    @extend_schema(request=MigrateBody, responses=MoveAnswer)
-    def post(self, request: Request, subscription_id: UUID) -> Response:
-        """Preview a change of plan now: what both sides owe, which credits stay and are added, what
-        changes.
+    @extend_schema(
+        request=MigrateBody,
+        responses=PolymorphicProxySerializer(
+            component_name="Migration",
+            serializers=[MoveAnswer, SubscriptionAnswer],
+            resource_type_field_name=None,
+        ),
+    )
+    def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
+        """Change the plan with the next renewal; or preview a change now: what both sides owe,
+        which credits stay and are added, what changes.
         """
         body = self.read(MigrateBody, request)
+        if body["preview"]:
+            return Response(plan_change_rows.describe(self._previewed(subscription_id, body)))
+        if body["at"] != changes.When.PERIOD_END:
+            raise plan_change.MoveNotOffered
+        changes.prepare(livemode=self.livemode, subscription_id=subscription_id)
+        return self.once(
+            request,
+            content={**body, "subscription": subscription_id},
+            make=lambda: (
+                SubscriptionAnswer(
+                    plan_changes.change_with_period(
+                        livemode=self.livemode,
+                        subscription_id=subscription_id,
+                        target=self._target(subscription_id, body),
+                        reason=body.get("reason", ""),
+                    )
+                ).data
+            ),
+            status=200,
+        )
+
+    def _previewed(self, subscription_id: UUID, body: dict[str, Any]) -> plan_change.Move:
         subscription = subscribing.get_subscription(
             livemode=self.livemode, subscription_id=subscription_id
         )
-        target = plan_change.target_of(
-            livemode=self.livemode,
-            offering=catalogue.find_offering(livemode=self.livemode, code=body["offering"]),
-            version=body.get("version"),
+        return plan_change.preview_move(
+            subscription=subscription, target=self._target(subscription_id, body)
         )
-        if not body["preview"]:
-            raise plan_change.MoveNotOffered
-        move = plan_change.preview_move(subscription=subscription, target=target)
-        return Response(plan_change_rows.describe(move))
+
+    def _target(self, subscription_id: UUID, body: dict[str, Any]) -> plan_changes.PlanTarget:
+        """Return what is named; without an offering, another version of the subscription's own."""
+        code, version = body.get("offering"), body.get("version")
+        if code is None and version is None:
+            raise Invalid([FieldError("/offering", "required", "Give offering or version.")])
+        offering = (
+            subscribing.get_subscription(
+                livemode=self.livemode, subscription_id=subscription_id
+            ).offering
+            if code is None
+            else catalogue.find_offering(livemode=self.livemode, code=code)
+        )
+        return plan_changes.target_of(livemode=self.livemode, offering=offering, version=version)
+
+
+class UnmigrateView(ChangeView):
+    names = {"post": "unmigrateSubscription"}
+    refusals = ("unknown_subscription", "no_plan_change")
+    operation = "billing.subscriptions.unmigrate"
+
+    @extend_schema(request=ReasonBody, responses=SubscriptionAnswer)
+    def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
+        """Withdraw a change of plan that is ahead."""
+        return self.change(request, subscription_id, plan_changes.withdraw)
 
 
 class OfferingMigrationBody(StrictSerializer):

@@ -84,6 +84,12 @@ class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
     coupons = serializers.SerializerMethodField()
     current_period = PeriodAnswer(source="*")
     rate_plan = PinnedAnswer(source="version")
+    next_offering = serializers.CharField(
+        source="next_offering.code", default=None, allow_null=True
+    )
+    next_version = serializers.IntegerField(
+        source="next_version.number", default=None, allow_null=True
+    )
     wallets = serializers.SerializerMethodField()
     grants = serializers.SerializerMethodField()
 
@@ -91,8 +97,8 @@ class SubscriptionAnswer(serializers.ModelSerializer[Subscription]):
         model = Subscription
         fields = [
             "id", "customer_id", "offering", "status", "billing_mode", "starts_at", "coupon",
-            "coupons", "trial_ends_at", "cancel_at", "current_period", "rate_plan", "wallets",
-            "grants",
+            "coupons", "trial_ends_at", "cancel_at", "current_period", "rate_plan",
+            "next_offering", "next_version", "wallets", "grants",
         ]  # fmt: skip
 
     def get_coupons(self, subscription: Subscription) -> list[str]:

@@ -38,7 +38,15 @@ from billing.settlement import (
     waiting_cycles,
 )
 from billing.settlement import write as settlement_writing
-from billing.subscriptions import advance_fees, cycles, moves, plan_credits, spend_rules, states
+from billing.subscriptions import (
+    advance_fees,
+    cycles,
+    moves,
+    plan_credits,
+    plan_terms,
+    spend_rules,
+    states,
+)
 from billing.usage import aggregates as usages
 from billing.usage import rollups
 from ledger.entries import books
@@ -149,6 +157,7 @@ def settle_waiting(
     it, not from the grants of the next cycle.
     """
     cycle_sealing.close_usage(settlement)
+    settlement.subscription = plan_terms.of_cycle(settlement.subscription, settlement.cycle)
     return _settle(settlement, now=now, run_id=run_id, is_locked=is_locked)
 
 
@@ -167,6 +176,7 @@ def _settle(settlement: Settlement, *, now: datetime, run_id: UUID | None, is_lo
         current = _read_again(settlement)
         if settlement.status != SettlementStatus.SEALED:
             return False
+        settlement.subscription = plan_terms.of_cycle(current, settlement.cycle)
         settlement.run_id = run_id
         # Lots that lapsed within the cycle pay for the usage of their lifetime first.
         if expiry.is_anything_due(book_id=book.pk, until=until):
@@ -250,13 +260,14 @@ def _priced(
     """
     loaded = load.load(
         book=book,
-        subscription=current,
+        subscription=settlement.subscription,
         settlement=settlement,
         usage=usage,
         full_period=Period(settlement.full_starts_at, settlement.full_ends_at),
     )
     loaded = rerating.offered(loaded, rerated=rerated, settlement=settlement)
-    ahead = advance.charged_ahead(load.charge_terms(catalogue.charges_of(current.version)))
+    next_version = plan_terms.following(current).version
+    ahead = advance.charged_ahead(load.charge_terms(catalogue.charges_of(next_version)))
     is_behind = _is_behind(current, settlement)
     upcoming = cycles.upcoming(current)
     ahead = proration.charges(ahead, proration.share_of(upcoming.part, upcoming.full))
@@ -365,6 +376,7 @@ def _go_on(
         _stop(book, subscription, settlement.ends_at, counted)
         return
     was = subscription.status
+    plan_terms.take(book=book, subscription=subscription, at=settlement.ends_at)
     cycles.open_next_cycle(subscription)
     moves.record(book=book, subscription=subscription, was=was, at=settlement.ends_at)
     spend_rules.refresh_rules(book=book)

@@ -20,7 +20,15 @@ from billing.invoicing import numbering
 from billing.models import Settlement, Subscription, SubscriptionStatus
 from billing.month_ends import month_end
 from billing.settlement import advance_billing, cycle_sealing, load, usage_burn
-from billing.subscriptions import advance_fees, cycles, moves, plan_credits, spend_rules, states
+from billing.subscriptions import (
+    advance_fees,
+    cycles,
+    moves,
+    plan_credits,
+    plan_terms,
+    spend_rules,
+    states,
+)
 from ledger.entries import books
 from ledger.models import Book
 from pricing import catalogue
@@ -83,8 +91,9 @@ def _leaves_something(ended: Subscription) -> bool:
         remaining__gt=0, expires_at=at, rollover__isnull=False
     )
     charges = catalogue.charges_of(ended.version)
+    following = catalogue.charges_of(plan_terms.following(ended).version)
     return (
-        any(charge.timing == ChargeTiming.ADVANCE for charge in charges)
+        any(charge.timing == ChargeTiming.ADVANCE for charge in following)
         or any(
             isinstance(charge.terms, IncludedQuota)
             and charge.terms.rollover.mode != RolloverMode.NONE
@@ -131,6 +140,7 @@ def _follow(book: Book, current: Subscription, *, at: datetime, now: datetime) -
     issued.
     """
     was = current.status
+    plan_terms.take(book=book, subscription=current, at=at)
     cycles.open_next_cycle(current)
     moves.record(book=book, subscription=current, was=was, at=at)
     _begin_paid(book, current, at=at, is_paid=_pay_ahead(book, current, at=at, now=now))

@@ -27,6 +27,7 @@ from billing.models import (
     Settlement,
     SettlementAdjustment,
 )
+from billing.subscriptions import plan_terms
 from ledger import posting_rules
 from ledger.entries import books, entries
 from ledger.models import Book, LedgerEvent
@@ -183,7 +184,8 @@ def _facts(invoice: Invoice) -> dict[str, object]:
     if settlement is None:
         return {}
     rate = settlement.totals["tax_rate"]
-    product = settlement.subscription.version.plan.code
+    ran_on = plan_terms.of_cycle(settlement.subscription, settlement.cycle)
+    product = ran_on.version.plan.code
     if rate is None:
         return {"product": product}
     return {

@@ -80,7 +80,7 @@ def cancel(*, livemode: bool, subscription_id: UUID, at: str, reason: str = "") 
 
     Raises: UnknownSubscription; NotInState (`already_cancelled`, `cycle_not_settled`).
     """
-    found = _locked(livemode, subscription_id)
+    found = locked(livemode, subscription_id)
     if found.status not in states.MAY_CANCEL:
         raise NotInState("The subscription is cancelled already.", code="already_cancelled")
     book, now = found.customer.book, now_for(found.customer.book)
@@ -117,7 +117,7 @@ def uncancel(*, livemode: bool, subscription_id: UUID, reason: str = "") -> Subs
 
     Raises: UnknownSubscription; NotInState (`already_cancelled`, `no_cancellation`).
     """
-    found = _locked(livemode, subscription_id)
+    found = locked(livemode, subscription_id)
     if found.status == SubscriptionStatus.CANCELLED:
         raise NotInState("The subscription is cancelled already.", code="already_cancelled")
     book, now = found.customer.book, now_for(found.customer.book)
@@ -137,7 +137,7 @@ def pause(*, livemode: bool, subscription_id: UUID, reason: str = "") -> Subscri
 
     Raises: UnknownSubscription; NotInState (`not_active`, `cycle_not_settled`).
     """
-    found = _locked(livemode, subscription_id)
+    found = locked(livemode, subscription_id)
     if found.status not in states.MAY_PAUSE:
         raise NotInState(f"The subscription is {found.status.lower()}.", code="not_active")
     now = now_for(found.customer.book)
@@ -160,7 +160,7 @@ def resume(*, livemode: bool, subscription_id: UUID, reason: str = "") -> Subscr
 
     Raises: UnknownSubscription; NotInState (`not_paused`).
     """
-    found = _locked(livemode, subscription_id)
+    found = locked(livemode, subscription_id)
     if found.status not in states.MAY_RESUME:
         raise NotInState(f"The subscription is {found.status.lower()}.", code="not_paused")
     book, now = found.customer.book, now_for(found.customer.book)
@@ -183,7 +183,7 @@ def _go_on(book: Book, found: Subscription, now: datetime) -> None:
         reactivation.reactivate(book=book)
 
 
-def _locked(livemode: bool, subscription_id: UUID) -> Subscription:  # noqa: FBT001
+def locked(livemode: bool, subscription_id: UUID) -> Subscription:  # noqa: FBT001
     """Return a subscription, read under its book's exclusive lock."""
     found = subscribing.get_subscription(livemode=livemode, subscription_id=subscription_id)
     book: Book = books.lock_book(book_id=found.customer_id, exclusive=True)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from aforo.errors import Conflict, FieldError, Invalid, NotFound
 from aforo.periods import Interval
@@ -22,11 +23,19 @@ from billing.models import (
     SubscriptionStatus,
 )
 from billing.settlement import advance_billing
-from billing.subscriptions import cycles, moves, once_only, spend_rules, states, taken_coupons
+from billing.subscriptions import (
+    cycles,
+    moves,
+    once_only,
+    plan_terms,
+    spend_rules,
+    states,
+    taken_coupons,
+)
 from ledger.entries import books
 from ledger.models import Book
 from pricing import catalogue
-from pricing.models import Coupon, GrantTemplate, Metric, Offering, OfferingStatus
+from pricing.models import Coupon, Metric, Offering, OfferingStatus
 from wallets.lots import provisioning
 from wallets.models import Wallet
 
@@ -200,7 +209,10 @@ def check_metrics_free(book: Book, version_id: int, *, leaving: Subscription | N
     )
     if leaving is not None:
         live = live.exclude(pk=leaving.pk)
-    theirs = Metric.objects.filter(charges__version__in=live.values("version"))
+    theirs = Metric.objects.filter(
+        Q(charges__version__in=live.values("version"))
+        | Q(charges__version__in=live.exclude(next_version=None).values("next_version"))
+    )
     taken = mine.filter(pk__in=theirs.values("pk")).order_by("pk").first()
     if taken is not None:
         raise MetricAlreadySubscribed(f"The metric {taken.code} is charged by another one.")
@@ -213,10 +225,5 @@ def _provision(book: Book, subscription: Subscription) -> None:
     if not Wallet.objects.filter(book=book, preferred_at__isnull=False).exists():
         wallet.preferred_at = subscription.starts_at
         wallet.save(update_fields=["preferred_at"])
-    charged = Metric.objects.filter(charges__version=version)
-    granted = Metric.objects.filter(
-        pk__in=GrantTemplate.objects.filter(version=version, metric__isnull=False).values("metric")
-    )
-    for metric in (charged | granted).distinct().order_by("pk"):
-        provisioning.unit_wallet(book=book, metric=metric)
+    plan_terms.provision_units(book=book, subscription=subscription)
     spend_rules.refresh_rules(book=book)

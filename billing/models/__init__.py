@@ -32,6 +32,7 @@ from billing.models.invoices import (
 from billing.models.mails import Mail, MailStatus
 from billing.models.month_ends import MonthEnd
 from billing.models.payments import BankPayment, BankPaymentState
+from billing.models.plan_changes import PlanChange
 from billing.models.reservations import UsageReservation
 from billing.models.settlements import (
     AdvanceFee,
@@ -82,6 +83,7 @@ __all__ = [
     "MoveKind",
     "OneTimeBenefit",
     "OverdueInvoice",
+    "PlanChange",
     "Reminder",
     "RunItemStatus",
     "RunStatus",

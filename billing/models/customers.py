@@ -115,6 +115,18 @@ class Subscription(models.Model):
         blank=True,
         help_text="Up to here the metered usage of a PREPAID subscription was last burned.",
     )
+    next_offering = models.ForeignKey(
+        Offering, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    next_version = models.ForeignKey(
+        RatePlanVersion,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The plan changes to it at the next renewal.",
+    )
+    plan_changes = models.PositiveIntegerField(default=0, db_default=0)
     cancel_at = models.DateTimeField(null=True, blank=True)
     paused_at = models.DateTimeField(null=True, blank=True)
     cancelled_at = models.DateTimeField(null=True, blank=True)

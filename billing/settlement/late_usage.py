@@ -13,6 +13,7 @@ from aforo.periods import Period
 from billing.calculation.calculation import MetricUsage
 from billing.models import Settlement
 from billing.settlement import waiting_cycles
+from billing.subscriptions import plan_terms
 from billing.usage import aggregates as usages
 from billing.usage import unbilled
 from pricing import catalogue
@@ -67,6 +68,8 @@ def read_late(
     )
     if not settled:
         return []
+    for cycle in settled:
+        cycle.subscription = plan_terms.of_cycle(cycle.subscription, cycle.cycle)
     openings = _openings(settlement, settled)
     occurred = _late_usage(settlement, openings)
     found = []

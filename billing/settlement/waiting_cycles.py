@@ -20,6 +20,7 @@ from billing.models import (
     Subscription,
     SubscriptionStatus,
 )
+from billing.subscriptions import plan_terms
 
 # What is read with a waiting cycle.
 RELATED = (
@@ -59,7 +60,8 @@ def behind(*, book_id: int, before: datetime) -> list[Subscription]:
 
 def rewound(settlement: Settlement) -> Subscription:
     """Return a copy of a cycle's subscription as if that cycle were the open one."""
-    subscription = copy.copy(settlement.subscription)
+    ran_on = plan_terms.of_cycle(settlement.subscription, settlement.cycle)
+    subscription = copy.copy(ran_on)
     subscription.cycle = settlement.cycle
     subscription.current_starts_at = settlement.starts_at
     subscription.current_ends_at = settlement.ends_at
@@ -72,7 +74,8 @@ def rewound(settlement: Settlement) -> Subscription:
 
 def due_at(settlement: Settlement) -> datetime:
     """Return when a cycle that is over is settled: its end plus the plan's grace."""
-    return settlement.ends_at + timedelta(hours=settlement.subscription.version.grace_hours)
+    ran_on = plan_terms.of_cycle(settlement.subscription, settlement.cycle)
+    return settlement.ends_at + timedelta(hours=ran_on.version.grace_hours)
 
 
 def first_due(*, book_id: int, until: datetime) -> Settlement | None:

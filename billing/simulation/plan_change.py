@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from django.db.models import QuerySet
 
 from aforo import money, periods
-from aforo.errors import Conflict, FieldError, Invalid
+from aforo.errors import FieldError, Invalid
 from aforo.money import ZERO
 from aforo.periods import Interval, Period
 from aforo.sandbox.services import now_for
@@ -27,56 +27,26 @@ from billing import calculation
 from billing.calculation import advance, proration
 from billing.calculation.calculation import Calculation, Consideration
 from billing.calculation.proration import PeriodShare
-from billing.lifecycle import subscribing
+from billing.lifecycle import plan_changes
+from billing.lifecycle.plan_changes import PlanTarget
 from billing.models import Settlement, Subscription, SubscriptionStatus
 from billing.settlement import cycle_burns, load
-from billing.subscriptions import cycles, once_only, plan_credits
+from billing.subscriptions import cycles, plan_credits
 from billing.usage import aggregates as usages
 from pricing import catalogue
-from pricing.models import GrantRecurrence, GrantTemplate, Offering, OfferingStatus, RatePlanVersion
+from pricing.models import GrantRecurrence, GrantTemplate, Offering, RatePlanVersion
 from pricing.plans import plans
 from wallets.lots import queries
 from wallets.lots.waterfall import Lot
 from wallets.models import CreditLot
 
 
-class CannotMove(Conflict):
-    """The subscription cannot move to that plan.
-
-    The message names the reason.
-    """
-
-    variants = {
-        "subscription_cancelled": (
-            "The subscription is cancelled.",
-            "Create another one.",
-        ),
-        "cycle_not_settled": (
-            "A cycle that is over waits to be settled.",
-            "Repeat it in a minute, when the sweep has settled it.",
-        ),
-        "already_there": (
-            "The subscription has that offering and version already.",
-            "There is nothing to do.",
-        ),
-    }
-    default_code = "cannot_move"
-
-
 class MoveNotOffered(Invalid):
-    """The contract has `preview: true`; moving itself is not offered yet."""
+    """Moving in the middle of a period is previewed, and not offered yet."""
 
     def __init__(self) -> None:
-        detail = "Moving a subscription is not offered yet; ask with preview: true."
-        super().__init__([FieldError("/preview", "migration_preview_only", detail)])
-
-
-@dataclass(frozen=True, slots=True)
-class PlanTarget:
-    """The offering and version that subscriptions would move to."""
-
-    offering: Offering
-    version: RatePlanVersion
+        detail = "Moving now is not offered yet: ask at PERIOD_END, or with preview: true."
+        super().__init__([FieldError("/at", "migration_preview_only", detail)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,27 +73,6 @@ class Move:
     carried: tuple[CreditLot, ...]
 
 
-def target_of(
-    *,
-    livemode: bool,
-    offering: Offering,
-    version: int | None = None,
-    pointer: str = "/offering",
-) -> PlanTarget:
-    """Return the target of a move: a version of the offering's plan, else the one that is sold now.
-
-    A draft version may be named, because nothing is moved.
-    Raises: Invalid for an archived offering, UnknownRatePlan, NotPublished.
-    """
-    if offering.status == OfferingStatus.ARCHIVED:
-        detail = f"The offering {offering.code} is archived and takes no subscription."
-        raise Invalid([FieldError(pointer, "offering_not_active", detail)])
-    if version is None:
-        return PlanTarget(offering, catalogue.current_version(offering.plan))
-    named = plans.get_version(livemode=livemode, code=offering.plan.code, number=version)
-    return PlanTarget(offering, named)
-
-
 def target_from(
     *, livemode: bool, offering: Offering, to_offering: str | None, to_version: int | None
 ) -> PlanTarget:
@@ -140,7 +89,9 @@ def target_from(
         return PlanTarget(offering, named)
     pointer = "/to_offering"
     to = catalogue.find_offering(livemode=livemode, code=to_offering, pointer=pointer)
-    return target_of(livemode=livemode, offering=to, version=to_version, pointer=pointer)
+    return plan_changes.target_of(
+        livemode=livemode, offering=to, version=to_version, pointer=pointer
+    )
 
 
 @money.exact
@@ -151,7 +102,7 @@ def preview_move(*, subscription: Subscription, target: PlanTarget) -> Move:
     """
     book = subscription.customer.book
     now = now_for(book)
-    _check(subscription, target, now)
+    plan_changes.check(subscription, target, now)
     closing = _closing(subscription, now)
     spent = _spent(subscription, closing)
     moved = _moved(subscription, target, now)
@@ -167,25 +118,6 @@ def preview_move(*, subscription: Subscription, target: PlanTarget) -> Move:
         added=added,
         carried=tuple(alive),
     )
-
-
-def _check(subscription: Subscription, target: PlanTarget, now: datetime) -> None:
-    version = subscription.version
-    if subscription.status == SubscriptionStatus.CANCELLED:
-        raise CannotMove("The subscription is cancelled.", code="subscription_cancelled")
-    if now >= subscription.current_ends_at:
-        ended = f"{subscription.current_ends_at:%Y-%m-%d %H:%M} UTC"
-        raise CannotMove(
-            f"The cycle that ended {ended} is not settled yet.", code="cycle_not_settled"
-        )
-    if (subscription.offering_id, version.pk) == (target.offering.pk, target.version.pk):
-        raise CannotMove("The subscription is there already.", code="already_there")
-    if version.plan.currency != target.version.plan.currency:
-        detail = f"It is sold in {target.version.plan.currency}, not {version.plan.currency}."
-        raise Invalid([FieldError("/offering", "currency_differs", detail)])
-    book = subscription.customer.book
-    subscribing.check_metrics_free(book, target.version.pk, leaving=subscription)
-    once_only.check_offering_free(book, target.offering, leaving=subscription)
 
 
 def _closing(subscription: Subscription, now: datetime) -> Calculation:

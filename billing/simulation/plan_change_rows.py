@@ -10,9 +10,10 @@ from aforo.money import ZERO
 from billing.calculation import presentation, proration
 from billing.calculation.calculation import Calculation
 from billing.calculation.proration import PeriodShare
+from billing.lifecycle.plan_changes import PlanTarget
 from billing.models import Subscription
 from billing.settlement import load
-from billing.simulation.plan_change import Added, Move, PlanTarget, preview_move
+from billing.simulation.plan_change import Added, Move, preview_move
 from pricing import catalogue
 from pricing.models import Offering, RatePlanVersion
 from pricing.plans import version_diff

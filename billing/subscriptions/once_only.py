@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from django.db.models import Q
+
 from aforo.errors import Conflict
 from billing.models import Customer, OneTimeBenefit, Subscription, SubscriptionStatus
 from ledger.models import Book
@@ -67,7 +69,8 @@ def check_offering_free(
     """
     if offering.several_per_customer:
         return
-    live = Subscription.objects.filter(customer=book.pk, offering=offering)
+    live = Subscription.objects.filter(customer=book.pk)
+    live = live.filter(Q(offering=offering) | Q(next_offering=offering))
     if leaving is not None:
         live = live.exclude(pk=leaving.pk)
     if live.exclude(status=SubscriptionStatus.CANCELLED).exists():

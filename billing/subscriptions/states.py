@@ -47,5 +47,7 @@ NEXT: Final[Mapping[str, frozenset[str]]] = {
 MAY_PAUSE = frozenset({SubscriptionStatus.ACTIVE})
 MAY_RESUME = frozenset({SubscriptionStatus.PAUSED})
 MAY_CANCEL = frozenset(SubscriptionStatus) - {SubscriptionStatus.CANCELLED}
+# With the next renewal.
+MAY_CHANGE_PLAN = frozenset(RUNNING)
 # With a cancellation that is still ahead.
 MAY_UNCANCEL = frozenset(LIVE)

@@ -75,6 +75,8 @@ def catalogue(call: Caller) -> int:
                             "billing_mode": "HYBRID", "overage_limit": "1000"})  # fmt: skip
     call.post("offerings", {"code": "o2", "name": "O", "rate_plan": "p", "interval": "YEAR",
                             "billing_mode": "HYBRID"})  # fmt: skip
+    call.post("offerings", {"code": "o3", "name": "O", "rate_plan": "p", "interval": "MONTH",
+                            "billing_mode": "HYBRID"})  # fmt: skip
     call.change("patch", "offerings/o", {"name": "Offering"})
     call.change("patch", "metrics/size", {"name": "Greatest size"})
     call.post("pricing/preview", {"charge": plan["charges"][0], "quantity": 1500})
@@ -172,6 +174,8 @@ def settle(call: Caller, clock: str, made: str) -> dict[str, Any]:
     """Preview a change of, pause and settle a subscription; correct and pay what came of it."""
     call.post(f"test-clocks/{clock}/advance", {"now": DAY_2})
     call.post(f"subscriptions/{made}/migrate", {"offering": "o2", "preview": True})
+    call.post(f"subscriptions/{made}/migrate", {"offering": "o3", "at": "PERIOD_END"})
+    call.post(f"subscriptions/{made}/unmigrate", {"reason": "Stays as it was"})
     call.post("offerings/o/migration-preview", {"to_offering": "o2"})
     call.post(f"subscriptions/{made}/pause", {})
     call.post(f"test-clocks/{clock}/advance", {"now": DAY_3})

@@ -20,7 +20,8 @@ VERBS = {
     "capture", "check", "compare", "create", "debit", "delete", "dispute", "end", "extend",
     "finalize", "get", "grant", "ingest", "list", "migrate", "pause", "pay", "preview",
     "publish", "record", "redeem", "refund", "remove", "replay", "reserve", "resume", "retire",
-    "reverse", "revoke", "rotate", "run", "send", "set", "start", "top", "uncancel", "update",
+    "reverse", "revoke", "rotate", "run", "send", "set", "start", "top", "uncancel",
+    "unmigrate", "update",
     "verify", "void", "write",
 }  # fmt: skip
 PROBLEM = {"application/problem+json": {"$ref": "#/components/schemas/Problem"}}
