@@ -29,6 +29,7 @@ from billing.models import (
     Mail,
     MonthEnd,
     OneTimeBenefit,
+    PlanChange,
     Reminder,
     Settlement,
     SettlementRun,
@@ -83,6 +84,7 @@ def live() -> None:
     _beyond_the_credits()
     _payments()
     _collections()
+    _plan_changes()
 
 
 def _catalogue() -> None:
@@ -221,6 +223,20 @@ def _collections() -> None:
             book=invoice.customer.book, action="GOODWILL", amount=D(number), currency="USD",
             content={}, requested_at=START, expires_at=FEBRUARY,
         )  # fmt: skip
+
+
+def _plan_changes() -> None:
+    """Two changes of plan, from the terms that there were, as nothing has been settled by them."""
+    for contract in Subscription.objects.order_by("-pk")[:2]:
+        PlanChange.objects.create(
+            subscription=contract,
+            cycle=1,
+            from_offering=contract.offering,
+            from_version=contract.version,
+            to_offering=contract.offering,
+            to_version=contract.version,
+            occurred_at=START,
+        )
 
 
 def _campaigns() -> None:

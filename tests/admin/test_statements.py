@@ -45,6 +45,7 @@ CONSTANT = {
     "wallets_creditlot_change": 2,
     "billing_usagereservation_change": 3,
     "billing_onetimebenefit_change": 2,
+    "billing_planchange_change": 3,
 }
 
 
