@@ -148,7 +148,12 @@ def test_a_python_client_is_made_of_the_document(reach: dict[str, str], tmp_path
     tool = python.with_name("openapi-python-client")
     path = f"{python.parent}:{os.environ['PATH']}"
     where: list[str | Path] = ["--path", DOCUMENT, "--meta", "none", "--output-path", "made"]
-    run(tool, "generate", *where, "--fail-on-warning", cwd=tmp_path, PATH=path)
+    # What it has no name for it takes as bytes.
+    (tmp_path / "made.yaml").write_text(
+        "content_type_overrides:\n  application/pdf: application/octet-stream\n"
+    )
+    how = ["--config", "made.yaml", "--fail-on-warning"]
+    run(tool, "generate", *where, *how, cwd=tmp_path, PATH=path)
     (tmp_path / "tour.py").write_text(MADE)
     run(python, "-m", "mypy", "--follow-imports=silent", "tour.py", cwd=tmp_path)
 
