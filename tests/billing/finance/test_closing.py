@@ -79,7 +79,9 @@ class TestClose:
         assert (checklist["period"], checklist["entries"]) == ("2026-01", 1)
         assert checklist["files"]["trial-balance.csv"] == files["trial-balance.csv"].sha256
         assert files["tie-outs.csv"].content == (
-            "tie-out,currency,books,other,difference\ntrial balance: debits = credits,USD,5,5,0\n"
+            "tie-out,currency,books,other,difference\n"
+            "trial balance: debits = credits,USD,5,5,0\n"
+            "2220 = credit of customers,USD,5,5,0\n"
         )
 
     def test_a_late_event_keeps_its_moment_and_goes_into_the_open_month(self) -> None:
