@@ -21,6 +21,7 @@ from billing.finance.closing.tie_outs import TieOut
 from billing.invoicing import payments
 from billing.lifecycle import subscribing
 from billing.models import Invoice
+from ledger.controls import adjustments
 from ledger.models import BreakageRate, Policy
 from tests import factories, lived
 from tests.admin import company
@@ -230,6 +231,33 @@ class TestAsOfTheDay:
         assert "1100" not in stands(JANUARY_31)
         assert stands(date(2026, 2, 28))["1100"] == (20, 20)
         assert "1100" not in stands(date(2026, 3, 10))
+
+    def test_credit_corrected_by_hand_is_counted_once(self) -> None:
+        """5 given for an error on 15 January: a row of the adjustment, and one of the credit."""
+        factories.customer()
+        proposal = adjustments.propose_adjustment(
+            livemode=False,
+            reason="BILLING_ERROR",
+            occurred_at=datetime(2026, 1, 15, tzinfo=UTC),
+            evidence="Letter of the customer.",
+            lines=[adjustments.Amount("4910", "2210", D(5), "USD")],
+            by=factories.person("ann"),
+            now=datetime(2026, 1, 16, tzinfo=UTC),
+            customer_id="cust_1",
+        )
+        adjustments.approve_adjustment(
+            adjustment_id=proposal.pk,
+            by=factories.person("bob"),
+            now=datetime(2026, 1, 16, tzinfo=UTC),
+        )
+
+        (tie,) = [
+            tie
+            for tie in tie_outs.of_day(livemode=False, until=JANUARY_31)
+            if tie.name.startswith("2210")
+        ]
+
+        assert (tie.books, tie.other, tie.holds) == (5, 5, True)
 
 
 class TestOfAMonth:
