@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from aforo.adminui.admins import ModelAdmin, ReadOnlyAdmin, ReadOnlyInline, Sent
-from aforo.adminui.forms import add_faults
+from aforo.adminui.forms import LineInput, add_faults
 from aforo.adminui.pages import action
 from aforo.errors import DomainError, Invalid
 from aforo.ids import new_id
@@ -161,6 +161,11 @@ class DunningScheduleForm(forms.ModelForm[DunningSchedule]):
     class Meta:
         model = DunningSchedule
         fields = ["livemode", "reminder_days", "suspend_day"]
+        widgets = {"reminder_days": LineInput(attrs={"placeholder": "0, 3, 7"})}
+        help_texts = {
+            "reminder_days": "Days after an invoice is due.",
+            "suspend_day": "The day on which the customer is suspended; empty: never.",
+        }
 
     def clean(self) -> dict[str, Any]:
         """Check the days by the service that the API calls."""
