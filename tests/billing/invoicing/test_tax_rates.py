@@ -64,9 +64,10 @@ class TestCodes:
         assert not TaxRate.objects.exists()
         assert not Customer.objects.exists()
 
-    def test_a_code_of_no_country_is_refused(self) -> None:
+    @pytest.mark.parametrize("wrong", ["ESP", "E", "E1", "É1"])
+    def test_what_is_no_two_letters_is_refused(self, wrong: str) -> None:
         with pytest.raises(Invalid):
-            rate("VAT", "20", "SP")
+            rate("VAT", "20", wrong)
         rate("PVM", "18", "XK")
 
     def test_the_rate_of_a_country_adds_to_none(self) -> None:
