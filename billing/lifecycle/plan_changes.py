@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from django.db import transaction
@@ -18,6 +19,13 @@ from billing.subscriptions import moves, once_only, states
 from pricing import catalogue
 from pricing.models import Offering, OfferingStatus, RatePlanVersion, VersionStatus
 from pricing.plans import plans
+
+# What a change of plan keeps of an offering, and the code of what does not.
+_KEPT: Final = {
+    "interval": "interval_differs",
+    "interval_count": "interval_count_differs",
+    "billing_mode": "billing_mode_differs",
+}
 
 
 class CannotMove(Conflict):
@@ -142,8 +150,8 @@ def _check_renewal(found: Subscription, target: PlanTarget) -> None:
         detail = f"The offering {target.offering.code} is {target.offering.status.lower()}."
         raise subscribing.OfferingNotSold(detail)
     faults = [
-        FieldError("/offering", f"{name}_differs", f"It has another {name.replace('_', ' ')}.")
-        for name in ("interval", "interval_count", "billing_mode")
+        FieldError("/offering", code, f"It has another {name.replace('_', ' ')}.")
+        for name, code in _KEPT.items()
         if getattr(target.offering, name) != getattr(found.offering, name)
     ]
     if faults:
