@@ -1,4 +1,4 @@
-"""How many random histories tests live through: few by default, more in `.ci/run`."""
+"""How many random histories tests live through: few by themselves, more in `.ci/run`."""
 
 from __future__ import annotations
 

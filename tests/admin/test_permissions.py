@@ -72,6 +72,7 @@ def test_without_a_permission_there_is_nothing() -> None:
         assert not wrote, (page, what)
 
 
+@pytest.mark.walks
 def test_who_may_view_everything_changes_nothing() -> None:
     client = log_in(*Permission.objects.filter(codename__startswith="view_"))
     shown = 0
@@ -87,6 +88,7 @@ def test_who_may_view_everything_changes_nothing() -> None:
     assert shown > 150
 
 
+@pytest.mark.walks
 def test_a_permission_opens_its_own_model_and_nothing_else() -> None:
     """Each model's pages, with each of its permissions alone, and with all but these."""
     by_model: dict[type[models.Model], list[Address]] = {}
@@ -121,6 +123,7 @@ def _check_alone(client: Client, allows: str, pages: list[Address]) -> None:
         assert not wrote or kind in writing, (page, what)
 
 
+@pytest.mark.walks
 def test_addresses_that_can_be_no_rows_are_not_found(admin_client: Client) -> None:
     for page in addresses():
         if page.row is None:

@@ -29,7 +29,7 @@ from ledger.seals import seals
 from tests import factories
 from tests.histories import examples
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.histories]
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 # A failing example is shown as it is found; making it smaller would take minutes.
