@@ -52,6 +52,7 @@ CONFIGURATION: Final = {
     "ledger_glmapping": _ALL,
     "ledger_manualadjustment": _ALL,
     "ledger_policy": _ALL,
+    "ledger_provisionmatrix": _ALL,
     "ledger_reopening": _ALL,
     "pricing_bonusslab": _ALL,
     "pricing_campaign": Watched(frozenset({"spent", "grants"})),

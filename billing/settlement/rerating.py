@@ -335,6 +335,7 @@ def _money_back(entry: EntryDraft, rerated: Rerated, lives_until: datetime) -> D
             _return(entry, share.source, share.gross, share.tax, lives_until)
         else:
             bearers.forgive(cycle, share)
+            entry.document["arrears_forgiven"] = plain(share.gross)
     cycle.late_adjusted += rerated.change
     cycle.save(update_fields=["late_adjusted"])
     is_rounded = cycle.billing_mode != "PREPAID"

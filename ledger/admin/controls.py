@@ -33,6 +33,7 @@ from ledger.models import (
     ManualAdjustment,
     PeriodStatus,
     Policy,
+    ProvisionMatrix,
     Reopening,
     Seal,
     SealCopy,
@@ -110,6 +111,22 @@ class BreakageRateAdmin(ProposalAdmin, ModelAdmin):  # type: ignore[misc]
     list_filter = ["livemode", "kind", "currency"]
     list_select_related = ["proposed_by", "approved_by"]
     ordering = ["-starts_on", "kind", "currency"]
+
+
+@admin.register(ProvisionMatrix)
+class ProvisionMatrixAdmin(ProposalAdmin, ModelAdmin):  # type: ignore[misc]
+    when_empty = (
+        "What is set aside for losses is posted at each close once the percentages by age are"
+        " proposed here and approved by another person."
+    )
+    list_display = [
+        "starts_on", "book", "currency", "current", "overdue_30", "overdue_60", "overdue_90",
+        "overdue_later", "livemode", *DECIDED,
+    ]  # fmt: skip
+    list_filter = ["livemode", "currency"]
+    list_select_related = ["book", "proposed_by", "approved_by"]
+    autocomplete_fields = ["book"]
+    ordering = ["-starts_on", "book", "currency"]
 
 
 class LineFormSet(BaseInlineFormSet[AdjustmentLine, ManualAdjustment, Any]):

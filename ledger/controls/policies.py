@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from aforo.database import bulk
 from aforo.errors import Conflict
-from ledger.models import BreakageRate, FourEyes, Policy
+from ledger.models import BreakageRate, FourEyes, Policy, ProvisionMatrix
 
 Decision = TypeVar("Decision", bound=FourEyes)
 
@@ -66,7 +66,7 @@ def approve(proposal: Decision, *, by: AbstractBaseUser, now: datetime) -> Decis
     Raises: SamePerson; Decided when it was approved before; StartsInClosedMonth.
     """
     check_second_person(proposal, by)
-    if isinstance(proposal, Policy | BreakageRate):
+    if isinstance(proposal, Policy | BreakageRate | ProvisionMatrix):
         _check_start(proposal)
     undecided = type(proposal)._default_manager.filter(pk=proposal.pk, approved_at=None)
     if not undecided.update(approved_by=by, approved_at=now):
@@ -75,7 +75,7 @@ def approve(proposal: Decision, *, by: AbstractBaseUser, now: datetime) -> Decis
     return proposal
 
 
-def _check_start(estimate: Policy | BreakageRate) -> None:
+def _check_start(estimate: Policy | BreakageRate | ProvisionMatrix) -> None:
     """Check that an estimate starts in an open month; the database does so too.
 
     Raises: StartsInClosedMonth.

@@ -20,7 +20,14 @@ from ledger.models.periods import (
     PeriodStatus,
     Reopening,
 )
-from ledger.models.policies import BonusAllocation, BreakageMethod, BreakageRate, FourEyes, Policy
+from ledger.models.policies import (
+    BonusAllocation,
+    BreakageMethod,
+    BreakageRate,
+    FourEyes,
+    Policy,
+    ProvisionMatrix,
+)
 from ledger.models.seals import Seal, SealCopy, SealedHead
 
 __all__ = [
@@ -49,6 +56,7 @@ __all__ = [
     "PeriodStatus",
     "Policy",
     "Posting",
+    "ProvisionMatrix",
     "Reason",
     "Reopening",
     "Seal",

@@ -100,6 +100,7 @@ class LedgerEvent(models.TextChoices):
     USAGE_ACCRUED = "USAGE_ACCRUED", "Uncovered usage accrued"
     FEE_RECOGNISED = "FEE_RECOGNISED", "Plan fee earned"
     BREAKAGE_ACCRUED = "BREAKAGE_ACCRUED", "Breakage accrued"
+    ALLOWANCE_ADJUSTED = "ALLOWANCE_ADJUSTED", "Allowance for losses adjusted"
     INVOICE = "INVOICE", "Invoice issued"
     PAYMENT = "PAYMENT", "Invoice paid"
     CREDIT_NOTE = "CREDIT_NOTE", "Credit note issued"

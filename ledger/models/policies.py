@@ -6,9 +6,14 @@ changes (triggers, ENABLE ALWAYS). See docs/accounting.md#policies.
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import and_
+
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+
+from ledger.models.books import Book
 
 
 class FourEyes(models.Model):
@@ -134,3 +139,56 @@ class BreakageRate(FourEyes):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.percent.normalize():f} % from {self.starts_on}"
+
+
+def _percent(title: str) -> models.DecimalField:  # type: ignore[type-arg]
+    return models.DecimalField(title, max_digits=9, decimal_places=6)
+
+
+class ProvisionMatrix(FourEyes):
+    """From a day on, so many percent of open invoices are expected never to be paid, by how long
+    they are overdue (ASC 326; IFRS 9 B5.5.35).
+
+    One for a customer goes before one for a currency, that before one for all, and a later one
+    before an earlier one.
+    """
+
+    livemode = models.BooleanField(default=True)
+    book = models.ForeignKey(
+        Book,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name="customer",
+        help_text="Empty: every customer.",
+    )
+    currency = models.CharField(max_length=3, blank=True, help_text="Empty: every currency.")
+    starts_on = models.DateField(help_text="It is in force from this day on.")
+    current = _percent("not due, %")
+    overdue_30 = _percent("1-30 days, %")
+    overdue_60 = _percent("31-60 days, %")
+    overdue_90 = _percent("61-90 days, %")
+    overdue_later = _percent("over 90 days, %")
+
+    class Meta(FourEyes.Meta):
+        verbose_name_plural = "provision matrices"
+        constraints = [
+            *FourEyes.Meta.constraints,
+            models.CheckConstraint(
+                condition=reduce(
+                    and_,
+                    (
+                        Q((f"{bucket}__gte", 0), (f"{bucket}__lte", 100))
+                        for bucket in (
+                            "current", "overdue_30", "overdue_60", "overdue_90", "overdue_later",
+                        )
+                    ),
+                ),
+                name="ledger_provisionmatrix_percents",
+            ),
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        of = self.currency if self.book is None else f"{self.book} {self.currency}"
+        return f"{of} from {self.starts_on}".strip()

@@ -45,7 +45,7 @@ from ledger.posting_rules.documents import (
     usage_uncovered,
     write_off,
 )
-from ledger.posting_rules.estimates import breakage_accrued
+from ledger.posting_rules.estimates import allowance_adjusted, breakage_accrued
 from ledger.posting_rules.parts import (
     BANK,
     CLEARING,
@@ -89,6 +89,7 @@ __all__ = [
     "UNBILLED",
     "LotPart",
     "PostingLine",
+    "allowance_adjusted",
     "breakage_accrued",
     "burn",
     "credit_note",

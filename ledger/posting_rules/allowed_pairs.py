@@ -132,6 +132,9 @@ RULES: Final[dict[str, Pairs]] = {
     "FEE_RECOGNISED": _FEE,
     "BREAKAGE_ACCRUED": _pairs((EXPECTED_BREAKAGE,), (CASH_BREAKAGE, BONUS_BREAKAGE))
     | _pairs((CASH_BREAKAGE, BONUS_BREAKAGE), (EXPECTED_BREAKAGE,)),
+    "ALLOWANCE_ADJUSTED": frozenset(
+        {(CREDIT_LOSSES, LOSS_ALLOWANCE), (LOSS_ALLOWANCE, CREDIT_LOSSES)}
+    ),
     "INVOICE": _INVOICE | _APPLIED | _USAGE,
     # What was written off and is paid after all is no receivable any more.
     "PAYMENT": _pairs(_MONEY, (RECEIVABLE, UNAPPLIED_PAYMENTS, RECOVERIES, TAX_PAYABLE)) | _APPLIED,

@@ -1,5 +1,5 @@
-"""The journal of estimates: expected breakage at a month's end (docs/accounting.md#e19, #e20).
-Pure.
+"""The journal of estimates at a month's end: expected breakage (docs/accounting.md#e19, #e20) and
+the allowance for losses (docs/accounting.md#e39). Pure.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ from uuid import UUID
 from ledger.posting_rules.parts import (
     BONUS_BREAKAGE,
     CASH_BREAKAGE,
+    CREDIT_LOSSES,
     EXPECTED_BREAKAGE,
+    LOSS_ALLOWANCE,
     PostingLine,
     signed,
 )
@@ -22,3 +24,8 @@ def breakage_accrued(
     """Recognise expected breakage, or take it back where the estimate fell (below zero)."""
     gain = BONUS_BREAKAGE if kind == "BONUS" else CASH_BREAKAGE
     return signed(EXPECTED_BREAKAGE, gain, change, currency, lot)
+
+
+def allowance_adjusted(*, change: Decimal, currency: str) -> list[PostingLine]:
+    """Set aside for expected losses, or release what was (below zero)."""
+    return signed(CREDIT_LOSSES, LOSS_ALLOWANCE, change, currency)

@@ -46,7 +46,16 @@ from billing.simulation import backtest
 from billing.usage import ingest
 from ledger.controls import adjustments
 from ledger.exports import batches, receipts
-from ledger.models import Account, AccountingPeriod, BreakageRate, Entry, GlMapping, Policy
+from ledger.models import (
+    Account,
+    AccountingPeriod,
+    Book,
+    BreakageRate,
+    Entry,
+    GlMapping,
+    Policy,
+    ProvisionMatrix,
+)
 from ledger.periods import periods
 from pricing.models import BonusSlab, RatePlan, RatePlanVersion, TopUpRule
 from pricing.offerings import coupons
@@ -269,6 +278,17 @@ def _books() -> None:
         for model, terms in (
             (Policy, {}),
             (BreakageRate, {"kind": "CASH", "percent": 5, "currency": "USD"}),
+            (
+                ProvisionMatrix,
+                {
+                    "book": Book.objects.get(key="ann", livemode=False),
+                    "current": 1,
+                    "overdue_30": 5,
+                    "overdue_60": 20,
+                    "overdue_90": 50,
+                    "overdue_later": 100,
+                },
+            ),
         ):
             model.objects.create(
                 livemode=False,

@@ -64,6 +64,7 @@ EDITABLE = {
     "GlMapping",
     "ManualAdjustment",
     "Policy",
+    "ProvisionMatrix",
     "Reopening",
     "TaxRate",
     "TopUpRule",

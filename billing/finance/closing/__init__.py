@@ -1,9 +1,9 @@
 """Closing of a month: finish what belongs to it, tie the books out, then lock it with its pack.
 
 In this order: the sweep; each open cycle brought up to the month's end (credits burned, what they
-do not cover accrued); expected breakage; a seal; the tie-outs; the lock. Every step is safe to
-repeat, so a close that was refused or killed is simply started again; those that were completed are
-rows, and the pack's checklist.
+do not cover accrued); expected breakage; the allowance for losses; a seal; the tie-outs; the lock.
+Every step is safe to repeat, so a close that was refused or killed is simply started again; those
+that were completed are rows, and the pack's checklist.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from aforo import money
 from aforo.database.snapshot import snapshot
 from aforo.errors import Conflict
 from billing.cycle_end.cycle_settlement import Clock
-from billing.finance import reports
+from billing.finance import allowance, reports
 from billing.finance.closing import in_force, tie_outs
 from billing.finance.closing.tie_outs import TieOut
 from billing.jobs import due_work
@@ -36,7 +36,7 @@ from wallets.lots import expected_breakage
 
 PACK = (
     "trial-balance", "contract-liability", "revenue", "breakage", "wallet-ageing",
-    "receivables-ageing", "unbilled", "tax", "journal-summary", "journal-detail",
+    "receivables-ageing", "receivables", "unbilled", "tax", "journal-summary", "journal-detail",
     "manual-adjustments", "late-items", "reconciliation",
 )  # fmt: skip
 
@@ -89,6 +89,8 @@ def close_period(*, month: date, by: str, now: datetime, clock: Clock) -> CloseP
     done("month's end reached", f"Of {len(open_books)} customers with open cycles.")
     entries = expected_breakage.accrue_breakage(livemode=True, until=last_day, at=until)
     done("breakage accrued", f"In {entries} entries.")
+    entries = allowance.adjust(livemode=True, until=last_day, at=until)
+    done("allowance adjusted", f"In {entries} entries.")
     refuse_undecided(month=month, until=until)
     done("corrections decided", "None waits for a decision.")
     refuse_unsettled(until=until)

@@ -6,8 +6,9 @@ from datetime import date
 from decimal import Decimal
 
 from aforo import money
-from ledger.controls import policies
-from ledger.models import BreakageRate, FourEyes
+from billing.finance.open_invoices import AGES
+from ledger.controls import policies, provisions
+from ledger.models import BreakageRate, FourEyes, ProvisionMatrix
 
 
 def in_force(*, on: date) -> dict[str, object]:
@@ -39,6 +40,19 @@ def in_force(*, on: date) -> dict[str, object]:
             }
             for rate in rates.order_by("starts_on", "pk")
         ],
+        "provision_matrices": [
+            _matrix(matrix) for matrix in provisions.in_force(livemode=True, on=on).values()
+        ],
+    }
+
+
+def _matrix(matrix: ProvisionMatrix) -> dict[str, str]:
+    return {
+        "customer": "" if matrix.book is None else matrix.book.key,
+        "currency": matrix.currency,
+        "starts_on": matrix.starts_on.isoformat(),
+        **{age: money.plain(getattr(matrix, age)) for age in AGES},
+        **_decided(matrix),
     }
 
 

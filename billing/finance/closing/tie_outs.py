@@ -16,12 +16,14 @@ from django.db.models import F
 from aforo import money
 from aforo.money import ZERO
 from aforo.periods import Period
+from billing.finance import allowance
 from billing.finance.closing import sources
 from billing.models import AdvanceFee
 from billing.subscriptions import earned_days
+from ledger.models import Book
 from ledger.periods import month_ends
 from ledger.posting_rules import PLAN_FEES
-from ledger.posting_rules.parts import EXPECTED_BREAKAGE
+from ledger.posting_rules.parts import EXPECTED_BREAKAGE, LOSS_ALLOWANCE
 from ledger.reports.totals.trial_balance import AccountBalance, trial_balance
 from wallets.lots import expected_breakage
 
@@ -75,9 +77,15 @@ def of_day(*, livemode: bool, until: date) -> list[TieOut]:
 
 def of_month(*, until: date) -> list[TieOut]:
     """Return the tie-outs of the live books at a month's last day, when all of it is brought up:
-    those of a day; fees = what their days have not earned; expected breakage = its cohorts.
+    those of a day; fees = what their days have not earned; expected breakage = its cohorts; the
+    allowance for losses = the provision matrices.
     """
-    return [*of_day(livemode=True, until=until), *_fees(until), *_breakage(until)]
+    return [
+        *of_day(livemode=True, until=until),
+        *_fees(until),
+        *_breakage(until),
+        *_allowance(until),
+    ]
 
 
 def _both_sides(rows: list[AccountBalance]) -> Iterator[TieOut]:
@@ -151,6 +159,24 @@ def _breakage(until: date) -> Iterator[TieOut]:
         books, other = posted.get(currency, ZERO), estimated.get(currency, ZERO)
         if books or other:
             yield TieOut(f"{EXPECTED_BREAKAGE} = cohorts", currency, books, other)
+
+
+def _allowance(until: date) -> Iterator[TieOut]:
+    found = allowance.of_day(livemode=True, until=until)
+    names = Book.objects.in_bulk([each.book_id for each in found])
+    for currency in sorted({each.currency for each in found}):
+        mine = [each for each in found if each.currency == currency]
+        yield TieOut(
+            f"{LOSS_ALLOWANCE} = provision matrices",
+            currency,
+            sum((each.stands for each in mine), ZERO),
+            sum((each.needed for each in mine), ZERO),
+            tuple(
+                Differing(names[each.book_id].key, each.stands, each.needed)
+                for each in mine
+                if each.stands != each.needed
+            ),
+        )
 
 
 def end_of_day(day: date) -> datetime:

@@ -13,7 +13,7 @@ from django.conf import settings
 from aforo import money
 from aforo.errors import FieldError, Invalid, NotFound
 from aforo.periods import REACH, in_reach, month_of
-from billing.finance.reports import receivables
+from billing.finance.reports import claims, receivables
 from ledger.entries import books
 from ledger.reports.details import adjustments, audit_trail, journal, journal_tests, late_items
 from ledger.reports.report_table import Report, ReportScope
@@ -77,6 +77,10 @@ CATALOGUE = (
     ReportEntry(
         "receivables-ageing", "Receivables by age", "Every open invoice by its days overdue.",
         receivables.report,
+    ),
+    ReportEntry(
+        "receivables", "Receivables, arrears and claims by age",
+        "Everything that customers owe, with what is set aside; unbilled apart.", claims.report,
     ),
     ReportEntry(
         "unbilled", "Unbilled receivable, roll-forward", "What was earned and not yet invoiced.",

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
-from zoneinfo import ZoneInfo
-
-from django.conf import settings
 
 from aforo.money import ZERO
+from billing.finance import open_invoices
+from billing.finance.open_invoices import AGES
 from ledger.posting_rules import RECEIVABLE
 from ledger.reports.report_table import (
     Column,
@@ -19,24 +17,6 @@ from ledger.reports.report_table import (
     amount_column,
     text_column,
 )
-from ledger.reports.totals import sums
-
-BUCKETS = {
-    "current": "Not due", "overdue_30": "1-30 days", "overdue_60": "31-60 days",
-    "overdue_90": "61-90 days", "overdue_later": "Over 90 days",
-}  # fmt: skip
-
-# From the journal, so that past days can be reported, and amounts without an invoice appear.
-_OWED = """
-    SELECT b.key, coalesce(e.document->>'invoice', ''), p.currency, invoice.issued_at,
-        invoice.due_at, -sum(side.amount)
-    FROM {postings} {sides}
-    LEFT JOIN billing_invoice invoice
-        ON invoice.livemode = b.livemode AND invoice.number = e.document->>'invoice'
-    WHERE {scope} AND side.account = %(receivable)s
-    GROUP BY 1, 2, 3, 4, 5 HAVING sum(side.amount) <> 0
-    ORDER BY 1, 2, 3
-"""
 
 
 def report(scope: ReportScope) -> Report:
@@ -62,35 +42,21 @@ def report(scope: ReportScope) -> Report:
             Column("due_at", "Due", ColumnKind.MOMENT),
             text_column("currency", "Currency"),
             amount_column("open", "Open", drill),
-            *(amount_column(name, title) for name, title in BUCKETS.items()),
+            *(amount_column(name, title) for name, title in AGES.items()),
         ],
         rows=_rows(scope),
     )
 
 
 def _rows(scope: ReportScope) -> Iterator[Row]:
-    as_of = scope.ends_on - timedelta(days=1)
-    for customer, invoice, currency, issued, due, owed in sums.stream(
-        _OWED, scope, {"receivable": RECEIVABLE}
-    ):
+    for each in open_invoices.read(scope):
         yield {
-            **dict.fromkeys(BUCKETS, ZERO),
-            "customer_id": customer,
-            "invoice": invoice,
-            "issued_at": issued,
-            "due_at": due,
-            "currency": currency,
-            "open": owed,
-            _bucket(due, as_of): owed,
+            **dict.fromkeys(AGES, ZERO),
+            "customer_id": each.customer,
+            "invoice": each.number,
+            "issued_at": each.issued_at,
+            "due_at": each.due_at,
+            "currency": each.currency,
+            "open": each.owed,
+            each.age: each.owed,
         }
-
-
-def _bucket(due: datetime | None, as_of: date) -> str:
-    """Return the bucket of a due date; without one nothing is due."""
-    if due is None:
-        return "current"
-    overdue = (as_of - due.astimezone(ZoneInfo(settings.ENTITY_TIMEZONE)).date()).days
-    for name, last in zip(BUCKETS, (0, 30, 60, 90), strict=False):
-        if overdue <= last:
-            return name
-    return "overdue_later"

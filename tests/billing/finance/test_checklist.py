@@ -14,8 +14,16 @@ from django.db import IntegrityError, transaction
 from billing.finance import closing
 from ledger import account_mapping
 from ledger.controls import adjustments, policies
-from ledger.models import AccountingPeriod, BreakageRate, CloseStep, Policy, Seal
+from ledger.models import (
+    AccountingPeriod,
+    BreakageRate,
+    CloseStep,
+    Policy,
+    ProvisionMatrix,
+    Seal,
+)
 from tests import factories
+from tests.billing.finance.test_allowance import PERCENTS
 from tests.billing.finance.test_closing import FEBRUARY_5, append, close
 from tests.ledger.seals.tampering import guards_off, sql
 
@@ -30,8 +38,8 @@ class TestChecklist:
 
         steps = list(CloseStep.objects.order_by("pk"))
         assert [each.step for each in steps] == [
-            "swept", "month's end reached", "breakage accrued", "corrections decided",
-            "cycles settled", "sealed", "tied out", "reports made",
+            "swept", "month's end reached", "breakage accrued", "allowance adjusted",
+            "corrections decided", "cycles settled", "sealed", "tied out", "reports made",
         ]  # fmt: skip
         assert {(each.by, each.number, each.done_at) for each in steps} == {("ann", 1, FEBRUARY_5)}
         files = {file.name: file.content for file in pack.files.all()}
@@ -83,10 +91,10 @@ class TestChecklist:
 class TestEstimates:
     """January is closed: an estimate from a day of it on would say other figures than its pack."""
 
-    @pytest.mark.parametrize("model", [Policy, BreakageRate])
+    @pytest.mark.parametrize("model", [Policy, BreakageRate, ProvisionMatrix])
     @pytest.mark.parametrize("starts_on", [date(2025, 2, 1), date(2026, 1, 31)])
     def test_none_starts_in_a_closed_month(
-        self, model: type[Policy | BreakageRate], starts_on: date
+        self, model: type[Policy | BreakageRate | ProvisionMatrix], starts_on: date
     ) -> None:
         close()
         proposed = self.proposed(model, starts_on)
@@ -99,9 +107,9 @@ class TestEstimates:
         proposed.refresh_from_db()
         assert proposed.approved_at is None
 
-    @pytest.mark.parametrize("model", [Policy, BreakageRate])
+    @pytest.mark.parametrize("model", [Policy, BreakageRate, ProvisionMatrix])
     def test_a_change_of_estimate_starts_in_the_open_month(
-        self, model: type[Policy | BreakageRate]
+        self, model: type[Policy | BreakageRate | ProvisionMatrix]
     ) -> None:
         close()
         proposed = self.proposed(model, date(2026, 2, 1))
@@ -111,8 +119,10 @@ class TestEstimates:
         assert proposed.is_approved
 
     def proposed(
-        self, model: type[Policy | BreakageRate], starts_on: date
-    ) -> Policy | BreakageRate:
-        terms: dict[str, Any] = {} if model is Policy else {"kind": "CASH", "percent": 5}
-        made = model(livemode=True, starts_on=starts_on, evidence="A memo.", **terms)
+        self, model: type[Policy | BreakageRate | ProvisionMatrix], starts_on: date
+    ) -> Policy | BreakageRate | ProvisionMatrix:
+        terms: dict[type, dict[str, Any]] = {
+            Policy: {}, BreakageRate: {"kind": "CASH", "percent": 5}, ProvisionMatrix: PERCENTS,
+        }  # fmt: skip
+        made = model(livemode=True, starts_on=starts_on, evidence="A memo.", **terms[model])
         return policies.propose(made, by=factories.person("ann"), now=FEBRUARY_5)
