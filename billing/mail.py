@@ -10,11 +10,12 @@ from __future__ import annotations
 import logging
 import smtplib
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.core.mail import EmailMessage
 
-from billing.models import Customer, Invoice, Mail, MailStatus
+from billing.models import Customer, Invoice, IssuedDocument, Mail, MailStatus
 
 logger = logging.getLogger(__name__)
 
@@ -26,6 +27,18 @@ LEASE = timedelta(minutes=15)
 AT_ONCE = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A document as a file of a mail."""
+
+    name: str
+    content: bytes
+    content_type: str
+
+
+Attach = Callable[[IssuedDocument], Attachment]
+
+
 def write(
     *,
     customer: Customer,
@@ -34,29 +47,36 @@ def write(
     sameness: str,
     now: datetime,
     invoice: Invoice | None = None,
-) -> Mail | None:
-    """Write a mail, once by its `sameness`; none to a customer without an address. The
-    sandbox keeps its mails and sends none.
+    document: IssuedDocument | None = None,
+) -> None:
+    """Write a mail, once by its `sameness`; to a customer without an address it is a row that says
+    so. The sandbox keeps its mails and sends none.
     """
-    if not customer.email:
-        return None
-    status = MailStatus.WAITING if customer.book.livemode else MailStatus.KEPT
-    mail, _ = Mail.objects.get_or_create(
-        sameness=sameness,
-        defaults={
-            "customer": customer,
-            "invoice": invoice,
-            "to": customer.email,
-            "subject": subject,
-            "text": text,
-            "status": status,
-            "due_at": now,
-        },
+    Mail.objects.bulk_create(
+        [
+            Mail(
+                customer=customer,
+                invoice=invoice,
+                document=document,
+                sameness=sameness,
+                to=customer.email,
+                subject=subject,
+                text=text,
+                status=_first_status(customer),
+                due_at=now,
+            )
+        ],
+        ignore_conflicts=True,
     )
-    return mail
 
 
-def send_due(*, clock: Callable[[], datetime]) -> int:
+def _first_status(customer: Customer) -> MailStatus:
+    if not customer.email:
+        return MailStatus.NO_ADDRESS
+    return MailStatus.WAITING if customer.book.livemode else MailStatus.KEPT
+
+
+def send_due(*, clock: Callable[[], datetime], attach: Attach) -> int:
     """Send the mails that wait; return how many were sent. Takes no lock while it sends."""
     _give_up_lost(clock())
     due = Mail.objects.filter(status=MailStatus.WAITING, due_at__lte=clock())
@@ -67,7 +87,7 @@ def send_due(*, clock: Callable[[], datetime]) -> int:
             status=MailStatus.SENDING, due_at=clock() + LEASE
         )
         if claimed:
-            sent += _send(Mail.objects.get(pk=mail_id), clock)
+            sent += _send(Mail.objects.select_related("document").get(pk=mail_id), clock, attach)
     return sent
 
 
@@ -76,28 +96,56 @@ def _give_up_lost(now: datetime) -> None:
     lost.update(status=MailStatus.FAILED, failure="Interrupted: it may have been sent.")
 
 
-def _send(mail: Mail, clock: Callable[[], datetime]) -> bool:
+def _send(mail: Mail, clock: Callable[[], datetime], attach: Attach) -> bool:
     """Send a claimed mail; return whether the server took it."""
     mail.attempts += 1
     try:
-        EmailMessage(mail.subject, mail.text, to=[mail.to]).send()
+        _message(mail, attach).send()
     except (smtplib.SMTPException, OSError) as error:
         logger.warning("Mail %s was not sent: %s", mail.pk, type(error).__name__)
-        mail.failure = f"{type(error).__name__}: {error}"[:300]
         again = mail.attempts <= len(RETRY_AFTER)
         mail.status = MailStatus.WAITING if again else MailStatus.FAILED
+        mail.failure = _said(error)
         if again:
             mail.due_at = clock() + RETRY_AFTER[mail.attempts - 1]
+    except Exception as error:
+        # Whatever is wrong with one mail, the others leave.
+        logger.exception("Mail %s cannot be sent", mail.pk)
+        mail.status, mail.failure = MailStatus.FAILED, _said(error)
     else:
         mail.status, mail.sent_at, mail.failure = MailStatus.SENT, clock(), ""
-    values = {
-        name: getattr(mail, name) for name in ("attempts", "status", "due_at", "sent_at", "failure")
-    }
+    names = ("attempts", "status", "due_at", "sent_at", "failure", "attached")
+    values = {name: getattr(mail, name) for name in names}
     Mail.objects.filter(pk=mail.pk, status=MailStatus.SENDING).update(**values)
     return mail.status == MailStatus.SENT
 
 
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:300]
+
+
+def _message(mail: Mail, attach: Attach) -> EmailMessage:
+    """Return the mail with its document attached, and named in its text."""
+    if mail.document is None:
+        return EmailMessage(mail.subject, mail.text, to=[mail.to])
+    file = attach(mail.document)
+    mail.attached = file.name
+    message = EmailMessage(mail.subject, f"{mail.text}\nAttached: {file.name}\n", to=[mail.to])
+    message.attach(file.name, file.content, file.content_type)
+    return message
+
+
 def send_again(mail: Mail, *, now: datetime) -> bool:
-    """Queue a mail that failed once more; return whether it had failed."""
-    failed = Mail.objects.filter(pk=mail.pk, status=MailStatus.FAILED)
-    return bool(failed.update(status=MailStatus.WAITING, due_at=now, attempts=0))
+    """Queue a mail that failed once more, or one that had no address if there is one now; return
+    whether it was queued.
+    """
+    mine = Mail.objects.filter(pk=mail.pk)
+    queued = mine.filter(status=MailStatus.FAILED).update(
+        status=MailStatus.WAITING, due_at=now, attempts=0
+    )
+    customer = Customer.objects.select_related("book").get(pk=mail.customer_id)
+    if not queued and customer.email:
+        queued = mine.filter(status=MailStatus.NO_ADDRESS).update(
+            status=_first_status(customer), to=customer.email, due_at=now
+        )
+    return bool(queued)

@@ -95,6 +95,8 @@ urlpatterns = [
     path("invoices/<str:reference>/pay", settlements.PayView.as_view()),
     path("invoices/<str:reference>/write-off", collections.WriteOffView.as_view()),
     path("invoices/<str:reference>/apply-credit", collections.ApplyCreditView.as_view()),
+    path("invoices/<str:reference>/send", documents.SendInvoiceView.as_view()),
+    path("mails", documents.MailsView.as_view()),
     path("payments", payments.BankPaymentsView.as_view()),
     path("payments/<uuid:payment_id>", payments.BankPaymentView.as_view()),
     path("payments/<uuid:payment_id>/assign", payments.AssignView.as_view()),

@@ -78,6 +78,7 @@ TAGS: Final = {
     "ingest": "Metered usage, settled in arrears.",
     "invoices": "What credits did not pay.",
     "ledger": "The books: entries, balances, reports, proof.",
+    "mails": "What was mailed to customers, and what could not be.",
     "metrics": "What is measured, and how it adds up.",
     "offerings": "Rate plans as they are sold.",
     "packs": "Credits at a price, ready to buy.",

@@ -20,7 +20,7 @@ from aforo.adminui.pages import found, page_action
 from aforo.errors import DomainError, Invalid
 from aforo.ids import new_id
 from aforo.money import plain
-from billing.invoicing import customer_credit, write_offs
+from billing.invoicing import customer_credit, document_sending, write_offs
 from billing.models import Customer, CustomerCredit, Invoice
 
 
@@ -59,7 +59,7 @@ class CreditRefundForm(KeyForm):
 class InvoiceActions(ReadOnlyAdmin):
     """The buttons of an invoice's page."""
 
-    actions_detail = ["write_off", "apply_credit"]
+    actions_detail = ["write_off", "apply_credit", "send"]
 
     @page_action(description="Write off", url_path="write-off")
     def write_off(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -71,6 +71,13 @@ class InvoiceActions(ReadOnlyAdmin):
         """Pay from what is owed to the customer, in the name of the user."""
         do = customer_credit.apply_credit
         return self._ask(request, object_id, "Apply credit", ApplyCreditForm, do)
+
+    @page_action(description="Send by e-mail", url_path="send")
+    def send(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Mail the invoice to its customer again."""
+        return self._ask(
+            request, object_id, "Send by e-mail", KeyForm, document_sending.send_invoice
+        )
 
     def _ask(
         self,

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -13,9 +14,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from aforo.adminui.admins import ReadOnlyAdmin, ReadOnlyInline
-from aforo.adminui.pages import link
+from aforo.adminui.pages import action, link
 from aforo.errors import DomainError
-from billing.invoicing import document_files
+from aforo.ids import new_id
+from billing.invoicing import document_files, document_sending
 from billing.models import DocumentFile, FileFormat, IssuedDocument
 
 
@@ -35,6 +37,7 @@ class IssuedDocumentAdmin(ReadOnlyAdmin):
     search_fields = ["number", "book__key", "=subject", "sha256"]
     ordering = ["-issued_at", "-pk"]
     readonly_fields = ["files_of"]
+    actions = ["send"]
     inlines = [FileInline]
     show_full_result_count = False
 
@@ -42,6 +45,17 @@ class IssuedDocumentAdmin(ReadOnlyAdmin):
     def files_of(self, kept: IssuedDocument) -> SafeString:
         """Return links to the document as a page and as a PDF."""
         return links(kept.subject)
+
+    @action(description="Send by e-mail")
+    def send(self, request: HttpRequest, documents: QuerySet[IssuedDocument]) -> None:
+        """Mail each chosen document to its customer again."""
+        for kept in documents:
+            try:
+                document_sending.send(kept=kept, key=str(new_id()))
+            except DomainError as error:
+                self.message_user(request, f"{kept}: {error.detail}", messages.ERROR)
+            else:
+                self.message_user(request, f"{kept}: queued.", messages.SUCCESS)
 
 
 def links(subject: UUID) -> SafeString:

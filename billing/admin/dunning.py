@@ -195,16 +195,16 @@ class DunningScheduleAdmin(ModelAdmin):  # type: ignore[misc]
 
 @admin.register(Mail)
 class MailAdmin(ReadOnlyAdmin):
-    when_empty = "Mail is written with reminders."
-    list_display = ["subject", "customer", "to", "status", "sent_at", "failure"]
+    when_empty = "Mail is written with documents and reminders."
+    list_display = ["subject", "customer", "to", "status", "sent_at", "attached", "failure"]
     list_filter = ["status", "customer__book__livemode", "created_at"]
     list_select_related = ["customer"]
     search_fields = ["to", "subject", "customer__book__key"]
     ordering = ["-created_at"]
     actions = ["send_again"]
 
-    @action(description="Send again what failed")
+    @action(description="Send what was not sent")
     def send_again(self, request: HttpRequest, mails: QuerySet[Mail]) -> None:
-        """Queue each chosen mail that failed once more."""
+        """Queue each chosen mail that failed, or that has an address by now."""
         queued = sum(mail.send_again(each, now=timezone.now()) for each in mails)
         self.message_user(request, f"{queued} queued.", messages.SUCCESS)

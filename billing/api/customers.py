@@ -31,6 +31,10 @@ class PersonalBody(StrictSerializer):
         required=False,
         help_text="What is owed to the customer pays its later invoices by itself.",
     )
+    mail_documents = serializers.BooleanField(
+        required=False,
+        help_text="Invoices, statements and credit notes are mailed as they are issued.",
+    )
     tags = serializers.ListField(
         child=serializers.CharField(max_length=50), max_length=100, required=False
     )
@@ -54,7 +58,7 @@ class CustomerAnswer(serializers.ModelSerializer[Customer]):
         model = Customer
         fields = [
             "id", "livemode", "name", "email", "address", "country", "region", "tax_id",
-            "tax_id_checked_at", "timezone", "apply_credit", "tags", "test_clock",
+            "tax_id_checked_at", "timezone", "apply_credit", "mail_documents", "tags", "test_clock",
             "created_at",
         ]  # fmt: skip
 

@@ -24,7 +24,8 @@ RESERVED = frozenset(
     | {".", ".."}
 )
 PERSONAL = [
-    "name", "email", "address", "country", "region", "tax_id", "timezone", "apply_credit", "tags",
+    "name", "email", "address", "country", "region", "tax_id", "timezone", "apply_credit",
+    "mail_documents", "tags",
 ]  # fmt: skip
 
 # What decides tax is read together.
@@ -118,6 +119,7 @@ def create_customer(
     tax_id: str = "",
     timezone: str = "UTC",
     apply_credit: bool = False,
+    mail_documents: bool = True,
     tags: Sequence[str] = (),
     test_clock: UUID | None = None,
 ) -> Customer:
@@ -150,6 +152,7 @@ def create_customer(
         tax_id=tax_id,
         timezone=timezone,
         apply_credit=apply_credit,
+        mail_documents=mail_documents,
         tags=list(tags),
     )
     _place(customer)

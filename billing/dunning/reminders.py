@@ -28,6 +28,7 @@ from billing.models import (
     DunningPause,
     Invoice,
     InvoiceStatus,
+    IssuedDocument,
     Reminder,
     Settlement,
     Subscription,
@@ -180,6 +181,7 @@ def _mail(book: Book, reminder: Reminder, sameness: str) -> None:
     mail.write(
         customer=customer,
         invoice=invoice,
+        document=IssuedDocument.objects.filter(subject=invoice.pk).first(),
         subject=f"{'Service suspended' if is_last else 'Reminder'}: invoice {invoice.number}",
         text="\n\n".join(lines) + "\n",
         sameness=sameness,

@@ -41,12 +41,20 @@ def of_invoice(*, livemode: bool, reference: str, form: FileFormat) -> DocumentF
 
     Raises: UnknownInvoice, InvoiceInDraft, PdfUnavailable.
     """
+    return file_of(issued_invoice(livemode=livemode, reference=reference), form)
+
+
+def issued_invoice(*, livemode: bool, reference: str) -> IssuedDocument:
+    """Return the document of an issued invoice, named by its id or number.
+
+    Raises: UnknownInvoice, InvoiceInDraft.
+    """
     invoice = invoices.get_invoice(livemode=livemode, reference=reference)
     if invoice.status == InvoiceStatus.DRAFT:
         raise invoices.InvoiceInDraft("The invoice has no number yet, so there is no document.")
     if invoice.content is None:
         earlier_documents.freeze_missing(book_id=invoice.customer_id)
-    return file_of(IssuedDocument.objects.get(subject=invoice.pk), form)
+    return IssuedDocument.objects.get(subject=invoice.pk)
 
 
 def file_of(kept: IssuedDocument, form: FileFormat) -> DocumentFile:

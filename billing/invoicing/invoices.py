@@ -18,7 +18,7 @@ from aforo.webhooks.models import EventType
 from billing import locks
 from billing.calculation import presentation
 from billing.calculation.calculation import Calculation
-from billing.invoicing import invoice_documents
+from billing.invoicing import document_mail, invoice_documents
 from billing.models import (
     Customer,
     Invoice,
@@ -175,6 +175,9 @@ def issue(
         "due_at": invoice.due_at,
     }
     outbox.notify(book, EventType.INVOICE_FINALIZED, facts, now)
+    document_mail.tell(
+        book=book, customer=invoice.customer, kept=document, now=now, invoice=invoice
+    )
 
 
 def _facts(invoice: Invoice) -> dict[str, object]:

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import transaction
 
 from billing import locks
-from billing.invoicing import statement_documents
+from billing.invoicing import document_mail, statement_documents
 from billing.models import Document, Settlement, SettlementStatus
 from ledger.entries import books
 from pricing.models import BillingMode
@@ -46,5 +46,7 @@ def _number(book_id: int, settlement_id: UUID) -> None:
     settlement.statement_number = locks.next_number(
         livemode=book.livemode, document=Document.STATEMENT
     )
-    statement_documents.freeze(book=book, settlement=settlement)
+    kept = statement_documents.freeze(book=book, settlement=settlement)
+    customer = settlement.subscription.customer
+    document_mail.tell(book=book, customer=customer, kept=kept, now=kept.issued_at)
     settlement.save(update_fields=["statement_number", "content"])

@@ -15,7 +15,7 @@ from billing import mail
 from billing.campaigns import campaign_runs, milestones
 from billing.cycle_end import cycle_settlement, runs
 from billing.dunning import reminders
-from billing.invoicing import numbering
+from billing.invoicing import document_sending, numbering
 from billing.isolation import Failure, Isolation
 from billing.lifecycle import final_overage
 from billing.models import SettlementRun
@@ -129,7 +129,7 @@ def sweep(
     refills = _refill(alone)
     alone.each("dunning", lambda: reminders.due_books(now=now), _remind)
     alone.each("dunning", reminders.lifted_books, lambda each: reminders.lift(book_id=each))
-    alone.whole("mail", lambda: mail.send_due(clock=clock), 0)
+    alone.whole("mail", lambda: mail.send_due(clock=clock, attach=document_sending.attachment), 0)
     send = deliver or (lambda: webhook_delivery.deliver_due(clock=clock))
     alone.whole("webhooks", send, None)
     for livemode in (True, False):

@@ -34,6 +34,11 @@ class Customer(models.Model):
         db_default=False,
         help_text="What is owed to the customer pays its invoices by itself, the oldest first.",
     )
+    mail_documents = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="Invoices, statements and credit notes are mailed as they are issued.",
+    )
     tags = ArrayField(models.CharField(max_length=50), default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

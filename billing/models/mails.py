@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from aforo.ids import new_id
 from billing.models.customers import Customer
+from billing.models.documents import IssuedDocument
 from billing.models.invoices import Invoice
 
 
@@ -16,6 +17,7 @@ class MailStatus(models.TextChoices):
     SENT = "SENT"
     FAILED = "FAILED"
     KEPT = "KEPT", "Kept: the sandbox sends none"
+    NO_ADDRESS = "NO_ADDRESS", "Not sent: the customer has no address"
 
 
 class Mail(models.Model):
@@ -30,14 +32,25 @@ class Mail(models.Model):
         Invoice, on_delete=models.PROTECT, null=True, blank=True, related_name="mails"
     )
     sameness = models.CharField(max_length=200, unique=True)
-    to = models.EmailField()
+    document = models.ForeignKey(
+        IssuedDocument,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="mails",
+        help_text="What is attached, as PDF where the server makes that, else as a page.",
+    )
+    to = models.EmailField(blank=True)
     subject = models.CharField(max_length=200)
     text = models.TextField()
-    status = models.CharField(max_length=7, choices=MailStatus.choices)
+    status = models.CharField(max_length=10, choices=MailStatus.choices)
     attempts = models.PositiveSmallIntegerField(default=0)
     due_at = models.DateTimeField(help_text="When it is sent, or tried again.")
     sent_at = models.DateTimeField(null=True, blank=True)
     failure = models.CharField(max_length=300, blank=True)
+    attached = models.CharField(
+        max_length=50, blank=True, default="", db_default="", help_text="The file that was sent."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -53,7 +66,10 @@ class Mail(models.Model):
                 condition=Q(status="SENT", sent_at__isnull=False)
                 | (~Q(status="SENT") & Q(sent_at=None)),
                 name="billing_mail_sent",
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(status="NO_ADDRESS") ^ ~Q(to=""), name="billing_mail_addressed"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -192,6 +192,8 @@ def settle(call: Caller, clock: str, made: str) -> dict[str, Any]:
     found = call.get("invoices?customer_id=acme")["data"]
     invoice = next(each for each in found if each["status"] == "OPEN")
     call.post(f"invoices/{invoice['id']}/pay", {"amount": invoice["open"], "reference": "r"})
+    call.post(f"invoices/{invoice['id']}/send", {})
+    call.get("mails?customer_id=acme")
     paid = bank(call, invoice["number"])
     collect(call, settled)
     return {"run_id": run, "settlement_id": settled, "reference": invoice["id"], "payment_id": paid}

@@ -19,6 +19,7 @@ from billing.adjustments import corrections
 from billing.dunning import pauses, reminders, schedules
 from billing.finance import verification
 from billing.invoicing import invoices, payments, write_offs
+from billing.invoicing.document_sending import attachment
 from billing.jobs import due_work
 from billing.models import Invoice, Mail, Reminder, Subscription
 from ledger.models import Book
@@ -189,7 +190,7 @@ def test_what_is_refused_changes_nothing(refuse: Any, code: str) -> None:
         refuse()
 
     assert refused.value.code == code
-    assert not Mail.objects.exists()
+    assert [each.subject for each in Mail.objects.all()] == ["Invoice TEST-000001 of Aforo"]
     assert not Reminder.objects.exists()
     assert schedules.in_force(livemode=False) == schedules.Schedule()
     assert pauses.current(Book.objects.get()) is None
@@ -217,6 +218,10 @@ def live_owing(monkeypatch: pytest.MonkeyPatch, days: int) -> Book:
     return book
 
 
+def reminder_mail() -> Mail:
+    return Mail.objects.get(subject__startswith="Reminder")
+
+
 def sweep() -> due_work.Swept:
     swept = due_work.sweep(now=timezone.now(), clock=timezone.now)
     assert not swept.failures
@@ -232,20 +237,24 @@ def test_repeated_sweeps_send_only_the_last_reminder_and_its_mail_once(
         sweep()
 
     assert [(each.day, each.action) for each in Reminder.objects.all()] == [(7, "REMIND")]
-    (sent,) = outgoing.outbox
+    document, sent = outgoing.outbox
     number = Invoice.objects.get().number
     assert (sent.to, sent.subject) == (["ann@example.com"], f"Reminder: invoice {number}")
     assert "100.00 USD is open" in sent.body
-    assert Mail.objects.get().status == "SENT"
+    assert [each.filename for each in sent.attachments] == [
+        each.filename for each in document.attachments
+    ]
+    assert {each.status for each in Mail.objects.all()} == {"SENT"}
 
 
 def test_the_sandbox_keeps_its_mail() -> None:
     advance(owing(), DUE + DAY)
 
-    mail.send_due(clock=timezone.now)
+    mail.send_due(clock=timezone.now, attach=attachment)
 
     assert outgoing.outbox == []
-    assert [each.status for each in Mail.objects.all()] == ["KEPT"]
+    # The invoices of January and February, and the reminder of the first.
+    assert [each.status for each in Mail.objects.all()] == ["KEPT"] * 3
 
 
 def test_a_mail_that_the_server_refuses_is_tried_again_and_then_given_up(
@@ -262,14 +271,15 @@ def test_a_mail_that_the_server_refuses_is_tried_again_and_then_given_up(
     now = timezone.now() + timedelta(minutes=1)
     for day in range(8):
         later = now + 2 * day * DAY
-        mail.send_due(clock=partial(max, now, later))
+        mail.send_due(clock=partial(max, now, later), attach=attachment)
 
-    kept = Mail.objects.get()
+    kept = reminder_mail()
     assert (kept.status, kept.failure) == ("FAILED", "ConnectionRefusedError: no server")
-    assert len(refused) == 5
+    # Five times the invoice, and five times its reminder.
+    assert len(refused) == 10
     monkeypatch.undo()
     assert mail.send_again(kept, now=now)
-    assert mail.send_due(clock=lambda: now) == 1
+    assert mail.send_due(clock=lambda: now, attach=attachment) == 1
     assert not mail.send_again(kept, now=now)
 
 
@@ -279,10 +289,10 @@ def test_a_mail_whose_sender_was_killed_is_not_sent_twice(
     live_owing(monkeypatch, 1)
     Mail.objects.update(status="SENDING", sent_at=None, due_at=timezone.now() - DAY)
 
-    assert mail.send_due(clock=timezone.now) == 0
+    assert mail.send_due(clock=timezone.now, attach=attachment) == 0
 
-    assert Mail.objects.get().status == "FAILED"
-    assert len(outgoing.outbox) == 1
+    assert {each.status for each in Mail.objects.all()} == {"FAILED"}
+    assert len(outgoing.outbox) == 2
 
 
 def test_the_last_reminder_is_sent_again_with_what_is_open_now_once_per_key() -> None:
@@ -296,7 +306,7 @@ def test_the_last_reminder_is_sent_again_with_what_is_open_now_once_per_key() ->
 
     last = Mail.objects.order_by("created_at").last()
     assert last is not None
-    assert Mail.objects.count() == 3
+    assert Mail.objects.exclude(subject__startswith="Invoice").count() == 3
     assert "60.00 USD is open" in last.text
     assert len(steps()) == 2
 
