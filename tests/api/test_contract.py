@@ -301,7 +301,8 @@ def test_every_operation(sandbox_key: str, eager_tasks: None) -> None:
     call = Caller(client)
     rate = catalogue(call)
     clock = call.post("test-clocks", {"now": START})["id"]
-    call.post("customers", {"id": "acme", "name": "Acme", "country": "DE", "test_clock": clock})
+    call.post("customers", {"id": "acme", "name": "Acme", "email": "ann@acme.example",
+                           "country": "DE", "test_clock": clock})  # fmt: skip
     call.change("patch", "customers/acme", {"tags": ["a"]})
     made = call.post("subscriptions", {**WHO, "offering": "o", "coupon": "ten"})["id"]
     call.post("customers", {"id": "other", "name": "Other"})
