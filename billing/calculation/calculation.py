@@ -94,6 +94,24 @@ class Taxed:
 
 
 @dataclass(frozen=True, slots=True)
+class Group:
+    """The lines that one rate taxes in one way: on top of their prices, or inside them."""
+
+    rate: Tax | None
+    inside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GroupNet:
+    """The net of a group after coupons, and the tax that was taken out of its prices, a part for
+    each of its rates.
+    """
+
+    net: Decimal
+    taken_out: tuple[Decimal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Overage:
     """What a wallet debit ran up beyond its credits: gross, with the tax of its moment inside."""
 
@@ -245,6 +263,10 @@ class Calculation:
     """Of the cycle itself, at its last instant."""
     ahead_tax_rate: Tax | None = None
     """Of fees in advance, at the first instant of the period that they are for."""
+    tax_inclusive: bool = False
+    """Whether the prices, the minimum and the maximum of the cycle contain the tax."""
+    ahead_tax_inclusive: bool = False
+    """Whether fees in advance do."""
     unit_lots: Mapping[str, tuple[Lot, ...]] = field(default_factory=dict)
     unit_orders: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     considerations: Mapping[UUID, Consideration] = field(default_factory=dict)
@@ -275,6 +297,9 @@ class Calculation:
     discounted: Mapping[str, Decimal] | None = None
     """What coupons have left of each charge, and of lines without one under the empty code; None
     where every line bears the same share of the discount."""
+    nets: Mapping[Group, GroupNet] | None = None
+    """The net of what is no adjustment of settled cycles, where prices contain tax: lines,
+    subtotal and discount are without it from there on."""
     tax: Decimal = ZERO
     taxes: tuple[Taxed, ...] = ()
     """The tax by rate, in the order of the lines."""
@@ -317,6 +342,11 @@ class Calculation:
     def credited(self) -> Decimal:
         """Return how much the credits owed for settled cycles lower the subtotal."""
         return -sum((line.amount for line in self.lines if line.credit is not None), ZERO)
+
+    @property
+    def net_arrears(self) -> Decimal:
+        """Return the arrears without their tax."""
+        return sum((payer.net for payer in self.payers if payer.kind == "ARREARS"), ZERO)
 
     @property
     def overage(self) -> Decimal:

@@ -267,6 +267,8 @@ def _priced(
     )
     loaded = rerating.offered(loaded, rerated=rerated, settlement=settlement)
     next_version = plan_terms.following(current).version
+    if next_version.pk != settlement.subscription.version_id:
+        loaded = load.ahead_by(loaded, settlement=settlement, version=next_version)
     ahead = advance.charged_ahead(load.charge_terms(catalogue.charges_of(next_version)))
     is_behind = _is_behind(current, settlement)
     upcoming = cycles.upcoming(current)
@@ -323,7 +325,7 @@ def _set_state(book: Book, current: Subscription, draft: Calculation, *, at: dat
     """
     if current.status == SubscriptionStatus.CANCELLED or next_cycle.ends_with(current, at):
         return
-    if draft.arrears > draft.commitment or current.is_fee_due:
+    if draft.net_arrears > draft.commitment or current.is_fee_due:
         status = SubscriptionStatus.SUSPENDED
     elif current.status == SubscriptionStatus.SUSPENDED and not spend_rules.owes(current):
         status = SubscriptionStatus.ACTIVE

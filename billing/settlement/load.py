@@ -23,10 +23,12 @@ from billing.calculation.calculation import (
     Consideration,
     MetricUsage,
     Overage,
+    Tax,
     changed,
 )
 from billing.invoicing.tax_provider import as_tax, tax_rate_of
 from billing.models import (
+    Customer,
     CycleBurn,
     ForgivenUsage,
     Settlement,
@@ -37,6 +39,7 @@ from billing.settlement import coupon_terms, cycle_credits
 from billing.settlement.coupon_terms import Coupons
 from ledger.models import Book
 from pricing import catalogue
+from pricing.models import RatePlanVersion
 from pricing.terms import parse_caps
 from wallets.lots import queries
 from wallets.lots.waterfall import Allocation, Lot
@@ -128,16 +131,35 @@ def without_credits(
         tax_rate=tax_rate_of(
             subscription.customer, tax_point(settlement, until), version.tax_class
         ),
-        ahead_tax_rate=tax_rate_of(
-            subscription.customer, _next_starts_at(settlement), version.tax_class
-        )
-        if catalogue.bills_in_advance(version)
-        else None,
+        ahead_tax_rate=_ahead_tax_rate(subscription.customer, settlement, version),
+        tax_inclusive=version.tax_inclusive,
+        ahead_tax_inclusive=version.tax_inclusive,
         money_order=tuple(version.burn_order),
         coupons=(coupons or coupon_terms.read(subscription)).of(
             subscription, settlement, full_period
         ),
     )
+
+
+def ahead_by(
+    draft: Calculation, *, settlement: Settlement, version: RatePlanVersion
+) -> Calculation:
+    """Return a calculation with the fees of the next cycle taxed as its own version has it."""
+    customer = settlement.subscription.customer
+    return changed(
+        draft,
+        ahead_tax_rate=_ahead_tax_rate(customer, settlement, version),
+        ahead_tax_inclusive=version.tax_inclusive,
+    )
+
+
+def _ahead_tax_rate(
+    customer: Customer, settlement: Settlement, version: RatePlanVersion
+) -> Tax | None:
+    """Return the rate of a document's fees in advance, if its version has any."""
+    if not catalogue.bills_in_advance(version):
+        return None
+    return tax_rate_of(customer, _next_starts_at(settlement), version.tax_class)
 
 
 def _keeps_included(subscription: Subscription, settlement: Settlement) -> bool:

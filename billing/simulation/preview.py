@@ -102,6 +102,8 @@ def _draft(
         minimum_spend=version.minimum_spend,
         maximum_spend=version.maximum_spend,
         money_order=tuple(version.burn_order),
+        tax_inclusive=version.tax_inclusive,
+        ahead_tax_inclusive=version.tax_inclusive,
     )
 
 

@@ -98,6 +98,7 @@ class VersionForm(forms.ModelForm[RatePlanVersion]):
         fields = [
             "burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours",
             "draft_hours", "lapse_grace_hours", "late_usage", "tax_class",
+            "tax_inclusive",
         ]  # fmt: skip
 
     def clean(self) -> dict[str, Any]:

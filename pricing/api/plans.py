@@ -99,6 +99,7 @@ class VersionChange(StrictSerializer):
     lapse_grace_hours = serializers.IntegerField(min_value=0, max_value=2_000, required=False)
     late_usage = serializers.ChoiceField(choices=LateUsagePolicy.choices, required=False)
     tax_class = CodeField(max_length=40, required=False, allow_blank=True)
+    tax_inclusive = serializers.BooleanField(required=False)
     charges = serializers.ListField(child=ChargeBody(), max_length=500, required=False)
     grants = serializers.ListField(child=GrantTermsBody(), max_length=100, required=False)
 
@@ -141,7 +142,7 @@ class VersionAnswer(serializers.ModelSerializer[RatePlanVersion]):
         fields = [
             "code", "name", "currency", "version", "status", "published_at", "burn_order",
             "minimum_spend", "maximum_spend", "caps", "grace_hours", "lapse_grace_hours",
-            "late_usage", "tax_class", "charges", "grants",
+            "late_usage", "tax_class", "tax_inclusive", "charges", "grants",
         ]  # fmt: skip
 
     def get_charges(self, version: RatePlanVersion) -> list[dict[str, Any]]:
@@ -193,6 +194,7 @@ def version_spec_of(body: dict[str, Any]) -> version_spec.VersionSpec:
     names = [
         "charges", "grants", "burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours",
         "draft_hours", "lapse_grace_hours", "late_usage", "tax_class",
+        "tax_inclusive",
     ]  # fmt: skip
     return version_spec.VersionSpec(**{name: body.pop(name) for name in names if name in body})
 

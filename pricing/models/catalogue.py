@@ -129,6 +129,11 @@ class RatePlanVersion(models.Model):
     tax_class = models.CharField(
         max_length=40, blank=True, default="", db_default="", help_text="Whose tax rates it takes."
     )
+    tax_inclusive = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Its prices, fees, minimum, maximum and fixed coupons contain the tax.",
+    )
     published_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

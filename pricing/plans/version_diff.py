@@ -43,6 +43,7 @@ def _flat(version: RatePlanVersion) -> dict[str, str]:
         "lapse_grace_hours": version.lapse_grace_hours,
         "late_usage": version.late_usage,
         "tax_class": version.tax_class or None,
+        "tax_inclusive": version.tax_inclusive,
         "charges": {
             charge.code: {
                 "model": charge.model,

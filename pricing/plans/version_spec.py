@@ -53,6 +53,7 @@ class VersionSpec:
     lapse_grace_hours: int = 0
     late_usage: str = LateUsagePolicy.RERATE
     tax_class: str = ""
+    tax_inclusive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +106,12 @@ def write(draft: RatePlanVersion, spec: VersionSpec) -> RatePlanVersion:
     draft.lapse_grace_hours = spec.lapse_grace_hours
     draft.late_usage = spec.late_usage
     draft.tax_class = spec.tax_class.lower()
+    draft.tax_inclusive = spec.tax_inclusive
     draft.save(
         update_fields=[
             "burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours",
             "draft_hours", "lapse_grace_hours", "late_usage", "tax_class",
+            "tax_inclusive",
         ]
     )  # fmt: skip
     for charge, _ in parts.charges:
@@ -141,6 +144,7 @@ def of(version: RatePlanVersion) -> VersionSpec:
         lapse_grace_hours=version.lapse_grace_hours,
         late_usage=version.late_usage,
         tax_class=version.tax_class,
+        tax_inclusive=version.tax_inclusive,
     )
 
 

@@ -16,6 +16,7 @@ WORDS: dict[str, Any] = {
     "lapse_grace_hours": 2,
     "late_usage": "NEXT_CYCLE",
     "tax_class": "ebook",
+    "tax_inclusive": True,
     "charges": [
         {"code": "base", "model": "FLAT_RATE", "terms": {"flat_fee": "20"}, "timing": "ADVANCE"},
         {
@@ -41,7 +42,7 @@ WORDS: dict[str, Any] = {
 }  # fmt: skip
 SAID = [
     "burn_order", "minimum_spend", "maximum_spend", "caps", "grace_hours", "lapse_grace_hours",
-    "late_usage", "tax_class", "charges", "grants",
+    "late_usage", "tax_class", "tax_inclusive", "charges", "grants",
 ]  # fmt: skip
 
 

@@ -8,7 +8,15 @@ from decimal import Decimal
 from itertools import accumulate, chain, pairwise
 
 from aforo.money import ZERO, plain, proportion, round_amount, split, to_books
-from billing.calculation.calculation import CalculatedLine, Calculation, Tax, Taxed, changed, traced
+from billing.calculation.calculation import (
+    CalculatedLine,
+    Calculation,
+    Group,
+    Tax,
+    Taxed,
+    changed,
+    traced,
+)
 
 
 def tax(draft: Calculation) -> Calculation:
@@ -36,19 +44,20 @@ def taxes_on(draft: Calculation, taxable: Decimal) -> tuple[Taxed, ...]:
     """Return the tax on a part of the net by rate, each rounded once, as the document is.
 
     Every rate has the same share in what is taxable. Rates without a net of their own are left out.
+    Tax that was taken out of prices is rounded by itself, so that it and the net are the price.
     """
     nets = _nets(draft)
     whole = sum(nets.values(), ZERO)
     parts = list(nets.values())
     if taxable != whole:
         parts = split(taxable, parts)
-    sums: dict[Tax, Decimal] = {}
-    for rate, net in zip(nets, parts, strict=True):
-        for each in rate.each if rate is not None else ():
-            sums[each] = sums.get(each, ZERO) + net
+    sums: dict[tuple[Tax, bool], tuple[Decimal, Decimal]] = {}
+    for group, net in zip(nets, parts, strict=True):
+        for each, tax in _taxed(draft, group, net):
+            base, so_far = sums.get((each, group.inside), (ZERO, ZERO))
+            sums[each, group.inside] = base + net, so_far + tax
     found = []
-    for rate, net in sums.items():
-        exact = net * rate.percent.scaleb(-2)
+    for (rate, _), (net, exact) in sums.items():
         amount = round_amount(exact, draft.currency) if draft.is_rounded else to_books(exact)
         found.append(Taxed(rate, net, amount))
     return tuple(_not_below_zero(found))
@@ -97,8 +106,8 @@ def shares(draft: Calculation, total: Decimal, weights: Sequence[Decimal]) -> li
 
 def unrounded(draft: Calculation) -> Decimal:
     """Return the tax on all of the net, at all rates together, before it is rounded."""
-    taxed = ((rate, net) for rate, net in _nets(draft).items() if rate is not None)
-    return sum((net * rate.percent.scaleb(-2) for rate, net in taxed), ZERO)
+    nets = _nets(draft).items()
+    return sum((tax for group, net in nets for _, tax in _taxed(draft, group, net)), ZERO)
 
 
 def described(part: Taxed) -> str:
@@ -118,37 +127,73 @@ def rate_of(draft: Calculation, line: CalculatedLine) -> Tax | None:
     return draft.ahead_tax_rate if line.in_advance else draft.tax_rate
 
 
-def _nets(draft: Calculation) -> dict[Tax | None, Decimal]:
-    """Sum the net by rate, the cycle's own first; the discount is spread over the lines that it
-    applies to.
+def group_of(draft: Calculation, line: CalculatedLine) -> Group:
+    """Return the group of a line; what settled cycles owe is net."""
+    if line.adjusts is not None:
+        return Group(rate_of(draft, line))
+    is_inclusive = draft.ahead_tax_inclusive if line.in_advance else draft.tax_inclusive
+    rate = rate_of(draft, line)
+    return Group(rate, is_inclusive and rate is not None and rate.percent > 0)
+
+
+def own_group(draft: Calculation) -> Group:
+    """Return the group of the cycle itself."""
+    return group_of(draft, CalculatedLine("", "", ZERO))
+
+
+def before_and_off(draft: Calculation) -> dict[Group, tuple[Decimal, Decimal]]:
+    """Return the amount of each group, the cycle's own first, and the part of the discount that is
+    its own: it is spread over the lines that it applies to.
     """
-    nets, discounted = {draft.tax_rate: ZERO}, {draft.tax_rate: draft.subtotal - draft.adjusted}
+    own = own_group(draft)
+    amounts = {own: draft.subtotal - draft.adjusted}
     for line in draft.lines:
-        rate = rate_of(draft, line)
-        if rate != draft.tax_rate:
-            nets[rate] = nets.get(rate, ZERO) + line.amount
-            if line.adjusts is None:
-                discounted[rate] = discounted.get(rate, ZERO) + line.amount
-                discounted[draft.tax_rate] -= line.amount
-    for rate, share in _discounts(draft, discounted).items():
-        nets[rate] -= share
-    nets[draft.tax_rate] = ZERO
-    nets[draft.tax_rate] = draft.subtotal - draft.discount - sum(nets.values(), ZERO)
-    return {rate: net for rate, net in nets.items() if net != 0}
+        group = group_of(draft, line)
+        if line.adjusts is None and group != own:
+            amounts[group] = amounts.get(group, ZERO) + line.amount
+            amounts[own] -= line.amount
+    off = _discounts(draft, amounts)
+    off[own] = ZERO
+    off[own] = draft.discount - sum(off.values(), ZERO)
+    return {group: (amount, off[group]) for group, amount in amounts.items()}
 
 
-def _discounts(
-    draft: Calculation, discounted: Mapping[Tax | None, Decimal]
-) -> dict[Tax | None, Decimal]:
-    """Return the part of the discount in the net of each rate; the cycle's own has the rest."""
+def _taxed(draft: Calculation, group: Group, net: Decimal) -> list[tuple[Tax, Decimal]]:
+    """Return the tax on a net of a group by rate, exact, or as it was taken out of the prices."""
+    rates = () if group.rate is None else group.rate.each
+    if draft.nets is None or not group.inside:
+        return [(rate, net * rate.percent.scaleb(-2)) for rate in rates]
+    whole = draft.nets[group]
+    taken = (proportion(tax, net, whole.net) for tax in whole.taken_out)
+    return list(zip(rates, taken, strict=True))
+
+
+def _nets(draft: Calculation) -> dict[Group, Decimal]:
+    """Sum the net by group, the cycle's own first."""
+    if draft.nets is None:
+        nets = {group: amount - off for group, (amount, off) in before_and_off(draft).items()}
+    else:
+        nets = {group: each.net for group, each in draft.nets.items()}
+    for line in draft.lines:
+        if line.adjusts is not None:
+            group = group_of(draft, line)
+            nets[group] = nets.get(group, ZERO) + line.amount
+    own = own_group(draft)
+    nets[own] = ZERO
+    nets[own] = draft.subtotal - draft.discount - sum(nets.values(), ZERO)
+    return {group: net for group, net in nets.items() if net != 0}
+
+
+def _discounts(draft: Calculation, amounts: Mapping[Group, Decimal]) -> dict[Group, Decimal]:
+    """Return the part of the discount in each group; the cycle's own has the rest."""
+    found = dict.fromkeys(amounts, ZERO)
     if draft.discount == 0:
-        return {}
+        return found
     if draft.discounted is None:
-        return dict(zip(discounted, split(draft.discount, list(discounted.values())), strict=True))
-    found = dict.fromkeys(discounted, ZERO)
+        return dict(zip(amounts, split(draft.discount, list(amounts.values())), strict=True))
     for line in draft.lines:
         if line.charge in draft.discounted and line.adjusts is None and line.charge:
-            found[rate_of(draft, line)] += line.amount - draft.discounted[line.charge]
+            found[group_of(draft, line)] += line.amount - draft.discounted[line.charge]
     return found
 
 

@@ -114,6 +114,7 @@ DRAFTS = st.builds(
     maximum_spend=st.one_of(st.none(), AMOUNTS),
     coupons=COUPONS,
     tax_rate=st.one_of(st.none(), st.builds(Tax, st.just("VAT"), decimals("0", "100", 3))),
+    tax_inclusive=st.booleans(),
     overages=st.lists(AMOUNTS, max_size=2).map(
         lambda drawn: tuple(Overage(UUID(int=n), a) for n, a in enumerate(drawn, start=90))
     ),

@@ -44,10 +44,20 @@ def preview(api: APIClient, **body: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("mode", ["PREPAID", "HYBRID", "POSTPAID"])
+@pytest.mark.parametrize("is_inclusive", [False, True], ids=["on top", "inside"])
 @pytest.mark.parametrize("charge", CHARGES, ids=lambda charge: str(charge["model"]))
-def test_it_says_what_settlement_does(api: APIClient, charge: dict[str, Any], mode: str) -> None:
+def test_it_says_what_settlement_does(
+    api: APIClient,
+    charge: dict[str, Any],
+    is_inclusive: bool,  # noqa: FBT001
+    mode: str,
+) -> None:
     create_tax_rate(livemode=False, name="VAT", country="ES", percent=Decimal(21), now=START)
-    factories.offering(billing_mode=mode, charges=[{"code": "c", "metric": "tokens", **charge}])
+    factories.offering(
+        billing_mode=mode,
+        charges=[{"code": "c", "metric": "tokens", **charge}],
+        spec={"tax_inclusive": is_inclusive},
+    )
     book = factories.clocked_customer()
     book.customer.country = "ES"
     book.customer.save(update_fields=["country"])
