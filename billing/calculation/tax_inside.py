@@ -71,8 +71,8 @@ def notes(draft: Calculation) -> list[str]:
 
 
 def _net(draft: Calculation, group: Group, gross: Decimal) -> GroupNet:
-    """Take the tax out of a price, a part for each of the rates; a price that rounding would leave
-    nothing of has none.
+    """Return the net of a price, and the tax inside of it for each of the rates; a price that
+    rounding would leave nothing of has none.
     """
     if group.rate is None or not group.inside:
         return GroupNet(gross)

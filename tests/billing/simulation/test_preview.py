@@ -49,7 +49,7 @@ def preview(api: APIClient, **body: Any) -> dict[str, Any]:
 def test_it_says_what_settlement_does(
     api: APIClient,
     charge: dict[str, Any],
-    is_inclusive: bool,  # noqa: FBT001
+    is_inclusive: bool,
     mode: str,
 ) -> None:
     create_tax_rate(livemode=False, name="VAT", country="ES", percent=Decimal(21), now=START)
