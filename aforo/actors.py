@@ -39,7 +39,20 @@ class Actor:
         return f"{self.kind}:{self.id}"
 
 
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A second person's approval, by its id, of what is being done."""
+
+    id: str
+    by: Actor
+
+    def describe(self) -> dict[str, str]:
+        """Return the approval as documents have it."""
+        return {"approval": self.id, "approved_by": str(self.by)}
+
+
 _ACTOR: ContextVar[Actor | None] = ContextVar("actor", default=None)
+_APPROVAL: ContextVar[Approval | None] = ContextVar("approval", default=None)
 _REQUEST: ContextVar[str] = ContextVar("request", default="")
 _REASON: ContextVar[str] = ContextVar("reason", default="")
 
@@ -86,6 +99,21 @@ def acting(actor: Actor | None) -> Iterator[None]:
 def act_as(actor: Actor) -> None:
     """Set who acts from here to the end of the `acting` around it."""
     _ACTOR.set(actor)
+
+
+def approval() -> Approval | None:
+    """Return the approval that what is being done has, if it needed one."""
+    return _APPROVAL.get()
+
+
+@contextmanager
+def approved(given: Approval) -> Iterator[None]:
+    """Run what is inside as approved by a second person, whom its entries name."""
+    before = _APPROVAL.set(given)
+    try:
+        yield
+    finally:
+        _APPROVAL.reset(before)
 
 
 @contextmanager

@@ -9,13 +9,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from django.db import IntegrityError, transaction
 
 from aforo.errors import Conflict, FieldError, Invalid
 from aforo.money import EXPONENTS
-from ledger.models import Account, GlMapping
+from ledger import approvals
+from ledger.approvals import Asked
+from ledger.models import Account, ApprovalAction, ApprovalRequest, GlMapping
+
+WRITE = "ledger.account_mapping.write"
+DELETE = "ledger.account_mapping.delete"
 
 
 class UnmappedAccounts(Invalid):
@@ -109,6 +114,40 @@ def check_rule(*, currency: str, starts_on: date, ends_on: date | None) -> None:
         faults.append(FieldError("/ends_on", "before_start", "After the day on which it starts."))
     if faults:
         raise Invalid(faults)
+
+
+@transaction.atomic
+def ask_for_rule(rule: GlMapping, *, now: datetime) -> GlMapping | ApprovalRequest:
+    """Write a rule as `write_rule` does, or let it wait for a second person where the company has
+    decided so.
+
+    Raises: Invalid, MappingExists.
+    """
+    check_rule(currency=rule.currency, starts_on=rule.starts_on, ends_on=rule.ends_on)
+    return _waiting(WRITE, rule, now) or write_rule(rule)
+
+
+@transaction.atomic
+def ask_for_deletion(rule: GlMapping, *, now: datetime) -> ApprovalRequest | None:
+    """Delete a rule, or let that wait for a second person where the company has decided so."""
+    waits = _waiting(DELETE, rule, now)
+    if waits is None:
+        delete_rule(rule)
+    return waits
+
+
+def _waiting(operation: str, rule: GlMapping, now: datetime) -> ApprovalRequest | None:
+    said = {
+        "id": rule.pk,
+        "account_id": rule.account_id,
+        "currency": rule.currency,
+        "starts_on": rule.starts_on,
+        "ends_on": rule.ends_on,
+        "gl_code": rule.gl_code,
+        "gl_name": rule.gl_name,
+    }
+    # Mappings are of both modes, and matter for the live one.
+    return approvals.ask(Asked(ApprovalAction.MAPPING, operation, said, livemode=True, now=now))
 
 
 def write_rule(rule: GlMapping) -> GlMapping:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from django.conf import settings
+from django.db import transaction
 
 from aforo import money
 from aforo.errors import FieldError, Invalid
-from ledger.models import ExchangeRate
+from ledger import approvals
+from ledger.approvals import Asked
+from ledger.models import ApprovalAction, ApprovalRequest, ExchangeRate
 
+RECORD = "ledger.exchange_rates.record"
 LONGEST = timedelta(days=7)
 ONE = Decimal(1)
 
@@ -45,6 +49,23 @@ def check(found: DayRate) -> list[FieldError]:
         detail = "Above zero, with at most 12 integer and 12 decimal digits."
         faults.append(FieldError("/rate", "invalid_number", detail))
     return faults
+
+
+@transaction.atomic
+def ask_to_record(rates: Sequence[DayRate], *, source: str, now: datetime) -> int | ApprovalRequest:
+    """Record rates as `record` does, or let them wait for a second person where the company has
+    decided so.
+
+    Raises: Invalid.
+    """
+    said = {
+        "source": source,
+        "rates": [
+            {"currency": each.currency, "day": each.day, "rate": each.rate} for each in rates
+        ],
+    }
+    waits = approvals.ask(Asked(ApprovalAction.EXCHANGE_RATE, RECORD, said, livemode=True, now=now))
+    return waits or record(rates, source=source)
 
 
 def record(rates: Sequence[DayRate], *, source: str) -> int:

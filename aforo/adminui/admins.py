@@ -13,11 +13,12 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import models, transaction
 from django.forms import BaseInlineFormSet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from unfold.admin import ModelAdmin as _ModelAdmin
 from unfold.admin import TabularInline as _TabularInline
 
 from aforo.adminui.forms import PlainDecimalField
-from aforo.adminui.pages import plain_column
+from aforo.adminui.pages import plain_column, waiting_text
 from aforo.errors import DomainError
 
 # An inline shows at most this many rows; the rest is on the list of the rows themselves.
@@ -70,6 +71,15 @@ def acting_user(request: HttpRequest) -> AbstractBaseUser:
     return request.user
 
 
+def _wait(request: HttpRequest, what: object) -> None:
+    """Note on a request what it asked for and what waits for a second person."""
+    vars(request)["waiting"] = what
+
+
+def _waiting(request: HttpRequest) -> object:
+    return vars(request).get("waiting")
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """What a person sent with a valid form: the row as the form has filled it in, which is not
@@ -88,7 +98,8 @@ class _Edited(_Themed):
 
     A subclass has a method for each of `add_row(sent)`, which returns the new row,
     `change_row(sent)` and `delete_row(row)` that it offers; without one nobody has the permission.
-    What a service refuses is shown, and nothing is written.
+    What a service refuses is shown, and nothing is written. Where the service lets it wait for a
+    second person, the method returns what waits (`add_row` instead of the row), which is shown.
     """
 
     add_row: Any = None
@@ -115,14 +126,51 @@ class _Edited(_Themed):
         fields = dict(form.cleaned_data)
         changes = {name: fields[name] for name in form.changed_data}
         sent = Sent(acting_user(request), form.instance, fields, changes, list(formsets))
-        if change:
-            self.change_row(sent)
-        else:
-            form.instance.pk = self.add_row(sent).pk
+        made = (self.change_row if change else self.add_row)(sent)
+        if made is not None and not isinstance(made, self.model._meta.concrete_model):
+            _wait(request, made)
+        elif not change:
+            form.instance.pk = made.pk
 
     def delete_model(self, request: HttpRequest, obj: models.Model) -> None:
         """Delete the row by its service."""
-        self.delete_row(obj)
+        waits = self.delete_row(obj)
+        if waits is not None:
+            _wait(request, waits)
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
+        """Record in the history that a row was added, if it was."""
+        if not _waiting(request):
+            super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
+        """Record in the history that a row was changed, if it was."""
+        if not _waiting(request):
+            super().log_change(request, obj, message)
+
+    def response_add(self, request: HttpRequest, obj: Any, *args: Any, **kwargs: Any) -> Any:
+        """Return to the list where it waits, else what follows an addition."""
+        if _waiting(request):
+            return self._to_list(request)
+        return super().response_add(request, obj, *args, **kwargs)
+
+    def response_change(self, request: HttpRequest, obj: Any) -> Any:
+        """Return to the list where it waits, else what follows a change."""
+        return (
+            self._to_list(request) if _waiting(request) else super().response_change(request, obj)
+        )
+
+    def response_delete(self, request: HttpRequest, obj_display: str, obj_id: object) -> Any:
+        """Return to the list where it waits, else what follows a deletion."""
+        if _waiting(request):
+            return self._to_list(request)
+        return super().response_delete(request, obj_display, obj_id)
+
+    def _to_list(self, request: HttpRequest) -> HttpResponse:
+        """Say what waits for a second person, and return to the list."""
+        self.message_user(request, waiting_text(_waiting(request)), messages.WARNING)
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
+        return HttpResponseRedirect(reverse(name))
 
     def delete_queryset(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> None:
         """Delete the chosen rows by their service, all or none."""

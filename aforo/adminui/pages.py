@@ -42,6 +42,11 @@ def link(url: str, text: object) -> SafeString:
     )
 
 
+def waiting_text(what: object) -> str:
+    """Return the sentence for what has been asked for, and waits for a second person."""
+    return f"{what} waits for another person's approval; nothing is done yet."
+
+
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> SafeString:
     """Return a table to be shown in place of a field."""
     shown = {"table": {"headers": headers, "rows": rows}, "striped": 1}

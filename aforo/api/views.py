@@ -148,7 +148,8 @@ class ApiView(APIView):
         key = key or key_of(request)
         if not key:
             with transaction.atomic():
-                return respond(Answer.fresh(status, make()))
+                made = make()
+            return respond(made if isinstance(made, Answer) else Answer.fresh(status, made))
         return respond(
             idempotency.once(
                 idempotency.AnswersOfMode(self.livemode),

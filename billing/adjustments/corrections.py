@@ -37,9 +37,9 @@ from billing.settlement import bearers, cycle_burns, load
 from billing.settlement import write as settlement_writing
 from billing.settlement.settled_cycles import get_settlement
 from billing.subscriptions import cycles, moves
-from ledger import posting_rules
+from ledger import approvals, posting_rules
 from ledger.entries import entries
-from ledger.models import Book, LedgerEvent
+from ledger.models import ApprovalAction, Book, LedgerEvent
 from pricing.models import BillingMode
 from wallets import port
 from wallets.holds import reservation_holds
@@ -117,18 +117,31 @@ def adjust_settlement(
 
     Below zero, what is open of arrears and invoices is given back first, then what was paid by
     invoice, as the customer's credit (2210), then money lots, last burned first. Above zero, the
-    money credits alive now pay; the rest is invoiced, or in PREPAID becomes arrears.
+    money credits alive now pay; the rest is invoiced, or in PREPAID becomes arrears. Above a limit
+    it waits for approval.
     Raises: UnknownSettlement, NotSettled, InvoiceInDraft; Invalid (`nothing_to_adjust`,
     `not_payable`, `exceeds_settlement`).
     """
     found = get_settlement(livemode=livemode, settlement_id=settlement_id)
     shown = [line.shown for line in lines]
 
-    def make(book: Book, operation_id: UUID) -> dict[str, object]:
+    asked = {"settlement": settlement_id, "lines": shown, "reason": reason}
+
+    def make(book: Book, operation_id: UUID) -> dict[str, object] | Answer:
         settlement = Settlement.objects.select_related(
             "subscription__customer__book", "subscription__version__plan", "subscription__offering"
         ).get(pk=settlement_id)
         net = _asked(settlement, lines)
+        waits = approvals.ask_in_book(
+            book,
+            action=ApprovalAction.ADJUSTMENT,
+            operation=ADJUST,
+            content={"settlement_id": settlement_id, "lines": shown, "reason": reason, "by": by},
+            amount=abs(net),
+            currency=settlement.currency,
+        )
+        if waits is not None:
+            return waits
         entry = CreditJournal().entry(
             book=book,
             event=LedgerEvent.ADJUSTMENT,
@@ -160,9 +173,7 @@ def adjust_settlement(
 
     return idempotency.once_in_book(
         book_id=found.book_id,
-        asked=KeyedOperation.of(
-            key, ADJUST, {"settlement": settlement_id, "lines": shown, "reason": reason}
-        ),
+        asked=KeyedOperation.of(key, ADJUST, asked),
         make=make,
     )
 

@@ -1,6 +1,7 @@
 """Billing in the back office: what happened is read, campaigns are run, plans are tried."""
 
 from billing.admin import (
+    approvals,
     campaigns,
     closing,
     documents,
@@ -15,6 +16,7 @@ from billing.admin import (
 )
 
 __all__ = [
+    "approvals",
     "campaigns",
     "closing",
     "documents",

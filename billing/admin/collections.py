@@ -16,10 +16,11 @@ from django.urls import reverse
 
 from aforo.adminui.admins import ModelAdmin, ReadOnlyAdmin
 from aforo.adminui.forms import Form, PlainDecimalField, add_faults
-from aforo.adminui.pages import found, page_action
+from aforo.adminui.pages import found, page_action, waiting_text
 from aforo.errors import DomainError, Invalid
 from aforo.ids import new_id
 from aforo.money import plain
+from aforo.protocol.idempotency import Answer
 from billing.invoicing import customer_credit, document_sending, write_offs
 from billing.models import Customer, CustomerCredit, Invoice
 
@@ -151,20 +152,26 @@ def asked(
     form_class: type[Form],
     do: Callable[..., object],
 ) -> HttpResponse:
-    """Return a form; sent, call the service with what it says, and return to the row's page."""
+    """Return a form; sent, call the service with what it says, and return to the row's page.
+
+    An answer with the status 202 waits for a second person.
+    """
     name = f"billing_{row._meta.model_name}"
     if not request.user.has_perm(f"billing.change_{row._meta.model_name}"):
         raise PermissionDenied
     form = form_class(request.POST or None, initial={"key": f"admin-{new_id()}"})
     if request.method == "POST" and form.is_valid():
         try:
-            do(**form.cleaned_data)
+            done = do(**form.cleaned_data)
         except Invalid as error:
             add_faults(form, error)
         except DomainError as error:
             form.add_error(None, error.detail)
         else:
-            page.message_user(request, f"{row}: {label} is done.", messages.SUCCESS)
+            if isinstance(done, Answer) and done.status == 202:
+                page.message_user(request, waiting_text(f"{row}: {label}"), messages.WARNING)
+            else:
+                page.message_user(request, f"{row}: {label} is done.", messages.SUCCESS)
             return HttpResponseRedirect(reverse(f"admin:{name}_change", args=[row.pk]))
     context = {
         **page.admin_site.each_context(request),

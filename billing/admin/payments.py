@@ -15,10 +15,11 @@ from django.utils import timezone
 
 from aforo.adminui.admins import ReadOnlyAdmin, ReadOnlyInline
 from aforo.adminui.forms import Form, add_faults
-from aforo.adminui.pages import action, found, page_action
+from aforo.adminui.pages import action, found, page_action, waiting_text
 from aforo.errors import DomainError, Invalid
 from billing.invoicing import bank_payments, payment_files
 from billing.models import BankPayment, BankPaymentState, InvoicePayment
+from ledger.models import ApprovalRequest
 
 MODES = [("live", "Live"), ("sandbox", "Sandbox")]
 SHOWN_NOTES = 20
@@ -81,7 +82,7 @@ class BankPaymentAdmin(ReadOnlyAdmin):
         form = ImportForm(request.POST or None, request.FILES or None, initial={"mode": "live"})
         if request.method == "POST" and form.is_valid():
             try:
-                done = payment_files.import_file(
+                done = payment_files.ask_to_import(
                     livemode=form.cleaned_data["mode"] == "live",
                     content=form.cleaned_data["file"].read(),
                     now=timezone.now(),
@@ -89,6 +90,9 @@ class BankPaymentAdmin(ReadOnlyAdmin):
             except DomainError as error:
                 form.add_error("file", error.detail)
             else:
+                if isinstance(done, ApprovalRequest):
+                    self.message_user(request, waiting_text(done), messages.WARNING)
+                    return HttpResponseRedirect(reverse("admin:billing_bankpayment_changelist"))
                 for note in done.notes[:SHOWN_NOTES]:
                     self.message_user(request, note, messages.WARNING)
                 self.message_user(request, f"{done}.", messages.SUCCESS)

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 
 from aforo.adminui.admins import ReadOnlyAdmin, ReadOnlyInline
 from aforo.adminui.forms import Form
-from aforo.adminui.pages import found, link, page_action, table
+from aforo.adminui.pages import found, link, page_action, table, waiting_text
 from aforo.errors import DomainError
 from aforo.ids import new_id
 from billing.adjustments import corrections
@@ -122,7 +122,7 @@ class SettlementAdmin(ReadOnlyAdmin):
     def _adjusted(self, request: HttpRequest, settled: Settlement, form: AdjustForm) -> bool:
         """Call the service; return whether it accepted, else add the reason to the form."""
         try:
-            corrections.adjust_settlement(
+            done = corrections.adjust_settlement(
                 livemode=settled.book.livemode,
                 settlement_id=settled.pk,
                 lines=form.lines(),
@@ -133,6 +133,9 @@ class SettlementAdmin(ReadOnlyAdmin):
         except DomainError as error:
             form.add_error(None, error.detail)
             return False
+        if done.status == 202:
+            self.message_user(request, waiting_text(f"{settled}: Adjust"), messages.WARNING)
+            return True
         amount = form.cleaned_data["amount"]
         text = f"{settled}: adjusted by {amount.normalize():f} {settled.currency} before tax."
         self.message_user(request, text, messages.SUCCESS)

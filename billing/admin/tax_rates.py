@@ -12,10 +12,11 @@ from django.utils import timezone
 
 from aforo.adminui.admins import ModelAdmin, Sent
 from aforo.adminui.forms import add_faults
-from aforo.adminui.pages import action
+from aforo.adminui.pages import action, waiting_text
 from aforo.errors import DomainError, Invalid
 from billing.invoicing import tax_rates
 from billing.models import TaxRate
+from ledger.models import ApprovalRequest
 
 
 class TaxRateForm(forms.ModelForm[TaxRate]):
@@ -55,17 +56,21 @@ class TaxRateAdmin(ModelAdmin):  # type: ignore[misc]
     ordering = ["country", "region", "-valid_from"]
     actions = ["end_now"]
 
-    def add_row(self, sent: Sent) -> TaxRate:
+    def add_row(self, sent: Sent) -> TaxRate | ApprovalRequest:
         """Add the rate."""
-        return tax_rates.create_tax_rate(**sent.fields, now=timezone.now())
+        return tax_rates.ask_for_tax_rate(**sent.fields, now=timezone.now())
 
     @action(description="End now")
     def end_now(self, request: HttpRequest, rates: QuerySet[TaxRate]) -> None:
         """End the chosen rates; what was taxed by them stays as it is."""
         for rate in rates:
             try:
-                tax_rates.end_tax_rate(livemode=rate.livemode, rate_id=rate.pk, now=timezone.now())
+                done = tax_rates.ask_for_end(
+                    livemode=rate.livemode, rate_id=rate.pk, now=timezone.now()
+                )
             except DomainError as error:
                 self.message_user(request, f"{rate}: {error.detail}", messages.ERROR)
             else:
-                self.message_user(request, f"{rate} ended.", messages.SUCCESS)
+                ended = isinstance(done, TaxRate)
+                text = f"{rate} ended." if ended else waiting_text(f"The end of {rate}")
+                self.message_user(request, text, messages.SUCCESS if ended else messages.WARNING)

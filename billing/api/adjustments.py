@@ -16,7 +16,7 @@ from aforo.api.fields import DecimalField, StrictSerializer
 from aforo.api.idempotency import respond
 from aforo.api.views import ApiView
 from billing.adjustments import corrections
-from wallets.api.shapes import AllocationAnswer
+from wallets.api.shapes import AllocationAnswer, ApprovalAnswer
 
 
 class CorrectionBody(StrictSerializer):
@@ -64,10 +64,11 @@ class AdjustView(ApiView):
     refusals = ("unknown_settlement", "not_settled", "invoice_in_draft")
     operation = corrections.ADJUST
 
-    @extend_schema(request=AdjustBody, responses={201: AdjustAnswer})
+    @extend_schema(request=AdjustBody, responses={201: AdjustAnswer, 202: ApprovalAnswer})
     def post(self, request: Request, settlement_id: UUID) -> HttpResponse:
         """Correct a settled cycle: lines below zero return money, above zero charge more. Amounts
-        in the answer have the sign of the correction.
+        in the answer have the sign of the correction. Above a limit it waits for a second person
+        (202).
         """
         key, body = self.read_keyed(AdjustBody, request)
         made = corrections.adjust_settlement(

@@ -16,6 +16,7 @@ from aforo.api.idempotency import respond
 from aforo.api.views import ApiView
 from billing.invoicing import customer_credit, write_offs
 from ledger.entries import books
+from wallets.api.shapes import ApprovalAnswer
 
 
 class WriteOffBody(StrictSerializer):
@@ -48,10 +49,10 @@ class WriteOffView(ApiView):
     refusals = ("unknown_invoice", "invoice_not_open", "credits_held_back")
     operation = write_offs.WRITE_OFF
 
-    @extend_schema(request=WriteOffBody, responses=WriteOffAnswer)
+    @extend_schema(request=WriteOffBody, responses={200: WriteOffAnswer, 202: ApprovalAnswer})
     def post(self, request: Request, reference: str) -> HttpResponse:
         """Write off what is open of an invoice: it is UNCOLLECTIBLE then, and recovered where it is
-        paid after all.
+        paid after all. Above a limit it waits for a second person (202).
         """
         key, body = self.read_keyed(WriteOffBody, request)
         return respond(
@@ -134,9 +135,13 @@ class CreditRefundView(ApiView):
     refusals = ("unknown_customer",)
     operation = customer_credit.REFUND
 
-    @extend_schema(request=CreditRefundBody, responses={201: CreditRefundAnswer})
+    @extend_schema(
+        request=CreditRefundBody, responses={201: CreditRefundAnswer, 202: ApprovalAnswer}
+    )
     def post(self, request: Request, customer_id: str) -> HttpResponse:
-        """Record that what is owed to a customer was paid out by bank."""
+        """Record that what is owed to a customer was paid out by bank; above a limit it waits for a
+        second person (202).
+        """
         key, body = self.read_keyed(CreditRefundBody, request)
         return respond(
             customer_credit.refund_credit(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.utils import timezone
@@ -16,6 +18,9 @@ from aforo.api.rows import RowsView
 from aforo.api.views import ApiView
 from billing.invoicing import tax_rates
 from billing.models import TaxRate
+from ledger import approvals
+from ledger.models import ApprovalRequest
+from wallets.api.shapes import ApprovalAnswer
 
 
 class TaxRateBody(StrictSerializer):
@@ -46,7 +51,7 @@ class TaxRatesView(RowsView[TaxRate]):
     scope = ApiScope.BILLING
     names = {"get": "listTaxRates", "post": "createTaxRate"}
     refusals = ("tax_rate_exists",)
-    operation = "billing.tax_rates.create"
+    operation = tax_rates.ADD
     serializer_class = TaxRateAnswer
     filterset_fields = ["country", "region", "product_class"]
 
@@ -54,19 +59,24 @@ class TaxRatesView(RowsView[TaxRate]):
         """Return the rates of the key's mode."""
         return TaxRate.objects.filter(livemode=self.livemode)
 
-    @extend_schema(request=TaxRateBody, responses={201: TaxRateAnswer})
+    @extend_schema(request=TaxRateBody, responses={201: TaxRateAnswer, 202: ApprovalAnswer})
     def post(self, request: Request) -> HttpResponse:
-        """Add a rate, in force from `valid_from`, else from now on."""
+        """Add a rate, in force from `valid_from`, else from now on; where the company has decided
+        so, it waits for a second person (202).
+        """
         body = self.read(TaxRateBody, request)
         return self.once(
             request,
             content=body,
-            make=lambda: (
-                TaxRateAnswer(
-                    tax_rates.create_tax_rate(livemode=self.livemode, now=timezone.now(), **body)
-                ).data
+            make=lambda: _shown(
+                tax_rates.ask_for_tax_rate(livemode=self.livemode, now=timezone.now(), **body)
             ),
         )
+
+
+def _shown(done: TaxRate | ApprovalRequest) -> Any:
+    """Return the answer: the rate, or that it waits."""
+    return TaxRateAnswer(done).data if isinstance(done, TaxRate) else approvals.answer(done)
 
 
 class TaxRateView(ApiView):
@@ -89,21 +99,19 @@ class EndTaxRateView(ApiView):
     scope = ApiScope.BILLING
     names = {"post": "endTaxRate"}
     refusals = ("unknown_tax_rate", "tax_rate_ended")
-    operation = "billing.tax_rates.end"
+    operation = tax_rates.END
 
-    @extend_schema(request=EndTaxRateBody, responses=TaxRateAnswer)
+    @extend_schema(request=EndTaxRateBody, responses={200: TaxRateAnswer, 202: ApprovalAnswer})
     def post(self, request: Request, rate_id: int) -> HttpResponse:
         """End a rate at `valid_until`, else now; its other fields never change."""
         body = self.read(EndTaxRateBody, request)
         return self.once(
             request,
             content={**body, "rate": rate_id},
-            make=lambda: (
-                TaxRateAnswer(
-                    tax_rates.end_tax_rate(
-                        livemode=self.livemode, rate_id=rate_id, now=timezone.now(), **body
-                    )
-                ).data
+            make=lambda: _shown(
+                tax_rates.ask_for_end(
+                    livemode=self.livemode, rate_id=rate_id, now=timezone.now(), **body
+                )
             ),
             status=200,
         )

@@ -25,9 +25,9 @@ from billing.invoicing import payments
 from billing.invoicing.invoices import NotOpen, get_invoice
 from billing.invoicing.write_offs import CreditsHeldBack
 from billing.models import Customer, CustomerCredit, Invoice, InvoiceStatus
-from ledger import posting_rules
+from ledger import approvals, posting_rules
 from ledger.entries import books, entries
-from ledger.models import Book, LedgerEvent
+from ledger.models import ApprovalAction, Book, LedgerEvent
 from wallets.models import PaidBy, TopUpStatus
 from wallets.operations import idempotency
 
@@ -205,7 +205,8 @@ def refund_credit(
 ) -> Answer:
     """Record that so much of what is owed to a customer was paid out by bank, as `reference` says.
 
-    Raises: UnknownCustomer; Invalid (`not_payable`, `exceeds_credit`).
+    Above a limit it waits for approval. Raises: UnknownCustomer; Invalid (`not_payable`,
+    `exceeds_credit`).
     """
     payable.check(amount, currency, pointer="/amount")
     said = {"amount": amount, "currency": currency, "reference": reference, "reason": reason}
@@ -253,5 +254,12 @@ def refund_credit(
         key=key,
         operation=REFUND,
         content=said,
-        make=make,
+        make=approvals.within_limit(
+            make,
+            action=ApprovalAction.CREDIT_REFUND,
+            operation=REFUND,
+            content={**said, "customer_id": customer_id},
+            amount=amount,
+            currency=currency,
+        ),
     )

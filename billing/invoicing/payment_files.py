@@ -5,6 +5,7 @@ Every line, or entry, comes out once: as a payment, or as the reason why it is n
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import re
@@ -18,14 +19,18 @@ from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
 from aforo.errors import DomainError, Rejected
-from aforo.money import BOOKS_LIMIT, EXPONENTS
+from aforo.money import BOOKS_LIMIT, EXPONENTS, ZERO
 from billing.invoicing import bank_payments
 from billing.invoicing.payment_lines import Fault, PaymentLine, with_references
 from billing.models import BankPayment, BankPaymentState
+from ledger import approvals
+from ledger.approvals import Asked
+from ledger.models import ApprovalAction, ApprovalRequest
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
+IMPORT = "billing.bank_payments.import"
 REQUIRED = ("account", "booked_on", "amount", "currency")
 OPTIONAL = ("bank_reference", "text", "payer", "customer_id")
 # As other money is written here: no exponents, no separators of thousands.
@@ -60,6 +65,24 @@ class Imported:
             f"{self.lines} lines: {self.matched} matched, {self.unmatched} unmatched, "
             f"{self.repeated} repeated, {self.refused} refused"
         )
+
+
+def ask_to_import(*, livemode: bool, content: bytes, now: datetime) -> Imported | ApprovalRequest:
+    """Import a file as `import_file` does; above a limit of a currency all of it
+    waits for approval.
+
+    Raises: UnreadablePayments.
+    """
+    sums: dict[str, Decimal] = {}
+    for _, line in read(content):
+        if not isinstance(line, Fault):
+            sums[line.currency] = sums.get(line.currency, ZERO) + abs(line.amount)
+    said = {"file": base64.b64encode(content).decode()}
+    for currency, amount in sorted(sums.items()):
+        asked = Asked(ApprovalAction.IMPORT, IMPORT, said, livemode, now, amount, currency)
+        if waits := approvals.ask(asked):
+            return waits
+    return import_file(livemode=livemode, content=content, now=now)
 
 
 def import_file(*, livemode: bool, content: bytes, now: datetime) -> Imported:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -13,7 +14,12 @@ from django.db import IntegrityError, transaction
 from aforo import countries
 from aforo.errors import Conflict, FieldError, Invalid, NotFound
 from billing.models import TaxRate
+from ledger import approvals
+from ledger.approvals import Asked
+from ledger.models import ApprovalAction, ApprovalRequest
 
+ADD = "billing.tax_rates.create"
+END = "billing.tax_rates.end"
 _REGION_MAX = 50
 
 
@@ -87,6 +93,36 @@ def _faults(
         yield FieldError("/percent", "too_large", "From 0 to 100 percent.")
     elif percent != percent.quantize(Decimal("0.000001")):
         yield FieldError("/percent", "too_many_decimals", "At most 6 decimal places.")
+
+
+@transaction.atomic
+def ask_for_tax_rate(*, livemode: bool, now: datetime, **said: Any) -> TaxRate | ApprovalRequest:
+    """Add a rate as `create_tax_rate` does, or let it wait for a second person where the company
+    has decided so.
+
+    Raises: Invalid, RateExists.
+    """
+    names = ("country", "region", "percent", "adds_to_country")
+    check_tax_rate(**{name: said[name] for name in names if name in said})
+    waits = approvals.ask(Asked(ApprovalAction.TAX_RATE, ADD, said, livemode, now))
+    return waits or create_tax_rate(livemode=livemode, now=now, **said)
+
+
+@transaction.atomic
+def ask_for_end(
+    *, livemode: bool, rate_id: int, now: datetime, valid_until: datetime | None = None
+) -> TaxRate | ApprovalRequest:
+    """End a rate as `end_tax_rate` does, or let it wait for a second person where the company has
+    decided so.
+
+    Raises: UnknownTaxRate, RateEnded, Invalid.
+    """
+    get_tax_rate(livemode=livemode, rate_id=rate_id)
+    said = {"rate_id": rate_id, "valid_until": valid_until}
+    waits = approvals.ask(Asked(ApprovalAction.TAX_RATE, END, said, livemode, now))
+    return waits or end_tax_rate(
+        livemode=livemode, now=now, rate_id=rate_id, valid_until=valid_until
+    )
 
 
 def create_tax_rate(

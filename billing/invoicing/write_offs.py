@@ -17,8 +17,8 @@ from aforo.sandbox.services import now_for
 from billing.invoicing import undelivered
 from billing.invoicing.invoices import NotOpen, get_invoice
 from billing.models import Invoice, InvoiceStatus
-from ledger import posting_rules
-from ledger.models import Book, LedgerEvent, Posting
+from ledger import approvals, posting_rules
+from ledger.models import ApprovalAction, Book, LedgerEvent, Posting
 from wallets import port
 from wallets.lots.credit_journal import CreditJournal
 from wallets.models import TopUpStatus
@@ -44,33 +44,51 @@ def write_off(
     What was never delivered is taken back: fees that are not earned, credits that are not spent.
     The rest uses up the customer's allowance (1150), and is a loss beyond it (6200). The tax stays
     owed, and is part of the loss, unless the law relieves it: `tax_relief`.
-    Raises: UnknownInvoice, NotOpen, CreditsHeldBack.
+    Above a limit it waits for approval. Raises: UnknownInvoice, NotOpen, CreditsHeldBack.
     """
     found = get_invoice(livemode=livemode, reference=invoice)
 
-    def make(book: Book, operation_id: UUID) -> dict[str, object]:
+    said = {"reason": reason, "tax_relief": tax_relief}
+
+    def make(book: Book, operation_id: UUID) -> dict[str, object] | Answer:
         written = Invoice.objects.select_related("top_up").get(pk=found.pk)
-        return _write_off(book, written, operation_id, reason, tax_relief=tax_relief)
+        _check(written)
+        waits = approvals.ask_in_book(
+            book,
+            action=ApprovalAction.WRITE_OFF,
+            operation=WRITE_OFF,
+            content={**said, "invoice": str(found.pk)},
+            amount=written.open,
+            currency=written.currency,
+        )
+        return waits or _write_off(book, written, operation_id, reason, tax_relief=tax_relief)
 
     return idempotency.once(
         livemode=livemode,
         customer_id=found.customer.book.key,
         key=key,
         operation=WRITE_OFF,
-        content={"invoice": found.pk, "reason": reason, "tax_relief": tax_relief},
+        content={**said, "invoice": found.pk},
         make=make,
         status=200,
     )
+
+
+def _check(invoice: Invoice) -> None:
+    """Check that something is owed that can be written off.
+
+    Raises: NotOpen, CreditsHeldBack.
+    """
+    if invoice.status != InvoiceStatus.OPEN:
+        raise NotOpen(f"The invoice {invoice} is {invoice.status}.")
+    if invoice.top_up is not None and invoice.top_up.status == TopUpStatus.PENDING:
+        raise CreditsHeldBack(f"The credits of {invoice} come when it is paid; nothing is owed.")
 
 
 @money.exact
 def _write_off(
     book: Book, invoice: Invoice, operation_id: UUID, reason: str, *, tax_relief: bool
 ) -> dict[str, object]:
-    if invoice.status != InvoiceStatus.OPEN:
-        raise NotOpen(f"The invoice {invoice} is {invoice.status}.")
-    if invoice.top_up is not None and invoice.top_up.status == TopUpStatus.PENDING:
-        raise CreditsHeldBack(f"The credits of {invoice} come when it is paid; nothing is owed.")
     gross = invoice.open
     tax = tax_within(invoice, gross)
     journal = CreditJournal()

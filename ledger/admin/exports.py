@@ -6,13 +6,15 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.http import HttpRequest
+from django.utils import timezone
 
 from aforo.adminui.admins import ModelAdmin, ReadOnlyAdmin, Sent
 from aforo.adminui.forms import add_faults
 from aforo.errors import Invalid
 from ledger import account_mapping, exchange_rates
 from ledger.exchange_rates import DayRate
-from ledger.models import ExchangeRate, ExportBatch, GlMapping
+from ledger.models import ApprovalRequest, ExchangeRate, ExportBatch, GlMapping
 
 
 class GlMappingForm(forms.ModelForm[GlMapping]):
@@ -54,17 +56,21 @@ class GlMappingAdmin(ModelAdmin):  # type: ignore[misc]
     search_fields = ["account__code", "account__name", "gl_code", "gl_name"]
     ordering = ["account", "currency", "-starts_on"]
 
-    def add_row(self, sent: Sent) -> GlMapping:
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Return none: each rule is deleted on its own page, where it may have to wait."""
+        return {}
+
+    def add_row(self, sent: Sent) -> GlMapping | ApprovalRequest:
         """Add the rule."""
-        return account_mapping.write_rule(sent.row)
+        return account_mapping.ask_for_rule(sent.row, now=timezone.now())
 
-    def change_row(self, sent: Sent) -> None:
+    def change_row(self, sent: Sent) -> GlMapping | ApprovalRequest:
         """Change the rule."""
-        account_mapping.write_rule(sent.row)
+        return account_mapping.ask_for_rule(sent.row, now=timezone.now())
 
-    def delete_row(self, row: GlMapping) -> None:
+    def delete_row(self, row: GlMapping) -> ApprovalRequest | None:
         """Delete the rule."""
-        account_mapping.delete_rule(row)
+        return account_mapping.ask_for_deletion(row, now=timezone.now())
 
 
 class ExchangeRateForm(forms.ModelForm[ExchangeRate]):
@@ -101,10 +107,14 @@ class ExchangeRateAdmin(ModelAdmin):  # type: ignore[misc]
     ordering = ["-day", "currency"]
     date_hierarchy = "day"
 
-    def add_row(self, sent: Sent) -> ExchangeRate:
+    def add_row(self, sent: Sent) -> ExchangeRate | ApprovalRequest:
         """Record the rate."""
         rate = _rate(sent.fields)
-        exchange_rates.record([rate], source=sent.fields["source"])
+        done = exchange_rates.ask_to_record(
+            [rate], source=sent.fields["source"], now=timezone.now()
+        )
+        if isinstance(done, ApprovalRequest):
+            return done
         return ExchangeRate.objects.get(currency=rate.currency, day=rate.day)
 
 

@@ -17,9 +17,18 @@ from aforo import money
 from aforo.errors import FieldError, Invalid, NotFound
 from aforo.money import ZERO
 from aforo.periods import month_of
+from ledger import approvals
 from ledger.controls import balances, policies
 from ledger.entries import books, entries
-from ledger.models import AdjustmentLine, Book, Entry, LedgerEvent, ManualAdjustment, Reason
+from ledger.models import (
+    AdjustmentLine,
+    ApprovalAction,
+    Book,
+    Entry,
+    LedgerEvent,
+    ManualAdjustment,
+    Reason,
+)
 from ledger.posting_rules import PostingLine, manual_pairs, reversal
 
 
@@ -132,8 +141,8 @@ def approve_adjustment(
     """Approve a correction, and post it in the open period of its moment.
 
     An accrual is taken back on the first of the next month, in an entry of its own. Raises:
-    UnknownAdjustment; SamePerson; Decided; Invalid above the limit of unexplained differences, for
-    what the customer does not have, and for an accrual whose month is closed.
+    UnknownAdjustment; SamePerson; Decided; AboveAuthority; Invalid above the limit of unexplained
+    differences, for what the customer does not have, and for an accrual whose month is closed.
     """
     proposal, book = _locked(adjustment_id)
     policies.check_second_person(proposal, by)
@@ -142,6 +151,7 @@ def approve_adjustment(
         for line in proposal.lines.order_by("position")
     ]
     _check_limit(proposal, lines, now)
+    _check_authority(proposal, lines, by, now)
     if proposal.book is not None:
         balances.check_borne(book=book, lines=lines, on=entries.day_of(proposal.occurred_at))
     document: dict[str, object] = {
@@ -220,6 +230,24 @@ def _locked(adjustment_id: UUID) -> tuple[ManualAdjustment, Book]:
     if proposal.status != "PROPOSED":
         raise policies.Decided(f"The adjustment is {proposal.status}.")
     return proposal, locked
+
+
+def _check_authority(
+    proposal: ManualAdjustment, lines: Sequence[PostingLine], by: AbstractBaseUser, now: datetime
+) -> None:
+    """Check that the approver may approve so much in each currency.
+
+    Raises: AboveAuthority.
+    """
+    for currency in sorted({line.currency for line in lines}):
+        approvals.check_authority(
+            by,
+            action=ApprovalAction.ADJUSTMENT,
+            livemode=proposal.livemode,
+            amount=sum((line.amount for line in lines if line.currency == currency), ZERO),
+            currency=currency,
+            now=now,
+        )
 
 
 def _check_limit(proposal: ManualAdjustment, lines: Sequence[PostingLine], now: datetime) -> None:

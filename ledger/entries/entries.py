@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 
 from aforo import actors
-from aforo.actors import Actor
+from aforo.actors import Actor, Approval
 from aforo.database import bulk
 from aforo.database.bulk import Writes
 from aforo.ids import new_id, new_id_text
@@ -31,9 +31,9 @@ _POSTED = [
 class EntryDraft:
     """An entry to be appended; `movements` are hashed here and stored by the wallets.
 
-    `at_period_end` dates an event that happens exactly on a period's end into that period. The
-    actor is whoever acts as it is drafted. Of the document, `reason` (a sentence) and `attributes`
-    (an object) can be filtered by.
+    `at_period_end` dates an event that happens exactly on a period's end into that period. Actor
+    and approval are those that it is drafted under. Of the document, `reason` (a sentence) and
+    `attributes` (an object) can be filtered by.
 
     Raises: InvariantBroken, where nobody acts.
     """
@@ -47,6 +47,13 @@ class EntryDraft:
     id: UUID = field(default_factory=new_id)
     at_period_end: bool = False
     actor: Actor = field(default_factory=actors.current)
+    approval: Approval | None = field(default_factory=actors.approval)
+
+    @property
+    def whole_document(self) -> dict[str, object]:
+        """Return the document with who did it, and who approved it where that was needed."""
+        approved = {} if self.approval is None else self.approval.describe()
+        return {**self.document, **approved, "actor": self.actor.describe()}
 
 
 def append(drafts: Sequence[EntryDraft]) -> list[Entry]:
@@ -165,7 +172,7 @@ def _next_entry(draft: EntryDraft, *, state: ChainState, accounting_date: date) 
         occurred_at=draft.occurred_at,
         recorded_at=recorded_at,
         accounting_date=accounting_date,
-        document={**draft.document, "actor": draft.actor.describe()},
+        document=draft.whole_document,
         lines=draft.lines,
         movements=draft.movements,
     )

@@ -1,6 +1,12 @@
 """The books, the decisions and seals that guard them, and the files that were made from them."""
 
 from ledger.models.adjustments import AdjustmentLine, ManualAdjustment, Reason
+from ledger.models.approvals import (
+    WITHOUT_AMOUNT,
+    ApprovalAction,
+    ApprovalLimit,
+    ApprovalRequest,
+)
 from ledger.models.books import Account, Book, Entry, LedgerEvent, Posting, Side, Statement
 from ledger.models.exchange_rates import ExchangeRate
 from ledger.models.exports import (
@@ -31,9 +37,13 @@ from ledger.models.policies import (
 from ledger.models.seals import Seal, SealCopy, SealedHead
 
 __all__ = [
+    "WITHOUT_AMOUNT",
     "Account",
     "AccountingPeriod",
     "AdjustmentLine",
+    "ApprovalAction",
+    "ApprovalLimit",
+    "ApprovalRequest",
     "BonusAllocation",
     "Book",
     "BreakageMethod",

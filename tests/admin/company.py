@@ -49,6 +49,8 @@ from ledger.exports import batches, receipts
 from ledger.models import (
     Account,
     AccountingPeriod,
+    ApprovalLimit,
+    ApprovalRequest,
     Book,
     BreakageRate,
     Entry,
@@ -64,7 +66,7 @@ from tests import campaigns, factories
 from tests.billing.invoicing.test_customer_credit import owed
 from tests.factories import FEBRUARY, MARCH, START
 from wallets.debits import engine
-from wallets.models import ApprovalLimit, ApprovalRequest, TopUp
+from wallets.models import TopUp
 from wallets.reports import lots
 from wallets.top_ups import disputes, refill, refunds
 
@@ -229,8 +231,9 @@ def _collections() -> None:
             evidence="A memo.", proposed_by=ann, proposed_at=START,
         )  # fmt: skip
         ApprovalRequest.objects.create(
-            book=invoice.customer.book, action="GOODWILL", amount=D(number), currency="USD",
-            content={}, requested_at=START, expires_at=FEBRUARY,
+            book=invoice.customer.book, livemode=False, action="GOODWILL",
+            operation="wallets.grant", amount=D(number), currency="USD", content={},
+            requested_at=START, expires_at=FEBRUARY,
         )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from aforo.api.rows import RowsView
 from aforo.api.views import ApiView
 from pricing.models import CreditKind
 from wallets.api.shapes import (
+    ApprovalAnswer,
     CustomerIdField,
     IssuedAnswer,
     KeyedBody,
@@ -56,13 +57,6 @@ class GrantBody(MoneyOrUnits):
 class GrantAnswer(IssuedAnswer):
     kind = serializers.ChoiceField(choices=[CreditKind.PROMO, CreditKind.BONUS])
     reason = serializers.CharField()
-
-
-class ApprovalAnswer(serializers.Serializer[Any]):
-    """What waits for a second person; approved, it is done under the key `approval:{approval}`."""
-
-    approval = serializers.UUIDField()
-    status = serializers.ChoiceField(choices=["PENDING"])
 
 
 class GrantView(ApiView):

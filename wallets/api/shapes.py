@@ -194,6 +194,13 @@ def resolve_expiry(body: dict[str, Any], *, livemode: bool) -> None:
         body["expires_at"] = ExpiryField.moment_of(read, zone)
 
 
+class ApprovalAnswer(serializers.Serializer[Any]):
+    """What waits for a second person; approved, it is done under the key `approval:{approval}`."""
+
+    approval = serializers.UUIDField()
+    status = serializers.ChoiceField(choices=["PENDING"])
+
+
 def reply(result: Result) -> HttpResponse:
     """Return the HTTP response of an answer, fresh or replayed, verbatim.
 

@@ -13,14 +13,14 @@ from aforo.money import ZERO
 from aforo.protocol.idempotency import Answer
 from aforo.sandbox.services import now_for
 from aforo.webhooks.models import EventType
-from ledger import posting_rules
-from ledger.models import Book, LedgerEvent
+from ledger import approvals, posting_rules
+from ledger.models import ApprovalAction, Book, LedgerEvent
 from wallets import outbox, port
 from wallets.lots import provisioning, queries
 from wallets.lots.credit_journal import CreditJournal
 from wallets.lots.new_lots import lot_document, new_lot
-from wallets.models import ApprovalAction, CreditLot, CreditSource, UnitWallet, Wallet
-from wallets.operations import approvals, idempotency
+from wallets.models import CreditLot, CreditSource, UnitWallet, Wallet
+from wallets.operations import idempotency
 from wallets.operations.responses import grant_answer
 
 GRANT = "wallets.grant"
@@ -90,6 +90,7 @@ def _granting(key: str, asked: _Asked) -> idempotency.Make:
     return approvals.within_limit(
         make,
         action=ApprovalAction.GOODWILL,
+        operation=GRANT,
         amount=asked.amount,
         currency=asked.currency,
         content=asdict(asked),

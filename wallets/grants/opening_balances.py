@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from itertools import groupby
 
 from django.db import transaction
 
 from aforo import money
 from aforo.errors import FieldError, Invalid
 from aforo.money import ZERO
-from ledger import posting_rules
+from ledger import approvals, posting_rules
+from ledger.approvals import Asked
 from ledger.entries import books
-from ledger.models import Book, LedgerEvent
+from ledger.models import ApprovalAction, ApprovalRequest, Book, LedgerEvent
 from pricing.models import CreditKind
 from wallets.lots import provisioning
 from wallets.lots.credit_journal import CreditJournal
 from wallets.lots.new_lots import lot_document, new_lot
 from wallets.models import CreditLot, CreditSource, UnitWallet, Wallet
+
+IMPORT = "wallets.opening_balances.import"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,42 @@ def _had(book: Book, balance: OpeningBalance) -> CreditLot | None:
         detail = f"{balance.external_id} was brought over as {lot.kind} {money.plain(lot.face)}."
         raise Invalid([FieldError("/external_id", "reused", detail)])
     return lot
+
+
+def ask_to_import(
+    read: Callable[[], Iterable[OpeningBalance]], *, livemode: bool, at: datetime, now: datetime
+) -> int | ApprovalRequest:
+    """Import the balances of a file as `import_all` does; above a limit of a currency all of them
+    wait for approval. Money counts by its face, units by what they carry.
+
+    Raises: UnknownCustomer, Invalid.
+    """
+    sums: dict[str, Decimal] = {}
+    for each in read():
+        worth = each.carrying if each.metric else each.quantity
+        sums[each.currency] = sums.get(each.currency, ZERO) + worth
+    for currency, amount in sorted(sums.items()):
+        asked = Asked(ApprovalAction.IMPORT, IMPORT, None, livemode, now, amount, currency)
+        if approvals.is_above(asked):
+            balances = [asdict(each) for each in read()]
+            waits = approvals.ask(replace(asked, content={"balances": balances, "at": at}))
+            assert waits is not None, "it is above the limit"
+            return waits
+    return import_all(read(), livemode=livemode, at=at)
+
+
+def import_all(balances: Iterable[OpeningBalance], *, livemode: bool, at: datetime) -> int:
+    """Write the opening balances of many customers, customer by customer; return how many were
+    new.
+
+    Raises: UnknownCustomer, Invalid.
+    """
+    return sum(
+        import_opening_balances(
+            livemode=livemode, customer_id=customer_id, balances=list(theirs), at=at
+        )
+        for customer_id, theirs in groupby(balances, key=lambda each: each.customer_id)
+    )
 
 
 @transaction.atomic

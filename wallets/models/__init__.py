@@ -1,6 +1,5 @@
 """Models: wallets, lots, top-ups, reservations, operations and campaign grants."""
 
-from wallets.models.approvals import ApprovalAction, ApprovalLimit, ApprovalRequest
 from wallets.models.budgets import (
     Budget,
     BudgetChange,
@@ -27,9 +26,6 @@ from wallets.models.wallets import SpendState, UnitWallet, Wallet
 __all__ = [
     "ADDED",
     "TAKEN",
-    "ApprovalAction",
-    "ApprovalLimit",
-    "ApprovalRequest",
     "AutoRefill",
     "Budget",
     "BudgetChange",

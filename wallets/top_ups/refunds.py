@@ -17,14 +17,13 @@ from aforo.errors import FieldError, Invalid, NotCovered
 from aforo.money import ZERO
 from aforo.protocol.idempotency import Answer
 from aforo.sandbox.services import now_for
-from ledger import posting_rules
-from ledger.models import Book, LedgerEvent
+from ledger import approvals, posting_rules
+from ledger.models import ApprovalAction, Book, LedgerEvent
 from pricing.models import CreditKind
 from wallets import port
 from wallets.lots import provisioning, queries
 from wallets.lots.credit_journal import CreditJournal, EntryBuilder
 from wallets.models import (
-    ApprovalAction,
     CreditLot,
     DisputeState,
     GatewayRefund,
@@ -33,7 +32,7 @@ from wallets.models import (
     TopUp,
     Wallet,
 )
-from wallets.operations import approvals, idempotency
+from wallets.operations import idempotency
 from wallets.top_ups import gateway_refunds, sale_tax, ways
 
 REFUND = "wallets.refund"
@@ -106,6 +105,7 @@ def refund(
         make=approvals.within_limit(
             partial(_refund, key=key, asked=asked),
             action=ApprovalAction.REFUND,
+            operation=REFUND,
             amount=amount,
             currency=currency,
             content=asdict(asked),

@@ -7,7 +7,6 @@ import csv
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from aforo import money
 from aforo.errors import DomainError
 from aforo.money import ZERO
 from billing.management.arguments import moment
+from ledger.models import ApprovalRequest
 from wallets.grants import opening_balances
 from wallets.grants.opening_balances import OpeningBalance
 
@@ -69,12 +69,13 @@ class Command(BaseCommand):
         if options["dry_run"]:
             self.stdout.write(f"dry run: nothing written; {had} lots were brought over before")
             return
-        written = 0
-        for customer_id, balances in groupby(_read(path), key=lambda each: each.customer_id):
-            written += opening_balances.import_opening_balances(
-                livemode=livemode, customer_id=customer_id, balances=list(balances), at=at
-            )
-        self.stdout.write(f"{written} lots brought over, {had} were there before")
+        done = opening_balances.ask_to_import(
+            lambda: _read(path), livemode=livemode, at=at, now=now
+        )
+        if isinstance(done, ApprovalRequest):
+            self.stdout.write(f"nothing written yet: it waits for approval as {done.pk}")
+            return
+        self.stdout.write(f"{done} lots brought over, {had} were there before")
 
     def _check(self, path: Path, *, livemode: bool, at: datetime) -> int:
         """Check every line before any is written; return how many were imported before."""

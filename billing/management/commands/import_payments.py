@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from billing.invoicing import payment_files
+from ledger.models import ApprovalRequest
 
 SHOWN_NOTES = 100
 
@@ -34,15 +35,19 @@ class Command(BaseCommand):
         try:
             content = path.read_bytes()
             with transaction.atomic() if options["dry_run"] else nullcontext():
-                done = payment_files.import_file(
-                    livemode=options["mode"] == "live", content=content, now=timezone.now()
+                take = (
+                    payment_files.import_file if options["dry_run"] else payment_files.ask_to_import
                 )
+                done = take(livemode=options["mode"] == "live", content=content, now=timezone.now())
                 if options["dry_run"]:
                     transaction.set_rollback(True)
         except OSError as error:
             raise CommandError(f"{path}: {error.strerror}") from error
         except payment_files.UnreadablePayments as error:
             raise CommandError(f"{path}: {error.detail}") from error
+        if isinstance(done, ApprovalRequest):
+            self.stdout.write(f"nothing taken yet: the file waits for approval as {done.pk}")
+            return
         for note in done.notes[:SHOWN_NOTES]:
             self.stderr.write(note)
         if (more := len(done.notes) - SHOWN_NOTES) > 0:

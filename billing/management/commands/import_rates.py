@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from aforo.errors import DomainError, Invalid
 from ledger import exchange_rates
 from ledger.exchange_rates import DayRate
+from ledger.models import ApprovalRequest
 
 
 class Command(BaseCommand):
@@ -34,12 +36,15 @@ class Command(BaseCommand):
         except OSError as error:
             raise CommandError(f"{options['file']}: {error.strerror}") from error
         try:
-            new = exchange_rates.record(rates, source=options["source"])
+            new = exchange_rates.ask_to_record(rates, source=options["source"], now=timezone.now())
         except Invalid as error:
             first = error.errors[0]
             raise CommandError(f"{first.pointer}: {first.detail}") from error
         except DomainError as error:
             raise CommandError(error.detail) from error
+        if isinstance(new, ApprovalRequest):
+            self.stdout.write(f"Nothing recorded yet: it waits for approval as {new.pk}.")
+            return
         self.stdout.write(f"{new} new of {len(rates)} rates.")
 
 

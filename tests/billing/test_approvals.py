@@ -16,11 +16,10 @@ from rest_framework.test import APIClient
 
 from aforo.access.models import ApiKey
 from aforo.errors import NotCovered
+from billing import approvals
 from ledger.controls import policies
-from ledger.models import Entry
+from ledger.models import ApprovalLimit, ApprovalRequest, Entry
 from tests import factories
-from wallets import approvals
-from wallets.models import ApprovalLimit, ApprovalRequest
 
 pytestmark = pytest.mark.django_db
 D = Decimal
@@ -122,6 +121,8 @@ def test_goodwill_waits_and_is_then_done_in_the_name_of_who_asked(api: APIClient
     assert entry.document["key"] == f"approval:{waiting.pk}"
     assert factories.posted("4930") == 60
     waiting.refresh_from_db()
+    assert entry.document["approval"] == str(waiting.pk)
+    assert entry.document["approved_by"] == f"STAFF:{factories.person('cleo').pk}"
     assert (waiting.status, waiting.approved_by) == ("APPROVED", factories.person("cleo"))
 
 
@@ -179,7 +180,8 @@ class TestDecisions:
         first = ApprovalRequest.objects.get()
         assert first.expires_at - first.requested_at == timedelta(days=7)
         waiting = ApprovalRequest.objects.create(
-            book=first.book, action="GOODWILL", amount=60, currency="USD", content=first.content,
+            book=first.book, livemode=False, action="GOODWILL",
+            operation="wallets.grant", amount=60, currency="USD", content=first.content,
             requested_at=now - timedelta(days=7), expires_at=now,
         )  # fmt: skip
         before = factories.everything()
@@ -192,7 +194,8 @@ class TestDecisions:
         dan = factories.person("dan")
         first = ApprovalRequest.objects.get()
         waiting = ApprovalRequest.objects.create(
-            book=first.book, action="GOODWILL", amount=60, currency="USD", content=first.content,
+            book=first.book, livemode=False, action="GOODWILL",
+            operation="wallets.grant", amount=60, currency="USD", content=first.content,
             actor_kind="STAFF", actor_id=str(dan.pk), requested_at=first.requested_at,
             expires_at=first.expires_at,
         )  # fmt: skip
@@ -213,14 +216,14 @@ class TestDecisions:
 
     def test_in_the_back_office(self, admin_client: Client, admin_user: User) -> None:
         waiting = ApprovalRequest.objects.get()
-        url = reverse("admin:wallets_approvalrequest_changelist")
+        url = reverse("admin:ledger_approvalrequest_changelist")
         form = {"action": "approve", "_selected_action": [str(waiting.pk)]}
 
         assert "Goodwill 60 USD: done." in admin_client.post(url, form, follow=True).text
         assert "The request is APPROVED." in admin_client.post(url, form, follow=True).text
         assert (
             admin_client.get(
-                reverse("admin:wallets_approvalrequest_change", args=[waiting.pk])
+                reverse("admin:ledger_approvalrequest_change", args=[waiting.pk])
             ).status_code
             == 200
         )

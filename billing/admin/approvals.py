@@ -12,9 +12,9 @@ from django.utils import timezone
 
 from aforo.adminui.admins import ModelAdmin, ReadOnlyAdmin, acting_user
 from aforo.adminui.pages import action
+from billing import approvals
 from ledger.admin.controls import DECIDED, ProposalAdmin
-from wallets import approvals
-from wallets.models import ApprovalLimit, ApprovalRequest
+from ledger.models import ApprovalLimit, ApprovalRequest
 
 
 @admin.register(ApprovalLimit)
@@ -23,9 +23,11 @@ class ApprovalLimitAdmin(ProposalAdmin, ModelAdmin):  # type: ignore[misc]
         "Without one nobody has to approve. Propose one here; it is in force once another person "
         "approves it."
     )
-    list_display = ["action", "amount", "currency", "key", "starts_at", "livemode", *DECIDED]
+    list_display = [
+        "action", "amount", "currency", "key", "role", "starts_at", "livemode", *DECIDED,
+    ]  # fmt: skip
     list_filter = ["livemode", "action", "currency"]
-    list_select_related = ["key", "proposed_by", "approved_by"]
+    list_select_related = ["key", "role", "proposed_by", "approved_by"]
     ordering = ["-starts_at"]
 
 
@@ -33,10 +35,10 @@ class ApprovalLimitAdmin(ProposalAdmin, ModelAdmin):  # type: ignore[misc]
 class ApprovalRequestAdmin(ProposalAdmin, ReadOnlyAdmin):
     when_empty = "What is asked for above a limit waits here."
     list_display = [
-        "requested_at", "action", "amount", "currency", "book", "actor_kind", "actor_id", "status",
-        "expires_at", "approved_by", "rejected_by",
+        "requested_at", "action", "amount", "currency", "livemode", "book", "actor_kind",
+        "actor_id", "status", "expires_at", "approved_by", "rejected_by",
     ]  # fmt: skip
-    list_filter = ["action", "currency"]
+    list_filter = ["livemode", "action", "currency"]
     list_select_related = ["book", "approved_by", "rejected_by"]
     search_fields = ["=id", "book__key"]
     ordering = ["-requested_at"]
