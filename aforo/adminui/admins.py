@@ -167,7 +167,7 @@ class _Edited(_Themed):
         return super().response_delete(request, obj_display, obj_id)
 
     def _to_list(self, request: HttpRequest) -> HttpResponse:
-        """Say what waits for a second person, and return to the list."""
+        """Return to the list, which says what waits for a second person."""
         self.message_user(request, waiting_text(_waiting(request)), messages.WARNING)
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
         return HttpResponseRedirect(reverse(name))

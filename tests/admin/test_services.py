@@ -166,8 +166,8 @@ def test_a_mapping_is_added_changed_and_deleted(admin_client: Client) -> None:
     rule.refresh_from_db()
     assert rule.gl_code == "4401"
 
-    chosen = {"action": "delete_selected", "_selected_action": [rule.pk], "post": "yes"}
-    admin_client.post(reverse("admin:ledger_glmapping_changelist"), chosen)
+    delete = reverse("admin:ledger_glmapping_delete", args=[rule.pk])
+    admin_client.post(delete, {"post": "yes"})
     assert not GlMapping.objects.exists()
 
 
