@@ -126,9 +126,10 @@ class _Edited(_Themed):
         fields = dict(form.cleaned_data)
         changes = {name: fields[name] for name in form.changed_data}
         sent = Sent(acting_user(request), form.instance, fields, changes, list(formsets))
-        write: Any = self.change_row if change else self.add_row
-        made = write(sent)
-        if made is not None and not isinstance(made, self.model._meta.concrete_model):
+        made = self.change_row(sent) if change else self.add_row(sent)
+        if made is None:
+            return
+        if not isinstance(made, self.model._meta.concrete_model):
             _wait(request, made)
         elif not change:
             form.instance.pk = made.pk
