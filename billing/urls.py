@@ -93,6 +93,7 @@ urlpatterns = [
     path("invoices/<str:reference>", settlements.InvoiceView.as_view()),
     path("invoices/<str:reference>/finalize", settlements.FinalizeView.as_view()),
     path("invoices/<str:reference>/pay", settlements.PayView.as_view()),
+    path("invoices/<str:reference>/void", collections.VoidView.as_view()),
     path("invoices/<str:reference>/write-off", collections.WriteOffView.as_view()),
     path("invoices/<str:reference>/apply-credit", collections.ApplyCreditView.as_view()),
     path("invoices/<str:reference>/send", documents.SendInvoiceView.as_view()),

@@ -21,6 +21,7 @@ from aforo.errors import DomainError, Invalid
 from aforo.ids import new_id
 from aforo.money import plain
 from aforo.protocol.idempotency import Answer
+from billing.adjustments import voids
 from billing.invoicing import customer_credit, document_sending, write_offs
 from billing.models import Customer, CustomerCredit, Invoice
 
@@ -43,6 +44,11 @@ class WriteOffForm(KeyForm):
     )
 
 
+class VoidForm(KeyForm):
+    field_order = ["reason"]
+    reason = forms.CharField(max_length=300)
+
+
 class ApplyCreditForm(KeyForm):
     amount = PlainDecimalField(
         required=False, help_text="Empty: as much as is open and owed to the customer."
@@ -60,7 +66,12 @@ class CreditRefundForm(KeyForm):
 class InvoiceActions(ReadOnlyAdmin):
     """The buttons of an invoice's page."""
 
-    actions_detail = ["write_off", "apply_credit", "send"]
+    actions_detail = ["void", "write_off", "apply_credit", "send"]
+
+    @page_action(description="Void", url_path="void")
+    def void(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Void an invoice of which nothing is paid, in the name of the user."""
+        return self._ask(request, object_id, "Void", VoidForm, voids.void)
 
     @page_action(description="Write off", url_path="write-off")
     def write_off(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""What corrects and settles invoices: written off, paid from what is owed to the customer."""
+"""What corrects and settles invoices: voids, write-offs, and what is owed to customers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from aforo.access.models import ApiScope
 from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
 from aforo.api.idempotency import respond
 from aforo.api.views import ApiView
+from billing.adjustments import voids
 from billing.invoicing import customer_credit, write_offs
 from ledger.entries import books
-from wallets.api.shapes import ApprovalAnswer
+from wallets.api.shapes import AllocationAnswer, ApprovalAnswer
 
 
 class WriteOffBody(StrictSerializer):
@@ -58,6 +59,43 @@ class WriteOffView(ApiView):
         return respond(
             write_offs.write_off(livemode=self.livemode, invoice=reference, key=key, **body)
         )
+
+
+class InvoiceVoidBody(StrictSerializer):
+    reason = serializers.CharField(max_length=300)
+    idempotency_key = serializers.CharField(max_length=255, required=False)
+
+
+class InvoiceVoidAnswer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    customer_id = serializers.CharField()
+    invoice = serializers.CharField()
+    status = serializers.CharField()
+    currency = serializers.CharField()
+    amount = serializers.CharField(help_text="What is not owed any more.")
+    settlement = serializers.UUIDField(
+        allow_null=True, help_text="The cycle that is VOIDED, never to be settled again by itself."
+    )
+    returned = AllocationAnswer(many=True)
+    revoked = serializers.CharField(help_text="What the credits carried that it had sold.")
+    reason = serializers.CharField()
+    entry = serializers.UUIDField()
+    occurred_at = serializers.DateTimeField()
+
+
+class VoidView(ApiView):
+    scope = ApiScope.BILLING
+    names = {"post": "voidInvoice"}
+    refusals = ("unknown_invoice", "not_voidable")
+    operation = voids.VOID
+
+    @extend_schema(request=InvoiceVoidBody, responses=InvoiceVoidAnswer)
+    def post(self, request: Request, reference: str) -> HttpResponse:
+        """Void an issued invoice of which nothing is paid: what it posted is posted back, credits
+        return to their lots, and its cycle is never settled again by itself. The number stays.
+        """
+        key, body = self.read_keyed(InvoiceVoidBody, request)
+        return respond(voids.void(livemode=self.livemode, invoice=reference, key=key, **body))
 
 
 class CreditView(ApiView):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import CharField, F, Q, QuerySet, Value
+from django.db.models import Case, CharField, F, Q, QuerySet, Value, When
 from django.db.models.functions import Cast, Coalesce, NullIf
 from django.http import HttpResponse
 from django.utils import timezone
@@ -23,6 +23,7 @@ from aforo.api.fields import DecimalField, StrictSerializer, TimeField
 from aforo.api.idempotency import respond
 from aforo.api.rows import Row, RowsView
 from aforo.api.views import ApiView
+from aforo.money import ZERO
 from aforo.sandbox.services import now_at, now_for
 from billing.cycle_end import runs
 from billing.invoicing import invoices, payments
@@ -239,7 +240,10 @@ class InvoiceFilter(filters.FilterSet):
         return rows.filter(past) if value else rows.exclude(past)
 
 
-OPEN = F("amount_due") - F("credited") - F("paid") - F("written_off")
+OPEN = Case(
+    When(status=InvoiceStatus.VOID, then=Value(ZERO)),
+    default=F("amount_due") - F("credited") - F("paid") - F("written_off"),
+)
 
 
 class InvoicesView(RowsView[Invoice]):

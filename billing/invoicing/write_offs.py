@@ -30,7 +30,7 @@ WRITE_OFF = "billing.invoices.write_off"
 class CreditsHeldBack(Conflict):
     """The invoice is of credits that are delivered when it is paid, so nothing is receivable yet.
 
-    Wait for its payment; unpaid, it costs nothing.
+    Wait for its payment, or void it by POST /v1/invoices/{reference}/void.
     """
 
     default_code = "credits_held_back"

@@ -15,6 +15,7 @@ from djmoney.models.fields import MoneyField
 
 from aforo import payable
 from aforo.ids import new_id
+from aforo.money import ZERO
 from billing.models.adjustments import SettlementAdjustment
 from billing.models.customers import Customer
 from billing.models.payments import BankPayment
@@ -64,7 +65,8 @@ class Invoice(models.Model):
     total = from_wallet + amount_due. Corrections leave that as it was issued: what they lower of
     the open part is `credited`, and of the paid part `returned`, to the customer's credit; what
     nobody is expected to pay any more is `written_off`, and `recovered` as far as it was paid after
-    all. From the moment it has a number, the database refuses any change but of its state.
+    all. VOID, it is as if it had billed nothing. From the moment it has a number, the database
+    refuses any change but of its state.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -177,6 +179,10 @@ class Invoice(models.Model):
                 name="billing_invoice_written_off",
             ),
             models.CheckConstraint(
+                condition=~Q(status="VOID") | Q(paid=0, credited=0, written_off=0),
+                name="billing_invoice_void",
+            ),
+            models.CheckConstraint(
                 condition=payable.columns("written_off", "recovered", "tax_relieved"),
                 name="billing_invoice_loss_payable",
             ),
@@ -202,7 +208,9 @@ class Invoice(models.Model):
 
     @property
     def open(self) -> Decimal:
-        """Return what is still to be paid."""
+        """Return what is still to be paid, of one that is void nothing."""
+        if self.status == InvoiceStatus.VOID:
+            return ZERO
         return self.amount_due - self.credited - self.paid - self.written_off
 
 

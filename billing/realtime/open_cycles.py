@@ -195,8 +195,7 @@ _WAITING = """EXISTS (
 )"""
 _ROLLED_ON = """(
     SELECT p.rolled_on::text FROM billing_settlement AS p
-    WHERE p.subscription_id = s.id AND p.cycle = s.cycle - 1
-        AND p.kind = 'CYCLE' AND p.status <> 'VOIDED'
+    WHERE p.subscription_id = s.id AND p.cycle = s.cycle - 1 AND p.kind = 'CYCLE'
     ORDER BY p.id LIMIT 1
 )"""
 _TAKEN = """ARRAY(

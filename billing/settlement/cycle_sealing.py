@@ -8,13 +8,13 @@ from uuid import UUID
 from django.db import transaction
 
 from aforo.database import bulk, joined
-from billing.models import Settlement, SettlementKind, SettlementStatus, Subscription
+from billing.models import Settlement, SettlementKind, Subscription
 from billing.subscriptions import cycles
 from ledger.entries import books
 
+# One that was voided is found, too: the cycle is never settled again (docs/decisions.md#d36).
 _OF_CYCLE = f"""
     WHERE subscription_id = %s AND cycle = %s AND kind = '{SettlementKind.CYCLE}'
-        AND status <> '{SettlementStatus.VOIDED}'
 """
 
 

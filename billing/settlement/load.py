@@ -48,7 +48,7 @@ from wallets.models import CreditLot, CreditSource, Debit, UnitWallet
 MICROSECOND = timedelta(microseconds=1)
 _ROLLED_ON = """
     SELECT rolled_on::text FROM billing_settlement
-    WHERE subscription_id = %s AND cycle = %s AND kind = 'CYCLE' AND status <> 'VOIDED'
+    WHERE subscription_id = %s AND cycle = %s AND kind = 'CYCLE'
     ORDER BY id LIMIT 1
 """
 

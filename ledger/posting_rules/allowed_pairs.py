@@ -117,7 +117,10 @@ RULES: Final[dict[str, Pairs]] = {
     | _mirror(_UNCOVERED)
     | _NOTE
     | _LAPSE
-    | {(OVERAGE_REVENUE, REFUND_LIABILITY)},
+    | {(OVERAGE_REVENUE, REFUND_LIABILITY)}
+    # What voids an invoice takes back all that its cycle and the invoice posted.
+    | _FEE
+    | {(UNBILLED, REFUND_LIABILITY), (UNBILLED, RECEIVABLE)},
     "USAGE_BURNED": _BURN | _mirror(_BURN),
     "SETTLEMENT": _BURN
     | _pairs((CASH_CREDITS, BONUS_CREDITS), (DISPUTE_LOSSES,))

@@ -187,6 +187,8 @@ def settle(call: Caller, clock: str, made: str) -> dict[str, Any]:
     settled = call.get("settlements?customer_id=acme")["data"][0]["id"]
     for draft in call.get("invoices?customer_id=acme&status=DRAFT")["data"]:
         call.post(f"invoices/{draft['id']}/finalize", {})
+    first = call.get("invoices?customer_id=acme")["data"][-1]
+    call.post(f"invoices/{first['number']}/void", {"reason": "Billed by mistake"})
     line = {"description": "More", "amount": 3_000}
     call.post(f"settlements/{settled}/adjust", {"reason": "x", "lines": [line]})
     found = call.get("invoices?customer_id=acme")["data"]

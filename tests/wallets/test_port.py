@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent.parent
 # Who asks -> what billing is asked.
 ASKED = {
     "billing/adjustments/corrections.py:_charge": {"credits_fell"},
+    "billing/adjustments/voids.py:_void": {"credits_arrived", "credits_fell"},
     "billing/invoicing/payments.py:close": {"credits_arrived"},
     "billing/invoicing/write_offs.py:_write_off": {"credits_fell"},
     "billing/prepaid/reactivation.py:burn_prepaid": {"credits_fell"},

@@ -296,7 +296,7 @@ def _revoke(
     taken = {lot.id: lot.remaining - lot.held for lot in lots}
     if free > lost:
         taken = {id_: money.proportion(all_, lost, free) for id_, all_ in taken.items()}
-    _return_to_campaigns(taken)
+    return_to_campaigns(taken)
     revoked = [draft.revoke(lot, taken[lot.id]) for lot in lots if taken[lot.id] > 0]
     return revoked, max(lost - free, ZERO)
 
@@ -307,7 +307,7 @@ def _carried_by_free(lot: CreditLot) -> Decimal:
     return lot.carrying_remaining - kept
 
 
-def _return_to_campaigns(taken: Mapping[UUID, Decimal]) -> None:
+def return_to_campaigns(taken: Mapping[UUID, Decimal]) -> None:
     """Return to the campaigns' budgets the part of their bonus that is revoked unspent, by lot
     (docs/decisions.md#d39).
     """
