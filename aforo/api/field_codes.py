@@ -237,8 +237,4 @@ FIELD_CODES: Final[dict[str, Advice]] = {
         "A change of plan keeps the interval.",
         "Cancel, and subscribe to it.",
     ),
-    "migration_preview_only": (
-        "Moving in the middle of a period is not offered yet.",
-        "Send `at: PERIOD_END`, or `preview: true`.",
-    ),
 }

@@ -17,8 +17,8 @@ from aforo.api.pagination import NewestFirst
 from aforo.api.views import ApiView
 from aforo.errors import FieldError, Invalid
 from billing.api.subscriptions import ChangeView, ReasonBody, SubscriptionAnswer
-from billing.lifecycle import changes, plan_changes, subscribing
-from billing.simulation import plan_change, plan_change_rows
+from billing.lifecycle import changes, mid_period, plan_changes, subscribing
+from billing.simulation import plan_change, plan_change_rehearsal, plan_change_rows
 from pricing import catalogue
 from pricing.api.catalog import VersionField
 from pricing.offerings import offerings
@@ -52,6 +52,18 @@ class CreditsAnswer(serializers.Serializer[Any]):
     added = serializers.ListField(child=serializers.DictField())
 
 
+class GivenBackAnswer(serializers.Serializer[Any]):
+    owed = serializers.CharField()
+    credits = serializers.CharField()
+
+
+class DueNowAnswer(serializers.Serializer[Any]):
+    refused = serializers.DictField(allow_null=True)
+    closing = serializers.DictField(allow_null=True)
+    given_back = GivenBackAnswer(allow_null=True)
+    opening = serializers.DictField(allow_null=True)
+
+
 class MoveAnswer(serializers.Serializer[Any]):
     subscription = serializers.UUIDField()
     customer_id = serializers.CharField()
@@ -61,6 +73,7 @@ class MoveAnswer(serializers.Serializer[Any]):
     opening = OpeningAnswer()
     credits = CreditsAnswer()
     changes = serializers.ListField(child=serializers.DictField())
+    due_now = DueNowAnswer()
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         """Add the member `from`, which is a reserved word in Python."""
@@ -83,6 +96,7 @@ class MigrateView(ApiView):
         "offering_not_active",
         "not_published",
         "unknown_rate_plan",
+        "insufficient_funds",
     )
 
     @extend_schema(
@@ -94,21 +108,21 @@ class MigrateView(ApiView):
         ),
     )
     def post(self, request: Request, subscription_id: UUID) -> HttpResponse:
-        """Change the plan with the next renewal; or preview a change now: what both sides owe,
-        which credits stay and are added, what changes.
+        """Change the plan now or with the next renewal; or preview a change now: what both sides
+        owe, which credits stay and are added, what changes, and what is due at once.
         """
         body = self.read(MigrateBody, request)
         if body["preview"]:
-            return Response(plan_change_rows.describe(self._previewed(subscription_id, body)))
-        if body["at"] != changes.When.PERIOD_END:
-            raise plan_change.MoveNotOffered
+            return Response(self._previewed(subscription_id, body))
+        is_now = body["at"] == changes.When.NOW
+        act = mid_period.change_plan if is_now else plan_changes.change_with_period
         changes.prepare(livemode=self.livemode, subscription_id=subscription_id)
         return self.once(
             request,
             content={**body, "subscription": subscription_id},
             make=lambda: (
                 SubscriptionAnswer(
-                    plan_changes.change_with_period(
+                    act(
                         livemode=self.livemode,
                         subscription_id=subscription_id,
                         target=self._target(subscription_id, body),
@@ -119,13 +133,15 @@ class MigrateView(ApiView):
             status=200,
         )
 
-    def _previewed(self, subscription_id: UUID, body: dict[str, Any]) -> plan_change.Move:
+    def _previewed(self, subscription_id: UUID, body: dict[str, Any]) -> dict[str, object]:
+        """Return the forecast of both sides, and what a change now would write."""
         subscription = subscribing.get_subscription(
             livemode=self.livemode, subscription_id=subscription_id
         )
-        return plan_change.preview_move(
-            subscription=subscription, target=self._target(subscription_id, body)
-        )
+        target = self._target(subscription_id, body)
+        move = plan_change.preview_move(subscription=subscription, target=target)
+        due = plan_change_rehearsal.due_now(subscription=subscription, target=target)
+        return {**plan_change_rows.describe(move), "due_now": due}
 
     def _target(self, subscription_id: UUID, body: dict[str, Any]) -> plan_changes.PlanTarget:
         """Return what is named; without an offering, another version of the subscription's own."""

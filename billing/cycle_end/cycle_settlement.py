@@ -210,9 +210,11 @@ def _is_behind(current: Subscription, settlement: Settlement) -> bool:
 
 def _period_after(current: Subscription, settlement: Settlement) -> Period:
     """Return the cycle that follows a settled one: the open one, where that has begun before."""
-    if current.cycle == settlement.cycle:
-        return cycles.upcoming(current).part
-    return Period(current.current_starts_at, current.current_ends_at)
+    if current.cycle != settlement.cycle:
+        return Period(current.current_starts_at, current.current_ends_at)
+    if next_cycle.divides_period(current, settlement):
+        return Period(settlement.ends_at, current.full_ends_at)
+    return cycles.upcoming(current).part
 
 
 def _write(
@@ -225,15 +227,16 @@ def _write(
     """Write a settled cycle, the burns of late usage, and its invoice."""
     current = settlement.subscription
     following = _period_after(current, settlement)
+    came = load.rolled_generations(current, settlement.cycle)
+    is_divided = next_cycle.divides_period(current, settlement)
+    rolled_on = {} if is_divided else next_cycle.rolled_on(came=came, draft=draft)
     settlement_writing.settle(
         book=book,
         settlement=settlement,
         draft=draft,
         now=now,
         next_period=following,
-        rolled_on=next_cycle.rolled_on(
-            came=load.rolled_generations(current, settlement.cycle), draft=draft
-        ),
+        rolled_on=rolled_on,
     )
     rerating.burn_units(book=book, rerated=rerated, at=settlement.ends_at)
     if draft.billing_mode != "PREPAID" and draft.lines:
@@ -271,9 +274,10 @@ def _priced(
         loaded = load.ahead_by(loaded, settlement=settlement, version=next_version)
     ahead = advance.charged_ahead(load.charge_terms(catalogue.charges_of(next_version)))
     is_behind = _is_behind(current, settlement)
+    is_last = next_cycle.ends_with(current, settlement.ends_at)
     upcoming = cycles.upcoming(current)
     ahead = proration.charges(ahead, proration.share_of(upcoming.part, upcoming.full))
-    if is_behind or next_cycle.ends_with(current, settlement.ends_at):
+    if is_behind or settlement.ends_at < settlement.full_ends_at or is_last:
         ahead = ()
     draft = calculation.run(advance.of_cycle(loaded, ahead))
     if is_behind:
@@ -376,6 +380,10 @@ def _go_on(
         month_end.reach_locked(book=book, end=settlement.ends_at, counted=counted, came_late=beside)
     if next_cycle.ends_with(subscription, settlement.ends_at):
         _stop(book, subscription, settlement.ends_at, counted)
+        return
+    if next_cycle.divides_period(subscription, settlement):
+        next_cycle.begin_rest(book=book, subscription=subscription, at=settlement.ends_at)
+        usage_burn.lapse(book=book, until=settlement.ends_at, counted=counted)
         return
     was = subscription.status
     plan_terms.take(book=book, subscription=subscription, at=settlement.ends_at)

@@ -45,6 +45,26 @@ def ends_with(current: Subscription, ends_at: datetime) -> bool:
     )
 
 
+def divides_period(current: Subscription, ended: Settlement) -> bool:
+    """Return whether a cycle is followed by the rest of its own period, on another plan."""
+    return ended.ends_at < ended.full_ends_at and not ends_with(current, ended.ends_at)
+
+
+def begin_rest(*, book: Book, subscription: Subscription, at: datetime) -> None:
+    """Begin the rest of a period on another plan: the lots keep their terms, nothing rolls over,
+    and who asked for the change bills the fees and issues the credits. The book must be locked.
+    """
+    plan_terms.take(
+        book=book,
+        subscription=subscription,
+        at=at,
+        within_period=plan_credits.grant_period(subscription),
+    )
+    cycles.open_rest(subscription=subscription, at=at)
+    spend_rules.refresh_rules(book=book)
+    advance_fees.recognise_fees(book=book, until=at)
+
+
 def begin(*, subscription: Subscription, now: datetime) -> bool:
     """Begin the cycle after the open one, which is over and is settled later; return whether this
     call did it.

@@ -141,8 +141,8 @@ def pause(*, livemode: bool, subscription_id: UUID, reason: str = "") -> Subscri
     if found.status not in states.MAY_PAUSE:
         raise NotInState(f"The subscription is {found.status.lower()}.", code="not_active")
     now = now_for(found.customer.book)
-    _settle_behind(found, now)
-    found.paused_at = _cut_short(found, now)
+    settle_behind(found, now)
+    found.paused_at = cut_short(found, now)
     found.save(update_fields=["paused_at", "current_ends_at"])
     with moves.because(reason):
         cycle_settlement.settle_cycle(subscription=found, now=now, is_locked=True)
@@ -197,8 +197,8 @@ def _end_now(found: Subscription, now: datetime) -> None:
     customer's wallets are as without the subscription from now on.
     """
     if found.version.grace_hours == 0:
-        _settle_behind(found, now)
-    found.cancel_at = _cut_short(found, now)
+        settle_behind(found, now)
+    found.cancel_at = cut_short(found, now)
     found.save(update_fields=["cancel_at", "current_ends_at"])
     if found.version.grace_hours == 0:
         cycle_settlement.settle_cycle(subscription=found, now=now, is_locked=True)
@@ -214,7 +214,7 @@ def end_paused(book: Book, found: Subscription, now: datetime) -> None:
     _end_now(found, now)
 
 
-def _settle_behind(found: Subscription, now: datetime) -> None:
+def settle_behind(found: Subscription, now: datetime) -> None:
     """Settle the cycles that wait behind the one that is to be cut short, because they ended
     first.
     """
@@ -222,7 +222,7 @@ def _settle_behind(found: Subscription, now: datetime) -> None:
         cycle_settlement.settle_waiting(settlement=each, now=now, is_locked=True)
 
 
-def _cut_short(found: Subscription, now: datetime) -> datetime:
+def cut_short(found: Subscription, now: datetime) -> datetime:
     """End the open cycle now; return that moment. One that began at this very instant serves no
     time, and owes what was used in it.
 

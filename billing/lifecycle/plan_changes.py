@@ -1,5 +1,5 @@
-"""Changes of plan: to another offering or version, with the next renewal. Nothing is prorated then:
-the old cycle ends on its terms, and the next one begins on the new ones.
+"""Changes of plan: to another offering or version; those with the next renewal. Nothing is prorated
+then: the old cycle ends on its terms, and the next one begins on the new ones.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def change_with_period(
     found = changes.locked(livemode, subscription_id)
     book, now = found.customer.book, now_for(found.customer.book)
     check(found, target, now)
-    _check_renewal(found, target)
+    check_change(found, target)
     found.next_offering, found.next_version = target.offering, target.version
     found.save(update_fields=["next_offering", "next_version"])
     facts = {
@@ -138,8 +138,11 @@ def change_with_period(
     return subscribing.get_subscription(livemode=livemode, subscription_id=subscription_id)
 
 
-def _check_renewal(found: Subscription, target: PlanTarget) -> None:
-    """Check what a change with the next renewal asks beyond a preview."""
+def check_change(found: Subscription, target: PlanTarget) -> None:
+    """Check what a change asks beyond a preview.
+
+    Raises: CannotMove, NotPublished, OfferingNotSold; Invalid for another mode or interval.
+    """
     if found.status not in states.MAY_CHANGE_PLAN or found.cancel_at is not None:
         is_ending = found.cancel_at is not None
         state = "to be cancelled" if is_ending else found.status.lower()

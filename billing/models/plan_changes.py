@@ -24,6 +24,11 @@ class PlanChange(models.Model):
     from_version = models.ForeignKey(RatePlanVersion, on_delete=models.PROTECT, related_name="+")
     to_offering = models.ForeignKey(Offering, on_delete=models.PROTECT, related_name="+")
     to_version = models.ForeignKey(RatePlanVersion, on_delete=models.PROTECT, related_name="+")
+    within_period = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="The number of the period that it divides, as grants have it; none at a renewal.",
+    )
     occurred_at = models.DateTimeField(help_text="In the customer's time.")
     actor_kind = models.CharField(
         max_length=7, choices=actors.ACTOR_KINDS, default=actors.current_kind

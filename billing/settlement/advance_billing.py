@@ -8,9 +8,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from aforo import periods
+from aforo.errors import NotCovered
+from aforo.money import plain
 from aforo.periods import Period
 from billing import calculation
 from billing.calculation import advance
+from billing.calculation.calculation import Calculation, CreditOwed, changed
 from billing.campaigns import subscriber_grants
 from billing.invoicing import invoices, numbering
 from billing.models import (
@@ -19,14 +22,12 @@ from billing.models import (
     Subscription,
     SubscriptionStatus,
 )
-from billing.settlement import load
+from billing.settlement import late_credits, load
 from billing.settlement import write as settlement_writing
 from billing.subscriptions import cycles, moves, plan_credits
 from ledger.models import Book
-from pricing.models import (
-    BillingMode,
-    ChargeTiming,
-)
+from pricing import catalogue
+from pricing.models import BillingMode
 from wallets.lots import queries
 from wallets.models import CreditLot
 
@@ -47,9 +48,54 @@ def open_cycle(
     change nothing. The document is numbered last, so that no one waits for the counter while
     holding a lock that another needs. The book must be locked.
     """
-    if not subscription.version.charges.filter(timing=ChargeTiming.ADVANCE).exists():
+    if not catalogue.bills_in_advance(subscription.version):
         return True
-    opening = Settlement(
+    opening = _opening(book, subscription, part, full, now)
+    draft = _priced(opening, pays=pays or (lambda lot: queries.is_alive(lot, now)), now=now)
+    if subscription.billing_mode == BillingMode.PREPAID and draft.arrears > 0:
+        return False
+    _bill(opening, draft, part, now)
+    return True
+
+
+def open_rest(*, book: Book, subscription: Subscription, now: datetime) -> Settlement | None:
+    """Bill the fees in advance of the rest of a period that begins on another plan, less what the
+    customer is owed, which is the unserved part of the old fee; return the settlement, if there are
+    such fees. The book must be locked.
+
+    Raises: NotCovered by PREPAID credits.
+    """
+    if subscription.period_number < 0 or not catalogue.bills_in_advance(subscription.version):
+        return None
+    part = cycles.open_part(subscription)
+    opening = _opening(book, subscription, part, cycles.full_period(subscription), now)
+    draft = _priced(
+        opening,
+        pays=lambda lot: queries.is_alive(lot, now),
+        now=now,
+        owed=late_credits.owed(subscription.pk),
+    )
+    if subscription.billing_mode == BillingMode.PREPAID and draft.arrears > 0:
+        raise not_covered(draft)
+    _bill(opening, draft, part, now)
+    return opening
+
+
+def not_covered(draft: Calculation) -> NotCovered:
+    """Return the refusal of what PREPAID credits do not cover."""
+    available = draft.total - draft.arrears
+    return NotCovered(
+        f"{plain(available)} of {plain(draft.total)} is available.",
+        extra={"shortfall": plain(draft.arrears), "available": plain(available)},
+        missing=draft.arrears,
+        currency=draft.currency,
+    )
+
+
+def _opening(
+    book: Book, subscription: Subscription, part: Period, full: Period, now: datetime
+) -> Settlement:
+    return Settlement(
         subscription=subscription,
         book=book,
         kind=SettlementKind.OPENING,
@@ -65,26 +111,37 @@ def open_cycle(
         currency=subscription.version.plan.currency,
         billing_mode=subscription.billing_mode,
     )
+
+
+def _priced(
+    opening: Settlement,
+    *,
+    pays: Callable[[CreditLot], bool],
+    now: datetime,
+    owed: tuple[CreditOwed, ...] = (),
+) -> Calculation:
     loaded = load.load(
-        book=book,
-        subscription=subscription,
+        book=opening.book,
+        subscription=opening.subscription,
         settlement=opening,
         usage={},
-        full_period=full,
+        full_period=Period(opening.full_starts_at, opening.full_ends_at),
         until=now,
-        pays=pays or (lambda lot: queries.is_alive(lot, now)),
+        pays=pays,
     )
-    draft = calculation.run(advance.of_opening(loaded))
-    if subscription.billing_mode == BillingMode.PREPAID and draft.arrears > 0:
-        return False
+    return calculation.run(changed(advance.of_opening(loaded), credits_owed=owed))
+
+
+def _bill(opening: Settlement, draft: Calculation, part: Period, now: datetime) -> None:
+    """Write a priced opening and its invoice, which is numbered last."""
+    book = opening.book
     opening.save(force_insert=True)
     settlement_writing.settle(book=book, settlement=opening, draft=draft, now=now, next_period=part)
-    if subscription.billing_mode != BillingMode.PREPAID and draft.lines:
+    if opening.billing_mode != BillingMode.PREPAID and draft.lines:
         invoices.draft_invoice(
-            customer=subscription.customer, settlement=opening, draft=draft, ahead=part
+            customer=opening.subscription.customer, settlement=opening, draft=draft, ahead=part
         )
     numbering.later(book_id=book.pk, now=now)
-    return True
 
 
 def start_if_paid(*, book: Book, subscription: Subscription, now: datetime) -> bool:

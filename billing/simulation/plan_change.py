@@ -9,7 +9,7 @@ plan grants its excess over the old one, for the time that is left.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -31,31 +31,15 @@ from billing.lifecycle import plan_changes
 from billing.lifecycle.plan_changes import PlanTarget
 from billing.models import Settlement, Subscription, SubscriptionStatus
 from billing.settlement import cycle_burns, load
-from billing.subscriptions import cycles, plan_credits
+from billing.subscriptions import cycles, stub_grants
+from billing.subscriptions.stub_grants import Added
 from billing.usage import aggregates as usages
 from pricing import catalogue
-from pricing.models import GrantRecurrence, GrantTemplate, Offering, RatePlanVersion
+from pricing.models import Offering, RatePlanVersion
 from pricing.plans import plans
 from wallets.lots import queries
 from wallets.lots.waterfall import Lot
 from wallets.models import CreditLot
-
-
-class MoveNotOffered(Invalid):
-    """Moving in the middle of a period is previewed, and not offered yet."""
-
-    def __init__(self) -> None:
-        detail = "Moving now is not offered yet: ask at PERIOD_END, or with preview: true."
-        super().__init__([FieldError("/at", "migration_preview_only", detail)])
-
-
-@dataclass(frozen=True, slots=True)
-class Added:
-    """Credits that a move would grant, on the terms of the new plan."""
-
-    template: GrantTemplate
-    quantity: Decimal
-    expires_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +90,8 @@ def preview_move(*, subscription: Subscription, target: PlanTarget) -> Move:
     closing = _closing(subscription, now)
     spent = _spent(subscription, closing)
     moved = _moved(subscription, target, now)
-    added = tuple(_added(subscription, moved, target.version))
+    left = {*stub_grants.versions_left(subscription), subscription.version_id}
+    added = tuple(stub_grants.added(moved, left=left, remaining=_rest(moved)))
     alive = [lot for lot in queries.open_lots([book.pk]) if queries.is_alive(lot, now)]
     return Move(
         subscription=subscription,
@@ -124,6 +109,8 @@ def _closing(subscription: Subscription, now: datetime) -> Calculation:
     """Settle the open cycle up to now, on the version that it runs on."""
     part = Period(subscription.current_starts_at, now)
     cycle = _cycle(subscription, part)
+    # As a cycle that is cut short, it has what was used at this very moment.
+    cycle.counted_until += cycles.MOMENT
     draft = load.load(
         book=subscription.customer.book,
         subscription=subscription,
@@ -247,46 +234,6 @@ def _of_fee(lots: Sequence[Lot], version: RatePlanVersion) -> dict[UUID, Conside
         lot.id: Consideration(lot.available, lot.available, lot.available, taxed_at_sale=True)
         for lot in lots
     }
-
-
-def _added(
-    subscription: Subscription, moved: Subscription, version: RatePlanVersion
-) -> Iterator[Added]:
-    """Return the stub grants: what the new plan grants every cycle beyond the grants of this one.
-
-    Grants of one kind and metric count together. Once-only grants are for new subscriptions.
-    """
-    granted = _granted(subscription)
-    templates = GrantTemplate.objects.filter(
-        version=version, recurrence=GrantRecurrence.EVERY_CYCLE
-    )
-    for template in templates.select_related("metric").order_by("position", "pk"):
-        group = (template.kind, template.metric_id)
-        before = min(granted.get(group, ZERO), template.quantity)
-        granted[group] = granted.get(group, ZERO) - before
-        quantity = proration.stub_grant(
-            new=template.quantity,
-            largest=before,
-            remaining=_rest(moved),
-            places=plan_credits.grant_places(template, version.plan.currency),
-        )
-        if quantity > 0:
-            expires_at = plan_credits.expiry_of(template, moved, moved.current_starts_at)
-            yield Added(template, quantity, expires_at)
-
-
-def _granted(subscription: Subscription) -> dict[tuple[str, int | None], Decimal]:
-    """Sum what the plan granted in the open cycle, by kind and metric."""
-    lots = (
-        plan_credits.plan_lots(subscription)
-        .filter(grant_period=plan_credits.grant_period(subscription))
-        .select_related("unit_wallet")
-    )
-    granted: dict[tuple[str, int | None], Decimal] = {}
-    for lot in lots:
-        group = (lot.kind, lot.unit_wallet.metric_id if lot.unit_wallet else None)
-        granted[group] = granted.get(group, ZERO) + lot.face
-    return granted
 
 
 def movable(*, livemode: bool, offering: Offering) -> QuerySet[Subscription]:

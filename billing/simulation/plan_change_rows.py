@@ -13,7 +13,8 @@ from billing.calculation.proration import PeriodShare
 from billing.lifecycle.plan_changes import PlanTarget
 from billing.models import Subscription
 from billing.settlement import load
-from billing.simulation.plan_change import Added, Move, preview_move
+from billing.simulation.plan_change import Move, preview_move
+from billing.subscriptions.stub_grants import Added
 from pricing import catalogue
 from pricing.models import Offering, RatePlanVersion
 from pricing.plans import version_diff

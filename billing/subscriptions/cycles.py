@@ -118,6 +118,11 @@ def _period_start(
     return start if index == 0 else min(bound_of(subscription, index), start)
 
 
+def open_part(subscription: Subscription) -> Period:
+    """Return the open cycle from bound to bound."""
+    return Period(subscription.current_starts_at, subscription.current_ends_at)
+
+
 def full_period(subscription: Subscription) -> Period:
     """Return the whole period of the open cycle, of which a first or last one may be a part."""
     return Period(subscription.full_starts_at, subscription.full_ends_at)
@@ -181,14 +186,22 @@ def begin_at(*, subscription: Subscription, now: datetime) -> None:
     )  # fmt: skip
 
 
-def pause_cycle(*, subscription: Subscription, at: datetime) -> None:
-    """Open a waiting cycle in the same period, after one that a pause cut short."""
+def open_rest(*, subscription: Subscription, at: datetime) -> None:
+    """Open the rest of the period as a cycle of its own, after one that was cut short. The book
+    must be locked.
+    """
     subscription.cycle += 1
     subscription.current_starts_at = at
     subscription.current_ends_at = subscription.full_ends_at
     subscription.counted_from = subscription.usage_closed_through
+    subscription.save(update_fields=_BOUNDS)
+
+
+def pause_cycle(*, subscription: Subscription, at: datetime) -> None:
+    """Open a waiting cycle in the same period, after one that a pause cut short."""
+    open_rest(subscription=subscription, at=at)
     subscription.status = SubscriptionStatus.PAUSED
-    subscription.save(update_fields=[*_BOUNDS, "status"])
+    subscription.save(update_fields=["status"])
 
 
 def resume_cycle(*, subscription: Subscription, now: datetime) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -17,7 +18,7 @@ from billing.models import (
     Subscription,
     SubscriptionStatus,
 )
-from billing.subscriptions import advance_fees, cycles, once_only
+from billing.subscriptions import advance_fees, cycles, once_only, plan_terms
 from ledger.models import Book
 from pricing.models import GrantRecurrence, GrantTemplate
 from wallets.grants import grants
@@ -34,6 +35,9 @@ def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) 
     Unique per (subscription, grant, period), so repeating it issues nothing twice.
     """
     if subscription.status not in {SubscriptionStatus.ACTIVE, SubscriptionStatus.TRIALING}:
+        return
+    if plan_terms.dividing(subscription, grant_period(subscription)):
+        # The period has had its grants, and what the change added to them.
         return
     is_past = subscription.full_ends_at <= subscription.subscribed_at
     templates = [
@@ -59,9 +63,23 @@ def issue_plan_credits(*, book: Book, subscription: Subscription, at: datetime) 
     share, currency = _served_share(subscription), subscription.version.plan.currency
     offered = [(template, granted_quantity(template, share, currency)) for template in templates]
     granted = [(template, quantity) for template, quantity in offered if quantity > 0]
+    issue(book=book, subscription=subscription, granted=granted, at=at)
+
+
+def issue(
+    *,
+    book: Book,
+    subscription: Subscription,
+    granted: Sequence[tuple[GrantTemplate, Decimal]],
+    at: datetime,
+    part: int = 0,
+) -> None:
+    """Issue quantities of grants, with their share of the open cycle's fees in advance; `part` is
+    the cycle with which a change of plan adds them to its period. The book must be locked.
+    """
     shares = advance_fees.shares(subscription=subscription, granted=granted)
     lots = [
-        _plan_lot(book, subscription, template, at, quantity=quantity, carrying=carrying)
+        _plan_lot(book, subscription, template, at, quantity=quantity, carrying=carrying, part=part)
         for (template, quantity), carrying in zip(granted, shares, strict=True)
     ]
     issued = grants.issue(
@@ -124,6 +142,7 @@ def _plan_lot(
     *,
     quantity: Decimal,
     carrying: Decimal,
+    part: int,
 ) -> CreditLot:
     wallet: Wallet | UnitWallet
     currency = subscription.version.plan.currency
@@ -132,6 +151,7 @@ def _plan_lot(
     else:
         wallet = provisioning.unit_wallet(book=book, metric=template.metric)
     period = None if template.recurrence == GrantRecurrence.ONCE else grant_period(subscription)
+    once = "once" if period is None else str(period)
     lot = new_lot(
         wallet=wallet,
         kind=template.kind,
@@ -140,14 +160,15 @@ def _plan_lot(
         now=at,
         carrying=carrying,
         currency=currency,
-        cause=f"plan:{subscription.pk}:{template.code}:{'once' if period is None else period}",
+        cause=f"plan:{subscription.pk}:{template.code}:{once}" + (f":{part}" if part else ""),
         priority=template.priority,
         expires_at=expiry_of(template, subscription, at),
         rollover=template.rollover,
         # It comes out of a fee that a document has taxed, by whatever rate (docs/decisions.md#d44).
         taxed_at_sale=carrying > 0,
     )
-    lot.subscription_id, lot.grant_code, lot.grant_period = subscription.pk, template.code, period
+    lot.subscription_id, lot.grant_code = subscription.pk, template.code
+    lot.grant_period, lot.grant_part = period, part
     return lot
 
 

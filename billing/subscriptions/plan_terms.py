@@ -40,9 +40,20 @@ def following(subscription: Subscription) -> Subscription:
     return changed
 
 
-def take(*, book: Book, subscription: Subscription, at: datetime) -> None:
+def dividing(subscription: Subscription, period: int) -> list[PlanChange]:
+    """Return the changes of plan that divide a period, the first one first."""
+    if not subscription.plan_changes:
+        return []
+    return list(
+        PlanChange.objects.filter(subscription=subscription, within_period=period).order_by("cycle")
+    )
+
+
+def take(
+    *, book: Book, subscription: Subscription, at: datetime, within_period: int | None = None
+) -> None:
     """Change a subscription to the terms of the cycle that is about to begin, if its plan changes
-    with it. The book must be locked.
+    with it; `within_period` is the period that this divides. The book must be locked.
     """
     if subscription.next_offering is None or subscription.next_version is None:
         return
@@ -53,6 +64,7 @@ def take(*, book: Book, subscription: Subscription, at: datetime) -> None:
         from_version=subscription.version,
         to_offering=subscription.next_offering,
         to_version=subscription.next_version,
+        within_period=within_period,
         occurred_at=at,
     )
     subscription.offering, subscription.version = change.to_offering, change.to_version

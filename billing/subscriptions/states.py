@@ -49,5 +49,6 @@ MAY_RESUME = frozenset({SubscriptionStatus.PAUSED})
 MAY_CANCEL = frozenset(SubscriptionStatus) - {SubscriptionStatus.CANCELLED}
 # With the next renewal.
 MAY_CHANGE_PLAN = frozenset(RUNNING)
+MAY_CHANGE_PLAN_NOW = frozenset({SubscriptionStatus.TRIALING, SubscriptionStatus.ACTIVE})
 # With a cancellation that is still ahead.
 MAY_UNCANCEL = frozenset(LIVE)

@@ -33,6 +33,7 @@ from ledger.posting_rules.documents import (
     customer_credit_paid_out,
     fee_earned,
     fee_earned_to_date,
+    fee_returned,
     invoice_issued,
     loss_recovered,
     owed_credit_paid_out,
@@ -42,6 +43,7 @@ from ledger.posting_rules.documents import (
     rounding,
     surplus_applied,
     unbilled_accrued,
+    unserved_fee_owed,
     usage_uncovered,
     write_off,
 )
@@ -106,6 +108,7 @@ __all__ = [
     "expiry",
     "fee_earned",
     "fee_earned_to_date",
+    "fee_returned",
     "goodwill_granted",
     "invoice_issued",
     "liability",
@@ -127,6 +130,7 @@ __all__ = [
     "surplus_applied",
     "tax_rounded",
     "unbilled_accrued",
+    "unserved_fee_owed",
     "usage_uncovered",
     "write_off",
 ]

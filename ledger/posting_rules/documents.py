@@ -84,6 +84,11 @@ def fee_earned(*, amount: Decimal, currency: str) -> list[PostingLine]:
     return nonzero_lines(PostingLine(PLAN_FEES, FEE_REVENUE, amount, currency))
 
 
+def fee_returned(*, amount: Decimal, currency: str) -> list[PostingLine]:
+    """Post what a change of plan gives back beyond what its fees in advance still hold."""
+    return nonzero_lines(PostingLine(FEE_REVENUE, PLAN_FEES, amount, currency))
+
+
 def fee_earned_to_date(*, fee: Decimal, days: int, of_days: int) -> Decimal:
     """Return how much of a fee is earned after so many days of its period, cumulatively.
 
@@ -144,6 +149,13 @@ def credit_owed(*, amount: Decimal, currency: str) -> list[PostingLine]:
     tax goes back with the document that uses it.
     """
     return nonzero_lines(PostingLine(OVERAGE_REVENUE, REFUND_LIABILITY, amount, currency))
+
+
+def unserved_fee_owed(*, amount: Decimal, currency: str) -> list[PostingLine]:
+    """Post what is owed to a customer of an invoiced fee in advance that a change of plan leaves
+    unserved, net (docs/accounting.md#e37).
+    """
+    return nonzero_lines(PostingLine(PLAN_FEES, REFUND_LIABILITY, amount, currency))
 
 
 def owed_credit_used(*, amount: Decimal, currency: str) -> list[PostingLine]:

@@ -70,6 +70,11 @@ class CreditLot(models.Model):
     grant_period = models.PositiveIntegerField(
         null=True, blank=True, help_text="The period granted for; none where a plan grants once."
     )
+    grant_part = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        help_text="The cycle with which a change of plan added to the grants of a period, else 0.",
+    )
     reason = models.CharField(max_length=500, blank=True)
     top_up = models.ForeignKey(
         TopUp, on_delete=models.PROTECT, null=True, blank=True, related_name="lots"
@@ -121,7 +126,7 @@ class CreditLot(models.Model):
                 fields=["book", "cause"], condition=~Q(cause=""), name="wallets_lot_cause"
             ),
             models.UniqueConstraint(
-                fields=["subscription_id", "grant_code", "grant_period"],
+                fields=["subscription_id", "grant_code", "grant_period", "grant_part"],
                 condition=Q(subscription_id__isnull=False),
                 nulls_distinct=False,
                 name="wallets_lot_plan_grant",

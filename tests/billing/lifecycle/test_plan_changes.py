@@ -177,7 +177,9 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     ({"offering": "postpaid"}, 422, "billing_mode_differs"),
     ({"offering": "calls"}, 409, "metric_dropped"),
     ({}, 422, "required"),
-    ({"offering": "pro", "at": "NOW"}, 422, "migration_preview_only"),
+    ({"offering": "yearly", "at": "NOW"}, 422, "interval_differs"),
+    ({"offering": "postpaid", "at": "NOW"}, 422, "billing_mode_differs"),
+    ({"offering": "calls", "at": "NOW"}, 409, "metric_dropped"),
 ]
 
 

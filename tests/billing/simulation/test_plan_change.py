@@ -238,7 +238,6 @@ def test_a_draft_version_can_be_asked_for(api: APIClient, basic: Offering) -> No
 @pytest.mark.parametrize(
     ("body", "status", "code", "pointer"),
     [
-        ({"preview": False}, 422, "migration_preview_only", "/at"),
         ({"offering": "nothing"}, 422, "unknown_offering", "/offering"),
         ({"offering": "gone"}, 422, "offering_not_active", "/offering"),
         ({"offering": "euros"}, 422, "currency_differs", "/offering"),
