@@ -347,7 +347,7 @@ UNFOLD = {
                     _list("Months", "event_available", "ledger_accountingperiod"),
                     _list("Close packs", "inventory_2", "ledger_closepack"),
                     _list("Adjustments", "edit_note", "ledger_manualadjustment"),
-                    _list("Approval requests", "approval", "ledger_approvalrequest"),
+                    _page("Approvals", "approval", "approvals", "ledger.view_approvalrequest"),
                     _list("Audit trail", "history", "access_configurationchange"),
                     _list("Invoices", "receipt_long", "billing_invoice"),
                     _list("Top-ups", "payments", "wallets_topup"),

@@ -3,10 +3,11 @@
 from django.contrib import admin
 from django.urls import path, re_path
 
-from billing.admin import documents
+from billing.admin import approvals, documents
 from billing.finance.pages import exports, reports
 
 urlpatterns = [
+    path("approvals/", admin.site.admin_view(approvals.inbox), name="approvals"),
     path("reports/", admin.site.admin_view(reports.report_list), name="reports"),
     path("exports/", admin.site.admin_view(exports.export_list), name="exports"),
     path(

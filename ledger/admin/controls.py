@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from datetime import datetime
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
+from django.contrib.auth.models import AbstractBaseUser
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.forms import BaseInlineFormSet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from aforo.adminui.admins import (
@@ -19,11 +19,11 @@ from aforo.adminui.admins import (
     ReadOnlyInline,
     Sent,
     TabularInline,
-    acting_user,
 )
-from aforo.adminui.pages import action
+from aforo.adminui.pages import page_action
 from aforo.errors import DomainError
-from ledger.controls import adjustments, policies
+from ledger.admin.proposals import DECIDED, DECISION, ProposalAdmin
+from ledger.controls import adjustments
 from ledger.models import (
     AccountingPeriod,
     AdjustmentLine,
@@ -39,48 +39,6 @@ from ledger.models import (
     SealCopy,
 )
 from ledger.periods import periods
-
-DECISION = ["proposed_by", "proposed_at", "approved_by", "approved_at"]
-# The part of the decision that fits on a list.
-DECIDED = ["proposed_by", "approved_by", "approved_at"]
-
-
-class ProposalAdmin:
-    """Rows that one person proposes here and another approves. What was wrong stays, and is
-    followed by another proposal.
-    """
-
-    actions = ["approve"]
-    when_empty = "One person proposes it here; it counts once another one has approved it."
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Return who decided and when, which services alone write."""
-        return [] if obj is None else DECISION
-
-    def get_exclude(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Return the fields of the decision while there is nothing to decide yet."""
-        return DECISION if obj is None else []
-
-    def add_row(self, sent: Sent) -> Any:
-        """Propose, in the name of the user."""
-        return policies.propose(sent.row, by=sent.by, now=timezone.now())
-
-    @action(description="Approve, as the second person")
-    def approve(self, request: HttpRequest, proposals: QuerySet[Any]) -> None:
-        """Approve each chosen proposal."""
-        now = timezone.now()
-        for proposal in proposals:
-            do = partial(policies.approve, proposal, by=acting_user(request), now=now)
-            self.tell(request, str(proposal), "approved", do)
-
-    def tell(self, request: HttpRequest, name: str, done: str, do: Callable[[], object]) -> None:
-        """Call a service, and show its success or its refusal."""
-        try:
-            do()
-        except DomainError as error:
-            self.message_user(request, f"{name}: {error.detail}", messages.ERROR)  # type: ignore[attr-defined]
-        else:
-            self.message_user(request, f"{name}: {done}.", messages.SUCCESS)  # type: ignore[attr-defined]
 
 
 @admin.register(Policy)
@@ -193,7 +151,8 @@ class ManualAdjustmentAdmin(ProposalAdmin, ModelAdmin):  # type: ignore[misc]
     autocomplete_fields = ["book"]
     ordering = ["-proposed_at"]
     inlines = [LineInline]
-    actions = ["approve", "reject"]
+    actions_detail = ["approve", "reject"]
+    approved = "posted"
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """Return the fields, with what became of the proposal once there is one."""
@@ -218,31 +177,28 @@ class ManualAdjustmentAdmin(ProposalAdmin, ModelAdmin):  # type: ignore[misc]
             customer_id=None if asked.book is None else asked.book.key,
         )
 
-    @action(description="Approve and post, as the second person")
-    def approve(self, request: HttpRequest, proposals: QuerySet[ManualAdjustment]) -> None:
-        """Post each chosen correction."""
-        now = timezone.now()
-        for each in proposals:
-            do = partial(
-                adjustments.approve_adjustment,
-                adjustment_id=each.pk,
-                by=acting_user(request),
-                now=now,
-            )
-            self.tell(request, str(each), "posted", do)
+    def waiting(self) -> QuerySet[ManualAdjustment]:
+        """Return the corrections that nobody has posted or rejected."""
+        undecided: QuerySet[ManualAdjustment] = super().waiting().filter(rejected_at=None)
+        return undecided.prefetch_related("lines")
 
-    @action(description="Reject")
-    def reject(self, request: HttpRequest, proposals: QuerySet[ManualAdjustment]) -> None:
-        """Reject each chosen correction."""
-        now = timezone.now()
-        for each in proposals:
-            do = partial(
-                adjustments.reject_adjustment,
-                adjustment_id=each.pk,
-                by=acting_user(request),
-                now=now,
-            )
-            self.tell(request, str(each), "rejected", do)
+    def says(self, row: ManualAdjustment) -> str:
+        """Return the reason and the lines, with their accounts."""
+        lines = sorted(row.lines.all(), key=lambda line: line.position)
+        return f"{row}: {', '.join(map(str, lines))}"
+
+    def approve_row(self, row: Any, by: AbstractBaseUser, now: datetime) -> object:
+        """Post the correction."""
+        return adjustments.approve_adjustment(adjustment_id=row.pk, by=by, now=now)
+
+    @page_action(description="Reject", url_path="reject", permission="act")
+    def reject(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask once more; then reject, or withdraw one's own."""
+        return self.decide(request, object_id, "Reject", _reject, "rejected")
+
+
+def _reject(row: ManualAdjustment, by: AbstractBaseUser, now: datetime) -> object:
+    return adjustments.reject_adjustment(adjustment_id=row.pk, by=by, now=now)
 
 
 @admin.register(Reopening)
@@ -254,6 +210,7 @@ class ReopeningAdmin(ProposalAdmin, ModelAdmin):  # type: ignore[misc]
         "approves."
     )
     list_display = ["period", "evidence", *DECISION]
+    approved = "open again"
     list_select_related = ["period", "proposed_by", "approved_by"]
     ordering = ["-proposed_at"]
 
@@ -269,15 +226,9 @@ class ReopeningAdmin(ProposalAdmin, ModelAdmin):  # type: ignore[misc]
             period=sent.row.period, reason=sent.row.evidence, by=sent.by, now=timezone.now()
         )
 
-    @action(description="Approve, as the second person: the month is open again")
-    def approve(self, request: HttpRequest, proposals: QuerySet[Reopening]) -> None:
-        """Open the month of each chosen proposal."""
-        now = timezone.now()
-        for each in proposals:
-            do = partial(
-                periods.approve_reopening, reopening=each, by=acting_user(request), now=now
-            )
-            self.tell(request, str(each.period), "open again", do)
+    def approve_row(self, row: Any, by: AbstractBaseUser, now: datetime) -> object:
+        """Open the month."""
+        return periods.approve_reopening(reopening=row, by=by, now=now)
 
 
 class CloseFileInline(ReadOnlyInline):

@@ -71,6 +71,10 @@ EDITABLE = {
 }
 
 
+# What the button of a question sends.
+YES = {"confirmed": "True"}
+
+
 @pytest.fixture
 def staff(admin_client: Client) -> Client:
     demo.run()
@@ -205,7 +209,6 @@ def test_settling_by_action_says_what_it_did(staff: Client) -> None:
 
 
 def test_a_rate_is_proposed_by_one_person_and_approved_by_another(admin_client: Client) -> None:
-    rates = reverse("admin:ledger_breakagerate_changelist")
     posted = {
         "livemode": "on",
         "kind": "CASH",
@@ -215,13 +218,14 @@ def test_a_rate_is_proposed_by_one_person_and_approved_by_another(admin_client: 
     }
     admin_client.post(reverse("admin:ledger_breakagerate_add"), posted)
     rate = BreakageRate.objects.get()
-    approve = {"action": "approve", "_selected_action": [rate.pk]}
+    approve = reverse("admin:ledger_breakagerate_approve", args=[rate.pk])
+    assert b"CASH 10 % from 2026-01-01, live" in admin_client.get(approve).content
 
-    refused = admin_client.post(rates, approve, follow=True)
+    refused = admin_client.post(approve, YES, follow=True)
     second = User.objects.create_superuser("second")
     other = Client()
     other.force_login(second)
-    approved = other.post(rates, approve, follow=True)
+    approved = other.post(approve, YES, follow=True)
 
     assert b"Another person" in refused.content
     assert b"approved" in approved.content
@@ -252,12 +256,12 @@ def test_a_correction_is_proposed_here_and_posted_by_another(admin_client: Clien
 
     admin_client.post(add, posted)
     proposal = ManualAdjustment.objects.get()
-    approve = {"action": "approve", "_selected_action": [str(proposal.pk)]}
-    register = reverse("admin:ledger_manualadjustment_changelist")
-    refused = admin_client.post(register, approve, follow=True)
+    approve = reverse("admin:ledger_manualadjustment_approve", args=[proposal.pk])
+    assert b"1000 / 1010 97.1 USD, live" in admin_client.get(approve).content
+    refused = admin_client.post(approve, YES, follow=True)
     other = Client()
     other.force_login(User.objects.create_superuser("second"))
-    done = other.post(register, approve, follow=True)
+    done = other.post(approve, YES, follow=True)
 
     assert b"Another person" in refused.content
     assert b"posted" in done.content
@@ -270,7 +274,6 @@ def test_a_correction_is_proposed_here_and_posted_by_another(admin_client: Clien
 def test_a_month_is_closed_and_opened_again_by_two_people(admin_client: Client) -> None:
     month = AccountingPeriod.objects.create(starts_on="2026-01-01", ends_on="2026-02-01")
     months = reverse("admin:ledger_accountingperiod_changelist")
-    reopenings = reverse("admin:ledger_reopening_changelist")
 
     closed = admin_client.post(
         months, {"action": "close", "_selected_action": [month.pk]}, follow=True
@@ -279,11 +282,11 @@ def test_a_month_is_closed_and_opened_again_by_two_people(admin_client: Client) 
     admin_client.post(
         reverse("admin:ledger_reopening_add"), {"period": month.pk, "evidence": "A late bill."}
     )
-    approve = {"action": "approve", "_selected_action": [Reopening.objects.get().pk]}
-    refused = admin_client.post(reopenings, approve, follow=True)
+    approve = reverse("admin:ledger_reopening_approve", args=[Reopening.objects.get().pk])
+    refused = admin_client.post(approve, YES, follow=True)
     other = Client()
     other.force_login(User.objects.create_superuser("second"))
-    done = other.post(reopenings, approve, follow=True)
+    done = other.post(approve, YES, follow=True)
 
     assert b"Another person" in refused.content
     assert b"open again" in done.content
@@ -321,10 +324,8 @@ def test_who_only_views_neither_closes_nor_decides(client: Client) -> None:
         reverse("admin:ledger_accountingperiod_changelist"),
         {"action": "close", "_selected_action": [month.pk]},
     )
-    client.post(
-        reverse("admin:ledger_breakagerate_changelist"),
-        {"action": "approve", "_selected_action": [rate.pk]},
-    )
+    decided = client.post(reverse("admin:ledger_breakagerate_approve", args=[rate.pk]), YES)
+    assert decided.status_code == 403
     form = client.post(reverse("admin:ledger_accountingperiod_close_a_month"), {"month": "2026-01"})
 
     assert form.status_code == 403

@@ -150,11 +150,8 @@ def test_every_permission_does_not_approve_ones_own_proposal() -> None:
     )  # fmt: skip
     proposal = ManualAdjustment.objects.get()
 
-    refused = client.post(
-        reverse("admin:ledger_manualadjustment_changelist"),
-        {"action": "approve", ACTION_CHECKBOX_NAME: [str(proposal.pk)], "index": "0"},
-        follow=True,
-    )
+    approve = reverse("admin:ledger_manualadjustment_approve", args=[proposal.pk])
+    refused = client.post(approve, {"confirmed": "True"}, follow=True)
 
     assert b"Another person" in refused.content
     proposal.refresh_from_db()

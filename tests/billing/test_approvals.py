@@ -216,16 +216,19 @@ class TestDecisions:
 
     def test_in_the_back_office(self, admin_client: Client, admin_user: User) -> None:
         waiting = ApprovalRequest.objects.get()
-        url = reverse("admin:ledger_approvalrequest_changelist")
-        form = {"action": "approve", "_selected_action": [str(waiting.pk)]}
+        url = reverse("admin:ledger_approvalrequest_approve", args=[waiting.pk])
+        inbox = admin_client.get(reverse("approvals")).text
+        assert "Goodwill 60 USD, cust_1" in inbox
+        assert "an outage" in inbox
+        assert "sandbox, asked by API key tests" in inbox
+        assert "Approve? Goodwill 60 USD, cust_1, sandbox" in admin_client.get(url).text
+        admin_client.post(url, {})
+        assert ApprovalRequest.objects.get().status == "PENDING"
 
-        assert "Goodwill 60 USD: done." in admin_client.post(url, form, follow=True).text
-        assert "The request is APPROVED." in admin_client.post(url, form, follow=True).text
-        assert (
-            admin_client.get(
-                reverse("admin:ledger_approvalrequest_change", args=[waiting.pk])
-            ).status_code
-            == 200
-        )
+        yes = {"confirmed": "True"}
+        done = admin_client.post(url, yes, follow=True).text
+        assert "Goodwill 60 USD, cust_1, sandbox: done." in done
+        assert "The request is APPROVED." in admin_client.post(url, yes, follow=True).text
+        assert "Nothing waits for a second person." in admin_client.get(reverse("approvals")).text
         waiting.refresh_from_db()
         assert waiting.approved_by == admin_user
