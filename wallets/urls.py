@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from wallets.api import budgets, debits, grants, movements, statements, top_ups
+from wallets.api import alerts, budgets, debits, grants, movements, statements, top_ups
 
 urlpatterns = [
     path("wallets/debit", debits.DebitView.as_view()),
@@ -16,6 +16,7 @@ urlpatterns = [
     path("wallets/<str:customer_id>/movements", movements.MovementsView.as_view()),
     path("wallets/<str:customer_id>/spending", movements.SpendingView.as_view()),
     path("wallets/<str:customer_id>/auto-refill", top_ups.AutoRefillView.as_view()),
+    path("wallets/<str:customer_id>/alerts", alerts.AlertsView.as_view()),
     path("statements", statements.MonthlyStatementView.as_view()),
     path("statements.csv", statements.MonthlyStatementCsvView.as_view()),
     path("budgets", budgets.BudgetsView.as_view()),

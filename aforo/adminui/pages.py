@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist, ValidationError
 from django.db import models
@@ -19,6 +19,7 @@ from aforo.money import plain
 
 F = TypeVar("F", bound=Callable[..., Any])
 M = TypeVar("M", bound=models.Model)
+S = TypeVar("S", bound=str)
 
 
 def action(*, description: str) -> Callable[[F], F]:
@@ -51,6 +52,16 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> SafeStrin
     """Return a table to be shown in place of a field."""
     shown = {"table": {"headers": headers, "rows": rows}, "striped": 1}
     return mark_safe(render_to_string("unfold/components/table.html", shown))  # noqa: S308
+
+
+def shown_once(row: models.Model, name: str, make: Callable[[], S]) -> S:
+    """Return what a page shows in place of a field, made once: the page asks for it several times,
+    and the row is read anew for each page.
+    """
+    shown = vars(row)
+    if name not in shown:
+        shown[name] = make()
+    return cast("S", shown[name])
 
 
 def found(rows: models.QuerySet[M], object_id: object) -> M:

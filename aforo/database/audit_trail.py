@@ -66,6 +66,7 @@ CONFIGURATION: Final = {
     "pricing_rateplan": _ALL,
     "pricing_rateplanversion": _ALL,
     "pricing_topuprule": _ALL,
+    "wallets_alertthreshold": Watched(frozenset({"crossed_at"})),
     "wallets_autorefill": Watched(frozenset({"failures", "next_attempt_at"})),
     "wallets_budget": Watched(frozenset({"live_values", "live_until"})),
     "wallets_unitwallet": _LIMITS,

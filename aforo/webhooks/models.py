@@ -37,6 +37,8 @@ class EventType(models.TextChoices):
     TOP_UP_DISPUTED = "top_up.disputed", "top_up.disputed"
     INVOICE_PAID = "invoice.paid", "invoice.paid"
     WALLET_REFILLED = "wallet.refilled", "wallet.refilled"
+    WALLET_ALERT = "wallet.alert", "wallet.alert"
+    CREDITS_EXPIRING = "credits.expiring", "credits.expiring"
     CREDITS_EXPIRED = "credits.expired", "credits.expired"
     SETTLEMENT_COMPLETED = "settlement.completed", "settlement.completed"
     INVOICE_FINALIZED = "invoice.finalized", "invoice.finalized"

@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from aforo.adminui.admins import ModelAdmin, ReadOnlyAdmin
 from aforo.adminui.forms import Form, PlainDecimalField, add_faults
-from aforo.adminui.pages import found, page_action, waiting_text
+from aforo.adminui.pages import found, page_action, shown_once, waiting_text
 from aforo.errors import DomainError, Invalid
 from aforo.ids import new_id
 from aforo.money import plain
@@ -119,13 +119,12 @@ class CustomerActions(ModelAdmin):  # type: ignore[misc]
     @admin.display(description="owed to the customer")
     def credit(self, customer: Customer) -> str:
         """Return what is owed to the customer and not yet used."""
-        # The page asks for a field several times; the row is read anew for each page.
-        shown = vars(customer)
-        if "credit_shown" not in shown:
-            owed = customer_credit.totals(customer.book)
-            parts = (f"{plain(total)} {currency}" for currency, total in owed.items())
-            shown["credit_shown"] = ", ".join(parts) or "-"
-        return str(shown["credit_shown"])
+
+        def owed() -> str:
+            totals = customer_credit.totals(customer.book)
+            return ", ".join(f"{plain(of)} {currency}" for currency, of in totals.items()) or "-"
+
+        return shown_once(customer, "credit_shown", owed)
 
     @page_action(description="Pay credit out", url_path="refund-credit")
     def refund_credit(self, request: HttpRequest, object_id: str) -> HttpResponse:

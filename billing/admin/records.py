@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 
 from aforo.adminui.admins import ReadOnlyAdmin, ReadOnlyInline, Sent
 from aforo.adminui.forms import Textarea, add_faults
-from aforo.adminui.pages import action, link
+from aforo.adminui.pages import action, link, shown_once
 from aforo.errors import DomainError, Invalid
 from aforo.money import amount_text
 from billing.admin import documents
@@ -48,6 +48,7 @@ from billing.models import (
     UsageRollup,
     WorkerHeartbeat,
 )
+from wallets.admin import alerts
 
 
 class SubscriptionInline(ReadOnlyInline):
@@ -101,10 +102,15 @@ class CustomerAdmin(CustomerActions):
     list_filter = ["book__livemode", "country"]
     list_select_related = ["book"]
     search_fields = ["book__key", "name", "email"]
-    readonly_fields = ["book", "created_at", "credit"]
+    readonly_fields = ["book", "created_at", "credit", "alerts_of_wallets"]
     ordering = ["-created_at"]
     inlines = [SubscriptionInline, TaxExemptionInline]
     actions = ["settle_due"]
+
+    @admin.display(description="alerts")
+    def alerts_of_wallets(self, customer: Customer) -> SafeString:
+        """Return the thresholds of the customer's wallets."""
+        return shown_once(customer, "alerts_shown", lambda: alerts.of_customer(customer.book))
 
     def change_row(self, sent: Sent) -> None:
         """Change personal data."""

@@ -17,6 +17,7 @@ from billing.cycle_end import cycle_settlement, runs
 from billing.dunning import reminders
 from billing.invoicing import document_sending, numbering
 from billing.isolation import Failure, Isolation
+from billing.jobs import wallet_alerts
 from billing.lifecycle import final_overage
 from billing.models import SettlementRun
 from billing.month_ends import month_end
@@ -26,6 +27,7 @@ from billing.subscriptions import advance_fees
 from ledger.entries import books
 from ledger.seals import seals
 from pricing.campaigns import campaigns
+from wallets.alerts import thresholds
 from wallets.budgets import metered
 from wallets.grants import expiry
 from wallets.holds import reservations
@@ -129,6 +131,7 @@ def sweep(
     refills = _refill(alone)
     alone.each("dunning", lambda: reminders.due_books(now=now), _remind)
     alone.each("dunning", reminders.lifted_books, lambda each: reminders.lift(book_id=each))
+    alone.each("alerts", thresholds.watched_books, lambda each: wallet_alerts.watch(book_id=each))
     alone.whole("mail", lambda: mail.send_due(clock=clock, attach=document_sending.attachment), 0)
     send = deliver or (lambda: webhook_delivery.deliver_due(clock=clock))
     alone.whole("webhooks", send, None)

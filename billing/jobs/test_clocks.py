@@ -19,6 +19,7 @@ from billing.campaigns import milestones
 from billing.cycle_end import cycle_settlement
 from billing.dunning import reminders
 from billing.isolation import Failure, Isolation
+from billing.jobs import wallet_alerts
 from billing.lifecycle import final_overage
 from billing.models import Invoice, InvoiceStatus, Subscription, SubscriptionStatus
 from billing.month_ends import month_end
@@ -27,6 +28,7 @@ from billing.settlement import waiting_cycles
 from billing.subscriptions import advance_fees, states
 from ledger.models import Book
 from pricing.models import BillingMode
+from wallets.alerts import thresholds, watching
 from wallets.models import CreditLot, Reservation, ReservationStatus
 from wallets.top_ups import gateway_work
 from wallets.top_ups import refill as wallet_refill
@@ -114,6 +116,7 @@ def _reach(clock: TestClock, to: datetime, alone: Isolation, is_late: Callable[[
         alone.one("dunning", book_id, lambda each: reminders.lift(book_id=each))
     for book_id in advance_fees.due_on_clock(clock_id=clock.pk, now=to):
         alone.one("fees", book_id, lambda each: advance_fees.recognise_due(book_id=each, until=to))
+    _watch(Book.objects.filter(test_clock=clock.pk).values_list("pk", flat=True), alone)
     return not alone.busy
 
 
@@ -172,6 +175,7 @@ def _everything_due(clock_id: UUID, to: datetime) -> Iterator[Due]:
     yield from (Due(*one) for one in wallet_refill.due_on_clock(clock_id=clock_id, now=now))
     yield from (Due(*one) for one in gateway_work.due_on_clock(clock_id=clock_id))
     yield from (Due(*one) for one in reminders.due_on_clock(clock_id=clock_id, to=to))
+    yield from (Due(*one) for one in watching.due_on_clock(clock_id=clock_id, now=now, to=to))
 
 
 def _lots(
@@ -225,6 +229,13 @@ def _run_due(clock_id: UUID, instant: datetime, alone: Isolation) -> None:
         for book_id in ids:
             if book_id not in alone.failed:
                 alone.one(step, book_id, do)
+    _watch(ids, alone)
+
+
+def _watch(book_ids: Iterable[int], alone: Isolation) -> None:
+    """Tell of what alerts were crossed."""
+    for book_id in sorted({*book_ids}.intersection(thresholds.watched_books()) - alone.failed):
+        alone.one("alerts", book_id, lambda each: wallet_alerts.watch(book_id=each))
 
 
 def _burn_prepaid(clock_id: UUID, alone: Isolation) -> None:

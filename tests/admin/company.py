@@ -65,6 +65,7 @@ from pricing.plans import plans
 from tests import campaigns, factories
 from tests.billing.invoicing.test_customer_credit import owed
 from tests.factories import FEBRUARY, MARCH, START
+from wallets.alerts.thresholds import Threshold, set_thresholds
 from wallets.debits import engine
 from wallets.models import TopUp
 from wallets.reports import lots
@@ -171,6 +172,8 @@ def _customer(key: str) -> None:
         enabled=True,
         method="test_ok",
     )
+    marks = [Threshold(D(number), "AMOUNT") for number in (1, 2)]
+    set_thresholds(livemode=False, customer_id=key, currency="USD", thresholds=marks)
     factories.customer(f"{key}_live", livemode=True)
     factories.top_up(f"{key}_live", "10", livemode=True)
     due_work.settle(livemode=False, as_of=None, customer_id=key, clock=timezone.now)

@@ -43,11 +43,13 @@ INSIDE = {  # Shown inside their parents, or not rows to look at.
     "InvoiceLine",
     "LoginFailures",
     "SealedHead",
+    "SpentDay",
     "TaxExemption",
     "SubscriptionCoupon",
     "UsageRollup",
 }
 EDITABLE = {
+    "AlertThreshold",
     "ExchangeRate",
     "ApiKey",
     "ApprovalLimit",

@@ -132,6 +132,8 @@ def wallets(call: Caller) -> str:
     call.get("wallets/refunds?customer_id=acme")
     call.post("campaigns/redeem", {**WHO, "code": "hello"})
     call.change("patch", "wallets/acme/limits", {"currency": "USD", "low_balance_threshold": 1})
+    call.change("put", "wallets/acme/alerts", {
+        "currency": "USD", "thresholds": [{"at": 20, "unit": "PERCENT"}]})  # fmt: skip
     call.change("put", "wallets/acme/auto-refill", {
         "currency": "EUR", "threshold": 1, "amount": 5, "enabled": True})  # fmt: skip
     lot = next(each for each in call.get("wallets/top-ups")["data"] if each["currency"] == "EUR")

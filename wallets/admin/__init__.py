@@ -1,5 +1,5 @@
-"""The wallets in the back office: records to read, and budgets, which services write."""
+"""The wallets in the back office: records to read, and budgets and alerts, which services write."""
 
-from wallets.admin import budgets, records
+from wallets.admin import alerts, budgets, records
 
-__all__ = ["budgets", "records"]
+__all__ = ["alerts", "budgets", "records"]

@@ -1,5 +1,6 @@
 """Models: wallets, lots, top-ups, reservations, operations and campaign grants."""
 
+from wallets.models.alerts import AlertThreshold, AlertUnit, SpentDay
 from wallets.models.budgets import (
     Budget,
     BudgetChange,
@@ -26,6 +27,8 @@ from wallets.models.wallets import SpendState, UnitWallet, Wallet
 __all__ = [
     "ADDED",
     "TAKEN",
+    "AlertThreshold",
+    "AlertUnit",
     "AutoRefill",
     "Budget",
     "BudgetChange",
@@ -49,6 +52,7 @@ __all__ = [
     "ReservationKind",
     "ReservationStatus",
     "SpendState",
+    "SpentDay",
     "TopUp",
     "TopUpChannel",
     "TopUpStatus",
