@@ -233,7 +233,7 @@ def _run_due(clock_id: UUID, instant: datetime, alone: Isolation) -> None:
 
 
 def _watch(book_ids: Iterable[int], alone: Isolation) -> None:
-    """Tell of what alerts were crossed."""
+    """Write what alerts have been crossed or are over."""
     for book_id in sorted({*book_ids}.intersection(thresholds.watched_books()) - alone.failed):
         alone.one("alerts", book_id, lambda each: wallet_alerts.watch(book_id=each))
 
