@@ -49,7 +49,9 @@ CONFIGURATION: Final = {
     "ledger_approvallimit": _ALL,
     "ledger_breakagerate": _ALL,
     "ledger_exchangerate": _ALL,
-    "ledger_exportbatch": Watched(frozenset({"totals", "booked", "residues", "journal_ids"})),
+    "ledger_exportbatch": Watched(
+        frozenset({"totals", "booked", "written", "residues", "journal_ids"})
+    ),
     "ledger_glmapping": _ALL,
     "ledger_manualadjustment": _ALL,
     "ledger_policy": _ALL,

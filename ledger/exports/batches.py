@@ -7,7 +7,7 @@ two batches, however much is being posted meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -22,12 +22,11 @@ from aforo import money
 from aforo.errors import Conflict, FieldError, Invalid, NotFound
 from aforo.money import ZERO
 from ledger import account_mapping, exchange_rates, locks
-from ledger.exports import financial_year, generic, journals, naming, storage
+from ledger.exports import day_sums, financial_year, generic, journals, naming, storage
 from ledger.exports.formats import TARGETS, ExportTarget
-from ledger.exports.journals import SummaryJournal, Sums
+from ledger.exports.journals import Side, SummaryJournal, Sums
 from ledger.exports.naming import AccountNames
 from ledger.models import ExportBatch, ExportFormat, ExportRange
-from ledger.posting_rules.parts import RECEIVABLE
 from ledger.reports.details.journal import LotsOf
 from ledger.reports.report_table import ReportScope
 from ledger.reports.totals import sums as posted
@@ -82,18 +81,6 @@ _TAKE = """
         GROUP BY e.book_id, taken.through
     ) found
 """
-# Narrows a statement about postings to the entries of a batch.
-OF_BATCH = """
-    JOIN ledger_exportrange taken ON taken.batch_id = %(batch)s AND taken.book_id = e.book_id
-        AND e.sequence > taken.after AND e.sequence <= taken.through
-"""
-_SUMS = """
-    SELECT e.accounting_date, p.currency, p.debit_id, p.credit_id, sum(p.amount),
-        CASE WHEN %(receivable)s IN (p.debit_id, p.credit_id) THEN b.key ELSE '' END
-    FROM {postings} {batch}
-    WHERE {scope} AND e.accounting_date >= %(starts_on)s
-    GROUP BY 1, 2, 3, 4, 6 ORDER BY 1, 2, 3, 4, 6
-"""
 _COUNT = """
     SELECT count(*) FROM ledger_entry e {batch}
     WHERE e.accounting_date >= %(starts_on)s AND e.accounting_date < %(ends_on)s
@@ -134,12 +121,13 @@ def export(wanted: ExportRequest, *, now: datetime, by: str, lots_of: LotsOf) ->
         batch.save()
         return batch
     batch.entries = _take(batch, wanted)
-    found = _sums(batch, wanted)
+    found = day_sums.read(_scope(wanted), batch=batch)
     if not found:
         raise NothingToExport(f"There is nothing new to export of {wanted.starts_on:%Y-%m}.")
     batch.booked = _booked(found)
     if wanted.format == ExportFormat.GENERIC:
-        generic.write(batch, scope=_scope(wanted), of_batch=OF_BATCH, lots_of=lots_of)
+        batch.written = batch.booked
+        generic.write(batch, scope=_scope(wanted), of_batch=day_sums.OF_BATCH, lots_of=lots_of)
     else:
         earlier = before.exclude(pk=batch.pk).aggregate(total=Sum("journals"))["total"] or 0
         names = _names(batch, rules, wanted)
@@ -183,7 +171,7 @@ def _take(batch: ExportBatch, wanted: ExportRequest) -> int:
     asked = _asked(batch, wanted)
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, asked)
-        cursor.execute(_COUNT.replace("{batch}", OF_BATCH), asked)
+        cursor.execute(_COUNT.replace("{batch}", day_sums.OF_BATCH), asked)
         count: int = cursor.fetchall()[0][0]
     return count
 
@@ -196,19 +184,17 @@ def _scope(wanted: ExportRequest) -> ReportScope:
     return ReportScope(livemode=wanted.livemode, starts_on=wanted.starts_on, ends_on=wanted.ends_on)
 
 
-def _sums(batch: ExportBatch, wanted: ExportRequest) -> list[Sums]:
-    template = _SUMS.replace("{batch}", OF_BATCH)
-    more = {"batch": batch.pk, "receivable": RECEIVABLE}
-    return [Sums(*row) for row in posted.fetch(template, _scope(wanted), more)]
-
-
 def _booked(found: list[Sums]) -> dict[str, str]:
-    booked: dict[str, Decimal] = {}
+    booked: dict[Side, Decimal] = {}
     for each in found:
         for side, account in (("debit", each.debit), ("credit", each.credit)):
-            key = f"{account}|{each.currency}|{side}"
+            key = (account, each.currency, side)
             booked[key] = booked.get(key, ZERO) + each.amount
-    return {key: money.plain(amount) for key, amount in sorted(booked.items())}
+    return _plain(booked)
+
+
+def _plain(sums: Mapping[Side, Decimal]) -> dict[str, str]:
+    return {"|".join(key): money.plain(amount) for key, amount in sorted(sums.items())}
 
 
 def _write_journals(
@@ -244,6 +230,7 @@ def _write_journals(
     batch.journal_ids = [journal.id for journal in named]
     batch.residues = {key: money.plain(residue) for key, residue in sorted(residues.items())}
     batch.totals = _totals(made)
+    batch.written = _plain(journals.by_side(made))
 
 
 def _totals(made: list[SummaryJournal]) -> dict[str, dict[str, str]]:
@@ -316,13 +303,8 @@ def sidecar(batch: ExportBatch) -> dict[str, Any]:
 
 def _by_account(batch: ExportBatch) -> dict[str, str]:
     """Return what rounding has left unexported, by account and currency."""
-    found: dict[str, Decimal] = {}
-    for key, text in batch.residues.items():
-        pair, currency = key.split("|")[:2]
-        for account, amount in zip(pair.split(">"), (Decimal(text), -Decimal(text)), strict=True):
-            name = f"{account}|{currency}"
-            found[name] = found.get(name, ZERO) + amount
-    return {name: money.plain(amount) for name, amount in sorted(found.items()) if amount}
+    found = journals.residues_by_account(batch.residues)
+    return {"|".join(key): money.plain(amount) for key, amount in sorted(found.items()) if amount}
 
 
 def file_name(batch: ExportBatch) -> str:

@@ -17,25 +17,18 @@ from django.conf import settings
 
 from aforo import money
 from aforo.money import ZERO
-from ledger.exports import journals, naming, storage
+from ledger.exports import day_sums, journals, naming, storage
 from ledger.exports.formats import fec
 from ledger.exports.formats.fec import Balance
 from ledger.exports.formats.target import MappedJournal, translated
-from ledger.exports.journals import SummaryJournal, Sums
+from ledger.exports.journals import SummaryJournal
 from ledger.exports.naming import AccountNames
 from ledger.models import Account, ExportBatch, Statement
-from ledger.posting_rules.parts import RECEIVABLE
 from ledger.reports.report_table import ReportScope
 from ledger.reports.totals import sums as posted
 
 # Where the results of earlier years stand in the French chart (PCG, account 11).
 RETAINED = ("110000", "Report à nouveau", "Results of earlier years")
-_SUMS = """
-    SELECT e.accounting_date, p.currency, p.debit_id, p.credit_id, sum(p.amount),
-        CASE WHEN %(receivable)s IN (p.debit_id, p.credit_id) THEN b.key ELSE '' END
-    FROM {postings} WHERE {scope}
-    GROUP BY 1, 2, 3, 4, 6 ORDER BY 1, 2, 3, 4, 6
-"""
 _DAYS = """
     SELECT e.accounting_date, max(e.recorded_at), count(*)
     FROM ledger_entry e JOIN ledger_book b ON b.id = e.book_id
@@ -54,9 +47,7 @@ def of(day: date) -> tuple[date, date]:
 
 def write(batch: ExportBatch, *, scope: ReportScope, names: AccountNames) -> None:
     """Write the file of a year, and what it adds up to. Raises: MissingRates."""
-    more = {"receivable": RECEIVABLE}
-    found = [Sums(*row) for row in posted.fetch(_SUMS, scope, more)]
-    made, residues = journals.summarise(found, {})
+    made, residues = journals.summarise(day_sums.read(scope), {})
     names.check(made, fec.TARGET)
     days = {day: (last, count) for day, last, count in posted.fetch(_DAYS, scope, {})}
     company = naming.company()

@@ -27,6 +27,8 @@ BOOKED_ELSEWHERE = frozenset({BANK, parts.CLEARING, DISPUTED, RECEIVABLE})
 Residues = dict[str, Decimal]
 # An account and, on receivables, the customer.
 Place = tuple[str, str]
+# An account, a currency, and "debit" or "credit".
+Side = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +149,25 @@ def without_receivables_and_cash(sums: Iterable[Sums]) -> list[Sums]:
             pair = (each.day, each.currency, debit, credit)
             kept[pair] = kept.get(pair, ZERO) + each.amount
     return [Sums(*pair, amount) for pair, amount in kept.items()]
+
+
+def by_side(journals: Iterable[SummaryJournal]) -> dict[Side, Decimal]:
+    """Sum the lines of journals by account, currency and side."""
+    found: dict[Side, Decimal] = {}
+    for journal in journals:
+        for line in journal.lines:
+            for side, amount in (("debit", line.debit), ("credit", line.credit)):
+                if amount:
+                    key = (line.account, journal.currency, side)
+                    found[key] = found.get(key, ZERO) + amount
+    return found
+
+
+def residues_by_account(residues: Mapping[str, str]) -> dict[tuple[str, str], Decimal]:
+    """Sum residues by account and currency, debits above zero."""
+    found: dict[tuple[str, str], Decimal] = {}
+    for key, text in residues.items():
+        pair, currency = key.split("|")[:2]
+        for account, amount in zip(pair.split(">"), (Decimal(text), -Decimal(text)), strict=True):
+            found[account, currency] = found.get((account, currency), ZERO) + amount
+    return found

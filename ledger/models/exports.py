@@ -78,6 +78,10 @@ class ExportBatch(models.Model):
     booked = models.JSONField(
         default=dict, help_text="What its entries posted, exact, by account, currency and side."
     )
+    written = models.JSONField(
+        null=True,
+        help_text="What its file says, rounded, in the same way; of batches of 0.1.0 not known.",
+    )
     residues = models.JSONField(default=dict, blank=True)
     clearing = models.CharField(
         max_length=50,

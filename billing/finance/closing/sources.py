@@ -235,13 +235,20 @@ _POSTED: Final = """
     ) side ON side.account = ANY(%(accounts)s)
     GROUP BY 1, 2, 3
 """
-# What two people corrected by hand is a row of its own.
+# What two people corrected by hand is a row of its own; an accrual is taken back by another entry.
 _BY_HAND: Final = """
     SELECT moved.account, e.book_id, line.currency,
-        CASE a.normal WHEN 'DEBIT' THEN moved.amount ELSE -moved.amount END
+        posted.sign * CASE a.normal WHEN 'DEBIT' THEN moved.amount ELSE -moved.amount END
     FROM ledger_adjustmentline line
     JOIN ledger_manualadjustment made ON made.id = line.adjustment_id
-    JOIN ledger_entry e ON e.id = made.entry_id
+    CROSS JOIN LATERAL (
+        SELECT made.entry_id, 1
+        UNION ALL
+        SELECT back.id, -1 FROM ledger_entry back
+        WHERE back.document ? 'reverses' AND back.document->>'reverses' = made.entry_id::text
+            AND back.event = 'MANUAL'
+    ) AS posted(entry_id, sign)
+    JOIN ledger_entry e ON e.id = posted.entry_id
     JOIN ledger_book b ON b.id = e.book_id AND b.livemode = %(livemode)s
     CROSS JOIN LATERAL (VALUES (line.debit_id, line.amount), (line.credit_id, -line.amount))
         AS moved(account, amount)

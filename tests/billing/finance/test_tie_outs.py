@@ -259,6 +259,33 @@ class TestAsOfTheDay:
 
         assert (tie.books, tie.other, tie.holds) == (5, 5, True)
 
+    def test_an_accrual_by_hand_and_its_way_back_are_both_counted(self) -> None:
+        """70 accrued on 31 January, taken back on 1 February."""
+        factories.customer()
+        proposal = adjustments.propose_adjustment(
+            livemode=False,
+            reason="ACCRUAL",
+            occurred_at=datetime(2026, 1, 31, 12, tzinfo=UTC),
+            evidence="Usage of 20 January.",
+            lines=[adjustments.Amount("1200", "4020", D(70), "USD")],
+            by=factories.person("ann"),
+            now=datetime(2026, 2, 3, tzinfo=UTC),
+            customer_id="cust_1",
+        )
+        adjustments.approve_adjustment(
+            adjustment_id=proposal.pk,
+            by=factories.person("bob"),
+            now=datetime(2026, 2, 3, tzinfo=UTC),
+        )
+
+        january, february = (
+            tie_outs.of_day(livemode=False, until=day) for day in (JANUARY_31, date(2026, 2, 28))
+        )
+
+        (tie,) = [tie for tie in january if tie.name.startswith("1200")]
+        assert (tie.books, tie.other, tie.holds) == (70, 70, True)
+        assert [tie for tie in february if not tie.holds] == []
+
 
 class TestOfAMonth:
     def test_expected_breakage_is_that_of_its_cohorts(self) -> None:
