@@ -25,5 +25,11 @@ urlpatterns = [
         admin.site.admin_view(documents.document_file),
         name="document_file",
     ),
+    re_path(
+        r"^statements/(?P<customer_id>[0-9]{1,18})/(?P<period>20[0-9]{2}-(?:0[1-9]|1[0-2]))"
+        r"\.(?P<form>html|pdf)$",
+        admin.site.admin_view(documents.month_file),
+        name="month_file",
+    ),
     path("reports/<str:name>/", admin.site.admin_view(reports.report_page), name="report"),
 ]

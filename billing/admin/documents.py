@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from dateutil.relativedelta import relativedelta
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from aforo.adminui.admins import ReadOnlyAdmin, ReadOnlyInline
 from aforo.adminui.pages import action, link
 from aforo.errors import DomainError
 from aforo.ids import new_id
-from billing.invoicing import document_files, document_sending
-from billing.models import DocumentFile, FileFormat, IssuedDocument
+from aforo.sandbox.services import now_for
+from billing.invoicing import document_files, document_sending, month_pages
+from billing.models import Customer, DocumentFile, FileFormat, IssuedDocument
+
+SHOWN_MONTHS = 6
 
 
 class FileInline(ReadOnlyInline):
@@ -65,6 +69,48 @@ def links(subject: UUID) -> SafeString:
         for form in ("html", "pdf")
     )
     return format_html("{} {}", page, pdf)
+
+
+def month_links(customer: Customer) -> SafeString:
+    """Return links to the newest months of a customer's credits, each as a page and as a PDF."""
+    this = now_for(customer.book).date().replace(day=1)
+    months = [this - relativedelta(months=back) for back in range(SHOWN_MONTHS)]
+    return format_html_join(
+        ", ",
+        "{} {} {}",
+        (
+            (
+                f"{month:%Y-%m}",
+                *(
+                    link(
+                        reverse("month_file", args=[customer.pk, f"{month:%Y-%m}", form]),
+                        form.upper(),
+                    )
+                    for form in ("html", "pdf")
+                ),
+            )
+            for month in months
+        ),
+    )
+
+
+def month_file(request: HttpRequest, customer_id: str, period: str, form: str) -> HttpResponse:
+    """Return a customer's month of credits."""
+    if not request.user.has_perms(["billing.view_customer", "wallets.view_movement"]):
+        raise PermissionDenied
+    customer = get_object_or_404(Customer.objects.select_related("book"), pk=customer_id)
+    asked = FileFormat(form.upper())
+    try:
+        content = month_pages.file_of(
+            livemode=customer.book.livemode,
+            customer_id=customer.book.key,
+            period=period,
+            form=asked,
+        )
+    except DomainError as error:
+        messages.error(request, error.detail)
+        return HttpResponseRedirect(reverse("admin:billing_customer_change", args=[customer.pk]))
+    return HttpResponse(content, content_type=document_files.CONTENT_TYPES[asked])
 
 
 def document_file(request: HttpRequest, subject: UUID, form: str) -> HttpResponse:

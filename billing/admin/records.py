@@ -102,7 +102,7 @@ class CustomerAdmin(CustomerActions):
     list_filter = ["book__livemode", "country"]
     list_select_related = ["book"]
     search_fields = ["book__key", "name", "email"]
-    readonly_fields = ["book", "created_at", "credit", "alerts_of_wallets"]
+    readonly_fields = ["book", "created_at", "credit", "alerts_of_wallets", "months"]
     ordering = ["-created_at"]
     inlines = [SubscriptionInline, TaxExemptionInline]
     actions = ["settle_due"]
@@ -111,6 +111,11 @@ class CustomerAdmin(CustomerActions):
     def alerts_of_wallets(self, customer: Customer) -> SafeString:
         """Return the thresholds of the customer's wallets."""
         return shown_once(customer, "alerts_shown", lambda: alerts.of_customer(customer.book))
+
+    @admin.display(description="statements")
+    def months(self, customer: Customer) -> SafeString:
+        """Return links to the newest months of its credits on paper."""
+        return documents.month_links(customer)
 
     def change_row(self, sent: Sent) -> None:
         """Change personal data."""

@@ -1,6 +1,8 @@
-"""Documents as files, `/v1/invoices/{reference}.html` and `.pdf`, and by mail."""
+"""Documents as files, `.html` and `.pdf`, of invoices and of a customer's month, and by mail."""
 
 from __future__ import annotations
+
+from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import HttpResponse
@@ -15,21 +17,30 @@ from aforo.api.fields import StrictSerializer
 from aforo.api.rows import RowsView
 from aforo.api.views import ApiView
 from aforo.ids import new_id
-from billing.invoicing import document_files, document_sending
+from billing.invoicing import document_files, document_sending, month_pages
 from billing.models import DocumentFile, FileFormat, Mail
+from billing.settlement import settled_cycles
+from wallets.api.statements import StatementQuery
 
 
 def answer(file: DocumentFile) -> HttpResponse:
-    """Return a file with its name and hash; a page may load nothing and run nothing."""
+    """Return an issued document as a file, with its hash."""
     form = FileFormat(file.format)
+    name = f"{file.document.number}.{form.lower()}"
+    found = file_answer(bytes(file.content), form, name)
+    found["Aforo-Document-SHA256"] = file.document.sha256
+    return found
+
+
+def file_answer(content: bytes, form: FileFormat, name: str) -> HttpResponse:
+    """Return a file with its name; a page may load nothing and run nothing."""
     return HttpResponse(
-        bytes(file.content),
+        content,
         content_type=document_files.CONTENT_TYPES[form],
         headers={
-            "Content-Disposition": f'inline; filename="{file.document.number}.{form.lower()}"',
+            "Content-Disposition": f'inline; filename="{name}"',
             "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
             "X-Content-Type-Options": "nosniff",
-            "Aforo-Document-SHA256": file.document.sha256,
         },
     )
 
@@ -64,6 +75,74 @@ class InvoicePdfView(ApiView):
                 livemode=self.livemode, reference=reference, form=FileFormat.PDF
             )
         )
+
+
+class SettlementHtmlView(ApiView):
+    scope = ApiScope.BILLING
+    names = {"get": "getSettlementHtml"}
+    refusals = ("unknown_settlement", "no_document")
+
+    @extend_schema(responses={(200, "text/html"): OpenApiTypes.STR})
+    def get(self, request: Request, settlement_id: UUID) -> HttpResponse:
+        """Return the document of a settled cycle, its statement or its invoice, as a page."""
+        found = settled_cycles.get_settlement(livemode=self.livemode, settlement_id=settlement_id)
+        return answer(document_files.of_settlement(settlement=found, form=FileFormat.HTML))
+
+
+class SettlementPdfView(ApiView):
+    scope = ApiScope.BILLING
+    names = {"get": "getSettlementPdf"}
+    refusals = ("unknown_settlement", "no_document", "pdf_unavailable")
+
+    @extend_schema(responses={(200, "application/pdf"): OpenApiTypes.BINARY})
+    def get(self, request: Request, settlement_id: UUID) -> HttpResponse:
+        """Return the document of a settled cycle, its statement or its invoice, as a PDF; 503
+        `pdf_unavailable` where the server has no Pango.
+        """
+        found = settled_cycles.get_settlement(livemode=self.livemode, settlement_id=settlement_id)
+        return answer(document_files.of_settlement(settlement=found, form=FileFormat.PDF))
+
+
+class _MonthView(ApiView):
+    scope = ApiScope.BILLING
+    query = StatementQuery
+
+    def answer(self, request: Request, form: FileFormat) -> HttpResponse:
+        """Return the month that is asked for."""
+        asked = self.asked(request)
+        content = month_pages.file_of(livemode=self.livemode, form=form, **asked)
+        name = f"statement-{asked['customer_id']}-{asked['period']}.{form.lower()}"
+        return file_answer(content, form, name.replace('"', "_"))
+
+
+class MonthHtmlView(_MonthView):
+    names = {"get": "getMonthlyStatementHtml"}
+    refusals = ("unknown_customer",)
+
+    @extend_schema(
+        parameters=[StatementQuery],
+        responses={(200, "text/html"): OpenApiTypes.STR},
+        tags=["statements"],
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Return a customer's month of credits as a page."""
+        return self.answer(request, FileFormat.HTML)
+
+
+class MonthPdfView(_MonthView):
+    names = {"get": "getMonthlyStatementPdf"}
+    refusals = ("unknown_customer", "pdf_unavailable")
+
+    @extend_schema(
+        parameters=[StatementQuery],
+        responses={(200, "application/pdf"): OpenApiTypes.BINARY},
+        tags=["statements"],
+    )
+    def get(self, request: Request) -> HttpResponse:
+        """Return a customer's month of credits as a PDF; 503 `pdf_unavailable` where the server has
+        no Pango.
+        """
+        return self.answer(request, FileFormat.PDF)
 
 
 class SendBody(StrictSerializer):

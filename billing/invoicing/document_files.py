@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from aforo.errors import DomainError
+from aforo.errors import DomainError, NotFound
 from billing.invoicing import document_pages, earlier_documents, invoices
 from billing.models import (
     Document,
@@ -36,6 +36,15 @@ class PdfUnavailable(DomainError):
     default_code = "pdf_unavailable"
 
 
+class NoDocument(NotFound):
+    """The settled cycle has no document: nothing was charged, or its document has no number yet.
+
+    Read the settlement by GET /v1/settlements/{id}.
+    """
+
+    default_code = "no_document"
+
+
 def of_invoice(*, livemode: bool, reference: str, form: FileFormat) -> DocumentFile:
     """Return the document of an issued invoice, named by its id or number, as a file.
 
@@ -55,6 +64,18 @@ def issued_invoice(*, livemode: bool, reference: str) -> IssuedDocument:
     if invoice.content is None:
         earlier_documents.freeze_missing(book_id=invoice.customer_id)
     return IssuedDocument.objects.get(subject=invoice.pk)
+
+
+def of_settlement(*, settlement: Settlement, form: FileFormat) -> DocumentFile:
+    """Return the document of a settled cycle as a file: its statement, or its invoice.
+
+    Raises: NoDocument, PdfUnavailable.
+    """
+    invoice = Invoice.objects.filter(settlement=settlement).values_list("pk", flat=True)
+    kept = IssuedDocument.objects.filter(subject__in=[settlement.pk, *invoice]).first()
+    if kept is None:
+        raise NoDocument("The settlement has no document, or none yet.")
+    return file_of(kept, form)
 
 
 def file_of(kept: IssuedDocument, form: FileFormat) -> DocumentFile:
@@ -82,7 +103,14 @@ def _html(kept: IssuedDocument) -> bytes:
 
 def _pdf(kept: IssuedDocument) -> bytes:
     """Print the very page that people see."""
-    page = bytes(file_of(kept, FileFormat.HTML).content).decode()
+    return printed(bytes(file_of(kept, FileFormat.HTML).content).decode())
+
+
+def printed(page: str) -> bytes:
+    """Return a page as PDF.
+
+    Raises: PdfUnavailable.
+    """
     try:
         # Slow to import, and it needs a library of the system.
         from weasyprint import HTML

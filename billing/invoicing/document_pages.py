@@ -17,7 +17,7 @@ TEMPLATE = "documents/document.html"
 _TITLES = {"INVOICE": "Invoice", "STATEMENT": "Statement", "CREDIT_NOTE": "Credit note"}
 # What is added below the charges, each on a line of its own.
 _BELOW = {"DISCOUNT", "TAX", "BONUS"}
-_KINDS = {
+KINDS = {
     "PROMO": "Promotional credits",
     "BONUS": "Bonus credits",
     "CASH": "Prepaid credits",
@@ -46,7 +46,7 @@ def page(content: Mapping[str, Any], *, stages: Sequence[Mapping[str, Any]] = ()
             "is_test": not content["livemode"],
             "seller": content["seller"],
             "customer": content["customer"],
-            "country": _territory(content["customer"]["country"]),
+            "country": territory(content["customer"]["country"]),
             "issued": _day(content["issued_at"], zone),
             "due": _day(due_at, zone) if due_at else "",
             "period": _span(content["period"], zone),
@@ -58,7 +58,7 @@ def page(content: Mapping[str, Any], *, stages: Sequence[Mapping[str, Any]] = ()
             "total": shown(Decimal(content["totals"]["total"]), currency),
             "credits": [_payer(payer, currency) for payer in paid],
             "units": [
-                (_KINDS[each["kind"]], quantity(each["quantity"]), each["metric"])
+                (KINDS[each["kind"]], quantity(each["quantity"]), each["metric"])
                 for each in content.get("units", ())
             ],
             "rest": _rest(content, rest, currency),
@@ -114,7 +114,7 @@ def _line(
 
 def _payer(payer: Mapping[str, Any], currency: str) -> dict[str, str]:
     return {
-        "kind": _KINDS[payer["kind"]],
+        "kind": KINDS[payer["kind"]],
         "name": payer["name"],
         "amount": shown(Decimal(payer["amount"]), currency),
     }
@@ -137,7 +137,8 @@ def quantity(text: str | None) -> str:
     return f"{sign}{int(whole):,}{point}{fraction}"
 
 
-def _territory(code: str) -> str:
+def territory(code: str) -> str:
+    """Return the name of a country."""
     return str(_TERRITORIES.get(code, code))
 
 

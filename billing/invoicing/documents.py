@@ -20,7 +20,7 @@ from wallets.models import CreditLot, CreditSource
 _ENCODER = msgspec.json.Encoder(order="sorted")
 
 # What credits are called where they pay; those of a plan by their grant's code beside it.
-_LOTS = {
+LOTS = {
     CreditSource.PLAN: "Plan credits",
     CreditSource.CAMPAIGN: "Campaign credits",
     CreditSource.TOP_UP: "Purchased credits",
@@ -55,7 +55,7 @@ def freeze(
             "livemode": book.livemode,
             "issued_at": issued_at.isoformat(),
             "seller": seller(),
-            "customer": _party(book, customer),
+            "customer": party(book, customer),
         }
     )
     return IssuedDocument.objects.create(
@@ -90,7 +90,8 @@ def seller() -> dict[str, str]:
     }
 
 
-def _party(book: Book, customer: Customer) -> dict[str, str]:
+def party(book: Book, customer: Customer) -> dict[str, str]:
+    """Return who the customer is, as documents say it now."""
     return {
         "id": book.key,
         "name": customer.name,
@@ -111,6 +112,6 @@ def named(payers: list[dict[str, object]]) -> list[dict[str, object]]:
 
 
 def _name(lot: CreditLot) -> str:
-    called = _LOTS[CreditSource(lot.source)]
+    called = LOTS[CreditSource(lot.source)]
     code = f" {lot.grant_code}" if lot.grant_code else ""
     return f"{called}{code} of {lot.granted_at:%Y-%m-%d}"

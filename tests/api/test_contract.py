@@ -265,7 +265,7 @@ def read(call: Caller, ids: dict[str, Any]) -> None:
     queries = {"/diff": "?from=1&to=2", "/auto-refill": "?currency=EUR"}
     queries["/reports/{name}"] = "?period=2026-01"
     queries["/v1/usage"] = f"?customer_id=acme&from={START}"
-    for form in ("", ".csv"):
+    for form in ("", ".csv", ".html", ".pdf"):
         queries[f"/v1/statements{form}"] = "?customer_id=acme&period=2026-01"
     codes = {"metrics": "tokens", "rate-plans": "p", "offerings": "o", "coupons": "ten"}
     for template, operations in document()["paths"].items():
