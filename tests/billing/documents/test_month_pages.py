@@ -151,7 +151,7 @@ def test_a_settled_cycle_shows_its_statement_or_its_invoice(api: APIClient, book
     factories.offering(code="pre", billing_mode="PREPAID", charges=[FEE])
     other = factories.clocked_customer("cust_2")
     factories.top_up("cust_2", "500")
-    factories.subscription("cust_2", offering="pre")
+    factories.subscription("cust_2", "pre")
     advance(other, FEBRUARY)
     for found in Settlement.objects.order_by("book"):
         number = found.statement_number or Invoice.objects.filter(settlement=found)[0].number
