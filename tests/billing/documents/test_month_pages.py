@@ -153,7 +153,9 @@ def test_a_settled_cycle_shows_its_statement_or_its_invoice(api: APIClient, book
     factories.top_up("cust_2", "500")
     factories.subscription("cust_2", "pre")
     advance(other, FEBRUARY)
-    for found in Settlement.objects.order_by("book"):
+    januaries = Settlement.objects.filter(starts_at=START).order_by("book")
+    assert len(januaries) == 2
+    for found in januaries:
         number = found.statement_number or Invoice.objects.filter(settlement=found)[0].number
 
         answer = api.get(f"/v1/settlements/{found.pk}.html")
