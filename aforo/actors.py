@@ -126,6 +126,11 @@ def within_request(request_id: str) -> Iterator[None]:
         _REQUEST.reset(before)
 
 
+def request_id() -> str:
+    """Return the id of the request that this is part of, "" outside of requests."""
+    return _REQUEST.get()
+
+
 @contextmanager
 def because(reason: str) -> Iterator[None]:
     """Run what is inside for a reason, which changes of configuration keep."""

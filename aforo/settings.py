@@ -84,8 +84,9 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     # Before whatever asks for the host or for TLS, which probes do not bring.
-    "aforo.serving.health.HealthMiddleware",
+    "aforo.observability.health.HealthMiddleware",
     "aforo.serving.request_ids.RequestIdMiddleware",
+    "aforo.observability.requests.ObservedMiddleware",
     "aforo.serving.edge.EdgeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -281,14 +282,35 @@ if CELERY_BROKER_URL == "filesystem://":
         "control_folder": str(VAR_DIR / "celery" / "control"),
     }
 
-# Tells health checks when the work in the background was last seen; `aforo` knows no app above it.
-JOBS_SEEN_BY = "billing.jobs.workers.jobs"
+# Says when background work was last seen, and what waits; `aforo` knows no app above it.
+SEEN_BY = "billing.jobs.health.look"
+# Whether every request has a line in the log, and in which form lines are: `json` or `words`.
+LOG_REQUESTS = env.bool("LOG_REQUESTS", default=not DEBUG)
+LOG_FORMAT = env.str("LOG_FORMAT", default="words" if DEBUG else "json")
+if LOG_FORMAT not in {"json", "words"}:
+    raise ImproperlyConfigured(f"LOG_FORMAT: json or words, not {LOG_FORMAT}.")
+# Workers write the same lines, instead of Celery's own.
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"of_request": {"()": "aforo.observability.logs.OfRequest"}},
+    "formatters": {
+        "words": {
+            "()": "aforo.observability.logs.Words",
+            "fmt": "{asctime} {levelname} {name}: {message}",
+            "style": "{",
+        },
+        "json": {"()": "aforo.observability.logs.Json"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": LOG_FORMAT,
+            "filters": ["of_request"],
+        }
+    },
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
     "loggers": {
         "django.request": {"level": "ERROR"},

@@ -1,4 +1,4 @@
-"""The addresses: the admin and `/v1` of every app; for probes see `aforo.serving.health`."""
+"""The addresses: the admin and `/v1` of every app; for probes see `aforo.observability.health`."""
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path, re_path

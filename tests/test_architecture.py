@@ -14,7 +14,7 @@ APPS = ["aforo", "ledger", "pricing", "wallets", "billing"]
 # Edges read the clock, and the seam that gives a customer's time.
 CLOCK_READERS = {
     "api", "admin", "pages", "tasks", "management", "quickstart", "access", "sandbox",
-    "devdb", "serving",
+    "devdb", "serving", "observability",
 }  # fmt: skip
 
 

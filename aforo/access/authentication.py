@@ -58,6 +58,7 @@ class ApiKeyAuthentication(BaseAuthentication):
         if key.networks:
             _check_address(key, request)
         acting.act_by_key(key)
+        request._request.api_key = key  # type: ignore[attr-defined]
         return Client(key), key
 
     def authenticate_header(self, request: Request) -> str:

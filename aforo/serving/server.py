@@ -6,8 +6,10 @@ import gc
 import hashlib
 import shutil
 import sys
+import tempfile
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +19,8 @@ from django.db import connections
 from django.urls import get_resolver
 from gunicorn.app.base import BaseApplication
 from whitenoise.storage import CompressedStaticFilesStorage
+
+from aforo.observability import metrics
 
 # A few processes with many threads: calls on one wallet that meet in a process are served together.
 WORKERS: Final = 2
@@ -51,6 +55,7 @@ def run(*, host: str, port: int, workers: int, threads: int) -> None:
         settings.STATIC_ROOT = collect_static_files(Path(settings.STATIC_ROOT))
     # A connection must not be shared with forked workers.
     connections.close_all()
+    shared = _SharedMetrics()
     _Server(
         {
             **_LIMITS,
@@ -58,8 +63,31 @@ def run(*, host: str, port: int, workers: int, threads: int) -> None:
             "workers": workers,
             "threads": threads,
             "when_ready": _announce,
+            "pre_fork": shared.take_slot,
+            "post_fork": shared.join,
+            "on_exit": shared.remove,
         }
     ).run()
+
+
+class _SharedMetrics:
+    """The directory in which workers share what they count, a slot each while they live."""
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="aforo-metrics-"))
+
+    def take_slot(self, arbiter: Any, worker: Any) -> None:
+        """Choose the lowest slot that no living worker has."""
+        taken = {each.slot for each in arbiter.WORKERS.values()}
+        worker.slot = next(slot for slot in count() if slot not in taken)
+
+    def join(self, arbiter: Any, worker: Any) -> None:
+        """Make a forked worker count in its slot."""
+        metrics.share(self.directory, worker.slot)
+
+    def remove(self, arbiter: Any) -> None:
+        """Remove the directory."""
+        shutil.rmtree(self.directory, ignore_errors=True)
 
 
 class _Server(BaseApplication):  # type: ignore[misc]

@@ -14,13 +14,9 @@ from uuid import UUID
 from django.db import OperationalError, transaction
 from django.db.models import (
     Count,
-    DateTimeField,
-    DurationField,
-    ExpressionWrapper,
     F,
     Q,
     QuerySet,
-    Value,
 )
 
 from aforo.errors import Busy, Conflict, FieldError, Invalid, NotFound
@@ -114,17 +110,8 @@ def due_books(*, run: SettlementRun) -> QuerySet[Book]:
         Q(current_ends_at__lte=run.as_of, customer__book__test_clock=None)
         | Q(current_ends_at__lte=F("customer__book__test_clock__now"))
     )
-    grace = ExpressionWrapper(
-        F("subscription__version__grace_hours") * Value(timedelta(hours=1)),
-        output_field=DurationField(),
-    )
-    behind = (
-        waiting_cycles.settlements()
-        .annotate(due_at=ExpressionWrapper(F("ends_at") + grace, output_field=DateTimeField()))
-        .filter(
-            Q(due_at__lte=run.as_of, book__test_clock=None)
-            | Q(due_at__lte=F("book__test_clock__now"))
-        )
+    behind = waiting_cycles.with_due_at().filter(
+        Q(due_at__lte=run.as_of, book__test_clock=None) | Q(due_at__lte=F("book__test_clock__now"))
     )
     books = Book.objects.filter(
         Q(pk__in=over.values("customer")) | Q(pk__in=behind.values("book")), livemode=run.livemode

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +18,7 @@ from billing.cycle_end import cycle_settlement, runs
 from billing.dunning import reminders
 from billing.invoicing import document_sending, numbering
 from billing.isolation import Failure, Isolation
-from billing.jobs import wallet_alerts
+from billing.jobs import wallet_alerts, workers
 from billing.lifecycle import final_overage
 from billing.models import SettlementRun
 from billing.month_ends import month_end
@@ -33,6 +34,8 @@ from wallets.grants import expiry
 from wallets.holds import reservations
 from wallets.top_ups import gateway_work
 from wallets.top_ups import refill as wallet_refill
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +140,10 @@ def sweep(
     alone.whole("webhooks", send, None)
     for livemode in (True, False):
         alone.whole("seals", partial(seals.seal_if_due, livemode=livemode, now=now), None)
-    return Swept(paid, tuple(done), lapsed, granted, refills, tuple(alone.failures))
+    swept = Swept(paid, tuple(done), lapsed, granted, refills, tuple(alone.failures))
+    took = workers.note_swept(began=now, now=clock(), passed_over=len(swept.failures))
+    logger.info("Swept in %d ms", took, extra=swept.describe())
+    return swept
 
 
 def _remind(book_id: int) -> int:

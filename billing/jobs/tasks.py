@@ -78,7 +78,6 @@ def sweep() -> dict[str, object]:
         carry_out=_fan_out,
         deliver=webhook_tasks.deliver.delay,
     )
-    workers.note_swept(now=timezone.now())
     return swept.describe()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from aforo.serving.job_health import Job
 from billing.models import WorkerHeartbeat
 
 # A heartbeat is sent every minute, so that a living worker is never silent for so long.
@@ -21,29 +20,20 @@ def note_alive(*, now: datetime) -> None:
     WorkerHeartbeat.objects.filter(seen_at__lt=now - _EVERY).update(seen_at=now)
 
 
-def note_swept(*, now: datetime) -> None:
-    """Record that a sweep came to its end."""
+def note_swept(*, began: datetime, now: datetime, passed_over: int) -> int:
+    """Record that a sweep came to its end; return how many milliseconds it took."""
+    milliseconds = max(now - began, timedelta(0)) // timedelta(milliseconds=1)
+    last = {
+        "swept_at": now,
+        "sweep_milliseconds": milliseconds,
+        "sweep_passed_over": passed_over,
+    }
     WorkerHeartbeat.objects.update_or_create(
-        pk=1, defaults={"swept_at": now}, create_defaults={"seen_at": now, "swept_at": now}
+        pk=1, defaults=last, create_defaults={"seen_at": now, **last}
     )
+    return milliseconds
 
 
 def are_alive(*, now: datetime) -> bool:
     """Return whether any worker for runs was alive in the last 90 seconds."""
     return WorkerHeartbeat.objects.filter(seen_at__gt=now - SILENCE).exists()
-
-
-def jobs(*, now: datetime) -> list[Job]:
-    """Return how long ago a worker was last seen, and when a sweep was last done."""
-    beat = WorkerHeartbeat.objects.filter(pk=1).first()
-    return [
-        _job("worker", None if beat is None else beat.seen_at, SILENCE, now),
-        _job("sweep", None if beat is None else beat.swept_at, SWEEP_SILENCE, now),
-    ]
-
-
-def _job(name: str, seen_at: datetime | None, silence: timedelta, now: datetime) -> Job:
-    if seen_at is None:
-        return Job(name, None, is_late=True)
-    age = max(now - seen_at, timedelta(0))
-    return Job(name, age // timedelta(seconds=1), is_late=age > silence)

@@ -351,6 +351,8 @@ class WorkerHeartbeat(models.Model):
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
     seen_at = models.DateTimeField()
     swept_at = models.DateTimeField(null=True, blank=True)
+    sweep_milliseconds = models.PositiveBigIntegerField(null=True, blank=True)
+    sweep_passed_over = models.PositiveIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [models.CheckConstraint(condition=Q(id=1), name="billing_heartbeat_single")]

@@ -9,8 +9,17 @@ from __future__ import annotations
 
 import copy
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import (
+    DateTimeField,
+    DurationField,
+    ExpressionWrapper,
+    F,
+    Q,
+    QuerySet,
+    Value,
+)
 
 from aforo.database import joined
 from billing.models import (
@@ -48,6 +57,16 @@ def settlements(*, book_id: int | None = None) -> QuerySet[Settlement]:
     if book_id is not None:
         found = found.filter(book=book_id)
     return found.select_related(*RELATED).order_by("ends_at", "pk")
+
+
+def with_due_at() -> Any:
+    """Return all waiting cycles with `due_at`, when the grace for late usage is over."""
+    grace = ExpressionWrapper(
+        F("subscription__version__grace_hours") * Value(timedelta(hours=1)),
+        output_field=DurationField(),
+    )
+    due_at = ExpressionWrapper(F("ends_at") + grace, output_field=DateTimeField())
+    return settlements().annotate(due_at=due_at)
 
 
 def behind(*, book_id: int, before: datetime) -> list[Subscription]:

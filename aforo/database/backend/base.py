@@ -19,13 +19,25 @@ _queries.MAX_CACHED_STATEMENT_PARAMS = 400
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """A connection whose health check costs no statement, and whose changes of configuration are
-    named to the audit trail.
+    """A connection whose health check costs no statement, whose changes of configuration are named
+    to the audit trail, and that counts its `statements`.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.execute_wrappers.append(audit_trail.name_actor)
+        self.statements = 0
+        self.execute_wrappers += [self._count, audit_trail.name_actor]
+
+    def _count(
+        self,
+        execute: audit_trail.Execute,
+        sql: str,
+        params: Any,
+        many: bool,  # noqa: FBT001
+        context: dict[str, Any],
+    ) -> Any:
+        self.statements += 1
+        return execute(sql, params, many, context)
 
     def is_usable(self) -> bool:
         """Return whether the connection still works.

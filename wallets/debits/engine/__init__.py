@@ -17,6 +17,7 @@ from django.db import transaction
 
 from aforo import actors, money
 from aforo.errors import DomainError, NotCovered
+from aforo.observability import metrics
 from aforo.protocol.idempotency import Answer
 from ledger.entries import books as ledger_books
 from wallets.budgets.counting import BudgetExceeded
@@ -100,14 +101,23 @@ def execute(
     asked_of, short = _customers_of(requests, livemode=livemode), list[Shortage]()
     customers = {*asked_of} - {""}
     with transaction.atomic():
-        books = ledger_books.lock_customers(livemode=livemode, keys=customers, wait=wait)
+        with metrics.timing_lock():
+            books = ledger_books.lock_customers(livemode=livemode, keys=customers, wait=wait)
         busy = set[str]()
         if not wait and len(books) < len(customers):
             busy = ledger_books.known(livemode=livemode, keys=customers - books.keys())
         read = partial(Batch.read, books, pricing=pricing, livemode=livemode)
         results = _take_all(busy, requests, asked_of, renewed, read, short)
     shortages.explain(short)
+    metrics.count_decided(map(_outcome, requests, results))
     return results
+
+
+def _outcome(request: Request, result: Result) -> tuple[str, str]:
+    """Return a request's operation, and how it was decided, as metrics name them."""
+    if isinstance(result, Answer):
+        return request.operation, "replayed" if result.replayed else "accepted"
+    return request.operation, result.code
 
 
 def _take_all(

@@ -16,8 +16,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
+from aforo.observability import metrics
+from aforo.observability.job_health import Job
 from aforo.serving import database_schema
-from aforo.serving.job_health import Job
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def ready(request: HttpRequest) -> HttpResponse:
         found = database_schema.faults()
         if found:
             return _unavailable(database_schema.sentence(found))
-        return JsonResponse({"status": "ok", "jobs": _shown(_jobs())})
+        return JsonResponse({"status": "ok", "jobs": _shown(look()[0])})
     except DatabaseError as error:
         return _unreachable(error)
 
@@ -62,7 +63,7 @@ def ready(request: HttpRequest) -> HttpResponse:
 def jobs(request: HttpRequest) -> HttpResponse:
     """Answer 200 when the work in the background is on time, else 503 with what is late."""
     try:
-        found = _jobs()
+        found, _ = look()
     except DatabaseError as error:
         return _unreachable(error)
     late = any(job.is_late for job in found)
@@ -70,33 +71,15 @@ def jobs(request: HttpRequest) -> HttpResponse:
     return JsonResponse(body, status=503 if late else 200)
 
 
-def metrics(request: HttpRequest) -> HttpResponse:
-    """Answer the same in the text format of Prometheus."""
-    try:
-        found, is_up = _jobs(), 1
-    except DatabaseError:
-        found, is_up = [], 0
-    lines = [
-        "# HELP aforo_database_up Whether the database answers.",
-        "# TYPE aforo_database_up gauge",
-        f"aforo_database_up {is_up}",
-        "# HELP aforo_job_age_seconds Seconds since a job was last seen at work.",
-        "# TYPE aforo_job_age_seconds gauge",
-        *(
-            f'aforo_job_age_seconds{{job="{job.name}"}} {job.age_seconds}'
-            for job in found
-            if job.age_seconds is not None
-        ),
-        "# HELP aforo_job_late Whether a job has been silent for too long.",
-        "# TYPE aforo_job_late gauge",
-        *(f'aforo_job_late{{job="{job.name}"}} {int(job.is_late)}' for job in found),
-    ]
-    return HttpResponse("\n".join(lines) + "\n", content_type="text/plain; version=0.0.4")
+def metrics_page(request: HttpRequest) -> HttpResponse:
+    """Answer what was counted and what the database knows, in the text format of Prometheus."""
+    return HttpResponse(metrics.written(look), content_type=metrics.CONTENT_TYPE)
 
 
-def _jobs() -> list[Job]:
-    look: Callable[..., list[Job]] = import_string(settings.JOBS_SEEN_BY)
-    return look(now=timezone.now())
+def look() -> tuple[list[Job], list[metrics.Figure]]:
+    """Return when each job was last seen, and the figures of the database now."""
+    seen: Callable[..., tuple[list[Job], list[metrics.Figure]]] = import_string(settings.SEEN_BY)
+    return seen(now=timezone.now())
 
 
 def _shown(found: list[Job]) -> dict[str, dict[str, object]]:
@@ -117,5 +100,5 @@ PAGES: Final[Mapping[str, Answer]] = {
     "/healthz": alive,
     "/readyz": ready,
     "/healthz/jobs": jobs,
-    "/metrics": metrics,
+    "/metrics": metrics_page,
 }
