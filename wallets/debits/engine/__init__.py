@@ -109,15 +109,25 @@ def execute(
         read = partial(Batch.read, books, pricing=pricing, livemode=livemode)
         results = _take_all(busy, requests, asked_of, renewed, read, short)
     shortages.explain(short)
-    metrics.count_decided(map(_outcome, requests, results))
+    metrics.count_decided(_outcomes(requests, results))
     return results
 
 
-def _outcome(request: Request, result: Result) -> tuple[str, str]:
-    """Return a request's operation, and how it was decided, as metrics name them."""
+def _outcomes(requests: Sequence[Request], results: Sequence[Result]) -> list[tuple[str, str]]:
+    """Return the operation of each request and how it was decided, as metrics name them, without
+    those that will be asked again.
+    """
+    return [
+        (request.operation, _named(result))
+        for request, result in zip(requests, results, strict=True)
+        if not isinstance(result, NeedsRenewal | CustomerBusy)
+    ]
+
+
+def _named(result: Result) -> str:
     if isinstance(result, Answer):
-        return request.operation, "replayed" if result.replayed else "accepted"
-    return request.operation, result.code
+        return "replayed" if result.replayed else "accepted"
+    return result.code
 
 
 def _take_all(
