@@ -206,6 +206,7 @@ _READ: Final[dict[str, Callable[[Any], Any]]] = {
     **dict.fromkeys(("day", "starts_on", "ends_on"), date.fromisoformat),
     **dict.fromkeys(("id", "priority", "rate_id"), int),
     "settlement_id": UUID,
+    "top_up": UUID,
     "lines": _rows(Correction),
     "rates": _rows(DayRate),
     "balances": _rows(OpeningBalance),

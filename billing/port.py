@@ -46,8 +46,8 @@ class Billing:
     def credits_returned(self, book: Book, expired_at: datetime, at: datetime) -> bool:
         return returned_credits.pay_with_returned(book, expired_at, at)
 
-    def credits_lost(self, book: Book, top_up: TopUp, owed: Decimal) -> None:
-        arrears.claim_lost_credits(book, top_up, owed)
+    def credits_lost(self, book: Book, top_up: TopUp, owed: Decimal, lost: Decimal) -> None:
+        arrears.claim_lost_credits(book, top_up, owed, lost)
 
     def credits_owed(self, book: Book, debit: UUID, currency: str, owed: Decimal) -> None:
         debts.claim_debt(book, debit, currency, owed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -17,6 +17,7 @@ from pricing.models import (
     BonusSlab,
     Charge,
     ChargeTiming,
+    CreditUnit,
     Metric,
     Offering,
     OnAccount,
@@ -169,6 +170,20 @@ class TopUpTerms:
     tax_at_sale: bool = False
     tax_class: str = ""
     slabs: tuple[tuple[Decimal, Decimal], ...] = ()
+    unit: CreditUnit | None = None
+
+    def of_unit(self, unit: CreditUnit) -> TopUpTerms:
+        """Return the terms of a credit unit that is paid in the currency: bounds and what is on
+        account are the payment's; lifetime and slabs are those of the currency's own credits.
+        """
+        return replace(
+            self,
+            unit=unit,
+            expires_after_days=None,
+            slabs=(),
+            tax_at_sale=unit.tax_at_sale,
+            tax_class=unit.tax_class,
+        )
 
     def bonus_for(self, amount: Decimal) -> Decimal | None:
         """Return what comes with a top-up: with (100, 20), 20 for 100 and more, else nothing."""
@@ -185,6 +200,12 @@ class TopUpTerms:
         if self.maximum is not None and amount > self.maximum:
             detail = f"The largest top-up is {money.plain(self.maximum)}."
             raise Invalid([FieldError("/amount", "above_maximum", detail)])
+
+
+def is_sold_in(*, livemode: bool, currency: str) -> bool:
+    """Return whether a code is a currency that is sold in, or a credit unit."""
+    units = CreditUnit.objects.filter(livemode=livemode, code=currency)
+    return currency in money.EXPONENTS or units.exists()
 
 
 _RULE = "WHERE t.livemode = %s AND t.currency = %s"

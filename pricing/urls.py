@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from pricing.api import coupons, metrics, offerings, plans, preview
+from pricing.api import coupons, credit_units, metrics, offerings, plans, preview
 
 urlpatterns = [
     path("metrics", metrics.MetricsView.as_view()),
@@ -16,6 +16,8 @@ urlpatterns = [
     path("rate-plans/<str:code>/diff", plans.DiffView.as_view()),
     path("coupons", coupons.CouponsView.as_view()),
     path("coupons/<str:code>", coupons.CouponView.as_view()),
+    path("credit-units", credit_units.CreditUnitsView.as_view()),
+    path("credit-units/<str:code>", credit_units.CreditUnitView.as_view()),
     path("offerings", offerings.OfferingsView.as_view()),
     path("offerings/<str:code>", offerings.OfferingView.as_view()),
     path("pricing/preview", preview.PricingPreviewView.as_view()),

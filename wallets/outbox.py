@@ -66,6 +66,8 @@ def topped_up(book: Book, top_up: TopUp, at: datetime) -> None:
         "currency": top_up.currency,
         "automatic": top_up.auto_refill_id is not None,
     }
+    if top_up.credit_unit:
+        facts |= {"unit": top_up.credit_unit, "credits": top_up.bought}
     if top_up.refill_reason is not None:
         facts["reason"] = top_up.refill_reason
     emit([Notice(book.livemode, book.key, type_, facts, at) for type_ in types])

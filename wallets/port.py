@@ -56,8 +56,10 @@ class BillingPort(Protocol):
         return whether the rest lapses now.
         """
 
-    def credits_lost(self, book: Book, top_up: TopUp, owed: Decimal) -> None:
-        """Claim what a customer owes for credits spent but, after a dispute, not paid."""
+    def credits_lost(self, book: Book, top_up: TopUp, owed: Decimal, lost: Decimal) -> None:
+        """Claim what a customer owes for credits spent but, after a dispute, not paid: money, or
+        credits of a unit, of which so much of the payment was `lost`.
+        """
 
     def credits_owed(self, book: Book, debit: UUID, currency: str, owed: Decimal) -> None:
         """Claim what a capture took beyond a customer's credits, and suspend who owes it."""

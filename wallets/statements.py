@@ -65,7 +65,7 @@ _NOW = """
     )
     SELECT wallet.*, overage.quantity, uncovered.quantity, l.id, l.kind, l.source, l.face,
         l.remaining, l.held - coalesce(timed_out.quantity, 0), l.carrying_remaining, l.priority,
-        l.effective_at, l.expires_at, l.frozen_at
+        l.effective_at, l.expires_at, l.frozen_at, l.currency, l.credit_unit
     FROM wallet
     LEFT JOIN overage ON overage.wallet_id = wallet.wallet_id
     LEFT JOIN uncovered ON uncovered.wallet_id = wallet.wallet_id

@@ -159,8 +159,22 @@ FIELD_CODES: Final[dict[str, Advice]] = {
     "unknown_rate_plan": ("There is no such rate plan.", "Take one of GET /v1/rate-plans."),
     "unknown_coupon": ("There is no such coupon.", "Take one of GET /v1/coupons."),
     "coupon_over": ("The coupon has ended.", "Use another coupon."),
+    "unknown_top_up": ("The customer has no such top-up.", "Take one of its top-ups."),
     "unknown_code": ("No campaign has this redemption code.", "Check its spelling."),
-    "unknown_currency": ("The currency is not supported.", "Use an ISO 4217 code in use."),
+    "unknown_currency": (
+        "The currency is not supported, and no credit unit either.",
+        "Use an ISO 4217 code in use, or one of GET /v1/credit-units where credits are meant.",
+    ),
+    "inactive_unit": ("No new credits of the unit are made.", "Use another unit."),
+    "no_rate": (
+        "The credit unit is not sold in this currency.",
+        "Pay in one of the currencies that the sentence names.",
+    ),
+    "buys_no_credit": ("The amount is less than one credit costs.", "Pay more."),
+    "paid_currencies": (
+        "The credits were paid in several currencies.",
+        "Name the purchase that is refunded: `top_up`.",
+    ),
     "unknown_timezone": ("There is no such time zone.", "Write one such as Europe/Madrid."),
     "unknown_payment_method": (
         "There is no such payment method.",

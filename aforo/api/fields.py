@@ -88,9 +88,13 @@ class CurrencyField(serializers.CharField):
     def to_internal_value(self, data: Any) -> str:
         """Read the code."""
         code = str(super().to_internal_value(data)).upper()
-        if code not in money.EXPONENTS:
+        if not self.takes(code):
             self.fail("unknown_currency")
         return code
+
+    def takes(self, code: str) -> bool:
+        """Return whether a code can be meant."""
+        return code in money.EXPONENTS
 
 
 class TimeField(serializers.DateTimeField):

@@ -62,6 +62,7 @@ CONFIGURATION: Final = {
     "pricing_charge": _ALL,
     "pricing_chargemetric": _ALL,
     "pricing_coupon": Watched(frozenset({"redemptions"})),
+    "pricing_creditunit": _ALL,
     "pricing_granttemplate": _ALL,
     "pricing_metric": _ALL,
     "pricing_offering": _ALL,

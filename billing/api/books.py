@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
-from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer, TimeField
+from aforo.api.fields import DecimalField, StrictSerializer, TimeField
 from aforo.api.views import ApiView
 from aforo.errors import FieldError, Invalid
 from aforo.sandbox.models import TestClock
@@ -26,7 +26,7 @@ from ledger.entries import books
 from pricing.models import BillingMode
 from wallets import statements
 from wallets.api.budgets import BudgetFigures, BudgetTerms
-from wallets.api.shapes import CustomerIdField, LotAnswer
+from wallets.api.shapes import CreditsField, CustomerIdField, LotAnswer
 from wallets.models import SpendState
 
 
@@ -98,7 +98,7 @@ class StatementView(ApiView):
 
 
 class LimitsBody(StrictSerializer):
-    currency = CurrencyField()
+    currency = CreditsField()
     low_balance_threshold = DecimalField(required=False, allow_null=True)
     overage_limit = DecimalField(required=False, allow_null=True)
     debt_limit = DecimalField(required=False, allow_null=True)

@@ -137,6 +137,20 @@ _ASTRAY = """
     ORDER BY 1
 """
 
+# What is counted in something else than its wallet, or is not what was bought.
+_COUNTED_OTHERWISE = """
+    SELECT 'lot ' || lot.id
+    FROM wallets_creditlot lot JOIN wallets_wallet w ON w.id = lot.wallet_id
+    WHERE lot.book_id = %(book)s
+        AND w.currency <> coalesce(nullif(lot.credit_unit, ''), lot.currency)
+    UNION ALL
+    SELECT 'top-up ' || t.id
+    FROM wallets_topup t JOIN wallets_creditlot lot ON lot.top_up_id = t.id AND lot.kind = 'CASH'
+    WHERE t.book_id = %(book)s
+        AND (lot.credit_unit <> t.credit_unit OR lot.face <> coalesce(t.credits, t.amount))
+    ORDER BY 1
+"""
+
 # What each cycle burned of each lot, as billing keeps it, against the movements whose entries name
 # the cycle or its settlement; either side may be missing. What a return restores of the
 # consideration is rounded anew, so that each may differ by the last place.
@@ -316,8 +330,12 @@ def _check_books(book: Book) -> Iterator[tuple[str, str | None]]:
     with connection.cursor() as cursor:
         cursor.execute(_ASTRAY, {"book": book.pk})
         astray = cursor.fetchall()
+        cursor.execute(_COUNTED_OTHERWISE, {"book": book.pk})
+        otherwise = cursor.fetchall()
     for (named,) in astray:
         yield named, "it is in another book than what it belongs to"
+    for (named,) in otherwise:
+        yield named, "it is not in what its wallet is in, or not what was bought"
 
 
 def _check_burns(book: Book) -> Iterator[tuple[str, str | None]]:

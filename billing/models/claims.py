@@ -23,9 +23,18 @@ class Claim(models.Model):
     book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="claims")
     top_up = models.OneToOneField(TopUp, on_delete=models.PROTECT, null=True, related_name="claim")
     debit = models.OneToOneField(Debit, on_delete=models.PROTECT, null=True, related_name="claim")
-    currency = models.CharField(max_length=3)
+    currency = models.CharField(
+        max_length=10, help_text="Or the credit unit, of what was spent in credits."
+    )
     amount = models.DecimalField(max_digits=38, decimal_places=12)
     paid = models.DecimalField(max_digits=38, decimal_places=12, default=0)
+    lost = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        null=True,
+        blank=True,
+        help_text="Of a claim in credits, what was lost of their payment, in the currency paid.",
+    )
     created_at = models.DateTimeField()
 
     class Meta:

@@ -19,7 +19,7 @@ from billing.settlement import write as settlement_writing
 from billing.subscriptions import moves, spend_rules
 from ledger.models import Book
 from wallets.models import TopUp
-from wallets.top_ups import disputes
+from wallets.top_ups import claims as top_up_claims
 
 _WAITING = """
     SELECT book_id FROM billing_settlement WHERE book_id = ANY(%s) AND arrears > arrears_paid
@@ -29,13 +29,19 @@ _WAITING = """
 """
 
 
-def claim_lost_credits(book: Book, top_up: TopUp, owed: Decimal) -> None:
+def claim_lost_credits(book: Book, top_up: TopUp, owed: Decimal, lost: Decimal) -> None:
     """Claim what a lost dispute leaves unpaid, pay it from the customer's credits, else suspend.
 
-    The book is locked; runs in the transaction of the dispute.
+    Of credits of a unit the credits are claimed, of which so much of the payment was `lost`. The
+    book is locked; runs in the transaction of the dispute.
     """
     Claim.objects.create(
-        book=book, top_up=top_up, currency=top_up.currency, amount=owed, created_at=now_for(book)
+        book=book,
+        top_up=top_up,
+        currency=top_up.counted_in,
+        amount=owed,
+        lost=lost if top_up.credit_unit else None,
+        created_at=now_for(book),
     )
     pay_arrears(book)
     if Claim.objects.filter(book=book, amount__gt=F("paid")).exists():
@@ -116,7 +122,7 @@ def _pay_claims(book: Book) -> bool:
     claims = claims.select_related("debit__entry").order_by("created_at", "pk")
     found = list(claims)
     for claim in found:
-        claim.paid += disputes.pay_claim(
+        claim.paid += top_up_claims.pay_claim(
             book=book,
             currency=claim.currency,
             owed=claim.amount - claim.paid,

@@ -38,7 +38,7 @@ def pending(*, book: Book, now: datetime) -> dict[str, Decimal]:
         after = cycle_burns.targets(draft)
         for lot_id in {*cycle.burns, *after}:
             lot = lots[lot_id]
-            code = lot.currency if lot.unit_wallet is None else lot.unit_wallet.metric.code
+            code = lot.counted_in if lot.unit_wallet is None else lot.unit_wallet.metric.code
             burned = cycle.burns[lot_id].quantity if lot_id in cycle.burns else ZERO
             open_part = after[lot_id].quantity if lot_id in after else ZERO
             taken[code] = taken.get(code, ZERO) + open_part - burned

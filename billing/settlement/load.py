@@ -221,7 +221,7 @@ def offered(
     kept: dict[str, list[Allocation]] = {}
     considerations: dict[UUID, Consideration] = {}
     for lot, is_alive in (*((lot, True) for lot in lots), *((lot, False) for lot in lapsed)):
-        if lot.unit_wallet_id is None and lot.currency != draft.currency:
+        if lot.unit_wallet_id is None and lot.counted_in != draft.currency:
             continue
         code = "" if lot.unit_wallet_id is None else codes[lot.unit_wallet_id]
         burn = burned.get(lot.id)

@@ -26,12 +26,12 @@ def set_limits(
     one.
 
     The own overage and debt limits override the offering's (docs/decisions.md#d18), which count
-    again without them. Raises: UnknownCustomer.
+    again without them. Raises: UnknownCustomer, Invalid (`unknown_currency`).
     """
     book_id = books.get_book(livemode=livemode, key=customer_id).pk
     with transaction.atomic():
         book = books.lock_book(book_id=book_id)
-        wallet = provisioning.money_wallet(book=book, currency=currency)
+        wallet = provisioning.named_wallet(book=book, currency=currency)
         for name, value in limits.items():
             setattr(wallet, COLUMNS[name], value)
         wallet.save(update_fields=[COLUMNS[name] for name in limits])

@@ -23,6 +23,7 @@ from pricing.models.catalogue import (
     default_burn_order,
 )
 from pricing.models.coupons import Coupon, CouponDuration, CouponType
+from pricing.models.credit_units import CreditUnit
 from pricing.models.top_ups import BonusSlab, OnAccount, TopUpRule
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "CouponDuration",
     "CouponType",
     "CreditKind",
+    "CreditUnit",
     "GrantRecurrence",
     "GrantTemplate",
     "LateUsagePolicy",

@@ -60,7 +60,7 @@ from ledger.models import (
 )
 from ledger.periods import periods
 from pricing.models import BonusSlab, RatePlan, RatePlanVersion, TopUpRule
-from pricing.offerings import coupons
+from pricing.offerings import coupons, credit_units
 from pricing.plans import plans
 from tests import campaigns, factories
 from tests.billing.invoicing.test_customer_credit import owed
@@ -110,6 +110,10 @@ def _catalogue() -> None:
         coupons.create_coupon(
             livemode=False, code=f"TEN_{number}", type="PERCENT", value=D(10), duration="ONCE"
         )
+        credit_units.create_credit_unit(
+            livemode=False, code=("CREDITS", "TOKENS")[number - 1], name="Credits",
+            rates={"USD": "0.01"},
+        )  # fmt: skip
         rule = TopUpRule.objects.create(livemode=False, currency=("USD", "EUR")[number - 1])
         BonusSlab.objects.create(rule=rule, from_amount=D(1000), bonus=D(1))
     tax_rates.create_tax_rate(livemode=False, name="IVA", country="ES", percent=D(21), now=START)

@@ -57,6 +57,7 @@ EDITABLE = {
     "BreakageRate",
     "Budget",
     "Coupon",
+    "CreditUnit",
     "DunningSchedule",
     "Metric",
     "RatePlan",

@@ -71,8 +71,8 @@ def test_what_has_no_service_not_even_superusers_may(rf: RequestFactory) -> None
         "Budget", "GlMapping", "RatePlanVersion", "TopUpRule",
     }  # fmt: skip
     assert {name for name, what in offered if what == "change_row"} == {
-        "ApiKey", "Budget", "Campaign", "Coupon", "Customer", "GlMapping", "Metric", "Offering",
-        "RatePlan", "RatePlanVersion", "TopUpRule",
+        "ApiKey", "Budget", "Campaign", "Coupon", "CreditUnit", "Customer", "GlMapping", "Metric",
+        "Offering", "RatePlan", "RatePlanVersion", "TopUpRule",
     }  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from ledger.models import Entry
 from tests import factories
 from tests.factories import FEBRUARY, START
 from wallets.models import Operation, TopUp
-from wallets.top_ups import gateway, refill, sales
+from wallets.top_ups import gateway, refill, waiting_payments
 
 pytestmark = pytest.mark.django_db
 
@@ -177,7 +177,9 @@ def test_a_payment_that_the_sweep_learns_of_is_the_buyers_doing(
     assert (waiting.status, waiting.actor.describe()) == ("PENDING", the_key())
 
     with actors.acting(actors.job("sweep")):
-        sales.resolve_pending(book_ids=[waiting.book_id], now=timezone.now() + timedelta(hours=1))
+        waiting_payments.resolve_pending(
+            book_ids=[waiting.book_id], now=timezone.now() + timedelta(hours=1)
+        )
 
     assert actors_of("TOP_UP") == [the_key()]
     operation = Operation.objects.get()

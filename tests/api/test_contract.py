@@ -81,6 +81,8 @@ def catalogue(call: Caller) -> int:
     call.change("patch", "metrics/size", {"name": "Greatest size"})
     call.post("pricing/preview", {"charge": plan["charges"][0], "quantity": 1500})
     call.post("rate-plans/p/preview", {"usage": {"tokens": 1500}, "billing_mode": "POSTPAID"})
+    call.post("credit-units", {"code": "CREDITS", "name": "Credits", "rates": {"USD": "0.01"}})
+    call.change("patch", "credit-units/CREDITS", {"rates": {"USD": "0.01", "EUR": "0.009"}})
     call.post("coupons", {"code": "ten", "type": "PERCENT", "value": 10, "duration": "ONCE"})
     call.post("tax-rates", {"name": "VAT", "country": "DE", "percent": 19, "valid_from": START})
     rate = call.post("tax-rates", {"name": "Former", "country": "DE", "region": "be", "percent": 7,
@@ -101,12 +103,23 @@ def certify(call: Caller) -> None:
     call.post(f"customers/acme/tax-exemptions/{made['id']}/end", {"valid_until": MARCH})
 
 
+def units(call: Caller) -> None:
+    """Buy credits of a unit, spend some, and pay some back."""
+    sold = {**WHO, "amount": 9, "currency": "EUR", "unit": "CREDITS"}
+    bought = call.post("wallets/top-ups", sold)
+    call.post("wallets/debit", {**WHO, "amount": 150, "currency": "CREDITS"})
+    back = {**WHO, "amount": 500, "currency": "CREDITS", "top_up": bought["id"], "reason": "x"}
+    # 4.50, and 19 % of tax that was due at sale.
+    assert call.post("wallets/refunds", back)["refunded"] == "5.36"
+
+
 def wallets(call: Caller) -> str:
     certify(call)
     paid = call.post("wallets/top-ups", {
         **WHO, "amount": 50, "currency": "USD", "bonus": {"amount": 5},
         "expires_at": "2027-01-01"})  # fmt: skip
     call.post("wallets/top-ups", {**WHO, "amount": 7, "currency": "EUR"})
+    units(call)
     call.post("wallets/grants", {**WHO, "kind": "PROMO", "metric": "tokens", "quantity": 100,
                                  "reason": "x"})  # fmt: skip
     debit = call.post("wallets/debit", {**WHO, "amount": 3, "currency": "USD"})
@@ -267,7 +280,8 @@ def read(call: Caller, ids: dict[str, Any]) -> None:
     queries["/v1/usage"] = f"?customer_id=acme&from={START}"
     for form in ("", ".csv", ".html", ".pdf"):
         queries[f"/v1/statements{form}"] = "?customer_id=acme&period=2026-01"
-    codes = {"metrics": "tokens", "rate-plans": "p", "offerings": "o", "coupons": "ten"}
+    codes = {"metrics": "tokens", "rate-plans": "p", "offerings": "o", "coupons": "ten",
+             "credit-units": "CREDITS"}  # fmt: skip
     for template, operations in document()["paths"].items():
         if "get" not in operations or template.startswith("/v1/openapi"):
             continue

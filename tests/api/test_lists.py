@@ -46,8 +46,8 @@ from billing.models import (
 from billing.usage import ingest
 from ledger.models import Entry
 from pricing.campaigns import campaign_terms, campaigns
-from pricing.models import Campaign, Coupon, Metric, Offering, RatePlan, RatePlanVersion
-from pricing.offerings import coupons
+from pricing.models import Campaign, Coupon, CreditUnit, Metric, Offering, RatePlan, RatePlanVersion
+from pricing.offerings import coupons, credit_units
 from tests import factories, lived
 from tests.factories import FEBRUARY, START
 from wallets.grants import campaign_grants
@@ -67,6 +67,7 @@ LISTS: dict[str, Any] = {
     "campaigns": Campaign.objects.order_by("-pk"),
     "campaigns/code0/grants": CampaignGrant.objects.order_by("-pk"),
     "coupons": Coupon.objects.order_by("-pk"),
+    "credit-units": CreditUnit.objects.order_by("-pk"),
     "customers/c0/tax-exemptions": TaxExemption.objects.order_by("-pk"),
     "customers/c0/reminders": Reminder.objects.order_by("-pk"),
     "customers": Customer.objects.order_by("-pk"),
@@ -162,6 +163,10 @@ def _catalogue(number: int) -> None:
         livemode=False, code=f"off{number}", type="FIXED", value=Decimal("2.50"), currency="USD",
         duration="ONCE",
     )  # fmt: skip
+    letters = f"{chr(65 + number // 26)}{chr(65 + number % 26)}"
+    credit_units.create_credit_unit(
+        livemode=False, code=f"UNIT{letters}", name=f"Unit {number}", rates={"USD": "0.010"}
+    )
     terms = campaign_terms.CampaignTerms(
         name=f"Campaign {number}", trigger="CODE", kind="PROMO", metric="tokens",
         quantity=Decimal("1.5"), starts_at=START, redemption_code=f"code{number}",

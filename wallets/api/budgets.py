@@ -14,7 +14,6 @@ from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
 from aforo.api.fields import (
-    CurrencyField,
     DecimalField,
     StrictSerializer,
     TimeField,
@@ -22,7 +21,7 @@ from aforo.api.fields import (
 from aforo.api.views import ApiView
 from aforo.sandbox.services import now_for
 from pricing.api.catalog import CodeField
-from wallets.api.shapes import AttributesField, CustomerIdField
+from wallets.api.shapes import AttributesField, CreditsField, CustomerIdField
 from wallets.budgets import budgets, figures
 from wallets.models import Budget, BudgetWindow
 
@@ -49,7 +48,7 @@ class BudgetBody(TermsBody):
     per = serializers.RegexField(
         budgets.NAME, max_length=40, required=False, help_text="Each value has the limit."
     )
-    currency = CurrencyField(required=False)
+    currency = CreditsField(required=False)
     metric = serializers.CharField(max_length=255, required=False)
     limit = DecimalField()
     window = serializers.ChoiceField(choices=BudgetWindow.choices)

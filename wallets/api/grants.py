@@ -12,12 +12,13 @@ from rest_framework import serializers
 from rest_framework.request import Request
 
 from aforo.access.models import ApiScope
-from aforo.api.fields import CurrencyField, DecimalField, ExpiryField
+from aforo.api.fields import DecimalField, ExpiryField
 from aforo.api.rows import RowsView
 from aforo.api.views import ApiView
 from pricing.models import CreditKind
 from wallets.api.shapes import (
     ApprovalAnswer,
+    CreditsField,
     CustomerIdField,
     IssuedAnswer,
     KeyedBody,
@@ -76,8 +77,11 @@ class GrantView(ApiView):
 class RefundBody(KeyedBody):
     customer_id = CustomerIdField()
     amount = DecimalField(positive=True)
-    currency = CurrencyField()
+    currency = CreditsField()
     reason = serializers.CharField(max_length=500)
+    top_up = serializers.UUIDField(
+        required=False, help_text="The purchase that is refunded; without it the newest first."
+    )
 
 
 class RefundedLotAnswer(serializers.Serializer[Any]):
@@ -106,6 +110,9 @@ class RefundAnswer(serializers.Serializer[Any]):
     currency = serializers.CharField()
     amount = serializers.CharField()
     refunded = serializers.CharField()
+    paid_currency = serializers.CharField(
+        required=False, help_text="Of credits of a unit: the currency that is paid back."
+    )
     clawed_back = serializers.CharField()
     pay_outs = PayOutAnswer(many=True)
     lots = RefundedLotAnswer(many=True)

@@ -59,6 +59,9 @@ class MovementAnswer(serializers.ModelSerializer[Movement]):
     )
     quantity = DecimalField()
     carrying = DecimalField()
+    carrying_currency = serializers.CharField(
+        source="lot.currency", help_text="What was paid, and is carried, is in it."
+    )
     balance_after = DecimalField()
     held_after = DecimalField()
     wallet_balance_after = DecimalField(
@@ -68,9 +71,9 @@ class MovementAnswer(serializers.ModelSerializer[Movement]):
     class Meta:
         model = Movement
         fields = [
-            "id", "kind", "credit", "currency", "metric", "quantity", "carrying", "balance_after",
-            "held_after", "wallet_balance_after", "lot", "entry", "event", "occurred_at", "actor",
-            "reason", "attributes",
+            "id", "kind", "credit", "currency", "metric", "quantity", "carrying",
+            "carrying_currency", "balance_after", "held_after", "wallet_balance_after", "lot",
+            "entry", "event", "occurred_at", "actor", "reason", "attributes",
         ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ from aforo.errors import DomainError
 from aforo.protocol import attributes
 from ledger.entries import books
 from pricing.models import CreditKind
+from pricing.models.credit_units import UNIT_CODE
 from wallets import port
 from wallets.debits.engine import Result
 from wallets.debits.shortages import SKIPPED
@@ -31,6 +33,24 @@ SPENDING = (
 )
 PRICING = ("quota_exceeded", "charge_out_of_range")
 OF_RESERVATIONS = ("unknown_reservation", "reservation_expired", "reservation_closed")
+
+
+class CreditsField(CurrencyField):
+    """The currency of credits: an ISO 4217 code, or the code of a credit unit, which the service
+    looks up; lower case is accepted.
+    """
+
+    def takes(self, code: str) -> bool:
+        """Return whether a code can be meant."""
+        return super().takes(code) or re.fullmatch(UNIT_CODE, code) is not None
+
+
+class UnitField(CurrencyField):
+    """The code of a credit unit, which the service looks up; lower case is accepted."""
+
+    def takes(self, code: str) -> bool:
+        """Return whether a code can be meant."""
+        return re.fullmatch(UNIT_CODE, code) is not None
 
 
 class CustomerIdField(serializers.CharField):
@@ -78,7 +98,7 @@ class MoneyOrUnits(StrictSerializer):
     """Either `amount` (with a currency) or `metric` and `quantity`, never both."""
 
     amount = DecimalField(positive=True, required=False)
-    currency = CurrencyField(required=False)
+    currency = CreditsField(required=False)
     metric = serializers.CharField(max_length=255, required=False)
     quantity = DecimalField(positive=True, required=False)
 
@@ -161,6 +181,10 @@ class LotAnswer(serializers.Serializer[Any]):
     lot = serializers.UUIDField()
     currency = serializers.CharField(required=False)
     metric = serializers.CharField(required=False)
+    unit = serializers.CharField(required=False, help_text="The credit unit, of its credits.")
+    carrying_currency = serializers.CharField(
+        required=False, allow_null=True, help_text="What was paid for credits of a unit is in it."
+    )
     kind = serializers.CharField()
     source = serializers.CharField()  # type: ignore[assignment]
     granted = serializers.CharField()
@@ -178,6 +202,8 @@ class IssuedAnswer(MeasuredAnswer):
     lots = LotAnswer(many=True)
     entry = serializers.UUIDField(allow_null=True)
     invoice = serializers.CharField(required=False)
+    unit = serializers.CharField(required=False, help_text="The credit unit that was bought.")
+    credits = serializers.CharField(required=False, help_text="How many credits of it.")
     tax = serializers.CharField(required=False, help_text="Charged on top of the amount.")
     total = serializers.CharField(required=False, help_text="What is paid, tax included.")
 

@@ -26,6 +26,7 @@ from wallets.api.shapes import (
     KeyedBody,
     LotAnswer,
     MoneyOrUnits,
+    UnitField,
     reply,
     resolve_expiry,
 )
@@ -60,6 +61,7 @@ class TopUpBody(KeyedBody):
     customer_id = CustomerIdField()
     amount = DecimalField(positive=True)
     currency = CurrencyField()
+    unit = UnitField(required=False)
     payment = PaymentBody(required=False)
     bonus = BonusBody(required=False)
     expires_at = ExpiryField(required=False, allow_null=True)
@@ -92,6 +94,7 @@ class RefillReasonField(serializers.JSONField):
 class TopUpAnswer(serializers.ModelSerializer[TopUp]):
     customer_id = serializers.CharField(source="book.key")
     amount = DecimalField()
+    credits = DecimalField(allow_null=True)
     bonus = serializers.SerializerMethodField()
     automatic = serializers.SerializerMethodField()
     refill_reason = RefillReasonField(read_only=True)
@@ -106,9 +109,9 @@ class TopUpAnswer(serializers.ModelSerializer[TopUp]):
         model = TopUp
         fields = [
             "id", "customer_id", "status", "channel", "method", "paid_by", "amount", "currency",
-            "bonus", "expires_at", "automatic", "refill_reason", "created_at", "paid_at",
-            "failed_at", "dispute", "disputed", "dispute_fee", "refunded", "taxed_at_sale",
-            "tax", "tax_refunded", "lots",
+            "credit_unit", "credits", "bonus", "expires_at", "automatic", "refill_reason",
+            "created_at", "paid_at", "failed_at", "dispute", "disputed", "dispute_fee", "refunded",
+            "taxed_at_sale", "tax", "tax_refunded", "lots",
         ]  # fmt: skip
 
     def get_bonus(self, top_up: TopUp) -> dict[str, str] | None:

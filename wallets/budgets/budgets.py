@@ -14,6 +14,7 @@ from aforo.errors import Conflict, FieldError, Invalid, NotFound
 from aforo.sandbox.services import now_for
 from ledger.entries import books
 from ledger.models import Book
+from pricing import catalogue
 from pricing.models import Aggregation, Metric
 from wallets import port
 from wallets.budgets.counting import ANY, MAX_TEXT
@@ -71,7 +72,7 @@ def create_budget(
     _check(
         [
             *_faults(code, match, per, window),
-            *_unit_faults(currency, metric, measured),
+            *_unit_faults(currency, metric, measured, livemode=livemode),
             *_term_faults({**terms, "limit": limit}),
         ]
     )
@@ -238,10 +239,12 @@ def _match_faults(match: object) -> Iterator[FieldError]:
             yield FieldError(f"/match/{name}", "invalid", detail)
 
 
-def _unit_faults(currency: str, code: str, metric: Metric | None) -> Iterator[FieldError]:
+def _unit_faults(
+    currency: str, code: str, metric: Metric | None, *, livemode: bool
+) -> Iterator[FieldError]:
     if bool(currency) == bool(code):
         yield FieldError("/currency", "required", "Name a currency, or a metric.")
-    elif currency and currency not in money.EXPONENTS:
+    elif currency and not catalogue.is_sold_in(livemode=livemode, currency=currency):
         yield FieldError("/currency", "unknown_currency", "This currency is not supported.")
     elif code and metric is None:
         yield FieldError("/metric", "unknown_metric", f"There is no metric {code}.")

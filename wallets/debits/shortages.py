@@ -21,7 +21,7 @@ from aforo.errors import NotCovered
 from aforo.money import ZERO
 from ledger.models import Book
 from pricing import catalogue
-from pricing.models import CreditKind
+from pricing.models import CreditKind, CreditUnit
 from wallets import port
 from wallets.budgets.counting import BudgetExceeded
 from wallets.lots import queries
@@ -156,6 +156,7 @@ class _Selling:
     owed: Mapping[tuple[int, str], Decimal]
     refills: Mapping[tuple[int, str], AutoRefill]
     terms: Mapping[tuple[bool, str], catalogue.TopUpTerms]
+    units: Mapping[tuple[bool, str], CreditUnit]
 
 
 def explain(shortages: Sequence[Shortage]) -> None:
@@ -196,18 +197,29 @@ def _read_selling(shortages: Iterable[Shortage]) -> _Selling:
     helped = [each for each in shortages if _helps(each)]
     books = sorted({each.asked.book.pk for each in helped})
     if not books:
-        return _Selling({}, {}, {})
+        return _Selling({}, {}, {}, {})
     rules = AutoRefill.objects.filter(book__in=books, switched_off_at=None)
+    named = {(each.asked.book.livemode, each.asked.currency) for each in helped}
+    units = _units(named)
+    paid_in = {(mode, currency) for (mode, _), unit in units.items() for currency in unit.prices}
     return _Selling(
         port.billing().owed(books),
         {(rule.book_id, rule.wallet.currency): rule for rule in rules.select_related("wallet")},
         {
             (livemode, currency): catalogue.top_up_terms(livemode=livemode, currency=currency)
-            for livemode, currency in {
-                (each.asked.book.livemode, each.asked.currency) for each in helped
-            }
+            for livemode, currency in named - units.keys() | paid_in
         },
+        units,
     )
+
+
+def _units(named: Iterable[tuple[bool, str]]) -> dict[tuple[bool, str], CreditUnit]:
+    """Read the credit units among the currencies that credits are short in, where they are sold."""
+    codes = {code for _, code in named if code not in money.EXPONENTS}
+    if not codes:
+        return {}
+    found = CreditUnit.objects.filter(code__in=codes, active=True)
+    return {(unit.livemode, unit.code): unit for unit in found}
 
 
 def _helps(shortage: Shortage) -> bool:
@@ -223,6 +235,10 @@ def _offers(shortage: Shortage, owed: Decimal, selling: _Selling) -> list[dict[s
     if not _helps(shortage):
         return []
     asked, currency = shortage.asked, shortage.asked.currency
+    if currency not in money.EXPONENTS:
+        unit = selling.units.get((asked.book.livemode, currency))
+        need = shortage.missing + owed
+        return [] if unit is None else _unit_offers(asked, unit, need, selling)
     mine, terms = (asked.book.pk, currency), selling.terms[asked.book.livemode, currency]
     need = _payable(shortage.missing + owed, currency)
     times = _times(need, terms.maximum) if terms.maximum is not None else 1
@@ -232,6 +248,28 @@ def _offers(shortage: Shortage, owed: Decimal, selling: _Selling) -> list[dict[s
     if rule is not None:
         offers.append(_offer(asked, rule.amount, _times(need, rule.amount), rule.method))
     return offers
+
+
+def _unit_offers(
+    asked: Asked, unit: CreditUnit, need: Decimal, selling: _Selling
+) -> list[dict[str, object]]:
+    """Return the smallest top-up that buys so many credits, in each currency that they have a rate
+    in.
+    """
+    offers = []
+    for currency, rate in unit.prices.items():
+        terms = selling.terms[unit.livemode, currency]
+        whole = _payable(_up(need, unit.decimals) * rate, currency)
+        times = _times(whole, terms.maximum) if terms.maximum is not None else 1
+        part = _up(money.divide(need, Decimal(times)), unit.decimals)
+        least = max(_payable(part * rate, currency), terms.minimum or ZERO)
+        offers.append(_offer(asked, least, times, currency=currency))
+    return offers
+
+
+def _up(value: Decimal, places: int) -> Decimal:
+    """Round up to a number of decimals."""
+    return -money.floor(-value, places)
 
 
 def _times(need: Decimal, amount: Decimal) -> int:
@@ -245,15 +283,19 @@ def _payable(need: Decimal, currency: str) -> Decimal:
     return -money.floor_amount(-need, currency)
 
 
-def _offer(asked: Asked, amount: Decimal, times: int, method: str = "") -> dict[str, object]:
+def _offer(
+    asked: Asked, amount: Decimal, times: int, method: str = "", *, currency: str = ""
+) -> dict[str, object]:
+    """Return an offer; `currency` is what credits of a unit are paid in."""
     body: dict[str, object] = {
         "customer_id": asked.book.key,
         "amount": amount,
-        "currency": asked.currency,
+        "currency": currency or asked.currency,
+        **({"unit": asked.currency} if currency else {}),
     }
     return {
         "amount": amount,
-        "currency": asked.currency,
+        "currency": currency or asked.currency,
         "times": times,
         "method": "POST",
         "path": TOP_UPS,

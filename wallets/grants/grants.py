@@ -9,12 +9,14 @@ from decimal import Decimal
 from functools import partial
 from uuid import UUID
 
+from aforo import money
 from aforo.money import ZERO
 from aforo.protocol.idempotency import Answer
 from aforo.sandbox.services import now_for
 from aforo.webhooks.models import EventType
 from ledger import approvals, posting_rules
 from ledger.models import ApprovalAction, Book, LedgerEvent
+from pricing.offerings import credit_units
 from wallets import outbox, port
 from wallets.lots import provisioning, queries
 from wallets.lots.credit_journal import CreditJournal
@@ -62,7 +64,7 @@ def grant(
     priority: int = 100,
     source: str = CreditSource.MANUAL,
 ) -> Answer:
-    """Grant PROMO or BONUS credits: money of a currency, or units of a metric.
+    """Grant PROMO or BONUS credits: money of a currency, credits of a unit, or units of a metric.
 
     They hold no consideration, so nothing is posted, except for GOODWILL money, which reduces
     revenue at face (docs/accounting.md#e9), and above a limit waits for approval.
@@ -85,16 +87,40 @@ def _granting(key: str, asked: _Asked) -> idempotency.Make:
     make = partial(_grant, key=key, asked=asked)
     if not asked.is_goodwill:
         return make
+
+    def made(book: Book, operation_id: UUID) -> dict[str, object] | Answer:
+        worth, currency = _goodwill(book, asked)
+        limited = approvals.within_limit(
+            make,
+            action=ApprovalAction.GOODWILL,
+            operation=GRANT,
+            amount=worth,
+            currency=currency,
+            content=asdict(asked),
+        )
+        return limited(book, operation_id)
+
+    return made
+
+
+def _goodwill(book: Book, asked: _Asked) -> tuple[Decimal, str]:
+    """Return what goodwill reduces revenue by: money its face, credits of a unit at the rate of the
+    only currency that they are sold in; nothing where there are several, or none
+    (docs/decisions.md#d642).
+
+    Raises: Invalid (`unknown_currency`).
+    """
     assert asked.amount is not None, "the edge validates the pair"
     assert asked.currency is not None, "the edge validates the pair"
-    return approvals.within_limit(
-        make,
-        action=ApprovalAction.GOODWILL,
-        operation=GRANT,
-        amount=asked.amount,
-        currency=asked.currency,
-        content=asdict(asked),
-    )
+    if asked.currency in money.EXPONENTS:
+        return asked.amount, asked.currency
+    prices = credit_units.find_credit_unit(
+        livemode=book.livemode, code=asked.currency, pointer="/currency"
+    ).prices
+    if len(prices) != 1:
+        return ZERO, ""
+    ((currency, rate),) = prices.items()
+    return money.to_books(asked.amount * rate), currency
 
 
 def _grant(book: Book, operation_id: UUID, key: str, asked: _Asked) -> dict[str, object]:
@@ -102,13 +128,15 @@ def _grant(book: Book, operation_id: UUID, key: str, asked: _Asked) -> dict[str,
     now = now_for(book)
     idempotency.check_expiry(asked.expires_at, now)
     wallet, face = _measure(book, asked)
+    carrying, currency = _goodwill(book, asked) if asked.is_goodwill else (ZERO, "")
     lot = new_lot(
         wallet=wallet,
         kind=asked.kind,
         source=asked.source,
         quantity=face,
         now=now,
-        carrying=face if asked.is_goodwill else ZERO,
+        carrying=carrying,
+        currency=currency,
         priority=asked.priority,
         reason=asked.reason,
         expires_at=asked.expires_at,
@@ -146,7 +174,8 @@ def _measure(book: Book, asked: _Asked) -> tuple[Wallet | UnitWallet, Decimal]:
         return provisioning.unit_wallet(book=book, metric=metric), asked.quantity
     assert asked.amount is not None, "the edge validates the pair"
     assert asked.currency is not None, "the edge validates the pair"
-    return provisioning.money_wallet(book=book, currency=asked.currency), asked.amount
+    wallet = provisioning.named_wallet(book=book, currency=asked.currency, is_new=True)
+    return wallet, asked.amount
 
 
 def notify_granted(book: Book, lots: Sequence[CreditLot], at: datetime) -> None:

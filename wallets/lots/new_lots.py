@@ -30,7 +30,11 @@ def new_lot(
     top_up_id: UUID | None = None,
     taxed_at_sale: bool = False,
 ) -> CreditLot:
-    """Build a lot that is not yet written; `effective_at` defaults to `now`."""
+    """Build a lot that is not yet written; `effective_at` defaults to `now`.
+
+    `currency` is what was paid, for units and for credits of a credit unit.
+    """
+    unit = wallet.credit_unit if isinstance(wallet, Wallet) else ""
     return CreditLot(
         book_id=wallet.book_id,
         wallet=wallet if isinstance(wallet, Wallet) else None,
@@ -45,7 +49,8 @@ def new_lot(
         carrying=carrying,
         carrying_remaining=carrying,
         held=ZERO,
-        currency=wallet.currency if isinstance(wallet, Wallet) else currency,
+        currency=wallet.currency if isinstance(wallet, Wallet) and not unit else currency,
+        credit_unit=unit,
         priority=priority,
         granted_at=now,
         effective_at=effective_at or now,
@@ -66,6 +71,8 @@ def lot_document(lot: CreditLot) -> dict[str, object]:
         "priority": str(lot.priority),
         "effective_at": timestamp(lot.effective_at),
     }
+    if lot.credit_unit:
+        described["unit"] = lot.credit_unit
     if lot.wallet_id is not None:
         described["currency"] = lot.currency
     else:

@@ -9,15 +9,19 @@ from decimal import Decimal
 
 from django.db import connection
 
+from aforo import money
 from aforo.database import bulk
 from aforo.errors import FieldError, Invalid
 from ledger.models import Book
 from pricing.models import BillingMode, CreditKind, Metric, OverCapture
+from pricing.offerings import credit_units
 from wallets.models import SpendState, UnitWallet, Wallet
 
 
 def money_wallet(*, book: Book, currency: str) -> Wallet:
-    """Return the customer's wallet in a currency, opened if need be. The book must be locked."""
+    """Return the customer's wallet in a currency or credit unit, opened if need be. The book must
+    be locked.
+    """
     found = bulk.select_models(
         Wallet, "WHERE t.book_id = %s AND t.currency = %s", [book.pk, currency]
     )
@@ -26,6 +30,29 @@ def money_wallet(*, book: Book, currency: str) -> Wallet:
     wallet = Wallet.objects.create(book=book, currency=currency)
     wallet.refresh_from_db(fields=["renews_at", "tax_rates"])
     return wallet
+
+
+def named_wallet(*, book: Book, currency: str, is_new: bool = False) -> Wallet:
+    """Return the wallet that a request's `currency` names, a credit unit too, opened if need be;
+    with `is_new` new credits go into it. The book must be locked.
+
+    Raises: Invalid (`unknown_currency`, `inactive_unit`).
+    """
+    if currency not in money.EXPONENTS:
+        find = credit_units.find_active_unit if is_new else credit_units.find_credit_unit
+        find(livemode=book.livemode, code=currency, pointer="/currency")
+    return money_wallet(book=book, currency=currency)
+
+
+def unopened_wallet(book: Book, currency: str) -> Wallet:
+    """Return the wallet of a currency or credit unit of which the customer never had any; it is not
+    written.
+
+    Raises: Invalid (`unknown_currency`).
+    """
+    if currency not in money.EXPONENTS:
+        credit_units.find_credit_unit(livemode=book.livemode, code=currency, pointer="/currency")
+    return Wallet(book=book, currency=currency)
 
 
 def unit_wallet(*, book: Book, metric: Metric) -> UnitWallet:

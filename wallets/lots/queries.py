@@ -60,6 +60,8 @@ class LotRow(NamedTuple):
     effective_at: datetime
     expires_at: datetime | None
     frozen_at: datetime | None
+    currency: str
+    credit_unit: str
 
     @property
     def available(self) -> Decimal:
@@ -108,10 +110,12 @@ def balance_of(wallet: Wallet | UnitWallet, moment: datetime) -> dict[str, objec
 
 
 def describe_lot(lot: CreditLot | LotRow) -> dict[str, object]:
-    """Return one lot."""
+    """Return one lot; of credits of a unit also the currency of what they carry."""
+    paid = {"unit": lot.credit_unit, "carrying_currency": lot.currency or None}
     return {
         "lot": lot.id,
         **lot.unit,
+        **(paid if lot.credit_unit else {}),
         "kind": lot.kind,
         "source": lot.source,
         "granted": lot.face,
@@ -127,7 +131,7 @@ def describe_lot(lot: CreditLot | LotRow) -> dict[str, object]:
 
 # The lots of one owner after the other; asked for pages of fifty, so the ORM does not compile it.
 _DESCRIBED = """
-    SELECT owner.id, t.currency, metric.code, t.id, {shown}
+    SELECT owner.id, coalesce(nullif(t.credit_unit, ''), t.currency), metric.code, t.id, {shown}
     FROM unnest(%s::uuid[]) AS owner(id)
     CROSS JOIN LATERAL (
         SELECT t.* FROM wallets_creditlot AS t WHERE t.{by} = owner.id ORDER BY {order} LIMIT %s

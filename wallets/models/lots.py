@@ -40,9 +40,10 @@ class CreditSource(models.TextChoices):
 class CreditLot(models.Model):
     """One grant: so many credits of a kind, with the consideration they hold and their expiry.
 
-    Quantities are money in a wallet's currency or units of a unit wallet's metric. `carrying` is
-    the part of the price paid that the lot holds, in `currency`, released in proportion as the lot
-    is used (docs/accounting.md#m1): carrying_remaining = carrying x remaining / face, to 12 places.
+    Quantities are money in a wallet's currency, credits of its `credit_unit`, or units of a unit
+    wallet's metric. `carrying` is the part of the price paid that the lot holds, in `currency`,
+    released in proportion as the lot is used (docs/accounting.md#m1): carrying_remaining =
+    carrying x remaining / face, to 12 places.
     What a document has taxed (`taxed_at_sale`) pays net, and its use owes no tax again
     (docs/decisions.md#d44).
     """
@@ -85,6 +86,13 @@ class CreditLot(models.Model):
     carrying = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     carrying_remaining = models.DecimalField(max_digits=38, decimal_places=12, default=0)
     currency = models.CharField(max_length=3, blank=True)
+    credit_unit = models.CharField(
+        max_length=10,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What it is counted in, where that is no currency: then `currency` was paid.",
+    )
     taxed_at_sale = models.BooleanField(
         default=False,
         db_default=False,
@@ -142,6 +150,11 @@ class CreditLot(models.Model):
                 name="wallets_lot_one_wallet",
             ),
             models.CheckConstraint(
+                condition=Q(credit_unit="")
+                | (Q(wallet__isnull=False) & (Q(carrying=0) | ~Q(currency=""))),
+                name="wallets_lot_credit_unit",
+            ),
+            models.CheckConstraint(
                 condition=Q(face__gt=0, remaining__gte=0, remaining__lte=F("face")),
                 name="wallets_lot_remaining",
             ),
@@ -177,7 +190,12 @@ class CreditLot(models.Model):
     @property
     def unit(self) -> dict[str, str]:
         """Return the currency or the metric, as its wallet does."""
-        return {"currency": self.currency} if self.unit_wallet is None else self.unit_wallet.unit
+        return {"currency": self.counted_in} if self.unit_wallet is None else self.unit_wallet.unit
+
+    @property
+    def counted_in(self) -> str:
+        """Return the currency of its wallet, or the credit unit that stands for it there."""
+        return self.credit_unit or self.currency
 
     @property
     def available(self) -> Decimal:

@@ -140,6 +140,14 @@ class TopUp(models.Model):
     book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="top_ups")
     currency = models.CharField(max_length=3)
     amount = models.DecimalField(max_digits=38, decimal_places=12)
+    credit_unit = models.CharField(max_length=10, blank=True, default="", db_default="")
+    credits = models.DecimalField(
+        max_digits=38,
+        decimal_places=12,
+        null=True,
+        blank=True,
+        help_text="How many credits of the unit it buys.",
+    )
     bonus = models.DecimalField(max_digits=38, decimal_places=12, null=True, blank=True)
     bonus_metric = models.ForeignKey(
         Metric,
@@ -272,6 +280,11 @@ class TopUp(models.Model):
                 name="wallets_topup_tax",
             ),
             models.CheckConstraint(
+                condition=Q(credit_unit="", credits=None)
+                | (~Q(credit_unit="") & Q(credits__gt=0, bonus_metric=None)),
+                name="wallets_topup_credits",
+            ),
+            models.CheckConstraint(
                 condition=Q(bonus=None, bonus_metric=None) | Q(bonus__gt=0),
                 name="wallets_topup_bonus",
             ),
@@ -303,6 +316,16 @@ class TopUp(models.Model):
 
     def __str__(self) -> str:
         return f"{self.amount.normalize():f} {self.currency}"
+
+    @property
+    def bought(self) -> Decimal:
+        """Return how much it buys: credits of a unit, or the amount itself."""
+        return self.amount if self.credits is None else self.credits
+
+    @property
+    def counted_in(self) -> str:
+        """Return the currency of the wallet that it fills, or the credit unit in its place."""
+        return self.credit_unit or self.currency
 
     @property
     def total(self) -> Decimal:

@@ -1,4 +1,4 @@
-"""A customer's wallets: one a currency for money, one a metric for units."""
+"""A customer's wallets: one a currency or credit unit, one a metric for units."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q, Value
 
+from aforo import money
 from ledger.models import Book
 from pricing.models import BillingMode, CreditKind, Metric, OverCapture, default_burn_order
 
@@ -90,10 +91,12 @@ class SpendRuleFields(models.Model):
 
 
 class Wallet(SpendRuleFields):
-    """A customer's money credits in one currency."""
+    """A customer's money credits in one currency, or its credits of one credit unit, whose code
+    then stands for the currency (docs/decisions.md#d640).
+    """
 
     book = models.ForeignKey(Book, on_delete=models.PROTECT, related_name="wallets", db_index=False)
-    currency = models.CharField(max_length=3)
+    currency = models.CharField(max_length=10)
     preferred_at = models.DateTimeField(
         null=True, blank=True, help_text="Set on the one that a debit without currency means."
     )
@@ -120,6 +123,11 @@ class Wallet(SpendRuleFields):
 
     def __str__(self) -> str:
         return f"{self.book.key} {self.currency}"
+
+    @property
+    def credit_unit(self) -> str:
+        """Return the credit unit that it is in; empty for money."""
+        return "" if self.currency in money.EXPONENTS else self.currency
 
     @property
     def unit(self) -> dict[str, str]:

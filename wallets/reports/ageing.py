@@ -29,7 +29,8 @@ AGES = (30, 90, 180, 365)
 EXPIRIES = (30, 90, 365)
 
 _LOTS = """
-    SELECT lot.id, b.key, lot.kind, lot.source, lot.currency, metric.code, lot.granted_at,
+    SELECT lot.id, b.key, lot.kind, lot.source, lot.currency,
+        coalesce(metric.code, lot.credit_unit), lot.granted_at,
         lot.expires_at, max(e.occurred_at), lot.face, sum(m.quantity * side.sign),
         sum(m.carrying * side.sign)
     FROM {movements}

@@ -36,13 +36,13 @@ MOVEMENTS = """
 _CARRIED = """
     SELECT lot.kind, lot.source, lot.currency, sum(m.carrying * side.sign)
     FROM {movements}
-    WHERE {scope}
+    WHERE {scope} AND lot.currency <> ''
     GROUP BY lot.kind, lot.source, lot.currency
 """
 
 _FACTS = """
-    SELECT m.entry_id, m.lot_id, lot.wallet_id, lot.unit_wallet_id, metric.code, lot.kind,
-        m.quantity
+    SELECT m.entry_id, m.lot_id, lot.wallet_id, lot.unit_wallet_id,
+        coalesce(metric.code, lot.credit_unit), lot.kind, m.quantity
     FROM wallets_movement m
     JOIN wallets_creditlot lot ON lot.id = m.lot_id
     LEFT JOIN wallets_unitwallet unit ON unit.id = lot.unit_wallet_id

@@ -10,8 +10,8 @@ from wallets.reports import lots
 _PROMO = """
     SELECT lot.source,
         coalesce(campaign.code, nullif(lot.reason, ''), split_part(lot.cause, ':', 1)), lot.kind,
-        coalesce(metric.code, lot.currency) AS unit, count(DISTINCT lot.id),
-        count(DISTINCT lot.book_id),
+        coalesce(metric.code, nullif(lot.credit_unit, ''), lot.currency) AS unit,
+        count(DISTINCT lot.id), count(DISTINCT lot.book_id),
         sum(m.quantity) FILTER (WHERE m.kind = 'GRANT'),
         -sum(m.quantity * side.sign) FILTER (WHERE m.kind IN ('BURN', 'REVERSE')),
         -sum(m.quantity * side.sign) FILTER (WHERE m.kind IN ('REFUND', 'ADJUST')),

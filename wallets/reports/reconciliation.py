@@ -30,7 +30,7 @@ from wallets.reports import lots
 # The counters on the lots have no history: they are brought back by the movements that are not of
 # the scope.
 _UNITS = """
-    SELECT lot.kind, coalesce(metric.code, lot.currency) AS unit,
+    SELECT lot.kind, coalesce(metric.code, nullif(lot.credit_unit, ''), lot.currency) AS unit,
         sum(lot.remaining - coalesce(moved.since, 0)), coalesce(sum(moved.left), 0)
     FROM wallets_creditlot lot
     JOIN ledger_book b ON b.id = lot.book_id AND b.livemode = %(livemode)s

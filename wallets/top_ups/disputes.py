@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from django.db.models import F
+from django.db.models import F, Sum
 
 from aforo import money, payable
 from aforo.errors import Conflict, FieldError, Invalid
@@ -19,19 +19,17 @@ from aforo.webhooks.models import EventType
 from ledger import posting_rules
 from ledger.models import Book, LedgerEvent
 from pricing.campaigns import campaigns
-from pricing.models import CreditKind
 from wallets import outbox, port
-from wallets.lots import queries, waterfall
-from wallets.lots.consideration_tax import tax_within
+from wallets.lots import queries
 from wallets.lots.cost_basis import remaining_carrying
 from wallets.lots.credit_journal import CreditJournal, EntryBuilder
-from wallets.lots.tax_rates import rate_in
 from wallets.models import (
     AutoRefill,
     CampaignGrant,
     CreditLot,
-    Debit,
     DisputeState,
+    Movement,
+    MovementKind,
     TopUp,
     TopUpStatus,
 )
@@ -40,7 +38,6 @@ from wallets.top_ups import sale_tax, ways
 from wallets.top_ups.sales import get_top_up
 
 DISPUTE = "wallets.top_ups.dispute"
-_PAY_CLAIMS = (CreditKind.BONUS, CreditKind.CASH)
 # Which state a dispute may come from.
 _BEFORE = {
     DisputeState.OPENED: "",
@@ -86,6 +83,16 @@ class Notice:
         return {"state": self.state.value, **given}
 
 
+@dataclass(frozen=True, slots=True)
+class _Lost:
+    """What a step loses for credits that were spent, and what is claimed for it: the money, or the
+    credits of a unit (docs/decisions.md#d641).
+    """
+
+    money: Decimal = ZERO
+    claimed: Decimal = ZERO
+
+
 @money.exact
 def dispute(
     *,
@@ -120,7 +127,8 @@ def dispute(
             occurred_at=now,
             document={"key": key, "top_up": str(bought.id), "state": state},
         )
-        owed = _STEPS[notice.state](bought, draft, notice.amount, now)
+        lost = _STEPS[notice.state](bought, draft, notice.amount, now)
+        owed = lost.claimed
         _take_fee(bought, draft, notice.fee)
         draft.document["disputed"] = money.plain(bought.disputed)
         draft.document["fee"] = money.plain(bought.dispute_fee)
@@ -135,7 +143,7 @@ def dispute(
         }
         outbox.notify(book, EventType.TOP_UP_DISPUTED, facts, now)
         if owed > 0:
-            port.billing().credits_lost(book, bought, owed)
+            port.billing().credits_lost(book, bought, owed, lost.money)
         elif state != DisputeState.OPENED:
             port.billing().credits_arrived(book)
         lots = CreditLot.objects.filter(top_up=bought).select_related("unit_wallet__metric")
@@ -202,7 +210,7 @@ def _take_fee(bought: TopUp, draft: EntryBuilder, fee: Decimal | None) -> None:
         bought.dispute_fee = fee
 
 
-def _open(bought: TopUp, draft: EntryBuilder, amount: Decimal | None, now: datetime) -> Decimal:
+def _open(bought: TopUp, draft: EntryBuilder, amount: Decimal | None, now: datetime) -> _Lost:
     """Freeze the lots, spent ones too, so that what returns to them is frozen as well, and switch
     off the customer's automatic refills in this currency.
 
@@ -212,19 +220,19 @@ def _open(bought: TopUp, draft: EntryBuilder, amount: Decimal | None, now: datet
     bought.disputed = bought.left if amount is None else amount
     CreditLot.objects.filter(top_up=bought).update(frozen_at=now)
     AutoRefill.objects.filter(
-        book=bought.book, wallet__currency=bought.currency, switched_off_at=None
+        book=bought.book, wallet__currency=bought.counted_in, switched_off_at=None
     ).update(switched_off_at=now)
     draft.lines += posting_rules.dispute_opened(
         amount=bought.disputed, currency=bought.currency, paid_into=ways.account_of(bought)
     )
-    return ZERO
+    return _Lost()
 
 
-def _win(bought: TopUp, draft: EntryBuilder, _amount: Decimal | None, _now: datetime) -> Decimal:
+def _win(bought: TopUp, draft: EntryBuilder, _amount: Decimal | None, _now: datetime) -> _Lost:
     """Unfreeze the lots; one that has expired meanwhile lapses with the next sweep."""
     CreditLot.objects.filter(top_up=bought).update(frozen_at=None)
     _give_back(bought, draft, bought.disputed)
-    return ZERO
+    return _Lost()
 
 
 def _give_back(bought: TopUp, draft: EntryBuilder, amount: Decimal) -> None:
@@ -233,7 +241,7 @@ def _give_back(bought: TopUp, draft: EntryBuilder, amount: Decimal) -> None:
     )
 
 
-def _lose(bought: TopUp, draft: EntryBuilder, amount: Decimal | None, _now: datetime) -> Decimal:
+def _lose(bought: TopUp, draft: EntryBuilder, amount: Decimal | None, _now: datetime) -> _Lost:
     """Revoke what was contested, as far as it is free; return what was earned and stays unpaid.
 
     What is held counts as spent: captures are honoured, and what is released pays the claim. What
@@ -252,6 +260,10 @@ def _lose(bought: TopUp, draft: EntryBuilder, amount: Decimal | None, _now: date
     CreditLot.objects.filter(top_up=bought).update(frozen_at=None)
     returned = sum((part.carrying for part in revoked), ZERO)
     tax = _return_tax(bought, draft, revoked, returned)
+    claimed = ZERO
+    if bought.credit_unit and owed > 0:
+        spent, carried = _spent_credits(bought, draft), bought.amount - refunded - returned
+        claimed = money.proportion(spent, owed, carried)
     # The tax of what was spent stays owed to the state: it is lost, and claimed, with the rest.
     lost_tax = bought.tax - bought.tax_refunded if is_whole else lost - net
     owed += max(lost_tax - tax, ZERO)
@@ -261,7 +273,17 @@ def _lose(bought: TopUp, draft: EntryBuilder, amount: Decimal | None, _now: date
         currency=bought.currency,
         kept=lost - owed - returned - tax,
     )
-    return owed
+    return _Lost(owed, claimed if bought.credit_unit else owed)
+
+
+def _spent_credits(bought: TopUp, draft: EntryBuilder) -> Decimal:
+    """Count the credits that were bought and neither paid back nor revoked, now included."""
+    lots = CreditLot.objects.filter(top_up=bought)
+    gone = [MovementKind.REFUND, MovementKind.ADJUST]
+    before = Movement.objects.filter(lot__in=lots, kind__in=gone).aggregate(sum=Sum("quantity"))
+    face = lots.aggregate(sum=Sum("face"))["sum"] or ZERO
+    revoked = (each.quantity for each in draft.movements if each.kind == MovementKind.ADJUST)
+    return face - (before["sum"] or ZERO) - sum(revoked, ZERO)
 
 
 def _return_tax(
@@ -318,58 +340,3 @@ def return_to_campaigns(taken: Mapping[UUID, Decimal]) -> None:
 
 
 _STEPS = {DisputeState.OPENED: _open, DisputeState.WON: _win, DisputeState.LOST: _lose}
-
-
-def _claim_order(burn_order: Sequence[str]) -> list[str]:
-    """Return the kinds that pay a claim, in order; those that pay for no usage come last."""
-    paying = [kind for kind in burn_order if kind in _PAY_CLAIMS]
-    return paying + [kind for kind in _PAY_CLAIMS if kind not in paying]
-
-
-@money.exact
-def pay_claim(
-    *,
-    book: Book,
-    currency: str,
-    owed: Decimal,
-    claim: str,
-    now: datetime,
-    debt_of: Debit | None = None,
-) -> Decimal:
-    """Burn credits toward a claim, in the wallet's burn order; return how much was paid.
-
-    The book must be locked. What was lost is got back after all (2100 / 4940), without tax. PROMO
-    never pays for money that the bank took back, and CASH does also where it pays for no usage. The
-    debt of a capture is paid as the capture would have been, with the tax of its moment inside.
-    """
-    wallet = book.wallets.filter(currency=currency).first()
-    if wallet is None:
-        return ZERO
-    lots = {lot.id: lot for lot in queries.open_lots([book.pk]).filter(wallet=wallet)}
-    outcome = waterfall.allocate(
-        (queries.seen_by_waterfall(lot) for lot in lots.values() if queries.is_alive(lot, now)),
-        owed,
-        _claim_order(wallet.burn_order) if debt_of is None else wallet.burn_order,
-    )
-    if not outcome.allocations:
-        return ZERO
-    rate = None if debt_of is None else rate_in(debt_of.entry.document)
-    percent = ZERO if rate is None else rate.percent
-    journal = CreditJournal()
-    draft = journal.entry(
-        book=book,
-        event=LedgerEvent.SETTLEMENT,
-        occurred_at=now,
-        document={
-            "claim": claim,
-            "paid": money.plain(outcome.covered),
-            **({} if rate is None else rate.facts),
-        },
-    )
-    for allocation in outcome.allocations:
-        tax = tax_within(allocation.quantity, percent)
-        draft.burn(lots[allocation.lot], allocation.quantity, tax=tax)
-    if debt_of is None:
-        draft.lines = posting_rules.loss_repaid(draft.lines)
-    journal.write()
-    return outcome.covered

@@ -8,12 +8,12 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from uuid import UUID
 
-from wallets.top_ups import gateway_disputes, gateway_refunds, sales
+from wallets.top_ups import gateway_disputes, gateway_refunds, waiting_payments
 
 
 def books_to_ask(*, now: datetime) -> list[int]:
     """Return the books about which a gateway is to be asked by now."""
-    payments = sales.books_to_ask(now=now)
+    payments = waiting_payments.books_to_ask(now=now)
     paid_back = gateway_refunds.books_to_ask(now=now)
     return sorted({*payments, *paid_back, *gateway_disputes.sandbox_books()})
 
@@ -22,7 +22,7 @@ def ask(*, book_ids: Collection[int] | None = None, now: datetime | None = None)
     """Ask about everything that waits (of some books), with `now` only where the wait is over;
     return how much was answered. Safe to repeat.
     """
-    answered = sales.resolve_pending(book_ids=book_ids, now=now)
+    answered = waiting_payments.resolve_pending(book_ids=book_ids, now=now)
     answered += gateway_refunds.resolve_pending(book_ids=book_ids, now=now)
     return answered + gateway_disputes.follow_sandbox(book_ids=book_ids)
 

@@ -81,10 +81,10 @@ def fulfil_top_up(*, book: Book, top_up: TopUp, now: datetime, paid_into: str) -
 
     Running campaigns may add to it. The book must be locked.
     """
-    wallet = provisioning.money_wallet(book=book, currency=top_up.currency)
+    wallet = provisioning.money_wallet(book=book, currency=top_up.counted_in)
     lots = _bought_lots(book=book, top_up=top_up, wallet=wallet, now=now)
     lots += campaign_grants.match_top_up(
-        book=book, wallet=wallet, top_up_id=top_up.id, amount=top_up.amount, now=now
+        book=book, wallet=wallet, top_up_id=top_up.id, amount=top_up.bought, now=now
     )
     _allocate(top_up, lots, livemode=book.livemode, now=now)
     for lot in lots:
@@ -124,7 +124,7 @@ def fulfil_top_up(*, book: Book, top_up: TopUp, now: datetime, paid_into: str) -
 def _bought_lots(*, book: Book, top_up: TopUp, wallet: Wallet, now: datetime) -> list[CreditLot]:
     """Build the cash lot and the bonus lot of a purchase."""
     parts: list[tuple[str, Wallet | UnitWallet, Decimal]] = [
-        (CreditKind.CASH, wallet, top_up.amount)
+        (CreditKind.CASH, wallet, top_up.bought)
     ]
     if top_up.bonus is not None:
         metric = top_up.bonus_metric
@@ -136,7 +136,7 @@ def _bought_lots(*, book: Book, top_up: TopUp, wallet: Wallet, now: datetime) ->
             kind=kind,
             source=CreditSource.TOP_UP if top_up.auto_refill_id is None else CreditSource.REFILL,
             quantity=quantity,
-            currency=wallet.currency,
+            currency=top_up.currency,
             now=now,
             expires_at=_expiry(top_up, now),
             top_up_id=top_up.id,
@@ -151,12 +151,15 @@ def _allocate(top_up: TopUp, lots: Sequence[CreditLot], *, livemode: bool, now: 
 
     Money is worth its face, units the price in the order: 100 and 20,000 tokens at .002 for 100.00
     carry 71.43 and 28.57. The part of a bonus that the policy expects to lapse lowers its share; a
-    later estimate never changes it.
+    later estimate never changes it. Credits of a unit carry the same each, bonus included
+    (docs/decisions.md#d641).
     """
     unit_price = top_up.bonus_unit_price or ZERO
     on = entries.day_of(now)
     is_relative = (
-        policies.policy(livemode=livemode, on=on).bonus_allocation == BonusAllocation.RELATIVE_SSP
+        not top_up.credit_unit
+        and policies.policy(livemode=livemode, on=on).bonus_allocation
+        == BonusAllocation.RELATIVE_SSP
     )
     parts = []
     for lot in lots:
@@ -209,6 +212,8 @@ def waiting_answer(*, book: Book, top_up: TopUp) -> dict[str, object]:
 
 def _facts(top_up: TopUp) -> dict[str, object]:
     shown = {"status": top_up.status, "amount": top_up.amount, "currency": top_up.currency}
+    if top_up.credit_unit:
+        shown |= {"unit": top_up.credit_unit, "credits": top_up.bought}
     return {**shown, "tax": top_up.tax, "total": top_up.total} if top_up.taxed_at_sale else shown
 
 

@@ -46,6 +46,12 @@ class _Asked:
     amount: Decimal
     currency: str
     reason: str
+    top_up: UUID | None = None
+
+    @property
+    def content(self) -> dict[str, object]:
+        """Return what a repeat under the same key must contain again."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +86,13 @@ def refund(
     amount: Decimal,
     currency: str,
     reason: str,
+    top_up: UUID | None = None,
 ) -> Answer:
-    """Pay `amount` of unused CASH credits back, newest top-up first (docs/accounting.md#e27).
+    """Pay `amount` of unused CASH credits back, newest top-up first (docs/accounting.md#e27), or
+    those of one `top_up`.
+
+    `currency` may be a credit unit: `amount` is credits, paid back in the currency that was paid
+    for them, which is one (docs/decisions.md#d641).
 
     The bonus that came with them is taken back in proportion; where it is spent, the pay-out is
     cut by what it carried: of 100 + 20 for 100.00 with 15 bonus burned, a refund of 50 takes 50
@@ -93,31 +104,48 @@ def refund(
 
     Above a limit it waits for approval. Raises: UnknownCustomer; NotCovered with `available` when
     less is refundable; Invalid (`not_payable`) when these credits are worth nothing that can be
-    paid.
+    paid (`paid_currencies`, `unknown_top_up`, `unknown_currency`).
     """
-    asked = _Asked(customer_id, amount, currency, reason)
+    asked = _Asked(customer_id, amount, currency, reason, top_up)
     return idempotency.once(
         livemode=livemode,
         customer_id=customer_id,
         key=key,
         operation=REFUND,
-        content=asdict(asked),
-        make=approvals.within_limit(
-            partial(_refund, key=key, asked=asked),
-            action=ApprovalAction.REFUND,
-            operation=REFUND,
-            amount=amount,
-            currency=currency,
-            content=asdict(asked),
-        ),
+        content=asked.content,
+        make=partial(_within_limit, key=key, asked=asked),
     )
+
+
+def _within_limit(
+    book: Book, operation_id: UUID, key: str, asked: _Asked
+) -> dict[str, object] | Answer:
+    """Refund, or ask for approval where it is above the limit; what credits of a unit cost counts.
+
+    Raises: NotCovered, Invalid.
+    """
+    amount, currency = asked.amount, asked.currency
+    if currency not in money.EXPONENTS:
+        wallet = provisioning.named_wallet(book=book, currency=currency)
+        parts = _cash_parts(_bought(book, now_for(book), asked), wallet, amount)
+        shares = (money.proportion(lot.carrying, part, lot.face) for lot, part in parts)
+        amount, currency = sum(shares, ZERO), parts[0][0].currency
+    limited = approvals.within_limit(
+        partial(_refund, key=key, asked=asked),
+        action=ApprovalAction.REFUND,
+        operation=REFUND,
+        amount=amount,
+        currency=currency,
+        content=asked.content,
+    )
+    return limited(book, operation_id)
 
 
 def _refund(book: Book, operation_id: UUID, key: str, asked: _Asked) -> dict[str, object]:
     """Recover the credits, pay for them, and write both as one entry."""
     port.billing().money_leaves(book)
     now = now_for(book)
-    wallet = provisioning.money_wallet(book=book, currency=asked.currency)
+    wallet = provisioning.named_wallet(book=book, currency=asked.currency)
     journal = CreditJournal()
     draft = journal.entry(
         book=book,
@@ -130,7 +158,7 @@ def _refund(book: Book, operation_id: UUID, key: str, asked: _Asked) -> dict[str
             "reason": asked.reason,
         },
     )
-    taken = _take_back(draft, _bought(book, now), wallet, asked.amount)
+    taken = _take_back(draft, _bought(book, now, asked), wallet, asked.amount)
     paid_out = _pay_out(draft, taken)
     paid = _sum_paid(paid_out, asked.amount)
     draft.document["paid"] = money.plain(paid)
@@ -150,6 +178,7 @@ def _refund(book: Book, operation_id: UUID, key: str, asked: _Asked) -> dict[str
         "currency": asked.currency,
         "amount": asked.amount,
         "refunded": paid,
+        **({"paid_currency": taken[0].lot.currency} if wallet.credit_unit else {}),
         "clawed_back": _clawed_back(taken, wallet),
         **_describe(taken, paid_out),
         "balance": queries.balance_of(wallet, now),
@@ -216,18 +245,28 @@ def _describe(taken: Sequence[_Taken], paid_out: Sequence[_PayOut]) -> dict[str,
     }
 
 
-def _bought(book: Book, now: datetime) -> list[CreditLot]:
-    """Return the lots of paid top-ups that are alive, with something free, the newest first.
+def _bought(book: Book, now: datetime, asked: _Asked) -> list[CreditLot]:
+    """Return the lots of paid top-ups, or of the one asked for, that are alive, with something
+    free, the newest first.
 
-    What the bank took back in a dispute cannot be paid back.
+    What the bank took back in a dispute cannot be paid back. Raises: Invalid (`unknown_top_up`).
     """
+    if asked.top_up is not None and not book.top_ups.filter(pk=asked.top_up).exists():
+        detail = f"The customer has no top-up {asked.top_up}."
+        raise Invalid([FieldError("/top_up", "unknown_top_up", detail)])
     lots = (
         queries.open_lots([book.pk])
         .filter(top_up__paid_at__isnull=False)
         .exclude(top_up__dispute__in=[DisputeState.OPENED, DisputeState.LOST])
         .select_related("top_up")
     )
-    alive = [lot for lot in lots if queries.is_alive(lot, now) and lot.available > 0]
+    alive = [
+        lot
+        for lot in lots
+        if queries.is_alive(lot, now)
+        and lot.available > 0
+        and asked.top_up in (None, lot.top_up_id)
+    ]
     return sorted(alive, key=lambda lot: (lot.granted_at, lot.id), reverse=True)
 
 
@@ -236,11 +275,16 @@ def _cash_parts(
 ) -> list[tuple[CreditLot, Decimal]]:
     """Return the cash lots that are refunded, with their parts.
 
-    Raises: NotCovered.
+    Raises: NotCovered; Invalid (`paid_currencies`) where they were paid in several.
     """
     parts, left = [], amount
-    for lot in bought:
-        if lot.kind == CreditKind.CASH and lot.wallet_id == wallet.pk and left > 0:
+    cash = [lot for lot in bought if lot.kind == CreditKind.CASH and lot.wallet_id == wallet.pk]
+    paid_in = sorted({lot.currency for lot in cash})
+    if len(paid_in) > 1:
+        detail = f"They were paid in {' and '.join(paid_in)}: name the purchase."
+        raise Invalid([FieldError("/top_up", "paid_currencies", detail)])
+    for lot in cash:
+        if left > 0:
             parts.append((lot, min(lot.available, left)))
             left -= parts[-1][1]
     if left > 0:

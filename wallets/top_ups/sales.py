@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, Q, QuerySet
 
 from aforo import money, payable
 from aforo.database import bulk
@@ -22,7 +21,8 @@ from ledger import posting_rules
 from ledger.entries import books
 from ledger.models import Book
 from pricing import catalogue
-from pricing.models import Metric, OnAccount
+from pricing.models import CreditUnit, Metric, OnAccount
+from pricing.offerings import credit_units
 from wallets import port
 from wallets.lots import provisioning
 from wallets.models import Operation, PaidBy, TopUp, TopUpChannel, TopUpStatus
@@ -105,11 +105,13 @@ class _Order:
     method: str
     bonus: Bonus | None
     expires_at: datetime | None
+    unit: str | None
 
     @property
     def content(self) -> dict[str, object]:
         bonus = self.bonus
         return {
+            **({} if self.unit is None else {"unit": self.unit}),
             "customer_id": self.customer_id,
             "amount": self.amount,
             "currency": self.currency,
@@ -129,8 +131,10 @@ def top_up(
     payment: TopUpPayment | None = None,
     bonus: Bonus | None = None,
     expires_at: datetime | None = None,
+    unit: str | None = None,
 ) -> Answer:
-    """Buy CASH credits, with the bonus that was asked for or else the one of the currency's slabs.
+    """Buy CASH credits, with the bonus that was asked for or else the one of the currency's slabs;
+    with `unit`, credits of that unit at its rate, whose bonus is credits of it too.
 
     The sandbox's gateway takes the payment by the name of the method; in live mode a method that
     the configured gateway does not know means money taken elsewhere, and no payment means on
@@ -140,7 +144,7 @@ def top_up(
     has no answer; Invalid (`unknown_payment_method`, `payment_required`, `below_minimum`, ...).
     """
     channel, method = _channel(livemode=livemode, payment=payment)
-    order = _Order(customer_id, amount, currency, channel, method, bonus, expires_at)
+    order = _Order(customer_id, amount, currency, channel, method, bonus, expires_at, unit)
     if channel == TopUpChannel.GATEWAY:
         return _through_gateway(livemode=livemode, key=key, order=order)
     sell = _sell_on_account if channel == TopUpChannel.ON_ACCOUNT else _sell_paid
@@ -188,7 +192,7 @@ def _ordered(*, book: Book, id: UUID, key: str, order: _Order) -> TopUp:  # noqa
     """
     now = now_for(book)
     idempotency.check_expiry(order.expires_at, now)
-    terms = catalogue.top_up_terms(livemode=book.livemode, currency=order.currency)
+    terms = _terms(book=book, order=order)
     payable.check(order.amount, order.currency, pointer="/amount")
     terms.check(order.amount)
     if order.channel == TopUpChannel.ON_ACCOUNT:
@@ -199,6 +203,7 @@ def _ordered(*, book: Book, id: UUID, key: str, order: _Order) -> TopUp:  # noqa
         book=book,
         currency=order.currency,
         amount=order.amount,
+        **_in_unit(terms.unit, order),
         bonus=bonus,
         bonus_metric=metric,
         bonus_unit_price=unit_price,
@@ -215,6 +220,29 @@ def _ordered(*, book: Book, id: UUID, key: str, order: _Order) -> TopUp:  # noqa
             book=book, amount=order.amount, currency=order.currency, terms=terms, now=now
         ),
     )
+
+
+def _terms(*, book: Book, order: _Order) -> catalogue.TopUpTerms:
+    """Return the terms of an order: those of the currency, and for credits of a unit the unit's.
+
+    Raises: Invalid (`unknown_currency`, `inactive_unit`).
+    """
+    terms = catalogue.top_up_terms(livemode=book.livemode, currency=order.currency)
+    if order.unit is None:
+        return terms
+    unit = credit_units.find_active_unit(livemode=book.livemode, code=order.unit, pointer="/unit")
+    return terms.of_unit(unit)
+
+
+def _in_unit(unit: CreditUnit | None, order: _Order) -> dict[str, Any]:
+    """Return what a top-up keeps of the unit that it buys; empty for money.
+
+    Raises: Invalid (`no_rate`, `buys_no_credit`, `out_of_range`).
+    """
+    if unit is None:
+        return {}
+    credits_ = credit_units.credits_for(unit, order.amount, order.currency)
+    return {"credit_unit": unit.code, "credits": credits_}
 
 
 def _paid_by(order: _Order) -> str:
@@ -249,6 +277,9 @@ def _bonus(
         return terms.bonus_for(order.amount), None, None
     if order.bonus.metric is None:
         return order.bonus.amount, None, None
+    if terms.unit is not None:
+        detail = "With credits of a unit come credits of it: name an amount."
+        raise Invalid([FieldError("/bonus/metric", "invalid", detail)])
     metric = provisioning.find_metric(livemode=book.livemode, code=order.bonus.metric)
     price = order.bonus.ssp_unit_price or port.billing().unit_price(book, order.currency, metric)
     if price is None:
@@ -354,36 +385,6 @@ def _open(*, livemode: bool, key: str, order: _Order) -> Answer | tuple[TopUp, b
         bought = _ordered(book=book, id=new_id(), key=key, order=order)
         bulk.insert_models(TopUp, [bought])
         return bought, False
-
-
-def resolve_pending(*, book_ids: Collection[int] | None = None, now: datetime | None = None) -> int:
-    """Ask the gateways about every top-up that waits (of some books); return how many were
-    answered.
-
-    With `now`, only about those whose wait is over by then. Safe to repeat and to run beside the
-    requests themselves.
-    """
-    waiting = _waiting() if now is None else _to_ask(now)
-    if book_ids is not None:
-        waiting = waiting.filter(book__in=book_ids)
-    found = waiting.select_related("book__test_clock").order_by("created_at", "pk")
-    return sum(payments.resolve_payment(top_up=one)[1] for one in list(found))
-
-
-def books_to_ask(*, now: datetime) -> list[int]:
-    """Return the books with a payment whose gateway is to be asked again by now."""
-    return sorted(set(_to_ask(now).values_list("book_id", flat=True)))
-
-
-def _waiting() -> QuerySet[TopUp]:
-    return TopUp.objects.filter(status=TopUpStatus.PENDING, channel=TopUpChannel.GATEWAY)
-
-
-def _to_ask(now: datetime) -> QuerySet[TopUp]:
-    """Return the waiting top-ups whose gateway is due to be asked, by the customer's time."""
-    by_clock = Q(ask_again_at__lte=F("book__test_clock__now"))
-    in_time = Q(book__test_clock=None, ask_again_at__lte=now)
-    return _waiting().filter(Q(ask_again_at=None) | by_clock | in_time)
 
 
 def get_top_up(*, livemode: bool, top_up_id: UUID) -> TopUp:

@@ -175,17 +175,19 @@ _DISPUTED: Final = """
 """
 # A claim is repaid by what the credits that pay it carry, which may be less than it is lowered by.
 _CLAIMS: Final = """
-    SELECT c.book_id, c.currency, CASE WHEN c.created_at < %(end)s THEN c.amount ELSE 0 END
+    SELECT c.book_id, t.currency,
+        CASE WHEN c.created_at < %(end)s THEN coalesce(c.lost, c.amount) ELSE 0 END
     FROM billing_claim c
+    JOIN wallets_topup t ON t.id = c.top_up_id
     JOIN ledger_book b ON b.id = c.book_id AND b.livemode = %(livemode)s
-    WHERE c.top_up_id IS NOT NULL
     UNION ALL
-    SELECT c.book_id, c.currency, -m.carrying
+    SELECT c.book_id, lot.currency, -m.carrying
     FROM billing_claim c
     JOIN ledger_book b ON b.id = c.book_id AND b.livemode = %(livemode)s
     JOIN ledger_entry e ON e.book_id = c.book_id AND e.document->>'claim' = c.id::text
         AND e.event = 'SETTLEMENT' AND e.accounting_date <= %(until)s
     JOIN wallets_movement m ON m.entry_id = e.id AND m.kind = 'BURN'
+    JOIN wallets_creditlot lot ON lot.id = m.lot_id
     WHERE c.top_up_id IS NOT NULL
 """
 

@@ -172,7 +172,7 @@ class Credits:
         return OfferedLot(
             lot=replace(queries.seen_by_waterfall(lot), available=available),
             metric=lot.unit_wallet.metric.code if lot.unit_wallet else "",
-            currency=lot.currency,
+            currency=lot.counted_in,
             is_alive=load.pays_for_cycle(lot, ends_at),
             consideration=Consideration(lot.carrying, lot.face, available, lot.taxed_at_sale)
             if lot.carrying

@@ -61,6 +61,7 @@ OPEN = {
     "pricing_bonusslab": CONFIGURATION,
     "pricing_campaign": "Its terms are frozen once it runs; a grant keeps what it gave.",
     "pricing_coupon": CONFIGURATION,
+    "pricing_creditunit": CONFIGURATION,
     "pricing_metric": "What it counts is frozen; a name is not.",
     "pricing_offering": CONFIGURATION,
     "pricing_rateplan": "What versions rest on is frozen; a name is not.",

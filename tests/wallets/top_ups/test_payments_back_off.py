@@ -14,7 +14,7 @@ from billing.jobs import due_work
 from ledger.models import Book
 from tests import factories
 from wallets.models import TopUp
-from wallets.top_ups import gateway, payments, sales
+from wallets.top_ups import gateway, payments, waiting_payments
 from wallets.top_ups.gateway import GatewayCharge, GatewayOutcome
 
 pytestmark = pytest.mark.django_db
@@ -38,10 +38,10 @@ def test_a_payment_without_an_answer_is_asked_about_less_and_less(
     monkeypatch.setattr("wallets.top_ups.payments.now_for", lambda book: now[0])
     begin_payment(now[0])
     while len(asked) < 16:
-        sales.resolve_pending(now=now[0])
+        waiting_payments.resolve_pending(now=now[0])
         due_at = TopUp.objects.get().ask_again_at
         assert due_at is not None
-        assert sales.books_to_ask(now=due_at - MICROSECOND) == []
+        assert waiting_payments.books_to_ask(now=due_at - MICROSECOND) == []
         now[0] = due_at
 
     waits = [(later - before) // timedelta(minutes=1) for before, later in pairwise(asked)]
@@ -80,11 +80,11 @@ def test_a_payment_that_fails_backs_off_and_is_asked_at_once_by_its_client(
             patched.setattr(payments, "fulfil_top_up", fail)
         first = api.post("/v1/wallets/top-ups", body)
         assert first.status_code == (202 if failing == "gateway" else 500)
-        assert sales.books_to_ask(now=timezone.now()) == []
+        assert waiting_payments.books_to_ask(now=timezone.now()) == []
         swept = due_work.sweep(now=timezone.now() + timedelta(minutes=1), clock=timezone.now)
         assert [f.step for f in swept.failures] == ([] if failing == "gateway" else ["payments"])
         assert TopUp.objects.get().asked == 2
-    assert sales.books_to_ask(now=timezone.now() + timedelta(seconds=90)) == []
+    assert waiting_payments.books_to_ask(now=timezone.now() + timedelta(seconds=90)) == []
 
     assert api.post("/v1/wallets/top-ups", body).status_code == 201
     assert factories.available(book) == 10

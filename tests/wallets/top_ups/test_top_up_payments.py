@@ -15,7 +15,7 @@ from tests import factories
 from tests.wallets.top_ups.top_up_requests import URL, asked
 from wallets.lots.credit_journal import CreditJournal
 from wallets.models import CreditLot, Operation, TopUp, Wallet
-from wallets.top_ups import gateway, sales
+from wallets.top_ups import gateway, sales, waiting_payments
 from wallets.top_ups.gateway import GatewayCharge, GatewayOutcome, GatewayUnreachable
 
 pytestmark = pytest.mark.django_db
@@ -135,8 +135,8 @@ def test_what_nobody_repeats_the_sweep_resolves(monkeypatch: pytest.MonkeyPatch)
         with pytest.raises(Killed):
             buy()
 
-    assert sales.resolve_pending() == 1
-    assert sales.resolve_pending() == 0
+    assert waiting_payments.resolve_pending() == 1
+    assert waiting_payments.resolve_pending() == 0
 
     assert factories.available(book) == 100
     assert buy().replayed
@@ -196,7 +196,7 @@ def test_a_configured_live_gateway_takes_its_own_methods(
     book = factories.customer(livemode=True)
 
     card = live_api.post(URL, asked(payment={"method": "card_1"}))
-    due_now = sales.resolve_pending()
+    due_now = waiting_payments.resolve_pending()
     wire = live_api.post(URL, asked(payment={"method": "wire"}, idempotency_key="w"))
 
     assert (card.status_code, due_now, wire.status_code) == (202, 1, 201)

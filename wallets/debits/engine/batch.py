@@ -41,7 +41,7 @@ from wallets.debits.engine.requests import (
 from wallets.holds import reservation_holds
 from wallets.holds.reservation_holds import Held
 from wallets.holds.reservations import UnknownReservation
-from wallets.lots import queries
+from wallets.lots import provisioning, queries
 from wallets.lots.credit_journal import CreditJournal
 from wallets.models import (
     CreditLot,
@@ -246,7 +246,7 @@ class Batch:
             return self.units.get((book.pk, request.metric)) or self._unopened(book, request.metric)
         if request.currency is not None:
             account = self.money.get((book.pk, request.currency))
-            return account or self._open(Wallet(book=book, currency=request.currency))
+            return account or self._open(provisioning.unopened_wallet(book, request.currency))
         return self._only_account(book)
 
     def _unopened(self, book: Book, code: str) -> WalletState:
