@@ -65,8 +65,8 @@ class UnitWalletAdmin(ReadOnlyAdmin):
 @admin.register(CreditLot)
 class CreditLotAdmin(ReadOnlyAdmin):
     list_display = [
-        "book", "kind", "source", "face", "remaining", "held", "carrying_remaining", "currency",
-        "expires_at",
+        "book", "kind", "source", "face", "remaining", "held", "credit_unit", "carrying_remaining",
+        "currency", "expires_at",
     ]  # fmt: skip
     list_filter = ["kind", "source", "currency", "book__livemode", "expires_at"]
     list_select_related = ["book"]
@@ -131,8 +131,8 @@ class BoughtLotInline(LotInline):
 @admin.register(TopUp)
 class TopUpAdmin(ReadOnlyAdmin):
     list_display = [
-        "book", "amount", "currency", "channel", "method", "paid_by", "status", "dispute",
-        "created_at", "paid_at",
+        "book", "amount", "currency", "credits", "credit_unit", "channel", "method", "paid_by",
+        "status", "dispute", "created_at", "paid_at",
     ]  # fmt: skip
     list_filter = [
         "status",

@@ -337,12 +337,12 @@ def test_a_limit_of_refunds_is_of_the_money(asked: str, waits: bool) -> None:
 def test_a_budget_counts_credits() -> None:
     example.customer()
     factories.budget("team", "200", currency=UNIT)
-    team = {"attributes": {"team": "search"}}
-    spend_ = factories.debit("cust_1", "150", currency=UNIT, **team)
+    team = {"team": "search"}
+    spend_ = factories.debit("cust_1", "150", currency=UNIT, attributes=team)
     assert factories.body(spend_)["amount"] == "150"
     before = factories.everything()
 
-    refused = factories.refusal(factories.debit("cust_1", "51", currency=UNIT, **team))
+    refused = factories.refusal(factories.debit("cust_1", "51", currency=UNIT, attributes=team))
 
     assert refused.code == "budget_exceeded"
     assert factories.everything() == before
