@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0027_changes_within_periods'),
+        ('billing', '0028_sweep_figures'),
         ('wallets', '0018_credit_units'),
     ]
 
