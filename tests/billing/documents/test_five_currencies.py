@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import json
 import random
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -17,17 +18,22 @@ from aforo.money import exponent
 from billing.finance import verification
 from billing.invoicing import tax_rates
 from billing.models import CycleBurn, Invoice, IssuedDocument
-from ledger.models import LedgerEvent, Posting
+from ledger.models import Book, LedgerEvent, Posting
+from pricing.offerings import coupons
 from tests import factories
-from tests.factories import FEBRUARY, START, advance
+from tests.factories import FEBRUARY, MARCH, START, advance
+from tests.histories import examples
 
 pytestmark = pytest.mark.django_db
 
 RECEIVABLE, CREDITS = "1100", ("2100", "2110", "2130")
+CURRENCIES = ["JPY", "KRW", "KWD", "EUR", "USD"]
+APRIL = datetime(2026, 4, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-@pytest.mark.parametrize("currency", ["JPY", "KRW", "KWD", "EUR", "USD"])
+@pytest.mark.parametrize("currency", CURRENCIES)
 def test_lines_payers_and_journal_agree(currency: str, seed: int) -> None:
     chance = random.Random(f"{currency} {seed}")
     unit = Decimal(1).scaleb(-exponent(currency))
@@ -62,14 +68,87 @@ def test_lines_payers_and_journal_agree(currency: str, seed: int) -> None:
     assert verification.verify().ok
 
 
+@pytest.mark.parametrize("seed", range(examples(1)))
+@pytest.mark.parametrize("currency", CURRENCIES)
+def test_of_a_random_life_every_invoice_agrees(currency: str, seed: int) -> None:
+    """Three months under two rates, with fees before and after, a minimum, a coupon, bundles,
+    gifts, sales in real time and late usage; in half of the lives prices contain the tax.
+    """
+    chance = random.Random(f"life {currency} {seed}")
+    unit = Decimal(1).scaleb(-exponent(currency))
+
+    def some(most: int) -> str:
+        return str(chance.randint(1, most) * unit)
+
+    book = subscribed(currency, some, chance)
+    for month, start in enumerate((START, FEBRUARY, MARCH)):
+        factories.meter(chance.randint(1, 900_000), start, f"in {month}")
+        if month:
+            factories.meter(chance.randint(1, 90_000), start - DAY, f"late {month}")
+        if chance.random() < 0.7:
+            factories.grant("cust_1", some(50_000), name=f"gift {month}", currency=currency)
+        if chance.random() < 0.7:
+            factories.bundle("cust_1", some(90_000), bonus=some(9_000), currency=currency)
+        factories.debit("cust_1", some(5_000), name=f"debit {month}", currency=currency)
+        advance(book, [FEBRUARY, MARCH, APRIL][month])
+
+    invoices = Invoice.objects.order_by("starts_at", "created_at")
+    assert len(invoices) == 4
+    for invoice in invoices:
+        total = invoice.total.amount
+        assert all(
+            amount == amount.quantize(unit)
+            for amount in (total, invoice.subtotal, invoice.discount, invoice.tax)
+        )
+        kept = IssuedDocument.objects.get(subject=invoice.pk)
+        content = json.loads(kept.body)
+        for name in ("lines", "payers"):
+            assert sum(Decimal(each["amount"]) for each in content[name]) == total, name
+        issued = Posting.objects.filter(entry__document__invoice=invoice.number, debit=RECEIVABLE)
+        posted = issued.aggregate(s=Sum("amount"))["s"] or 0
+        assert posted == invoice.amount_due
+    burns = CycleBurn.objects.aggregate(face=Sum("quantity"), paid=Sum("carrying"))
+    face, paid = burns["face"] or Decimal(0), burns["paid"] or Decimal(0)
+    assert sum(invoice.from_wallet for invoice in invoices) == face
+    assert journal() == sum(invoice.total.amount for invoice in invoices) - (face - paid)
+    assert verification.verify().ok
+
+
+def subscribed(currency: str, some: Callable[[int], str], chance: random.Random) -> Book:
+    for percent, valid_from in ((19, START), (21, FEBRUARY)):
+        tax_rates.create_tax_rate(
+            livemode=False, name=f"VAT{percent}", country="DE", percent=Decimal(percent), now=START,
+            valid_from=valid_from,
+        )  # fmt: skip
+    coupons.create_coupon(
+        livemode=False, code="OFF", type="PERCENT", value=Decimal("7.5"), duration="FOREVER"
+    )
+    fee: dict[str, Any] = {"model": "FLAT_RATE", "terms": {"flat_fee": some(9_999)}}
+    factories.offering(
+        billing_mode=chance.choice(["HYBRID", "POSTPAID"]),
+        plan__currency=currency,
+        charges=[
+            {"code": "use", "model": "PER_UNIT", "metric": "tokens",
+             "terms": {"unit_price": str(Decimal(some(9_999)) / 1000)}},
+            {"code": "arrears", **fee},
+            {"code": "ahead", **fee, "timing": "ADVANCE"},
+        ],
+        spec={"tax_inclusive": chance.random() < 0.5, "minimum_spend": some(999_999)},
+    )  # fmt: skip
+    book = factories.clocked_customer(country="DE")
+    factories.subscription("cust_1", coupon="OFF")
+    return book
+
+
 def said() -> dict[str, Any]:
     content: dict[str, Any] = json.loads(IssuedDocument.objects.get().body)
     return content
 
 
 def journal() -> Decimal:
-    """Return what the settlement and its invoice took from credits and from the customer."""
-    events = [LedgerEvent.SETTLEMENT, LedgerEvent.INVOICE]
+    """Return what settlements and their invoices took from credits and from the customer."""
+    events = [LedgerEvent.SETTLEMENT, LedgerEvent.INVOICE, LedgerEvent.USAGE_BURNED]
     lines = Posting.objects.filter(entry__event__in=events)
     taken = lines.filter(debit__in=[RECEIVABLE, *CREDITS]).aggregate(s=Sum("amount"))["s"]
-    return Decimal(taken)
+    back = lines.filter(credit__in=[RECEIVABLE, *CREDITS]).aggregate(s=Sum("amount"))["s"]
+    return Decimal(taken) - Decimal(back or 0)

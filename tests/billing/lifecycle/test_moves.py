@@ -165,6 +165,28 @@ ALLOWED = {
 }
 REFUSED = {"pause": "not_active", "resume": "not_paused", "cancel": "already_cancelled",
            "uncancel": "no_cancellation"}  # fmt: skip
+# What leaves the state as it is; one without a running period ends at once with its period.
+STEADY: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "migrate": (
+        {"at": "NOW", "offering": "other"},
+        {"TRIALING": "TRIALING", "ACTIVE": "ACTIVE"},
+    ),
+    "migrate later": (
+        {"at": "PERIOD_END", "offering": "other"},
+        {"TRIALING": "TRIALING", "ACTIVE": "ACTIVE", "SUSPENDED": "SUSPENDED"},
+    ),
+    "unmigrate": ({}, {}),
+    "cancel later": (
+        {"at": "PERIOD_END"},
+        {
+            "TRIALING": "TRIALING",
+            "ACTIVE": "ACTIVE",
+            "SUSPENDED": "SUSPENDED",
+            "CREATED": "CANCELLED",
+            "PAUSED": "CANCELLED",
+        },
+    ),
+}
 
 
 @pytest.mark.parametrize("state", SubscriptionStatus.values)
@@ -184,6 +206,29 @@ def test_every_request_in_every_state(api: APIClient, state: str, what: str) -> 
 
     is_over = state == "CANCELLED" and what == "uncancel"
     assert code == ("already_cancelled" if is_over else REFUSED[what])
+    after = factories.everything(), Subscription.objects.values().get(), steps(), told()
+    assert after == before
+
+
+@pytest.mark.parametrize("state", SubscriptionStatus.values)
+@pytest.mark.parametrize("what", STEADY)
+def test_every_change_of_plan_and_end_of_period_in_every_state(
+    api: APIClient, state: str, what: str
+) -> None:
+    in_state(api, state)
+    mode = Subscription.objects.get().billing_mode
+    factories.offering("other", billing_mode=mode, charges=AHEAD)
+    before = factories.everything(), Subscription.objects.values().get(), steps(), told()
+
+    (path, *_), (body, allowed) = what.split(), STEADY[what]
+
+    if state in allowed:
+        assert ask(api, path, **body)["status"] == allowed[state]
+        assert steps()[-1][1:] == (state, allowed[state])
+        assert verification.verify().ok
+        return
+    ask(api, path, 409, **body)
+
     after = factories.everything(), Subscription.objects.values().get(), steps(), told()
     assert after == before
 
