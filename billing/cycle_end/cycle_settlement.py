@@ -270,8 +270,7 @@ def _priced(
     )
     loaded = rerating.offered(loaded, rerated=rerated, settlement=settlement)
     next_version = plan_terms.following(current).version
-    if next_version.pk != settlement.subscription.version_id:
-        loaded = load.ahead_by(loaded, settlement=settlement, version=next_version)
+    loaded = load.ahead_by(loaded, settlement=settlement, version=next_version)
     ahead = advance.charged_ahead(load.charge_terms(catalogue.charges_of(next_version)))
     is_behind = _is_behind(current, settlement)
     is_last = next_cycle.ends_with(current, settlement.ends_at)

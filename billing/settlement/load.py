@@ -145,6 +145,8 @@ def ahead_by(
     draft: Calculation, *, settlement: Settlement, version: RatePlanVersion
 ) -> Calculation:
     """Return a calculation with the fees of the next cycle taxed as its own version has it."""
+    if version.pk == settlement.subscription.version_id:
+        return draft
     customer = settlement.subscription.customer
     return changed(
         draft,

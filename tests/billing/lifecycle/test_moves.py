@@ -166,7 +166,7 @@ ALLOWED = {
 REFUSED = {"pause": "not_active", "resume": "not_paused", "cancel": "already_cancelled",
            "uncancel": "no_cancellation"}  # fmt: skip
 # What leaves the state as it is; one without a running period ends at once with its period.
-STEADY: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+STEADY: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
     "migrate": (
         {"at": "NOW", "offering": "other"},
         {"TRIALING": "TRIALING", "ACTIVE": "ACTIVE"},
