@@ -97,6 +97,7 @@ FIELD_CODES: Final[dict[str, Advice]] = {
     "in_the_future": ("The time is later than now allows.", "Send an earlier one."),
     "in_the_past": ("The time is over.", "Send a later one."),
     "too_early": ("The subscription would start too far back.", "Start it later."),
+    "too_late": ("The subscription would start too far ahead.", "Start it sooner."),
     "period_settled": (
         "The time lies in a cycle that is settled.",
         "Use a later time; late usage in arrears goes to /v1/ingest.",

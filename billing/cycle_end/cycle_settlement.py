@@ -22,7 +22,7 @@ from aforo.periods import Period
 from billing import calculation
 from billing.calculation import advance, proration
 from billing.calculation.calculation import Calculation, MetricUsage
-from billing.cycle_end import next_cycle
+from billing.cycle_end import next_cycle, starts
 from billing.invoicing import invoices, numbering, statement_numbers
 from billing.models import Settlement, SettlementStatus, Subscription, SubscriptionStatus
 from billing.month_ends import month_end
@@ -45,7 +45,6 @@ from billing.subscriptions import (
     plan_credits,
     plan_terms,
     spend_rules,
-    states,
 )
 from billing.usage import aggregates as usages
 from billing.usage import rollups
@@ -56,20 +55,6 @@ from wallets.grants import expiry, rollover
 from wallets.holds import reservations
 
 Clock = Callable[[], datetime]
-
-
-_FIRST_OVER = """
-    WHERE t.customer_id = %s AND t.status = ANY(%s) AND t.current_ends_at <= %s
-    ORDER BY t.current_ends_at, t.created_at, t.id LIMIT 1
-"""
-
-
-def first_over(*, book_id: int, until: datetime) -> Subscription | None:
-    """Return the subscription whose open cycle is over by a moment and ended first, if any."""
-    ended = joined.select(
-        Subscription, ["version"], _FIRST_OVER, [book_id, [*map(str, states.RUNNING)], until]
-    )
-    return ended[0] if ended else None
 
 
 def settle_book(
@@ -90,7 +75,7 @@ def settle_book(
     """
     settled, progress = 0, Progress()
     while True:
-        over = first_over(book_id=book_id, until=until)
+        over = starts.first_over(book_id=book_id, until=until)
         late_until = until if over is None else over.current_ends_at
         due = waiting_cycles.first_due(book_id=book_id, until=late_until)
         if over is None or due is not None or over.version.grace_hours > 0:

@@ -17,7 +17,7 @@ from aforo import actors
 from aforo.errors import Busy
 from aforo.protocol.idempotency import Answer
 from aforo.sandbox.services import now_for
-from billing.cycle_end import cycle_settlement, next_cycle
+from billing.cycle_end import cycle_settlement, next_cycle, starts
 from billing.models import Subscription, UsageEvent
 from billing.progress import Progress
 from billing.settlement import waiting_cycles
@@ -101,7 +101,7 @@ def renew_book(book_id: int) -> None:
     """
     now = now_for(Book.objects.select_related("test_clock").get(pk=book_id))
     progress = Progress()
-    while over := cycle_settlement.first_over(book_id=book_id, until=now):
+    while over := starts.first_over(book_id=book_id, until=now):
         progress.on_cycle(over)
         _settle_before(book_id, over.current_ends_at, now)
         if over.version.grace_hours == 0 and _is_small(over):

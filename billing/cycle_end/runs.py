@@ -21,7 +21,7 @@ from django.db.models import (
 
 from aforo.errors import Busy, Conflict, FieldError, Invalid, NotFound
 from billing import locks
-from billing.cycle_end import cycle_settlement
+from billing.cycle_end import cycle_settlement, starts
 from billing.isolation import Failure, drop_lost_connection, reason_of
 from billing.models import RunItemStatus, RunStatus, SettlementRun, SettlementRunItem, Subscription
 from billing.settlement import waiting_cycles
@@ -103,18 +103,25 @@ def _end(run: SettlementRun, now: datetime, *, abandoned: bool = False) -> None:
 
 
 def due_books(*, run: SettlementRun) -> QuerySet[Book]:
-    """Return the books with a cycle that is over, or a waiting one whose grace is over; for
-    customers on a test clock by their clock.
+    """Return the books with a cycle that is over, a waiting one whose grace is over, or a start
+    that is due; for customers on a test clock by their clock.
     """
     over = Subscription.objects.filter(status__in=states.RUNNING).filter(
         Q(current_ends_at__lte=run.as_of, customer__book__test_clock=None)
         | Q(current_ends_at__lte=F("customer__book__test_clock__now"))
     )
+    starting = Subscription.objects.filter(starts.WAITING).filter(
+        Q(starts_at__lte=run.as_of, customer__book__test_clock=None)
+        | Q(starts_at__lte=F("customer__book__test_clock__now"))
+    )
     behind = waiting_cycles.with_due_at().filter(
         Q(due_at__lte=run.as_of, book__test_clock=None) | Q(due_at__lte=F("book__test_clock__now"))
     )
     books = Book.objects.filter(
-        Q(pk__in=over.values("customer")) | Q(pk__in=behind.values("book")), livemode=run.livemode
+        Q(pk__in=over.values("customer"))
+        | Q(pk__in=starting.values("customer"))
+        | Q(pk__in=behind.values("book")),
+        livemode=run.livemode,
     )
     if run.book_id is not None:
         books = books.filter(pk=run.book_id)

@@ -16,7 +16,7 @@ from aforo.errors import Conflict, FieldError, Invalid, InvariantBroken
 from aforo.sandbox.models import TestClock
 from aforo.sandbox.services import UnknownTestClock, get_clock
 from billing.campaigns import milestones
-from billing.cycle_end import cycle_settlement
+from billing.cycle_end import cycle_settlement, starts
 from billing.dunning import reminders
 from billing.isolation import Failure, Isolation
 from billing.jobs import wallet_alerts
@@ -151,6 +151,7 @@ def _everything_due(clock_id: UUID, to: datetime) -> Iterator[Due]:
     first_ends, graces = dict[int, datetime](), dict[int, timedelta]()
     open_ones = [*map(waiting_cycles.rewound, over), *cycles]
     owners = {cycle.pk: cycle.customer_id for cycle in open_ones}
+    yield from _starts(clock_id)
     for subscription, number, end in month_end.due_on(open_ones, to):
         yield Due(end, owners[subscription], ("month end", subscription, number, end))
     for cycle in cycles:
@@ -176,6 +177,12 @@ def _everything_due(clock_id: UUID, to: datetime) -> Iterator[Due]:
     yield from (Due(*one) for one in gateway_work.due_on_clock(clock_id=clock_id))
     yield from (Due(*one) for one in reminders.due_on_clock(clock_id=clock_id, to=to))
     yield from (Due(*one) for one in watching.due_on_clock(clock_id=clock_id, now=now, to=to))
+
+
+def _starts(clock_id: UUID) -> Iterator[Due]:
+    """Return the starts that were set for later."""
+    for start in Subscription.objects.filter(starts.WAITING, customer__book__test_clock=clock_id):
+        yield Due(start.starts_at, start.customer_id, ("start", start.pk))
 
 
 def _lots(

@@ -42,6 +42,9 @@ from wallets.models import Wallet
 # The longest cycle of an interval, in days.
 LONGEST_DAYS = {Interval.DAY: 1, Interval.WEEK: 7, Interval.MONTH: 31, Interval.YEAR: 366}
 
+# How far ahead a start may be set.
+AHEAD = timedelta(days=3 * 366)
+
 
 class MetricAlreadySubscribed(Conflict):
     """Another live subscription of the customer prices the same metric.
@@ -96,8 +99,9 @@ def subscribe(
 ) -> Subscription:
     """Create a subscription: one transaction provisions the wallets and issues the plan's credits.
 
-    It pins the plan's current published version. `starts_at` may lie in the past, but usage that an
-    earlier subscription has settled is not counted again; with `anchor_day`, months begin on that
+    It pins the plan's current published version. `starts_at` may lie ahead: until then it waits in
+    CREATED (see `starts`). It may lie in the past, but usage that an earlier subscription has
+    settled is not counted again; with `anchor_day`, months begin on that
     day in the customer's zone, and the first one is shorter. `coupon` is one, `coupons` are several
     in the order in which they are taken off.
 
@@ -114,9 +118,7 @@ def subscribe(
         customer = Customer.objects.get(book=book)
         now = now_for(book)
         start = now if starts_at is None else starts_at
-        if start > now:
-            raise Invalid([FieldError("/starts_at", "in_the_future", "It must not be later.")])
-        _check_backdating(sold, start, now)
+        _check_start(sold, start, now)
         check_metrics_free(book, version.pk)
         once_only.check_offering_free(book, sold)
         subscription = Subscription(
@@ -136,13 +138,17 @@ def subscribe(
         subscription.coupon = taken[0] if taken else None
         had_trial = once_only.has_had(customer=customer, offering=sold, benefit=once_only.TRIAL)
         cycles.set_first_period(subscription, anchor_day, with_trial=not had_trial)
+        if start > now:
+            # Until then it waits, whatever it begins with.
+            subscription.status = SubscriptionStatus.CREATED
         subscription.save(force_insert=True)
         taken_coupons.attach(subscription=subscription, taken=taken[1:], now=now)
         if subscription.trial_ends_at is not None:
             once_only.claim_benefits(subscription=subscription, benefits=[once_only.TRIAL])
         moves.record(book=book, subscription=subscription, was="", at=now)
         _provision(book, subscription)
-        advance_billing.start_if_paid(book=book, subscription=subscription, now=now)
+        if start <= now:
+            advance_billing.start_if_paid(book=book, subscription=subscription, now=now)
         return subscription
 
 
@@ -165,11 +171,15 @@ def _redeem(
     )
 
 
-def _check_backdating(sold: Offering, start: datetime, now: datetime) -> None:
-    """Check that a start is not so long ago that more cycles would be over than may be backdated.
+def _check_start(sold: Offering, start: datetime, now: datetime) -> None:
+    """Check that a start is not so long ago that more cycles would be over than may be backdated,
+    and not years ahead.
 
-    Raises: Invalid (`too_early`).
+    Raises: Invalid (`too_early`, `too_late`).
     """
+    if start - now > AHEAD:
+        detail = f"It may lie at most {AHEAD.days} days ahead."
+        raise Invalid([FieldError("/starts_at", "too_late", detail)])
     cycle = LONGEST_DAYS[Interval(sold.interval)] * sold.interval_count
     most = timedelta(days=cycle * (settings.BACKDATED_CYCLES + 1) + (sold.trial_days or 0))
     if now - start > most:

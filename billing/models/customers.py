@@ -143,7 +143,12 @@ class Subscription(models.Model):
                 fields=["current_ends_at"],
                 condition=~Q(status="CANCELLED"),
                 name="billing_subscription_due",
-            )
+            ),
+            models.Index(
+                fields=["starts_at"],
+                condition=Q(status="CREATED"),
+                name="billing_subscription_start",
+            ),
         ]
         constraints = [
             models.UniqueConstraint(

@@ -75,8 +75,11 @@ def reactivate(*, book: Book) -> None:
     Credits of the period that were held back are issued. The book must be locked.
     """
     now = now_for(book)
+    # One that is created without a fee due waits for the start that was set.
     waiting = Subscription.objects.filter(
-        customer=book.pk, status__in=[SubscriptionStatus.CREATED, SubscriptionStatus.SUSPENDED]
+        Q(status=SubscriptionStatus.CREATED, is_fee_due=True)
+        | Q(status=SubscriptionStatus.SUSPENDED),
+        customer=book.pk,
     ).select_related("version__plan", "offering", "customer__book")
     idle = [s for s in waiting.order_by("created_at", "pk") if not spend_rules.owes(s)]
     uncovered = set()

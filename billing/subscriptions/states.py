@@ -26,7 +26,7 @@ RUNNING = [status for status in LIVE if status != SubscriptionStatus.PAUSED]
 NEXT: Final[Mapping[str, frozenset[str]]] = {
     "": frozenset({SubscriptionStatus.CREATED, SubscriptionStatus.TRIALING}),
     SubscriptionStatus.CREATED: frozenset(
-        {SubscriptionStatus.ACTIVE, SubscriptionStatus.CANCELLED}
+        {SubscriptionStatus.TRIALING, SubscriptionStatus.ACTIVE, SubscriptionStatus.CANCELLED}
     ),
     SubscriptionStatus.TRIALING: frozenset(
         {SubscriptionStatus.ACTIVE, SubscriptionStatus.SUSPENDED, SubscriptionStatus.CANCELLED}
