@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import path, re_path
 
 from billing.admin import approvals, documents
-from billing.finance.pages import exports, reports
+from billing.finance.pages import close_files, exports, reports
 
 urlpatterns = [
     path("approvals/", admin.site.admin_view(approvals.inbox), name="approvals"),
@@ -19,6 +19,11 @@ urlpatterns = [
         "exports/<int:batch_id>/",
         admin.site.admin_view(exports.export_receipts),
         name="export_receipts",
+    ),
+    path(
+        "packs/<int:pack_id>/<str:name>",
+        admin.site.admin_view(close_files.close_file),
+        name="close_file",
     ),
     re_path(
         r"^documents/(?P<subject>[0-9a-f-]{36})\.(?P<form>html|pdf)$",

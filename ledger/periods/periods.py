@@ -146,8 +146,12 @@ def record_step(
 def steps_done(*, month: date) -> list[CloseStep]:
     """Return what was done for the next pack of a month, each step as it was completed last."""
     period = AccountingPeriod.objects.get(livemode=True, starts_on=month)
-    done = period.steps.filter(number=period.packs.count() + 1).order_by("pk")
-    last = {each.step: each for each in done}
+    return steps_of(period, number=period.packs.count() + 1)
+
+
+def steps_of(period: AccountingPeriod, *, number: int) -> list[CloseStep]:
+    """Return what was done for a pack of a month, each step as it was completed last."""
+    last = {each.step: each for each in period.steps.filter(number=number).order_by("pk")}
     return sorted(last.values(), key=lambda each: each.pk)
 
 

@@ -281,7 +281,7 @@ def test_a_month_is_closed_and_opened_again_by_two_people(admin_client: Client) 
     closed = admin_client.post(
         months, {"action": "close", "_selected_action": [month.pk]}, follow=True
     )
-    assert b"closed, with 16 files" in closed.content
+    assert b"closed, with 17 files" in closed.content
     admin_client.post(
         reverse("admin:ledger_reopening_add"), {"period": month.pk, "evidence": "A late bill."}
     )
@@ -309,7 +309,7 @@ def test_the_first_month_is_closed_by_its_form(admin_client: Client) -> None:
 
     closed = admin_client.post(form, {"month": "2026-01"}, follow=True)
 
-    assert b"2026-01: closed, with 16 files" in closed.content
+    assert b"2026-01: closed, with 17 files" in closed.content
     assert b'value="2026-02"' in admin_client.get(form).content
 
 

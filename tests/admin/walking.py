@@ -11,7 +11,7 @@ from django.contrib import admin
 from django.db import connection, models
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from ledger.models import ExportBatch
+from ledger.models import ClosePack, ExportBatch
 
 # Of one's own account, and what leads nowhere without a permission of its own.
 OPEN = {
@@ -56,6 +56,8 @@ def _address(name: str, route: str) -> Address | None:
     values: dict[str, Any] = {"name": "trial-balance"}
     if "<int:batch_id>" in route:
         values = {"batch_id": ExportBatch.objects.earliest("pk").pk, "name": "none"}
+    elif "<int:pack_id>" in route:
+        values = {"pack_id": ClosePack.objects.earliest("pk").pk, "name": "none"}
     elif model is not None and "<" in route:
         row = model._default_manager.order_by("pk").first()
         if row is None:

@@ -41,6 +41,13 @@ PACK = (
 )  # fmt: skip
 
 
+# What is done to close a month, in order; `prepare` does all but the last two.
+STEPS = (
+    "swept", "month's end reached", "breakage accrued", "allowance adjusted",
+    "corrections decided", "cycles settled", "sealed", "tied out", "reports made",
+)  # fmt: skip
+Done = Callable[..., None]
+
 # The steps of the sweep that may post into the month that is closed.
 OF_THE_MONTH = {"settlement", "month ends", "holds and lapses", "prepaid burns", "fees"}
 
@@ -70,16 +77,31 @@ def close_period(*, month: date, by: str, now: datetime, clock: Clock) -> CloseP
     unsettled or does not tie; PeriodNotOver, PeriodClosed,
     OutOfOrder; AlreadyRunning while a settlement run lives; Busy while somebody posts.
     """
+    prepare(month=month, by=by, now=now, clock=clock)
+    last_day = month_ends.last_day(month_ends.end_of(month))
+    done = _recorder(month, by, clock)
+    with snapshot():
+        check_ties(tie_outs.of_month(until=last_day))
+    return periods.close(
+        month=month,
+        by=by,
+        now=now,
+        check=lambda: check_ties(tie_outs.of_month(until=last_day)),
+        files=lambda: _files(month=month, last_day=last_day, by=by, now=now, done=done),
+    )
+
+
+def prepare(*, month: date, by: str, now: datetime, clock: Clock) -> None:
+    """Do the steps of closing a month up to its tie-outs; it stays open.
+
+    Raises: NotStaff; NotReady with what is undecided or unsettled; PeriodNotOver, PeriodClosed,
+    OutOfOrder; AlreadyRunning while a settlement run lives; Busy while somebody posts.
+    """
     check_staff(by)
     periods.begin_close(month=month, now=now)
     until = month_ends.end_of(month)
     last_day = month_ends.last_day(until)
-
-    def done(step: str, result: str, **evidence: object) -> None:
-        periods.record_step(
-            month=month, step=step, by=by, at=clock(), result=result, evidence=evidence
-        )
-
+    done = _recorder(month, by, clock)
     swept = due_work.sweep(now=now, clock=clock)
     refuse_passed_over(swept)
     done("swept", f"Settled {swept.settled}, none passed over.")
@@ -97,15 +119,17 @@ def close_period(*, month: date, by: str, now: datetime, clock: Clock) -> CloseP
     done("cycles settled", "None that ended in the month waits.")
     seal = seals.seal(livemode=True, now=now)
     done("sealed", f"Seal {seal.number}.", number=seal.number, hash=seal.hash)
-    with snapshot():
-        check_ties(tie_outs.of_month(until=last_day))
-    return periods.close(
-        month=month,
-        by=by,
-        now=now,
-        check=lambda: check_ties(tie_outs.of_month(until=last_day)),
-        files=lambda: _files(month=month, last_day=last_day, by=by, now=now, done=done),
-    )
+
+
+def _recorder(month: date, by: str, clock: Clock) -> Done:
+    """Return what records that a step of a month was completed."""
+
+    def done(step: str, result: str, **evidence: object) -> None:
+        periods.record_step(
+            month=month, step=step, by=by, at=clock(), result=result, evidence=evidence
+        )
+
+    return done
 
 
 def check_staff(name: str) -> None:
@@ -183,9 +207,7 @@ def check_ties(found: Sequence[TieOut]) -> None:
         raise NotReady(f"The books do not tie. {shown}.", extra={"differs": shown})
 
 
-def _files(
-    *, month: date, last_day: date, by: str, now: datetime, done: Callable[..., None]
-) -> dict[str, str]:
+def _files(*, month: date, last_day: date, by: str, now: datetime, done: Done) -> dict[str, str]:
     """Return the files of the pack: the reports of the month with its whole journal, the tie-outs,
     what was estimated by, and the checklist.
     """
