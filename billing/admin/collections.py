@@ -139,6 +139,8 @@ class CustomerActions(ModelAdmin):  # type: ignore[misc]
             label="Pay credit out",
             form_class=CreditRefundForm,
             do=partial(customer_credit.refund_credit, livemode=book.livemode, customer_id=book.key),
+            # Money leaves: who may correct a customer's address may not do that.
+            permission="billing.change_customercredit",
         )
 
 
@@ -161,13 +163,14 @@ def asked(
     label: str,
     form_class: type[Form],
     do: Callable[..., object],
+    permission: str = "",
 ) -> HttpResponse:
     """Return a form; sent, call the service with what it says, and return to the row's page.
 
-    An answer with the status 202 waits for a second person.
+    It is for who may change such rows, or has the permission that is named. An answer with the status 202 waits for a second person.
     """
     name = f"billing_{row._meta.model_name}"
-    if not request.user.has_perm(f"billing.change_{row._meta.model_name}"):
+    if not request.user.has_perm(permission or f"billing.change_{row._meta.model_name}"):
         raise PermissionDenied
     form = form_class(request.POST or None, initial={"key": f"admin-{new_id()}"})
     if request.method == "POST" and form.is_valid():
