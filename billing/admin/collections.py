@@ -167,7 +167,8 @@ def asked(
 ) -> HttpResponse:
     """Return a form; sent, call the service with what it says, and return to the row's page.
 
-    It is for who may change such rows, or has the permission that is named. An answer with the status 202 waits for a second person.
+    It is for who may change such rows, or has the permission that is named. An answer with the
+    status 202 waits for a second person.
     """
     name = f"billing_{row._meta.model_name}"
     if not request.user.has_perm(permission or f"billing.change_{row._meta.model_name}"):
