@@ -99,6 +99,7 @@ urlpatterns = [
     path("invoices/<str:reference>/write-off", collections.WriteOffView.as_view()),
     path("invoices/<str:reference>/apply-credit", collections.ApplyCreditView.as_view()),
     path("invoices/<str:reference>/send", documents.SendInvoiceView.as_view()),
+    path("charges", payments.ChargesView.as_view()),
     path("mails", documents.MailsView.as_view()),
     path("statements.html", documents.MonthHtmlView.as_view()),
     path("statements.pdf", documents.MonthPdfView.as_view()),

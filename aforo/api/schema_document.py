@@ -70,6 +70,7 @@ TAGS: Final = {
     "backtests": "A rate plan priced against settled cycles, before it is sold.",
     "budgets": "Limits on what a customer's teams, agents or users may spend.",
     "campaigns": "Credits granted to many, by code, by milestone, with top-ups.",
+    "charges": "Invoices charged to payment methods.",
     "coupons": "Discounts on the cycles of a subscription.",
     "credit-units": "Credits that are no currency, and their worth.",
     "customers": "Who owns wallets, subscriptions and books.",

@@ -26,6 +26,7 @@ from billing.models import (
     DunningPause,
     DunningSchedule,
     Invoice,
+    InvoiceCharge,
     InvoiceStatus,
     Mail,
     OverdueInvoice,
@@ -143,6 +144,22 @@ class ReminderAdmin(ReadOnlyAdmin):
     def customer(self, reminder: Reminder) -> str:
         """Return the customer's name."""
         return str(reminder.invoice.customer)
+
+
+@admin.register(InvoiceCharge)
+class InvoiceChargeAdmin(ReadOnlyAdmin):
+    when_empty = (
+        "Invoices of customers whose payment method is charged are charged as they are issued, and"
+        " with each reminder."
+    )
+    list_display = [
+        "invoice", "attempt", "amount", "currency", "method", "status", "created_at",
+        "concluded_at",
+    ]  # fmt: skip
+    list_filter = ["status", "invoice__livemode", "created_at"]
+    list_select_related = ["invoice"]
+    search_fields = ["invoice__number", "invoice__customer__book__key", "=id"]
+    ordering = ["-pk"]
 
 
 @admin.register(DunningPause)

@@ -88,6 +88,11 @@ class CustomerForm(forms.ModelForm[Customer]):
         cleaned = super().clean() or {}
         try:
             customers.check_personal(**cleaned)
+            customers.check_collection(
+                livemode=self.instance.book.livemode,
+                collection_method=cleaned.get("collection_method", ""),
+                payment_method=cleaned.get("payment_method", ""),
+            )
         except Invalid as error:
             add_faults(self, error)
         return cleaned

@@ -14,7 +14,7 @@ from aforo.api.fields import StrictSerializer
 from aforo.api.rows import RowsView
 from aforo.api.views import ApiView
 from billing.customers import customers
-from billing.models import Customer
+from billing.models import CollectionMethod, Customer
 
 
 class PersonalBody(StrictSerializer):
@@ -30,6 +30,17 @@ class PersonalBody(StrictSerializer):
     apply_credit = serializers.BooleanField(
         required=False,
         help_text="What is owed to the customer pays its later invoices by itself.",
+    )
+    collection_method = serializers.ChoiceField(
+        choices=CollectionMethod.choices,
+        required=False,
+        help_text="CHARGE_AUTOMATICALLY: open invoices are charged to `payment_method`.",
+    )
+    payment_method = serializers.CharField(
+        max_length=50,
+        required=False,
+        allow_blank=True,
+        help_text="As the payment gateway knows it; the sandbox knows `test_ok` and its like.",
     )
     mail_documents = serializers.BooleanField(
         required=False,
@@ -58,8 +69,8 @@ class CustomerAnswer(serializers.ModelSerializer[Customer]):
         model = Customer
         fields = [
             "id", "livemode", "name", "email", "address", "country", "region", "tax_id",
-            "tax_id_checked_at", "timezone", "apply_credit", "mail_documents", "tags", "test_clock",
-            "created_at",
+            "tax_id_checked_at", "timezone", "apply_credit", "collection_method",
+            "payment_method", "mail_documents", "tags", "test_clock", "created_at",
         ]  # fmt: skip
 
 

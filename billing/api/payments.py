@@ -1,4 +1,6 @@
-"""`/v1/payments`: payments of the bank, matched to invoices or waiting for a person."""
+"""`/v1/payments`: payments of the bank, matched to invoices or waiting for a person; `/v1/charges`:
+invoices charged through the gateway.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from aforo.api.rows import Row, RowsView
 from aforo.api.views import ApiView
 from billing.invoicing import bank_payments
 from billing.invoicing.payment_lines import PaymentLine
-from billing.models import BankPayment, InvoicePayment
+from billing.models import BankPayment, InvoiceCharge, InvoicePayment
 
 
 class BankPaymentBody(StrictSerializer):
@@ -196,3 +198,36 @@ class SendBackView(ApiView):
             ),
             status=200,
         )
+
+
+class ChargeAnswer(serializers.ModelSerializer[InvoiceCharge]):
+    customer_id = serializers.CharField(source="invoice.customer.book.key")
+    invoice = serializers.CharField(source="invoice.number")
+    amount = DecimalField()
+
+    class Meta:
+        model = InvoiceCharge
+        fields = [
+            "id", "customer_id", "invoice", "attempt", "amount", "currency", "method", "status",
+            "created_at", "concluded_at",
+        ]  # fmt: skip
+
+
+class ChargeFilter(filters.FilterSet):
+    customer_id = filters.CharFilter(field_name="invoice__customer__book__key")
+    invoice = filters.CharFilter(field_name="invoice__number")
+
+    class Meta:
+        model = InvoiceCharge
+        fields = ["customer_id", "invoice", "status"]
+
+
+class ChargesView(RowsView[InvoiceCharge]):
+    scope = ApiScope.BILLING
+    names = {"get": "listCharges"}
+    serializer_class = ChargeAnswer
+    filterset_class = ChargeFilter
+
+    def get_queryset(self) -> QuerySet[InvoiceCharge]:
+        """Return the charges of invoices of the key's mode."""
+        return InvoiceCharge.objects.filter(invoice__livemode=self.livemode)

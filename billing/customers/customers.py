@@ -14,9 +14,10 @@ from aforo import countries
 from aforo.errors import FieldError, Invalid
 from aforo.sandbox.services import ClockIsSandbox, get_clock, now_for
 from billing.customers import tax_ids
-from billing.models import Customer
+from billing.models import CollectionMethod, Customer
 from ledger.entries import books
 from wallets.budgets import budgets
+from wallets.top_ups.gateway import gateway_of
 
 # The addresses beside a customer's own under /v1/wallets/, and what an address cannot end in.
 RESERVED = frozenset(
@@ -25,11 +26,12 @@ RESERVED = frozenset(
 )
 PERSONAL = [
     "name", "email", "address", "country", "region", "tax_id", "timezone", "apply_credit",
-    "mail_documents", "tags",
+    "collection_method", "payment_method", "mail_documents", "tags",
 ]  # fmt: skip
 
 # What decides tax is read together.
 _PLACE = frozenset({"country", "region", "tax_id"})
+_CHARGED = frozenset({"collection_method", "payment_method"})
 
 _ADDRESS_MAX = 500
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -56,6 +58,22 @@ def check_personal(**given: object) -> None:
         faults = list(_tax_id_faults(str(given["tax_id"]), str(given.get("country") or "")))
     if faults:
         raise Invalid(faults)
+
+
+def check_collection(*, livemode: bool, collection_method: str, payment_method: str) -> None:
+    """Check that the payment method is one that the mode's gateway charges, and that there is one
+    where invoices are charged.
+
+    Raises: Invalid (`unknown_payment_method`, `required`).
+    """
+    gateway = gateway_of(livemode=livemode)
+    is_known = gateway is not None and gateway.knows(payment_method)
+    if payment_method and not is_known:
+        detail = f"The payment gateway does not know {payment_method}."
+        raise Invalid([FieldError("/payment_method", "unknown_payment_method", detail)])
+    if collection_method == CollectionMethod.CHARGE_AUTOMATICALLY and not payment_method:
+        detail = "Name the payment method that invoices are charged to."
+        raise Invalid([FieldError("/payment_method", "required", detail)])
 
 
 def _tax_id_faults(tax_id: str, country: str) -> Iterator[FieldError]:
@@ -119,6 +137,8 @@ def create_customer(
     tax_id: str = "",
     timezone: str = "UTC",
     apply_credit: bool = False,
+    collection_method: str = CollectionMethod.SEND_INVOICE,
+    payment_method: str = "",
     mail_documents: bool = True,
     tags: Sequence[str] = (),
     test_clock: UUID | None = None,
@@ -138,6 +158,9 @@ def create_customer(
         timezone=timezone,
         tags=tags,
     )
+    check_collection(
+        livemode=livemode, collection_method=collection_method, payment_method=payment_method
+    )
     if test_clock is not None and livemode:
         raise ClockIsSandbox("A live customer lives in real time and takes no test_clock.")
     clock = None if test_clock is None else get_clock(test_clock)
@@ -152,6 +175,8 @@ def create_customer(
         tax_id=tax_id,
         timezone=timezone,
         apply_credit=apply_credit,
+        collection_method=collection_method,
+        payment_method=payment_method,
         mail_documents=mail_documents,
         tags=list(tags),
     )
@@ -173,6 +198,8 @@ def update_customer(*, livemode: bool, customer_id: str, changes: dict[str, obje
     check_personal(**placed | {name: changes[name] for name in names})
     for name in names:
         setattr(customer, name, changes[name])
+    if not _CHARGED.isdisjoint(names):
+        check_collection(livemode=livemode, **{name: getattr(customer, name) for name in _CHARGED})
     if moves:
         _place(customer)
     if names:

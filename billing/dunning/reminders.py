@@ -21,6 +21,7 @@ from aforo.webhooks.models import EventType
 from billing import mail
 from billing.dunning import pauses, schedules
 from billing.dunning.schedules import Schedule, Step
+from billing.invoicing import charges
 from billing.invoicing.invoices import get_invoice
 from billing.models import (
     Customer,
@@ -162,6 +163,8 @@ def _do(book: Book, invoice: Invoice, step: Step, now: datetime) -> None:
     }
     outbox.notify(book, EventType.INVOICE_OVERDUE, facts, now)
     _mail(book, reminder, f"reminder:{invoice.pk}:{step.day}:{step.action}")
+    if step.action == DunningAction.REMIND:
+        charges.plan(book=book, invoice=invoice, now=now)
     if step.action == DunningAction.SUSPEND:
         arrears.suspend(book, reason=f"Invoice {invoice.number} is not paid")
 

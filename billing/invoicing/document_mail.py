@@ -12,7 +12,7 @@ from django.conf import settings
 
 from aforo.money import amount_text
 from billing import mail
-from billing.models import Customer, Document, Invoice, IssuedDocument
+from billing.models import CollectionMethod, Customer, Document, Invoice, IssuedDocument
 from ledger.models import Book
 
 _NAMES = {
@@ -54,7 +54,7 @@ def write(
     lines = [
         f"Dear {customer.name},",
         f"please find attached our {name} of {_amount(content, 'total')}.",
-        *_due(content),
+        *_due(content, customer),
     ]
     mail.write(
         customer=customer,
@@ -67,13 +67,15 @@ def write(
     )
 
 
-def _due(content: dict[str, Any]) -> list[str]:
-    """Return until when an invoice is to be paid, if anything is."""
+def _due(content: dict[str, Any], customer: Customer) -> list[str]:
+    """Return how, and until when, an invoice is paid, if anything is due."""
     if Decimal(content["totals"].get("amount_due", 0)) == 0 or not content.get("due_at"):
         return []
+    due = _amount(content, "amount_due")
+    if customer.collection_method == CollectionMethod.CHARGE_AUTOMATICALLY:
+        return [f"{due} is charged to your payment method; there is nothing for you to do."]
     zone = ZoneInfo(content["customer"]["timezone"])
     due_at = datetime.fromisoformat(content["due_at"]).astimezone(zone)
-    due = _amount(content, "amount_due")
     return [f"{due} is due by {due_at.day} {due_at:%B %Y}. Please name the number as you pay."]
 
 

@@ -23,6 +23,7 @@ from wallets.operations import idempotency
 from wallets.top_ups import sales, ways
 
 PAY = "billing.invoices.pay"
+TAKES_PAYMENT = (InvoiceStatus.OPEN, InvoiceStatus.UNCOLLECTIBLE)
 
 
 def pay(
@@ -65,6 +66,30 @@ def pay(
     )
 
 
+def take_charge(
+    *,
+    book: Book,
+    invoice_id: UUID,
+    id: UUID,  # noqa: A002
+    amount: Decimal,
+    reference: str,
+) -> InvoicePayment:
+    """Record what the gateway charged for an invoice; where nothing of it is open any more, all of
+    it is unapplied (2220). The book must be locked.
+    """
+    _receive(
+        book=book,
+        invoice_id=invoice_id,
+        id=id,
+        amount=amount,
+        reference=reference,
+        paid_by=PaidBy.PROCESSOR,
+        bank_payment=None,
+        is_taken=True,
+    )
+    return InvoicePayment.objects.get(pk=id)
+
+
 def _receive(
     *,
     book: Book,
@@ -74,10 +99,15 @@ def _receive(
     reference: str,
     paid_by: PaidBy,
     bank_payment: BankPayment | None,
+    is_taken: bool = False,
 ) -> dict[str, object]:
     invoice = Invoice.objects.select_related("top_up").get(pk=invoice_id)
     now = now_for(book)
-    applied, lines = _applied(invoice, amount, ways.ACCOUNTS[paid_by])
+    was, paid_into = invoice.status, ways.ACCOUNTS[paid_by]
+    if is_taken and was not in TAKES_PAYMENT:
+        applied, lines = ZERO, _surplus(amount, invoice.currency, paid_into)
+    else:
+        applied, lines = _applied(invoice, amount, paid_into)
     (entry,) = entries.append(
         [
             entries.EntryDraft(
@@ -101,7 +131,7 @@ def _receive(
         entry=entry,
     )
     invoice.save(update_fields=["paid", "recovered", "status"])
-    if invoice.status == InvoiceStatus.PAID:
+    if invoice.status == InvoiceStatus.PAID and was != InvoiceStatus.PAID:
         close(book=book, invoice=invoice, paid_by=paid_by, now=now)
     return {
         "id": payment.pk,
@@ -122,6 +152,12 @@ def _receive(
     }
 
 
+def _surplus(surplus: Decimal, currency: str, paid_into: str) -> list[posting_rules.PostingLine]:
+    return posting_rules.payment_received(
+        amount=ZERO, surplus=surplus, currency=currency, paid_into=paid_into
+    )
+
+
 def _applied(
     invoice: Invoice, amount: Decimal, paid_into: str
 ) -> tuple[Decimal, list[posting_rules.PostingLine]]:
@@ -133,10 +169,7 @@ def _applied(
     if invoice.status == InvoiceStatus.UNCOLLECTIBLE:
         applied = min(amount, invoice.written_off - invoice.recovered)
         recovered = write_offs.recover(invoice, applied, paid_into=paid_into)
-        surplus = posting_rules.payment_received(
-            amount=ZERO, surplus=amount - applied, currency=currency, paid_into=paid_into
-        )
-        return applied, [*recovered, *surplus]
+        return applied, [*recovered, *_surplus(amount - applied, currency, paid_into)]
     if invoice.status != InvoiceStatus.OPEN:
         raise NotOpen(f"The invoice {invoice} is {invoice.status}.")
     applied = min(amount, invoice.open)

@@ -16,7 +16,7 @@ from billing import mail
 from billing.campaigns import campaign_runs, milestones
 from billing.cycle_end import cycle_settlement, runs
 from billing.dunning import reminders
-from billing.invoicing import document_sending, numbering
+from billing.invoicing import charges, document_sending, numbering
 from billing.isolation import Failure, Isolation
 from billing.jobs import wallet_alerts, workers
 from billing.lifecycle import final_overage
@@ -107,6 +107,11 @@ def sweep(
         "numbers of documents",
         lambda: numbering.unnumbered_books(now=now),
         lambda book_id: numbering.catch_up(book_id=book_id, now=now),
+    )
+    alone.each(
+        "invoice charges",
+        lambda: charges.due_books(now=now),
+        lambda book_id: charges.collect(book_id=book_id),
     )
     alone.each(
         "month ends",

@@ -18,6 +18,7 @@ from aforo.sandbox.services import UnknownTestClock, get_clock
 from billing.campaigns import milestones
 from billing.cycle_end import cycle_settlement, starts
 from billing.dunning import reminders
+from billing.invoicing import charges
 from billing.isolation import Failure, Isolation
 from billing.jobs import wallet_alerts
 from billing.lifecycle import final_overage
@@ -175,6 +176,7 @@ def _everything_due(clock_id: UUID, to: datetime) -> Iterator[Due]:
     now = TestClock.objects.get(pk=clock_id).now
     yield from (Due(*one) for one in wallet_refill.due_on_clock(clock_id=clock_id, now=now))
     yield from (Due(*one) for one in gateway_work.due_on_clock(clock_id=clock_id))
+    yield from (Due(*one) for one in charges.due_on_clock(clock_id=clock_id))
     yield from (Due(*one) for one in reminders.due_on_clock(clock_id=clock_id, to=to))
     yield from (Due(*one) for one in watching.due_on_clock(clock_id=clock_id, now=now, to=to))
 
@@ -207,6 +209,10 @@ def _holds(clock_id: UUID, to: datetime) -> Iterator[tuple[datetime, Due]]:
         yield expires_at, Due(expires_at, book, ("hold", reservation))
 
 
+def _charge(book_id: int) -> int:
+    return charges.collect(book_id=book_id)
+
+
 def _run_due(clock_id: UUID, instant: datetime, alone: Isolation) -> None:
     """Move the clock to an instant, then do what is due there for every customer of the clock, each
     alone.
@@ -230,7 +236,8 @@ def _run_due(clock_id: UUID, instant: datetime, alone: Isolation) -> None:
         return reminders.remind(book_id=book_id)
 
     steps = (
-        ("payments", pay), ("settlement", settle), ("refills", refill), ("dunning", remind),
+        ("payments", pay), ("settlement", settle), ("invoice charges", _charge),
+        ("refills", refill), ("dunning", remind),
     )  # fmt: skip
     for step, do in steps:
         for book_id in ids:

@@ -3,9 +3,11 @@
 from billing.models.adjustments import LateCredit, SettlementAdjustment
 from billing.models.backtests import Backtest, BacktestCycle
 from billing.models.campaigns import CampaignRun, MilestoneWatch
+from billing.models.charges import ChargeStatus, InvoiceCharge
 from billing.models.claims import Claim, ForgivenUsage
 from billing.models.credit import CustomerCredit
 from billing.models.customers import (
+    CollectionMethod,
     Customer,
     OneTimeBenefit,
     Subscription,
@@ -57,7 +59,9 @@ __all__ = [
     "BankPayment",
     "BankPaymentState",
     "CampaignRun",
+    "ChargeStatus",
     "Claim",
+    "CollectionMethod",
     "Customer",
     "CustomerCredit",
     "CycleBurn",
@@ -69,6 +73,7 @@ __all__ = [
     "FileFormat",
     "ForgivenUsage",
     "Invoice",
+    "InvoiceCharge",
     "InvoiceLine",
     "InvoicePayment",
     "InvoiceSeries",

@@ -11,6 +11,11 @@ from ledger.models import Book
 from pricing.models import BillingMode, Coupon, Offering, RatePlanVersion
 
 
+class CollectionMethod(models.TextChoices):
+    SEND_INVOICE = "SEND_INVOICE", "Send the invoice"
+    CHARGE_AUTOMATICALLY = "CHARGE_AUTOMATICALLY", "Charge the payment method"
+
+
 class Customer(models.Model):
     """A customer, one to one with its book."""
 
@@ -33,6 +38,20 @@ class Customer(models.Model):
         default=False,
         db_default=False,
         help_text="What is owed to the customer pays its invoices by itself, the oldest first.",
+    )
+    collection_method = models.CharField(
+        max_length=20,
+        choices=CollectionMethod.choices,
+        default=CollectionMethod.SEND_INVOICE,
+        db_default=CollectionMethod.SEND_INVOICE,
+        help_text="Whether the customer pays its invoices, or its payment method is charged.",
+    )
+    payment_method = models.CharField(
+        max_length=50,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The method that is charged, as the payment gateway knows it.",
     )
     mail_documents = models.BooleanField(
         default=True,

@@ -274,7 +274,7 @@ class InvoicePayment(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(
-                condition=Q(amount__gt=0, applied__gt=0, applied__lte=F("amount")),
+                condition=Q(amount__gt=0, applied__gte=0, applied__lte=F("amount")),
                 name="billing_invoicepayment_amounts",
             ),
             models.CheckConstraint(

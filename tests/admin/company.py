@@ -25,6 +25,7 @@ from billing.models import (
     DunningPause,
     DunningSchedule,
     Invoice,
+    InvoiceCharge,
     LateCredit,
     Mail,
     MonthEnd,
@@ -227,6 +228,10 @@ def _collections() -> None:
         Reminder.objects.create(
             invoice=invoice, day=number, action="REMIND", open=D(1), occurred_at=START
         )
+        InvoiceCharge.objects.create(
+            invoice=invoice, attempt=number, amount=D(1), currency="USD", method="test_delayed",
+            created_at=START,
+        )  # fmt: skip
         DunningPause.objects.create(customer=invoice.customer, reason="asked")
         Mail.objects.create(
             customer=invoice.customer, invoice=invoice, sameness=f"m{number}", to="a@b.example",

@@ -34,6 +34,7 @@ from billing.models import (
     BankPayment,
     Customer,
     Invoice,
+    InvoiceCharge,
     Mail,
     Reminder,
     Settlement,
@@ -66,6 +67,7 @@ MOVES = f"subscriptions/{NIL}/moves"
 LISTS: dict[str, Any] = {
     "campaigns": Campaign.objects.order_by("-pk"),
     "campaigns/code0/grants": CampaignGrant.objects.order_by("-pk"),
+    "charges": InvoiceCharge.objects.order_by("-pk"),
     "coupons": Coupon.objects.order_by("-pk"),
     "credit-units": CreditUnit.objects.order_by("-pk"),
     "customers/c0/tax-exemptions": TaxExemption.objects.order_by("-pk"),
@@ -93,6 +95,7 @@ LISTS: dict[str, Any] = {
 }
 # Those that a company has few of.
 FEW = {
+    "charges",
     "customers/c0/reminders",
     "customers/c0/tax-exemptions",
     "payments",
@@ -145,6 +148,16 @@ def _collected(number: int) -> None:
         livemode=False, customer_id="c0", key=f"back{number}", amount=Decimal("0.01"),
         currency="USD", reason="asked",
     )  # fmt: skip
+    InvoiceCharge.objects.create(
+        invoice=Invoice.objects.filter(customer__book__key="c0")[0],
+        attempt=number,
+        amount=Decimal(number),
+        currency="USD",
+        method="test_declined",
+        status="DECLINED",
+        created_at=FEBRUARY,
+        concluded_at=FEBRUARY,
+    )
     Reminder.objects.create(
         invoice=Invoice.objects.filter(customer__book__key="c0")[0],
         day=number,
