@@ -25,7 +25,7 @@ DROP TRIGGER billing_invoicecharge_kept ON billing_invoicecharge;
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0027_changes_within_periods'),
+        ('billing', '0029_credit_units'),
         ('ledger', '0011_written'),
     ]
 
