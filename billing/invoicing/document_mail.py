@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from django.conf import settings
 
-from aforo.money import amount_text
 from billing import mail
+from billing.invoicing import document_pages
 from billing.models import CollectionMethod, Customer, Document, Invoice, IssuedDocument
 from ledger.models import Book
 
@@ -81,4 +81,4 @@ def _due(content: dict[str, Any], customer: Customer) -> list[str]:
 
 def _amount(content: dict[str, Any], name: str) -> str:
     currency = content["currency"]
-    return f"{amount_text(Decimal(content['totals'][name]), currency)} {currency}"
+    return f"{document_pages.shown(Decimal(content['totals'][name]), currency)} {currency}"

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from babel import Locale
 from django.template.loader import render_to_string
 
-from aforo.money import ZERO, amount_text, plain
+from aforo.money import EXPONENTS, ZERO, amount_text, plain
 
 TEMPLATE = "documents/document.html"
 _TITLES = {"INVOICE": "Invoice", "STATEMENT": "Statement", "CREDIT_NOTE": "Credit note"}
@@ -121,7 +121,11 @@ def _payer(payer: Mapping[str, Any], currency: str) -> dict[str, str]:
 
 
 def shown(amount: Decimal, currency: str) -> str:
-    """Write an amount for people: 1,234.50, with a true minus, and all its decimals."""
+    """Write an amount for people: 1,234.50, with a true minus, and all its decimals; of credits
+    that are a unit of their own, those alone.
+    """
+    if currency not in EXPONENTS:
+        return quantity(plain(amount))
     text = amount_text(abs(amount), currency)
     whole, point, fraction = text.partition(".")
     sign = "\N{MINUS SIGN}" if amount < 0 else ""

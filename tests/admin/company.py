@@ -229,8 +229,7 @@ def _collections() -> None:
             invoice=invoice, day=number, action="REMIND", open=D(1), occurred_at=START
         )
         InvoiceCharge.objects.create(
-            invoice=invoice, attempt=number, amount=D(1), currency="USD", method="test_delayed",
-            created_at=START,
+            invoice=invoice, attempt=number, amount=1, currency="USD", method="m", created_at=START,
         )  # fmt: skip
         DunningPause.objects.create(customer=invoice.customer, reason="asked")
         Mail.objects.create(

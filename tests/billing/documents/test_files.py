@@ -142,6 +142,7 @@ def test_the_back_office_shows_the_same_page(
         ("-0.5", "EUR", "\N{MINUS SIGN}0.50"),
         ("0.0025", "GBP", "0.0025"),
         ("0", "EUR", "0.00"),
+        ("-1234.5", "CREDITS", "\N{MINUS SIGN}1,234.5"),
     ],
 )
 def test_amounts_have_the_places_of_their_currency(amount: str, currency: str, text: str) -> None:
