@@ -25,7 +25,7 @@ DROP TRIGGER billing_invoicecharge_kept ON billing_invoicecharge;
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0029_credit_units'),
+        ('billing', '0030_future_starts'),
         ('ledger', '0011_written'),
     ]
 
