@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django import forms
@@ -11,14 +11,18 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.safestring import SafeString
 
 from aforo.adminui.admins import ReadOnlyAdmin, ReadOnlyInline
 from aforo.adminui.forms import Form, Textarea
 from aforo.adminui.pages import found, page_action
 from aforo.errors import DomainError
+from billing.admin import plan_change_page
 from billing.admin.subscription_coupons import SubscriptionCouponInline
 from billing.lifecycle import changes
 from billing.models import PlanChange, Subscription, SubscriptionMove
+
+Preview = Callable[[Subscription, Mapping[str, Any]], SafeString]
 
 
 class MoveInline(ReadOnlyInline):
@@ -47,6 +51,24 @@ class CancelForm(ReasonForm):
     )
 
 
+class PlanForm(ReasonForm):
+    offering = forms.CharField(
+        required=False, max_length=64, help_text="The offering's code; empty: its own."
+    )
+    version = forms.IntegerField(
+        required=False, min_value=1, help_text="Empty: the one that is sold now."
+    )
+    at = forms.ChoiceField(
+        choices=[
+            (changes.When.NOW.value, "Now, both parts by time"),
+            (changes.When.PERIOD_END.value, "With its next renewal"),
+        ],
+    )
+    carry_out = forms.BooleanField(
+        required=False, help_text="Without it, what the change would do is shown."
+    )
+
+
 @admin.register(Subscription)
 class SubscriptionAdmin(ReadOnlyAdmin):
     list_display = ["customer", "offering", "status", "current_starts_at", "current_ends_at"]
@@ -55,7 +77,19 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     search_fields = ["customer__book__key", "=id"]
     ordering = ["-created_at"]
     inlines = [MoveInline, SubscriptionCouponInline]
-    actions_detail = ["pause", "resume", "cancel", "uncancel"]
+    actions_detail = ["change_plan", "pause", "resume", "cancel", "uncancel"]
+
+    @page_action(description="Change plan", url_path="change-plan", permission="act")
+    def change_plan(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show what a change of plan would do, or do it."""
+        return self._ask(
+            request,
+            object_id,
+            "Change the plan of",
+            PlanForm,
+            plan_change_page.carry_out,
+            preview=plan_change_page.preview,
+        )
 
     @page_action(description="Pause", url_path="pause", permission="act")
     def pause(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -86,19 +120,25 @@ class SubscriptionAdmin(ReadOnlyAdmin):
         what: str,
         form_class: type[ReasonForm],
         act: Callable[..., Subscription],
+        preview: Preview | None = None,
     ) -> HttpResponse:
-        """Ask for what a change needs, and do it in the name of the user."""
+        """Ask for what a change needs, and do it in the name of the user; where there is a preview,
+        once that is confirmed.
+        """
         if not self.has_act_permission(request):
             raise PermissionDenied
         row = found(Subscription.objects.select_related("customer__book", "offering"), object_id)
         form = form_class(request.POST if request.method == "POST" else None)
-        if request.method == "POST" and form.is_valid() and self._done(request, row, form, act):
+        is_sent = request.method == "POST" and form.is_valid()
+        shown = _shown(row, form, preview) if is_sent and preview is not None else None
+        if is_sent and shown is None and self._done(request, row, form, act):
             return HttpResponseRedirect(reverse("admin:billing_subscription_change", args=[row.pk]))
         context: dict[str, Any] = {
             **self.admin_site.each_context(request),
             "title": f"{what} {row.customer.book.key}, {row}",
             "opts": self.opts,
             "form": form,
+            "shown": shown,
             "label": what.split(maxsplit=1)[0],
         }
         return render(request, "adminui/ask.html", context)
@@ -123,6 +163,17 @@ class SubscriptionAdmin(ReadOnlyAdmin):
         return True
 
 
+def _shown(row: Subscription, form: ReasonForm, preview: Preview) -> SafeString | None:
+    """Return what a change would do, unless it is confirmed; a refusal is added to the form."""
+    if form.cleaned_data.pop("carry_out"):
+        return None
+    try:
+        return preview(row, form.cleaned_data)
+    except DomainError as error:
+        form.add_error(None, error.detail)
+        return SafeString("")
+
+
 @admin.register(SubscriptionMove)
 class SubscriptionMoveAdmin(ReadOnlyAdmin):
     list_display = [
@@ -136,7 +187,7 @@ class SubscriptionMoveAdmin(ReadOnlyAdmin):
 
 @admin.register(PlanChange)
 class PlanChangeAdmin(ReadOnlyAdmin):
-    when_empty = "A plan changes with a renewal: POST /v1/subscriptions/{id}/migrate."
+    when_empty = "A plan changes now or with a renewal: Change plan of a subscription."
     list_display = ["subscription", "cycle", "from_version", "to_version", "occurred_at"]
     list_select_related = [
         "subscription__offering", "from_version__plan", "to_version__plan",

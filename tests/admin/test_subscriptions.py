@@ -7,7 +7,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from billing.models import Subscription, SubscriptionMove
+from billing.models import Invoice, Subscription, SubscriptionMove
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -65,7 +65,34 @@ def test_a_refusal_is_shown_and_changes_nothing(admin_client: Client) -> None:
     assert (Subscription.objects.values().get(), SubscriptionMove.objects.count()) == before
 
 
-@pytest.mark.parametrize("what", ["pause", "resume", "cancel", "uncancel"])
+def test_a_change_of_plan_is_shown_and_then_carried_out(admin_client: Client) -> None:
+    """From the start of its period: 31 given back, 62 billed, less 31."""
+    fee = {"code": "fee", "model": "FLAT_RATE", "terms": {"flat_fee": "31"}, "timing": "ADVANCE"}
+    tokens = factories.TOKENS_AT_2_MILLS
+    factories.offering("pro", charges=[{**fee, "terms": {"flat_fee": "62"}}, *tokens])
+    factories.subscribed(charges=[fee, *tokens])
+    before = Subscription.objects.values().get(), SubscriptionMove.objects.count()
+
+    page = admin_client.post(address("change_plan"), {"offering": "pro", "at": "NOW"}).text
+
+    assert "The new fees, less that" in page
+    assert "<td" in page
+    later = admin_client.post(address("change_plan"), {"offering": "pro", "at": "PERIOD_END"}).text
+    assert "Changes on" in later
+    unknown = admin_client.post(address("change_plan"), {"offering": "no", "at": "NOW"}).text
+    assert "no" in unknown
+    assert (Subscription.objects.values().get(), SubscriptionMove.objects.count()) == before
+
+    sent = {"offering": "pro", "at": "NOW", "carry_out": "on", "reason": "Grows"}
+    assert admin_client.post(address("change_plan"), sent).status_code == 302
+
+    assert Subscription.objects.get().offering.code == "pro"
+    moved = SubscriptionMove.objects.get(kind="PLAN_CHANGED")
+    assert (moved.reason, moved.actor_kind) == ("Grows", "STAFF")
+    assert list(Invoice.objects.order_by("pk").values_list("total", flat=True)) == [31, 31]
+
+
+@pytest.mark.parametrize("what", ["change_plan", "pause", "resume", "cancel", "uncancel"])
 def test_who_may_only_look_asks_for_nothing(client: Client, what: str) -> None:
     factories.subscribed()
     viewer = User.objects.create_user("viewer", password="x", is_staff=True)

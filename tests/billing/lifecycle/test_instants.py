@@ -130,6 +130,22 @@ def test_usage_of_the_instant_of_a_cancellation_is_billed_once(real_time: bool) 
     assert verification.verify().ok
 
 
+def test_usage_at_the_instant_of_cancel_and_subscribe_is_billed_by_the_later_one() -> None:
+    book = sold(EACH_AT_1)
+    found = subscription()
+    advance(book, AT)
+
+    cancel(found)
+    later = subscription()
+    meter(100, AT)
+    advance(book, MARCH)
+
+    done = Settlement.objects.order_by("sealed_at", "starts_at", "cycle")
+    assert [s.totals["total"] for s in done] == ["0", "100"]
+    assert [s.subscription_id for s in done] == [found.pk, later.pk]
+    assert verification.verify().ok
+
+
 @pytest.mark.parametrize("mode", ["PREPAID", "HYBRID", "POSTPAID"])
 def test_a_start_and_a_cancellation_at_one_instant(mode: str) -> None:
     """The cycle serves no time: nothing of the fee, all of the usage, and its credits are gone."""

@@ -95,6 +95,18 @@ def test_a_trial_ends_where_a_short_cycle_up_to_the_anchor_day_begins() -> None:
     assert verification.verify().ok
 
 
+def test_a_trial_of_february_is_followed_by_nine_days_of_march() -> None:
+    """21 February and 30 days: 23 March to 1 April, 9 of 31 days of 31 in arrears."""
+    book = sold(fee("31"), now=datetime(2026, 2, 21, tzinfo=UTC), trial_days=30)
+    subscription(anchor_day=1)
+
+    advance(book, APRIL)
+
+    paid = Settlement.objects.get(cycle=1)
+    assert (paid.starts_at, paid.ends_at) == (datetime(2026, 3, 23, tzinfo=UTC), APRIL)
+    assert totals() == [9]
+
+
 @pytest.mark.parametrize("anchor_day", [None, 15])
 def test_a_trial_that_ends_on_the_anchor_is_followed_by_a_whole_cycle(anchor_day: int) -> None:
     book = sold(fee("31", "ADVANCE"), trial_days=14)
