@@ -100,6 +100,9 @@ MIDDLEWARE = [
     "aforo.serving.pages.FrameOptionsMiddleware",
 ]
 
+# Ours of `pages` do what these miss, for pages only.
+SILENCED_SYSTEM_CHECKS = ["security.W002", "security.W003"]
+
 ROOT_URLCONF = "aforo.urls"
 WSGI_APPLICATION = "aforo.wsgi.application"
 TEMPLATES = [
@@ -321,6 +324,12 @@ LOGGING = {
         "fontTools": {"level": "ERROR"},
     },
 }
+
+# Where unexpected errors are reported to.
+if SENTRY_DSN := env.str("SENTRY_DSN", default=""):
+    from aforo.observability import error_reports
+
+    error_reports.send_to(SENTRY_DSN)
 
 
 def _page(title: str, icon: str, url: str, permission: str) -> dict[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,19 @@ def test_what_production_needs_is_named(name: str) -> None:
 
     assert refused.returncode == 1
     assert f"In production, set {name};" in refused.stderr
+
+
+def test_what_django_asks_of_a_deployment_is_there() -> None:
+    script = (
+        "import django; django.setup()\n"
+        "from django.core.management import call_command\n"
+        "call_command('check', deploy=True, fail_level='WARNING', databases=[])"
+    )
+    strict = {"SECURE_HSTS_INCLUDE_SUBDOMAINS": "on", "SECURE_HSTS_PRELOAD": "on"}
+
+    checked = in_production(script, **WHOLE | {"SECRET_KEY": secrets.token_urlsafe(50)}, **strict)
+
+    assert checked.returncode == 0, checked.stderr
 
 
 def test_a_time_zone_of_the_company_that_there_is_not_is_refused() -> None:
