@@ -206,3 +206,21 @@ def test_a_minimum_that_is_owed_with_its_tax_does_not_suspend(is_inclusive: bool
 
     assert Settlement.objects.get().arrears == 119
     assert Subscription.objects.get().status == "ACTIVE"
+
+
+def test_a_change_in_the_middle_of_a_period_gives_net_and_tax_back(api: APIClient) -> None:
+    """Half of January is left: 59.50 of 119 is owed, and 119 of 238 is billed: 50 and 9.50 more."""
+    factories.offering("more", charges=[fee("238", "ADVANCE")], spec=INCLUSIVE)
+    book = subscribed("HYBRID", fee("119", "ADVANCE"))
+    advance(book, START + 15 * DAY + timedelta(hours=12))
+    found = Subscription.objects.get()
+
+    asked = {"offering": "more", "at": "NOW"}
+    assert api.post(f"/v1/subscriptions/{found.pk}/migrate", asked).status_code == 200
+
+    latest = Invoice.objects.order_by("starts_at", "created_at").last()
+    assert latest is not None
+    assert figures(latest) == (50, 0, D("9.5"), D("59.5"))
+    lines = [(line.kind, line.amount) for line in latest.lines.order_by("position")]
+    assert lines == [("FEE", 100), ("ADJUSTMENT", -50), ("TAX", D("9.5"))]
+    assert verification.verify().ok
