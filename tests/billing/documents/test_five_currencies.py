@@ -17,8 +17,10 @@ from django.db.models import Sum
 from aforo.money import exponent
 from billing.finance import verification
 from billing.invoicing import tax_rates
-from billing.models import CycleBurn, Invoice, IssuedDocument
+from billing.lifecycle import plan_changes
+from billing.models import CycleBurn, Invoice, IssuedDocument, Subscription
 from ledger.models import Book, LedgerEvent, Posting
+from pricing.models import Offering
 from pricing.offerings import coupons
 from tests import factories
 from tests.factories import FEBRUARY, MARCH, START, advance
@@ -72,7 +74,8 @@ def test_lines_payers_and_journal_agree(currency: str, seed: int) -> None:
 @pytest.mark.parametrize("currency", CURRENCIES)
 def test_of_a_random_life_every_invoice_agrees(currency: str, seed: int) -> None:
     """Three months under two rates, with fees before and after, a minimum, a coupon, bundles,
-    gifts, sales in real time and late usage; in half of the lives prices contain the tax.
+    gifts, sales in real time and late usage. Each plan's prices may contain the tax; in half of
+    the lives the plan changes after a month.
     """
     chance = random.Random(f"life {currency} {seed}")
     unit = Decimal(1).scaleb(-exponent(currency))
@@ -89,24 +92,15 @@ def test_of_a_random_life_every_invoice_agrees(currency: str, seed: int) -> None
             factories.grant("cust_1", some(50_000), name=f"gift {month}", currency=currency)
         if chance.random() < 0.7:
             factories.bundle("cust_1", some(90_000), bonus=some(9_000), currency=currency)
+        if month == 1 and chance.random() < 0.5:
+            change()
         factories.debit("cust_1", some(5_000), name=f"debit {month}", currency=currency)
         advance(book, [FEBRUARY, MARCH, APRIL][month])
 
     invoices = Invoice.objects.order_by("starts_at", "created_at")
     assert len(invoices) == 4
     for invoice in invoices:
-        total = invoice.total.amount
-        assert all(
-            amount == amount.quantize(unit)
-            for amount in (total, invoice.subtotal, invoice.discount, invoice.tax)
-        )
-        kept = IssuedDocument.objects.get(subject=invoice.pk)
-        content = json.loads(kept.body)
-        for name in ("lines", "payers"):
-            assert sum(Decimal(each["amount"]) for each in content[name]) == total, name
-        issued = Posting.objects.filter(entry__document__invoice=invoice.number, debit=RECEIVABLE)
-        posted = issued.aggregate(s=Sum("amount"))["s"] or 0
-        assert posted == invoice.amount_due
+        check(invoice, unit)
     burns = CycleBurn.objects.aggregate(face=Sum("quantity"), paid=Sum("carrying"))
     face, paid = burns["face"] or Decimal(0), burns["paid"] or Decimal(0)
     assert sum(invoice.from_wallet for invoice in invoices) == face
@@ -123,21 +117,50 @@ def subscribed(currency: str, some: Callable[[int], str], chance: random.Random)
     coupons.create_coupon(
         livemode=False, code="OFF", type="PERCENT", value=Decimal("7.5"), duration="FOREVER"
     )
-    fee: dict[str, Any] = {"model": "FLAT_RATE", "terms": {"flat_fee": some(9_999)}}
-    factories.offering(
-        billing_mode=chance.choice(["HYBRID", "POSTPAID"]),
-        plan__currency=currency,
-        charges=[
-            {"code": "use", "model": "PER_UNIT", "metric": "tokens",
-             "terms": {"unit_price": str(Decimal(some(9_999)) / 1000)}},
-            {"code": "arrears", **fee},
-            {"code": "ahead", **fee, "timing": "ADVANCE"},
-        ],
-        spec={"tax_inclusive": chance.random() < 0.5, "minimum_spend": some(999_999)},
-    )  # fmt: skip
+    mode = chance.choice(["HYBRID", "POSTPAID"])
+    for code in ("tokens_monthly", "other"):
+        fee: dict[str, Any] = {"model": "FLAT_RATE", "terms": {"flat_fee": some(9_999)}}
+        factories.offering(
+            code,
+            billing_mode=mode,
+            plan__currency=currency,
+            charges=[
+                {"code": "use", "model": "PER_UNIT", "metric": "tokens",
+                 "terms": {"unit_price": str(Decimal(some(9_999)) / 1000)}},
+                {"code": "arrears", **fee},
+                {"code": "ahead", **fee, "timing": "ADVANCE"},
+            ],
+            spec={"tax_inclusive": chance.random() < 0.5, "minimum_spend": some(999_999)},
+        )  # fmt: skip
     book = factories.clocked_customer(country="DE")
     factories.subscription("cust_1", coupon="OFF")
     return book
+
+
+def check(invoice: Invoice, unit: Decimal) -> None:
+    """Check that an invoice is whole units, and that its document and its entry come to it."""
+    total = invoice.total.amount
+    assert all(
+        amount == amount.quantize(unit)
+        for amount in (total, invoice.subtotal, invoice.discount, invoice.tax)
+    )
+    kept = IssuedDocument.objects.get(subject=invoice.pk)
+    content = json.loads(kept.body)
+    for name in ("lines", "payers"):
+        assert sum(Decimal(each["amount"]) for each in content[name]) == total, name
+    issued = Posting.objects.filter(entry__document__invoice=invoice.number, debit=RECEIVABLE)
+    posted = issued.aggregate(s=Sum("amount"))["s"] or 0
+    assert posted == invoice.amount_due
+
+
+def change() -> None:
+    """Change to the other plan with the end of the period."""
+    other = Offering.objects.get(code="other")
+    plan_changes.change_with_period(
+        livemode=False,
+        subscription_id=Subscription.objects.get().pk,
+        target=plan_changes.target_of(livemode=False, offering=other),
+    )
 
 
 def said() -> dict[str, Any]:
