@@ -9,8 +9,10 @@ from typing import Any, TypeVar, cast
 
 from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist, ValidationError
 from django.db import models
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from unfold.decorators import action as _action
@@ -62,6 +64,22 @@ def shown_once(row: models.Model, name: str, make: Callable[[], S]) -> S:
     if name not in shown:
         shown[name] = make()
     return cast("S", shown[name])
+
+
+def show_secret(
+    page: Any, request: HttpRequest, row: models.Model, *, title: str, secret: str, note: str
+) -> HttpResponse:
+    """Render a secret, which is shown this once, on a page that leads on to the row's."""
+    meta = row._meta
+    context = {
+        **page.admin_site.each_context(request),
+        "title": title,
+        "opts": meta,
+        "secret": secret,
+        "note": note,
+        "back": reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk]),
+    }
+    return render(request, "adminui/secret.html", context)
 
 
 def found(rows: models.QuerySet[M], object_id: object) -> M:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -17,7 +18,7 @@ from aforo.api.fields import StrictSerializer
 from aforo.api.rows import RowsView
 from aforo.api.views import ApiView
 from aforo.ids import new_id
-from billing.invoicing import document_files, document_sending, month_pages
+from billing.invoicing import document_files, document_sending, invoices, month_pages
 from billing.models import DocumentFile, FileFormat, Mail
 from billing.settlement import settled_cycles
 from wallets.api.statements import StatementQuery
@@ -50,6 +51,10 @@ class InvoiceHtmlView(ApiView):
     names = {"get": "getInvoiceHtml"}
     refusals = ("unknown_invoice", "invoice_in_draft")
 
+    def customer_of(self, **ids: Any) -> str | None:
+        """Return the customer who is billed."""
+        return invoices.get_invoice(livemode=self.livemode, **ids).customer.book.key
+
     @extend_schema(responses={(200, "text/html"): OpenApiTypes.STR})
     def get(self, request: Request, reference: str) -> HttpResponse:
         """Return an issued invoice as a page, the same bytes at every reading."""
@@ -64,6 +69,10 @@ class InvoicePdfView(ApiView):
     scope = ApiScope.BILLING
     names = {"get": "getInvoicePdf"}
     refusals = ("unknown_invoice", "invoice_in_draft", "pdf_unavailable")
+
+    def customer_of(self, **ids: Any) -> str | None:
+        """Return the customer who is billed."""
+        return invoices.get_invoice(livemode=self.livemode, **ids).customer.book.key
 
     @extend_schema(responses={(200, "application/pdf"): OpenApiTypes.BINARY})
     def get(self, request: Request, reference: str) -> HttpResponse:
@@ -82,6 +91,10 @@ class SettlementHtmlView(ApiView):
     names = {"get": "getSettlementHtml"}
     refusals = ("unknown_settlement", "no_document")
 
+    def customer_of(self, **ids: Any) -> str | None:
+        """Return the customer whose cycle it settled."""
+        return settled_cycles.get_settlement(livemode=self.livemode, **ids).book.key
+
     @extend_schema(responses={(200, "text/html"): OpenApiTypes.STR})
     def get(self, request: Request, settlement_id: UUID) -> HttpResponse:
         """Return the document of a settled cycle, its statement or its invoice, as a page."""
@@ -93,6 +106,10 @@ class SettlementPdfView(ApiView):
     scope = ApiScope.BILLING
     names = {"get": "getSettlementPdf"}
     refusals = ("unknown_settlement", "no_document", "pdf_unavailable")
+
+    def customer_of(self, **ids: Any) -> str | None:
+        """Return the customer whose cycle it settled."""
+        return settled_cycles.get_settlement(livemode=self.livemode, **ids).book.key
 
     @extend_schema(responses={(200, "application/pdf"): OpenApiTypes.BINARY})
     def get(self, request: Request, settlement_id: UUID) -> HttpResponse:

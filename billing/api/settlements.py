@@ -155,6 +155,10 @@ class SettlementView(ApiView):
     names = {"get": "getSettlement"}
     refusals = ("unknown_settlement",)
 
+    def customer_of(self, **ids: Any) -> str | None:
+        """Return the customer whose cycle it settled."""
+        return settled_cycles.get_settlement(livemode=self.livemode, **ids).book.key
+
     @extend_schema(responses=SettlementAnswer)
     def get(self, request: Request, settlement_id: UUID) -> Response:
         """Return a settlement with its ten stages and its totals."""
@@ -274,6 +278,10 @@ class InvoiceView(ApiView):
     scope = ApiScope.BILLING
     names = {"get": "getInvoice"}
     refusals = ("unknown_invoice",)
+
+    def customer_of(self, **ids: Any) -> str | None:
+        """Return the customer who is billed."""
+        return invoices.get_invoice(livemode=self.livemode, **ids).customer.book.key
 
     @extend_schema(responses=InvoiceAnswer)
     def get(self, request: Request, reference: str) -> Response:

@@ -164,10 +164,19 @@ class SubscriptionsView(RowsView[Subscription]):
         )
 
 
+def _subscriber(livemode: bool, subscription_id: UUID) -> str:  # noqa: FBT001
+    found = subscribing.get_subscription(livemode=livemode, subscription_id=subscription_id)
+    return found.customer.book.key
+
+
 class SubscriptionView(ApiView):
     scope = ApiScope.BILLING
     names = {"get": "getSubscription"}
     refusals = ("unknown_subscription",)
+
+    def customer_of(self, **ids: Any) -> str | None:
+        """Return the customer who subscribed."""
+        return _subscriber(self.livemode, **ids)
 
     @extend_schema(responses=SubscriptionAnswer)
     def get(self, request: Request, subscription_id: UUID) -> Response:
@@ -280,6 +289,10 @@ class SubscriptionMovesView(RowsView[SubscriptionMove]):
     names = {"get": "listSubscriptionMoves"}
     refusals = ("unknown_subscription",)
     serializer_class = SubscriptionMoveAnswer
+
+    def customer_of(self, **ids: Any) -> str | None:
+        """Return the customer who subscribed."""
+        return _subscriber(self.livemode, **ids)
 
     def get_queryset(self) -> QuerySet[SubscriptionMove]:
         """Return the moves of a subscription."""

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import transaction
 
 from aforo.webhooks import delivery as webhook_delivery
+from aforo.webhooks import pruning
 from billing import mail
 from billing.campaigns import campaign_runs, milestones
 from billing.cycle_end import cycle_settlement, runs
@@ -143,6 +144,7 @@ def sweep(
     alone.whole("mail", lambda: mail.send_due(clock=clock, attach=document_sending.attachment), 0)
     send = deliver or (lambda: webhook_delivery.deliver_due(clock=clock))
     alone.whole("webhooks", send, None)
+    alone.whole("old events", lambda: pruning.prune(now=now), 0)
     for livemode in (True, False):
         alone.whole("seals", partial(seals.seal_if_due, livemode=livemode, now=now), None)
     swept = Swept(paid, tuple(done), lapsed, granted, refills, tuple(alone.failures))

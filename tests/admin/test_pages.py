@@ -71,6 +71,7 @@ EDITABLE = {
     "Reopening",
     "TaxRate",
     "TopUpRule",
+    "WebhookEndpoint",
 }
 
 

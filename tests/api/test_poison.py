@@ -6,7 +6,6 @@ is answered is never a 5xx, and afterwards another customer is billed as if noth
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +21,7 @@ from pricing.metrics import metrics
 from tests import factories
 from tests.api.contract import document
 from tests.api.routes import STRICT
+from tests.api.writing import Number, written
 from tests.factories import FEBRUARY, START
 
 pytestmark = pytest.mark.django_db
@@ -86,12 +86,6 @@ def _texts(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     return MOMENTS if "date" in schema.get("format", "") else TEXTS
 
 
-class Number(str):
-    """A number as it is to stand in the body, which no Python type could hold."""
-
-    __slots__ = ()
-
-
 def _number(text: str) -> Number:
     return Number(text)
 
@@ -119,19 +113,6 @@ _BY_TYPE: dict[str, Callable[[dict[str, Any]], st.SearchStrategy[Any]]] = {
     "number": lambda _: NUMBERS.map(_number),
     "string": _texts,
 }
-
-
-def written(value: Any) -> str:
-    """Write JSON, numbers as they were drawn."""
-    match value:
-        case Number():
-            return str(value)
-        case dict():
-            members = (f"{json.dumps(name)}:{written(each)}" for name, each in value.items())
-            return f"{{{','.join(members)}}}"
-        case list():
-            return f"[{','.join(map(written, value))}]"
-    return json.dumps(value)
 
 
 def bodies() -> list[tuple[str, str, dict[str, Any]]]:

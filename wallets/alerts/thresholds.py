@@ -131,7 +131,7 @@ def watched_books() -> list[int]:
 
 def _wallet(book: Book, currency: str, metric: str) -> Wallet | UnitWallet:
     if currency:
-        return provisioning.money_wallet(book=book, currency=currency)
+        return provisioning.named_wallet(book=book, currency=currency)
     measured = provisioning.find_metric(livemode=book.livemode, code=metric)
     return provisioning.unit_wallet(book=book, metric=measured)
 
@@ -139,8 +139,6 @@ def _wallet(book: Book, currency: str, metric: str) -> Wallet | UnitWallet:
 def _unit_faults(currency: str, metric: str) -> Iterator[FieldError]:
     if bool(currency) == bool(metric):
         yield FieldError("/currency", "required", "Name a currency, or a metric.")
-    elif currency and currency not in money.EXPONENTS:
-        yield FieldError("/currency", "unknown_currency", "This currency is not supported.")
 
 
 def _faults(thresholds: Sequence[Threshold]) -> Iterator[FieldError]:

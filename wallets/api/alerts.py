@@ -11,11 +11,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from aforo.access.models import ApiScope
-from aforo.api.fields import CurrencyField, DecimalField, StrictSerializer
+from aforo.api.fields import DecimalField, StrictSerializer
 from aforo.api.views import ApiView
 from ledger.entries import books
 from wallets.alerts import thresholds
 from wallets.alerts.thresholds import Threshold
+from wallets.api.shapes import CreditsField
 from wallets.models import AlertThreshold, AlertUnit
 
 
@@ -28,7 +29,7 @@ class ThresholdBody(StrictSerializer):
 
 
 class AlertsBody(StrictSerializer):
-    currency = CurrencyField(required=False)
+    currency = CreditsField(required=False)
     metric = serializers.CharField(max_length=255, required=False)
     thresholds = serializers.ListField(child=ThresholdBody(), max_length=thresholds.MOST)
 

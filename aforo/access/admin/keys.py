@@ -19,7 +19,7 @@ from aforo.access import services
 from aforo.access.models import ApiKey, ApiScope
 from aforo.adminui.admins import ModelAdmin, Sent
 from aforo.adminui.forms import Form, LineInput, add_faults
-from aforo.adminui.pages import action, found, page_action
+from aforo.adminui.pages import action, found, page_action, show_secret
 from aforo.errors import DomainError, Invalid
 
 FIXED = ["livemode", "scopes", "customer_id"]
@@ -120,14 +120,9 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]
         return render(request, "adminui/ask.html", context)
 
     def _shown(self, request: HttpRequest, key: ApiKey, secret: str) -> HttpResponse:
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"The key of {key.name}",
-            "opts": self.opts,
-            "key": key,
-            "secret": secret,
-        }
-        return render(request, "access/secret.html", context)
+        note = "Copy it now: it is shown once, and only its SHA-256 is kept."
+        title = f"The key of {key.name}"
+        return show_secret(self, request, key, title=title, secret=secret, note=note)
 
     @action(description="Revoke, for ever")
     def revoke(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> None:
