@@ -195,8 +195,7 @@ PAYMENTS_OLDEST_FIRST = env.bool("PAYMENTS_OLDEST_FIRST", default=False)
 WEBHOOK_KEYS = env.list("WEBHOOK_KEYS", default=[]) or [SECRET_KEY]
 # Whether webhooks may be sent to this machine itself; other private addresses are always refused.
 WEBHOOK_LOOPBACK = env.bool("WEBHOOK_LOOPBACK", default=DEBUG)
-# For how many days events and their deliveries are kept, 90 at least.
-EVENTS_KEPT_DAYS = env.int("EVENTS_KEPT_DAYS", default=400)
+EVENTS_KEPT_DAYS = env.int("EVENTS_KEPT_DAYS", default=400)  # With deliveries; 90 at least.
 # Whether customers get their documents by mail as they are issued, unless one of them wants none.
 MAIL_DOCUMENTS = env.bool("MAIL_DOCUMENTS", default=True)
 # Who is written to when something needs a person: nobody, unless it is set.

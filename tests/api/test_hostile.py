@@ -57,9 +57,9 @@ class Hostile:
 
     method: str
     path: str
-    body: bytes
+    body: Any
     content_type: str
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, Any] = field(default_factory=dict)
 
 
 @cache
