@@ -205,7 +205,7 @@ _READ: Final[dict[str, Callable[[Any], Any]]] = {
     **dict.fromkeys(("at", "expires_at", "valid_from", "valid_until"), datetime.fromisoformat),
     **dict.fromkeys(("day", "starts_on", "ends_on"), date.fromisoformat),
     **dict.fromkeys(("id", "priority", "rate_id"), int),
-    **dict.fromkeys(("settlement_id", "top_up"), UUID),
+    "settlement_id": UUID,
     "top_up": UUID,
     "lines": _rows(Correction),
     "rates": _rows(DayRate),
