@@ -17,8 +17,9 @@ from aforo import actors
 from aforo.actors import Actor, ActorKind, Approval
 from aforo.errors import Conflict, NotFound
 from aforo.sandbox.services import now_for
-from billing.adjustments import corrections
+from billing.adjustments import corrections, credit_notes
 from billing.adjustments.corrections import Correction
+from billing.adjustments.noted_lines import LinePart
 from billing.invoicing import customer_credit, payment_files, tax_rates, write_offs
 from ledger import account_mapping, approvals, exchange_rates
 from ledger.controls.policies import Decided, SamePerson
@@ -173,6 +174,7 @@ _DO: Final[Mapping[str, Do]] = {
     customer_credit.REFUND: partial(_keyed, customer_credit.refund_credit),
     write_offs.WRITE_OFF: partial(_keyed, write_offs.write_off),
     corrections.ADJUST: partial(_keyed, corrections.adjust_settlement),
+    credit_notes.CREDIT: partial(_keyed, credit_notes.credit),
     tax_rates.ADD: partial(_in_mode, tax_rates.create_tax_rate),
     tax_rates.END: partial(_in_mode, tax_rates.end_tax_rate),
     opening_balances.IMPORT: _import_balances,
@@ -204,10 +206,11 @@ _READ: Final[dict[str, Callable[[Any], Any]]] = {
     **dict.fromkeys(("amount", "percent", "quantity", "carrying", "rate"), Decimal),
     **dict.fromkeys(("at", "expires_at", "valid_from", "valid_until"), datetime.fromisoformat),
     **dict.fromkeys(("day", "starts_on", "ends_on"), date.fromisoformat),
-    **dict.fromkeys(("id", "priority", "rate_id"), int),
+    **dict.fromkeys(("id", "position", "priority", "rate_id"), int),
     "settlement_id": UUID,
     "top_up": UUID,
     "lines": _rows(Correction),
+    "parts": _rows(LinePart),
     "rates": _rows(DayRate),
     "balances": _rows(OpeningBalance),
 }

@@ -227,6 +227,14 @@ FIELD_CODES: Final[dict[str, Advice]] = {
         "Ask for less; GET /v1/customers/{id}/credit says how much there is.",
     ),
     "exceeds_invoice": ("More is asked for than the invoice has.", "Ask for less."),
+    "exceeds_line": (
+        "The credit note is over more than is left of the line.",
+        "Credit less of it.",
+    ),
+    "unknown_line": (
+        "The invoice has no such line that can be credited; tax and discount follow by themselves.",
+        "Name a line by its `position`.",
+    ),
     "exceeds_settlement": ("The correction returns more than was charged.", "Return less."),
     "held_too_long": (
         "An extension would hold a reservation for more than 7 days in all.",

@@ -72,6 +72,7 @@ TAGS: Final = {
     "campaigns": "Credits granted to many, by code, by milestone, with top-ups.",
     "charges": "Invoices charged to payment methods.",
     "coupons": "Discounts on the cycles of a subscription.",
+    "credit-notes": "What was taken back of invoices.",
     "credit-units": "Credits that are no currency, and their worth.",
     "customers": "Who owns wallets, subscriptions and books.",
     "dunning-schedule": "When overdue invoices are reminded of.",

@@ -4,25 +4,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from uuid import UUID
 
 from aforo import money
 from aforo.errors import Conflict, FieldError, Invalid
+from aforo.ids import new_id
 from aforo.money import ZERO
 from aforo.periods import Period
 from aforo.protocol.idempotency import Answer, KeyedOperation
 from aforo.sandbox.services import now_for
+from billing.adjustments import returned_lots
 from billing.calculation.calculation import CalculatedLine, Calculation
 from billing.calculation.correction import PayerShare, give_back
 from billing.calculation.stages.route import route
 from billing.calculation.stages.tax import tax
-from billing.invoicing import invoices
+from billing.invoicing import credit_note_documents, invoices
 from billing.invoicing.tax_provider import tax_rate_of
 from billing.models import (
+    CreditNote,
     CycleBurn,
     Invoice,
     InvoiceStatus,
@@ -36,7 +40,7 @@ from billing.prepaid import arrears
 from billing.settlement import bearers, cycle_burns, load
 from billing.settlement import write as settlement_writing
 from billing.settlement.settled_cycles import get_settlement
-from billing.subscriptions import cycles, moves
+from billing.subscriptions import moves
 from ledger import approvals, posting_rules
 from ledger.entries import entries
 from ledger.models import ApprovalAction, Book, LedgerEvent
@@ -51,8 +55,6 @@ from wallets.operations import idempotency
 from wallets.operations.responses import allocated
 
 ADJUST = "billing.settlements.adjust"
-# How long credits that return to a lapsed but paid lot can be spent at least.
-LIFE = timedelta(days=30)
 
 
 class NotSettled(Conflict):
@@ -91,6 +93,8 @@ class _Work:
     entry: EntryDraft
     lots: list[tuple[CreditLot, Decimal]] = field(default_factory=list)
     notes: list[entries.EntryDraft] = field(default_factory=list)
+    noted: list[Callable[[], CreditNote]] = field(default_factory=list)
+    issued: list[CreditNote] = field(default_factory=list)
 
     @property
     def now(self) -> datetime:
@@ -101,6 +105,7 @@ class _Work:
         self.entry.journal.write()
         self.made.save(force_insert=True)
         entries.append(self.notes)
+        self.issued = [write() for write in self.noted]
 
 
 @money.exact
@@ -225,6 +230,9 @@ def _give_back(work: _Work) -> None:
     work.write()
     reservation_holds.lapse_returned(work.entry.journal.returned)
     arrears.pay_arrears(work.book)
+    # Their numbers come last, because the counter is everybody's.
+    for note in work.issued:
+        credit_note_documents.issue(book=work.book, note=note)
 
 
 def _check_final(settlement: Settlement) -> None:
@@ -241,22 +249,42 @@ def _check_final(settlement: Settlement) -> None:
 def _credit(work: _Work, invoice: Invoice, share: PayerShare) -> None:
     """Lower what is open of an invoice; what was paid of it becomes the customer's credit."""
     credited, returned = bearers.lower(invoice, share.gross)
-    tax_credited = money.proportion(share.tax, credited, share.gross)
-    lines = []
-    for gross, its_tax, given_to in (
-        (credited, tax_credited, posting_rules.RECEIVABLE),
-        (returned, share.tax - tax_credited, posting_rules.CUSTOMER_CREDIT),
-    ):
-        lines += posting_rules.credit_note(
-            earned=gross - its_tax, tax=its_tax, currency=invoice.currency, given_to=given_to
-        )
-    work.notes.append(
-        entries.EntryDraft(
-            book=work.book,
-            event=LedgerEvent.CREDIT_NOTE,
-            occurred_at=work.now,
-            document={"invoice": str(invoice), "adjustment": str(work.made.pk)},
-            lines=lines,
+    note_id = new_id()
+    draft = entries.EntryDraft(
+        book=work.book,
+        event=LedgerEvent.CREDIT_NOTE,
+        occurred_at=work.now,
+        document={
+            "invoice": str(invoice),
+            "adjustment": str(work.made.pk),
+            "credit_note": str(note_id),
+            "reason": work.made.reason,
+        },
+        lines=posting_rules.credit_note(
+            earned=share.net,
+            tax=share.tax,
+            currency=invoice.currency,
+            given_to=(
+                (posting_rules.RECEIVABLE, credited),
+                (posting_rules.CUSTOMER_CREDIT, returned),
+            ),
+        ),
+    )
+    said = "; ".join(line["description"] for line in work.made.lines)[:300]
+    work.notes.append(draft)
+    work.noted.append(
+        partial(
+            credit_note_documents.write,
+            id=note_id,
+            invoice=invoice,
+            adjustment=work.made,
+            tax=share.tax,
+            credited=credited,
+            returned=returned,
+            lines=[{"description": said, "amount": money.plain(share.net)}],
+            reason=work.made.reason,
+            now=work.now,
+            entry_id=draft.id,
         )
     )
     work.made.receivable -= credited
@@ -264,16 +292,9 @@ def _credit(work: _Work, invoice: Invoice, share: PayerShare) -> None:
 
 
 def _return(work: _Work, burn: CycleBurn, share: PayerShare) -> None:
-    """Return credits to the lot that paid: a lapsed one that was bought lives on, because our own
-    overcharge is never breakage (docs/decisions.md#d33).
-    """
+    """Return credits to the lot that paid."""
     lot = cycle_burns.take_back(work.entry, burn, quantity=share.gross, tax=share.tax)
-    if lot.carrying > 0 and lot.expires_at is not None and lot.expires_at <= work.now:
-        subscription = work.settlement.subscription
-        following = cycles.upcoming(subscription).part
-        work.entry.move_expiry(lot, max(following.ends_at, work.now + LIFE))
-    else:
-        work.entry.note_return(lot, share.gross)
+    returned_lots.note(work.entry, lot, share.gross, work.settlement.subscription)
     work.made.wallet -= share.gross
     work.lots.append((lot, share.gross))
 
@@ -370,6 +391,7 @@ def _describe(work: _Work) -> dict[str, object]:
         "wallet": made.wallet,
         "allocations": [allocated(lot, quantity) for lot, quantity in work.lots],
         "invoice": None if invoice is None else invoice.number,
+        "credit_notes": [note.number for note in work.issued],
         "reason": made.reason,
         "by": made.by,
         "entry": made.entry_id,

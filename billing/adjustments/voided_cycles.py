@@ -7,13 +7,13 @@ nothing, with the burns of the time when the cycle was open.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
 from django.db.models import F, Sum
 
 from aforo.money import ZERO
+from billing.adjustments import returned_lots
 from billing.models import (
     AdvanceFee,
     LateCredit,
@@ -23,15 +23,12 @@ from billing.models import (
     SubscriptionStatus,
 )
 from billing.settlement import cycle_burns, late_credits
-from billing.subscriptions import advance_fees, cycles
+from billing.subscriptions import advance_fees
 from ledger import posting_rules
 from ledger.models import Entry, LedgerEvent, Posting
 from ledger.posting_rules import PLAN_FEES, REFUND_LIABILITY, PostingLine
 from wallets.lots.credit_journal import Burn, EntryBuilder
 from wallets.models import CreditLot
-
-# How long credits that return to a lapsed but paid lot can be spent at least.
-LIFE = timedelta(days=30)
 
 
 def fault_of(settlement: Settlement) -> str:
@@ -98,12 +95,9 @@ def _without_lots(written: Sequence[Entry]) -> list[PostingLine]:
 def _give_back_burns(
     entry: EntryBuilder, settlement: Settlement
 ) -> list[tuple[CreditLot, Decimal]]:
-    """Lower the burns of a cycle to nothing. A lapsed lot that was bought lives on, because our own
-    mistake is never breakage (docs/decisions.md#d33); what others get back lapses.
-    """
+    """Lower the burns of a cycle to nothing."""
     rows = cycle_burns.by_lot(settlement=settlement)
     lots = cycle_burns.read_lots(rows)
-    following = cycles.upcoming(settlement.subscription).part
     returned = []
     for lot_id, row in rows.items():
         lot, quantity = lots[lot_id], row.quantity
@@ -113,11 +107,7 @@ def _give_back_burns(
         if quantity == 0:
             continue
         returned.append((lot, quantity))
-        is_over = lot.expires_at is not None and lot.expires_at <= entry.occurred_at
-        if is_over and lot.carrying > 0:
-            entry.move_expiry(lot, max(following.ends_at, entry.occurred_at + LIFE))
-        else:
-            entry.note_return(lot, quantity)
+        returned_lots.note(entry, lot, quantity, settlement.subscription)
     cycle_burns.write_rows([*rows.values()])
     return returned
 

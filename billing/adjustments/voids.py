@@ -33,7 +33,7 @@ class NotVoidable(Conflict):
     """The invoice is a draft or void, a part of it is paid, credited or written off, or what it
     bills was used, corrected or billed on since.
 
-    Read it by GET /v1/invoices/{reference}; correct its cycle by POST /v1/settlements/{id}/adjust.
+    Credit it by POST /v1/invoices/{reference}/credit-notes instead.
     """
 
     default_code = "not_voidable"

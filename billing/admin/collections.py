@@ -13,6 +13,7 @@ from django.db import models
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.safestring import SafeString
 
 from aforo.adminui.admins import ModelAdmin, ReadOnlyAdmin
 from aforo.adminui.forms import Form, PlainDecimalField, add_faults
@@ -21,9 +22,10 @@ from aforo.errors import DomainError, Invalid
 from aforo.ids import new_id
 from aforo.money import plain
 from aforo.protocol.idempotency import Answer
-from billing.adjustments import voids
+from billing.adjustments import credit_notes, noted_lines, voids
+from billing.admin import documents
 from billing.invoicing import customer_credit, document_sending, write_offs
-from billing.models import Customer, CustomerCredit, Invoice
+from billing.models import CreditNote, Customer, CustomerCredit, Invoice
 
 
 class KeyForm(Form):
@@ -49,6 +51,43 @@ class VoidForm(KeyForm):
     reason = forms.CharField(max_length=300)
 
 
+class CreditNoteForm(KeyForm):
+    """A form that says what a note can take back of its invoice."""
+
+    field_order = ["amount", "lines", "reason"]
+    amount = PlainDecimalField(required=False, min_value=0)
+    lines = forms.MultipleChoiceField(
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Instead of an amount: all that is left of these, before tax.",
+    )
+    reason = forms.CharField(max_length=300)
+
+    def __init__(self, invoice: Invoice, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        left, currency = credit_notes.left_of(invoice), invoice.currency
+        opened = min(invoice.open, left)
+        self.fields["amount"].help_text = (
+            f"With its tax; empty: all {plain(left)} {currency} that is left. "
+            f"{plain(opened)} comes off what is open, what is beyond it was paid and becomes the "
+            "customer's credit. Fees that are not earned and credits that are not spent are taken "
+            "back first, the rest lowers revenue. The note gets a number, and cannot be undone."
+        )
+        choices = self.fields["lines"]
+        assert isinstance(choices, forms.MultipleChoiceField)
+        choices.choices = [
+            (line.position, f"{line.description}: {plain(rest)} {currency}")
+            for line, rest in noted_lines.left_of(invoice)
+        ]
+
+    def clean(self) -> dict[str, Any]:
+        """Check that not both an amount and lines are given."""
+        said: dict[str, Any] = super().clean() or self.cleaned_data
+        if said.get("amount") is not None and said.get("lines"):
+            raise forms.ValidationError("Give an amount or lines, not both.")
+        return said
+
+
 class ApplyCreditForm(KeyForm):
     amount = PlainDecimalField(
         required=False, help_text="Empty: as much as is open and owed to the customer."
@@ -66,7 +105,14 @@ class CreditRefundForm(KeyForm):
 class InvoiceActions(ReadOnlyAdmin):
     """The buttons of an invoice's page."""
 
-    actions_detail = ["void", "write_off", "apply_credit", "send"]
+    actions_detail = ["credit_note", "void", "write_off", "apply_credit", "send"]
+
+    @page_action(description="Credit note", url_path="credit-note")
+    def credit_note(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Issue a credit note, in the name of the user."""
+        invoice = found(Invoice.objects.all(), object_id)
+        form = partial(CreditNoteForm, invoice)
+        return self._ask(request, object_id, "Credit note", form, _credit)
 
     @page_action(description="Void", url_path="void")
     def void(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -96,7 +142,7 @@ class InvoiceActions(ReadOnlyAdmin):
         request: HttpRequest,
         object_id: str,
         label: str,
-        form_class: type[Form],
+        form_class: Callable[..., Form],
         do: Callable[..., object],
     ) -> HttpResponse:
         invoice = found(Invoice.objects.select_related("customer__book"), object_id)
@@ -144,6 +190,22 @@ class CustomerActions(ModelAdmin):  # type: ignore[misc]
         )
 
 
+@admin.register(CreditNote)
+class CreditNoteAdmin(ReadOnlyAdmin):
+    when_empty = "A credit note is issued on an invoice's page, or by a correction of its cycle."
+    list_display = ["number", "customer", "invoice", "amount", "tax", "credited", "returned"]
+    list_filter = ["livemode", "currency", "issued_at"]
+    list_select_related = ["customer", "invoice"]
+    search_fields = ["number", "customer__book__key", "invoice__number", "=id"]
+    ordering = ["-created_at", "-pk"]
+    readonly_fields = ["document"]
+
+    @admin.display(description="document")
+    def document(self, note: CreditNote) -> SafeString | str:
+        """Return links to the note as a page and as a PDF."""
+        return documents.links(note.pk) if note.number else "-"
+
+
 @admin.register(CustomerCredit)
 class CustomerCreditAdmin(ReadOnlyAdmin):
     when_empty = "Credit notes of paid invoices, and what was paid too much, are owed to customers."
@@ -154,6 +216,11 @@ class CustomerCreditAdmin(ReadOnlyAdmin):
     ordering = ["-pk"]
 
 
+def _credit(*, lines: list[str], **said: Any) -> object:
+    parts = [noted_lines.LinePart(int(position)) for position in lines]
+    return credit_notes.credit(parts=parts, **said)
+
+
 def asked(
     page: Any,
     request: HttpRequest,
@@ -161,7 +228,7 @@ def asked(
     *,
     title: str,
     label: str,
-    form_class: type[Form],
+    form_class: Callable[..., Form],
     do: Callable[..., object],
     permission: str = "",
 ) -> HttpResponse:

@@ -52,6 +52,9 @@ class AdjustAnswer(serializers.Serializer[Any]):
     wallet = serializers.CharField(help_text="Burned from, or returned to, the lots named.")
     allocations = AllocationAnswer(many=True)
     invoice = serializers.CharField(allow_null=True)
+    credit_notes = serializers.ListField(
+        child=serializers.CharField(), help_text="Of each invoice that it lowers."
+    )
     reason = serializers.CharField()
     by = serializers.CharField()
     entry = serializers.UUIDField()

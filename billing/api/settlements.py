@@ -173,7 +173,10 @@ class LineAnswer(serializers.ModelSerializer[InvoiceLine]):
 
     class Meta:
         model = InvoiceLine
-        fields = ["kind", "charge", "description", "quantity", "unit_price", "amount", "steps"]
+        fields = [
+            "position", "kind", "charge", "description", "quantity", "unit_price", "amount",
+            "steps",
+        ]  # fmt: skip
 
 
 def is_overdue(status: str, due_at: datetime | None, now: datetime) -> bool:

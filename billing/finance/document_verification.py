@@ -12,12 +12,14 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection
+from django.db.models import Sum
 
 from aforo.money import ZERO
 from billing.invoicing import documents
-from billing.models import Invoice, InvoiceLine, IssuedDocument, Settlement
+from billing.models import CreditNote, Invoice, InvoiceLine, IssuedDocument, Settlement
 from ledger.entries.chain_verification import BadEntry
-from ledger.models import Book, Entry, LedgerEvent
+from ledger.models import Book, Entry, LedgerEvent, Posting
+from ledger.posting_rules import CUSTOMER_CREDIT, RECEIVABLE
 
 # Numbers as the series have assigned them, against those that documents have.
 _NUMBERS = """
@@ -32,6 +34,9 @@ _NUMBERS = """
         SELECT 'STATEMENT', s.statement_number
         FROM billing_settlement s JOIN ledger_book b ON b.id = s.book_id
         WHERE b.livemode = %(livemode)s AND s.statement_number IS NOT NULL
+        UNION
+        SELECT 'CREDIT_NOTE', number FROM billing_creditnote
+        WHERE livemode = %(livemode)s AND number IS NOT NULL
         UNION
         SELECT document, number FROM billing_issueddocument WHERE livemode = %(livemode)s
     )
@@ -82,6 +87,7 @@ def check_documents(book: Book) -> Iterator[tuple[str, str | None]]:
         issued[kept.subject] = _Issued(kept.sha256, content["number"], content["totals"], lines)
     yield from _check_invoices(book, issued)
     yield from _check_statements(book, issued)
+    yield from _check_notes(book, issued)
 
 
 def _called(document: str, number: str) -> str:
@@ -140,6 +146,32 @@ def _check_statements(
             names = ("subtotal", "discount", "tax", "total", "arrears")
             rows_say = {name: Decimal(each.totals[name]) for name in names}
             yield named, _difference(document, str(each.statement_number), rows_say, None)
+
+
+def _check_notes(book: Book, issued: Mapping[UUID, _Issued]) -> Iterator[tuple[str, str | None]]:
+    """Compare credit notes with their documents, and with what their entries gave back."""
+    given = dict[tuple[UUID, str], Decimal]()
+    found = list(CreditNote.objects.filter(customer=book.pk).order_by("pk"))
+    lines = Posting.objects.filter(
+        entry__in={note.entry_id for note in found}, credit__in=[RECEIVABLE, CUSTOMER_CREDIT]
+    )
+    for entry, account, total in lines.values_list("entry", "credit").annotate(Sum("amount")):
+        given[entry, account] = total
+    for note in found:
+        named, document = _called("CREDIT_NOTE", str(note)), issued.get(note.pk)
+        same = [each for each in found if each.entry_id == note.entry_id]
+        if note.number is None:
+            continue
+        if document is None:
+            yield named, "its document is missing"
+            continue
+        for name, account in (("credited", RECEIVABLE), ("returned", CUSTOMER_CREDIT)):
+            says = sum((getattr(each, name) for each in same), ZERO)
+            posted = given.get((note.entry_id, account), ZERO)
+            if says != posted:
+                yield named, f"its {name} is {says:f}, its entry posted {posted:f} to {account}"
+        rows_say = {"tax": note.tax, "total": note.amount}
+        yield named, _difference(document, note.number, rows_say, None)
 
 
 def _difference(

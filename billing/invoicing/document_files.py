@@ -11,7 +11,12 @@ from typing import Any
 import msgspec
 
 from aforo.errors import DomainError, NotFound
-from billing.invoicing import document_pages, earlier_documents, invoices
+from billing.invoicing import (
+    credit_note_documents,
+    document_pages,
+    earlier_documents,
+    invoices,
+)
 from billing.models import (
     Document,
     DocumentFile,
@@ -76,6 +81,17 @@ def of_settlement(*, settlement: Settlement, form: FileFormat) -> DocumentFile:
     if kept is None:
         raise NoDocument("The settlement has no document, or none yet.")
     return file_of(kept, form)
+
+
+def of_credit_note(*, livemode: bool, reference: str, form: FileFormat) -> DocumentFile:
+    """Return the document of a credit note, named by its id or number, as a file.
+
+    Raises: UnknownCreditNote, PdfUnavailable.
+    """
+    note = credit_note_documents.get_note(livemode=livemode, reference=reference)
+    if note.number is None:
+        credit_note_documents.number_notes(book_id=note.customer_id)
+    return file_of(IssuedDocument.objects.get(subject=note.pk), form)
 
 
 def file_of(kept: IssuedDocument, form: FileFormat) -> DocumentFile:

@@ -82,6 +82,8 @@ def _rest(
     content: Mapping[str, Any], rest: Sequence[Mapping[str, Any]], currency: str
 ) -> tuple[str, str]:
     """Return what is left to pay, with its name: also where that is nothing."""
+    if content["document"] == "CREDIT_NOTE":
+        return "Credited to you", shown(Decimal(content["totals"]["total"]), currency)
     is_statement = content["document"] == "STATEMENT"
     name = _REST["ARREARS" if is_statement else "INVOICE"]
     left = sum((Decimal(payer["amount"]) for payer in rest), ZERO)

@@ -11,6 +11,7 @@ from dateutil.relativedelta import relativedelta
 from django.template.loader import render_to_string
 
 from aforo.errors import FieldError, Invalid
+from aforo.money import EXPONENTS
 from aforo.sandbox.services import now_for
 from billing.invoicing import document_files, document_pages, documents
 from billing.models import Customer, FileFormat
@@ -68,7 +69,7 @@ def file_of(*, livemode: bool, customer_id: str, period: str, form: FileFormat) 
 
 def _wallet(wallet: WalletMonth, zone: ZoneInfo) -> dict[str, Any]:
     def shown(amount: Decimal) -> str:
-        if wallet.currency is not None:
+        if wallet.currency in EXPONENTS:
             return document_pages.shown(amount, wallet.currency)
         return document_pages.quantity(f"{amount:f}")
 

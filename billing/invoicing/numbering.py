@@ -1,5 +1,5 @@
 """Numbering of documents, which comes last: the counters are shared by all, and are locked after
-books, coupons and campaigns, statements before invoices.
+books, coupons and campaigns, statements before credit notes and invoices.
 """
 
 from __future__ import annotations
@@ -13,8 +13,14 @@ from functools import partial
 from django.db.models import Q
 
 from aforo.database.after_commit import after_commit
-from billing.invoicing import customer_credit, earlier_documents, invoices, statement_numbers
-from billing.models import Invoice, InvoiceStatus, Settlement, SettlementStatus
+from billing.invoicing import (
+    credit_note_documents,
+    customer_credit,
+    earlier_documents,
+    invoices,
+    statement_numbers,
+)
+from billing.models import CreditNote, Invoice, InvoiceStatus, Settlement, SettlementStatus
 from pricing.models import BillingMode
 
 
@@ -61,6 +67,7 @@ def number(*, book_id: int, now: datetime) -> int:
     were.
     """
     numbered = statement_numbers.number_statements(book_id=book_id)
+    numbered += credit_note_documents.number_notes(book_id=book_id)
     return numbered + number_invoices(book_id=book_id, now=now)
 
 
@@ -95,6 +102,7 @@ def unnumbered_books(*, now: datetime) -> list[int]:
         status=InvoiceStatus.DRAFT,
     )
     books = {*waiting.values_list("book", flat=True), *drafts.values_list("customer", flat=True)}
+    books.update(CreditNote.objects.filter(number=None).values_list("customer", flat=True))
     books.update(earlier_documents.undocumented_invoices().values_list("customer", flat=True))
     books.update(earlier_documents.undocumented_statements().values_list("book", flat=True))
     return sorted(books)

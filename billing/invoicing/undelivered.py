@@ -32,18 +32,21 @@ class Undelivered:
         return sum((part.carrying for part in self.unused), self.unearned_fees)
 
 
-def take_back(entry: EntryBuilder, invoice: Invoice, *, net: Decimal) -> Undelivered:
+def take_back(
+    entry: EntryBuilder, invoice: Invoice, *, net: Decimal, of_fee: Decimal | None = None
+) -> Undelivered:
     """Remove what is undelivered of a part of an invoice, an amount before tax: lower its fee in
     advance, or revoke its unspent credits as far as the amount reaches. The lines are the caller's.
 
-    The book must be locked.
+    `of_fee` is how much of the amount is the fee in advance, where that is known; else it is the
+    fee's share in the document. The book must be locked.
     """
     if invoice.top_up_id is not None:
         return Undelivered(unused=_unspent(entry, invoice, net))
     fee = AdvanceFee.objects.filter(settlement=invoice.settlement_id).first()
     if invoice.settlement_id is None or fee is None:
         return Undelivered()
-    part = min(_fee_within(invoice, fee, net), net)
+    part = min(_fee_within(invoice, fee, net) if of_fee is None else of_fee, net)
     unearned = advance_fees.give_up(book=entry.book, fee=fee, amount=part, now=entry.occurred_at)
     return Undelivered(unearned)
 

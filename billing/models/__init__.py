@@ -6,6 +6,7 @@ from billing.models.campaigns import CampaignRun, MilestoneWatch
 from billing.models.charges import ChargeStatus, InvoiceCharge
 from billing.models.claims import Claim, ForgivenUsage
 from billing.models.credit import CustomerCredit
+from billing.models.credit_notes import CreditNote
 from billing.models.customers import (
     CollectionMethod,
     Customer,
@@ -62,6 +63,7 @@ __all__ = [
     "ChargeStatus",
     "Claim",
     "CollectionMethod",
+    "CreditNote",
     "Customer",
     "CustomerCredit",
     "CycleBurn",

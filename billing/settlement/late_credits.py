@@ -11,11 +11,13 @@ from uuid import UUID
 
 from aforo import money
 from aforo.database import joined
+from aforo.ids import new_id
 from aforo.money import ZERO, plain
 from billing.calculation import presentation
 from billing.calculation.calculation import CreditOwed, Tax
 from billing.calculation.stages.tax import tax_on
-from billing.models import LateCredit, Settlement
+from billing.invoicing import credit_note_documents, numbering
+from billing.models import Invoice, LateCredit, Settlement
 from billing.settlement import bearers
 from ledger import posting_rules
 from ledger.entries import entries
@@ -62,14 +64,13 @@ def pay_out(*, book: Book, subscription_id: UUID, at: datetime) -> None:
 
     What is less than the currency can pay stays. The book must be locked.
     """
-    notes = []
-    for credit in _open(subscription_id):
+    for credit in list(_open(subscription_id)):
         net = money.floor_amount(credit.open, credit.settlement.currency)
         if net > 0:
-            notes.append(_note(book, credit, net, at))
+            _note(book, credit, net, at)
             credit.paid_out += net
             credit.save(update_fields=["paid_out"])
-    entries.append(notes)
+            numbering.later(book_id=book.pk, now=at)
 
 
 def _open(subscription_id: UUID) -> Iterable[LateCredit]:
@@ -84,15 +85,19 @@ def _open(subscription_id: UUID) -> Iterable[LateCredit]:
     )
 
 
-def _note(book: Book, credit: LateCredit, net: Decimal, at: datetime) -> entries.EntryDraft:
+def _note(book: Book, credit: LateCredit, net: Decimal, at: datetime) -> None:
+    """Post what is paid out, and write a note for each invoice that it lowers; what no invoice
+    bears any more is on the first.
+    """
     currency = credit.settlement.currency
     rate = None if credit.tax_rate is None else presentation.rate_of_json(credit.tax_rate)
     tax = ZERO if rate is None else tax_on(rate, net, currency)
     gross = net + tax
-    open_part = returned = ZERO
+    open_part, left, lowered = ZERO, gross, list[tuple[Invoice, Decimal, Decimal]]()
     for invoice in bearers.invoices_of(credit.settlement):
-        lowered, paid = bearers.lower(invoice, gross - open_part - returned)
-        open_part, returned = open_part + lowered, returned + paid
+        taken, paid = bearers.lower(invoice, left)
+        lowered.append((invoice, taken, paid))
+        open_part, left = open_part + taken, left - taken - paid
     tax_in_open = money.proportion(tax, open_part, gross)
     lines = []
     for part, its_tax, given_to in (
@@ -102,7 +107,7 @@ def _note(book: Book, credit: LateCredit, net: Decimal, at: datetime) -> entries
         lines += posting_rules.owed_credit_paid_out(
             net=part - its_tax, tax=its_tax, currency=currency, given_to=given_to
         )
-    return entries.EntryDraft(
+    draft = entries.EntryDraft(
         book=book,
         event=LedgerEvent.CREDIT_NOTE,
         occurred_at=at,
@@ -116,3 +121,28 @@ def _note(book: Book, credit: LateCredit, net: Decimal, at: datetime) -> entries
         },
         lines=lines,
     )
+    entries.append([draft])
+    taxed, done = ZERO, ZERO
+    for n, (invoice, taken, paid) in enumerate(lowered):
+        given = paid + (left if n == 0 else ZERO)
+        if taken + given == 0:
+            continue
+        done += taken + given
+        its_tax = money.round_amount(money.proportion(tax, done, gross), currency) - taxed
+        taxed += its_tax
+        credit_note_documents.write(
+            id=new_id(),
+            invoice=invoice,
+            tax=its_tax,
+            credited=taken,
+            returned=given,
+            lines=[
+                {
+                    "description": credit.description,
+                    "amount": plain(taken + given - its_tax),
+                }
+            ],
+            reason=credit.description,
+            now=at,
+            entry_id=draft.id,
+        )

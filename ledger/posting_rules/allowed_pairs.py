@@ -142,6 +142,7 @@ RULES: Final[dict[str, Pairs]] = {
     # What was written off and is paid after all is no receivable any more.
     "PAYMENT": _pairs(_MONEY, (RECEIVABLE, UNAPPLIED_PAYMENTS, RECOVERIES, TAX_PAYABLE)) | _APPLIED,
     "CREDIT_NOTE": _NOTE
+    | _pairs((*LOT_LIABILITIES, PLAN_FEES, TAX_PAYABLE), (ROUNDING,))
     | _mirror(_INVOICE)
     | _APPLIED
     | _pairs((REFUND_LIABILITY,), (RECEIVABLE, CUSTOMER_CREDIT)),

@@ -7,6 +7,7 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from aforo import money
@@ -126,22 +127,42 @@ def credit_note(
     currency: str,
     unearned_fees: Decimal = ZERO,
     unused: Sequence[LotPart] = (),
-    given_to: str = RECEIVABLE,
+    given_to: str | Sequence[tuple[str, Decimal]] = RECEIVABLE,
 ) -> list[PostingLine]:
     """Post a credit note: what is not yet earned leaves its liability, the rest reduces revenue on
     the note's own date (docs/accounting.md#e29 and #e30).
 
     `given_to` is 1100 while the invoice is open; once it is paid, 2210 (credit for later
-    invoices), 2200 (to be refunded) or 1000 (refunded).
+    invoices), 2200 (to be refunded) or 1000 (refunded); of one that is paid in part, each account
+    with its amount. What credits carried more than that, by the last place, is rounding.
     """
-    return [
-        *given_up(unused, credit=given_to, currency=currency),
+    lines = [
+        *given_up(unused, credit=RECEIVABLE, currency=currency),
         *nonzero_lines(
-            PostingLine(PLAN_FEES, given_to, unearned_fees, currency),
-            PostingLine(CREDIT_NOTES, given_to, earned, currency),
-            PostingLine(TAX_PAYABLE, given_to, tax, currency),
+            PostingLine(PLAN_FEES, RECEIVABLE, unearned_fees, currency),
+            PostingLine(TAX_PAYABLE, RECEIVABLE, tax, currency),
+            PostingLine(CREDIT_NOTES, RECEIVABLE, max(earned, ZERO), currency),
         ),
     ]
+    if isinstance(given_to, str):
+        return [replace(line, credit=given_to) for line in lines]
+    return _spread(lines, [*given_to, (ROUNDING, max(-earned, ZERO))])
+
+
+def _spread(
+    lines: Sequence[PostingLine], accounts: Sequence[tuple[str, Decimal]]
+) -> list[PostingLine]:
+    """Credit each account its amount, in turn, from the lines as they come."""
+    left = [amount for _, amount in accounts]
+    found = list[PostingLine]()
+    for line in lines:
+        rest = line.amount
+        for n, (account, _) in enumerate(accounts):
+            part = min(rest, left[n])
+            found += nonzero_lines(replace(line, credit=account, amount=part))
+            left[n] -= part
+            rest -= part
+    return found
 
 
 def credit_owed(*, amount: Decimal, currency: str) -> list[PostingLine]:

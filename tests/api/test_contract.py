@@ -212,8 +212,9 @@ def settle(call: Caller, clock: str, made: str) -> dict[str, Any]:
     call.post(f"invoices/{invoice['id']}/send", {})
     call.get("mails?customer_id=acme")
     paid = bank(call, invoice["number"])
-    collect(call, settled)
-    return {"run_id": run, "settlement_id": settled, "reference": invoice["id"], "payment_id": paid}
+    noted = collect(call, settled)
+    return {"run_id": run, "settlement_id": settled, "reference": invoice["id"], "payment_id": paid,
+            "note": noted}  # fmt: skip
 
 
 def bank(call: Caller, number: str) -> str:
@@ -227,8 +228,10 @@ def bank(call: Caller, number: str) -> str:
     return str(first)
 
 
-def collect(call: Caller, settled: str) -> None:
-    """Correct a settlement upwards, and do with each invoice what else can become of it."""
+def collect(call: Caller, settled: str) -> str:
+    """Correct a settlement upwards, and do with each invoice what else can become of it; return the
+    number of a credit note.
+    """
 
     def invoice() -> str:
         line = {"description": "More", "amount": 50}
@@ -236,6 +239,7 @@ def collect(call: Caller, settled: str) -> None:
         found = call.get("invoices?customer_id=acme&status=OPEN")["data"]
         return str(found[0]["number"])
 
+    noted = call.post(f"invoices/{invoice()}/credit-notes", {"reason": "x", "amount": 1})["number"]
     call.post(f"invoices/{invoice()}/write-off", {"reason": "insolvent"})
     waiting = call.get("payments?state=UNMATCHED")["data"][0]["id"]
     call.post(f"payments/{waiting}/assign", {"invoice": invoice()})
@@ -243,6 +247,7 @@ def collect(call: Caller, settled: str) -> None:
     call.post(f"invoices/{invoice()}/apply-credit", {"amount": 1})
     call.post("customers/acme/credit/refund", {"amount": 1, "currency": "USD", "reason": "asked",
                                                "reference": "wire"})  # fmt: skip
+    return str(noted)
 
 
 def webhooks(call: Caller) -> dict[str, Any]:
@@ -287,6 +292,7 @@ def read(call: Caller, ids: dict[str, Any]) -> None:
             continue
         path = template.removeprefix("/v1/")
         ids["code"] = codes.get(path.split("/")[0], "c")
+        path = path.replace("credit-notes/{reference}", f"credit-notes/{ids['note']}")
         for name, value in ids.items():
             path = path.replace(f"{{{name}}}", str(value))
         query = next((more for end, more in queries.items() if template.endswith(end)), "")

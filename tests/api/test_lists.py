@@ -32,6 +32,7 @@ from billing.invoicing.payment_lines import PaymentLine
 from billing.jobs import test_clocks
 from billing.models import (
     BankPayment,
+    CreditNote,
     Customer,
     Invoice,
     InvoiceCharge,
@@ -68,6 +69,7 @@ LISTS: dict[str, Any] = {
     "campaigns": Campaign.objects.order_by("-pk"),
     "campaigns/code0/grants": CampaignGrant.objects.order_by("-pk"),
     "charges": InvoiceCharge.objects.order_by("-pk"),
+    "credit-notes": CreditNote.objects.order_by("-pk"),
     "coupons": Coupon.objects.order_by("-pk"),
     "credit-units": CreditUnit.objects.order_by("-pk"),
     "customers/c0/tax-exemptions": TaxExemption.objects.order_by("-pk"),
@@ -96,6 +98,7 @@ LISTS: dict[str, Any] = {
 # Those that a company has few of.
 FEW = {
     "charges",
+    "credit-notes",
     "customers/c0/reminders",
     "customers/c0/tax-exemptions",
     "payments",
@@ -158,8 +161,23 @@ def _collected(number: int) -> None:
         created_at=FEBRUARY,
         concluded_at=FEBRUARY,
     )
+    invoice = Invoice.objects.filter(customer__book__key="c0")[0]
+    CreditNote.objects.create(
+        livemode=False,
+        customer_id=invoice.customer_id,
+        invoice=invoice,
+        currency=invoice.currency,
+        amount=Decimal("0.02"),
+        tax=Decimal("0.01"),
+        credited=Decimal("0.02"),
+        returned=Decimal(0),
+        lines=[{"description": "Asked", "amount": "0.01"}],
+        reason="asked",
+        created_at=FEBRUARY,
+        entry=Entry.objects.filter(book=invoice.customer_id)[0],
+    )
     Reminder.objects.create(
-        invoice=Invoice.objects.filter(customer__book__key="c0")[0],
+        invoice=invoice,
         day=number,
         action="REMIND",
         open=Decimal("0.5"),

@@ -16,6 +16,8 @@ ROOT = Path(__file__).parent.parent.parent
 # Who asks -> what billing is asked.
 ASKED = {
     "billing/adjustments/corrections.py:_charge": {"credits_fell"},
+    "billing/adjustments/credit_notes.py:_credit": {"credits_fell"},
+    "billing/adjustments/credit_notes.py:_follow_up": {"credits_arrived"},
     "billing/adjustments/voids.py:_void": {"credits_arrived", "credits_fell"},
     "billing/invoicing/payments.py:close": {"credits_arrived"},
     "billing/invoicing/write_offs.py:_write_off": {"credits_fell"},

@@ -22,6 +22,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "write-off": {"reason": "insolvent"},
     "apply-credit": {"amount": "50"},
     "void": {"reason": "never ordered"},
+    "credit-notes": {"amount": "100", "reason": "service was down"},
 }
 # What was asked before of a draft of 500 for a customer with a credit of 50, state by state.
 STATES: dict[str, list[tuple[str, dict[str, Any]]]] = {
@@ -43,18 +44,24 @@ ALLOWED = {
     ("OPEN", "write-off"): "UNCOLLECTIBLE",
     ("OPEN", "apply-credit"): "OPEN",
     ("OPEN", "void"): "VOID",
+    ("OPEN", "credit-notes"): "OPEN",
+    ("PAID_IN_PART", "credit-notes"): "OPEN",
+    # What was paid becomes the customer's credit.
+    ("PAID", "credit-notes"): "PAID",
     ("PAID_IN_PART", "pay"): "OPEN",
     ("PAID_IN_PART", "write-off"): "UNCOLLECTIBLE",
     ("PAID_IN_PART", "apply-credit"): "OPEN",
     # What is paid after all is recovered.
     ("UNCOLLECTIBLE", "pay"): "UNCOLLECTIBLE",
 }
-REFUSED = {
+REFUSED: dict[str | tuple[str, str], str] = {
     "finalize": "invoice_not_draft",
     "pay": "invoice_not_open",
     "write-off": "invoice_not_open",
     "apply-credit": "invoice_not_open",
     "void": "not_voidable",
+    "credit-notes": "invoice_not_open",
+    ("DRAFT", "credit-notes"): "invoice_in_draft",
 }
 
 
@@ -92,8 +99,10 @@ def test_every_request_in_every_state(api: APIClient, state: str, what: str) -> 
 
     found = Invoice.objects.get(starts_at=FEBRUARY)
     if ends_in is not None:
-        assert (answer.status_code, found.status) == (200, ends_in)
+        done = 201 if what == "credit-notes" else 200
+        assert (answer.status_code, found.status) == (done, ends_in)
     else:
-        assert (answer.status_code, answer.json()["code"]) == (409, REFUSED[what])
+        code = REFUSED.get((state, what), REFUSED[what])
+        assert (answer.status_code, answer.json()["code"]) == (409, code)
         assert pictured() == before
     assert verification.verify().ok
