@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 
 from aforo.money import is_payable, plain
 from billing import calculation
@@ -240,6 +240,7 @@ def test_totals_say_what_is_in_the_price() -> None:
     assert [shown[name] for name in ("subtotal", "tax", "total")] == ["100", "19", "119"]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(before=DRAFTS)
 def test_net_and_tax_are_always_the_price(before: Calculation) -> None:
     """What credits that owe no tax pay lowers it, as everywhere; without those, the total is what
