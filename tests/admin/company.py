@@ -337,7 +337,7 @@ def _books() -> None:
 
 
 def _access() -> None:
-    WorkerHeartbeat.objects.create(seen_at=START)
+    WorkerHeartbeat.objects.get_or_create(defaults={"seen_at": START})
     subscribed = Subscription.objects.order_by("pk")
     run = SettlementRun.objects.earliest("pk")
     for number in (1, 2):
