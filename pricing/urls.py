@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from pricing.api import coupons, credit_units, metrics, offerings, plans, preview
+from pricing.api import coupons, credit_units, metrics, offerings, packs, plans, preview
 
 urlpatterns = [
     path("metrics", metrics.MetricsView.as_view()),
@@ -20,5 +20,8 @@ urlpatterns = [
     path("credit-units/<str:code>", credit_units.CreditUnitView.as_view()),
     path("offerings", offerings.OfferingsView.as_view()),
     path("offerings/<str:code>", offerings.OfferingView.as_view()),
+    path("packs", packs.PacksView.as_view()),
+    path("packs/<str:code>", packs.PackView.as_view()),
+    path("packs/<str:code>/archive", packs.PackArchiveView.as_view()),
     path("pricing/preview", preview.PricingPreviewView.as_view()),
 ]

@@ -171,6 +171,13 @@ FIELD_CODES: Final[dict[str, Advice]] = {
         "The credit unit is not sold in this currency.",
         "Pay in one of the currencies that the sentence names.",
     ),
+    "no_price": (
+        "The pack has no price in this currency.",
+        "Pay in one of the currencies that the sentence names.",
+    ),
+    "not_available": ("The pack is not sold at this time.", "Take one that is offered now."),
+    "pack_limit": ("The customer has bought the pack as often as it may.", "Take another one."),
+    "unknown_pack": ("There is no such pack.", "Take one of GET /v1/packs."),
     "buys_no_credit": ("The amount is less than one credit costs.", "Pay more."),
     "paid_currencies": (
         "The credits were paid in several currencies.",

@@ -66,6 +66,7 @@ CONFIGURATION: Final = {
     "pricing_granttemplate": _ALL,
     "pricing_metric": _ALL,
     "pricing_offering": _ALL,
+    "pricing_pack": _ALL,
     "pricing_rateplan": _ALL,
     "pricing_rateplanversion": _ALL,
     "pricing_topuprule": _ALL,

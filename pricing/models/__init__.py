@@ -24,6 +24,7 @@ from pricing.models.catalogue import (
 )
 from pricing.models.coupons import Coupon, CouponDuration, CouponType
 from pricing.models.credit_units import CreditUnit
+from pricing.models.packs import Pack
 from pricing.models.top_ups import BonusSlab, OnAccount, TopUpRule
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "OfferingStatus",
     "OnAccount",
     "OverCapture",
+    "Pack",
     "PriceModel",
     "RatePlan",
     "RatePlanVersion",

@@ -46,7 +46,7 @@ def create_credit_unit(
         code=code,
         name=name,
         decimals=decimals,
-        rates=_written(rates or {}),
+        rates=written(rates or {}),
         tax_at_sale=tax_at_sale,
         tax_class=tax_class.lower(),
     )
@@ -69,7 +69,7 @@ def update_credit_unit(*, livemode: bool, code: str, changes: Mapping[str, Any])
     changed = [name for name in _CHANGING if name in changes]
     for name in changed:
         setattr(unit, name, changes[name])
-    unit.rates, unit.tax_class = _written(unit.rates), unit.tax_class.lower()
+    unit.rates, unit.tax_class = written(unit.rates), unit.tax_class.lower()
     check_credit_unit(unit)
     if changed:
         unit.save(update_fields=changed)
@@ -147,25 +147,26 @@ def check_credit_unit(unit: CreditUnit) -> None:
     if not 0 <= unit.decimals <= MOST_DECIMALS:
         detail = f"0 to {MOST_DECIMALS} decimals."
         faults.append(FieldError("/decimals", "out_of_range", detail))
-    faults += _rate_faults(unit.rates)
+    faults += rate_faults(unit.rates, "rates")
     if faults:
         raise Invalid(faults)
 
 
-def _rate_faults(rates: object) -> list[FieldError]:
+def rate_faults(rates: object, name: str) -> list[FieldError]:
+    """Return the faults of what something costs by currency, in a request's field of that name."""
     if not isinstance(rates, Mapping):
-        return [FieldError("/rates", "invalid", 'Write them by currency: {"USD": "0.01"}.')]
+        return [FieldError(f"/{name}", "invalid", 'Write them by currency: {"USD": "0.01"}.')]
     faults = []
     for currency, rate in rates.items():
         value = _number(rate)
         if currency not in money.EXPONENTS:
             detail = "This currency is not supported."
-            faults.append(FieldError(f"/rates/{currency}", "unknown_currency", detail))
+            faults.append(FieldError(f"/{name}/{currency}", "unknown_currency", detail))
         elif value is None:
             detail = "Write a decimal number, as text, with at most 12 decimals."
-            faults.append(FieldError(f"/rates/{currency}", "invalid_number", detail))
+            faults.append(FieldError(f"/{name}/{currency}", "invalid_number", detail))
         elif not 0 < value < money.BOOKS_LIMIT:
-            faults.append(FieldError(f"/rates/{currency}", "not_positive", "Above zero."))
+            faults.append(FieldError(f"/{name}/{currency}", "not_positive", "Above zero."))
     return faults
 
 
@@ -180,7 +181,7 @@ def _number(rate: object) -> Decimal | None:
         return None
 
 
-def _written(rates: object) -> object:
+def written(rates: object) -> object:
     """Return rates as they are stored: plain text, by currency in capitals; faults stay."""
     if not isinstance(rates, Mapping):
         return rates

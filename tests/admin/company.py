@@ -61,7 +61,7 @@ from ledger.models import (
 )
 from ledger.periods import periods
 from pricing.models import BonusSlab, RatePlan, RatePlanVersion, TopUpRule
-from pricing.offerings import coupons, credit_units
+from pricing.offerings import coupons, credit_units, packs
 from pricing.plans import plans
 from tests import campaigns, factories
 from tests.billing.invoicing.test_customer_credit import owed
@@ -114,6 +114,10 @@ def _catalogue() -> None:
         credit_units.create_credit_unit(
             livemode=False, code=("CREDITS", "TOKENS")[number - 1], name="Credits",
             rates={"USD": "0.01"},
+        )  # fmt: skip
+        packs.create_pack(
+            livemode=False, code=f"pack_{number}", name="Pack", quantity=D(100),
+            unit=("CREDITS", "TOKENS")[number - 1], prices={"USD": "1"},
         )  # fmt: skip
         rule = TopUpRule.objects.create(livemode=False, currency=("USD", "EUR")[number - 1])
         BonusSlab.objects.create(rule=rule, from_amount=D(1000), bonus=D(1))

@@ -46,6 +46,16 @@ class Caller:
         return response.json()
 
 
+def sold_in_credits(call: Caller) -> None:
+    call.post("credit-units", {"code": "CREDITS", "name": "Credits", "rates": {"USD": "0.01"}})
+    call.change("patch", "credit-units/CREDITS", {"rates": {"USD": "0.01", "EUR": "0.009"}})
+    pack = {"name": "Pack", "unit": "CREDITS", "quantity": 1000, "prices": {"USD": "10.00"}}
+    call.post("packs", {"code": "c", **pack, "bonus_quantity": 100})
+    call.change("patch", "packs/c", {"bonus_quantity": 250})
+    call.post("packs", {"code": "old", **pack})
+    call.post("packs/old/archive", {})
+
+
 def catalogue(call: Caller) -> int:
     call.post("metrics", {"code": "tokens", "name": "Tokens", "aggregation": "SUM"})
     call.post("metrics", {
@@ -81,8 +91,7 @@ def catalogue(call: Caller) -> int:
     call.change("patch", "metrics/size", {"name": "Greatest size"})
     call.post("pricing/preview", {"charge": plan["charges"][0], "quantity": 1500})
     call.post("rate-plans/p/preview", {"usage": {"tokens": 1500}, "billing_mode": "POSTPAID"})
-    call.post("credit-units", {"code": "CREDITS", "name": "Credits", "rates": {"USD": "0.01"}})
-    call.change("patch", "credit-units/CREDITS", {"rates": {"USD": "0.01", "EUR": "0.009"}})
+    sold_in_credits(call)
     call.post("coupons", {"code": "ten", "type": "PERCENT", "value": 10, "duration": "ONCE"})
     call.post("tax-rates", {"name": "VAT", "country": "DE", "percent": 19, "valid_from": START})
     rate = call.post("tax-rates", {"name": "Former", "country": "DE", "region": "be", "percent": 7,
@@ -111,6 +120,7 @@ def units(call: Caller) -> None:
     back = {**WHO, "amount": 500, "currency": "CREDITS", "top_up": bought["id"], "reason": "x"}
     # 4.50, and 19 % of tax that was due at sale.
     assert call.post("wallets/refunds", back)["refunded"] == "5.36"
+    call.post("wallets/top-ups", {**WHO, "pack": "c", "currency": "USD"})
 
 
 def wallets(call: Caller) -> str:

@@ -48,8 +48,17 @@ from billing.models import (
 from billing.usage import ingest
 from ledger.models import Entry
 from pricing.campaigns import campaign_terms, campaigns
-from pricing.models import Campaign, Coupon, CreditUnit, Metric, Offering, RatePlan, RatePlanVersion
-from pricing.offerings import coupons, credit_units
+from pricing.models import (
+    Campaign,
+    Coupon,
+    CreditUnit,
+    Metric,
+    Offering,
+    Pack,
+    RatePlan,
+    RatePlanVersion,
+)
+from pricing.offerings import coupons, credit_units, packs
 from tests import factories, lived
 from tests.factories import FEBRUARY, START
 from wallets.grants import campaign_grants
@@ -81,6 +90,7 @@ LISTS: dict[str, Any] = {
     "mails": Mail.objects.order_by("-pk"),
     "metrics": Metric.objects.order_by("-pk"),
     "offerings": Offering.objects.order_by("-pk"),
+    "packs": Pack.objects.order_by("-pk"),
     "payments": BankPayment.objects.order_by("-pk"),
     "rate-plans/plan_tokens_monthly/versions": RatePlanVersion.objects.order_by("-pk"),
     "rate-plans": RatePlan.objects.order_by("-pk"),
@@ -198,6 +208,10 @@ def _catalogue(number: int) -> None:
     credit_units.create_credit_unit(
         livemode=False, code=f"UNIT{letters}", name=f"Unit {number}", rates={"USD": "0.010"}
     )
+    packs.create_pack(
+        livemode=False, code=f"pack{number}", name=f"Pack {number}", unit=f"UNIT{letters}",
+        quantity=Decimal("1.50"), prices={"USD": "2.50"},
+    )  # fmt: skip
     terms = campaign_terms.CampaignTerms(
         name=f"Campaign {number}", trigger="CODE", kind="PROMO", metric="tokens",
         quantity=Decimal("1.5"), starts_at=START, redemption_code=f"code{number}",

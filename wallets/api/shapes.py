@@ -171,6 +171,7 @@ class OfferAnswer(serializers.Serializer[Any]):
 
     amount = serializers.CharField()
     currency = serializers.CharField()
+    pack = serializers.CharField(required=False, help_text="The pack that it is the price of.")
     times = serializers.IntegerField(help_text="How many of it are needed.")
     method = serializers.CharField()
     path = serializers.CharField()

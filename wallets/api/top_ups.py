@@ -20,6 +20,7 @@ from aforo.access.models import ApiScope
 from aforo.api.fields import CurrencyField, DecimalField, ExpiryField, StrictSerializer
 from aforo.api.rows import Row, RowsView
 from aforo.api.views import ApiView
+from pricing.api.catalog import CodeField
 from wallets.api.shapes import (
     CustomerIdField,
     IssuedAnswer,
@@ -59,12 +60,26 @@ class BonusBody(MoneyOrUnits):
 
 class TopUpBody(KeyedBody):
     customer_id = CustomerIdField()
-    amount = DecimalField(positive=True)
+    amount = DecimalField(positive=True, required=False)
     currency = CurrencyField()
     unit = UnitField(required=False)
+    pack = CodeField(required=False)
     payment = PaymentBody(required=False)
     bonus = BonusBody(required=False)
     expires_at = ExpiryField(required=False, allow_null=True)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Check that a pack is bought as it is, or else an amount."""
+        if "pack" not in attrs:
+            if "amount" not in attrs:
+                message = "Give an amount, or name a pack."
+                raise serializers.ValidationError({"amount": message}, code="required")
+            return attrs
+        fixed = [name for name in ("amount", "unit", "bonus", "expires_at") if name in attrs]
+        if fixed:
+            said = dict.fromkeys(fixed, "The pack says it.")
+            raise serializers.ValidationError(said, code="invalid")
+        return attrs
 
 
 def _bonus(
@@ -95,6 +110,7 @@ class TopUpAnswer(serializers.ModelSerializer[TopUp]):
     customer_id = serializers.CharField(source="book.key")
     amount = DecimalField()
     credits = DecimalField(allow_null=True)
+    pack = serializers.CharField(source="pack.code", read_only=True, allow_null=True)
     bonus = serializers.SerializerMethodField()
     automatic = serializers.SerializerMethodField()
     refill_reason = RefillReasonField(read_only=True)
@@ -109,7 +125,7 @@ class TopUpAnswer(serializers.ModelSerializer[TopUp]):
         model = TopUp
         fields = [
             "id", "customer_id", "status", "channel", "method", "paid_by", "amount", "currency",
-            "credit_unit", "credits", "bonus", "expires_at", "automatic", "refill_reason",
+            "credit_unit", "credits", "pack", "bonus", "expires_at", "automatic", "refill_reason",
             "created_at", "paid_at", "failed_at", "dispute", "disputed", "dispute_fee", "refunded",
             "taxed_at_sale", "tax", "tax_refunded", "lots",
         ]  # fmt: skip

@@ -21,7 +21,8 @@ from aforo.errors import NotCovered
 from aforo.money import ZERO
 from ledger.models import Book
 from pricing import catalogue
-from pricing.models import CreditKind, CreditUnit
+from pricing.models import CreditKind, CreditUnit, Pack
+from pricing.offerings import packs
 from wallets import port
 from wallets.budgets.counting import BudgetExceeded
 from wallets.lots import queries
@@ -157,6 +158,7 @@ class _Selling:
     refills: Mapping[tuple[int, str], AutoRefill]
     terms: Mapping[tuple[bool, str], catalogue.TopUpTerms]
     units: Mapping[tuple[bool, str], CreditUnit]
+    packs: Sequence[Pack]
 
 
 def explain(shortages: Sequence[Shortage]) -> None:
@@ -197,7 +199,7 @@ def _read_selling(shortages: Iterable[Shortage]) -> _Selling:
     helped = [each for each in shortages if _helps(each)]
     books = sorted({each.asked.book.pk for each in helped})
     if not books:
-        return _Selling({}, {}, {}, {})
+        return _Selling({}, {}, {}, {}, [])
     rules = AutoRefill.objects.filter(book__in=books, switched_off_at=None)
     named = {(each.asked.book.livemode, each.asked.currency) for each in helped}
     units = _units(named)
@@ -210,6 +212,7 @@ def _read_selling(shortages: Iterable[Shortage]) -> _Selling:
             for livemode, currency in named - units.keys() | paid_in
         },
         units,
+        packs.offered(units.values()),
     )
 
 
@@ -264,7 +267,23 @@ def _unit_offers(
         part = _up(money.divide(need, Decimal(times)), unit.decimals)
         least = max(_payable(part * rate, currency), terms.minimum or ZERO)
         offers.append(_offer(asked, least, times, currency=currency))
+    mine = (pack for pack in selling.packs if pack.unit_id == unit.pk)
+    for pack in mine:
+        if packs.is_available(pack, asked.now):
+            times = _times(need, pack.quantity + (pack.bonus_quantity or ZERO))
+            offers += [
+                _pack_offer(asked, pack, price, currency, times)
+                for currency, price in pack.costs.items()
+            ]
     return offers
+
+
+def _pack_offer(
+    asked: Asked, pack: Pack, price: Decimal, currency: str, times: int
+) -> dict[str, object]:
+    body = {"customer_id": asked.book.key, "pack": pack.code, "currency": currency}
+    offer = _offer(asked, price, times, currency=currency)
+    return {**offer, "pack": pack.code, "body": body}
 
 
 def _up(value: Decimal, places: int) -> Decimal:

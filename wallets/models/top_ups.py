@@ -18,7 +18,7 @@ from aforo import actors, payable
 from aforo.actors import Actor, ActorKind
 from aforo.ids import new_id
 from ledger.models import Book, Entry
-from pricing.models import Metric
+from pricing.models import Metric, Pack
 from wallets.models.wallets import Wallet
 
 
@@ -148,6 +148,7 @@ class TopUp(models.Model):
         blank=True,
         help_text="How many credits of the unit it buys.",
     )
+    pack = models.ForeignKey(Pack, on_delete=models.PROTECT, null=True, blank=True)
     bonus = models.DecimalField(max_digits=38, decimal_places=12, null=True, blank=True)
     bonus_metric = models.ForeignKey(
         Metric,

@@ -21,13 +21,12 @@ from ledger import posting_rules
 from ledger.entries import books
 from ledger.models import Book
 from pricing import catalogue
-from pricing.models import CreditUnit, Metric, OnAccount
-from pricing.offerings import credit_units
+from pricing.models import Metric, OnAccount
 from wallets import port
 from wallets.lots import provisioning
 from wallets.models import Operation, PaidBy, TopUp, TopUpChannel, TopUpStatus
 from wallets.operations import idempotency
-from wallets.top_ups import payments, sale_tax, ways
+from wallets.top_ups import payments, sale_tax, unit_sales, ways
 from wallets.top_ups.gateway import SANDBOX, gateway_of
 from wallets.top_ups.payments import TOP_UP
 
@@ -99,19 +98,20 @@ class _Order:
     """A top-up as a client asked for it."""
 
     customer_id: str
-    amount: Decimal
+    amount: Decimal | None
     currency: str
     channel: str
     method: str
     bonus: Bonus | None
     expires_at: datetime | None
     unit: str | None
+    pack: str | None
 
     @property
     def content(self) -> dict[str, object]:
-        bonus = self.bonus
+        bonus, named = self.bonus, {"unit": self.unit, "pack": self.pack}
         return {
-            **({} if self.unit is None else {"unit": self.unit}),
+            **{name: code for name, code in named.items() if code is not None},
             "customer_id": self.customer_id,
             "amount": self.amount,
             "currency": self.currency,
@@ -126,15 +126,16 @@ def top_up(
     livemode: bool,
     customer_id: str,
     key: str,
-    amount: Decimal,
     currency: str,
+    amount: Decimal | None = None,
     payment: TopUpPayment | None = None,
     bonus: Bonus | None = None,
     expires_at: datetime | None = None,
     unit: str | None = None,
+    pack: str | None = None,
 ) -> Answer:
     """Buy CASH credits, with the bonus that was asked for or else the one of the currency's slabs;
-    with `unit`, credits of that unit at its rate, whose bonus is credits of it too.
+    with `unit`, credits of that unit at its rate, whose bonus is credits of it too; or a `pack`.
 
     The sandbox's gateway takes the payment by the name of the method; in live mode a method that
     the configured gateway does not know means money taken elsewhere, and no payment means on
@@ -144,7 +145,7 @@ def top_up(
     has no answer; Invalid (`unknown_payment_method`, `payment_required`, `below_minimum`, ...).
     """
     channel, method = _channel(livemode=livemode, payment=payment)
-    order = _Order(customer_id, amount, currency, channel, method, bonus, expires_at, unit)
+    order = _Order(customer_id, amount, currency, channel, method, bonus, expires_at, unit, pack)
     if channel == TopUpChannel.GATEWAY:
         return _through_gateway(livemode=livemode, key=key, order=order)
     sell = _sell_on_account if channel == TopUpChannel.ON_ACCOUNT else _sell_paid
@@ -192,21 +193,14 @@ def _ordered(*, book: Book, id: UUID, key: str, order: _Order) -> TopUp:  # noqa
     """
     now = now_for(book)
     idempotency.check_expiry(order.expires_at, now)
-    terms = _terms(book=book, order=order)
-    payable.check(order.amount, order.currency, pointer="/amount")
-    terms.check(order.amount)
+    terms, bought = _bought(book=book, order=order, now=now)
     if order.channel == TopUpChannel.ON_ACCOUNT:
         _check_on_account(terms)
-    bonus, metric, unit_price = _bonus(book=book, order=order, terms=terms)
     return TopUp(
         id=id,
         book=book,
         currency=order.currency,
-        amount=order.amount,
-        **_in_unit(terms.unit, order),
-        bonus=bonus,
-        bonus_metric=metric,
-        bonus_unit_price=unit_price,
+        **bought,
         expires_at=order.expires_at,
         lifetime_days=terms.expires_after_days,
         channel=order.channel,
@@ -217,32 +211,32 @@ def _ordered(*, book: Book, id: UUID, key: str, order: _Order) -> TopUp:  # noqa
         content=canonical(order.content),
         created_at=now,
         **sale_tax.of_order(
-            book=book, amount=order.amount, currency=order.currency, terms=terms, now=now
+            book=book, amount=bought["amount"], currency=order.currency, terms=terms, now=now
         ),
     )
 
 
-def _terms(*, book: Book, order: _Order) -> catalogue.TopUpTerms:
-    """Return the terms of an order: those of the currency, and for credits of a unit the unit's.
+def _bought(
+    *, book: Book, order: _Order, now: datetime
+) -> tuple[catalogue.TopUpTerms, dict[str, Any]]:
+    """Return the terms of an order, and what its top-up keeps of what is bought.
 
-    Raises: Invalid (`unknown_currency`, `inactive_unit`).
+    Raises: Invalid.
     """
-    terms = catalogue.top_up_terms(livemode=book.livemode, currency=order.currency)
-    if order.unit is None:
-        return terms
-    unit = credit_units.find_active_unit(livemode=book.livemode, code=order.unit, pointer="/unit")
-    return terms.of_unit(unit)
-
-
-def _in_unit(unit: CreditUnit | None, order: _Order) -> dict[str, Any]:
-    """Return what a top-up keeps of the unit that it buys; empty for money.
-
-    Raises: Invalid (`no_rate`, `buys_no_credit`, `out_of_range`).
-    """
-    if unit is None:
-        return {}
-    credits_ = credit_units.credits_for(unit, order.amount, order.currency)
-    return {"credit_unit": unit.code, "credits": credits_}
+    if order.pack is not None:
+        return unit_sales.of_pack(book=book, code=order.pack, currency=order.currency, now=now)
+    assert order.amount is not None, "the edge validates that one of both is given"
+    terms = unit_sales.terms_of(book=book, currency=order.currency, unit=order.unit)
+    payable.check(order.amount, order.currency, pointer="/amount")
+    terms.check(order.amount)
+    bonus, metric, unit_price = _bonus(book, order, order.amount, terms)
+    return terms, {
+        "amount": order.amount,
+        **unit_sales.at_rate(terms.unit, amount=order.amount, currency=order.currency),
+        "bonus": bonus,
+        "bonus_metric": metric,
+        "bonus_unit_price": unit_price,
+    }
 
 
 def _paid_by(order: _Order) -> str:
@@ -266,7 +260,7 @@ def _check_on_account(terms: catalogue.TopUpTerms) -> None:
 
 
 def _bonus(
-    *, book: Book, order: _Order, terms: catalogue.TopUpTerms
+    book: Book, order: _Order, amount: Decimal, terms: catalogue.TopUpTerms
 ) -> tuple[Decimal | None, Metric | None, Decimal | None]:
     """Return the bonus of an order: the one that was asked for, else that of the slabs; of units
     also the stand-alone price.
@@ -274,7 +268,7 @@ def _bonus(
     Raises: Invalid (`unknown_metric`, `unit_price_required`).
     """
     if order.bonus is None:
-        return terms.bonus_for(order.amount), None, None
+        return terms.bonus_for(amount), None, None
     if order.bonus.metric is None:
         return order.bonus.amount, None, None
     if terms.unit is not None:
