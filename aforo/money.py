@@ -126,9 +126,11 @@ def plain(value: Decimal) -> str:
 
 
 def amount_text(value: Decimal, currency: str) -> str:
-    """Write an amount with at least the currency's decimals: 12.5 USD is 12.50."""
+    """Write an amount with at least the currency's decimals: 12.5 USD is 12.50. Credits of a unit,
+    whose code is no currency's, are written plainly.
+    """
     text = plain(value)
-    places = exponent(currency)
+    places = EXPONENTS.get(currency, 0)
     whole, _, fraction = text.partition(".")
     fraction = fraction.ljust(places, "0")
     return f"{whole}.{fraction}" if fraction else whole

@@ -9,10 +9,10 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.decorators import action
 
 from aforo.adminui.admins import ModelAdmin, Sent
 from aforo.adminui.forms import add_faults
+from aforo.adminui.pages import action
 from aforo.errors import Invalid
 from pricing.models import Pack
 from pricing.offerings import packs
@@ -50,7 +50,7 @@ class PackAdmin(ModelAdmin):  # type: ignore[misc]
     actions = ["archive"]
 
     def add_row(self, sent: Sent) -> Pack:
-        """Offer a pack, or the next version of the one that has the code."""
+        """Create a pack, or the next version of the one that has the code."""
         fields = dict(sent.fields)
         unit, code, livemode = fields.pop("unit"), fields.pop("code"), fields.pop("livemode")
         offered = Pack.objects.filter(livemode=livemode, code=code, unit=unit, archived_at=None)

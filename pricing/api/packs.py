@@ -87,7 +87,7 @@ class PacksView(CatalogList):
 
     @extend_schema(request=PackBody, responses={201: PackAnswer})
     def post(self, request: Request) -> HttpResponse:
-        """Offer a pack of credits at a price in each currency."""
+        """Create a pack of credits at a price in each currency."""
         body = self.read(PackBody, request)
         return self.once(
             request,
@@ -108,7 +108,7 @@ class PackView(ApiView):
 
     @extend_schema(request=PackChange, responses=PackAnswer)
     def patch(self, request: Request, code: str) -> Response:
-        """Offer a new version of a pack; what was sold keeps its own."""
+        """Create a new version of a pack; what was sold keeps its own."""
         body = self.read(PackChange, request)
         changed = packs.change_pack(livemode=self.livemode, code=code, changes=body)
         return Response(PackAnswer(changed).data)
@@ -122,7 +122,7 @@ class PackArchiveView(ApiView):
 
     @extend_schema(request=None, responses=PackAnswer)
     def post(self, request: Request, code: str) -> HttpResponse:
-        """Offer a pack no more; what was sold lives on."""
+        """Archive a pack: it is sold no more; what was sold lives on."""
         self.read(NothingBody, request)
         now = timezone.now()
         return self.once(

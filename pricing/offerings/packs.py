@@ -31,7 +31,7 @@ class UnknownPack(NotFound):
 
 
 def create_pack(*, livemode: bool, code: str, unit: str, **terms: Any) -> Pack:
-    """Offer a pack: so many credits of a unit, at a price in each currency.
+    """Create a pack: so many credits of a unit, at a price in each currency.
 
     Raises: CodeTaken; Invalid, naming every fault.
     """
@@ -40,7 +40,7 @@ def create_pack(*, livemode: bool, code: str, unit: str, **terms: Any) -> Pack:
 
 
 def change_pack(*, livemode: bool, code: str, changes: Mapping[str, Any]) -> Pack:
-    """Offer a new version of a pack in place of the current one; what was sold keeps its own.
+    """Create a new version of a pack in place of the current one; what was sold keeps its own.
 
     Raises: UnknownPack; CodeTaken, where somebody else was quicker; Invalid, naming every fault.
     """
@@ -52,7 +52,7 @@ def change_pack(*, livemode: bool, code: str, changes: Mapping[str, Any]) -> Pac
 
 @transaction.atomic
 def archive_pack(*, livemode: bool, code: str, now: datetime) -> Pack:
-    """Offer a pack no more; its code stays taken.
+    """Archive a pack, which is sold no more; its code stays taken.
 
     Raises: UnknownPack.
     """

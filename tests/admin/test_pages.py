@@ -63,6 +63,7 @@ EDITABLE = {
     "RatePlan",
     "RatePlanVersion",
     "Offering",
+    "Pack",
     "Customer",
     "GlMapping",
     "ManualAdjustment",

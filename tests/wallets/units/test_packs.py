@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 
 def offer(code: str = "starter", **terms: Any) -> Pack:
-    """Offer 1,000 credits and 250 more for 10 USD or 9 EUR."""
+    """Create a pack of 1,000 credits and 250 more for 10 USD or 9 EUR."""
     fields: dict[str, Any] = {
         "name": "Starter", "unit": UNIT, "quantity": D(1000), "bonus_quantity": D(250),
         "prices": {"USD": "10.00", "EUR": "9.00"}, **terms,

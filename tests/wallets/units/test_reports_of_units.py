@@ -11,6 +11,8 @@ import pytest
 from aforo.database.snapshot import snapshot
 from billing.finance import reports, verification
 from billing.finance.closing import tie_outs
+from billing.invoicing import month_pages
+from billing.models import FileFormat
 from ledger.models import Book
 from tests import factories
 from tests.factories import FEBRUARY
@@ -109,3 +111,11 @@ def test_promo_cost_is_in_credits(two_months: Book) -> None:
     assert (row["unit"], row["granted"], row["used"], row["outstanding"]) == (
         "CREDITS", Decimal(100), Decimal(100), Decimal(0),
     )  # fmt: skip
+
+
+def test_a_months_page_writes_credits_plainly(two_months: Book) -> None:
+    page = month_pages.file_of(
+        livemode=False, customer_id="cust_1", period="2026-01", form=FileFormat.HTML
+    )
+
+    assert "1,950" in page.decode()
