@@ -111,14 +111,10 @@ def _catalogue() -> None:
         coupons.create_coupon(
             livemode=False, code=f"TEN_{number}", type="PERCENT", value=D(10), duration="ONCE"
         )
-        credit_units.create_credit_unit(
-            livemode=False, code=("CREDITS", "TOKENS")[number - 1], name="Credits",
-            rates={"USD": "0.01"},
-        )  # fmt: skip
-        packs.create_pack(
-            livemode=False, code=f"pack_{number}", name="Pack", quantity=D(100),
-            unit=("CREDITS", "TOKENS")[number - 1], prices={"USD": "1"},
-        )  # fmt: skip
+        unit, rates = ("CREDITS", "TOKENS")[number - 1], {"USD": "0.01"}
+        credit_units.create_credit_unit(livemode=False, code=unit, name="Unit", rates=rates)
+        sold = {"quantity": D(100), "prices": {"USD": "1"}}
+        packs.create_pack(livemode=False, code=unit.lower(), name="Pack", unit=unit, **sold)
         rule = TopUpRule.objects.create(livemode=False, currency=("USD", "EUR")[number - 1])
         BonusSlab.objects.create(rule=rule, from_amount=D(1000), bonus=D(1))
     tax_rates.create_tax_rate(livemode=False, name="IVA", country="ES", percent=D(21), now=START)
