@@ -19,7 +19,7 @@ from aforo.adminui.pages import found, page_action
 from aforo.errors import DomainError
 from billing.admin import plan_change_page
 from billing.admin.subscription_coupons import SubscriptionCouponInline
-from billing.lifecycle import changes
+from billing.lifecycle import changes, subscription_coupons
 from billing.models import PlanChange, Subscription, SubscriptionMove
 
 Preview = Callable[[Subscription, Mapping[str, Any]], SafeString]
@@ -69,6 +69,15 @@ class PlanForm(ReasonForm):
     )
 
 
+class CouponForm(ReasonForm):
+    field_order = ["code", "reason"]
+    code = forms.CharField(
+        max_length=64,
+        label="Coupon",
+        help_text="Its code. Coupons are taken off in the order of their positions.",
+    )
+
+
 @admin.register(Subscription)
 class SubscriptionAdmin(ReadOnlyAdmin):
     list_display = ["customer", "offering", "status", "current_starts_at", "current_ends_at"]
@@ -77,7 +86,9 @@ class SubscriptionAdmin(ReadOnlyAdmin):
     search_fields = ["customer__book__key", "=id"]
     ordering = ["-created_at"]
     inlines = [MoveInline, SubscriptionCouponInline]
-    actions_detail = ["change_plan", "pause", "resume", "cancel", "uncancel"]
+    actions_detail = [
+        "change_plan", "pause", "resume", "cancel", "uncancel", "add_coupon", "remove_coupon",
+    ]  # fmt: skip
 
     @page_action(description="Change plan", url_path="change-plan", permission="act")
     def change_plan(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -111,6 +122,20 @@ class SubscriptionAdmin(ReadOnlyAdmin):
         """Withdraw a cancellation that is ahead."""
         return self._ask(
             request, object_id, "Withdraw the cancellation of", ReasonForm, changes.uncancel
+        )
+
+    @page_action(description="Add coupon", url_path="add-coupon", permission="act")
+    def add_coupon(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Add a coupon, after those that it has."""
+        return self._ask(
+            request, object_id, "Add a coupon to", CouponForm, subscription_coupons.add
+        )
+
+    @page_action(description="Remove coupon", url_path="remove-coupon", permission="act")
+    def remove_coupon(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Remove a coupon, which counts no more from the next document on."""
+        return self._ask(
+            request, object_id, "Remove a coupon of", CouponForm, subscription_coupons.remove
         )
 
     def _ask(

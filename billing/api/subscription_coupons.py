@@ -19,6 +19,7 @@ from billing.lifecycle import subscription_coupons
 
 class AddCouponBody(StrictSerializer):
     coupon = serializers.CharField(max_length=64)
+    reason = serializers.CharField(max_length=300, required=False, allow_blank=True)
 
 
 class SubscriptionCouponsView(ApiView):
@@ -39,7 +40,10 @@ class SubscriptionCouponsView(ApiView):
             make=lambda: (
                 SubscriptionAnswer(
                     subscription_coupons.add(
-                        livemode=self.livemode, subscription_id=subscription_id, code=body["coupon"]
+                        livemode=self.livemode,
+                        subscription_id=subscription_id,
+                        code=body["coupon"],
+                        reason=body.get("reason", ""),
                     )
                 ).data
             ),

@@ -9,9 +9,9 @@ from django.db import transaction
 from aforo.errors import Conflict, FieldError, Invalid, NotFound
 from aforo.sandbox.services import now_for
 from billing.lifecycle import changes, subscribing
-from billing.models import Subscription, SubscriptionCoupon, SubscriptionStatus
+from billing.models import MoveKind, Subscription, SubscriptionCoupon, SubscriptionStatus
 from billing.settlement import coupon_terms
-from billing.subscriptions import taken_coupons
+from billing.subscriptions import moves, taken_coupons
 from ledger.entries import books
 
 
@@ -34,7 +34,7 @@ class CouponNotTaken(NotFound):
 
 
 @transaction.atomic
-def add(*, livemode: bool, subscription_id: UUID, code: str) -> Subscription:
+def add(*, livemode: bool, subscription_id: UUID, code: str, reason: str = "") -> Subscription:
     """Add a coupon to a subscription, after those it has; it counts from the next document of the
     open cycle on.
 
@@ -58,11 +58,12 @@ def add(*, livemode: bool, subscription_id: UUID, code: str) -> Subscription:
         subscription=found, taken=taken, now=now, period=coupon_terms.next_period(found)
     )
     _name_first(found)
+    _note(found, MoveKind.COUPON_ADDED, code, reason)
     return subscribing.get_subscription(livemode=livemode, subscription_id=subscription_id)
 
 
 @transaction.atomic
-def remove(*, livemode: bool, subscription_id: UUID, code: str) -> Subscription:
+def remove(*, livemode: bool, subscription_id: UUID, code: str, reason: str = "") -> Subscription:
     """Remove a coupon from a subscription: it counts no more from the next document of the open
     cycle on. What it took off stays, and it is not redeemed less often.
 
@@ -78,6 +79,7 @@ def remove(*, livemode: bool, subscription_id: UUID, code: str) -> Subscription:
     mine.until_period = max(coupon_terms.next_period(found), mine.from_period)
     mine.save(update_fields=["removed_at", "until_period"])
     _name_first(found)
+    _note(found, MoveKind.COUPON_REMOVED, code, reason)
     return subscribing.get_subscription(livemode=livemode, subscription_id=subscription_id)
 
 
@@ -90,6 +92,15 @@ def _live(livemode: bool, subscription_id: UUID) -> Subscription:  # noqa: FBT00
     if found.status == SubscriptionStatus.CANCELLED:
         raise changes.NotInState("The subscription is cancelled.", code="already_cancelled")
     return found
+
+
+def _note(found: Subscription, kind: MoveKind, code: str, reason: str) -> None:
+    """Record who added or removed a coupon, and why."""
+    book = found.customer.book
+    with moves.because(reason):
+        moves.note(
+            book=book, subscription=found, kind=kind, at=now_for(book), facts={"coupon": code}
+        )
 
 
 def _name_first(found: Subscription) -> None:

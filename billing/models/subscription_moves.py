@@ -21,6 +21,8 @@ class MoveKind(models.TextChoices):
     PLAN_CHANGE_SET = "PLAN_CHANGE_SET"
     PLAN_CHANGE_WITHDRAWN = "PLAN_CHANGE_WITHDRAWN"
     PLAN_CHANGED = "PLAN_CHANGED"
+    COUPON_ADDED = "COUPON_ADDED"
+    COUPON_REMOVED = "COUPON_REMOVED"
 
 
 class SubscriptionMove(models.Model):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from billing.models import Invoice, Subscription, SubscriptionMove
+from aforo.webhooks.models import OutboxEvent
+from billing.models import Invoice, Subscription, SubscriptionCoupon, SubscriptionMove
+from pricing.offerings import coupons
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -102,3 +106,35 @@ def test_who_may_only_look_asks_for_nothing(client: Client, what: str) -> None:
     assert client.get(address(what)).status_code == 403
     assert client.post(address(what), {"at": "NOW"}).status_code == 403
     assert Subscription.objects.get().status == "ACTIVE"
+
+
+def test_a_coupon_is_added_and_removed_in_the_name_of_the_user(admin_client: Client) -> None:
+    factories.subscribed()
+    coupons.create_coupon(
+        livemode=False, code="tenth", type="PERCENT", value=Decimal(10), duration="FOREVER"
+    )
+    sent = {"code": "tenth", "reason": "They rang us"}
+
+    for what, kind in (("add_coupon", "COUPON_ADDED"), ("remove_coupon", "COUPON_REMOVED")):
+        assert admin_client.post(address(what), sent).status_code == 302, what
+
+        move = SubscriptionMove.objects.order_by("-pk")[0]
+        assert (move.kind, move.facts, move.reason) == (kind, {"coupon": "tenth"}, "They rang us")
+        assert (move.from_status, move.to_status, move.actor_kind) == ("ACTIVE", "ACTIVE", "STAFF")
+    told = OutboxEvent.objects.filter(type="subscription.updated")
+    assert sorted(each.payload["move"] for each in told) == ["COUPON_ADDED", "COUPON_REMOVED"]
+    taken = SubscriptionCoupon.objects.get()
+    assert (taken.position, taken.removed_at is None) == (0, False)
+
+
+def test_a_coupon_that_is_refused_changes_nothing(admin_client: Client) -> None:
+    factories.subscribed()
+    before = SubscriptionMove.objects.count()
+
+    unknown = admin_client.post(address("add_coupon"), {"code": "none"})
+    untaken = admin_client.post(address("remove_coupon"), {"code": "none"})
+
+    assert (unknown.status_code, untaken.status_code) == (200, 200)
+    assert "has no coupon none" in untaken.text
+    assert SubscriptionMove.objects.count() == before
+    assert not SubscriptionCoupon.objects.exists()
