@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0031_invoice_charges'),
+        ('billing', '0032_credit_notes'),
     ]
 
     operations = [
