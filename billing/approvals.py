@@ -93,6 +93,17 @@ def _carry_out(waiting: ApprovalRequest, now: datetime) -> object:
         return _DO[waiting.operation](waiting, _read(waiting.content), now)
 
 
+def get_request(*, livemode: bool, request_id: UUID) -> ApprovalRequest:
+    """Return a request for approval.
+
+    Raises: UnknownApproval.
+    """
+    found = ApprovalRequest.objects.select_related("book").filter(livemode=livemode, pk=request_id)
+    if (request := found.first()) is None:
+        raise UnknownApproval(f"There is no request for approval {request_id}.")
+    return request
+
+
 @transaction.atomic
 def reject(*, request_id: UUID, by: AbstractBaseUser, now: datetime) -> ApprovalRequest:
     """Reject a request; nothing of it is done. Who asked may withdraw it in this way too.

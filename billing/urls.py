@@ -4,6 +4,7 @@ from django.urls import include, path
 
 from billing.api import (
     adjustments,
+    approvals,
     backtests,
     books,
     campaigns,
@@ -113,6 +114,8 @@ urlpatterns = [
     path("payments/<uuid:payment_id>", payments.BankPaymentView.as_view()),
     path("payments/<uuid:payment_id>/assign", payments.AssignView.as_view()),
     path("payments/<uuid:payment_id>/send-back", payments.SendBackView.as_view()),
+    path("approvals", approvals.ApprovalsView.as_view()),
+    path("approvals/<uuid:request_id>", approvals.ApprovalView.as_view()),
     path("tax-rates", tax_rates.TaxRatesView.as_view()),
     path("tax-rates/<int:rate_id>", tax_rates.TaxRateView.as_view()),
     path("tax-rates/<int:rate_id>/end", tax_rates.EndTaxRateView.as_view()),

@@ -67,6 +67,7 @@ COMPONENTS: Final[dict[str, Any]] = {
 }
 TAGS: Final = {
     "api-keys": "Who may call, for whom, from where, how often.",
+    "approvals": "What waits for a second person.",
     "backtests": "A rate plan priced against settled cycles, before it is sold.",
     "budgets": "Limits on what a customer's teams, agents or users may spend.",
     "campaigns": "Credits granted to many, by code, by milestone, with top-ups.",

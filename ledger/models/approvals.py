@@ -6,6 +6,8 @@ request is decided once, and apart from its decision nothing of it ever changes.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import models
@@ -142,3 +144,13 @@ class ApprovalRequest(models.Model):
         if self.approved_at is not None:
             return "APPROVED"
         return "PENDING" if self.rejected_at is None else "REJECTED"
+
+    @property
+    def decided_at(self) -> datetime | None:
+        """Return when it was approved or rejected."""
+        return self.approved_at or self.rejected_at
+
+    @property
+    def asked_by(self) -> dict[str, str]:
+        """Return who asked, as answers have an actor."""
+        return {"kind": self.actor_kind, "id": self.actor_id}

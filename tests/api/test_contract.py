@@ -9,8 +9,10 @@ import pytest
 
 from aforo.api.schema_document import EXAMPLES
 from aforo.webhooks.models import DeliveryStatus, WebhookDelivery
+from ledger.models import ApprovalLimit
 from tests.api import examples
 from tests.api.contract import CheckedClient, document
+from tests.factories import person
 
 pytestmark = pytest.mark.django_db
 
@@ -123,6 +125,17 @@ def units(call: Caller) -> None:
     call.post("wallets/top-ups", {**WHO, "pack": "c", "currency": "USD"})
 
 
+def back_and_above_a_limit(call: Caller) -> None:
+    call.post("wallets/refunds", {**WHO, "amount": 1, "currency": "EUR", "reason": "x"})
+    ApprovalLimit.objects.create(
+        livemode=False, action="GOODWILL", currency="USD", amount=5, starts_at=START,
+        evidence="x", proposed_by=person("ann"), proposed_at=START, approved_by=person("bob"),
+        approved_at=START,
+    )  # fmt: skip
+    call.post("wallets/grants", {**WHO, "kind": "PROMO", "source": "GOODWILL", "amount": 6,
+                                         "currency": "USD", "reason": "outage"})  # fmt: skip
+
+
 def wallets(call: Caller) -> str:
     certify(call)
     paid = call.post("wallets/top-ups", {
@@ -151,7 +164,7 @@ def wallets(call: Caller) -> str:
     call.post("budgets", {**WHO, "code": "d", "match": {"a": "b"}, "limit": 9, "metric": "tokens",
                           "window": "TOTAL"})  # fmt: skip
     call.change("delete", "budgets/acme/d", {})
-    call.post("wallets/refunds", {**WHO, "amount": 1, "currency": "EUR", "reason": "x"})
+    back_and_above_a_limit(call)
     call.get("wallets/refunds?customer_id=acme")
     call.post("campaigns/redeem", {**WHO, "code": "hello"})
     call.change("patch", "wallets/acme/limits", {"currency": "USD", "low_balance_threshold": 1})
@@ -351,7 +364,8 @@ def test_every_operation(sandbox_key: str, eager_tasks: None) -> None:
     call.post(f"subscriptions/{plain['id']}/cancel", {"at": "NOW"})
     call.post("campaigns/all/end", {})
     ids |= {"backtest_id": backtest["backtest"]["id"], **webhooks(call), **keys(call)}
-    ids |= {"reservation_id": call.get("wallets/reservations")["data"][0]["id"]}
+    for name, listed in (("reservation_id", "wallets/reservations"), ("request_id", "approvals")):
+        ids[name] = call.get(listed)["data"][0]["id"]
     read(call, ids)
     call.get(f"wallets/acme?as_of={DAY_2}")
     too_much = {**WHO, "metric": "tokens", "quantity": 10**6, "idempotency_key": "x"}

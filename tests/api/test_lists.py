@@ -46,7 +46,7 @@ from billing.models import (
     UnbilledUsage,
 )
 from billing.usage import ingest
-from ledger.models import Entry
+from ledger.models import ApprovalRequest, Entry
 from pricing.campaigns import campaign_terms, campaigns
 from pricing.models import (
     Campaign,
@@ -75,6 +75,7 @@ GIVEN = {"recurrence": "EVERY_CYCLE", "kind": "PROMO", "code": "free", "metric":
 NIL = "00000000-0000-0000-0000-000000000000"
 MOVES = f"subscriptions/{NIL}/moves"
 LISTS: dict[str, Any] = {
+    "approvals": ApprovalRequest.objects.order_by("-pk"),
     "campaigns": Campaign.objects.order_by("-pk"),
     "campaigns/code0/grants": CampaignGrant.objects.order_by("-pk"),
     "charges": InvoiceCharge.objects.order_by("-pk"),
@@ -109,6 +110,7 @@ LISTS: dict[str, Any] = {
 FEW = {
     "charges",
     "credit-notes",
+    "approvals",
     "customers/c0/reminders",
     "customers/c0/tax-exemptions",
     "payments",
@@ -172,6 +174,13 @@ def _collected(number: int) -> None:
         concluded_at=FEBRUARY,
     )
     invoice = Invoice.objects.filter(customer__book__key="c0")[0]
+    of_money = number > 1
+    ApprovalRequest.objects.create(
+        livemode=False, book=invoice.customer.book if of_money else None, operation="x",
+        action="WRITE_OFF" if of_money else "TAX_RATE", currency="USD" if of_money else "",
+        amount=Decimal("7.50") if of_money else None, content={}, requested_at=FEBRUARY,
+        expires_at=FEBRUARY,
+    )  # fmt: skip
     CreditNote.objects.create(
         livemode=False,
         customer_id=invoice.customer_id,
