@@ -100,7 +100,7 @@ ROLES: Final[Mapping[str, Role]] = {
     ),
     SUPPORT: Role(
         reads=_BUSINESS - {"ledger"},
-        adds=("billing.customer", "billing.settlementadjustment"),
+        adds=("billing.settlementadjustment",),
         changes=("billing.customer", "billing.mail", "billing.subscription"),
         all_of=("billing.dunningpause", "wallets.budget"),
     ),

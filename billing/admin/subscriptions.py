@@ -92,7 +92,7 @@ class SubscriptionAdmin(ReadOnlyAdmin):
 
     @page_action(description="Change plan", url_path="change-plan", permission="act")
     def change_plan(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Show what a change of plan would do, or do it."""
+        """Answer what a change of plan would do, or do it."""
         return self._ask(
             request,
             object_id,

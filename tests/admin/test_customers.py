@@ -16,7 +16,7 @@ from tests import factories
 pytestmark = pytest.mark.django_db
 
 SOUND = {"name": "Acme", "email": "", "country": "ES", "region": "", "tax_id": "", "tags": "a\nb",
-         "timezone": "Europe/Madrid"}  # fmt: skip
+         "timezone": "Europe/Madrid", "collection_method": "SEND_INVOICE"}  # fmt: skip
 WRONG = [
     ("timezone", "Mars/Base"),
     ("timezone", "europe/madrid"),

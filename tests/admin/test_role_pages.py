@@ -64,8 +64,8 @@ WRITES: dict[str, set[str]] = {
 # Of these a role opens the form of a new one; of nothing else.
 ADDS: dict[str, set[str]] = {
     "Product": {
-        "pricing.campaign", "pricing.coupon", "pricing.metric", "pricing.offering",
-        "pricing.rateplan", "pricing.topuprule",
+        "pricing.campaign", "pricing.coupon", "pricing.creditunit", "pricing.metric",
+        "pricing.offering", "pricing.pack", "pricing.rateplan", "pricing.topuprule",
     },
     "Finance": {
         "billing.dunningschedule", "billing.taxrate", "ledger.approvallimit",
@@ -73,7 +73,7 @@ ADDS: dict[str, set[str]] = {
         "ledger.manualadjustment", "ledger.policy", "ledger.provisionmatrix", "ledger.reopening",
     },
     "Finance approver": set(),
-    "Support": {"billing.customer", "wallets.budget"},
+    "Support": {"wallets.budget"},
     "Operator": {
         "access.apikey", "django_celery_beat.clockedschedule",
         "django_celery_beat.crontabschedule", "django_celery_beat.intervalschedule",

@@ -29,8 +29,8 @@ WRITING = (
     "save_model", "save_related", "save_form", "save_formset", "delete_model", "delete_queryset",
     "response_add", "response_change", "response_delete",
 )  # fmt: skip
-# Where one of these only renders: the secret of a new key, which is shown once.
-RENDERS = {("ApiKeyAdmin", "response_add")}
+# Where one of these only renders: a new secret, which is shown once.
+RENDERS = {("ApiKeyAdmin", "response_add"), ("WebhookEndpointAdmin", "response_add")}
 
 
 def our_admins() -> list[Any]:
@@ -68,11 +68,11 @@ def test_what_has_no_service_not_even_superusers_may(rf: RequestFactory) -> None
         offered |= {(each.model.__name__, name) for name, allowed in may.items() if allowed}
 
     assert {name for name, what in offered if what == "delete_row"} == {
-        "Budget", "GlMapping", "RatePlanVersion", "TopUpRule",
+        "AlertThreshold", "Budget", "GlMapping", "RatePlanVersion", "TopUpRule", "WebhookEndpoint",
     }  # fmt: skip
     assert {name for name, what in offered if what == "change_row"} == {
         "ApiKey", "Budget", "Campaign", "Coupon", "CreditUnit", "Customer", "GlMapping", "Metric",
-        "Offering", "RatePlan", "RatePlanVersion", "TopUpRule",
+        "Offering", "RatePlan", "RatePlanVersion", "TopUpRule", "WebhookEndpoint",
     }  # fmt: skip
 
 

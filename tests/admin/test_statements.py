@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from decimal import Decimal
 
 import pytest
 from django.contrib import admin
@@ -15,6 +16,8 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from aforo.adminui.admins import SHOWN_ROWS
+from billing.adjustments import credit_notes
+from billing.models import Invoice
 from tests import factories
 from tests.admin import company
 from tests.admin.walking import addresses
@@ -52,6 +55,11 @@ CONSTANT = {
 @pytest.fixture
 def pages(admin_client: Client) -> Client:
     company.live()
+    for number, invoice in enumerate(Invoice.objects.filter(status="OPEN")[:2]):
+        credit_notes.credit(
+            livemode=invoice.customer.book.livemode, invoice=str(invoice.pk), reason="asked",
+            key=f"note-{number}", amount=Decimal("0.01"),
+        )  # fmt: skip
     few = {model.__name__ for model in admin.site._registry if model._default_manager.count() < 2}
     assert few <= FEW, "there is more than one row to show of everything"
     return admin_client

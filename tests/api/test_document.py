@@ -17,7 +17,8 @@ from tests.api.routes import OWN
 
 VERBS = {
     "activate", "add", "adjust", "advance", "aggregate", "apply", "archive", "assign", "cancel",
-    "capture", "check", "compare", "create", "debit", "delete", "dispute", "end", "extend",
+    "capture", "check", "compare", "create", "credit", "debit", "delete", "dispute", "end",
+    "extend",
     "finalize", "get", "grant", "ingest", "list", "migrate", "pause", "pay", "preview",
     "publish", "record", "redeem", "refund", "remove", "replay", "reserve", "resume", "retire",
     "reverse", "revoke", "rotate", "run", "send", "set", "start", "top", "uncancel",

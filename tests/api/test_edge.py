@@ -154,7 +154,8 @@ def test_unknown_members_are_named_with_the_known_ones(api: APIClient) -> None:
 
     error = api.post("/v1/wallets/refunds", UNKNOWN).json()["errors"][0]
     assert error["detail"] == (
-        "There is no such field. Known: amount, currency, customer_id, idempotency_key, reason."
+        "There is no such field. "
+        "Known: amount, currency, customer_id, idempotency_key, reason, top_up."
     )
 
 

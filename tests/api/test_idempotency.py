@@ -64,7 +64,7 @@ def test_a_name_is_of_one_operation_and_of_no_address() -> None:
         done_by[route.view.operation].add(route.view.post)  # type: ignore[attr-defined]
     del done_by[""]
 
-    assert len(done_by) == 61
+    assert len(done_by) == 62
     assert [name for name, posts in done_by.items() if len(posts) > 1] == []
     assert len({post for posts in done_by.values() for post in posts}) == len(done_by)
     assert [name for name in done_by if not re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", name)] == []

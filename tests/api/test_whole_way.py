@@ -136,7 +136,7 @@ def test_personal_data_can_be_changed(api: APIClient) -> None:
         (
             {"customer_id": "cust_1", "offering": "ai_m", "starts_at": "2030-01-01T00:00:00Z"},
             422,
-            "in_the_future",
+            "too_late",
         ),
     ],
 )

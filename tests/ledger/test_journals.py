@@ -184,7 +184,7 @@ EVENTS: list[tuple[str, list[PostingLine], Short]] = [
         posting_rules.credit_note(
             earned=Decimal(30), unearned_fees=Decimal(20), tax=Decimal(10), currency="USD"
         ),
-        [("2120", "1100", "20"), ("4910", "1100", "30"), ("2300", "1100", "10")],
+        [("2120", "1100", "20"), ("2300", "1100", "10"), ("4910", "1100", "30")],
     ),
     # The same, the invoice paid: the customer keeps it as credit, which pays a later invoice.
     (
@@ -195,7 +195,7 @@ EVENTS: list[tuple[str, list[PostingLine], Short]] = [
             currency="USD",
             given_to=posting_rules.CUSTOMER_CREDIT,
         ),
-        [("4910", "2210", "50"), ("2300", "2210", "10")],
+        [("2300", "2210", "10"), ("4910", "2210", "50")],
     ),
     # The invoice paid, and the money goes back: owed first, or at once.
     *(
@@ -204,7 +204,7 @@ EVENTS: list[tuple[str, list[PostingLine], Short]] = [
             posting_rules.credit_note(
                 earned=Decimal(50), tax=Decimal(10), currency="USD", given_to=account
             ),
-            [("4910", account, "50"), ("2300", account, "10")],
+            [("2300", account, "10"), ("4910", account, "50")],
         )
         for account in ("2200", "1000")
     ),
