@@ -11,11 +11,14 @@ from django.http import HttpRequest
 from aforo.adminui.admins import ModelAdmin, Sent
 from aforo.adminui.forms import add_faults
 from aforo.errors import Invalid
+from pricing.admin.prices import PricesField
 from pricing.models import CreditUnit
 from pricing.offerings import credit_units
 
 
 class CreditUnitForm(forms.ModelForm[CreditUnit]):
+    rates = PricesField(required=False, help_text="What one costs, one a line: USD 0.01")
+
     class Meta:
         model = CreditUnit
         fields = [
@@ -31,7 +34,7 @@ class CreditUnitForm(forms.ModelForm[CreditUnit]):
                     CreditUnit(
                         code=cleaned.get("code", self.instance.code),
                         decimals=cleaned.get("decimals", self.instance.decimals),
-                        rates=cleaned["rates"] or {},
+                        rates=cleaned["rates"],
                     )
                 )
             except Invalid as error:
@@ -57,13 +60,10 @@ class CreditUnitAdmin(ModelAdmin):  # type: ignore[misc]
     def add_row(self, sent: Sent) -> CreditUnit:
         """Register the unit."""
         fields = {name: value for name, value in sent.fields.items() if name != "active"}
-        return credit_units.create_credit_unit(**fields | {"rates": fields["rates"] or {}})
+        return credit_units.create_credit_unit(**fields)
 
     def change_row(self, sent: Sent) -> None:
         """Change what of it may change."""
-        changes = dict(sent.changes)
-        if "rates" in changes:
-            changes["rates"] = changes["rates"] or {}
         credit_units.update_credit_unit(
-            livemode=sent.row.livemode, code=sent.row.code, changes=changes
+            livemode=sent.row.livemode, code=sent.row.code, changes=sent.changes
         )

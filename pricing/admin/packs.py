@@ -14,11 +14,14 @@ from aforo.adminui.admins import ModelAdmin, Sent
 from aforo.adminui.forms import add_faults
 from aforo.adminui.pages import action
 from aforo.errors import Invalid
+from pricing.admin.prices import PricesField
 from pricing.models import Pack
 from pricing.offerings import packs
 
 
 class PackForm(forms.ModelForm[Pack]):
+    prices = PricesField(help_text="What it costs, one a line: USD 10.00")
+
     class Meta:
         model = Pack
         fields = ["livemode", "code", "unit", *packs.TERMS]

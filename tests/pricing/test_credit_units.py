@@ -91,17 +91,21 @@ def test_so_many_credits_that_the_books_have_no_room_are_refused() -> None:
 
 def test_the_back_office_registers_and_deactivates(admin_client: Client) -> None:
     form = {
-        "code": "CREDITS", "name": "Credits", "decimals": "0", "rates": '{"EUR": "0.1"}',
+        "code": "CREDITS", "name": "Credits", "decimals": "0", "rates": "eur 0.1\n",
         "tax_at_sale": "on", "tax_class": "",
     }  # fmt: skip
     added = admin_client.post(reverse("admin:pricing_creditunit_add"), form)
     unit = CreditUnit.objects.get()
     url = reverse("admin:pricing_creditunit_change", args=[unit.pk])
 
-    changed = admin_client.post(url, form | {"rates": '{"EUR": 0.1}', "active": ""})
+    shown = admin_client.get(url).content.decode()
+    wrong = ["EUR 0,1", "EUR", "EUR 0.1\nEUR 0.2", "XYZ 1"]
+    refused = [admin_client.post(url, form | {"rates": each, "active": ""}) for each in wrong]
 
     assert (added.status_code, unit.decimals, unit.active) == (302, 0, True)
-    assert changed.status_code == 200, "a rate that is no text is not exact"
+    assert "EUR 0.1</textarea>" in shown
+    assert [each.status_code for each in refused] == [200] * 4
+    assert all(each.context["adminform"].form.errors["rates"] for each in refused)
     assert admin_client.post(url, form | {"active": ""}).status_code == 302
     unit.refresh_from_db()
     assert (unit.active, unit.rates) == (False, {"EUR": "0.1"})
