@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from unfold.forms import AuthenticationForm
 from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminFileFieldWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
@@ -42,14 +43,12 @@ def set_theme_widget(field: forms.Field) -> forms.Field:
     match field:
         case forms.BooleanField():
             field.widget = UnfoldBooleanWidget()
+        case forms.MultipleChoiceField():
+            field.widget = UnfoldAdminCheckboxSelectMultipleWidget(choices=field.choices)
         case forms.ChoiceField():
             field.widget = UnfoldAdminSelectWidget(choices=field.choices)
-        case MonthField():
-            field.widget = UnfoldAdminTextInputWidget(attrs={"type": "month"})
-        case forms.DateField():
-            field.widget = UnfoldAdminTextInputWidget(attrs={"type": "date"})
-        case forms.DateTimeField():
-            field.widget = UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"})
+        case MonthField() | forms.DateField() | forms.DateTimeField():
+            field.widget = UnfoldAdminTextInputWidget(attrs={"type": _moment_type(field)})
         case forms.CharField() if isinstance(field.widget, forms.Textarea):
             field.widget = UnfoldAdminTextareaWidget(attrs={"rows": 3})
         case forms.FileField():
@@ -58,6 +57,13 @@ def set_theme_widget(field: forms.Field) -> forms.Field:
             field.widget = UnfoldAdminTextInputWidget()
     field.widget.is_required = field.required
     return field
+
+
+def _moment_type(field: forms.Field) -> str:
+    """Return the type of input that a browser asks a month, a day or a moment with."""
+    if isinstance(field, MonthField):
+        return "month"
+    return "date" if isinstance(field, forms.DateField) else "datetime-local"
 
 
 class Form(forms.Form):

@@ -58,7 +58,6 @@ class CreditNoteForm(KeyForm):
     amount = PlainDecimalField(required=False, min_value=0)
     lines = forms.MultipleChoiceField(
         required=False,
-        widget=forms.CheckboxSelectMultiple,
         help_text="Instead of an amount: all that is left of these, before tax.",
     )
     reason = forms.CharField(max_length=300)
