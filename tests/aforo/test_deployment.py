@@ -13,6 +13,7 @@ import pytest
 import sentry_sdk
 import yaml
 from django.conf import settings
+from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -30,6 +31,8 @@ METRIC = re.compile(r"\baforo_[a-z_]+")
 @pytest.fixture
 def metrics(db: None, api: APIClient, client: Client) -> set[str]:
     """The names of all metrics, once everything has happened."""
+    # Another test's liability is kept for minutes.
+    cache.clear()
     now = timezone.now()
     workers.note_swept(began=now, now=now, passed_over=0)
     workers.note_alive(now=now)
@@ -40,6 +43,7 @@ def metrics(db: None, api: APIClient, client: Client) -> set[str]:
         {"customer_id": "cust_1", "amount": "1", "currency": "USD", "idempotency_key": "k"},
     )
     text = client.get("/metrics").content.decode()
+    cache.clear()
     return set(re.findall(r"^(aforo_\w+)", text, flags=re.MULTILINE))
 
 
